@@ -1,0 +1,96 @@
+/* belief.h - D: what is thought of one patient's parameters, and where the prior came from.
+ *
+ * A prior is a population's law without the patient under test; a belief is the posterior as a weighted ensemble.
+ *
+ *     dp_prior *prior;   dp_belief *belief;
+ *     DP_TRY(dp_prior_fit(kind, record, exclude, 1, &fit_def, &prior));      leave-one-out
+ *     DP_TRY(dp_assimilate(kind, record, subject, until, prior, &def, &belief));
+ */
+#ifndef DOPPEL_BELIEF_H
+#define DOPPEL_BELIEF_H
+
+#include "doppel/kind.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The law of individual parameters in a population: typical values and covariance of random effects. */
+typedef struct dp_prior {
+  dp_ctx *ctx;
+  int nparam;            /* kind's parameters.tsv rows */
+  int neffect;
+  double *typical;       /* [nparam] linear scale, includes error parameters */
+  double *omega;         /* [neffect x neffect] covariance between people */
+  double *uncertainty;   /* [neffect x neffect] covariance of the estimated typical values on the effects' scale: added to
+                            omega when predicting a new person; zero for a published prior */
+  double objective;      /* -2 ln marginal likelihood with the constant; NaN for a published prior */
+  int npeople;           /* people it was estimated from */
+  int converged;
+  int iterations;
+  char method[32];       /* "laplace", "focei", "published" */
+  char source[200];      /* for the report: "11 other people of the theophylline study, Laplace" */
+  char hash[65];         /* of kind, data used, method, version: same hash, same bytes */
+} dp_prior;
+void dp_prior_destroy(dp_prior *prior);
+/* The kind's own published or nominal values. */
+dp_status dp_prior_nominal(const dp_kind *kind, dp_prior **out);
+dp_status dp_prior_copy(const dp_prior *from, dp_prior **out);
+
+typedef struct dp_fit_def {
+  uint32_t cookie;
+  const char *method;       /* "laplace" (default) or "focei" */
+  double tolerance;         /* of the objective, -2 lnL units: 1e-5 */
+  int max_iterations;       /* 200 */
+  const dp_prior *start;    /* starting point or NULL: nominal. Only a starting point: converged results do not depend on it
+                               beyond the tolerance */
+} dp_fit_def;
+dp_fit_def dp_fit_def_default(void);
+/* Maximise the marginal likelihood over all subjects of the record except those listed. */
+dp_status dp_prior_fit(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude, const dp_fit_def *def,
+                       dp_prior **out);
+/* -2 ln marginal likelihood (with constant) at a given prior, without fitting. */
+dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
+                             const dp_prior *prior, const char *method, double *objective);
+
+typedef struct dp_assimilate_def {
+  uint32_t cookie;
+  uint64_t seed;
+  int ndraw;             /* draws kept: 1000 (equal weights after resampling) */
+  int nproposal;         /* importance proposals: 4000 */
+  int nstart;            /* mode searches: 3 */
+  int discrepancy;       /* 1: model-discrepancy term on; 0 off; -1 as the kind says */
+} dp_assimilate_def;
+dp_assimilate_def dp_assimilate_def_default(void);
+
+typedef struct dp_belief {
+  dp_ctx *ctx;
+  int ndraw, neta, nindividual; /* nindividual = kind's effects: the individual parameters (ka, CL, V ...) */
+  double *eta;           /* [ndraw x neta] */
+  double *individual;    /* [ndraw x nindividual] linear scale, natural units, at the last occasion */
+  double *weight;        /* [ndraw] sum to 1 */
+  double *mode;          /* [neta] */
+  double *covariance;    /* [neta x neta] Laplace */
+  double *discrepancy;   /* [ndraw] sd of the discrepancy term, or NULL when off */
+  double nll;            /* at the mode: -ln p(y, eta) */
+  double evidence;       /* ln p(y) by importance sampling; NaN: not known */
+  int nobs;              /* observations used */
+  char method[48];       /* "laplace+importance", "adaptive mixture", "prior" */
+  /* verdict */
+  int usable;            /* 0: must not be decided upon */
+  double ess, khat;
+  char verdict[160];     /* in words */
+  double ppc_p;          /* posterior-predictive check: P(chi2_rep >= chi2_obs), NaN without data */
+  char hash[65];         /* of all draws */
+} dp_belief;
+void dp_belief_destroy(dp_belief *belief);
+
+/* Posterior of one subject from observations at or before `until` (time units). `until` < first observation gives the
+ * prior (method "prior"). Nothing later than until is read. */
+dp_status dp_assimilate(const dp_kind *kind, const dp_record *record, int subject, double until, const dp_prior *prior,
+                        const dp_assimilate_def *def, dp_belief **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

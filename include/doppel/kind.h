@@ -1,0 +1,55 @@
+/* kind.h - a kind of twin: one folder of data and model text, compiled once, then constant and shared by all threads.
+ *
+ *     dp_kind *kind = NULL;
+ *     DP_TRY(dp_kind_find(ctx, "theophylline", dirs, ndirs, &path)) ...
+ *     DP_TRY(dp_kind_load(ctx, path, &kind));
+ *     ...
+ *     dp_kind_destroy(kind);
+ *
+ * The files of a kind and their columns are documented in docs/kind.md.
+ */
+#ifndef DOPPEL_KIND_H
+#define DOPPEL_KIND_H
+
+#include "doppel/context.h"
+#include "doppel/record.h"
+#include "doppel/sim.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dp_kind dp_kind;
+
+/* Load and check a kind's folder. ERR_INPUT with file, row, column, found, expected. */
+dp_status dp_kind_load(dp_ctx *ctx, const char *dir, dp_kind **out);
+void dp_kind_destroy(dp_kind *kind);
+
+const char *dp_kind_id(const dp_kind *kind);
+const char *dp_kind_title(const dp_kind *kind);
+const char *dp_kind_question(const dp_kind *kind);
+const char *dp_kind_dir(const dp_kind *kind);
+const char *dp_kind_hash(const dp_kind *kind);       /* of every file that decides results */
+const char *dp_kind_time_unit(const dp_kind *kind);
+const char *dp_kind_patients(const dp_kind *kind);   /* path of the example record, "" when there is none */
+double dp_kind_until(const dp_kind *kind);           /* default time up to which data are observed */
+const dp_sim *dp_kind_sim(const dp_kind *kind);
+
+/* Read an event table as this kind's record: checks columns, units, covariates, observables, doses. */
+dp_status dp_kind_record(const dp_kind *kind, const char *path, dp_record **out);
+
+/* Kinds under some folders (each entry `<dir>/<kind>/twin.yaml`), sorted by id. Free with dp_kind_list_free. */
+typedef struct dp_kind_entry {
+  char id[64];
+  char dir[1024];
+  char title[160];
+} dp_kind_entry;
+dp_status dp_kind_list(dp_ctx *ctx, const char *const *dirs, int ndir, dp_kind_entry **out, int *n);
+void dp_kind_list_free(dp_ctx *ctx, dp_kind_entry *entries);
+/* Copy the template kind into a new folder under the id given; ERR_CONFLICT when it exists. Nothing is left half-written. */
+dp_status dp_kind_new(dp_ctx *ctx, const char *template_dir, const char *into_dir, const char *id, int dry_run);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

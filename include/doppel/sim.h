@@ -1,0 +1,253 @@
+/* sim.h - the waist: advance a batch of digital states under plans and give the outputs asked for.  D, U -> O, Q
+ *
+ * Everything that learns or decides talks to everything that simulates through this header. A *sim* is constant and
+ * shared: a spoke with a compiled model, outputs composed as formulas over the spoke's signals. A *run* is a batch of
+ * members going through time; lanes, threads and ranks live below it and never change a result.
+ *
+ *     dp_sim *sim;  dp_run *run;
+ *     DP_TRY(dp_sim_create(ctx, &def, &sim));              compile once
+ *     DP_TRY(dp_run_open(sim, member, nmember, &opts, &run));
+ *     DP_TRY(dp_run_advance(run, t1));                      all members to t1
+ *     DP_TRY(dp_run_emit(run, sink, user));                 outputs up to t1, in blocks, in member order
+ *     dp_run_close(run);
+ * or in one call: dp_simulate(sim, member, nmember, &opts, &result).
+ *
+ * Time is integer ticks: DP_TICKS of them make one unit of time of the sim (def.time_unit). Repeats are t0 + k * interval
+ * in ticks, never a running sum. At equal times things happen in ascending `order` (instants and output times share the
+ * same numbering, ties by position, instants first), so each output says on which side of an instant it lies.
+ *
+ * Members fail alone: member status, time and reason are in the result; outputs that could not be given are masked and
+ * hold NaN.
+ */
+#ifndef DOPPEL_SIM_H
+#define DOPPEL_SIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "doppel/context.h"
+#include "doppel/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef int64_t dp_time;
+#define DP_TICKS 1000000000LL /* ticks in one unit of time */
+#define DP_TIME_MAX INT64_MAX
+
+/* ---- definition of a sim (constant) ---- */
+
+/* A quantity computed at output times: a formula over the spoke's signals, parameters and `time`. */
+typedef struct dp_output_def {
+  const char *id;
+  const char *formula; /* NULL: the signal named id */
+  const char *unit;    /* documentation */
+} dp_output_def;
+
+/* A way in which a plan acts: doses into a state. The formulas may use parameters (evaluated when the dose is given). */
+typedef struct dp_control_def {
+  const char *id;
+  const char *target;          /* state that receives the amount */
+  const char *bioavailability; /* formula, NULL: 1 */
+  const char *lag;             /* formula in time units, NULL: 0 */
+  const char *rate;            /* formula for DP_RATE_MODEL, NULL: not offered */
+  const char *duration;        /* formula for DP_DURATION_MODEL, NULL: not offered */
+} dp_control_def;
+
+typedef struct dp_sim_def {
+  uint32_t cookie;       /* set by dp_sim_def_default */
+  const char *spoke;     /* "equations" */
+  dp_model *model;       /* equations: sealed model, borrowed, must outlive the sim; else NULL */
+  const char *config;    /* other spokes: their own text, borrowed during create; NULL: defaults */
+  const char *time_unit; /* "h"; documentation and checks */
+  const dp_output_def *output;
+  int noutput;
+  const dp_control_def *control;
+  int ncontrol;
+  const char *const *active; /* ids of the parameters that may carry derivative directions */
+  int nactive;
+  const char *method;    /* integrator: "auto", "linear", "rk853", "cvode" */
+  double rtol, atol;     /* of the result; atol in state units */
+} dp_sim_def;
+dp_sim_def dp_sim_def_default(void); /* spoke equations, method auto, rtol 1e-8, atol 1e-10 */
+
+typedef struct dp_sim dp_sim;
+
+/* What a spoke can do; a capability not offered is refused by name, never imitated. */
+enum {
+  DP_CAP_JVP = 1 << 0,          /* forward derivatives */
+  DP_CAP_VJP = 1 << 1,          /* reverse derivatives */
+  DP_CAP_SAVE = 1 << 2,         /* native save/load/fork (default: replay from the start) */
+  DP_CAP_STOCHASTIC = 1 << 3,   /* uses the member's random stream */
+  DP_CAP_DISCRETE = 1 << 4,     /* discrete-time map */
+  DP_CAP_THREADS = 1 << 5,      /* different batches may run on different threads */
+  DP_CAP_FUNCTIONALS = 1 << 6,  /* exact path functionals */
+  DP_CAP_EDIT = 1 << 7,         /* state may be edited between advances */
+  DP_CAP_FUSED = 1 << 8,        /* evaluates composed outputs itself */
+  DP_CAP_STEADY = 1 << 9,       /* equilibrate and steady-state doses */
+};
+
+typedef struct dp_sim_desc {
+  const char *spoke;
+  uint32_t caps;          /* DP_CAP_* */
+  int max_instances;      /* most runs at once; 0: any number */
+  int ranks;              /* MPI ranks wanted by one member; 1 */
+  int nparam;             /* member.param's length */
+  const char *const *param_id;
+  const double *param_default; /* NaN where the model gives none */
+  int nstate;
+  const char *const *state_id;
+  const char *const *state_unit;
+  int noutput, ncontrol, nactive;
+  const char *hash;       /* of everything that decides results: model, outputs, controls, method, tolerances */
+} dp_sim_desc;
+
+dp_status dp_sim_create(dp_ctx *ctx, const dp_sim_def *def, dp_sim **out);
+void dp_sim_destroy(dp_sim *sim);
+const dp_sim_desc *dp_sim_describe(const dp_sim *sim);
+int dp_sim_param(const dp_sim *sim, const char *id);  /* index or -1 */
+int dp_sim_output(const dp_sim *sim, const char *id); /* index or -1 */
+int dp_sim_control(const dp_sim *sim, const char *id);
+int dp_sim_active(const dp_sim *sim, const char *id); /* index into the active list or -1 */
+int dp_sim_state(const dp_sim *sim, const char *id);
+
+/* ---- members (the changing part) ---- */
+
+typedef enum dp_instant_type {
+  DP_ADD,         /* dose: state of control += bioavailability * amount, at time + lag */
+  DP_INFUSE,      /* dose at a rate or over a duration, from time + lag */
+  DP_SET,         /* state := amount */
+  DP_SCALE,       /* state *= amount */
+  DP_RESET,       /* all states to their initial values; infusions stop, doses still in their lag are lost */
+  DP_SWITCH,      /* parameter := amount (covariates, occasions) */
+  DP_EQUILIBRATE, /* state := steady state without doses, under the present parameters */
+} dp_instant_type;
+
+#define DP_RATE_MODEL (-1.0)     /* rate comes from the control's rate formula */
+#define DP_DURATION_MODEL (-2.0) /* duration comes from the control's duration formula */
+
+typedef struct dp_instant {
+  dp_time time;
+  int32_t order;        /* at equal times, ascending */
+  dp_instant_type type;
+  int32_t target;       /* ADD, INFUSE: control; SET, SCALE: state; SWITCH: parameter; else ignored */
+  double amount;
+  double rate;          /* INFUSE: amount per time unit, or DP_RATE_MODEL, DP_DURATION_MODEL */
+  dp_time interval;     /* II; 0 none */
+  int32_t repeats;      /* ADDL: further doses at time + k interval, k = 1..repeats */
+  int32_t steady;       /* ADD, INFUSE: 0; 1: the state becomes the steady state of this dose every interval (rate > 0 and
+                           amount 0: of the constant infusion); 2: that steady state is added to the present state */
+  int32_t dir_amount;   /* direction whose derivative of amount is 1, or -1 */
+  int32_t dir_time;     /* direction whose derivative of time is 1, or -1 (ADD, INFUSE) */
+} dp_instant;
+dp_instant dp_instant_default(void); /* zero, dir_* = -1 */
+
+typedef struct dp_output_time {
+  dp_time time;
+  int32_t order;
+} dp_output_time;
+
+typedef enum dp_functional_kind {
+  DP_INTEGRAL,      /* integral of the output over the window */
+  DP_MAXIMUM,       /* largest value on the window: an extremum of the curve or an end point, not a grid point */
+  DP_MINIMUM,
+  DP_TIME_BETWEEN,  /* time spent with level <= output <= level2 */
+  DP_FIRST_ABOVE,   /* first time the output reaches level (time unit); masked when it never does */
+  DP_FIRST_BELOW,
+} dp_functional_kind;
+
+typedef struct dp_functional {
+  dp_functional_kind kind;
+  int32_t output;
+  dp_time from, to;     /* window; both ends belong to it, values at `from` are taken after all instants there */
+  double level, level2;
+} dp_functional;
+
+/* One member. All pointers are borrowed and must stay valid until the run is closed. */
+typedef struct dp_member {
+  const double *param;      /* [nparam] */
+  const double *seed;       /* [nactive x ndir] derivative of active params by direction; NULL: none */
+  const double *state0;     /* [nstate] or NULL: the model's own initial values */
+  const dp_instant *instant;
+  int ninstant;             /* ascending (time, order) */
+  const dp_output_time *out;
+  int nout;                 /* ascending (time, order) */
+  const dp_functional *functional;
+  int nfunctional;
+  dp_time start;            /* usually 0 */
+  uint64_t stream;          /* random stream of this member */
+} dp_member;
+
+typedef struct dp_run_opts {
+  uint32_t cookie;
+  int ndir;                 /* derivative directions carried by every member; 0: none */
+  uint64_t seed;
+  double deadline_s;        /* 0: none */
+  void (*progress)(void *user, double done); /* 0..1, may be NULL; called on the calling thread */
+  void *progress_user;
+} dp_run_opts;
+dp_run_opts dp_run_opts_default(void);
+
+/* ---- results ---- */
+
+typedef enum dp_member_status { DP_MEMBER_OK = 0, DP_MEMBER_FAILED = 1 } dp_member_status;
+
+/* One member's part of a block of results. Pointers are borrowed for the duration of the sink call. */
+typedef struct dp_member_result {
+  int member;               /* index in the run */
+  dp_member_status status;
+  double fail_time;         /* NaN when ok */
+  const char *reason;       /* "" when ok */
+  int out_first, nout;      /* output times [out_first, out_first + nout) are in this block */
+  const double *value;      /* [nout x noutput], NaN where masked */
+  const double *dvalue;     /* [nout x noutput x ndir] or NULL */
+  int nfunctional;          /* 0 until the window has passed: functionals come with the last block */
+  const double *functional; /* [nfunctional] NaN where masked */
+} dp_member_result;
+typedef dp_status (*dp_sink_fn)(void *user, const dp_member_result *block, int nblock);
+
+/* Everything at once, by dp_simulate. One block of memory; free with dp_result_destroy. */
+typedef struct dp_result {
+  dp_ctx *ctx;
+  int nmember, noutput, ndir;
+  uint8_t *status;          /* [nmember] dp_member_status */
+  double *fail_time;        /* [nmember] */
+  const char **reason;      /* [nmember] */
+  size_t *value_at;         /* [nmember + 1] first row of member i in value */
+  double *value;            /* [rows x noutput] */
+  double *dvalue;           /* [rows x noutput x ndir] or NULL */
+  size_t *functional_at;    /* [nmember + 1] */
+  double *functional;
+  int nfailed;
+} dp_result;
+
+/* ---- runs ---- */
+typedef struct dp_run dp_run;
+
+/* Members are borrowed until close. */
+dp_status dp_run_open(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_run **out);
+dp_status dp_run_advance(dp_run *run, dp_time to);
+/* Give everything produced since the last emit, blocks in member order. */
+dp_status dp_run_emit(dp_run *run, dp_sink_fn sink, void *user);
+/* A new run whose member k continues from member index[k] (duplicates allowed: resampling). Own state, own future;
+ * members keep their stream unless streams is given. */
+dp_status dp_run_fork(const dp_run *run, const int *index, int n, const uint64_t *streams, dp_run **out);
+/* State as bytes with the sim's hash in front; load refuses another sim's bytes. Free with dp_run_bytes_free. */
+dp_status dp_run_save(const dp_run *run, void **bytes, size_t *size);
+dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, const void *bytes,
+                      size_t size, dp_run **out);
+void dp_run_bytes_free(const dp_sim *sim, void *bytes);
+/* Read or replace the named state of one member (filters). Setting re-projects the spoke's constraints. */
+dp_status dp_run_state_get(const dp_run *run, int member, double *x /*[nstate]*/);
+dp_status dp_run_state_set(dp_run *run, int member, const double *x);
+void dp_run_close(dp_run *run); /* NULL allowed */
+
+/* Open, advance to the last output time or window, emit, close. */
+dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_result **out);
+void dp_result_destroy(dp_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,199 @@
+/* kind_impl.h - ring two: the compiled kind as the rooms above (infer, decide, twin, explain) see it. Read-only after load.
+ *
+ * How a kind becomes a simulation: the model text is read; each row of population.tsv makes its parameter an assigned
+ * symbol of the model, from the typical value (a row of parameters.tsv), the covariate factors (covariates.tsv) and the
+ * random effect:
+ *     lognormal     P = typical * factor * exp(effect)
+ *     normal        P = typical * factor + effect
+ *     logitnormal   P = 1/(1 + exp(-(ln(t/(1-t)) + effect))), t = typical * factor
+ * so typical values, effects, covariates and error parameters are the sim's parameters, and the effects are the active
+ * ones (they carry derivative directions).
+ */
+#ifndef DPI_KIND_IMPL_H
+#define DPI_KIND_IMPL_H
+
+#include "base/base.h"
+#include "doppel/kind.h"
+#include "doppel/units.h"
+
+typedef enum dpi_scale { DPI_SCALE_LIN, DPI_SCALE_LOG, DPI_SCALE_LOG10, DPI_SCALE_LOGIT } dpi_scale;
+
+/* a row of parameters.tsv (PEtab's columns plus unit and name) */
+typedef struct dpi_kind_param {
+  const char *id, *name, *unit;
+  dpi_scale scale;
+  double lower, upper, nominal; /* on the linear scale, PEtab's way */
+  bool estimate;                /* part of population estimation */
+  int sim_param;                /* index into member.param */
+} dpi_kind_param;
+
+typedef enum dpi_distribution { DPI_DIST_LOGNORMAL, DPI_DIST_NORMAL, DPI_DIST_LOGITNORMAL } dpi_distribution;
+
+/* a random effect: a row of population.tsv */
+typedef struct dpi_kind_effect {
+  const char *id;               /* the sim's parameter: "eta_ka" */
+  const char *parameter;        /* the individual parameter it makes: "ka" */
+  const char *name, *unit;      /* of the individual parameter, for people: "absorption rate", "1/h" */
+  int typical;                  /* row in param[] */
+  dpi_distribution distribution;
+  bool occasion;                /* level: person (false) or occasion (true) */
+  double variance;              /* published or starting value */
+  bool estimate;
+  int sim_param;                /* index into member.param */
+  int active;                   /* index into the sim's active list */
+  int sim_output;               /* sim output that gives the individual parameter */
+} dpi_kind_effect;
+
+typedef enum dpi_noise { DPI_NOISE_NORMAL, DPI_NOISE_LOGNORMAL } dpi_noise;
+
+/* a row of observables.tsv */
+typedef struct dpi_kind_observable {
+  const char *id, *name, *unit, *loinc;
+  int value_output;             /* sim output: prediction f */
+  int sigma_output;             /* sim output: standard deviation (of the log, for lognormal) */
+  dpi_noise noise;
+  const char *dvid;             /* text in the dvid column that means this observable; "" none */
+  int compartment;              /* CMT that means it; 0 none */
+  double lloq;                  /* default limit of quantification; NaN none */
+  bool primary;                 /* the one shown first */
+  double axis_low, axis_high;   /* reference range, NaN none */
+} dpi_kind_observable;
+
+typedef enum dpi_missing { DPI_MISSING_REFUSE, DPI_MISSING_VALUE, DPI_MISSING_CARRY } dpi_missing;
+
+/* a row of covariates.tsv */
+typedef struct dpi_kind_covariate {
+  const char *id, *name, *unit;
+  double lower, upper;          /* allowed range; outside: ERR_INPUT */
+  const char *parameter;        /* individual parameter whose typical value it multiplies; "" none (used by the model) */
+  const char *factor;           /* formula; "" none */
+  dpi_missing missing;
+  double value;                 /* used when missing = value */
+  bool nocb;                    /* a row's value holds over the interval that ends at the row */
+  int sim_param;                /* -1 when recorded but not used */
+  bool occasion;                /* a change of this column starts a new occasion */
+} dpi_kind_covariate;
+
+/* a row of controls.tsv */
+typedef struct dpi_kind_control {
+  const char *id, *name, *unit;
+  int sim_control;
+  int compartment;              /* CMT of its doses in event tables; 0: any dose */
+  double lower, upper;          /* one dose */
+  const double *strength;       /* [nstrength] amounts that exist (tablets) */
+  int nstrength;
+  int max_units;                /* tablets at one time */
+  const double *interval;       /* [ninterval] allowed intervals, time units */
+  int ninterval;
+  const char *approver;
+} dpi_kind_control;
+
+/* a row of quantities.tsv */
+typedef struct dpi_kind_quantity {
+  const char *id, *name, *unit, *meaning;
+  int sim_output;
+  double low, high;             /* reference range, NaN none */
+} dpi_kind_quantity;
+
+typedef enum dpi_goal { DPI_GOAL_LIMIT, DPI_GOAL_REWARD } dpi_goal;
+
+/* a term of reward.yaml */
+typedef struct dpi_kind_term {
+  const char *id, *name;
+  dpi_goal goal;
+  int quantity;                 /* row in quantity[] */
+  dp_functional_kind functional;
+  double level, level2;         /* TIME_BETWEEN's range */
+  int relation;                 /* LIMIT: the event is functional < bound (-1) or > bound (+1) */
+  double bound;
+  double probability;           /* LIMIT: allowed or required */
+  bool at_least;                /* LIMIT: P(event) >= probability (true) or <= (false) */
+  bool fraction;                /* REWARD on TIME_BETWEEN: as a fraction of the window */
+  double weight;                /* REWARD */
+  const char *text;             /* as a person reads it: "P(trough >= 5 mg/L) >= 90 %" */
+} dpi_kind_term;
+
+typedef struct dpi_kind_reward {
+  bool given;
+  int control;                  /* row in control[] that is planned */
+  bool residual;                /* does residual error count in events */
+  double confidence;            /* of the bound at which limits must hold: 0.95 one-sided */
+  double window;                /* length at steady state, time units; 0: one interval */
+  int nterm;
+  const dpi_kind_term *term;
+  const char *note;
+} dpi_kind_reward;
+
+/* a published figure to reproduce: evidence/evidence.tsv */
+typedef struct dpi_kind_evidence {
+  const char *id, *what, *method, *source;
+  double published, tolerance;  /* absolute tolerance */
+  const char *unit;
+} dpi_kind_evidence;
+
+struct dp_kind {
+  dp_ctx *ctx;
+  dpi_arena arena;
+  const char *id, *title, *question, *intended_use, *dir, *time_unit, *patients, *people, *source;
+  char hash[65];
+  double until, horizon;
+  bool discrepancy;             /* model-discrepancy term switched on by default */
+  dp_model *model;
+  dp_sim *sim;
+  const char *codes;            /* for dp_record_def.codes */
+  int nparam;        const dpi_kind_param *param;
+  int neffect;       const dpi_kind_effect *effect;
+  const double *omega;          /* [neffect x neffect] published or starting covariance */
+  const uint8_t *omega_free;    /* [neffect x neffect] symmetric: estimated entries */
+  int nobservable;   const dpi_kind_observable *observable;
+  int ncovariate;    const dpi_kind_covariate *covariate;
+  int ncontrol;      const dpi_kind_control *control;
+  int nquantity;     const dpi_kind_quantity *quantity;
+  dpi_kind_reward reward;
+  int nevidence;     const dpi_kind_evidence *evidence;
+};
+
+/* ---- one subject under a kind (case.c) ---- */
+
+typedef struct dpi_case_obs {
+  int row;             /* index into out[] (and rows of results) */
+  int observable;      /* kind->observable */
+  double value;
+  int censored;        /* 1: value lies below `limit`; 0 measured */
+  double limit;
+  double time;         /* time units */
+  int line;
+  bool replicate;      /* same time and observable as another */
+} dpi_case_obs;
+
+/* Everything the waist needs for one person, with random effects laid out as directions: first the person's effects, then
+ * those of occasion 1, 2, ... */
+typedef struct dpi_case {
+  const dp_kind *kind;
+  dpi_arena arena;
+  const char *id;
+  uint64_t stream;         /* hash of the kind's and the subject's id */
+  int neta;                /* directions */
+  int noccasion;
+  const int *eta_effect;   /* [neta] which effect each direction is */
+  double *param;           /* [sim nparam] nominal typical values, covariates, effects 0 */
+  double *seed;            /* [nactive x neta] */
+  dp_instant *instant;
+  int ninstant;
+  dp_output_time *out;
+  int nout;
+  dpi_case_obs *obs;       /* ascending by row; all of the record's observations, seen and sealed */
+  int nobs;
+  double last_time;
+} dpi_case;
+
+/* Build a case from a subject; all observations included. ERR_INPUT with file and line. */
+dp_status dpi_case_create(const dp_kind *kind, const dp_record *record, int subject, dpi_case **out);
+void dpi_case_destroy(dpi_case *c);
+/* How many leading observations lie at or before time t (time units); observations are in time order. */
+int dpi_case_seen(const dpi_case *c, double until);
+/* Write typical values (kind->param order; NULL: nominal) and eta [neta] into a member's param vector and instants
+ * (copies of c->param, c->instant with c->ninstant entries). */
+void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta, double *param, dp_instant *instant);
+
+#endif

@@ -1,0 +1,109 @@
+/* num.h - floor 1: reproducible mathematics, random streams, small linear algebra, distributions, statistics.
+ *
+ * Invariants:
+ *   1. model mathematics goes only through dpi_m_*: SLEEF's reproducible functions, finz (with fused multiply-add) or
+ *      cinz (without), chosen once from the processor; dp_arithmetic() says which;
+ *   2. random numbers are pure functions of (seed, stream, purpose, counter): no state is carried anywhere;
+ *   3. matrices are row-major, dense, small (n <= ~60); no function allocates unless it takes a ctx.
+ */
+#ifndef DPI_NUM_H
+#define DPI_NUM_H
+
+#include "base/base.h"
+
+/* ---- reproducible elementary functions (IEEE semantics for NaN, infinities, domain) ---- */
+double dpi_m_exp(double x);
+double dpi_m_expm1(double x);
+double dpi_m_log(double x);
+double dpi_m_log10(double x);
+double dpi_m_log1p(double x);
+double dpi_m_pow(double x, double y);
+double dpi_m_sin(double x);
+double dpi_m_cos(double x);
+double dpi_m_tan(double x);
+double dpi_m_asin(double x);
+double dpi_m_acos(double x);
+double dpi_m_atan(double x);
+double dpi_m_atan2(double y, double x);
+double dpi_m_sinh(double x);
+double dpi_m_cosh(double x);
+double dpi_m_tanh(double x);
+double dpi_m_asinh(double x);
+double dpi_m_acosh(double x);
+double dpi_m_atanh(double x);
+double dpi_m_erf(double x);
+double dpi_m_erfc(double x);
+double dpi_m_lgamma(double x);
+double dpi_m_cbrt(double x);
+
+/* Set round-to-nearest and denormals as the engine needs them; give back what was set before. */
+uint64_t dpi_fp_enter(void);
+void dpi_fp_leave(uint64_t saved);
+
+/* ---- random streams: Philox4x32-10 (Salmon et al. 2011), counter-based ---- */
+typedef struct dpi_rng { /* plain data; copy freely */
+  uint64_t seed;         /* the run's seed */
+  uint64_t stream;       /* whose numbers: patient, member, ... */
+  uint32_t purpose;      /* what for: one of the caller's constants */
+  uint64_t counter;      /* next number */
+} dpi_rng;
+dpi_rng dpi_rng_make(uint64_t seed, uint64_t stream, uint32_t purpose);
+double dpi_rng_uniform(dpi_rng *rng);                                           /* open (0,1), 53 bits */
+double dpi_rng_normal(dpi_rng *rng);                                            /* by inverse distribution function */
+uint64_t dpi_rng_u64(dpi_rng *rng);
+uint64_t dpi_rng_at(uint64_t seed, uint64_t stream, uint32_t purpose, uint64_t counter); /* stateless */
+uint64_t dpi_hash64(const char *text); /* stable 64-bit hash of a name: stream ids */
+
+/* ---- small dense linear algebra ---- */
+/* Cholesky A = L L' (lower, in place, upper part untouched); false when not positive definite. */
+bool dpi_chol(double *a, int n);
+void dpi_chol_solve(const double *l, int n, double *b);        /* b := A^-1 b */
+void dpi_chol_inverse(const double *l, int n, double *inv);    /* full symmetric A^-1 */
+double dpi_chol_logdet(const double *l, int n);                /* ln |A| */
+void dpi_tri_solve_lower(const double *l, int n, double *b);   /* b := L^-1 b */
+void dpi_tri_solve_lower_t(const double *l, int n, double *b); /* b := L'^-1 b */
+void dpi_tri_mul_lower(const double *l, int n, const double *x, double *y); /* y = L x */
+bool dpi_lu(double *a, int n, int *piv);                       /* partial pivoting, in place; false when singular */
+void dpi_lu_solve(const double *lu, int n, const int *piv, double *b);
+/* Eigenvalues (ascending) and vectors (columns of v) of a symmetric matrix, cyclic Jacobi. */
+void dpi_sym_eig(const double *a, int n, double *w, double *v);
+/* e = exp(a h): scaling and squaring with Pade [13/13] (Higham 2005). work holds at least 8 n n doubles. */
+void dpi_expm(const double *a, int n, double h, double *e, double *work);
+
+/* ---- distributions ---- */
+double dpi_norm_pdf(double z);
+double dpi_norm_cdf(double z);
+double dpi_norm_logcdf(double z);  /* accurate far in the lower tail */
+double dpi_norm_quantile(double p); /* Wichura AS 241 */
+double dpi_norm_hazard(double z);  /* pdf(z)/cdf(z), stable for very negative z: derivative of logcdf */
+double dpi_t_logpdf(double x2, int dim, double dof); /* multivariate t from squared Mahalanobis distance, without ln|L| */
+double dpi_beta_quantile(double p, double a, double b);
+double dpi_beta_cdf(double x, double a, double b);
+double dpi_gamma_p(double a, double x); /* regularised lower incomplete gamma */
+double dpi_chi2_quantile(double p, double dof);
+/* Clopper-Pearson bounds for k successes of n (real numbers allowed: effective sample sizes). */
+void dpi_binomial_bounds(double k, double n, double confidence, double *lower, double *upper);
+
+/* ---- statistics of (weighted) samples ---- */
+double dpi_sum(const double *x, int n); /* fixed-order compensated sum */
+void dpi_sort(double *x, int n);
+void dpi_argsort(const double *x, int n, int *order); /* stable, ascending */
+/* Quantile of a weighted sample (weights need not sum to 1; NULL: equal), inverse of the midpoint-interpolated ECDF. */
+double dpi_quantile_weighted(const double *x, const double *w, int n, double p, const int *order);
+/* Continuous ranked probability score of a weighted ensemble against y (Gneiting & Raftery 2007, eq. 20). */
+double dpi_crps_sample(const double *x, const double *w, int n, double y, const int *order);
+/* Pareto-smoothed importance weights in place (Vehtari et al. 2024): log weights in, normalised weights out; k-hat back.
+ * work: at least 2 n doubles and order n ints. */
+double dpi_psis(double *logw, int n, double *work, int *order);
+double dpi_ess(const double *w, int n); /* (sum w)^2 / sum w^2 */
+
+/* ---- optimisation of a smooth function of few variables ---- */
+/* Minimise f (value and gradient; false where not defined) by BFGS with a strong-Wolfe line search. h0: initial inverse
+ * Hessian [n x n] or NULL, replaced by the last one. Returns iterations; *converged by |g| (scaled) or df. */
+typedef bool (*dpi_bfgs_fn)(void *user, const double *x, double *f, double *g);
+int dpi_bfgs(dp_ctx *ctx, dpi_bfgs_fn fn, void *user, int n, double *x, double *f, double *h0, double gtol, int max_iter,
+             bool *converged);
+/* Root of a continuous function on a bracket [a,b] with given end values of opposite sign (Brent / ITP); |width| <= tol. */
+double dpi_root(double (*fn)(void *, double), void *user, double a, double fa, double b, double fb, double tol);
+
+#endif

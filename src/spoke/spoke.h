@@ -1,0 +1,83 @@
+/* spoke.h - ring two of the waist (floor 4): what somebody who adds a spoke implements.
+ *
+ * A spoke is a folder src/spoke/<name>/ whose last lines define `const dpi_spoke_ops dp_spoke_<name>`; the build finds it
+ * and writes the registry. The sim splits a run into batches (fixed blocks of members, never depending on threads) and
+ * gives each batch to one thread. A batch holds the state of its members between calls.
+ *
+ * A spoke with DP_CAP_FUSED evaluates the sim's outputs itself; otherwise it gives its signals at output times and the
+ * sim composes the formulas (with derivatives by the chain rule when the spoke offers JVP).
+ */
+#ifndef DPI_SPOKE_H
+#define DPI_SPOKE_H
+
+#include "base/base.h"
+#include "doppel/sim.h"
+
+#define DPI_SPOKE_INTERFACE 1u
+
+typedef struct dpi_spoke { /* first member of a spoke's own struct; constant after create */
+  const struct dpi_spoke_ops *ops;
+  dp_ctx *ctx;
+} dpi_spoke;
+
+typedef struct dpi_batch dpi_batch; /* the spoke's own; first member: dpi_batch_base */
+
+/* Filled by the spoke while it advances; memory is the sim's, sized for the member's whole timeline. */
+typedef struct dpi_member_out {
+  int ndone;            /* output times passed so far, written by the spoke */
+  double *value;        /* [nout x ncol], ncol = noutput (fused) or nsignal */
+  double *dvalue;       /* [nout x ncol x ndir] or NULL */
+  double *functional;   /* [nfunctional], NaN at first; final once the window has passed */
+  dp_member_status status;
+  double fail_time;
+  char reason[160];
+} dpi_member_out;
+
+typedef struct dpi_spoke_desc {
+  uint32_t caps;
+  int max_instances, ranks;
+  int nparam, nstate, nsignal;
+  const char *const *param_id;
+  const double *param_default;
+  const char *const *state_id;
+  const char *const *state_unit;
+  const char *const *signal_id; /* what composed formulas may use besides parameters and time; unused when fused */
+  int block;                    /* members a batch should hold (lanes x something); >= 1 */
+} dpi_spoke_desc;
+
+typedef struct dpi_batch_def {
+  const dp_member *member;  /* [n] */
+  int n;
+  int ndir;
+  uint64_t seed;
+  dpi_member_out *out;      /* [n] */
+} dpi_batch_def;
+
+typedef struct dpi_spoke_ops {
+  uint32_t interface;       /* DPI_SPOKE_INTERFACE */
+  const char *name;
+  const char *help;
+  /* required */
+  dp_status (*create)(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke **out);
+  void (*destroy)(dpi_spoke *spoke);
+  const dpi_spoke_desc *(*describe)(const dpi_spoke *spoke);
+  dp_status (*open)(const dpi_spoke *spoke, const dpi_batch_def *def, dpi_batch **out);
+  /* advance all members that have not failed to `to` (inclusive of instants and outputs at `to`) */
+  dp_status (*advance)(dpi_batch *batch, dp_time to);
+  void (*close)(dpi_batch *batch);
+  /* optional with a default (replay from the start) */
+  dp_status (*fork)(const dpi_batch *from, int member, dpi_batch *to, int member_to); /* copy one member's state */
+  dp_status (*save)(const dpi_batch *batch, int member, dpi_str *bytes);
+  dp_status (*load)(dpi_batch *batch, int member, const void *bytes, size_t size);
+  /* optional */
+  dp_status (*state_get)(const dpi_batch *batch, int member, double *x);
+  dp_status (*state_set)(dpi_batch *batch, int member, const double *x);
+} dpi_spoke_ops;
+
+/* Generated from src/spoke/<folder>; NULL-terminated. A second list can be given for tests (dpi_spoke_register). */
+const dpi_spoke_ops *const *dpi_spoke_registry(void);
+const dpi_spoke_ops *dpi_spoke_find(const char *name);
+/* Tests and plug-ins add spokes at run time (at most 16); not thread-safe. */
+dp_status dpi_spoke_register(dp_ctx *ctx, const dpi_spoke_ops *ops);
+
+#endif

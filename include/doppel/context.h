@@ -57,6 +57,7 @@ void dp_ctx_clear_error(dp_ctx *ctx);
 
 /* Ask all running work of this context to stop soon (safe from a signal handler); it returns DP_ERR_CANCELLED. */
 void dp_ctx_cancel(dp_ctx *ctx);
+void dp_ctx_resume(dp_ctx *ctx); /* takes the request back, so that the context can be used again */
 int dp_ctx_cancelled(const dp_ctx *ctx);
 
 /* Version of the library ("0.1.0") and the arithmetic in use: "fma" or "nofma" (which of the two reproducible ones). */

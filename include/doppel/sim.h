@@ -183,8 +183,8 @@ typedef struct dp_run_opts {
   uint32_t cookie;
   int ndir;                 /* derivative directions carried by every member; 0: none */
   uint64_t seed;
-  double deadline_s;        /* 0: none */
-  void (*progress)(void *user, double done); /* 0..1, may be NULL; called on the calling thread */
+  double deadline_s;        /* seconds from open; 0: none. Looked at between batches */
+  void (*progress)(void *user, double done); /* 0..1 of the present call, may be NULL; called on the calling thread */
   void *progress_user;
 } dp_run_opts;
 dp_run_opts dp_run_opts_default(void);
@@ -225,26 +225,36 @@ typedef struct dp_result {
 /* ---- runs ---- */
 typedef struct dp_run dp_run;
 
-/* Members are borrowed until close. */
+/* Members are borrowed until close. What is wrong with them, or not offered by the spoke, is refused here by name. Which
+ * parameters may be NaN is known to the spoke only: a NaN that reaches a result makes that member fail. */
 dp_status dp_run_open(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_run **out);
+/* All members to `to`, instants and outputs at `to` included. DP_ERR_CANCELLED (cancel, deadline): what was done can be
+ * emitted; the next advance first completes this one. */
 dp_status dp_run_advance(dp_run *run, dp_time to);
-/* Give everything produced since the last emit, blocks in member order. */
+/* Give everything produced since the last emit, blocks in member order; every member appears once, if with no new rows.
+ * Rows that a failed member could not give come as NaN when their time has passed. */
 dp_status dp_run_emit(dp_run *run, dp_sink_fn sink, void *user);
 /* A new run whose member k continues from member index[k] (duplicates allowed: resampling). Own state, own future;
- * members keep their stream unless streams is given. */
+ * members keep their stream unless streams is given. It emits its own future only (and all functionals); what the parent
+ * has not emitted yet stays the parent's. The parent's members must stay valid until the child is closed. */
 dp_status dp_run_fork(const dp_run *run, const int *index, int n, const uint64_t *streams, dp_run **out);
-/* State as bytes with the sim's hash in front; load refuses another sim's bytes. Free with dp_run_bytes_free. */
+/* State as bytes with the sim's hash in front; load refuses another sim's bytes, and other members, seed or ndir than those
+ * saved (a fork with new streams: those streams). Rows not emitted yet are saved too. Free with dp_run_bytes_free. */
 dp_status dp_run_save(const dp_run *run, void **bytes, size_t *size);
 dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, const void *bytes,
                       size_t size, dp_run **out);
 void dp_run_bytes_free(const dp_sim *sim, void *bytes);
-/* Read or replace the named state of one member (filters). Setting re-projects the spoke's constraints. */
+/* Read or replace the named state of one member (filters). Setting re-projects the spoke's constraints. A failed member
+ * reads as NaN and cannot be set. */
 dp_status dp_run_state_get(const dp_run *run, int member, double *x /*[nstate]*/);
 dp_status dp_run_state_set(dp_run *run, int member, const double *x);
 void dp_run_close(dp_run *run); /* NULL allowed */
 
-/* Open, advance to the last output time or window, emit, close. */
+/* Open, advance each member to its own last output time or window, emit, close. */
 dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_result **out);
+/* The same into a sink, in member order, with memory for a fixed number of members however many there are. */
+dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_sink_fn sink,
+                           void *user);
 void dp_result_destroy(dp_result *result);
 
 #ifdef __cplusplus

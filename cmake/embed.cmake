@@ -1,0 +1,5 @@
+# IN (a file) -> OUT (a C array dpi_page_template, NUL-terminated)
+file(READ ${IN} hex HEX)
+string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+string(REGEX REPLACE "((0x..,){24})" "\\1\n" bytes "${bytes}")
+file(WRITE ${OUT} "#include <stddef.h>\nextern const unsigned char dpi_page_template[];\nextern const size_t dpi_page_template_size;\nconst unsigned char dpi_page_template[] = {\n${bytes}0};\nconst size_t dpi_page_template_size = sizeof dpi_page_template - 1;\n")

@@ -1,0 +1,18 @@
+/* doppel.h - all public headers of Doppel, in the order of the loop. */
+#ifndef DOPPEL_H
+#define DOPPEL_H
+
+#include "doppel/status.h"
+#include "doppel/context.h"
+#include "doppel/random.h"
+#include "doppel/units.h"
+#include "doppel/model.h"
+#include "doppel/sim.h"
+#include "doppel/record.h"
+#include "doppel/kind.h"
+#include "doppel/belief.h"
+#include "doppel/plan.h"
+#include "doppel/twin.h"
+#include "doppel/report.h"
+
+#endif

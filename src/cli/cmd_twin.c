@@ -1,0 +1,95 @@
+/* cmd_twin.c - doppel twin list | show | new | validate. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+const cli_option cli_options_kind[] = {{"--twins", "DIR", "a further folder with kinds"},
+                                       {"--json", NULL, "JSON instead of text"},
+                                       {"--threads", "N", "threads; results do not depend on it"},
+                                       {0}};
+const cli_option cli_options_new[] = {{"--into", "DIR", "the folder that gets it (twins)"},
+                                      {"--template", "DIR", "what is copied (the kinds' folder _template)"},
+                                      {"--twins", "DIR", "a further folder with kinds"},
+                                      {"--dry-run", NULL, "say what would be made"},
+                                      {0}};
+
+int cmd_twin_list(cli_call *call) {
+  const char *dirs[8];
+  int n = cli_kind_dirs(call, dirs), found = 0;
+  dp_kind_entry *entry = NULL;
+  CLI_TRY(call, dp_kind_list(call->ctx, dirs, n, &entry, &found));
+  bool json = cli_has(call, "--json");
+  if (json) printf("[");
+  for (int i = 0; i < found; i++) {
+    if (json)
+      printf("%s\n {\"id\":\"%s\",\"title\":\"%s\",\"dir\":\"%s\"}", i ? "," : "", entry[i].id, entry[i].title,
+             entry[i].dir);
+    else
+      printf("%-16s %-60s %s\n", entry[i].id, entry[i].title, entry[i].dir);
+  }
+  if (json) printf("\n]\n");
+  dp_kind_list_free(call->ctx, entry);
+  return 0;
+}
+
+static int load(cli_call *call, dp_kind **kind) {
+  if (call->nplain != 1) return cli_usage(call, "expected one KIND, found %d", call->nplain);
+  char dir[1024];
+  int code = cli_kind_dir(call, call->plain[0], dir);
+  if (code) return code;
+  dp_status status = dp_kind_load(call->ctx, dir, kind);
+  return status == DP_OK ? 0 : cli_failed(call, status);
+}
+
+int cmd_twin_show(cli_call *call) {
+  dp_kind *kind = NULL;
+  int code = load(call, &kind);
+  if (code) return code;
+  char *text = NULL;
+  dp_status status = dp_report_kind(kind, &text);
+  if (status == DP_OK) fputs(text, stdout);
+  dp_report_free(call->ctx, text);
+  if (status != DP_OK) code = cli_failed(call, status);
+  dp_kind_destroy(kind);
+  return code;
+}
+
+int cmd_twin_new(cli_call *call) {
+  if (call->nplain != 1) return cli_usage(call, "expected one ID, found %d", call->nplain);
+  char template[1024];
+  const char *into = cli_get(call, "--into");
+  if (cli_has(call, "--template")) {
+    snprintf(template, sizeof template, "%s", cli_get(call, "--template"));
+  } else {
+    int code = cli_kind_dir(call, "_template", template);
+    if (code) return code;
+  }
+  if (!into) into = "twins";
+  CLI_TRY(call, dp_kind_new(call->ctx, template, into, call->plain[0], cli_has(call, "--dry-run")));
+  printf("%s %s/%s\nnext: doppel run %s/%s\n", cli_has(call, "--dry-run") ? "would make" : "made", into,
+         call->plain[0], into, call->plain[0]);
+  return 0;
+}
+
+int cmd_twin_validate(cli_call *call) {
+  dp_kind *kind = NULL;
+  int code = load(call, &kind), n = 0, failed = 0;
+  if (code) return code;
+  dp_validation_row *row = NULL;
+  dp_status status = dp_twin_validate(kind, &row, &n);
+  if (status != DP_OK) {
+    code = cli_failed(call, status);
+    dp_kind_destroy(kind);
+    return code;
+  }
+  printf("%-24s %14s %14s %10s  %-5s %s\n", "figure", "published", "ours", "tolerance", "", "source");
+  for (int i = 0; i < n; i++) {
+    failed += !row[i].pass;
+    printf("%-24s %14.6g %14.6g %10.2g  %-5s %s%s%s\n", row[i].id, row[i].published, row[i].ours, row[i].tolerance,
+           row[i].pass ? "pass" : "FAIL", row[i].source, row[i].note[0] ? "; " : "", row[i].note);
+  }
+  printf("%d passed, %d failed\n", n - failed, failed);
+  dp_validation_free(call->ctx, row);
+  dp_kind_destroy(kind);
+  return failed ? 1 : 0;
+}

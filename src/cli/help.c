@@ -1,0 +1,53 @@
+/* help.c - help and manual page, both from the tables in main.c. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static void synopsis(FILE *to, const cli_command *c) {
+  fprintf(to, "doppel %s%s%s%s%s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "", c->arguments[0] ? " " : "",
+          c->arguments);
+}
+
+static void one(FILE *to, const cli_command *c) {
+  fprintf(to, "usage: ");
+  synopsis(to, c);
+  fprintf(to, " [options]\n\n%s\n", c->help);
+  if (c->more) fprintf(to, "\n%s\n", c->more);
+  fprintf(to, "\noptions:\n");
+  for (const cli_option *o = c->option; o->name; o++) {
+    char left[64];
+    snprintf(left, sizeof left, "%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    fprintf(to, "  %-26s %s\n", left, o->help);
+  }
+}
+
+static void all(FILE *to) {
+  fprintf(to, "doppel %s: an engine for medical digital twins (research use)\n\nusage:\n", dp_version());
+  for (const cli_command *c = cli_commands(); c->noun; c++) {
+    char left[80];
+    snprintf(left, sizeof left, "doppel %s%s%s %s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "", c->arguments);
+    fprintf(to, "  %-44s %s\n", left, c->help);
+  }
+  fprintf(to,
+          "\nEvery command takes --help. Exit codes: 0 done, 1 a check failed, 2 usage, 3 invalid input, 4 conflict, "
+          "5 denied,\n6 did not converge, 7 unsupported, 75 try again.\n");
+}
+
+void cli_help(FILE *to, const cli_command *command) {
+  if (command)
+    one(to, command);
+  else
+    all(to);
+}
+
+void cli_manual(FILE *to) {
+  fprintf(to, ".TH DOPPEL 1\n.SH NAME\ndoppel \\- an engine for medical digital twins\n.SH COMMANDS\n");
+  for (const cli_command *c = cli_commands(); c->noun; c++) {
+    fprintf(to, ".SS ");
+    synopsis(to, c);
+    fprintf(to, "\n%s\n", c->help);
+    if (c->more) fprintf(to, ".PP\n%s\n", c->more);
+    for (const cli_option *o = c->option; o->name; o++)
+      fprintf(to, ".TP\n.B %s %s\n%s\n", o->name, o->argument ? o->argument : "", o->help);
+  }
+}

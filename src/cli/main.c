@@ -1,0 +1,203 @@
+/* main.c - the program `doppel`: the table of commands and the way to them. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static const cli_command commands[] = {
+    {"run", NULL, "KIND", "the whole loop: observe, assimilate, forecast, score, decide; writes a report",
+     "Runs every person of the kind's own record, or of --patient, each under a prior made without that person.",
+     cli_options_run, cmd_run},
+    {"twin", "list", "", "kinds of twin that can be found", NULL, cli_options_kind, cmd_twin_list},
+    {"twin", "show", "KIND", "what a kind is: question, model, parameters, limits", NULL, cli_options_kind,
+     cmd_twin_show},
+    {"twin", "new", "ID", "a new kind from the template; runs at once", NULL, cli_options_new, cmd_twin_new},
+    {"twin", "validate", "KIND", "published figures beside ours", NULL, cli_options_kind, cmd_twin_validate},
+    {"fit", NULL, "KIND", "population estimates by marginal likelihood; --leave-one-out writes everybody's prior", NULL,
+     cli_options_fit, cmd_fit},
+    {"simulate", NULL, "MODEL", "a model over time, with doses, many members, quantile bands", NULL,
+     cli_options_simulate, cmd_simulate},
+    {"model", "show", "FILE", "the equations of a model", NULL, cli_options_model, cmd_model_show},
+    {"model", "check", "FILE", "is the model sound? exit 0 sound, 3 invalid, 7 unsupported", NULL, cli_options_model,
+     cmd_model_check},
+    {"data", "check", "FILE", "what would be read, mapped, refused, before anything is fitted", NULL, cli_options_data,
+     cmd_data_check},
+    {"suite", NULL, "NAME DIR", "run somebody else's test suite (nonmem)", NULL, cli_options_suite, cmd_suite},
+    {"doctor", NULL, "", "self-test of this machine and installation", NULL, cli_options_doctor, cmd_doctor},
+    {0}};
+
+const cli_command *cli_commands(void) { return commands; }
+
+static dp_ctx *the_context;
+dp_ctx *cli_context(void) { return the_context; }
+
+static void on_interrupt(int sig) {
+  (void)sig;
+  if (the_context) dp_ctx_cancel(the_context);
+}
+
+static void log_line(void *user, int level, const char *line) {
+  (void)user;
+  if (level <= 1) fprintf(stderr, "doppel: %s%s\n", level == 1 ? "warning: " : "", line);
+}
+
+int cli_failed(cli_call *call, dp_status status) {
+  const char *message = dp_ctx_error(call->ctx);
+  fprintf(stderr, "doppel: %s\n", message[0] ? message : dp_status_sentence(status));
+  const char *advice = dp_status_advice(status);
+  if (advice[0]) fprintf(stderr, "        %s (%s)\n", dp_status_sentence(status), advice);
+  return dp_status_exit_code(status);
+}
+
+/* Where kinds are looked for: --twins DIR, the environment's DOPPEL_TWINS, ./twins, the installation's. */
+int cli_kind_dirs(const cli_call *call, const char *out[8]) {
+  static char installed[1024];
+  int n = 0;
+  for (int i = cli_each(call, "--twins", -1); i >= 0 && n < 4; i = cli_each(call, "--twins", i))
+    out[n++] = call->given[i].value;
+  const char *env = getenv("DOPPEL_TWINS");
+  if (env && env[0]) out[n++] = env;
+  out[n++] = "twins";
+  ssize_t len = readlink("/proc/self/exe", installed, sizeof installed - 32);
+  if (len > 0) {
+    installed[len] = 0;
+    char *slash = strrchr(installed, '/');
+    if (slash) {
+      strcpy(slash, "/../share/doppel/twins");
+      out[n++] = installed;
+    }
+  }
+  return n;
+}
+
+static bool is_kind(const char *dir) {
+  char path[1100];
+  struct stat st;
+  snprintf(path, sizeof path, "%s/twin.yaml", dir);
+  return stat(path, &st) == 0;
+}
+
+int cli_kind_dir(cli_call *call, const char *name, char dir[1024]) {
+  const char *dirs[8];
+  snprintf(dir, 1024, "%s", name);
+  if (strchr(name, '/') && is_kind(dir)) return 0;
+  int n = cli_kind_dirs(call, dirs);
+  for (int i = 0; i < n; i++) {
+    snprintf(dir, 1024, "%s/%s", dirs[i], name);
+    if (is_kind(dir)) return 0;
+  }
+  dp_kind_entry *entry = NULL;
+  int found = 0;
+  if (dp_kind_list(call->ctx, dirs, n, &entry, &found) == DP_OK && found > 0) {
+    const char *names[64];
+    int m = found < 64 ? found : 64;
+    for (int i = 0; i < m; i++) names[i] = entry[i].id;
+    const char *near = cli_nearest(name, names, m);
+    fprintf(stderr, "doppel: no kind of twin '%s'%s%s%s; see: doppel twin list\n", name, near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+  } else {
+    fprintf(stderr, "doppel: no kind of twin '%s' (looked in %d folders; --twins DIR adds one)\n", name, n);
+  }
+  dp_kind_list_free(call->ctx, entry);
+  return dp_status_exit_code(DP_ERR_USAGE);
+}
+
+/* The command for argv[1..]; *used words taken. Prints what is wrong when there is none. */
+static const cli_command *find_command(int argc, char **argv, int *used) {
+  const char *nouns[32];
+  int n = 0;
+  bool noun_seen = false;
+  for (const cli_command *c = commands; c->noun; c++) {
+    if (n == 0 || strcmp(nouns[n - 1], c->noun) != 0) nouns[n++] = c->noun;
+    if (strcmp(c->noun, argv[1]) != 0) continue;
+    noun_seen = true;
+    if (!c->verb || (argc > 2 && strcmp(c->verb, argv[2]) == 0)) {
+      *used = c->verb ? 2 : 1;
+      return c;
+    }
+  }
+  if (noun_seen) {
+    const char *verbs[16];
+    int m = 0;
+    for (const cli_command *c = commands; c->noun; c++)
+      if (strcmp(c->noun, argv[1]) == 0 && c->verb) verbs[m++] = c->verb;
+    const char *near = argc > 2 ? cli_nearest(argv[2], verbs, m) : NULL;
+    fprintf(stderr, "doppel: %s needs one of:", argv[1]);
+    for (int i = 0; i < m; i++) fprintf(stderr, " %s", verbs[i]);
+    fprintf(stderr, "%s%s%s\n", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return NULL;
+  }
+  const char *near = cli_nearest(argv[1], nouns, n);
+  fprintf(stderr, "doppel: unknown command '%s'%s%s%s; see: doppel --help\n", argv[1], near ? "; did you mean '" : "",
+          near ? near : "", near ? "'?" : "");
+  return NULL;
+}
+
+static int nthread(const cli_call *call) {
+  long long n = 0;
+  if (cli_has(call, "--threads") && !cli_integer(call, "--threads", &n)) return -1;
+  if (n > 0) return n > 256 ? 256 : (int)n;
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  return cpus > 0 ? (int)cpus : 1;
+}
+
+static int dispatch(const cli_command *command, int argc, char **argv, int used) {
+  static cli_call call;
+  call.command = command;
+  size_t at = 0;
+  for (int i = 0; i < argc && at < sizeof call.line; i++) {
+    const char *word = i ? argv[i] : "doppel";
+    int wrote = snprintf(call.line + at, sizeof call.line - at, "%s%s", i ? " " : "", word);
+    at += wrote > 0 ? (size_t)wrote : 0;
+    if (i && strcmp(argv[i], "--help") == 0) {
+      cli_help(stdout, command);
+      return 0;
+    }
+  }
+  int code = cli_parse(&call, argc - 1 - used, argv + 1 + used);
+  if (code) return code;
+  dp_ctx_def def = dp_ctx_def_default();
+  def.log = log_line;
+  def.nthread = nthread(&call);
+  if (def.nthread < 0) return dp_status_exit_code(DP_ERR_USAGE);
+  if (dp_ctx_create(&def, &call.ctx) != DP_OK) {
+    fprintf(stderr, "doppel: out of memory\n");
+    return dp_status_exit_code(DP_ERR_MEMORY);
+  }
+  the_context = call.ctx;
+  signal(SIGINT, on_interrupt);
+  code = command->run(&call);
+  the_context = NULL;
+  dp_ctx_destroy(call.ctx);
+  if (fflush(stdout) != 0) {
+    fprintf(stderr, "doppel: standard output could not be written\n");
+    return dp_status_exit_code(DP_ERR_IO);
+  }
+  return code;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) {
+    cli_help(stderr, NULL);
+    return dp_status_exit_code(DP_ERR_USAGE);
+  }
+  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    cli_help(stdout, NULL);
+    return 0;
+  }
+  if (strcmp(argv[1], "--version") == 0) {
+    printf("doppel %s (%s)\n", dp_version(), dp_arithmetic());
+    return 0;
+  }
+  if (strcmp(argv[1], "--manual") == 0) {
+    cli_manual(stdout);
+    return 0;
+  }
+  int used = 0;
+  const cli_command *command = find_command(argc, argv, &used);
+  if (!command) return dp_status_exit_code(DP_ERR_USAGE);
+  return dispatch(command, argc, argv, used);
+}

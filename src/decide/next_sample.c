@@ -1,0 +1,169 @@
+/* next_sample.c - "which next sample would change this": preposterior analysis on the ensemble.
+ *
+ * For a sample at time t: draw k of the belief plays the truth and gives a hypothetical result y = f_k + sigma_k z; the
+ * other draws are reweighted by its likelihood; every candidate's probabilities and rewards are weighted sums over the
+ * rehearsal that was made already, so no further simulation is needed. The advice after y is compared with the advice now.
+ * (Raiffa & Schlaifer 1961: expected value of sample information.) */
+#include <math.h>
+
+#include "decide/decide.h"
+
+typedef struct sampling {
+  const dp_kind *kind;
+  const dpi_rehearsal *r;
+  const dp_candidate *candidate;
+  const double *limit; /* [nterm] thresholds for estimates */
+  double *w;           /* [ndraw] */
+} sampling;
+
+/* Best admissible candidate under weights w, or -1; its reward in *reward. */
+static int best_under(const sampling *s, const double *w, double *reward) {
+  int best = -1;
+  *reward = 0;
+  for (int c = 0; c < s->r->ncandidate; c++) {
+    double total = 0;
+    bool ok = true;
+    for (int t = 0; ok && t < s->r->nterm; t++) {
+      const dpi_kind_term *term = &s->kind->reward.term[t];
+      const double *v = dpi_rehearsed(s->r, c, t);
+      double sum = 0;
+      if (term->goal == DPI_GOAL_LIMIT) {
+        for (int k = 0; k < s->r->ndraw; k++)
+          sum += isnan(v[k]) ? (term->at_least ? 0 : w[k]) : dpi_decide_event(term, v[k]) ? w[k] : 0;
+        ok = term->at_least ? sum >= s->limit[t] : sum <= s->limit[t];
+      } else {
+        double scale = term->fraction ? 1.0 / dpi_decide_window(s->kind, s->candidate[c].interval) : 1.0;
+        for (int k = 0; k < s->r->ndraw; k++) sum += isnan(v[k]) ? 0 : w[k] * v[k];
+        total += term->weight * scale * sum;
+      }
+    }
+    if (ok && (best < 0 || total > *reward)) {
+      best = c;
+      *reward = total;
+    }
+  }
+  return best;
+}
+
+/* Weights of all draws after the result y. */
+static void reweight(const dpi_kind_observable *o, const double *f, const double *sigma, int n, double y, double *w) {
+  double top = -INFINITY, sum = 0;
+  for (int k = 0; k < n; k++) {
+    double z = o->noise == DPI_NOISE_LOGNORMAL
+                   ? (y > 0 && f[k] > 0 ? (dpi_m_log(y) - dpi_m_log(f[k])) / sigma[k] : 1e9)
+                   : (y - f[k]) / sigma[k];
+    w[k] = isfinite(z) && sigma[k] > 0 ? -0.5 * z * z - dpi_m_log(sigma[k]) : -INFINITY;
+    if (w[k] > top) top = w[k];
+  }
+  for (int k = 0; k < n; k++) sum += w[k] = dpi_m_exp(w[k] - top);
+  for (int k = 0; k < n; k++) w[k] /= sum;
+}
+
+/* One candidate time: average over hypothetical results. */
+static void sample_value(const sampling *s, const dp_plan_patient *patient, const dp_plan_def *def, const double *f,
+                         const double *sigma, int now, dp_next_sample *next) {
+  const dpi_kind_observable *o = &s->kind->observable[next->observable];
+  int n = s->r->ndraw, done = 0;
+  uint64_t stream = patient->stream ^ dpi_hash64(o->id) ^ (uint64_t)llround(next->time * 1e6);
+  dpi_rng rng = dpi_rng_make(def->seed, stream, DPI_PURPOSE_NEXT_SAMPLE);
+  double changed = 0, gain = 0, advise = 0;
+  for (int h = 0; h < def->nhypothetical; h++) {
+    int k = (int)((int64_t)h * n / def->nhypothetical);
+    double z = dpi_rng_normal(&rng);
+    double y = o->noise == DPI_NOISE_LOGNORMAL ? f[k] * dpi_m_exp(sigma[k] * z) : f[k] + sigma[k] * z;
+    if (!isfinite(y)) continue;
+    reweight(o, f, sigma, n, y, s->w);
+    double reward, kept = 0;
+    int then = best_under(s, s->w, &reward);
+    if (now >= 0) { /* what the present advice would be worth after y */
+      for (int t = 0; t < s->r->nterm; t++) {
+        const dpi_kind_term *term = &s->kind->reward.term[t];
+        if (term->goal != DPI_GOAL_REWARD) continue;
+        double scale = term->fraction ? 1.0 / dpi_decide_window(s->kind, s->candidate[now].interval) : 1.0;
+        const double *v = dpi_rehearsed(s->r, now, t);
+        for (int j = 0; j < n; j++) kept += isnan(v[j]) ? 0 : s->w[j] * v[j] * scale * term->weight;
+      }
+    }
+    changed += then != now;
+    advise += then >= 0;
+    gain += (then >= 0 ? reward : 0) - (now >= 0 ? kept : 0);
+    done++;
+  }
+  if (done == 0) return;
+  next->change = changed / done;
+  next->gain = gain / done;
+  next->advise = advise / done;
+}
+
+/* Predictions and error of every observable's first (primary) one at the imagined times, for the screened draws. */
+static dp_status predict(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def, const int *draw,
+                         int ndraw, dp_result **out) {
+  dp_ctx *ctx = kind->ctx;
+  int nparam = dp_sim_describe(kind->sim)->nparam, nt = def->nnext_time;
+  double *param = DPI_NEW_ARRAY(ctx, double, (size_t)ndraw *(size_t)nparam);
+  dp_member *member = DPI_NEW_ARRAY(ctx, dp_member, ndraw);
+  dp_output_time *when = DPI_NEW_ARRAY(ctx, dp_output_time, nt);
+  dp_status status = DP_ERR_MEMORY;
+  if (param && member && when) {
+    for (int t = 0; t < nt; t++)
+      when[t] = (dp_output_time){(dp_time)llround(def->next_time[t] * (double)DP_TICKS), INT32_MAX};
+    for (int k = 0; k < ndraw; k++) {
+      double *p = param + (size_t)k * (size_t)nparam;
+      dpi_decide_param(kind, patient, patient->belief, draw[k], p);
+      member[k] = (dp_member){.param = p, .instant = patient->history, .ninstant = patient->nhistory, .out = when,
+                              .nout = nt, .stream = patient->stream};
+    }
+    dp_run_opts opts = dp_run_opts_default();
+    status = dp_simulate(kind->sim, member, ndraw, &opts, out);
+  }
+  dpi_free(ctx, param);
+  dpi_free(ctx, member);
+  dpi_free(ctx, when);
+  return status;
+}
+
+/* Columns f and sigma of one output time. */
+static void columns(const dp_kind *kind, const dp_result *result, int observable, int t, double *f, double *sigma) {
+  const dpi_kind_observable *o = &kind->observable[observable];
+  for (int k = 0; k < result->nmember; k++) {
+    const double *row = result->value + (result->value_at[k] + (size_t)t) * (size_t)result->noutput;
+    f[k] = row[o->value_output];
+    sigma[k] = row[o->sigma_output];
+  }
+}
+
+dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def,
+                          const dpi_rehearsal *screen, const int *draw, dp_advice *advice) {
+  dp_ctx *ctx = kind->ctx;
+  int n = screen->ndraw, observable = 0;
+  for (int o = 0; o < kind->nobservable; o++)
+    if (kind->observable[o].primary) observable = o;
+  if (def->nnext_time <= 0) return DP_OK;
+  double *work = DPI_NEW_ARRAY(ctx, double, 3 * (size_t)n + (size_t)kind->reward.nterm);
+  advice->next = DPI_NEW_ARRAY(ctx, dp_next_sample, def->nnext_time);
+  dp_result *result = NULL;
+  if (!work || !advice->next) {
+    dpi_free(ctx, work);
+    return DP_ERR_MEMORY;
+  }
+  double *f = work, *sigma = work + n, *w = work + 2 * n, *limit = work + 3 * n;
+  dp_status status = predict(kind, patient, def, draw, n, &result);
+  if (status == DP_OK) {
+    double neff = fmin((double)patient->belief->ndraw, patient->belief->ess), reward_now;
+    for (int t = 0; t < kind->reward.nterm; t++)
+      if (kind->reward.term[t].goal == DPI_GOAL_LIMIT)
+        limit[t] = dpi_decide_threshold(&kind->reward.term[t], neff, kind->reward.confidence);
+    sampling s = {kind, screen, advice->candidate, limit, w};
+    for (int k = 0; k < n; k++) w[k] = 1.0 / n;
+    int now = best_under(&s, w, &reward_now);
+    advice->nnext = def->nnext_time;
+    for (int t = 0; t < def->nnext_time; t++) {
+      advice->next[t] = (dp_next_sample){.time = def->next_time[t], .observable = observable};
+      columns(kind, result, observable, t, f, sigma);
+      sample_value(&s, patient, def, f, sigma, now, &advice->next[t]);
+    }
+  }
+  dp_result_destroy(result);
+  dpi_free(ctx, work);
+  return status;
+}

@@ -1,0 +1,37 @@
+/* explain.h - floor 8: what the files of this room share.
+ *
+ *   document.c   study -> JSON document (jansson); the one source of the page and of --json
+ *   people.c     one person's part of it
+ *   density.c    prior beside posterior as smooth curves
+ *   study_text.c the same study as a table for a terminal
+ *   page.c       the document put into the page's template
+ */
+#ifndef DPI_EXPLAIN_H
+#define DPI_EXPLAIN_H
+
+#include <jansson.h>
+
+#include "doppel/report.h"
+#include "kind/kind_impl.h"
+#include "num/num.h"
+
+/* The whole document; NULL without memory. for_page adds what only the page draws (densities, the slider's turns). */
+json_t *dpi_explain_document(const dp_study *study, const char *command, bool for_page);
+json_t *dpi_explain_person(const dp_study *study, int i, bool for_page);
+
+/* A finite number, else null. */
+json_t *dpi_explain_number(double x);
+json_t *dpi_explain_numbers(const double *x, int n);
+
+/* The page's document as compact text; free with dp_report_free. */
+dp_status dpi_explain_page_data(const dp_study *study, const char *command, char **text);
+
+/* Gaussian kernel densities of two weighted-equal samples on one grid (log scale when all are positive). */
+enum { DPI_DENSITY_POINTS = 61 };
+void dpi_explain_density(const double *a, int na, const double *b, int nb, bool log_scale, double *x, double *da,
+                         double *db);
+
+/* One person's line of the sceptic's table, used by text and document alike. */
+const dp_candidate *dpi_explain_chosen(const dp_advice *a);
+
+#endif

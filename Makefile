@@ -45,7 +45,7 @@ fuzz: setup
 install: build
 	@cmake --install $(BUILD)
 
-docs: setup
+docs: build
 	@sh tools/make_docs.sh $(BUILD)
 
 priors: build

@@ -53,6 +53,18 @@ dp_status dp_prior_fit(const dp_kind *kind, const dp_record *record, const int *
 dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
                              const dp_prior *prior, const char *method, double *objective);
 
+/* Priors on disk: a text table of one or several, each under a key (a leave-one-out set: the id of the person left out;
+ * "" nobody). Numbers read back to the same bytes. */
+dp_status dp_prior_write(const dp_kind *kind, const char *path, const char *const *key, const dp_prior *const *prior,
+                         int n);
+/* *out stays NULL when the file has no such key. */
+dp_status dp_prior_read(const dp_kind *kind, const char *path, const char *key, dp_prior **out);
+/* The prior of everybody else for one person of the record. Taken from store (a path or NULL) only when everything it
+ * depends on has the same hash there; otherwise estimated now. */
+dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store, dp_prior **out);
+/* Estimate the whole leave-one-out set (what path already holds and still fits is kept) and write it. */
+dp_status dp_prior_loo_store(const dp_kind *kind, const dp_record *record, const char *path);
+
 typedef struct dp_assimilate_def {
   uint32_t cookie;
   uint64_t seed;

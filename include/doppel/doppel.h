@@ -14,5 +14,6 @@
 #include "doppel/plan.h"
 #include "doppel/twin.h"
 #include "doppel/report.h"
+#include "doppel/suite.h"
 
 #endif

@@ -1,7 +1,8 @@
 /* kind.h - a kind of twin: one folder of data and model text, compiled once, then constant and shared by all threads.
  *
  *     dp_kind *kind = NULL;
- *     DP_TRY(dp_kind_find(ctx, "theophylline", dirs, ndirs, &path)) ...
+ *     char path[1024];
+ *     DP_TRY(dp_kind_find(ctx, "theophylline", dirs, ndir, path, sizeof path));
  *     DP_TRY(dp_kind_load(ctx, path, &kind));
  *     ...
  *     dp_kind_destroy(kind);
@@ -34,11 +35,15 @@ const char *dp_kind_time_unit(const dp_kind *kind);
 const char *dp_kind_patients(const dp_kind *kind);   /* path of the example record, "" when there is none */
 double dp_kind_until(const dp_kind *kind);           /* default time up to which data are observed */
 const dp_sim *dp_kind_sim(const dp_kind *kind);
+const char *dp_kind_parameter_id(const dp_kind *kind, int i); /* rows of parameters.tsv: dp_prior.typical's order */
+const char *dp_kind_effect_id(const dp_kind *kind, int i);    /* random effects: dp_prior.omega's order */
 
 /* Read an event table as this kind's record: checks columns, units, covariates, observables, doses. */
 dp_status dp_kind_record(const dp_kind *kind, const char *path, dp_record **out);
 
-/* Kinds under some folders (each entry `<dir>/<kind>/twin.yaml`), sorted by id. Free with dp_kind_list_free. */
+/* Kinds under some folders (each entry `<dir>/<kind>/twin.yaml`; names that begin with '_' or '.' are left out, folders that
+ * do not exist too), sorted by id. A kind whose twin.yaml cannot be read is listed with the reason as its title. Free with
+ * dp_kind_list_free. */
 typedef struct dp_kind_entry {
   char id[64];
   char dir[1024];
@@ -46,7 +51,11 @@ typedef struct dp_kind_entry {
 } dp_kind_entry;
 dp_status dp_kind_list(dp_ctx *ctx, const char *const *dirs, int ndir, dp_kind_entry **out, int *n);
 void dp_kind_list_free(dp_ctx *ctx, dp_kind_entry *entries);
-/* Copy the template kind into a new folder under the id given; ERR_CONFLICT when it exists. Nothing is left half-written. */
+/* Where a kind is: name is a kind's folder or the id of one under the folders (the first folder that has it wins).
+ * ERR_INPUT with "did you mean". */
+dp_status dp_kind_find(dp_ctx *ctx, const char *name, const char *const *dirs, int ndir, char *path, size_t size);
+/* Copy the template kind into a new folder into_dir/id, its id replaced everywhere; the copy is loaded as a check before it
+ * appears. ERR_CONFLICT when it exists. Nothing is left half-written. dry_run: only check. */
 dp_status dp_kind_new(dp_ctx *ctx, const char *template_dir, const char *into_dir, const char *id, int dry_run);
 
 #ifdef __cplusplus

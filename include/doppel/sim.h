@@ -244,8 +244,8 @@ dp_status dp_run_save(const dp_run *run, void **bytes, size_t *size);
 dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, const void *bytes,
                       size_t size, dp_run **out);
 void dp_run_bytes_free(const dp_sim *sim, void *bytes);
-/* Read or replace the named state of one member (filters). Setting re-projects the spoke's constraints. A failed member
- * reads as NaN and cannot be set. */
+/* Read or replace the named state of one member (filters). Setting re-projects the spoke's constraints. An edit is a
+ * shift by a constant: derivatives stay as they are. A failed member reads as NaN and cannot be set. */
 dp_status dp_run_state_get(const dp_run *run, int member, double *x /*[nstate]*/);
 dp_status dp_run_state_set(dp_run *run, int member, const double *x);
 void dp_run_close(dp_run *run); /* NULL allowed */

@@ -82,7 +82,7 @@ bool dpi_parse_double(const char *s, double *out);
 bool dpi_parse_int(const char *s, int64_t *out);
 /* Shortest text that reads back to the same double ("0.1", "1e-300"); NaN and infinities as "nan", "inf", "-inf". */
 void dpi_format_double(double x, char out[32]);
-/* Nearest of the n words by edit distance (<= 2 and < length), or NULL: for "did you mean". */
+/* Nearest of the n words by edit distance (<= 2 and < length; case apart, a swap is one), or NULL: for "did you mean". */
 const char *dpi_nearest_word(const char *word, const char *const *words, int n);
 
 /* ---- map from string to int (keys are copied) ---- */
@@ -90,6 +90,7 @@ typedef struct dpi_map {
   dp_ctx *ctx;
   struct dpi_map_slot *slot;
   int count, cap;
+  dpi_arena key; /* the copies */
 } dpi_map;
 void dpi_map_init(dpi_map *map, dp_ctx *ctx);
 void dpi_map_release(dpi_map *map);
@@ -102,7 +103,7 @@ dp_status dpi_file_read(dp_ctx *ctx, const char *path, size_t max, char **data, 
 /* Write to a temporary file beside path, then rename: nothing half-written is ever seen under path. */
 dp_status dpi_file_write(dp_ctx *ctx, const char *path, const void *data, size_t size);
 bool dpi_file_exists(const char *path);
-/* SHA-256 as 64 hex digits. Streaming form for composite hashes. */
+/* SHA-256 as 64 hex digits; "" when the cryptographic library failed. Streaming form for composite hashes. */
 void dpi_sha256_hex(const void *data, size_t size, char hex[65]);
 typedef struct dpi_sha256 dpi_sha256;
 dpi_sha256 *dpi_sha256_create(dp_ctx *ctx);
@@ -112,7 +113,8 @@ void dpi_sha256_finish(dpi_sha256 *h, char hex[65]); /* destroys h */
 /* ---- threads ---- */
 /* Call fn(user, i, worker) for i = 0..n-1 on the context's workers (dynamic order; worker in 0..nthread-1). The first
  * failing status wins by *lowest i* (deterministic); remaining work is skipped; DP_ERR_CANCELLED when cancelled.
- * Nested calls run serially on the calling worker. */
+ * Nested calls run serially on the calling worker, under its number; only inside a loop of one item they get the workers.
+ * Messages of items that succeed are dropped; of those that fail, the lowest item's is kept. */
 typedef dp_status (*dpi_work_fn)(void *user, int i, int worker);
 dp_status dpi_parallel_for(dp_ctx *ctx, int n, dpi_work_fn fn, void *user);
 

@@ -57,6 +57,7 @@ typedef struct dpi_kind_observable {
   double lloq;                  /* default limit of quantification; NaN none */
   bool primary;                 /* the one shown first */
   double axis_low, axis_high;   /* reference range, NaN none */
+  double molar_mass;            /* g/mol, for records in amount of substance; 0 not known */
 } dpi_kind_observable;
 
 typedef enum dpi_missing { DPI_MISSING_REFUSE, DPI_MISSING_VALUE, DPI_MISSING_CARRY } dpi_missing;
@@ -65,13 +66,13 @@ typedef enum dpi_missing { DPI_MISSING_REFUSE, DPI_MISSING_VALUE, DPI_MISSING_CA
 typedef struct dpi_kind_covariate {
   const char *id, *name, *unit;
   double lower, upper;          /* allowed range; outside: ERR_INPUT */
-  const char *parameter;        /* individual parameter whose typical value it multiplies; "" none (used by the model) */
-  const char *factor;           /* formula; "" none */
+  const char *parameter;        /* individual parameters whose typical value it multiplies, "CL;V"; "" none (used by the model) */
+  const char *factor;           /* formula for each of them, "(WT/70)^0.75;WT/70"; "" none */
   dpi_missing missing;
   double value;                 /* used when missing = value */
   bool nocb;                    /* a row's value holds over the interval that ends at the row */
   int sim_param;                /* -1 when recorded but not used */
-  bool occasion;                /* a change of this column starts a new occasion */
+  bool occasion;                /* each value of this column is an occasion; a value seen before is that occasion again */
 } dpi_kind_covariate;
 
 /* a row of controls.tsv */
@@ -86,6 +87,8 @@ typedef struct dpi_kind_control {
   const double *interval;       /* [ninterval] allowed intervals, time units */
   int ninterval;
   const char *approver;
+  double molar_mass;            /* g/mol; 0 not known */
+  bool model_rate, model_duration; /* RATE -1, -2 in event tables are offered */
 } dpi_kind_control;
 
 /* a row of quantities.tsv */
@@ -138,6 +141,8 @@ struct dp_kind {
   char hash[65];
   double until, horizon;
   bool discrepancy;             /* model-discrepancy term switched on by default */
+  double discrepancy_sd;        /* its stationary sd, relative to the prediction; 0 when twin.yaml gives none */
+  double discrepancy_timescale; /* its correlation time, time units */
   dp_model *model;
   dp_sim *sim;
   const char *codes;            /* for dp_record_def.codes */

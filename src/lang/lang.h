@@ -25,7 +25,8 @@ typedef int32_t dpi_node;
   X(ABS, 1, "abs") X(FLOOR, 1, "floor") X(CEIL, 1, "ceil") X(SIN, 1, "sin") X(COS, 1, "cos") X(TAN, 1, "tan") \
   X(ASIN, 1, "asin") X(ACOS, 1, "acos") X(ATAN, 1, "atan") X(SINH, 1, "sinh") X(COSH, 1, "cosh")              \
   X(TANH, 1, "tanh") X(ASINH, 1, "asinh") X(ACOSH, 1, "acosh") X(ATANH, 1, "atanh") X(EXPM1, 1, "expm1")      \
-  X(LOG1P, 1, "log1p") X(ERF, 1, "erf") X(LGAMMA, 1, "lgamma") X(SIGN, 1, "sign") X(ATAN2, 2, "atan2")        \
+  X(LOG1P, 1, "log1p") X(ERF, 1, "erf") X(LGAMMA, 1, "lgamma") X(DIGAMMA, 1, "digamma") X(SIGN, 1, "sign")     \
+  X(ATAN2, 2, "atan2")                                                                                        \
   X(MIN, 2, "min") X(MAX, 2, "max") X(MOD, 2, "mod") X(LT, 2, "<") X(LE, 2, "<=") X(GT, 2, ">")               \
   X(GE, 2, ">=") X(EQ, 2, "==") X(NE, 2, "!=") X(AND, 2, "&&") X(OR, 2, "||") X(NOT, 1, "!") X(IF, 3, "piecewise")
 
@@ -95,6 +96,8 @@ typedef struct dpi_symbol {
   dpi_node formula;  /* STATE: rate; ASSIGNED: value; PARAM: DPI_NODE_NONE. Sealed: in time, states and params only */
   const char *unit;  /* "" unknown */
   int line;          /* where it was defined */
+  bool defined;      /* false: only used so far; sealing fails unless something defines it */
+  const char *where; /* first use of a symbol that is not defined: "model.ant:12" */
 } dpi_symbol;
 
 typedef struct dpi_event_assign {
@@ -131,6 +134,7 @@ struct dp_model {
   int nstate;             /* after sealing: symbols 1..nstate */
   int nevent, cap_event;
   dpi_model_event *event;
+  dpi_node *value;        /* sealed: node of each symbol, see dpi_model_value */
   bool sealed;
 };
 
@@ -157,6 +161,7 @@ void dpi_model_print(const dp_model *m, dpi_node node, dpi_str *out);
 /* All tapes an integrator needs for a sealed model. Symbol array layout for all tapes: dp_model's (sym[0] = time,
  * sym[1..nstate] = x, then the rest); "fast" symbols are time and states. */
 typedef struct dpi_system {
+  dp_ctx *ctx;
   const dp_model *model; /* borrowed, outlives the system */
   int nsym, nstate;
   int nactive;           /* symbols (params) that may carry derivative directions */
@@ -172,6 +177,7 @@ typedef struct dpi_system {
   bool linear;           /* rhs = A(params) x + b(params): J and the remainder are free of x and time */
   bool autonomous;       /* rhs does not depend on time */
 } dpi_system;
+/* Adds derivative nodes to the model's graph: create systems of one model from one thread at a time. */
 dp_status dpi_system_create(dp_ctx *ctx, const dp_model *m, const int *active, int nactive, dpi_system **out);
 void dpi_system_destroy(dpi_system *sys);
 

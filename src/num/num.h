@@ -36,6 +36,9 @@ double dpi_m_erfc(double x);
 double dpi_m_lgamma(double x);
 double dpi_m_cbrt(double x);
 
+/* Force "fma" or "nofma" (NULL: as the processor says); false when not offered. For tests: before other threads start. */
+bool dpi_math_select(const char *name);
+
 /* Set round-to-nearest and denormals as the engine needs them; give back what was set before. */
 uint64_t dpi_fp_enter(void);
 void dpi_fp_leave(uint64_t saved);
@@ -48,10 +51,12 @@ typedef struct dpi_rng { /* plain data; copy freely */
   uint64_t counter;      /* next number */
 } dpi_rng;
 dpi_rng dpi_rng_make(uint64_t seed, uint64_t stream, uint32_t purpose);
-double dpi_rng_uniform(dpi_rng *rng);                                           /* open (0,1), 53 bits */
+double dpi_rng_uniform(dpi_rng *rng);                                           /* open (0,1): odd multiples of 2^-53 */
 double dpi_rng_normal(dpi_rng *rng);                                            /* by inverse distribution function */
 uint64_t dpi_rng_u64(dpi_rng *rng);
 uint64_t dpi_rng_at(uint64_t seed, uint64_t stream, uint32_t purpose, uint64_t counter); /* stateless */
+/* The bijection itself, as published. */
+void dpi_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 uint64_t dpi_hash64(const char *text); /* stable 64-bit hash of a name: stream ids */
 
 /* ---- small dense linear algebra ---- */
@@ -65,9 +70,12 @@ void dpi_tri_solve_lower_t(const double *l, int n, double *b); /* b := L'^-1 b *
 void dpi_tri_mul_lower(const double *l, int n, const double *x, double *y); /* y = L x */
 bool dpi_lu(double *a, int n, int *piv);                       /* partial pivoting, in place; false when singular */
 void dpi_lu_solve(const double *lu, int n, const int *piv, double *b);
-/* Eigenvalues (ascending) and vectors (columns of v) of a symmetric matrix, cyclic Jacobi. */
+/* Eigenvalues (ascending) and vectors (columns of v, largest component positive) of a symmetric matrix of which the lower
+ * triangle is read, cyclic Jacobi; n <= DPI_EIG_MAX. */
+#define DPI_EIG_MAX 64
 void dpi_sym_eig(const double *a, int n, double *w, double *v);
-/* e = exp(a h): scaling and squaring with Pade [13/13] (Higham 2005). work holds at least 8 n n doubles. */
+/* e = exp(a h): scaling and squaring with Pade approximants of degree 3 to 13 (Al-Mohy & Higham 2009); NaN everywhere when
+ * a h is not finite. work holds at least 8 n n doubles. */
 void dpi_expm(const double *a, int n, double h, double *e, double *work);
 
 /* ---- distributions ---- */
@@ -79,27 +87,31 @@ double dpi_norm_hazard(double z);  /* pdf(z)/cdf(z), stable for very negative z:
 double dpi_t_logpdf(double x2, int dim, double dof); /* multivariate t from squared Mahalanobis distance, without ln|L| */
 double dpi_beta_quantile(double p, double a, double b);
 double dpi_beta_cdf(double x, double a, double b);
+double dpi_lgamma_ratio(double a, double d); /* ln Gamma(a + d) - ln Gamma(a), accurate for large a */
 double dpi_gamma_p(double a, double x); /* regularised lower incomplete gamma */
 double dpi_chi2_quantile(double p, double dof);
 /* Clopper-Pearson bounds for k successes of n (real numbers allowed: effective sample sizes). */
 void dpi_binomial_bounds(double k, double n, double confidence, double *lower, double *upper);
 
-/* ---- statistics of (weighted) samples ---- */
+/* ---- statistics of (weighted) samples; order is dpi_argsort's, NULL: x is ascending ---- */
 double dpi_sum(const double *x, int n); /* fixed-order compensated sum */
 void dpi_sort(double *x, int n);
 void dpi_argsort(const double *x, int n, int *order); /* stable, ascending */
-/* Quantile of a weighted sample (weights need not sum to 1; NULL: equal), inverse of the midpoint-interpolated ECDF. */
+/* Quantile of a weighted sample (weights need not sum to 1; NULL: equal): inverse of the midpoint-interpolated ECDF; points of
+ * weight 0 do not count; NaN for an empty sample. */
 double dpi_quantile_weighted(const double *x, const double *w, int n, double p, const int *order);
 /* Continuous ranked probability score of a weighted ensemble against y (Gneiting & Raftery 2007, eq. 20). */
 double dpi_crps_sample(const double *x, const double *w, int n, double y, const int *order);
-/* Pareto-smoothed importance weights in place (Vehtari et al. 2024): log weights in, normalised weights out; k-hat back.
+/* Pareto-smoothed importance weights in place (Vehtari et al. 2024): log weights in, normalised weights out; k-hat back:
+ * infinite when the tail cannot be fitted, and all weights 0 when no log weight is finite (NaN when one is NaN).
  * work: at least 2 n doubles and order n ints. */
 double dpi_psis(double *logw, int n, double *work, int *order);
 double dpi_ess(const double *w, int n); /* (sum w)^2 / sum w^2 */
 
 /* ---- optimisation of a smooth function of few variables ---- */
 /* Minimise f (value and gradient; false where not defined) by BFGS with a strong-Wolfe line search. h0: initial inverse
- * Hessian [n x n] or NULL, replaced by the last one. Returns iterations; *converged by |g| (scaled) or df. */
+ * Hessian [n x n] or NULL, replaced by the last one. Returns iterations; *converged when max |g_i| max(|x_i|,1) / max(|f|,1) <= gtol, or when a full
+ * step promises less than the roundoff of f. -1: no memory. Not defined at the start: *f infinite, not converged. */
 typedef bool (*dpi_bfgs_fn)(void *user, const double *x, double *f, double *g);
 int dpi_bfgs(dp_ctx *ctx, dpi_bfgs_fn fn, void *user, int n, double *x, double *f, double *h0, double gtol, int max_iter,
              bool *converged);

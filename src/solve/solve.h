@@ -51,7 +51,8 @@ typedef struct dpi_solver_ops {
   /* sym [nsym]: all symbol values (time and states ignored); copied. seed: P [nactive x ndir] copied, may be NULL when
    * ndir = 0. */
   dp_status (*bind)(dpi_solver *s, const double *sym, const double *seed, int ndir);
-  /* constant input rates from now on (copied); NULL: zero. Call before start, or between steps (then acts as restart). */
+  /* constant input rates from now on (copied); NULL: zero. Call before start, or between steps (then acts as restart, and
+   * dense is not offered until the next step). */
   void (*input)(dpi_solver *s, const double *u, const double *du);
   dpi_solve_outcome (*start)(dpi_solver *s, double t, const double *x, const double *sens);
   /* One accepted step towards t_end, never beyond it; afterwards [t_prev, t_now] can be evaluated by dense. `linear`

@@ -6,6 +6,17 @@
  *
  * A spoke with DP_CAP_FUSED evaluates the sim's outputs itself; otherwise it gives its signals at output times and the
  * sim composes the formulas (with derivatives by the chain rule when the spoke offers JVP).
+ *
+ * What a spoke may rely on, and must keep:
+ *   1. calls on one batch never overlap; different batches run on different threads only with DP_CAP_THREADS;
+ *   2. the sim has checked the members (order, ranges, only offered capabilities) and set the floating-point environment;
+ *   3. a member's result depends on that member, ndir and the seed alone, never on its neighbours or its place;
+ *   4. trouble in one member (a value that is not a number, a blow-up) is written into its dpi_member_out and is no error
+ *      of the call; rows from ndone on stay as they are. A member that is FAILED already is left alone. Lack of memory is
+ *      no member's trouble: the call returns DP_ERR_MEMORY, since a result must not depend on it;
+ *   5. at equal times: `order` ascending, instants before outputs of the same order, then by position;
+ *   6. a stochastic spoke reads def.member[i].stream whenever it draws: a fork may give a member another stream at
+ *      the time of the fork.
  */
 #ifndef DPI_SPOKE_H
 #define DPI_SPOKE_H
@@ -20,7 +31,7 @@ typedef struct dpi_spoke { /* first member of a spoke's own struct; constant aft
   dp_ctx *ctx;
 } dpi_spoke;
 
-typedef struct dpi_batch dpi_batch; /* the spoke's own; first member: dpi_batch_base */
+typedef struct dpi_batch dpi_batch; /* the spoke's own (struct dpi_batch is never defined here, cast to your own type) */
 
 /* Filled by the spoke while it advances; memory is the sim's, sized for the member's whole timeline. */
 typedef struct dpi_member_out {
@@ -43,6 +54,7 @@ typedef struct dpi_spoke_desc {
   const char *const *state_unit;
   const char *const *signal_id; /* what composed formulas may use besides parameters and time; unused when fused */
   int block;                    /* members a batch should hold (lanes x something); >= 1 */
+  const char *identity;         /* what decides results besides the definition (a plug-in's hash); NULL: nothing. Hashed */
 } dpi_spoke_desc;
 
 typedef struct dpi_batch_def {
@@ -51,6 +63,10 @@ typedef struct dpi_batch_def {
   int ndir;
   uint64_t seed;
   dpi_member_out *out;      /* [n] */
+  /* May be NULL. A spoke whose advance takes long asks now and then; when true it returns DP_ERR_CANCELLED from a place at
+   * which a later advance goes on as if it had not been stopped. */
+  bool (*stop)(const void *user);
+  const void *stop_user;
 } dpi_batch_def;
 
 typedef struct dpi_spoke_ops {
@@ -61,15 +77,20 @@ typedef struct dpi_spoke_ops {
   dp_status (*create)(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke **out);
   void (*destroy)(dpi_spoke *spoke);
   const dpi_spoke_desc *(*describe)(const dpi_spoke *spoke);
+  /* def is borrowed during the call (copy it), what it points to until close; open leaves out[i].status alone */
   dp_status (*open)(const dpi_spoke *spoke, const dpi_batch_def *def, dpi_batch **out);
   /* advance all members that have not failed to `to` (inclusive of instants and outputs at `to`) */
   dp_status (*advance)(dpi_batch *batch, dp_time to);
   void (*close)(dpi_batch *batch);
-  /* optional with a default (replay from the start) */
+  /* Optional with a default (replay from the start); save and load come together and go with DP_CAP_SAVE, fork without
+   * them is not used, and where fork is missing it is save and load. They move the spoke's own state (with time and place
+   * in the timeline); the sim has already put out[member] of the receiving batch (ndone, status, functional) as it was in
+   * the giving one. Both batches are of the same spoke and ndir, both members have the same timeline. */
   dp_status (*fork)(const dpi_batch *from, int member, dpi_batch *to, int member_to); /* copy one member's state */
-  dp_status (*save)(const dpi_batch *batch, int member, dpi_str *bytes);
-  dp_status (*load)(dpi_batch *batch, int member, const void *bytes, size_t size);
-  /* optional */
+  dp_status (*save)(const dpi_batch *batch, int member, dpi_str *bytes); /* same state, same bytes: no padding */
+  dp_status (*load)(dpi_batch *batch, int member, const void *bytes, size_t size); /* bytes: not aligned, not trusted */
+  /* optional; state_set needs DP_CAP_EDIT. Before the first advance: the initial state, instants at the start not yet
+   * done. An edit shifts the state by a constant: its derivatives stay as they are. */
   dp_status (*state_get)(const dpi_batch *batch, int member, double *x);
   dp_status (*state_set)(dpi_batch *batch, int member, const double *x);
 } dpi_spoke_ops;

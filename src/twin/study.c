@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "twin/twin_impl.h"
+#include "twin/people.h"
 
 #define COOKIE 0x53545544u
 #define RESAMPLES 2000
@@ -79,6 +79,7 @@ static dp_status slider(dp_study *s, double until) {
 
 typedef struct study_work {
   dp_study *s;
+  const dpi_people *people;
   dp_twin_def main, slide;
 } study_work;
 
@@ -87,7 +88,7 @@ static dp_status one_person(void *user, int i, int worker) {
   study_work *w = user;
   dp_study *s = w->s;
   (void)worker;
-  DP_TRY(dp_prior_loo(s->kind, s->record, s->subject[i], s->def.priors, &s->prior[i]));
+  DP_TRY(dpi_people_prior(s->kind, w->people, s->subject[i], s->def.priors, &s->prior[i]));
   DP_TRY(dp_twin_create(s->kind, s->record, s->subject[i], s->prior[i], &w->main, &s->twin[i]));
   DP_TRY(dp_twin_step(s->twin[i]));
   for (int u = 0; u < s->nuntil; u++) {
@@ -270,13 +271,16 @@ static dp_status run(dp_study *s) {
   s->prior = DPI_NEW_ARRAY(s->ctx, dp_prior *, s->ntwin);
   s->at = DPI_NEW_ARRAY(s->ctx, dp_twin *, (size_t)s->ntwin *(size_t)(s->nuntil > 0 ? s->nuntil : 1));
   if (!s->twin || !s->prior || !s->at) return DP_ERR_MEMORY;
-  study_work w = {.s = s, .main = s->def.twin, .slide = s->def.twin};
+  dpi_people people;
+  DP_TRY(dpi_people_create(s->kind, s->record, &people));
+  study_work w = {.s = s, .people = &people, .main = s->def.twin, .slide = s->def.twin};
   w.slide.decide = 0;
   w.slide.ndraw = SLIDER_DRAWS;
   w.slide.nproposal = SLIDER_PROPOSALS;
   w.slide.nfan = SLIDER_FAN;
-  DP_TRY(dpi_parallel_for(s->ctx, s->ntwin, one_person, &w));
-  return sum_up(s);
+  dp_status status = dpi_parallel_for(s->ctx, s->ntwin, one_person, &w);
+  dpi_people_release(&people);
+  return status == DP_OK ? sum_up(s) : status;
 }
 
 dp_status dp_study_run(const dp_kind *kind, const dp_record *record, const dp_study_def *def, dp_study **out) {

@@ -1,0 +1,88 @@
+/* cmd_fit.c - doppel fit KIND: population estimates, and everybody's leave-one-out prior. */
+#include <math.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+const cli_option cli_options_fit[] = {
+    {"--method", "laplace|focei", "marginal likelihood by Laplace (default) or FOCE with interaction"},
+    {"--patients", "FILE", "an event table instead of the kind's own"},
+    {"--leave-one-out", NULL, "one fit for each person left out, stored for `doppel run`"},
+    {"-o", "FILE", "where the stored priors go (KIND/priors.tsv)"},
+    {"--json", NULL, "one JSON object instead of text"},
+    {"--threads", "N", "threads; results do not depend on it"},
+    {"--twins", "DIR", "a further folder with kinds"},
+    {"--dry-run", NULL, "read and check everything, fit and write nothing"},
+    {0}};
+
+static void print_number(double x, bool json) {
+  if (isfinite(x))
+    printf("%.10g", x);
+  else
+    printf(json ? "null" : "-");
+}
+
+static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
+  if (json) printf("{\"kind\":\"%s\",\"method\":\"%s\",\"people\":%d,\"converged\":%s,\"iterations\":%d,\n \"minus2ll\":",
+                   dp_kind_id(kind), p->method, p->npeople, p->converged ? "true" : "false", p->iterations);
+  else printf("%s: %s, %d people, %s after %d iterations\n-2 ln L (with constant)  ", dp_kind_id(kind), p->method,
+              p->npeople, p->converged ? "converged" : "NOT converged", p->iterations);
+  print_number(p->objective, json);
+  printf(json ? ",\n \"parameters\":{" : "\n");
+  for (int i = 0; i < p->nparam; i++) {
+    printf(json ? "%s\"%s\":" : "%s%-12s ", json && i ? "," : "", dp_kind_parameter_id(kind, i));
+    print_number(p->typical[i], json);
+    if (!json) printf("\n");
+  }
+  printf(json ? "},\n \"covariance\":[" : "covariance between people\n");
+  for (int i = 0; i < p->neffect; i++) {
+    printf(json ? "%s[" : "", i ? "," : "");
+    if (!json) printf("%-12s", dp_kind_effect_id(kind, i));
+    for (int j = 0; j <= (json ? p->neffect - 1 : i); j++) {
+      if (json && j) printf(",");
+      else if (!json) printf(" ");
+      print_number(p->omega[i * p->neffect + j], json);
+    }
+    printf(json ? "]" : "\n");
+  }
+  printf(json ? "],\n \"hash\":\"%s\"}\n" : "hash %s\n", p->hash);
+}
+
+static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, const char *dir) {
+  dp_fit_def def = dp_fit_def_default();
+  if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
+  if (cli_has(call, "--dry-run")) {
+    printf("would fit %s on %d people of %s\n", dp_kind_id(kind), record->nsubject, record->source);
+    return 0;
+  }
+  if (cli_has(call, "--leave-one-out")) {
+    char path[1100];
+    snprintf(path, sizeof path, "%s/priors.tsv", dir);
+    if (cli_has(call, "-o")) snprintf(path, sizeof path, "%s", cli_get(call, "-o"));
+    CLI_TRY(call, dp_prior_loo_store(kind, record, path));
+    printf("%s: %d priors, each from everybody else\n", path, record->nsubject);
+    return 0;
+  }
+  dp_prior *prior = NULL;
+  CLI_TRY(call, dp_prior_fit(kind, record, NULL, 0, &def, &prior));
+  print_fit(kind, prior, cli_has(call, "--json"));
+  int code = prior->converged ? 0 : dp_status_exit_code(DP_ERR_CONVERGE);
+  dp_prior_destroy(prior);
+  return code;
+}
+
+int cmd_fit(cli_call *call) {
+  if (call->nplain != 1) return cli_usage(call, "fit needs one KIND, found %d", call->nplain);
+  char dir[1024];
+  int code = cli_kind_dir(call, call->plain[0], dir);
+  if (code) return code;
+  dp_kind *kind = NULL;
+  dp_record *record = NULL;
+  CLI_TRY(call, dp_kind_load(call->ctx, dir, &kind));
+  const char *path = cli_has(call, "--patients") ? cli_get(call, "--patients") : dp_kind_patients(kind);
+  dp_status status = dp_kind_record(kind, path, &record);
+  code = status == DP_OK ? fit(call, kind, record, dir) : cli_failed(call, status);
+  dp_record_destroy(record);
+  dp_kind_destroy(kind);
+  return code;
+}

@@ -1,0 +1,444 @@
+/* assimilate.c - one patient's observations and a population's law become a belief.  O -> D
+ *
+ *     dpi_person_create   data and predictor, nothing after `until`
+ *     prior_set           covariance = omega + uncertainty of the typical values; unseen occasions apart
+ *     propose             modes from several starts -> mixture of t distributions, plus the prior itself as a defence
+ *     dpi_importance_run  weighted draws, adapted when k-hat or the effective sample size is bad
+ *     keep                systematic resampling to equal weights, posterior-predictive check, verdict, hash
+ *
+ * Occasions after the last observation carry no information: their effects are drawn from the prior, from streams of their
+ * own, so that the rest of the belief doesn't depend on how many of them the record announces.
+ */
+#include "infer/infer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_MODE 4
+#define T_DOF 5.0
+#define DEFENCE 0.1 /* share of proposals from the prior */
+
+typedef struct work {
+  dp_ctx *ctx;
+  dpi_arena arena;
+  const dp_kind *kind;
+  const dp_prior *prior;
+  const dp_assimilate_def *def;
+  dpi_person *p;
+  dpi_indiv *iv;
+  dp_belief *b;
+  double *omega;        /* [neta x neta] all directions */
+  double *chol;         /* its factor over directions with variance: for draws of the prior */
+  uint8_t *seen;        /* [neta] takes part in the inference */
+  /* of all proposals so far */
+  int nproposal;
+  double *individual, *chi2;
+  uint8_t *ok;
+} work;
+
+/* ---- the prior of this person ---- */
+
+/* Does an occasion's direction act on any observation used? Tried at 0 and at three draws of the prior. */
+static dp_status find_seen(work *w) {
+  const dpi_case *c = w->p->c;
+  dpi_pred *pred = &w->iv->pred;
+  for (int j = 0; j < c->neta; j++) w->seen[j] = !w->kind->effect[c->eta_effect[j]].occasion;
+  dpi_rng rng = dpi_rng_make(w->def->seed, c->stream, DPI_RNG_START + 1);
+  for (int k = 0; k < 4 && w->p->nobs > 0; k++) {
+    bool ok = false;
+    for (int j = 0; j < c->neta; j++) w->iv->eta[j] = k ? dpi_rng_normal(&rng) * sqrt(w->omega[j * c->neta + j]) : 0;
+    DP_TRY(w->iv->def.predict(w->iv->def.user, w->iv->eta, true, pred, &ok));
+    for (int i = 0; ok && i < w->p->nobs; i++)
+      for (int j = 0; j < c->neta; j++)
+        if (pred->df[i * c->neta + j] != 0 || pred->ds[i * c->neta + j] != 0) w->seen[j] = 1;
+  }
+  return DP_OK;
+}
+
+static dp_status prior_set(work *w) {
+  int ne = w->kind->neffect, n = w->p->c->neta;
+  if (w->prior->neffect != ne || w->prior->nparam != w->kind->nparam)
+    return dpi_fail(w->ctx, DP_ERR_USAGE, "prior of %d parameters and %d effects: kind %s has %d and %d", w->prior->nparam,
+                    w->prior->neffect, w->kind->id, w->kind->nparam, ne);
+  double *cov = DPI_ARENA_ARRAY(&w->arena, double, (size_t)ne * (size_t)ne + 1);
+  double *part = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
+  w->omega = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
+  w->chol = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
+  w->seen = DPI_ARENA_ARRAY(&w->arena, uint8_t, (size_t)n + 1);
+  if (!cov || !part || !w->omega || !w->chol || !w->seen) return DP_ERR_MEMORY;
+  for (int i = 0; i < ne * ne; i++) cov[i] = w->prior->omega[i] + w->prior->uncertainty[i];
+  dpi_person_omega(w->p, cov, w->omega);
+  w->p->typical = w->prior->typical;
+  DP_TRY(find_seen(w));
+  /* the factor over everything, zero rows where there is no variance */
+  memcpy(w->chol, w->omega, sizeof(double) * (size_t)n * (size_t)n);
+  for (int j = 0; j < n; j++)
+    if (w->omega[j * n + j] == 0) w->chol[j * n + j] = 1;
+  if (!dpi_chol(w->chol, n))
+    return dpi_fail(w->ctx, DP_ERR_INPUT, "prior: the covariance of the random effects is not positive definite");
+  for (int j = 0; j < n; j++)
+    if (w->omega[j * n + j] == 0) w->chol[j * n + j] = 0;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++) part[i * n + j] = w->seen[i] && w->seen[j] ? w->omega[i * n + j] : 0;
+  return dpi_indiv_prior(w->iv, part);
+}
+
+/* Draw number k of the prior: all directions [neta]. */
+static void prior_draw(const work *w, uint32_t purpose, int k, double *eta) {
+  int n = w->p->c->neta;
+  double z[512];
+  dpi_rng rng = dpi_rng_make(w->def->seed, w->p->c->stream, purpose);
+  rng.counter = (uint64_t)k << 16;
+  for (int j = 0; j < n; j++) z[j] = dpi_rng_normal(&rng);
+  for (int i = 0; i < n; i++) {
+    eta[i] = 0;
+    for (int j = 0; j <= i; j++) eta[i] += w->chol[i * n + j] * z[j];
+  }
+}
+
+/* ---- target of the importance sampler ---- */
+
+/* ln p(y, x) of n points in one batch; keeps individual parameters and chi-squared. */
+static dp_status target(void *user, const double *x, int n, double *logp) {
+  work *w = user;
+  dpi_indiv *iv = w->iv;
+  size_t neta = (size_t)w->p->c->neta, nobs = (size_t)w->p->nobs, ne = (size_t)w->kind->neffect;
+  dpi_arena arena;
+  dpi_arena_init(&arena, w->ctx);
+  double *eta = DPI_ARENA_ARRAY(&arena, double, (size_t)n * neta + 1);
+  double *f = DPI_ARENA_ARRAY(&arena, double, (size_t)n * nobs + 1);
+  double *s = DPI_ARENA_ARRAY(&arena, double, (size_t)n * nobs + 1);
+  size_t first = (size_t)w->nproposal;
+  dpi_person_batch out = {f, s, w->individual + first * ne, w->ok + first};
+  dp_status st = eta && f && s ? DP_OK : DP_ERR_MEMORY;
+  for (int k = 0; st == DP_OK && k < n; k++) dpi_indiv_eta(iv, x + (size_t)k * iv->dim, eta + (size_t)k * neta);
+  if (st == DP_OK) st = dpi_person_simulate(w->p, eta, n, &out);
+  double constant = dpi_indiv_constant(iv, false) + w->p->jacobian;
+  for (int k = 0; st == DP_OK && k < n; k++) {
+    dpi_pred pred = {f + (size_t)k * nobs, s + (size_t)k * nobs, NULL, NULL};
+    const double *xk = x + (size_t)k * iv->dim;
+    double l = 0;
+    bool ok = out.ok[k] && dpi_indiv_value(iv, xk, &pred, &l);
+    logp[k] = ok ? -0.5 * (l + constant) : -INFINITY;
+    w->chi2[first + (size_t)k] = ok ? dpi_indiv_chi2(iv, xk, &pred) : NAN;
+  }
+  w->nproposal += n;
+  dpi_arena_release(&arena);
+  return st;
+}
+
+/* ---- proposals ---- */
+
+/* Covariance of l/2's Hessian at a mode (its Fisher matrix where the Hessian is not definite), factor and ln|.|. */
+static dp_status mode_curvature(work *w, const double *x, double *cov, double *chol, double *logdet) {
+  dpi_indiv *iv = w->iv;
+  int n = iv->dim;
+  size_t n2 = (size_t)n * (size_t)n;
+  double g[65];
+  bool ok = false;
+  double *h = DPI_ARENA_ARRAY(&w->arena, double, n2 + 1);
+  if (!h) return DP_ERR_MEMORY;
+  DP_TRY(dpi_mode_hessian(iv, x, DPI_HESS_STEP, h, NULL, &ok));
+  if (ok) ok = dpi_chol(h, n);
+  if (!ok) {
+    dpi_point pt = {0, g, h};
+    DP_TRY(dpi_indiv_eval(iv, x, true, &pt, &ok));
+    for (int a = 0; a < n; a++) h[a * n + a] += 1e-9 * h[a * n + a] + 1e-12;
+    if (ok) ok = dpi_chol(h, n);
+  }
+  if (!ok) { /* no curvature at all: the prior's */
+    memset(h, 0, sizeof(double) * n2);
+    for (int a = 0; a < n; a++) h[a * n + a] = 1;
+  }
+  *logdet = -dpi_chol_logdet(h, n);
+  dpi_chol_inverse(h, n, cov);
+  memcpy(chol, cov, sizeof(double) * n2);
+  if (!dpi_chol(chol, n)) return dpi_fail(w->ctx, DP_ERR_NUMERIC, "posterior of %s: curvature at the mode", w->p->c->id);
+  for (int a = 0; a < n; a++)
+    for (int b = a + 1; b < n; b++) chol[a * n + b] = 0;
+  return DP_OK;
+}
+
+/* The prior as a component. */
+static dp_status defence(work *w, dpi_component *c) {
+  const dpi_indiv *iv = w->iv;
+  int n = iv->dim, m = iv->nfree;
+  c->weight = DEFENCE;
+  c->mean = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n + 1);
+  c->chol = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
+  if (!c->mean || !c->chol) return DP_ERR_MEMORY;
+  for (int a = 0; a < m; a++)
+    for (int b = 0; b <= a; b++) c->chol[a * n + b] = iv->chol[a * m + b];
+  if (n > m) {
+    c->mean[m] = dpi_m_log(0.5 * iv->def.discrepancy_sd);
+    c->chol[m * n + m] = 1;
+  }
+  return DP_OK;
+}
+
+/* Mode and Laplace covariance into the belief. */
+static void belief_mode(work *w, const double *x, double l, const double *cov) {
+  const dpi_indiv *iv = w->iv;
+  int n = iv->dim, neta = w->p->c->neta;
+  dp_belief *b = w->b;
+  dpi_indiv_eta(iv, x, b->mode);
+  b->nll = 0.5 * (l + dpi_indiv_constant(iv, false) + w->p->jacobian);
+  for (int i = 0; i < neta; i++)
+    for (int j = 0; j < neta; j++)
+      b->covariance[i * neta + j] = w->seen[i] || w->seen[j] ? 0 : w->omega[i * neta + j];
+  for (int a = 0; a < iv->nfree; a++)
+    for (int c = 0; c < iv->nfree; c++) b->covariance[iv->free[a] * neta + iv->free[c]] = cov[a * n + c];
+}
+
+/* Components from the modes; the best one goes into the belief. */
+static dp_status propose(work *w, dpi_component *comp, int *ncomp) {
+  dpi_indiv *iv = w->iv;
+  size_t n = (size_t)iv->dim;
+  dpi_mode_def def = dpi_mode_def_default();
+  dpi_mode mode[MAX_MODE];
+  int nmode = 0;
+  double *x = DPI_ARENA_ARRAY(&w->arena, double, MAX_MODE * n + 1);
+  double *cov = DPI_ARENA_ARRAY(&w->arena, double, n * n + 1);
+  if (!x || !cov) return DP_ERR_MEMORY;
+  dpi_rng rng = dpi_rng_make(w->def->seed, w->p->c->stream, DPI_RNG_START);
+  DP_TRY(dpi_mode_multi(iv, &def, NULL, w->def->nstart, rng, MAX_MODE, x, mode, &nmode));
+  double best_volume = 0;
+  *ncomp = 0;
+  for (int k = 0; k < nmode; k++) {
+    dpi_component *c = &comp[*ncomp];
+    double logdet = 0;
+    if (k > 0 && mode[k].l - mode[0].l > 40) continue; /* e^-20 of the best */
+    c->mean = x + (size_t)k * n;
+    c->chol = DPI_ARENA_ARRAY(&w->arena, double, n * n + 1);
+    if (!c->chol) return DP_ERR_MEMORY;
+    DP_TRY(mode_curvature(w, c->mean, cov, c->chol, &logdet));
+    if (k == 0) {
+      best_volume = logdet;
+      belief_mode(w, x, mode[0].l, cov);
+    }
+    c->weight = fmin(10, fmax(0.1, dpi_m_exp(-0.5 * (mode[k].l - mode[0].l) + 0.5 * (logdet - best_volume))));
+    (*ncomp)++;
+  }
+  double sum = 0;
+  for (int k = 0; k < *ncomp; k++) sum += comp[k].weight;
+  for (int k = 0; k < *ncomp; k++) comp[k].weight *= (1 - DEFENCE) / sum;
+  return defence(w, &comp[(*ncomp)++]);
+}
+
+/* ---- what is kept ---- */
+
+static dp_status belief_create(work *w) {
+  dp_belief *b = DPI_NEW(w->ctx, dp_belief);
+  if (!b) return DP_ERR_MEMORY;
+  w->b = b;
+  b->ctx = w->ctx;
+  b->ndraw = w->def->ndraw;
+  b->neta = w->p->c->neta;
+  b->nindividual = w->kind->neffect;
+  b->nobs = w->p->nobs;
+  b->evidence = b->khat = b->ppc_p = b->nll = NAN;
+  size_t nd = (size_t)b->ndraw, n = (size_t)b->neta;
+  b->eta = DPI_NEW_ARRAY(w->ctx, double, nd * n + 1);
+  b->individual = DPI_NEW_ARRAY(w->ctx, double, nd * (size_t)b->nindividual + 1);
+  b->weight = DPI_NEW_ARRAY(w->ctx, double, nd);
+  b->mode = DPI_NEW_ARRAY(w->ctx, double, n + 1);
+  b->covariance = DPI_NEW_ARRAY(w->ctx, double, n * n + 1);
+  if (w->iv->def.discrepancy) b->discrepancy = DPI_NEW_ARRAY(w->ctx, double, nd);
+  bool ok = b->eta && b->individual && b->weight && b->mode && b->covariance && (b->discrepancy || !w->iv->def.discrepancy);
+  for (int k = 0; ok && k < b->ndraw; k++) b->weight[k] = 1.0 / b->ndraw;
+  return ok ? DP_OK : DP_ERR_MEMORY;
+}
+
+/* Posterior-predictive check with a discrepancy measure (Gelman, Meng & Stern 1996, Statistica Sinica 6:733): given a
+ * draw, replicated standardised residuals sum to chi-squared, so P(rep >= obs) needs no simulation. */
+static double predictive_p(const work *w, const int *index) {
+  int n = dpi_indiv_nmeasured(w->iv);
+  if (n == 0) return NAN;
+  double s = 0;
+  for (int k = 0; k < w->b->ndraw; k++) s += 1 - dpi_gamma_p(0.5 * n, 0.5 * w->chi2[index[k]]);
+  return s / w->b->ndraw;
+}
+
+/* Draws of equal weight from the weighted ones. */
+static dp_status keep(work *w, const dpi_importance *im) {
+  dp_belief *b = w->b;
+  const dpi_indiv *iv = w->iv;
+  size_t ne = (size_t)b->nindividual;
+  int *index = DPI_ARENA_ARRAY(&w->arena, int, (size_t)b->ndraw);
+  double *all = DPI_ARENA_ARRAY(&w->arena, double, (size_t)b->neta + 1);
+  if (!index || !all) return DP_ERR_MEMORY;
+  dpi_rng rng = dpi_rng_make(w->def->seed, w->p->c->stream, DPI_RNG_RESAMPLE);
+  dpi_resample(im->weight, im->n, dpi_rng_uniform(&rng), b->ndraw, index);
+  for (int k = 0; k < b->ndraw; k++) {
+    const double *x = im->x + (size_t)index[k] * iv->dim;
+    double *eta = b->eta + (size_t)k * b->neta;
+    dpi_indiv_eta(iv, x, eta);
+    prior_draw(w, DPI_RNG_PRIOR, k, all);
+    for (int j = 0; j < b->neta; j++)
+      if (!w->seen[j]) eta[j] = all[j];
+    memcpy(b->individual + (size_t)k * ne, w->individual + (size_t)index[k] * ne, ne * sizeof(double));
+    if (b->discrepancy) b->discrepancy[k] = dpi_m_exp(x[iv->nfree]);
+  }
+  b->ppc_p = predictive_p(w, index);
+  return DP_OK;
+}
+
+static void judge(work *w, const dpi_importance *im, int nmode) {
+  dp_belief *b = w->b;
+  b->ess = im->ess;
+  b->khat = im->khat;
+  b->evidence = im->evidence;
+  b->usable = im->good;
+  snprintf(b->method, sizeof b->method, "%s", im->nround > 1 ? "adaptive mixture" : "laplace+importance");
+  if (!im->good)
+    snprintf(b->verdict, sizeof b->verdict,
+             "not usable: after %d rounds the importance weights are too uneven (k-hat %.2f, effective sample %.0f of %d)",
+             im->nround, im->khat, im->ess, im->n);
+  else if (b->ppc_p < 0.001)
+    snprintf(b->verdict, sizeof b->verdict,
+             "usable, but the model hardly explains these data (posterior-predictive p %.1e); k-hat %.2f", b->ppc_p, im->khat);
+  else
+    snprintf(b->verdict, sizeof b->verdict, "usable: k-hat %.2f, effective sample %.0f of %d, %d mode%s", im->khat, im->ess,
+             im->n, nmode, nmode == 1 ? "" : "s");
+}
+
+/* Individual parameters of the draws kept; *nbad: draws at which the model can't be evaluated. */
+static dp_status individual_fill(work *w, int *nbad) {
+  dp_belief *b = w->b;
+  size_t n = (size_t)b->ndraw, nobs = (size_t)w->p->nobs;
+  double *f = DPI_ARENA_ARRAY(&w->arena, double, n * nobs + 1), *s = DPI_ARENA_ARRAY(&w->arena, double, n * nobs + 1);
+  uint8_t *ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
+  if (!f || !s || !ok) return DP_ERR_MEMORY;
+  dpi_person_batch out = {f, s, b->individual, ok};
+  DP_TRY(dpi_person_simulate(w->p, b->eta, b->ndraw, &out));
+  *nbad = 0;
+  for (int k = 0; k < b->ndraw; k++) *nbad += !ok[k];
+  return DP_OK;
+}
+
+/* Without data the belief is the prior. */
+static dp_status from_prior(work *w) {
+  dp_belief *b = w->b;
+  int nbad = 0;
+  for (int k = 0; k < b->ndraw; k++) prior_draw(w, DPI_RNG_PRIOR, k, b->eta + (size_t)k * b->neta);
+  dpi_rng rng = dpi_rng_make(w->def->seed, w->p->c->stream, DPI_RNG_DISCREPANCY);
+  for (int k = 0; b->discrepancy && k < b->ndraw; k++)
+    b->discrepancy[k] = fabs(dpi_rng_normal(&rng)) * w->iv->def.discrepancy_sd;
+  DP_TRY(individual_fill(w, &nbad));
+  memcpy(b->covariance, w->omega, sizeof(double) * (size_t)b->neta * (size_t)b->neta);
+  b->nll = 0.5 * dpi_indiv_constant(w->iv, false);
+  b->evidence = 0;
+  b->ess = b->ndraw;
+  b->khat = -INFINITY;
+  b->usable = nbad == 0;
+  snprintf(b->method, sizeof b->method, "prior");
+  if (nbad) snprintf(b->verdict, sizeof b->verdict, "not usable: the model fails at %d of %d draws of the prior", nbad, b->ndraw);
+  else snprintf(b->verdict, sizeof b->verdict, "usable: no observations yet, this is the prior");
+  return DP_OK;
+}
+
+static dp_status from_data(work *w) {
+  const int rounds = 5;
+  size_t n = (size_t)w->def->nproposal * rounds;
+  w->individual = DPI_ARENA_ARRAY(&w->arena, double, n * (size_t)w->kind->neffect + 1);
+  w->chi2 = DPI_ARENA_ARRAY(&w->arena, double, n);
+  w->ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
+  dpi_component comp[MAX_MODE + 1];
+  memset(comp, 0, sizeof comp);
+  if (!w->individual || !w->chi2 || !w->ok) return DP_ERR_MEMORY;
+  dpi_importance_def def = {.dim = w->iv->dim, .nproposal = w->def->nproposal, .max_round = rounds, .dof = T_DOF,
+                            .seed = w->def->seed, .stream = w->p->c->stream, .target = target, .user = w, .component = comp};
+  dpi_importance im;
+  DP_TRY(propose(w, comp, &def.ncomponent));
+  DP_TRY(dpi_importance_run(&w->arena, &def, &im));
+  if (!(im.ess > 0)) {
+    /* nothing has a likelihood: show the prior, and say so */
+    DP_TRY(from_prior(w));
+    w->b->usable = 0;
+    snprintf(w->b->verdict, sizeof w->b->verdict, "not usable: these observations are impossible under the model at all %d proposals",
+             im.n);
+    return DP_OK;
+  }
+  DP_TRY(keep(w, &im));
+  judge(w, &im, def.ncomponent - 1);
+  return DP_OK;
+}
+
+static dp_status belief_hash(work *w) {
+  dp_belief *b = w->b;
+  size_t nd = (size_t)b->ndraw;
+  dpi_sha256 *h = dpi_sha256_create(w->ctx);
+  if (!h) return DP_ERR_MEMORY;
+  dpi_sha256_add(h, b->eta, nd * (size_t)b->neta * sizeof(double));
+  dpi_sha256_add(h, b->individual, nd * (size_t)b->nindividual * sizeof(double));
+  dpi_sha256_add(h, b->weight, nd * sizeof(double));
+  if (b->discrepancy) dpi_sha256_add(h, b->discrepancy, nd * sizeof(double));
+  dpi_sha256_finish(h, b->hash);
+  return DP_OK;
+}
+
+dp_assimilate_def dp_assimilate_def_default(void) {
+  dp_assimilate_def d = {.cookie = 0x61737331u, .seed = 1, .ndraw = 1000, .nproposal = 4000, .nstart = 3, .discrepancy = -1};
+  return d;
+}
+
+static dp_status def_check(const dp_kind *kind, const dp_assimilate_def *def, bool *discrepancy) {
+  dp_ctx *ctx = kind->ctx;
+  if (def->cookie != dp_assimilate_def_default().cookie)
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_assimilate_def: start from dp_assimilate_def_default()");
+  if (def->ndraw < 1 || def->nproposal < 100 || def->nstart < 1)
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_assimilate_def: ndraw %d, nproposal %d, nstart %d; at least 1, 100, 1",
+                    def->ndraw, def->nproposal, def->nstart);
+  *discrepancy = def->discrepancy < 0 ? kind->discrepancy : def->discrepancy != 0;
+  if (*discrepancy && !(kind->discrepancy_sd > 0 && kind->discrepancy_timescale > 0))
+    return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "kind %s: twin.yaml gives no discrepancy sd and timescale", kind->id);
+  return DP_OK;
+}
+
+static dp_status work_run(work *w) {
+  if (w->p->c->neta > 512)
+    return dpi_fail(w->ctx, DP_ERR_UNSUPPORTED, "subject %s: %d random effects, at most 512", w->p->c->id, w->p->c->neta);
+  DP_TRY(prior_set(w));
+  if (w->iv->dim > 60)
+    return dpi_fail(w->ctx, DP_ERR_UNSUPPORTED, "subject %s: %d informed random effects, at most 60", w->p->c->id,
+                    w->iv->dim);
+  DP_TRY(belief_create(w));
+  if (w->p->nobs == 0 || w->iv->dim == 0) DP_TRY(from_prior(w));
+  else DP_TRY(from_data(w));
+  return belief_hash(w);
+}
+
+dp_status dp_assimilate(const dp_kind *kind, const dp_record *record, int subject, double until, const dp_prior *prior,
+                        const dp_assimilate_def *def, dp_belief **out) {
+  work w;
+  bool discrepancy = false;
+  *out = NULL;
+  memset(&w, 0, sizeof w);
+  DP_TRY(def_check(kind, def, &discrepancy));
+  w.ctx = kind->ctx;
+  w.kind = kind;
+  w.prior = prior;
+  w.def = def;
+  DP_TRY(dpi_person_create(kind, record, subject, until, discrepancy, &w.p));
+  w.iv = w.p->iv;
+  dpi_arena_init(&w.arena, w.ctx);
+  dp_status st = work_run(&w);
+  if (st == DP_OK) *out = w.b;
+  else dp_belief_destroy(w.b);
+  dpi_arena_release(&w.arena);
+  dpi_person_destroy(w.p);
+  return st;
+}
+
+void dp_belief_destroy(dp_belief *belief) {
+  if (!belief) return;
+  dp_ctx *ctx = belief->ctx;
+  dpi_free(ctx, belief->eta);
+  dpi_free(ctx, belief->individual);
+  dpi_free(ctx, belief->weight);
+  dpi_free(ctx, belief->mode);
+  dpi_free(ctx, belief->covariance);
+  dpi_free(ctx, belief->discrepancy);
+  dpi_free(ctx, belief);
+}

@@ -1,0 +1,245 @@
+/* individual.c - one person: l(x) = -2 ln p(y | x) - 2 ln p(x) with its exact gradient and Fisher matrix.
+ *
+ * Data terms without constants, z = (y - f)/s:
+ *   measured     z^2 + 2 ln s             gradient  -2 z df/s + 2 (1 - z^2) ds/s
+ *                                         Fisher    df df'/s^2 + 2 ds ds'/s^2  (= JJ'/v + 1/2 dv dv'/v^2, v = s^2)
+ *   censored     -2 ln Phi(u), u = +-(limit - f)/s (M3; Beal 2001, J Pharmacokinet Pharmacodyn 28:481)
+ *                                         gradient  -2 h(u) du, h = phi/Phi; curvature h (h + u) du du'
+ *   lognormal    f, df replaced by ln f, df/f; y is a logarithm already
+ * Prior: eta' Omega^-1 eta. With the discrepancy term x ends with lambda = ln delta, delta half-normal of scale d:
+ *   -2 ln p(lambda) = delta^2/d^2 - 2 lambda + constant.
+ */
+#include "infer/infer.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double LN_2PI = 1.8378770664093454836;
+
+dp_status dpi_indiv_create(dp_ctx *ctx, const dpi_indiv_def *def, dpi_indiv **out) {
+  *out = NULL;
+  dpi_indiv *iv = DPI_NEW(ctx, dpi_indiv);
+  if (!iv) return DP_ERR_MEMORY;
+  iv->ctx = ctx;
+  iv->def = *def;
+  dpi_arena_init(&iv->arena, ctx);
+  size_t p = (size_t)def->neta, n = (size_t)def->nobs;
+  iv->free = DPI_ARENA_ARRAY(&iv->arena, int, p + 1);
+  iv->chol = DPI_ARENA_ARRAY(&iv->arena, double, p * p + 1);
+  iv->prec = DPI_ARENA_ARRAY(&iv->arena, double, p * p + 1);
+  iv->eta = DPI_ARENA_ARRAY(&iv->arena, double, p + 1);
+  iv->pred.f = DPI_ARENA_ARRAY(&iv->arena, double, n + 1);
+  iv->pred.s = DPI_ARENA_ARRAY(&iv->arena, double, n + 1);
+  iv->pred.df = DPI_ARENA_ARRAY(&iv->arena, double, n * p + 1);
+  iv->pred.ds = DPI_ARENA_ARRAY(&iv->arena, double, n * p + 1);
+  size_t work = (p + 1) * (p + 2) + (def->discrepancy ? dpi_disc_work(def->nobs, def->neta) : 0);
+  iv->work = DPI_ARENA_ARRAY(&iv->arena, double, work);
+  if (!iv->free || !iv->chol || !iv->prec || !iv->eta || !iv->pred.f || !iv->pred.s || !iv->pred.df || !iv->pred.ds ||
+      !iv->work) {
+    dpi_indiv_destroy(iv);
+    return DP_ERR_MEMORY;
+  }
+  *out = iv;
+  return DP_OK;
+}
+
+void dpi_indiv_destroy(dpi_indiv *iv) {
+  if (!iv) return;
+  dp_ctx *ctx = iv->ctx;
+  dpi_arena_release(&iv->arena);
+  dpi_free(ctx, iv);
+}
+
+dp_status dpi_indiv_prior(dpi_indiv *iv, const double *omega) {
+  int p = iv->def.neta, n = 0;
+  for (int j = 0; j < p; j++) {
+    double v = omega[j * p + j];
+    if (!(v >= 0) || isinf(v))
+      return dpi_fail(iv->ctx, DP_ERR_INPUT, "prior: variance of random effect %d: found %g, expected 0 or more", j + 1, v);
+    if (v > 0) iv->free[n++] = j;
+  }
+  for (int a = 0; a < n; a++)
+    for (int b = 0; b < n; b++) iv->chol[a * n + b] = omega[iv->free[a] * p + iv->free[b]];
+  if (!dpi_chol(iv->chol, n))
+    return dpi_fail(iv->ctx, DP_ERR_INPUT, "prior: the covariance of the random effects is not positive definite");
+  for (int a = 0; a < n; a++)
+    for (int b = a + 1; b < n; b++) iv->chol[a * n + b] = 0;
+  dpi_chol_inverse(iv->chol, n, iv->prec);
+  iv->logdet = dpi_chol_logdet(iv->chol, n);
+  iv->nfree = n;
+  iv->dim = n + (iv->def.discrepancy ? 1 : 0);
+  return DP_OK;
+}
+
+void dpi_indiv_eta(const dpi_indiv *iv, const double *x, double *eta) {
+  memset(eta, 0, sizeof(double) * (size_t)iv->def.neta);
+  for (int a = 0; a < iv->nfree; a++) eta[iv->free[a]] = x[a];
+}
+
+void dpi_indiv_x(const dpi_indiv *iv, const double *eta, double *x) {
+  for (int a = 0; a < iv->nfree; a++) x[a] = eta[iv->free[a]];
+}
+
+int dpi_indiv_nmeasured(const dpi_indiv *iv) {
+  int n = 0;
+  for (int i = 0; i < iv->def.nobs; i++) n += iv->def.datum[i].censored == 0;
+  return n;
+}
+
+double dpi_indiv_constant(const dpi_indiv *iv, bool data_only) {
+  double c = dpi_indiv_nmeasured(iv) * LN_2PI;
+  if (data_only) return c;
+  c += iv->logdet + iv->nfree * LN_2PI;
+  /* half-normal: p(delta) = sqrt(2/pi)/d exp(-delta^2/(2 d^2)) */
+  if (iv->def.discrepancy) c += LN_2PI - 2 * dpi_m_log(2.0) + 2 * dpi_m_log(iv->def.discrepancy_sd);
+  return c;
+}
+
+/* Are predictions usable: finite, s > 0, and f > 0 where its logarithm is compared? */
+static bool pred_valid(const dpi_indiv *iv, const dpi_pred *p) {
+  for (int i = 0; i < iv->def.nobs; i++) {
+    if (!isfinite(p->f[i]) || !isfinite(p->s[i]) || !(p->s[i] > 0)) return false;
+    if (iv->def.datum[i].log && !(p->f[i] > 0)) return false;
+  }
+  return true;
+}
+
+static double datum_value(const dpi_datum *d, double f, double s) {
+  if (d->log) f = dpi_m_log(f);
+  double z = (d->y - f) / s;
+  if (d->censored == 0) return z * z + 2 * dpi_m_log(s);
+  return -2 * dpi_norm_logcdf(d->censored > 0 ? z : -z);
+}
+
+static double data_value(const dpi_indiv *iv, const dpi_pred *p) {
+  double l = 0;
+  for (int i = 0; i < iv->def.nobs; i++) l += datum_value(&iv->def.datum[i], p->f[i], p->s[i]);
+  return l;
+}
+
+/* gradient by f and s of one datum, and the three entries of its Fisher matrix in (f, s) */
+typedef struct datum_slope {
+  double f, s, ff, fs, ss;
+} datum_slope;
+
+static datum_slope datum_derive(const dpi_datum *d, double f, double s) {
+  double scale = d->log ? 1 / f : 1.0; /* d ln f / d f */
+  if (d->log) f = dpi_m_log(f);
+  double z = (d->y - f) / s;
+  datum_slope r;
+  if (d->censored == 0) {
+    r = (datum_slope){-2 * z / s * scale, 2 * (1 - z * z) / s, scale * scale / (s * s), 0, 2 / (s * s)};
+    return r;
+  }
+  double sign = d->censored > 0 ? 1.0 : -1.0, u = sign * z, h = dpi_norm_hazard(u), w = h * (h + u);
+  double uf = -sign * scale / s, us = -u / s;
+  r = (datum_slope){-2 * h * uf, -2 * h * us, w * uf * uf, w * uf * us, w * us * us};
+  return r;
+}
+
+/* Data part of gradient and Fisher matrix in the free etas. */
+static void data_derive(const dpi_indiv *iv, const dpi_pred *p, dpi_point *out) {
+  int n = iv->dim, m = iv->nfree, neta = iv->def.neta;
+  for (int i = 0; i < iv->def.nobs; i++) {
+    datum_slope r = datum_derive(&iv->def.datum[i], p->f[i], p->s[i]);
+    const double *df = p->df + (size_t)i * neta, *ds = p->ds + (size_t)i * neta;
+    for (int a = 0; a < m; a++) {
+      double fa = df[iv->free[a]], sa = ds[iv->free[a]];
+      out->g[a] += r.f * fa + r.s * sa;
+      double wf = r.ff * fa + r.fs * sa, ws = r.fs * fa + r.ss * sa;
+      for (int b = 0; b <= a; b++) out->fisher[a * n + b] += wf * df[iv->free[b]] + ws * ds[iv->free[b]];
+    }
+  }
+  for (int a = 0; a < m; a++)
+    for (int b = 0; b < a; b++) out->fisher[b * n + a] = out->fisher[a * n + b];
+}
+
+/* Value (and derivatives when out->g) of the data part under the discrepancy term. */
+static bool disc_part(dpi_indiv *iv, const double *x, const dpi_pred *p, bool deriv, dpi_point *out) {
+  int neta = iv->def.neta, q = neta + 1, n = iv->dim, m = iv->nfree;
+  double delta = dpi_m_exp(x[m]);
+  dpi_disc_point dp = {0, iv->work, iv->work + q};
+  if (!deriv) dp.g = dp.fisher = NULL;
+  double *work = iv->work + q * (q + 1);
+  if (!dpi_disc_eval(iv->def.datum, iv->def.nobs, neta, p, delta, iv->def.discrepancy_tau, work, &dp)) return false;
+  out->l += dp.l;
+  if (!deriv) return true;
+  for (int a = 0; a <= m; a++) {
+    int ja = a < m ? iv->free[a] : neta;
+    out->g[a] += dp.g[ja];
+    for (int b = 0; b <= m; b++) out->fisher[a * n + b] += dp.fisher[ja * q + (b < m ? iv->free[b] : neta)];
+  }
+  return true;
+}
+
+/* Add the prior of x. */
+static void prior_part(const dpi_indiv *iv, const double *x, bool deriv, dpi_point *out) {
+  int m = iv->nfree, n = iv->dim;
+  for (int a = 0; a < m; a++) {
+    double s = 0;
+    for (int b = 0; b < m; b++) s += iv->prec[a * m + b] * x[b];
+    out->l += x[a] * s;
+    if (!deriv) continue;
+    out->g[a] += 2 * s;
+    for (int b = 0; b < m; b++) out->fisher[a * n + b] += iv->prec[a * m + b];
+  }
+  if (!iv->def.discrepancy) return;
+  double r = dpi_m_exp(x[m]) / iv->def.discrepancy_sd;
+  out->l += r * r - 2 * x[m];
+  if (!deriv) return;
+  out->g[m] += 2 * r * r - 2;
+  out->fisher[m * n + m] += 2 * r * r;
+}
+
+static bool point_compute(dpi_indiv *iv, const double *x, const dpi_pred *p, bool deriv, dpi_point *out) {
+  int n = iv->dim;
+  if (!pred_valid(iv, p)) return false;
+  out->l = 0;
+  if (deriv) {
+    memset(out->g, 0, sizeof(double) * (size_t)n);
+    memset(out->fisher, 0, sizeof(double) * (size_t)n * (size_t)n);
+  }
+  if (iv->def.discrepancy) {
+    if (!disc_part(iv, x, p, deriv, out)) return false;
+  } else {
+    out->l = data_value(iv, p);
+    if (deriv) data_derive(iv, p, out);
+  }
+  prior_part(iv, x, deriv, out);
+  if (!isfinite(out->l)) return false;
+  for (int a = 0; deriv && a < n; a++)
+    if (!isfinite(out->g[a]) || !isfinite(out->fisher[a * n + a])) return false;
+  return true;
+}
+
+dp_status dpi_indiv_eval(dpi_indiv *iv, const double *x, bool deriv, dpi_point *out, bool *ok) {
+  *ok = false;
+  for (int a = 0; a < iv->dim; a++)
+    if (!isfinite(x[a])) return DP_OK;
+  dpi_indiv_eta(iv, x, iv->eta);
+  bool model_ok = true;
+  iv->neval++;
+  DP_TRY(iv->def.predict(iv->def.user, iv->eta, deriv, &iv->pred, &model_ok));
+  if (model_ok) *ok = point_compute(iv, x, &iv->pred, deriv, out);
+  return DP_OK;
+}
+
+bool dpi_indiv_value(dpi_indiv *iv, const double *x, const dpi_pred *pred, double *l) {
+  dpi_point pt = {0, NULL, NULL};
+  if (!point_compute(iv, x, pred, false, &pt)) return false;
+  *l = pt.l;
+  return true;
+}
+
+double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred) {
+  if (iv->def.discrepancy)
+    return dpi_disc_chi2(iv->def.datum, iv->def.nobs, pred, dpi_m_exp(x[iv->nfree]), iv->def.discrepancy_tau, iv->work);
+  double c = 0;
+  for (int i = 0; i < iv->def.nobs; i++) {
+    const dpi_datum *d = &iv->def.datum[i];
+    if (d->censored) continue;
+    double z = (d->y - (d->log ? dpi_m_log(pred->f[i]) : pred->f[i])) / pred->s[i];
+    c += z * z;
+  }
+  return c;
+}

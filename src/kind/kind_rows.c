@@ -1,0 +1,329 @@
+/* kind_rows.c - rows of parameters.tsv, observables.tsv, controls.tsv, quantities.tsv and evidence.tsv to structs.
+ *
+ * Columns are PEtab's where PEtab has them; unit and name are ours. What the columns mean is in docs/kind.md.
+ */
+#include "kind/kind_draft.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ERR_INPUT when this row's id stood in an earlier row. */
+static dp_status unique(const dpi_sheet *s, int row, const char *column) {
+  const char *id = dpi_sheet_cell(s, row, column);
+  for (int i = 0; i < row; i++)
+    if (strcmp(id, dpi_sheet_cell(s, i, column)) == 0)
+      return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: %s '%s' stands already in line %d", s->source, s->line[row],
+                      column, id, s->line[i]);
+  return DP_OK;
+}
+
+/* The row's unit, checked to be one. */
+static dp_status unit_cell(dpi_draft *d, const dpi_sheet *s, int row, const char **text) {
+  *text = dpi_sheet_cell(s, row, "unit");
+  dp_unit unit;
+  return dpi_draft_unit(d, dpi_sheet_where(s, row, "unit"), *text, &unit);
+}
+
+/* Display name; empty: the id. */
+static const char *name_cell(const dpi_sheet *s, int row, const char *id) {
+  const char *name = dpi_sheet_cell(s, row, "name");
+  return *name ? name : id;
+}
+
+/* A reference range: both ends or none, ascending. */
+static dp_status range_cells(const dpi_sheet *s, int row, const char *low_column, const char *high_column,
+                             double *low, double *high) {
+  DP_TRY(dpi_sheet_number(s, row, low_column, NAN, low));
+  DP_TRY(dpi_sheet_number(s, row, high_column, NAN, high));
+  if (isnan(*low) != isnan(*high)) return dpi_sheet_fail(s, row, low_column, "expected both ends or none");
+  if (*low >= *high) return dpi_sheet_fail(s, row, high_column, "expected more than the lower end");
+  return DP_OK;
+}
+
+/* ---------------------------------------------------------------- parameters.tsv */
+
+/* Bounds and nominal value fit together: an estimated parameter is bounded, the scale is defined on the whole range. */
+static dp_status check_bounds(const dpi_sheet *s, int row, const dpi_kind_param *p) {
+  if (p->estimate && (isinf(p->lower) || isinf(p->upper))) {
+    const char *column = isinf(p->lower) ? "lowerBound" : "upperBound";
+    return dpi_fail(s->ctx, DP_ERR_INPUT,
+                    "%s:%d: %s of '%s' is missing: an estimated parameter needs both bounds (or estimate 0)",
+                    s->source, s->line[row], column, p->id);
+  }
+  if (p->lower >= p->upper) return dpi_sheet_fail(s, row, "upperBound", "expected more than lowerBound");
+  if (p->nominal < p->lower || p->nominal > p->upper)
+    return dpi_sheet_fail(s, row, "nominalValue", "expected a value between lowerBound and upperBound");
+  if (!p->estimate) return DP_OK;
+  bool positive = p->scale != DPI_SCALE_LIN;
+  if (positive && p->lower <= 0) return dpi_sheet_fail(s, row, "lowerBound", "expected > 0 on this scale");
+  if (p->scale == DPI_SCALE_LOGIT && p->upper >= 1)
+    return dpi_sheet_fail(s, row, "upperBound", "expected < 1 on the logit scale");
+  return DP_OK;
+}
+
+static dp_status read_param(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_param *p) {
+  static const char *const scales[] = {"lin", "log", "log10", "logit"};
+  DP_TRY(dpi_sheet_id(s, row, "parameterId", &p->id));
+  DP_TRY(unique(s, row, "parameterId"));
+  p->name = name_cell(s, row, p->id);
+  DP_TRY(unit_cell(d, s, row, &p->unit));
+  int scale;
+  DP_TRY(dpi_sheet_word(s, row, "parameterScale", scales, DPI_COUNT(scales), DPI_SCALE_LIN, &scale));
+  p->scale = (dpi_scale)scale;
+  DP_TRY(dpi_sheet_flag(s, row, "estimate", false, &p->estimate));
+  DP_TRY(dpi_sheet_number(s, row, "lowerBound", -INFINITY, &p->lower));
+  DP_TRY(dpi_sheet_number(s, row, "upperBound", INFINITY, &p->upper));
+  DP_TRY(dpi_sheet_number(s, row, "nominalValue", NAN, &p->nominal));
+  if (isnan(p->nominal)) return dpi_sheet_fail(s, row, "nominalValue", "expected a number");
+  p->sim_param = -1;
+  return check_bounds(s, row, p);
+}
+
+dp_status dpi_draft_parameters(dpi_draft *d) {
+  static const dpi_sheet_column columns[] = {
+      {"parameterId", true}, {"parameterScale", true}, {"lowerBound", true}, {"upperBound", true},
+      {"nominalValue", true}, {"estimate", true},       {"unit", true},       {"name", false}};
+  dpi_sheet s;
+  DP_TRY(dpi_draft_sheet(d, "parameters", true, columns, DPI_COUNT(columns), &s));
+  d->param = DPI_ARENA_ARRAY(d->arena, dpi_kind_param, s.nrow);
+  if (!d->param) return DP_ERR_MEMORY;
+  for (int row = 0; row < s.nrow; row++) DP_TRY(read_param(d, &s, row, &d->param[row]));
+  d->kind->param = d->param;
+  d->kind->nparam = s.nrow;
+  return DP_OK;
+}
+
+/* ---------------------------------------------------------------- observables.tsv */
+
+static dp_status read_observable(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_observable *o) {
+  static const char *const noises[] = {"normal", "lognormal", "log-normal"};
+  DP_TRY(dpi_sheet_id(s, row, "observableId", &o->id));
+  DP_TRY(unique(s, row, "observableId"));
+  o->name = name_cell(s, row, o->id);
+  DP_TRY(unit_cell(d, s, row, &o->unit));
+  o->loinc = dpi_sheet_cell(s, row, "loinc");
+  o->dvid = dpi_sheet_cell(s, row, "dvid");
+  int noise;
+  DP_TRY(dpi_sheet_word(s, row, "noiseDistribution", noises, DPI_COUNT(noises), 0, &noise));
+  o->noise = noise == 0 ? DPI_NOISE_NORMAL : DPI_NOISE_LOGNORMAL;
+  DP_TRY(dpi_sheet_int(s, row, "compartment", 0, 0, 1000000, &o->compartment));
+  DP_TRY(dpi_sheet_number(s, row, "lloq", NAN, &o->lloq));
+  if (o->lloq <= 0) return dpi_sheet_fail(s, row, "lloq", "expected > 0 (empty: none)");
+  DP_TRY(dpi_sheet_flag(s, row, "primary", false, &o->primary));
+  DP_TRY(range_cells(s, row, "axisLow", "axisHigh", &o->axis_low, &o->axis_high));
+  DP_TRY(dpi_sheet_number(s, row, "molarMass", 0.0, &o->molar_mass));
+  if (o->molar_mass < 0) return dpi_sheet_fail(s, row, "molarMass", "expected g/mol > 0");
+  dpi_formula *value = &d->value[row], *sigma = &d->sigma[row];
+  DP_TRY(dpi_sheet_need(s, row, "observableFormula", &value->text));
+  DP_TRY(dpi_sheet_need(s, row, "noiseFormula", &sigma->text));
+  value->where = dpi_sheet_where(s, row, "observableFormula");
+  sigma->where = dpi_sheet_where(s, row, "noiseFormula");
+  return value->where && sigma->where ? DP_OK : DP_ERR_MEMORY;
+}
+
+/* Two observables must be told apart by dvid or compartment; exactly one is the primary one. */
+static dp_status check_observables(dpi_draft *d, const dpi_sheet *s) {
+  int nprimary = 0;
+  for (int i = 0; i < s->nrow; i++) {
+    nprimary += d->observable[i].primary;
+    for (int j = 0; j < i; j++) {
+      const dpi_kind_observable *a = &d->observable[i], *b = &d->observable[j];
+      if (strcmp(a->dvid, b->dvid) == 0 && a->compartment == b->compartment)
+        return dpi_fail(d->ctx, DP_ERR_INPUT,
+                        "%s:%d: observables '%s' and '%s' have the same dvid and compartment: a measurement could "
+                        "not be told to be of one or the other",
+                        s->source, s->line[i], b->id, a->id);
+    }
+  }
+  if (nprimary == 0 && s->nrow > 0) d->observable[0].primary = true;
+  if (nprimary > 1) return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: %d observables are primary, expected one", s->source, nprimary);
+  return DP_OK;
+}
+
+dp_status dpi_draft_observables(dpi_draft *d) {
+  static const dpi_sheet_column columns[] = {
+      {"observableId", true}, {"observableFormula", true}, {"noiseFormula", true}, {"noiseDistribution", false},
+      {"unit", true},         {"name", false},             {"loinc", false},       {"dvid", false},
+      {"compartment", false}, {"lloq", false},             {"primary", false},     {"axisLow", false},
+      {"axisHigh", false},    {"molarMass", false}};
+  dpi_sheet s;
+  DP_TRY(dpi_draft_sheet(d, "observables", true, columns, DPI_COUNT(columns), &s));
+  if (s.nrow == 0) return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: has no rows: what is measured?", s.source);
+  d->observable = DPI_ARENA_ARRAY(d->arena, dpi_kind_observable, s.nrow);
+  d->value = DPI_ARENA_ARRAY(d->arena, dpi_formula, s.nrow);
+  d->sigma = DPI_ARENA_ARRAY(d->arena, dpi_formula, s.nrow);
+  if (!d->observable || !d->value || !d->sigma) return DP_ERR_MEMORY;
+  for (int row = 0; row < s.nrow; row++) DP_TRY(read_observable(d, &s, row, &d->observable[row]));
+  d->kind->observable = d->observable;
+  d->kind->nobservable = s.nrow;
+  return check_observables(d, &s);
+}
+
+/* ---------------------------------------------------------------- controls.tsv */
+
+/* NULL for an empty cell. */
+static const char *optional(const dpi_sheet *s, int row, const char *column) {
+  const char *text = dpi_sheet_cell(s, row, column);
+  return *text ? text : NULL;
+}
+
+static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_control *c) {
+  DP_TRY(dpi_sheet_id(s, row, "controlId", &c->id));
+  DP_TRY(unique(s, row, "controlId"));
+  c->name = name_cell(s, row, c->id);
+  DP_TRY(unit_cell(d, s, row, &c->unit));
+  c->approver = dpi_sheet_cell(s, row, "approver");
+  c->sim_control = -1;
+  DP_TRY(dpi_sheet_int(s, row, "compartment", 0, 0, 1000000, &c->compartment));
+  DP_TRY(dpi_sheet_number(s, row, "lower", 0.0, &c->lower));
+  DP_TRY(dpi_sheet_number(s, row, "upper", INFINITY, &c->upper));
+  if (c->lower < 0) return dpi_sheet_fail(s, row, "lower", "expected a dose >= 0");
+  if (!(c->upper > c->lower)) return dpi_sheet_fail(s, row, "upper", "expected more than lower");
+  DP_TRY(dpi_sheet_list(s, row, "strengths", &c->strength, &c->nstrength));
+  DP_TRY(dpi_sheet_list(s, row, "intervals", &c->interval, &c->ninterval));
+  DP_TRY(dpi_sheet_int(s, row, "maxUnits", 1, 1, 1000, &c->max_units));
+  DP_TRY(dpi_sheet_number(s, row, "molarMass", 0.0, &c->molar_mass));
+  if (c->molar_mass < 0) return dpi_sheet_fail(s, row, "molarMass", "expected g/mol > 0");
+  dp_control_def *def = &d->control_def[row];
+  def->id = c->id;
+  DP_TRY(dpi_sheet_need(s, row, "target", &def->target));
+  def->bioavailability = optional(s, row, "bioavailability");
+  def->lag = optional(s, row, "lag");
+  def->rate = optional(s, row, "rate");
+  def->duration = optional(s, row, "duration");
+  c->model_rate = def->rate != NULL;
+  c->model_duration = def->duration != NULL;
+  d->control_where[row] = dpi_arena_printf(d->arena, "%s:%d", s->source, s->line[row]);
+  return d->control_where[row] ? DP_OK : DP_ERR_MEMORY;
+}
+
+dp_status dpi_draft_controls(dpi_draft *d) {
+  static const dpi_sheet_column columns[] = {
+      {"controlId", true}, {"target", true},       {"bioavailability", false}, {"lag", false},
+      {"rate", false},     {"duration", false},    {"compartment", false},     {"unit", true},
+      {"lower", false},    {"upper", false},       {"strengths", false},       {"maxUnits", false},
+      {"intervals", false}, {"approver", false},   {"name", false},            {"molarMass", false}};
+  dpi_sheet s;
+  DP_TRY(dpi_draft_sheet(d, "controls", false, columns, DPI_COUNT(columns), &s));
+  d->control = DPI_ARENA_ARRAY(d->arena, dpi_kind_control, s.nrow);
+  d->control_def = DPI_ARENA_ARRAY(d->arena, dp_control_def, s.nrow);
+  d->control_where = DPI_ARENA_ARRAY(d->arena, const char *, s.nrow);
+  if (!d->control || !d->control_def || !d->control_where) return DP_ERR_MEMORY;
+  d->kind->control = d->control;
+  for (int row = 0; row < s.nrow; row++) {
+    dpi_kind_control *c = &d->control[row];
+    DP_TRY(read_control(d, &s, row, c));
+    for (int i = 0; i < row; i++)
+      if (c->compartment == d->control[i].compartment)
+        return dpi_sheet_fail(&s, row, "compartment", "expected another compartment than an earlier control's");
+  }
+  d->kind->ncontrol = s.nrow;
+  return DP_OK;
+}
+
+/* ---------------------------------------------------------------- quantities.tsv */
+
+static dp_status read_quantity(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_quantity *q) {
+  DP_TRY(dpi_sheet_id(s, row, "quantityId", &q->id));
+  DP_TRY(unique(s, row, "quantityId"));
+  q->name = name_cell(s, row, q->id);
+  DP_TRY(unit_cell(d, s, row, &q->unit));
+  q->meaning = dpi_sheet_cell(s, row, "meaning");
+  DP_TRY(range_cells(s, row, "rangeLow", "rangeHigh", &q->low, &q->high));
+  DP_TRY(dpi_sheet_need(s, row, "formula", &d->formula[row].text));
+  d->formula[row].where = dpi_sheet_where(s, row, "formula");
+  return d->formula[row].where ? DP_OK : DP_ERR_MEMORY;
+}
+
+/* A quantity that is an observable under another name must have a unit of the same size. */
+static dp_status check_quantity_unit(dpi_draft *d, const dpi_sheet *s, int row) {
+  const dpi_kind_quantity *q = &d->quantity[row];
+  for (int i = 0; i < d->kind->nobservable; i++) {
+    const dpi_kind_observable *o = &d->observable[i];
+    if (strcmp(d->formula[row].text, d->value[i].text) != 0 && strcmp(d->formula[row].text, o->id) != 0) continue;
+    double same = 0;
+    dp_status status = dp_unit_convert(d->ctx, 1.0, q->unit, o->unit, 0.0, &same);
+    if (status == DP_OK && fabs(same - 1) < 1e-12) continue;
+    dp_ctx_clear_error(d->ctx);
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "%s:%d: quantity '%s' is observable '%s' but its unit '%s' is not the observable's '%s'",
+                    s->source, s->line[row], q->id, o->id, q->unit, o->unit);
+  }
+  return DP_OK;
+}
+
+dp_status dpi_draft_quantities(dpi_draft *d) {
+  static const dpi_sheet_column columns[] = {{"quantityId", true}, {"formula", true},   {"unit", true},
+                                             {"name", false},      {"meaning", false},  {"rangeLow", false},
+                                             {"rangeHigh", false}};
+  dpi_sheet s;
+  DP_TRY(dpi_draft_sheet(d, "quantities", false, columns, DPI_COUNT(columns), &s));
+  d->quantity = DPI_ARENA_ARRAY(d->arena, dpi_kind_quantity, s.nrow);
+  d->formula = DPI_ARENA_ARRAY(d->arena, dpi_formula, s.nrow);
+  if (!d->quantity || !d->formula) return DP_ERR_MEMORY;
+  d->kind->quantity = d->quantity;
+  for (int row = 0; row < s.nrow; row++) {
+    DP_TRY(read_quantity(d, &s, row, &d->quantity[row]));
+    DP_TRY(check_quantity_unit(d, &s, row));
+  }
+  d->kind->nquantity = s.nrow;
+  return DP_OK;
+}
+
+/* ---------------------------------------------------------------- evidence.tsv */
+
+/* Is this `what` something that can be computed? minus2ll, ofv, <parameter>, ln(<parameter>), variance(<effect>),
+ * covariance(<effect>,<effect>). */
+static bool known_figure(const dpi_draft *d, const char *what) {
+  if (strcmp(what, "minus2ll") == 0 || strcmp(what, "ofv") == 0) return true;
+  char text[128];
+  for (int i = 0; i < d->kind->nparam; i++) {
+    if (strcmp(what, d->param[i].id) == 0) return true;
+    snprintf(text, sizeof text, "ln(%s)", d->param[i].id);
+    if (strcmp(what, text) == 0) return true;
+  }
+  for (int i = 0; i < d->kind->neffect; i++) {
+    snprintf(text, sizeof text, "variance(%s)", d->effect[i].id);
+    if (strcmp(what, text) == 0) return true;
+    for (int j = 0; j < i; j++) {
+      snprintf(text, sizeof text, "covariance(%s,%s)", d->effect[j].id, d->effect[i].id);
+      if (strcmp(what, text) == 0) return true;
+    }
+  }
+  return false;
+}
+
+static dp_status read_evidence(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_evidence *e) {
+  DP_TRY(dpi_sheet_need(s, row, "evidenceId", &e->id));
+  DP_TRY(unique(s, row, "evidenceId"));
+  DP_TRY(dpi_sheet_need(s, row, "what", &e->what));
+  if (!known_figure(d, e->what))
+    return dpi_sheet_fail(s, row, "what",
+                          "expected minus2ll, ofv, a parameterId, ln(parameterId), variance(effectId) or "
+                          "covariance(effectId,effectId)");
+  static const char *const methods[] = {"focei", "laplace"};
+  int method;
+  DP_TRY(dpi_sheet_word(s, row, "method", methods, DPI_COUNT(methods), 0, &method));
+  e->method = methods[method];
+  DP_TRY(dpi_sheet_number(s, row, "published", NAN, &e->published));
+  DP_TRY(dpi_sheet_number(s, row, "tolerance", NAN, &e->tolerance));
+  if (isnan(e->published)) return dpi_sheet_fail(s, row, "published", "expected a number");
+  if (!(e->tolerance > 0)) return dpi_sheet_fail(s, row, "tolerance", "expected an absolute tolerance > 0");
+  DP_TRY(unit_cell(d, s, row, &e->unit));
+  return dpi_sheet_need(s, row, "source", &e->source);
+}
+
+dp_status dpi_draft_evidence(dpi_draft *d) {
+  static const dpi_sheet_column columns[] = {{"evidenceId", true}, {"what", true}, {"method", true},
+                                             {"published", true},  {"tolerance", true}, {"unit", true},
+                                             {"source", true}};
+  dpi_sheet s;
+  DP_TRY(dpi_draft_sheet(d, "evidence", false, columns, DPI_COUNT(columns), &s));
+  dpi_kind_evidence *list = DPI_ARENA_ARRAY(d->arena, dpi_kind_evidence, s.nrow);
+  if (!list) return DP_ERR_MEMORY;
+  for (int row = 0; row < s.nrow; row++) DP_TRY(read_evidence(d, &s, row, &list[row]));
+  d->kind->evidence = list;
+  d->kind->nevidence = s.nrow;
+  return DP_OK;
+}

@@ -1,0 +1,292 @@
+/* graph.c - floor 3: storage of the expression graph; hash-consing, reachability, substitution, dependence.
+ *
+ * 1. arguments of a node have smaller numbers than the node: ascending order is an order of evaluation, so nothing
+ *    here recurses and deep expressions can't overflow the C stack;
+ * 2. equal nodes (operation, arguments, bits of the constant) are one node;
+ * 3. when memory runs out every builder gives DPI_NODE_NONE; the message is in the context.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lang/lang_impl.h"
+
+typedef struct memo_slot {
+  uint64_t key; /* (node << 32 | sym) + 1; 0: empty */
+  dpi_node value;
+} memo_slot;
+
+struct dpi_graph {
+  dp_ctx *ctx;
+  dpi_gnode *node;
+  int count, cap;
+  int32_t *slot; /* open addressing, node + 1; 0: empty */
+  int nslot;
+  /* scratch of dpi_g_reach_fast, indexed by node */
+  uint32_t *stamp;
+  int32_t *memo;
+  dpi_node *list;
+  int scratch_cap;
+  uint32_t epoch;
+  /* derivatives already known */
+  memo_slot *diff;
+  int ndiff, cap_diff;
+};
+
+dp_status dpi_graph_create(dp_ctx *ctx, dpi_graph **out) {
+  dpi_graph *g = DPI_NEW(ctx, dpi_graph);
+  if (g == NULL) return DP_ERR_MEMORY;
+  g->ctx = ctx;
+  *out = g;
+  return DP_OK;
+}
+
+void dpi_graph_destroy(dpi_graph *g) {
+  if (g == NULL) return;
+  dpi_free(g->ctx, g->node);
+  dpi_free(g->ctx, g->slot);
+  dpi_free(g->ctx, g->stamp);
+  dpi_free(g->ctx, g->memo);
+  dpi_free(g->ctx, g->list);
+  dpi_free(g->ctx, g->diff);
+  dpi_free(g->ctx, g);
+}
+
+int dpi_graph_count(const dpi_graph *g) { return g->count; }
+dp_ctx *dpi_g_ctx(const dpi_graph *g) { return g->ctx; }
+
+dpi_gnode dpi_graph_at(const dpi_graph *g, dpi_node n) {
+  DP_ASSERT(n >= 0 && n < g->count);
+  return g->node[n];
+}
+
+bool dpi_g_is_const(const dpi_graph *g, dpi_node n, double *value) {
+  if (n < 0 || g->node[n].op != DPI_OP_CONST) return false;
+  *value = g->node[n].value;
+  return true;
+}
+
+/* splitmix64's finaliser */
+static uint64_t mix(uint64_t h) {
+  h ^= h >> 30;
+  h *= 0xbf58476d1ce4e5b9u;
+  h ^= h >> 27;
+  h *= 0x94d049bb133111ebu;
+  return h ^ (h >> 31);
+}
+
+static uint64_t node_hash(const dpi_gnode *n) {
+  uint64_t bits;
+  memcpy(&bits, &n->value, sizeof bits);
+  uint64_t h = mix(bits + (uint64_t)n->op * 0x9e3779b97f4a7c15u);
+  for (int i = 0; i < 3; i++) h = mix(h + (uint64_t)(uint32_t)n->arg[i] + 0x9e3779b97f4a7c15u);
+  return h;
+}
+
+static bool node_equal(const dpi_gnode *a, const dpi_gnode *b) {
+  return a->op == b->op && a->arg[0] == b->arg[0] && a->arg[1] == b->arg[1] && a->arg[2] == b->arg[2] &&
+         memcmp(&a->value, &b->value, sizeof a->value) == 0;
+}
+
+static bool rehash(dpi_graph *g) {
+  int n = g->nslot ? g->nslot * 2 : 256;
+  int32_t *slot = DPI_NEW_ARRAY(g->ctx, int32_t, n);
+  if (slot == NULL) return false;
+  for (int i = 0; i < g->count; i++) {
+    uint64_t at = node_hash(&g->node[i]) & (uint64_t)(n - 1);
+    while (slot[at] != 0) at = (at + 1) & (uint64_t)(n - 1);
+    slot[at] = i + 1;
+  }
+  dpi_free(g->ctx, g->slot);
+  g->slot = slot;
+  g->nslot = n;
+  return true;
+}
+
+dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n) {
+  if (g->count * 2 >= g->nslot && !rehash(g)) return DPI_NODE_NONE;
+  uint64_t at = node_hash(&n) & (uint64_t)(g->nslot - 1);
+  for (; g->slot[at] != 0; at = (at + 1) & (uint64_t)(g->nslot - 1))
+    if (node_equal(&g->node[g->slot[at] - 1], &n)) return g->slot[at] - 1;
+  if (g->count >= DPI_GRAPH_MAX) {
+    dpi_fail(g->ctx, DP_ERR_MEMORY, "the model has more than %d different expressions", DPI_GRAPH_MAX);
+    return DPI_NODE_NONE;
+  }
+  if (dpi_grow(g->ctx, (void **)&g->node, &g->cap, g->count + 1, sizeof *g->node) != DP_OK) return DPI_NODE_NONE;
+  g->node[g->count] = n;
+  g->slot[at] = ++g->count;
+  return g->count - 1;
+}
+
+/* arguments of a node that are nodes themselves */
+static int node_args(const dpi_gnode *n) {
+  return n->op == DPI_OP_SYM || n->op == DPI_OP_CONST ? 0 : dpi_op_table[n->op].arity;
+}
+
+static int by_number(const void *a, const void *b) {
+  int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return (x > y) - (x < y);
+}
+
+dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_node **list, int *n) {
+  dpi_node top = 0;
+  for (int i = 0; i < nroot; i++) top = root[i] > top ? root[i] : top;
+  uint8_t *seen = DPI_NEW_ARRAY(g->ctx, uint8_t, top + 1);
+  if (seen == NULL) return DP_ERR_MEMORY;
+  int count = 0;
+  for (int i = 0; i < nroot; i++)
+    if (root[i] >= 0) seen[root[i]] = 1;
+  for (dpi_node i = top; i >= 0; i--) {
+    if (!seen[i] || g->count == 0) continue;
+    count++;
+    for (int k = 0; k < node_args(&g->node[i]); k++) seen[g->node[i].arg[k]] = 1;
+  }
+  *list = DPI_NEW_ARRAY(g->ctx, dpi_node, count > 0 ? count : 1);
+  if (*list != NULL) {
+    *n = 0;
+    for (dpi_node i = 0; i <= top; i++)
+      if (seen[i] && *n < count) (*list)[(*n)++] = i;
+  }
+  dpi_free(g->ctx, seen);
+  return *list == NULL ? DP_ERR_MEMORY : DP_OK;
+}
+
+static dp_status grow_scratch(dpi_graph *g) {
+  if (g->scratch_cap >= g->count) return DP_OK;
+  int cap = g->cap;
+  uint32_t *stamp = DPI_NEW_ARRAY(g->ctx, uint32_t, cap);
+  int32_t *memo = DPI_NEW_ARRAY(g->ctx, int32_t, cap);
+  dpi_node *list = DPI_NEW_ARRAY(g->ctx, dpi_node, cap);
+  if (stamp == NULL || memo == NULL || list == NULL) {
+    dpi_free(g->ctx, stamp);
+    dpi_free(g->ctx, memo);
+    dpi_free(g->ctx, list);
+    return DP_ERR_MEMORY;
+  }
+  dpi_free(g->ctx, g->stamp);
+  dpi_free(g->ctx, g->memo);
+  dpi_free(g->ctx, g->list);
+  g->stamp = stamp;
+  g->memo = memo;
+  g->list = list;
+  g->scratch_cap = cap;
+  g->epoch = 0;
+  return DP_OK;
+}
+
+dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node **list, int *n) {
+  DP_TRY(grow_scratch(g));
+  if (++g->epoch == 0) { /* stamps wrapped round */
+    memset(g->stamp, 0, (size_t)g->scratch_cap * sizeof *g->stamp);
+    g->epoch = 1;
+  }
+  int count = 0;
+  g->list[count++] = root;
+  g->stamp[root] = g->epoch;
+  for (int i = 0; i < count; i++) {
+    const dpi_gnode *at = &g->node[g->list[i]];
+    for (int k = 0; k < node_args(at); k++) {
+      dpi_node a = at->arg[k];
+      if (g->stamp[a] == g->epoch) continue;
+      if (sym >= 0 && dpi_g_memo_get(g, a, sym) != DPI_NODE_NONE) continue;
+      g->stamp[a] = g->epoch;
+      g->list[count++] = a;
+    }
+  }
+  qsort(g->list, (size_t)count, sizeof *g->list, by_number);
+  *list = g->list;
+  *n = count;
+  return DP_OK;
+}
+
+int32_t *dpi_g_scratch(dpi_graph *g) { return g->memo; }
+
+/* ---- memo of derivatives ---- */
+static uint64_t memo_key(dpi_node node, int sym) { return ((uint64_t)(uint32_t)node << 32 | (uint32_t)sym) + 1; }
+
+dpi_node dpi_g_memo_get(const dpi_graph *g, dpi_node node, int sym) {
+  if (g->cap_diff == 0) return DPI_NODE_NONE;
+  uint64_t key = memo_key(node, sym), at = mix(key) & (uint64_t)(g->cap_diff - 1);
+  for (; g->diff[at].key != 0; at = (at + 1) & (uint64_t)(g->cap_diff - 1))
+    if (g->diff[at].key == key) return g->diff[at].value;
+  return DPI_NODE_NONE;
+}
+
+static bool memo_grow(dpi_graph *g) {
+  int cap = g->cap_diff ? g->cap_diff * 2 : 256;
+  memo_slot *slot = DPI_NEW_ARRAY(g->ctx, memo_slot, cap);
+  if (slot == NULL) return false;
+  for (int i = 0; i < g->cap_diff; i++) {
+    if (g->diff[i].key == 0) continue;
+    uint64_t at = mix(g->diff[i].key) & (uint64_t)(cap - 1);
+    while (slot[at].key != 0) at = (at + 1) & (uint64_t)(cap - 1);
+    slot[at] = g->diff[i];
+  }
+  dpi_free(g->ctx, g->diff);
+  g->diff = slot;
+  g->cap_diff = cap;
+  return true;
+}
+
+bool dpi_g_memo_put(dpi_graph *g, dpi_node node, int sym, dpi_node value) {
+  if (g->ndiff * 2 >= g->cap_diff && !memo_grow(g)) return false;
+  uint64_t key = memo_key(node, sym), at = mix(key) & (uint64_t)(g->cap_diff - 1);
+  while (g->diff[at].key != 0 && g->diff[at].key != key) at = (at + 1) & (uint64_t)(g->cap_diff - 1);
+  g->ndiff += g->diff[at].key == 0;
+  g->diff[at] = (memo_slot){key, value};
+  return true;
+}
+
+/* ---- substitution and dependence ---- */
+dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, int nsym) {
+  if (node < 0) return DPI_NODE_NONE;
+  const dpi_node *list;
+  int n;
+  if (dpi_g_reach_fast(g, node, -1, &list, &n) != DP_OK) return DPI_NODE_NONE;
+  int32_t *memo = dpi_g_scratch(g); /* stays valid: only dpi_g_reach_fast moves it */
+  for (int i = 0; i < n; i++) {
+    dpi_gnode at = g->node[list[i]];
+    dpi_node arg[3] = {DPI_NODE_NONE, DPI_NODE_NONE, DPI_NODE_NONE}, made = list[i];
+    if (at.op == DPI_OP_SYM) {
+      if (at.arg[0] < nsym && replacement[at.arg[0]] != DPI_NODE_NONE) made = replacement[at.arg[0]];
+    } else if (at.op != DPI_OP_CONST) {
+      bool same = true;
+      for (int k = 0; k < node_args(&at); k++) {
+        arg[k] = memo[at.arg[k]];
+        same = same && arg[k] == at.arg[k];
+      }
+      if (!same) made = dpi_g_rebuild(g, at, arg);
+    }
+    if (made == DPI_NODE_NONE) return DPI_NODE_NONE;
+    memo[list[i]] = made;
+  }
+  return memo[node];
+}
+
+void dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym) {
+  dpi_node *list = NULL;
+  int n = 0;
+  if (node < 0) return;
+  if (dpi_g_reach(g, &node, 1, &list, &n) != DP_OK) {
+    memset(seen, 1, (size_t)nsym); /* without memory: say that it depends on everything, which is never wrong */
+    return;
+  }
+  for (int i = 0; i < n; i++) {
+    const dpi_gnode *at = &g->node[list[i]];
+    if (at->op == DPI_OP_SYM && at->arg[0] < nsym) seen[at->arg[0]] = 1;
+  }
+  dpi_free(g->ctx, list);
+}
+
+dp_status dpi_g_uses(const dpi_graph *g, dpi_node node, const uint8_t *set, int nsym, bool *uses) {
+  dpi_node *list = NULL;
+  int n = 0;
+  *uses = false;
+  if (node < 0) return DP_OK;
+  DP_TRY(dpi_g_reach(g, &node, 1, &list, &n));
+  for (int i = 0; i < n && !*uses; i++) {
+    const dpi_gnode *at = &g->node[list[i]];
+    *uses = at->op == DPI_OP_SYM && at->arg[0] < nsym && set[at->arg[0]];
+  }
+  dpi_free(g->ctx, list);
+  return DP_OK;
+}

@@ -1,0 +1,210 @@
+/* system.c - floor 3: from a sealed model to the tapes an integrator needs: right-hand side, Jacobian, parameter
+ * derivatives, initial values; and what is known about its shape (linear, autonomous).
+ *
+ * The tape `full` shares all subexpressions between dx/dt, J and F_p because the graph is hash-consed.
+ */
+#include <string.h>
+
+#include "lang/lang_impl.h"
+
+typedef struct entry {
+  int row, col;
+  dpi_node value;
+} entry;
+
+typedef struct builder {
+  dp_ctx *ctx;
+  dpi_graph *g;
+  const dp_model *m;
+  dpi_system *sys;
+  uint8_t *fast;    /* [nsym] time and states */
+  uint8_t *depends; /* [nstate x nsym] */
+  entry *jac, *fp;
+  int njac, nfp, cap_jac, cap_fp;
+} builder;
+
+static dp_status no_memory(const builder *b) {
+  return dpi_fail(b->ctx, DP_ERR_MEMORY, "model '%s': the derivatives can't be stored", b->m->name);
+}
+
+/* d rhs_row / d sym as an entry, unless it is zero */
+static dp_status add_entry(builder *b, int row, int col, int sym, entry **list, int *n, int *cap) {
+  if (!b->depends[(size_t)row * (size_t)b->m->nsym + (size_t)sym]) return DP_OK;
+  dpi_node d = dpi_g_diff(b->g, b->m->sym[1 + row].formula, sym);
+  double value;
+  if (d == DPI_NODE_NONE) return no_memory(b);
+  if (dpi_g_is_const(b->g, d, &value) && value == 0.0) return DP_OK;
+  DP_TRY(dpi_grow(b->ctx, (void **)list, cap, *n + 1, sizeof **list));
+  (*list)[(*n)++] = (entry){row, col, d};
+  return DP_OK;
+}
+
+static dp_status derive(builder *b) {
+  int n = b->m->nstate;
+  for (int i = 0; i < n; i++)
+    dpi_g_depends(b->g, b->m->sym[1 + i].formula, b->depends + (size_t)i * (size_t)b->m->nsym, b->m->nsym);
+  for (int j = 0; j < n; j++)
+    for (int i = 0; i < n; i++) DP_TRY(add_entry(b, i, j, 1 + j, &b->jac, &b->njac, &b->cap_jac));
+  for (int k = 0; k < b->sys->nactive; k++)
+    for (int i = 0; i < n; i++) DP_TRY(add_entry(b, i, k, b->sys->active[k], &b->fp, &b->nfp, &b->cap_fp));
+  return DP_OK;
+}
+
+static dp_status copy_pattern(builder *b, const entry *list, int n, const int **row, const int **col) {
+  int *r = DPI_NEW_ARRAY(b->ctx, int, n > 0 ? n : 1), *c = DPI_NEW_ARRAY(b->ctx, int, n > 0 ? n : 1);
+  *row = r;
+  *col = c;
+  if (r == NULL || c == NULL) return DP_ERR_MEMORY;
+  for (int i = 0; i < n; i++) {
+    r[i] = list[i].row;
+    c[i] = list[i].col;
+  }
+  return DP_OK;
+}
+
+static dp_status build_tape(builder *b, dpi_node *out, int nout, dpi_tape **tape) {
+  return dpi_tape_create(b->ctx, b->g, out, nout, b->fast, b->m->nsym, tape);
+}
+
+static dp_status build_tapes(builder *b, dpi_node *out) {
+  dpi_system *sys = b->sys;
+  int n = b->m->nstate, k = 0;
+  for (; k < n; k++) out[k] = b->m->sym[1 + k].formula;
+  DP_TRY(build_tape(b, out, n, &sys->rhs));
+  for (int i = 0; i < b->njac; i++) out[k++] = b->jac[i].value;
+  for (int i = 0; i < b->nfp; i++) out[k++] = b->fp[i].value;
+  return build_tape(b, out, k, &sys->full);
+}
+
+static dp_status build_init(builder *b, dpi_node *out) {
+  dpi_system *sys = b->sys;
+  int n = b->m->nstate, k = n;
+  for (int i = 0; i < n; i++) out[i] = b->m->sym[1 + i].init;
+  for (int i = 0; i < n; i++) {
+    for (int a = 0; a < sys->nactive; a++) {
+      out[k] = dpi_g_diff(b->g, out[i], sys->active[a]);
+      if (out[k++] == DPI_NODE_NONE) return no_memory(b);
+    }
+  }
+  return build_tape(b, out, k, &sys->init);
+}
+
+/* ---- shape ---- */
+
+/* operations whose derivative hides that they are not linear: they jump, or their derivative is not known */
+static bool hides(dpi_op op) {
+  return op == DPI_OP_FLOOR || op == DPI_OP_CEIL || op == DPI_OP_SIGN || op == DPI_OP_MOD || op == DPI_OP_DIGAMMA ||
+         op == DPI_OP_IF || (op >= DPI_OP_LT && op <= DPI_OP_NOT);
+}
+
+/* does an operation that hides depend on time or a state, anywhere in the right-hand side? */
+static dp_status find_hidden(builder *b, const dpi_node *out, bool *found) {
+  dpi_node *list = NULL;
+  int n = 0;
+  DP_TRY(dpi_g_reach(b->g, out, b->m->nstate, &list, &n));
+  dp_status status = DP_OK;
+  for (int i = 0; i < n && !*found && status == DP_OK; i++)
+    if (hides(dpi_graph_at(b->g, list[i]).op)) status = dpi_g_uses(b->g, list[i], b->fast, b->m->nsym, found);
+  dpi_free(b->ctx, list);
+  return status;
+}
+
+/* rhs = A(p) x + b(p) exactly when J is free of x and t and what is left at x = 0 is free of t */
+static dp_status find_shape(builder *b, dpi_node *work) {
+  const dp_model *m = b->m;
+  bool bent = false;
+  b->sys->autonomous = true;
+  for (int i = 0; i < m->nstate; i++) {
+    work[i] = m->sym[1 + i].formula;
+    if (b->depends[(size_t)i * (size_t)m->nsym]) b->sys->autonomous = false;
+  }
+  DP_TRY(find_hidden(b, work, &bent));
+  for (int i = 0; i < b->njac && !bent; i++) DP_TRY(dpi_g_uses(b->g, b->jac[i].value, b->fast, m->nsym, &bent));
+  dpi_node *zero = DPI_NEW_ARRAY(b->ctx, dpi_node, m->nsym);
+  if (zero == NULL) return DP_ERR_MEMORY;
+  dp_status status = DP_OK;
+  for (int i = 0; i < m->nsym; i++) zero[i] = i >= 1 && i <= m->nstate ? dpi_g_const(b->g, 0.0) : DPI_NODE_NONE;
+  for (int i = 0; i < m->nstate && !bent && status == DP_OK; i++) {
+    dpi_node rest = dpi_g_subst(b->g, work[i], zero, m->nsym);
+    status = rest == DPI_NODE_NONE ? no_memory(b) : dpi_g_uses(b->g, rest, b->fast, m->nsym, &bent);
+  }
+  dpi_free(b->ctx, zero);
+  b->sys->linear = !bent;
+  return status;
+}
+
+static dp_status check_active(const builder *b) {
+  for (int k = 0; k < b->sys->nactive; k++) {
+    int sym = b->sys->active[k];
+    if (sym < 1 || sym >= b->m->nsym)
+      return dpi_fail(b->ctx, DP_ERR_USAGE, "active parameter %d is not a symbol of model '%s'", sym, b->m->name);
+    if (b->m->sym[sym].kind != DPI_SYM_PARAM)
+      return dpi_fail(b->ctx, DP_ERR_USAGE, "'%s' can't carry derivatives, expected a parameter of model '%s'",
+                      b->m->sym[sym].id, b->m->name);
+  }
+  return DP_OK;
+}
+
+static dp_status build(builder *b) {
+  const dp_model *m = b->m;
+  size_t n = (size_t)m->nstate, na = (size_t)b->sys->nactive;
+  b->fast = DPI_NEW_ARRAY(b->ctx, uint8_t, m->nsym);
+  b->depends = dpi_alloc_array(b->ctx, n > 0 ? n : 1, (size_t)m->nsym);
+  if (b->fast == NULL || b->depends == NULL) return DP_ERR_MEMORY;
+  DP_TRY(check_active(b));
+  memset(b->fast, 1, n + 1);
+  DP_TRY(derive(b));
+  size_t most = n + (size_t)b->njac + (size_t)b->nfp + n * na + 1;
+  dpi_node *out = DPI_NEW_ARRAY(b->ctx, dpi_node, most);
+  if (out == NULL) return DP_ERR_MEMORY;
+  dp_status status = build_tapes(b, out);
+  if (status == DP_OK) status = build_init(b, out);
+  if (status == DP_OK) status = find_shape(b, out);
+  dpi_free(b->ctx, out);
+  DP_TRY(status);
+  b->sys->jac_nnz = b->njac;
+  b->sys->fp_nnz = b->nfp;
+  DP_TRY(copy_pattern(b, b->jac, b->njac, &b->sys->jac_row, &b->sys->jac_col));
+  return copy_pattern(b, b->fp, b->nfp, &b->sys->fp_row, &b->sys->fp_col);
+}
+
+dp_status dpi_system_create(dp_ctx *ctx, const dp_model *m, const int *active, int nactive, dpi_system **out) {
+  if (!m->sealed) return dpi_fail(ctx, DP_ERR_USAGE, "model '%s' must be sealed before it is compiled", m->name);
+  dpi_system *sys = DPI_NEW(ctx, dpi_system);
+  if (sys == NULL) return DP_ERR_MEMORY;
+  int *copy = DPI_NEW_ARRAY(ctx, int, nactive > 0 ? nactive : 1);
+  sys->ctx = ctx;
+  sys->model = m;
+  sys->nsym = m->nsym;
+  sys->nstate = m->nstate;
+  sys->nactive = nactive;
+  sys->active = copy;
+  builder b = {.ctx = ctx, .g = m->graph, .m = m, .sys = sys};
+  dp_status status = copy == NULL ? DP_ERR_MEMORY : DP_OK;
+  if (status == DP_OK && nactive > 0) memcpy(copy, active, (size_t)nactive * sizeof *copy);
+  if (status == DP_OK) status = build(&b);
+  dpi_free(ctx, b.fast);
+  dpi_free(ctx, b.depends);
+  dpi_free(ctx, b.jac);
+  dpi_free(ctx, b.fp);
+  if (status != DP_OK) {
+    dpi_system_destroy(sys);
+    return status;
+  }
+  *out = sys;
+  return DP_OK;
+}
+
+void dpi_system_destroy(dpi_system *sys) {
+  if (sys == NULL) return;
+  dp_ctx *ctx = sys->ctx;
+  dpi_tape_destroy(sys->rhs);
+  dpi_tape_destroy(sys->full);
+  dpi_tape_destroy(sys->init);
+  dpi_free(ctx, (void *)sys->active);
+  dpi_free(ctx, (void *)sys->jac_row);
+  dpi_free(ctx, (void *)sys->jac_col);
+  dpi_free(ctx, (void *)sys->fp_row);
+  dpi_free(ctx, (void *)sys->fp_col);
+  dpi_free(ctx, sys);
+}

@@ -1,0 +1,365 @@
+/* tape.c - floor 3: expressions compiled to a flat list of steps, and the interpreter that runs it: the inner loop of
+ * everything above, and the oracle for compiled code.
+ *
+ * Registers of a workspace:  [constants][slow symbols][slow values][fast symbols][body values, reused]
+ *
+ * 1. steps stand in ascending order of their nodes, the same for every processor;
+ * 2. a product used once by a sum is one step (two roundings, never a fused multiply-add);
+ * 3. both branches of a piecewise are computed and one is selected: the other's NaN goes nowhere.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "lang/lang_impl.h"
+
+/* operations of steps beyond those of the graph */
+enum {
+  STEP_MADD = DPI_OP_COUNT, /* a*b + c */
+  STEP_MSUB,                /* a*b - c */
+  STEP_NMADD,               /* c - a*b */
+  STEP_CUBE,                /* x^3, as dpi_powi does it */
+  STEP_END,
+  STEP_COUNT
+};
+
+typedef struct step {
+  int32_t op, dst, a, b, c;
+} step;
+
+typedef struct load {
+  int32_t reg, sym;
+} load;
+
+struct dpi_tape {
+  dp_ctx *ctx;
+  int nconst, nslow, nfast, nout, nreg;
+  double *constant; /* [nconst] go to registers 0.. */
+  load *slow;       /* [nslow] symbols copied by the prologue */
+  load *fast;       /* [nfast] symbols copied by every evaluation */
+  step *prologue;   /* ends with STEP_END */
+  step *body;       /* ends with STEP_END */
+  int nprologue, nbody;
+  int32_t *out; /* [nout] registers */
+};
+
+enum { CLASS_CONST, CLASS_SLOW, CLASS_FAST };
+
+/* ---- compiling ---- */
+typedef struct compiler {
+  dp_ctx *ctx;
+  const dpi_graph *g;
+  dpi_tape *t;
+  const dpi_node *list; /* reachable nodes, ascending */
+  int n;
+  int32_t *at;    /* node -> position in list, [last node + 1] */
+  uint8_t *class; /* by position, as all below */
+  int32_t *uses;  /* number of arguments and outputs that refer to it */
+  int32_t *last;  /* position of its last user; n: an output */
+  uint8_t *fused; /* computed inside its only user */
+  int32_t *reg;
+  int32_t *spare; /* free body registers */
+  int nspare, nreg;
+} compiler;
+
+static int arg_count(dpi_gnode n) {
+  return n.op == DPI_OP_CONST || n.op == DPI_OP_SYM ? 0 : dpi_op_table[n.op].arity;
+}
+
+static int arg_at(const compiler *c, dpi_gnode n, int k) { return c->at[n.arg[k]]; }
+
+static dp_status compiler_init(compiler *c, const dpi_node *out, int nout) {
+  dpi_node *list = NULL;
+  DP_TRY(dpi_g_reach(c->g, out, nout, &list, &c->n));
+  c->list = list;
+  int n = c->n > 0 ? c->n : 1;
+  c->at = DPI_NEW_ARRAY(c->ctx, int32_t, c->n > 0 ? c->list[c->n - 1] + 1 : 1);
+  c->class = DPI_NEW_ARRAY(c->ctx, uint8_t, n);
+  c->uses = DPI_NEW_ARRAY(c->ctx, int32_t, n);
+  c->last = DPI_NEW_ARRAY(c->ctx, int32_t, n);
+  c->fused = DPI_NEW_ARRAY(c->ctx, uint8_t, n);
+  c->reg = DPI_NEW_ARRAY(c->ctx, int32_t, n);
+  c->spare = DPI_NEW_ARRAY(c->ctx, int32_t, n);
+  bool ok = c->at && c->class && c->uses && c->last && c->fused && c->reg && c->spare;
+  return ok ? DP_OK : DP_ERR_MEMORY;
+}
+
+static void compiler_release(compiler *c) {
+  dpi_free(c->ctx, (void *)c->list);
+  dpi_free(c->ctx, c->at);
+  dpi_free(c->ctx, c->class);
+  dpi_free(c->ctx, c->uses);
+  dpi_free(c->ctx, c->last);
+  dpi_free(c->ctx, c->fused);
+  dpi_free(c->ctx, c->reg);
+  dpi_free(c->ctx, c->spare);
+}
+
+/* constant, slow or fast; how often and how late each node is used */
+static dp_status classify(compiler *c, const dpi_node *out, int nout, const uint8_t *fast, int nsym) {
+  for (int i = 0; i < c->n; i++) {
+    dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
+    c->at[c->list[i]] = i;
+    c->last[i] = i;
+    if (n.op == DPI_OP_SYM && n.arg[0] >= nsym)
+      return dpi_fail(c->ctx, DP_ERR_BUG, "tape: symbol %d is outside 0..%d", n.arg[0], nsym - 1);
+    c->class[i] = n.op == DPI_OP_CONST ? CLASS_CONST : CLASS_SLOW;
+    if (n.op == DPI_OP_SYM && fast[n.arg[0]]) c->class[i] = CLASS_FAST;
+    for (int k = 0; k < arg_count(n); k++) {
+      int a = arg_at(c, n, k);
+      if (c->class[a] == CLASS_FAST) c->class[i] = CLASS_FAST;
+      c->uses[a]++;
+      c->last[a] = i;
+    }
+  }
+  for (int i = 0; i < nout; i++) {
+    c->uses[c->at[out[i]]]++;
+    c->last[c->at[out[i]]] = c->n;
+  }
+  return DP_OK;
+}
+
+/* the argument of a sum that is a product nobody else needs, or -1 */
+static int fusable(const compiler *c, int i, dpi_gnode n) {
+  if (n.op != DPI_OP_ADD && n.op != DPI_OP_SUB) return -1;
+  for (int k = 1; k >= 0; k--) {
+    int a = arg_at(c, n, k);
+    if (dpi_graph_at(c->g, c->list[a]).op == DPI_OP_MUL && c->uses[a] == 1 && c->class[a] == c->class[i]) return k;
+  }
+  return -1;
+}
+
+/* products move into their sums; their factors live until then */
+static void fuse(compiler *c) {
+  for (int i = 0; i < c->n; i++) {
+    dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
+    int k = fusable(c, i, n);
+    if (k < 0) continue;
+    int p = arg_at(c, n, k);
+    dpi_gnode prod = dpi_graph_at(c->g, c->list[p]);
+    c->fused[p] = 1;
+    for (int j = 0; j < 2; j++) {
+      int f = arg_at(c, prod, j);
+      if (c->last[f] < i) c->last[f] = i;
+    }
+  }
+}
+
+/* what a step reads, by position in the list: at most three */
+static int operands(const compiler *c, int i, dpi_gnode n, int pos[3], int *op) {
+  int k = fusable(c, i, n);
+  *op = (int)n.op;
+  if (k >= 0) {
+    dpi_gnode prod = dpi_graph_at(c->g, c->list[arg_at(c, n, k)]);
+    pos[0] = arg_at(c, prod, 0);
+    pos[1] = arg_at(c, prod, 1);
+    pos[2] = arg_at(c, n, 1 - k);
+    *op = n.op == DPI_OP_ADD ? STEP_MADD : k == 0 ? STEP_MSUB : STEP_NMADD;
+    return 3;
+  }
+  for (int j = 0; j < arg_count(n); j++) pos[j] = arg_at(c, n, j);
+  if (n.op == DPI_OP_POWI && n.arg[1] == 2) {
+    pos[1] = pos[0];
+    *op = DPI_OP_MUL;
+    return 2;
+  }
+  if (n.op == DPI_OP_POWI && n.arg[1] == 3) *op = STEP_CUBE;
+  return arg_count(n);
+}
+
+/* registers whose value is read here for the last time may be written again */
+static void free_operands(compiler *c, int i, const int pos[3], int npos) {
+  for (int k = 0; k < npos; k++) {
+    int a = pos[k];
+    bool repeated = (k > 0 && pos[0] == a) || (k > 1 && pos[1] == a);
+    bool body = c->class[a] == CLASS_FAST && dpi_graph_at(c->g, c->list[a]).op != DPI_OP_SYM;
+    if (body && !repeated && c->last[a] == i) c->spare[c->nspare++] = c->reg[a];
+  }
+}
+
+static void emit(compiler *c, int i, step *list, int *count) {
+  dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
+  int pos[3] = {0, 0, 0}, op;
+  int npos = operands(c, i, n, pos, &op);
+  step s = {.op = op};
+  s.a = npos > 0 ? c->reg[pos[0]] : 0;
+  s.b = npos > 1 ? c->reg[pos[1]] : 0;
+  s.c = npos > 2 ? c->reg[pos[2]] : 0;
+  if (op == DPI_OP_POWI) s.b = n.arg[1];
+  if (c->class[i] == CLASS_FAST) {
+    free_operands(c, i, pos, npos);
+    c->reg[i] = c->nspare > 0 ? c->spare[--c->nspare] : c->nreg++;
+  } else {
+    c->reg[i] = c->nreg++;
+  }
+  s.dst = c->reg[i];
+  list[(*count)++] = s;
+}
+
+static void assign_leaves(compiler *c, int class) {
+  dpi_tape *t = c->t;
+  for (int i = 0; i < c->n; i++) {
+    dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
+    if (c->class[i] != class || (n.op != DPI_OP_CONST && n.op != DPI_OP_SYM)) continue;
+    c->reg[i] = c->nreg++;
+    if (class == CLASS_CONST) t->constant[t->nconst++] = n.value;
+    if (class == CLASS_SLOW) t->slow[t->nslow++] = (load){c->reg[i], n.arg[0]};
+    if (class == CLASS_FAST) t->fast[t->nfast++] = (load){c->reg[i], n.arg[0]};
+  }
+}
+
+static void assign_steps(compiler *c, int class, step *list, int *count) {
+  for (int i = 0; i < c->n; i++) {
+    dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
+    if (c->class[i] == class && n.op != DPI_OP_CONST && n.op != DPI_OP_SYM && !c->fused[i]) emit(c, i, list, count);
+  }
+  list[*count] = (step){.op = STEP_END};
+}
+
+static dp_status tape_alloc(compiler *c, int nout) {
+  dpi_tape *t = c->t;
+  int n = c->n + 1;
+  t->constant = DPI_NEW_ARRAY(c->ctx, double, n);
+  t->slow = DPI_NEW_ARRAY(c->ctx, load, n);
+  t->fast = DPI_NEW_ARRAY(c->ctx, load, n);
+  t->prologue = DPI_NEW_ARRAY(c->ctx, step, n);
+  t->body = DPI_NEW_ARRAY(c->ctx, step, n);
+  t->out = DPI_NEW_ARRAY(c->ctx, int32_t, nout > 0 ? nout : 1);
+  bool ok = t->constant && t->slow && t->fast && t->prologue && t->body && t->out;
+  return ok ? DP_OK : DP_ERR_MEMORY;
+}
+
+static dp_status compile(compiler *c, const dpi_node *out, int nout, const uint8_t *fast, int nsym) {
+  DP_TRY(compiler_init(c, out, nout));
+  DP_TRY(tape_alloc(c, nout));
+  DP_TRY(classify(c, out, nout, fast, nsym));
+  fuse(c);
+  assign_leaves(c, CLASS_CONST);
+  assign_leaves(c, CLASS_SLOW);
+  assign_steps(c, CLASS_SLOW, c->t->prologue, &c->t->nprologue);
+  assign_leaves(c, CLASS_FAST);
+  assign_steps(c, CLASS_FAST, c->t->body, &c->t->nbody);
+  for (int i = 0; i < nout; i++) c->t->out[i] = c->reg[c->at[out[i]]];
+  c->t->nout = nout;
+  c->t->nreg = c->nreg > 0 ? c->nreg : 1;
+  return DP_OK;
+}
+
+dp_status dpi_tape_create(dp_ctx *ctx, const dpi_graph *g, const dpi_node *out, int nout, const uint8_t *fast, int nsym,
+                          dpi_tape **tape) {
+  for (int i = 0; i < nout; i++)
+    if (out[i] < 0) return dpi_fail(ctx, DP_ERR_MEMORY, "tape: expression %d could not be built", i);
+  dpi_tape *t = DPI_NEW(ctx, dpi_tape);
+  if (t == NULL) return DP_ERR_MEMORY;
+  t->ctx = ctx;
+  compiler c = {.ctx = ctx, .g = g, .t = t};
+  dp_status status = compile(&c, out, nout, fast, nsym);
+  compiler_release(&c);
+  if (status != DP_OK) {
+    dpi_tape_destroy(t);
+    return status;
+  }
+  *tape = t;
+  return DP_OK;
+}
+
+void dpi_tape_destroy(dpi_tape *t) {
+  if (t == NULL) return;
+  dpi_free(t->ctx, t->constant);
+  dpi_free(t->ctx, t->slow);
+  dpi_free(t->ctx, t->fast);
+  dpi_free(t->ctx, t->prologue);
+  dpi_free(t->ctx, t->body);
+  dpi_free(t->ctx, t->out);
+  dpi_free(t->ctx, t);
+}
+
+int dpi_tape_nreg(const dpi_tape *t) { return t->nreg; }
+int dpi_tape_nstep(const dpi_tape *t) { return t->nbody; }
+
+/* ---- running ---- */
+#if defined(__GNUC__)
+#define THREADED 1
+#endif
+
+/* frequent operations in line; what costs a function call anyway goes through dpi_op_eval */
+#define INLINE_LIST(X)                                                                               \
+  X(DPI_OP_ADD, r[s->a] + r[s->b])                                                                   \
+  X(DPI_OP_SUB, r[s->a] - r[s->b])                                                                   \
+  X(DPI_OP_MUL, r[s->a] * r[s->b])                                                                   \
+  X(DPI_OP_DIV, r[s->a] / r[s->b])                                                                   \
+  X(DPI_OP_NEG, -r[s->a])                                                                            \
+  X(DPI_OP_POW, dpi_m_pow(r[s->a], r[s->b]))                                                         \
+  X(DPI_OP_POWI, dpi_powi(r[s->a], s->b))                                                            \
+  X(DPI_OP_EXP, dpi_m_exp(r[s->a]))                                                                  \
+  X(DPI_OP_LOG, dpi_m_log(r[s->a]))                                                                  \
+  X(DPI_OP_SQRT, sqrt(r[s->a]))                                                                      \
+  X(DPI_OP_ABS, fabs(r[s->a]))                                                                       \
+  X(DPI_OP_LT, (double)(r[s->a] < r[s->b]))                                                          \
+  X(DPI_OP_LE, (double)(r[s->a] <= r[s->b]))                                                         \
+  X(DPI_OP_GT, (double)(r[s->a] > r[s->b]))                                                          \
+  X(DPI_OP_GE, (double)(r[s->a] >= r[s->b]))                                                         \
+  X(DPI_OP_EQ, (double)(r[s->a] == r[s->b]))                                                         \
+  X(DPI_OP_NE, (double)(r[s->a] != r[s->b]))                                                         \
+  X(DPI_OP_AND, (double)(r[s->a] != 0.0 && r[s->b] != 0.0))                                          \
+  X(DPI_OP_OR, (double)(r[s->a] != 0.0 || r[s->b] != 0.0))                                           \
+  X(DPI_OP_NOT, (double)(r[s->a] == 0.0))                                                            \
+  X(DPI_OP_IF, r[s->a] != 0.0 ? r[s->b] : r[s->c])                                                   \
+  X(STEP_MADD, r[s->a] * r[s->b] + r[s->c])                                                          \
+  X(STEP_MSUB, r[s->a] * r[s->b] - r[s->c])                                                          \
+  X(STEP_NMADD, r[s->c] - r[s->a] * r[s->b])                                                         \
+  X(STEP_CUBE, r[s->a] * (r[s->a] * r[s->a]))
+
+/* operations without a line of their own */
+#define OTHER_LIST(X)                                                                                         \
+  X(CONST) X(SYM) X(LOG10) X(FLOOR) X(CEIL) X(SIN) X(COS) X(TAN) X(ASIN) X(ACOS) X(ATAN) X(SINH) X(COSH)      \
+  X(TANH) X(ASINH) X(ACOSH) X(ATANH) X(EXPM1) X(LOG1P) X(ERF) X(LGAMMA) X(DIGAMMA) X(SIGN) X(ATAN2) X(MIN)    \
+  X(MAX) X(MOD)
+
+#ifdef THREADED
+static void run(const step *s, double *restrict r) {
+#define INLINE_LABEL(op, value) [op] = &&do_##op,
+#define OTHER_LABEL(op) [DPI_OP_##op] = &&do_other,
+  static const void *const label[STEP_COUNT] = {INLINE_LIST(INLINE_LABEL) OTHER_LIST(OTHER_LABEL)[STEP_END] = &&do_end};
+#define NEXT goto *label[s->op]
+  NEXT;
+#define INLINE_CASE(op, value) \
+  do_##op : r[s->dst] = (value); \
+  s++;                           \
+  NEXT;
+  INLINE_LIST(INLINE_CASE)
+do_other:
+  r[s->dst] = dpi_op_eval((dpi_op)s->op, r[s->a], r[s->b], r[s->c]);
+  s++;
+  NEXT;
+do_end:
+  return;
+}
+#else
+static void run(const step *s, double *restrict r) {
+  for (;; s++) {
+    switch (s->op) {
+#define INLINE_CASE(op, value) \
+  case op: r[s->dst] = (value); break;
+      INLINE_LIST(INLINE_CASE)
+      case STEP_END: return;
+      default: r[s->dst] = dpi_op_eval((dpi_op)s->op, r[s->a], r[s->b], r[s->c]); break;
+    }
+  }
+}
+#endif
+
+void dpi_tape_init(const dpi_tape *t, double *reg) {
+  memset(reg, 0, (size_t)t->nreg * sizeof *reg);
+  for (int i = 0; i < t->nconst; i++) reg[i] = t->constant[i];
+}
+
+void dpi_tape_prologue(const dpi_tape *t, const double *sym, double *reg) {
+  for (int i = 0; i < t->nslow; i++) reg[t->slow[i].reg] = sym[t->slow[i].sym];
+  run(t->prologue, reg);
+}
+
+void dpi_tape_eval(const dpi_tape *t, const double *sym, double *reg, double *out) {
+  for (int i = 0; i < t->nfast; i++) reg[t->fast[i].reg] = sym[t->fast[i].sym];
+  run(t->body, reg);
+  for (int i = 0; i < t->nout; i++) out[i] = reg[t->out[i]];
+}

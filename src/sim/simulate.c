@@ -1,0 +1,290 @@
+/* simulate.c - floor 5: open, advance to the end, emit, close in one call; the inner loop of fitting.
+ *
+ * 1. Each member goes to its own end (last output time or window) and no further, so that what it gives does not depend on
+ *    how long its neighbours run: a batch holds consecutive members of one end.
+ * 2. A batch is opened, advanced and closed by one worker at once; only results outlive it.
+ * 3. A fused spoke writes into the result's arrays. A few members cost two allocations here (the result, the spoke's
+ *    batch), no hash and no thread.
+ */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "sim/sim_impl.h"
+
+/* ---- the result ---- */
+
+typedef struct result_own {
+  dp_result pub; /* first: what the caller sees */
+  char *text;    /* owned: reasons of failed members, NULL when there are none */
+} result_own;
+
+typedef struct extent {
+  size_t rows, functionals;
+} extent;
+
+static extent measure(const dp_member *member, int n) {
+  extent e = {0};
+  for (int i = 0; i < n; i++) {
+    e.rows += (size_t)member[i].nout;
+    e.functionals += (size_t)member[i].nfunctional;
+  }
+  return e;
+}
+
+static size_t round16(size_t size) { return (size + 15) & ~(size_t)15; }
+
+/* One block: struct, value_at, functional_at, reason, fail_time, status, value, dvalue, functional. */
+static dp_status result_create(const dp_sim *sim, const dp_member *member, int n, int ndir, result_own **out) {
+  extent e = measure(member, n);
+  size_t count = (size_t)n, width = (size_t)sim->desc.noutput, nd = (size_t)ndir;
+  size_t at_index = round16(sizeof(result_own));
+  size_t at_reason = at_index + 2 * (count + 1) * sizeof(size_t);
+  size_t at_time = at_reason + count * sizeof(char *);
+  size_t at_status = at_time + count * sizeof(double);
+  size_t at_value = round16(at_status + count);
+  size_t cell = width * (1 + nd) * sizeof(double);
+  size_t tail = e.functionals * sizeof(double);
+  if (cell && e.rows > (SIZE_MAX / 2 - at_value - tail) / cell) {
+    return dpi_fail(sim->ctx, DP_ERR_MEMORY, "dp_simulate: %zu rows of output do not fit", e.rows);
+  }
+  char *p = dpi_alloc(sim->ctx, at_value + e.rows * cell + tail);
+  if (!p) return DP_ERR_MEMORY;
+  result_own *own = (result_own *)p;
+  dp_result *r = &own->pub;
+  *r = (dp_result){.ctx = sim->ctx, .nmember = n, .noutput = sim->desc.noutput, .ndir = ndir};
+  r->value_at = (size_t *)(p + at_index);
+  r->functional_at = r->value_at + count + 1;
+  r->reason = (const char **)(p + at_reason);
+  r->fail_time = (double *)(p + at_time);
+  r->status = (uint8_t *)(p + at_status);
+  r->value = (double *)(p + at_value);
+  r->dvalue = ndir ? r->value + e.rows * width : NULL;
+  r->functional = r->value + e.rows * width * (1 + nd);
+  size_t numbers = e.rows * width * (1 + nd) + e.functionals;
+  for (size_t k = 0; k < numbers; k++) r->value[k] = NAN;
+  for (int i = 0; i < n; i++) {
+    r->value_at[i + 1] = r->value_at[i] + (size_t)member[i].nout;
+    r->functional_at[i + 1] = r->functional_at[i] + (size_t)member[i].nfunctional;
+  }
+  *out = own;
+  return DP_OK;
+}
+
+void dp_result_destroy(dp_result *result) {
+  if (!result) return;
+  dpi_free(result->ctx, ((result_own *)result)->text);
+  dpi_free(result->ctx, result);
+}
+
+/* Status, time and reason of every member; reasons are copied, since the batches are gone. */
+static dp_status result_outcomes(result_own *own, const dpi_member_out *out) {
+  dp_result *r = &own->pub;
+  size_t size = 0;
+  for (int i = 0; i < r->nmember; i++) {
+    bool failed = out[i].status != DP_MEMBER_OK;
+    r->status[i] = (uint8_t)out[i].status;
+    r->fail_time[i] = failed ? out[i].fail_time : NAN;
+    r->reason[i] = "";
+    r->nfailed += failed;
+    if (failed) size += strlen(out[i].reason) + 1;
+  }
+  if (r->nfailed == 0) return DP_OK;
+  char *p = own->text = dpi_alloc(r->ctx, size);
+  if (!p) return DP_ERR_MEMORY;
+  for (int i = 0; i < r->nmember; i++) {
+    if (out[i].status == DP_MEMBER_OK) continue;
+    size_t n = strlen(out[i].reason) + 1;
+    memcpy(p, out[i].reason, n);
+    r->reason[i] = p;
+    p += n;
+  }
+  return DP_OK;
+}
+
+/* ---- the work ---- */
+
+typedef struct job {
+  dp_run run; /* without a store of its own */
+  dp_result *result;
+  pthread_t caller;
+  atomic_int ndone;
+} job;
+
+/* Where the spoke writes and where outputs go. Composed outputs need room for the signals in between, owned by *signal. */
+static dp_status place(job *j, const dpi_sim_batch *b, double **signal) {
+  const dp_sim *sim = j->run.sim;
+  dp_result *r = j->result;
+  size_t width = (size_t)r->noutput, ndir = (size_t)r->ndir, nsignal = (size_t)sim->nrow_spoke;
+  size_t rows = r->value_at[b->first + b->n] - r->value_at[b->first], first = r->value_at[b->first];
+  *signal = NULL;
+  if (sim->compose) {
+    *signal = dpi_alloc_array(sim->ctx, rows * nsignal * (1 + ndir), sizeof(double));
+    if (!*signal) return DP_ERR_MEMORY;
+  }
+  for (int i = b->first; i < b->first + b->n; i++) {
+    size_t at = r->value_at[i];
+    dpi_member_out *out = &j->run.out[i];
+    dpi_rows *row = &j->run.rows[i];
+    row->value = r->value + at * width;
+    row->dvalue = ndir ? r->dvalue + at * width * ndir : NULL;
+    out->value = *signal ? *signal + (at - first) * nsignal : row->value;
+    out->dvalue = !ndir ? NULL : *signal ? *signal + (rows + (at - first) * ndir) * nsignal : row->dvalue;
+    out->functional = r->functional + r->functional_at[i];
+  }
+  return DP_OK;
+}
+
+static dp_status simulate_batch(job *j, dpi_sim_batch *b) {
+  dp_run *run = &j->run;
+  double *signal = NULL;
+  dp_status status = place(j, b, &signal);
+  if (status == DP_OK) status = dpi_batch_open(run, b);
+  if (status == DP_OK) status = dpi_batch_advance(run, b, dpi_member_end(&run->member[b->first]));
+  dpi_batch_close(run, b);
+  dpi_free(run->ctx, signal);
+  return status;
+}
+
+static dp_status simulate_one(void *user, int i, int worker) {
+  (void)worker;
+  job *j = user;
+  if (dpi_run_stop(&j->run)) {
+    return dpi_fail(j->run.ctx, DP_ERR_CANCELLED, "dp_simulate: stopped on request or at its deadline");
+  }
+  DP_TRY(simulate_batch(j, &j->run.batch[i]));
+  int ndone = atomic_fetch_add(&j->ndone, 1) + 1;
+  if (j->run.opts.progress && pthread_equal(pthread_self(), j->caller)) {
+    j->run.opts.progress(j->run.opts.progress_user, (double)ndone / j->run.nbatch);
+  }
+  return DP_OK;
+}
+
+/* Consecutive members of one end, at most block of them, make a batch. batch NULL: only count. */
+static int split(const dp_run *run, dpi_sim_batch *batch) {
+  int nbatch = 0, block = run->sim->spoke_desc->block;
+  for (int i = 0; i < run->nmember; nbatch++) {
+    int first = i;
+    dp_time end = dpi_member_end(&run->member[i]);
+    while (i < run->nmember && i - first < block && dpi_member_end(&run->member[i]) == end) i++;
+    if (batch) batch[nbatch] = (dpi_sim_batch){.first = first, .n = i - first};
+  }
+  return nbatch;
+}
+
+static dp_status simulate_all(job *j) {
+  dp_run *run = &j->run;
+  split(run, run->batch);
+  if (run->nbatch > 1 && (run->sim->spoke_desc->caps & DP_CAP_THREADS)) {
+    DP_TRY(dpi_parallel_for(run->ctx, run->nbatch, simulate_one, j));
+  } else {
+    for (int b = 0; b < run->nbatch; b++) DP_TRY(simulate_one(j, b, 0));
+  }
+  return result_outcomes((result_own *)j->result, run->out);
+}
+
+#define FEW 4 /* members whose scratch lies on the stack */
+
+/* Scratch of the run: on the stack for few members, else one block. */
+static dp_status with_scratch(job *j) {
+  dp_run *run = &j->run;
+  dpi_member_out out[FEW];
+  dpi_rows rows[FEW];
+  dpi_sim_batch batch[FEW];
+  size_t n = (size_t)run->nmember;
+  run->nbatch = split(run, NULL);
+  if (run->nmember <= FEW) {
+    memset(out, 0, sizeof out);
+    memset(rows, 0, sizeof rows);
+    run->out = out;
+    run->rows = rows;
+    run->batch = batch;
+    return simulate_all(j);
+  }
+  char *p = dpi_alloc_array(run->ctx, n, sizeof *run->out + sizeof *run->rows + sizeof *run->batch);
+  if (!p) return DP_ERR_MEMORY;
+  run->out = (dpi_member_out *)p;
+  run->rows = (dpi_rows *)(p + n * sizeof *run->out);
+  run->batch = (dpi_sim_batch *)(p + n * (sizeof *run->out + sizeof *run->rows));
+  dp_status status = simulate_all(j);
+  dpi_free(run->ctx, p);
+  return status;
+}
+
+/* Members are checked already. opened_s: when the deadline began. */
+static dp_status simulate(const dp_sim *sim, const dp_member *member, int n, const dp_run_opts *opts,
+                          double opened_s, dp_result **out) {
+  result_own *own = NULL;
+  DP_TRY(result_create(sim, member, n, opts->ndir, &own));
+  job j = {.result = &own->pub, .caller = pthread_self()};
+  j.run = (dp_run){.sim = sim, .ctx = sim->ctx, .opts = *opts, .opened_s = opened_s, .member = member, .nmember = n};
+  atomic_init(&j.ndone, 0);
+  dp_status status = dpi_instance_take(sim);
+  if (status == DP_OK) {
+    status = with_scratch(&j);
+    dpi_instance_give(sim);
+  }
+  if (status != DP_OK) {
+    dp_result_destroy(&own->pub);
+    return status;
+  }
+  *out = &own->pub;
+  return DP_OK;
+}
+
+dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
+                      dp_result **out) {
+  *out = NULL;
+  DP_TRY(dpi_check_opts(sim, opts));
+  DP_TRY(dpi_check_members(sim, member, nmember, opts));
+  return simulate(sim, member, nmember, opts, dpi_run_clock(opts), out);
+}
+
+/* ---- the same in bounded memory ---- */
+
+#define WAVE 64 /* batches held at once */
+
+/* Hand one wave to the sink, with the members' numbers in the whole. */
+static dp_status give(const dp_result *r, int first, dp_member_result *block, dp_sink_fn sink, void *user) {
+  for (int i = 0; i < r->nmember; i++) {
+    size_t at = r->value_at[i] * (size_t)r->noutput;
+    block[i] = (dp_member_result){
+        .member = first + i,
+        .status = (dp_member_status)r->status[i],
+        .fail_time = r->fail_time[i],
+        .reason = r->reason[i],
+        .nout = (int)(r->value_at[i + 1] - r->value_at[i]),
+        .value = r->value + at,
+        .dvalue = r->dvalue ? r->dvalue + at * (size_t)r->ndir : NULL,
+        .nfunctional = (int)(r->functional_at[i + 1] - r->functional_at[i]),
+        .functional = r->functional + r->functional_at[i],
+    };
+  }
+  return sink(user, block, r->nmember);
+}
+
+dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
+                           dp_sink_fn sink, void *user) {
+  DP_TRY(dpi_check_opts(sim, opts));
+  DP_TRY(dpi_check_members(sim, member, nmember, opts));
+  int64_t want = (int64_t)WAVE * sim->spoke_desc->block;
+  int wave = want < nmember ? (int)want : nmember;
+  dp_member_result *block = DPI_NEW_ARRAY(sim->ctx, dp_member_result, wave);
+  if (!block) return DP_ERR_MEMORY;
+  dp_run_opts inner = *opts;
+  inner.progress = NULL; /* told here, of the whole */
+  double opened_s = dpi_run_clock(opts);
+  dp_status status = DP_OK;
+  for (int first = 0; first < nmember && status == DP_OK; first += wave) {
+    int n = nmember - first < wave ? nmember - first : wave;
+    dp_result *r = NULL;
+    status = simulate(sim, member + first, n, &inner, opened_s, &r);
+    if (status == DP_OK) status = give(r, first, block, sink, user);
+    dp_result_destroy(r);
+    if (status == DP_OK && opts->progress) opts->progress(opts->progress_user, (double)(first + n) / nmember);
+    if (first > INT32_MAX - wave) break;
+  }
+  dpi_free(sim->ctx, block);
+  return status;
+}

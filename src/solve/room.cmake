@@ -1,0 +1,12 @@
+# KLU's header stands in SuiteSparse's own folder. The loops over directions want the vectoriser: it changes no result
+# (no reassociation, no contraction).
+find_path(KLU_INCLUDE klu.h PATH_SUFFIXES suitesparse REQUIRED)
+if(TARGET dp_solve)
+  get_target_property(dp_solve_type dp_solve TYPE)
+  if(NOT dp_solve_type STREQUAL "INTERFACE_LIBRARY")
+    target_include_directories(dp_solve SYSTEM PRIVATE ${KLU_INCLUDE})
+    if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+      target_compile_options(dp_solve PRIVATE -O3)
+    endif()
+  endif()
+endif()

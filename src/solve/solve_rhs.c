@@ -1,0 +1,163 @@
+/* solve_rhs.c - floor 3: the right-hand side that all methods share (solve_rhs.h says what and in which layout). */
+#include "solve/solve_rhs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Memory for at most max_dir directions. */
+dp_status dpi_solve_rhs_init(dp_ctx *ctx, const dpi_system *sys, int max_dir, dpi_solve_rhs *r) {
+  *r = (dpi_solve_rhs){.sys = sys, .max_dir = max_dir};
+  size_t n = (size_t)sys->nstate, nd = (size_t)max_dir;
+  r->sym = DPI_NEW_ARRAY(ctx, double, sys->nsym);
+  r->reg_rhs = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(sys->rhs));
+  r->reg_full = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(sys->full));
+  r->out = DPI_NEW_ARRAY(ctx, double, sys->nstate + sys->jac_nnz + sys->fp_nnz);
+  r->seed = DPI_NEW_ARRAY(ctx, double, (size_t)sys->nactive * nd);
+  r->u = DPI_NEW_ARRAY(ctx, double, n);
+  r->du = DPI_NEW_ARRAY(ctx, double, n * nd);
+  r->term = DPI_NEW_ARRAY(ctx, dpi_solve_term, (size_t)sys->fp_nnz * nd);
+  if (!r->sym || !r->reg_rhs || !r->reg_full || !r->out || !r->seed || !r->u || !r->du || !r->term)
+    return DP_ERR_MEMORY;
+  dpi_tape_init(sys->rhs, r->reg_rhs);
+  dpi_tape_init(sys->full, r->reg_full);
+  return DP_OK;
+}
+
+void dpi_solve_rhs_release(dp_ctx *ctx, dpi_solve_rhs *r) {
+  dpi_free(ctx, r->sym);
+  dpi_free(ctx, r->reg_rhs);
+  dpi_free(ctx, r->reg_full);
+  dpi_free(ctx, r->out);
+  dpi_free(ctx, r->seed);
+  dpi_free(ctx, r->u);
+  dpi_free(ctx, r->du);
+  dpi_free(ctx, r->term);
+  *r = (dpi_solve_rhs){0};
+}
+
+/* List the terms of F_p P whose weight is not zero: most directions move one parameter only. */
+static void list_terms(dpi_solve_rhs *r) {
+  const dpi_system *sys = r->sys;
+  r->nterm = 0;
+  for (int k = 0; k < sys->fp_nnz; k++) {
+    for (int d = 0; d < r->ndir; d++) {
+      double w = r->seed[sys->fp_col[k] * r->ndir + d];
+      if (w == 0.0) continue;
+      int row = sys->fp_row[k];
+      r->term[r->nterm++] = (dpi_solve_term){.row = row, .dir = d, .at = row * r->ndir + d, .entry = k, .weight = w};
+    }
+  }
+}
+
+dp_status dpi_solve_rhs_bind(dp_ctx *ctx, dpi_solve_rhs *r, const double *sym, const double *seed, int ndir) {
+  const dpi_system *sys = r->sys;
+  if (ndir < 0 || ndir > r->max_dir)
+    return dpi_fail(ctx, DP_ERR_USAGE, "solver: %d directions asked, at most %d were announced", ndir, r->max_dir);
+  if (ndir > 0 && !seed && sys->nactive > 0)
+    return dpi_fail(ctx, DP_ERR_USAGE, "solver: %d directions without seeds", ndir);
+  r->ndir = ndir;
+  r->has_u = r->has_du = false;
+  memcpy(r->sym, sym, (size_t)sys->nsym * sizeof *sym);
+  // time and states are ours: leave nothing of the caller's in them
+  for (int i = 0; i <= sys->nstate; i++) r->sym[i] = 0.0;
+  if (ndir > 0 && sys->nactive > 0)
+    memcpy(r->seed, seed, (size_t)sys->nactive * (size_t)ndir * sizeof *seed);
+  dpi_tape_prologue(sys->rhs, r->sym, r->reg_rhs);
+  dpi_tape_prologue(sys->full, r->sym, r->reg_full);
+  list_terms(r);
+  return DP_OK;
+}
+
+void dpi_solve_rhs_input(dpi_solve_rhs *r, const double *u, const double *du) {
+  size_t n = (size_t)r->sys->nstate;
+  r->has_u = u != NULL;
+  r->has_du = du != NULL && r->ndir > 0;
+  if (r->has_u) memcpy(r->u, u, n * sizeof *u);
+  if (r->has_du) memcpy(r->du, du, n * (size_t)r->ndir * sizeof *du);
+}
+
+/* v - v is +0 (all bits clear) for every finite v and NaN otherwise: no branch, and the vectoriser likes it. */
+static bool all_finite(const double *v, int n) {
+  uint64_t bad = 0;
+  for (int i = 0; i < n; i++) {
+    double zero = v[i] - v[i];
+    uint64_t bits;
+    memcpy(&bits, &zero, sizeof bits);
+    bad |= bits;
+  }
+  return bad == 0;
+}
+
+int dpi_solve_nonfinite(const double *v, int n) {
+  if (all_finite(v, n)) return -1;
+  for (int i = 0; i < n; i++)
+    if (!isfinite(v[i])) return i;
+  return -1;
+}
+
+bool dpi_solve_rhs_f(dpi_solve_rhs *r, double t, const double *x, double *f) {
+  const dpi_system *sys = r->sys;
+  int n = sys->nstate;
+  r->sym[0] = t;
+  for (int i = 0; i < n; i++) r->sym[1 + i] = x[i];
+  dpi_tape_eval(sys->rhs, r->sym, r->reg_rhs, f);
+  r->nrhs++;
+  if (r->has_u)
+    for (int i = 0; i < n; i++) f[i] += r->u[i];
+  return all_finite(f, n);
+}
+
+void dpi_solve_rhs_full(dpi_solve_rhs *r, double t, const double *x) {
+  const dpi_system *sys = r->sys;
+  r->sym[0] = t;
+  for (int i = 0; i < sys->nstate; i++) r->sym[1 + i] = x[i];
+  dpi_tape_eval(sys->full, r->sym, r->reg_full, r->out);
+  r->nrhs++;
+  r->njac++;
+}
+
+bool dpi_solve_rhs_apply(const dpi_solve_rhs *r, const double *restrict sens, double *restrict f,
+                         double *restrict dsens) {
+  const dpi_system *sys = r->sys;
+  int n = sys->nstate, nd = r->ndir;
+  const double *restrict jac = r->out + n;
+  const double *fp = jac + sys->jac_nnz;
+  for (int i = 0; i < n; i++) f[i] = r->out[i];
+  if (r->has_u)
+    for (int i = 0; i < n; i++) f[i] += r->u[i];
+  // S' = U + F_p P + J S
+  if (r->has_du) memcpy(dsens, r->du, (size_t)n * (size_t)nd * sizeof *dsens);
+  else memset(dsens, 0, (size_t)n * (size_t)nd * sizeof *dsens);
+  for (int k = 0; k < r->nterm; k++) dsens[r->term[k].at] += fp[r->term[k].entry] * r->term[k].weight;
+  for (int k = 0; k < sys->jac_nnz; k++) {
+    double a = jac[k];
+    const double *s = sens + sys->jac_col[k] * nd;
+    double *o = dsens + sys->jac_row[k] * nd;
+    for (int d = 0; d < nd; d++) o[d] += a * s[d];
+  }
+  return all_finite(f, n) && all_finite(dsens, n * nd);
+}
+
+double dpi_solve_rhs_scale(const dpi_solve_rhs *r, int dir) {
+  double scale = 0.0;
+  for (int a = 0; a < r->sys->nactive; a++) {
+    double p = fabs(r->sym[r->sys->active[a]]);
+    double w = fabs(r->seed[a * r->ndir + dir]) / (p > 1.0 ? p : 1.0);
+    if (w > scale) scale = w;
+  }
+  return scale > 0.0 && isfinite(scale) ? scale : 1.0;
+}
+
+const char *dpi_solve_state_id(const dpi_system *sys, int i) {
+  return i >= 0 && i < sys->nstate ? sys->model->sym[1 + i].id : "?";
+}
+
+void dpi_solve_say_nonfinite(dpi_solver *s, double t, const double *f) {
+  int bad = dpi_solve_nonfinite(f, s->sys->nstate);
+  if (bad >= 0)
+    snprintf(s->reason, sizeof s->reason, "at t = %.10g: the rate of %s is not finite", t,
+             dpi_solve_state_id(s->sys, bad));
+  else
+    snprintf(s->reason, sizeof s->reason, "at t = %.10g: a sensitivity's rate is not finite", t);
+}

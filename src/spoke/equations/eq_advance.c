@@ -1,0 +1,192 @@
+/* eq_advance.c - one member from where it stands to a time: from discontinuity to discontinuity.  D, U -> O, Q
+ *
+ *     what is next?  a dose's arrival or end, a model event  |  an instant  |  an output  |  the end of this advance
+ *     the path is integrated lazily: only when somebody must know the state there
+ *
+ * The solver is started after each discontinuity and steps towards the next one that is known, never towards an output: an
+ * output is read from dense output of the step that covers it. The end of an advance is read in the same way and the
+ * next advance starts anew there; so results at outputs depend neither on other outputs nor (beyond the tolerance of a
+ * restart) on how a run is cut into advances, and a run that goes on from saved bytes gives the same bytes.
+ */
+#include "spoke/equations/eq_impl.h"
+
+#include <math.h>
+
+/* ---- the path ---- */
+
+static bool path_start(dpi_eq_bench *w) {
+  dpi_solver *s = w->solver;
+  const dpi_eq_member *m = w->m;
+  if (!w->bound) {
+    if (s->ops->bind(s, w->sym, w->ndir ? m->p : NULL, w->ndir) != DP_OK)
+      return dpi_eq_fail(w, m->t, "the solver could not take the parameters");
+    w->bound = true;
+  }
+  s->ops->input(s, w->have_input ? w->u : NULL, w->have_input && w->ndir ? w->du : NULL);
+  const dpi_solve_outcome o = s->ops->start(s, m->t, m->x, w->ndir ? m->s : NULL);
+  if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
+  w->live = true;
+  w->looked = m->t;
+  w->scale = -1;
+  w->found = INFINITY;
+  return true;
+}
+
+/* Where the solver may step to from here: the next known discontinuity. Behind the last one an exact method goes to the
+ * end of this advance; others may go beyond it, so that the end does not shape their steps. */
+static double path_target(const dpi_eq_bench *w) {
+  const double horizon = dpi_eq_horizon(w);
+  if (w->spoke->whole) return horizon < w->limit ? horizon : w->limit;
+  if (isfinite(horizon)) return horizon;
+  return w->limit + (w->limit - w->m->t) + 1;
+}
+
+/* Let events and functionals see what the last step added. */
+static void path_look(dpi_eq_bench *w) {
+  const dpi_solver *s = w->solver;
+  double to = s->t_now < w->limit ? s->t_now : w->limit;
+  double when;
+  if (to <= w->looked) return;
+  if (w->spoke->nevent && dpi_eq_event_find(w, w->looked, to, &when)) to = w->found = when;
+  if (w->def->nfunctional) dpi_eq_path_look(w, w->looked, to);
+  w->looked = to;
+}
+
+/* Extend the path until it covers t or a model event comes before. */
+static bool path_cover(dpi_eq_bench *w, double t) {
+  dpi_solver *s = w->solver;
+  if (!w->live && !path_start(w)) return false;
+  path_look(w);
+  while (s->t_now < t && !isfinite(w->found)) {
+    const dpi_solve_outcome o = s->ops->step(s, path_target(w));
+    if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
+    if (!dpi_eq_finite(s->x_now, w->spoke->nstate)) return dpi_eq_fail(w, s->t_now, "a state is not finite");
+    if (!isfinite(s->t_now)) return dpi_eq_fail(w, w->m->t, "the solver left the line of time");
+    path_look(w);
+  }
+  return true;
+}
+
+/* State on the covered path. */
+static void path_read(const dpi_eq_bench *w, double t, double *x, double *s) {
+  const dpi_solver *y = w->solver;
+  const int n = w->spoke->nstate, nd = w->ndir;
+  if (t != y->t_now) {
+    y->ops->dense(w->solver, t, x, nd ? s : NULL);
+    return;
+  }
+  for (int j = 0; j < n; j++) x[j] = y->x_now[j];
+  for (int i = 0; i < n * nd; i++) s[i] = y->sens_now[i];
+}
+
+bool dpi_eq_reach(dpi_eq_bench *w, double t) {
+  dpi_eq_member *m = w->m;
+  if (t > m->t) {
+    if (!path_cover(w, t)) return false;
+    path_read(w, t, m->x, m->s);
+    m->t = t;
+    w->storm = 0;
+    if (!dpi_eq_finite(m->x, w->spoke->nstate)) return dpi_eq_fail(w, t, "a state is not finite");
+  }
+  w->live = false;
+  w->found = INFINITY;
+  return true;
+}
+
+/* ---- outputs ---- */
+
+static bool emit(dpi_eq_bench *w, double t) {
+  const dpi_eq_spoke *sp = w->spoke;
+  dpi_eq_member *m = w->m;
+  dpi_member_out *out = w->out;
+  const int no = sp->noutput, nd = w->ndir;
+  const double *x = m->x, *s = m->s;
+  if (t > m->t) {
+    path_read(w, t, w->xs, w->ss);
+    x = w->xs;
+    s = w->ss;
+    if (!dpi_eq_finite(x, sp->nstate)) return dpi_eq_fail(w, t, "a state is not finite");
+  }
+  double *value = out->value + (size_t)out->ndone * no;
+  const bool der = nd > 0 && out->dvalue;
+  const double *val = dpi_eq_eval(w, der ? &sp->out_der : &sp->out, t, x, NULL);
+  for (int i = 0; i < no; i++) value[i] = val[i];
+  if (der) dpi_eq_chain(w, &sp->out_der, val, s, NULL, out->dvalue + (size_t)out->ndone * no * nd);
+  out->ndone++;
+  return true;
+}
+
+/* ---- the loop ---- */
+
+static bool member_begin(dpi_eq_bench *w) {
+  dpi_eq_member *m = w->m;
+  m->begun = true;
+  if (!dpi_eq_finite(m->x, w->spoke->nstate)) return dpi_eq_fail(w, m->t, "an initial value is not finite");
+  dpi_eq_event_begin(w);
+  return w->spoke->nevent == 0 || dpi_eq_event_run(w);
+}
+
+/* Something under way happens at real time t: a dose arrives or ends, a trigger changes, a delayed event is due. */
+static bool under_way(dpi_eq_bench *w, double t, int dose) {
+  const bool root = t == w->found;
+  if (!dpi_eq_reach(w, t)) return false;
+  if (w->spoke->nevent) {
+    const int nd = w->ndir;
+    const dpi_eq_dose *d = dose >= 0 ? &w->m->dose[dose] : NULL;
+    for (int q = 0; q < nd; q++) w->cause[q] = d ? w->m->vec[3 * nd * dose + (d->running ? nd : 0) + q] : 0;
+    if (root) dpi_eq_event_cause(w);
+  }
+  if (dose >= 0 && !dpi_eq_dose_happen(w, dose)) return false;
+  return w->spoke->nevent == 0 || dpi_eq_event_run(w);
+}
+
+static bool happen_instant(dpi_eq_bench *w, const dpi_eq_next *n) {
+  dpi_eq_timeline_pass(w, n);
+  if (!dpi_eq_instant(w, n)) return false;
+  if (w->spoke->nevent == 0) return true;
+  for (int q = 0; q < w->ndir; q++) w->cause[q] = q == w->def->instant[n->instant].dir_time ? 1 : 0;
+  return dpi_eq_reach(w, n->t) && dpi_eq_event_run(w);
+}
+
+/* Should the instant n come before the next output? Exact, in ticks. */
+static bool before_output(const dpi_eq_bench *w, const dpi_eq_next *n) {
+  if (n->instant < 0) return false;
+  if (w->out->ndone >= w->def->nout) return true;
+  const dp_output_time *o = &w->def->out[w->out->ndone];
+  return n->tick < o->time || (n->tick == o->time && n->order <= o->order);
+}
+
+/* One happening of the member's time up to w->limit; *more: there may be another. */
+static bool next_happening(dpi_eq_bench *w, bool *more) {
+  const dpi_eq_next n = dpi_eq_timeline_next(w);
+  const bool instant = before_output(w, &n), output = !instant && w->out->ndone < w->def->nout;
+  const double t = instant ? n.t : (output ? dpi_eq_real(w->def->out[w->out->ndone].time) : INFINITY);
+  double way = dpi_eq_event_due(w->m), arrival = INFINITY;
+  const int dose = dpi_eq_dose_next(w, &arrival);
+  if (arrival < way) way = arrival;
+  if (w->found < way) way = w->found;
+  const bool is_way = way <= t;
+  double first = is_way ? way : t;
+  *more = first <= w->limit;
+  if (!*more) first = w->limit;
+  /* a model event may lie before it on a path that is not known yet; an instant may not need the path at all */
+  if (first > w->m->t && (w->spoke->nevent || !*more || !instant || is_way)) {
+    if (!path_cover(w, first)) return false;
+    if (w->found < first || (w->found == first && !(is_way && *more))) return *more = true;
+  }
+  if (!*more) return true;
+  if (is_way) return under_way(w, way, way == arrival ? dose : -1);
+  return instant ? happen_instant(w, &n) : emit(w, t < w->m->t ? w->m->t : t);
+}
+
+void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to) {
+  dpi_eq_member *m = w->m;
+  bool more = true;
+  w->limit = dpi_eq_real(to);
+  if (!m->begun && !member_begin(w)) return;
+  while (more)
+    if (!next_happening(w, &more)) return;
+  if (w->limit > m->t && !dpi_eq_reach(w, w->limit)) return;
+  m->now = to;
+  dpi_eq_path_close(w, to);
+}

@@ -1,0 +1,378 @@
+/* eq_compile.c - from a sealed model and a sim's definition to tapes: outputs, controls, events, with derivatives.
+ *
+ * Everything here happens once, on one thread, and is constant afterwards. Derivatives are symbolic and sparse: only
+ * entries that are not identically zero become tape outputs.
+ */
+#include "spoke/equations/eq_impl.h"
+
+#include <math.h>
+
+/* What every map of this spoke is built from. */
+typedef struct builder {
+  dpi_eq_spoke *sp;
+  dp_model *model;
+  uint8_t *fast;      /* [nsym] time and states */
+  int *state_active;  /* [nstate + nactive + 1] symbols of the columns "states, active, time" */
+} builder;
+
+static bool is_zero(const dpi_graph *g, dpi_node n) {
+  const dpi_gnode v = dpi_graph_at(g, n);
+  return v.op == DPI_OP_CONST && v.value == 0;
+}
+
+/* Give the map a place on the benches. */
+static void register_map(dpi_eq_spoke *sp, dpi_eq_map *map) {
+  map->id = sp->nmap++;
+  if (map->nvalue + map->nder > sp->nvalue_max) sp->nvalue_max = map->nvalue + map->nder;
+}
+
+/* Map of `n` nodes; derivatives by the symbols column[0..ncol) of nodes [first_der, n). */
+static dp_status build(builder *b, const dpi_node *node, int n, const int *column, int ncol, int first_der, dpi_eq_map *map) {
+  dpi_eq_spoke *sp = b->sp;
+  dp_ctx *ctx = sp->base.ctx;
+  dpi_graph *g = b->model->graph;
+  const int nder_max = (n - first_der) * ncol;
+  dpi_node *all = DPI_NEW_ARRAY(ctx, dpi_node, n + nder_max + 1);
+  map->row = DPI_ARENA_ARRAY(&sp->arena, int, nder_max + 1);
+  map->col = DPI_ARENA_ARRAY(&sp->arena, int, nder_max + 1);
+  if (!all || !map->row || !map->col) {
+    dpi_free(ctx, all);
+    return DP_ERR_MEMORY;
+  }
+  map->nvalue = n;
+  map->nder = 0;
+  for (int i = 0; i < n; i++) all[i] = node[i];
+  for (int i = first_der; i < n; i++)
+    for (int c = 0; c < ncol; c++) {
+      const dpi_node d = dpi_g_diff(g, node[i], column[c]);
+      if (d == DPI_NODE_NONE) {
+        dpi_free(ctx, all);
+        return dpi_fail(ctx, DP_ERR_MEMORY, "no memory for derivatives of the outputs");
+      }
+      if (is_zero(g, d)) continue;
+      map->row[map->nder] = i;
+      map->col[map->nder] = c;
+      all[n + map->nder++] = d;
+    }
+  const dp_status st = dpi_tape_create(ctx, g, all, n + map->nder, b->fast, sp->nsym, &map->tape);
+  dpi_free(ctx, all);
+  if (st == DP_OK) register_map(sp, map);
+  return st;
+}
+
+/* ---- parameters, states, active ---- */
+
+static dp_status list_params(builder *b) {
+  dpi_eq_spoke *sp = b->sp;
+  const dp_model *m = b->model;
+  int n = 0;
+  for (int s = 0; s < m->nsym; s++) n += m->sym[s].kind == DPI_SYM_PARAM;
+  int *sym = DPI_ARENA_ARRAY(&sp->arena, int, n + 1);
+  const char **id = DPI_ARENA_ARRAY(&sp->arena, const char *, n + 1);
+  double *value = DPI_ARENA_ARRAY(&sp->arena, double, n + 1);
+  if (!sym || !id || !value) return DP_ERR_MEMORY;
+  for (int s = 0; s < m->nsym; s++) {
+    const dpi_symbol *y = &m->sym[s];
+    if (y->kind != DPI_SYM_PARAM) continue;
+    const int k = sp->nparam++;
+    sym[k] = s;
+    id[k] = y->id;
+    value[k] = y->value;
+  }
+  sp->param_sym = sym;
+  sp->desc.nparam = sp->nparam;
+  sp->desc.param_id = id;
+  sp->desc.param_default = value;
+  return DP_OK;
+}
+
+static dp_status list_states(builder *b) {
+  dpi_eq_spoke *sp = b->sp;
+  const dp_model *m = b->model;
+  const char **id = DPI_ARENA_ARRAY(&sp->arena, const char *, m->nstate + 1);
+  const char **unit = DPI_ARENA_ARRAY(&sp->arena, const char *, m->nstate + 1);
+  if (!id || !unit) return DP_ERR_MEMORY;
+  for (int j = 0; j < m->nstate; j++) {
+    id[j] = m->sym[1 + j].id;
+    unit[j] = m->sym[1 + j].unit ? m->sym[1 + j].unit : "";
+  }
+  sp->nstate = sp->desc.nstate = m->nstate;
+  sp->desc.state_id = id;
+  sp->desc.state_unit = unit;
+  return DP_OK;
+}
+
+static int param_of_symbol(const dpi_eq_spoke *sp, int sym) {
+  for (int k = 0; k < sp->nparam; k++)
+    if (sp->param_sym[k] == sym) return k;
+  return -1;
+}
+
+/* Parameters that events assign carry directions too, behind those that the caller named: their values may depend on
+ * the state, and so on the caller's parameters. */
+static int add_assigned(builder *b, int *active, int n) {
+  const dp_model *m = b->model;
+  for (int e = 0; e < m->nevent; e++)
+    for (int a = 0; a < m->event[e].nassign; a++) {
+      const int sym = m->event[e].assign[a].sym;
+      if (m->sym[sym].kind != DPI_SYM_PARAM) continue;
+      bool have = false;
+      for (int i = 0; i < n; i++) have = have || active[i] == sym;
+      if (!have) active[n++] = sym;
+    }
+  return n;
+}
+
+static dp_status list_active(builder *b, const dp_sim_def *def, const int **out) {
+  dpi_eq_spoke *sp = b->sp;
+  int *active = DPI_ARENA_ARRAY(&sp->arena, int, def->nactive + sp->nparam + 1);
+  int *param = DPI_ARENA_ARRAY(&sp->arena, int, def->nactive + sp->nparam + 1);
+  int *inverse = DPI_ARENA_ARRAY(&sp->arena, int, sp->nparam + 1);
+  if (!active || !param || !inverse) return DP_ERR_MEMORY;
+  for (int a = 0; a < def->nactive; a++) {
+    const int sym = dpi_model_find(b->model, def->active[a]);
+    if (sym < 0 || b->model->sym[sym].kind != DPI_SYM_PARAM)
+      return dpi_fail(sp->base.ctx, DP_ERR_INPUT, "%s: active '%s': found %s, expected a parameter of the model",
+                      b->model->source, def->active[a],
+                      sym < 0 ? "no such symbol"
+                              : (b->model->sym[sym].kind == DPI_SYM_STATE ? "a state" : "an assigned symbol"));
+    active[a] = sym;
+  }
+  sp->nseed = def->nactive;
+  const int n = add_assigned(b, active, def->nactive);
+  for (int k = 0; k < sp->nparam; k++) inverse[k] = -1;
+  for (int a = 0; a < n; a++) {
+    param[a] = param_of_symbol(sp, active[a]);
+    inverse[param[a]] = a;
+  }
+  sp->nactive = n;
+  sp->active_param = param;
+  sp->param_active = inverse;
+  *out = active;
+  return DP_OK;
+}
+
+/* ---- outputs ---- */
+
+/* d node/dt along the path without inputs: sum_j d node/d x_j * f_j + d node/d time. */
+static dpi_node along_path(builder *b, dpi_node node) {
+  dpi_graph *g = b->model->graph;
+  dpi_node sum = dpi_g_diff(g, node, 0);
+  for (int j = 0; j < b->model->nstate; j++) {
+    const dpi_node d = dpi_g_diff(g, node, 1 + j);
+    sum = dpi_g_op2(g, DPI_OP_ADD, sum, dpi_g_op2(g, DPI_OP_MUL, d, b->model->sym[1 + j].formula));
+  }
+  return sum;
+}
+
+static dp_status output_node(builder *b, const dp_output_def *o, int i, dpi_node *node) {
+  char where[200];
+  dpi_str text;
+  dpi_str_init(&text, b->sp->base.ctx);
+  dpi_str_addf(&text, "output '%s'", o->id ? o->id : "?");
+  snprintf(where, sizeof where, "%s", dpi_str_text(&text));
+  dpi_str_release(&text);
+  if (!o->id) return dpi_fail(b->sp->base.ctx, DP_ERR_USAGE, "output %d has no id", i + 1);
+  if (o->formula) return dpi_model_parse(b->model, o->formula, where, false, node);
+  return dpi_model_parse(b->model, o->id, where, false, node);
+}
+
+static dp_status build_outputs(builder *b, const dp_sim_def *def) {
+  dpi_eq_spoke *sp = b->sp;
+  const int n = sp->noutput = def->noutput, ns = sp->nstate;
+  dpi_node *node = DPI_ARENA_ARRAY(&sp->arena, dpi_node, n + 1);
+  sp->dot = DPI_ARENA_ARRAY(&sp->arena, dpi_eq_map, n + 1);
+  if (!node || !sp->dot) return DP_ERR_MEMORY;
+  for (int i = 0; i < n; i++) DP_TRY(output_node(b, &def->output[i], i, &node[i]));
+  DP_TRY(build(b, node, n, NULL, 0, 0, &sp->out));
+  DP_TRY(build(b, node, n, b->state_active, ns + sp->nactive, 0, &sp->out_der));
+  for (int i = 0; i < n; i++) {
+    /* value, its slope, then the derivatives by state of the value alone: put the value last so that first_der = 1 */
+    const dpi_node pair[2] = {along_path(b, node[i]), node[i]};
+    if (pair[0] == DPI_NODE_NONE) return dpi_fail(sp->base.ctx, DP_ERR_MEMORY, "no memory for the slope of an output");
+    DP_TRY(build(b, pair, 2, b->state_active, ns, 1, &sp->dot[i]));
+  }
+  return DP_OK;
+}
+
+/* ---- controls ---- */
+
+static dp_status control_formula(builder *b, const dp_control_def *c, int f, const char *text, dpi_node *node) {
+  static const char *const name[DPI_EQ_NFORMULA] = {"bioavailability", "lag", "rate", "duration"};
+  dp_ctx *ctx = b->sp->base.ctx;
+  const dp_model *m = b->model;
+  char where[200];
+  snprintf(where, sizeof where, "control '%s': %s", c->id, name[f]);
+  DP_TRY(dpi_model_parse(b->model, text, where, false, node));
+  uint8_t *seen = DPI_NEW_ARRAY(ctx, uint8_t, m->nsym);
+  if (!seen) return DP_ERR_MEMORY;
+  dpi_g_depends(m->graph, *node, seen, m->nsym);
+  dp_status st = DP_OK;
+  for (int j = 1; j <= m->nstate && st == DP_OK; j++)
+    if (seen[j])
+      st = dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: found state '%s', expected parameters and time only", where, m->sym[j].id);
+  dpi_free(ctx, seen);
+  return st;
+}
+
+static dp_status build_control(builder *b, const dp_control_def *c, dpi_eq_control *out) {
+  dpi_eq_spoke *sp = b->sp;
+  dp_ctx *ctx = sp->base.ctx;
+  if (!c->id || !c->target) return dpi_fail(ctx, DP_ERR_USAGE, "a control needs an id and a target state");
+  const int sym = dpi_model_find(b->model, c->target);
+  if (sym < 1 || sym > sp->nstate)
+    return dpi_fail(ctx, DP_ERR_INPUT, "control '%s': target '%s': found no state of that name in %s", c->id, c->target,
+                    b->model->source);
+  out->state = sym - 1;
+  const char *const text[DPI_EQ_NFORMULA] = {c->bioavailability, c->lag, c->rate, c->duration};
+  dpi_node node[DPI_EQ_NFORMULA];
+  for (int f = 0; f < DPI_EQ_NFORMULA; f++) {
+    out->has[f] = text[f] != NULL;
+    node[f] = dpi_g_const(b->model->graph, f == DPI_EQ_F ? 1 : 0);
+    if (text[f]) DP_TRY(control_formula(b, c, f, text[f], &node[f]));
+  }
+  /* columns: active, then time */
+  return build(b, node, DPI_EQ_NFORMULA, b->state_active + sp->nstate, sp->nactive + 1, 0, &out->map);
+}
+
+static dp_status build_controls(builder *b, const dp_sim_def *def) {
+  dpi_eq_spoke *sp = b->sp;
+  sp->control = DPI_ARENA_ARRAY(&sp->arena, dpi_eq_control, def->ncontrol + 1);
+  if (!sp->control) return DP_ERR_MEMORY;
+  for (; sp->ncontrol < def->ncontrol; sp->ncontrol++)
+    DP_TRY(build_control(b, &def->control[sp->ncontrol], &sp->control[sp->ncontrol]));
+  return DP_OK;
+}
+
+/* ---- events ---- */
+
+static dp_status build_event(builder *b, const dpi_model_event *e, dpi_eq_event *out) {
+  dpi_eq_spoke *sp = b->sp;
+  dpi_graph *g = b->model->graph;
+  const int ncol = sp->nstate + sp->nactive + 1;
+  const int n = 2 + (e->nassign > e->nroot ? e->nassign : e->nroot);
+  dpi_node *node = DPI_NEW_ARRAY(sp->base.ctx, dpi_node, n + 1);
+  if (!node) return DP_ERR_MEMORY;
+  out->nroot = e->nroot;
+  node[0] = e->trigger;
+  for (int r = 0; r < e->nroot; r++) node[1 + r] = e->root[r];
+  dp_status st = build(b, node, 1 + e->nroot, NULL, 0, 0, &out->test);
+  if (st == DP_OK) st = build(b, e->root, e->nroot, b->state_active, ncol, 0, &out->slope);
+  node[0] = e->priority == DPI_NODE_NONE ? dpi_g_const(g, 0) : e->priority;
+  node[1] = e->delay == DPI_NODE_NONE ? dpi_g_const(g, 0) : e->delay;
+  for (int a = 0; a < e->nassign; a++) node[2 + a] = e->assign[a].value;
+  if (st == DP_OK) st = build(b, node, 2 + e->nassign, b->state_active, ncol, 1, &out->act);
+  dpi_free(sp->base.ctx, node);
+  return st;
+}
+
+static dp_status build_events(builder *b) {
+  dpi_eq_spoke *sp = b->sp;
+  sp->event = DPI_ARENA_ARRAY(&sp->arena, dpi_eq_event, b->model->nevent + 1);
+  if (!sp->event) return DP_ERR_MEMORY;
+  for (; sp->nevent < b->model->nevent; sp->nevent++) {
+    DP_TRY(build_event(b, &b->model->event[sp->nevent], &sp->event[sp->nevent]));
+    if (b->model->event[sp->nevent].nassign > sp->nassign_max) sp->nassign_max = b->model->event[sp->nevent].nassign;
+  }
+  return DP_OK;
+}
+
+/* ---- the whole ---- */
+
+static dp_status choose_method(dpi_eq_spoke *sp, const dp_sim_def *def) {
+  const char *method = def->method ? def->method : "auto";
+  sp->method = dpi_arena_strdup(&sp->arena, method);
+  if (!sp->method) return DP_ERR_MEMORY;
+  sp->opts = dpi_solve_opts_default();
+  sp->opts.rtol = def->rtol;
+  sp->opts.atol = def->atol;
+  /* a method that can't take this system is refused now, not at the first run */
+  dpi_eq_bench *bench = NULL;
+  DP_TRY(dpi_eq_bench_take(sp, 0, &bench));
+  sp->whole = sp->sys->linear && strcmp(bench->solver->ops->name, "linear") == 0;
+  dpi_eq_bench_give(bench);
+  return DP_OK;
+}
+
+static dp_status system_maps(dpi_eq_spoke *sp) {
+  const dpi_system *y = sp->sys;
+  const int n = sp->nstate;
+  sp->rhs = (dpi_eq_map){.tape = y->rhs, .nvalue = n};
+  sp->full = (dpi_eq_map){.tape = y->full, .nvalue = n, .nder = y->jac_nnz + y->fp_nnz};
+  sp->init = (dpi_eq_map){.tape = y->init, .nvalue = n, .nder = n * sp->nactive};
+  register_map(sp, &sp->rhs);
+  register_map(sp, &sp->full);
+  register_map(sp, &sp->init);
+  return DP_OK;
+}
+
+static dp_status list_tapes(dpi_eq_spoke *sp) {
+  const dpi_tape **tape = DPI_ARENA_ARRAY(&sp->arena, const dpi_tape *, sp->nmap);
+  if (!tape) return DP_ERR_MEMORY;
+#define PUT(map)                                          \
+  do {                                                    \
+    if ((map).tape) tape[(map).id] = (map).tape;          \
+  } while (0)
+  PUT(sp->rhs);
+  PUT(sp->full);
+  PUT(sp->init);
+  PUT(sp->out);
+  PUT(sp->out_der);
+  for (int i = 0; i < sp->noutput; i++) PUT(sp->dot[i]);
+  for (int i = 0; i < sp->ncontrol; i++) PUT(sp->control[i].map);
+  for (int i = 0; i < sp->nevent; i++) {
+    PUT(sp->event[i].test);
+    PUT(sp->event[i].act);
+    PUT(sp->event[i].slope);
+  }
+#undef PUT
+  sp->tape = tape;
+  return DP_OK;
+}
+
+dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
+  dp_ctx *ctx = sp->base.ctx;
+  dp_model *m = def->model;
+  if (!m) return dpi_fail(ctx, DP_ERR_USAGE, "spoke equations: found no model, expected a sealed one");
+  if (!m->sealed) return dpi_fail(ctx, DP_ERR_USAGE, "%s: the model is not sealed", m->source);
+  if (!(def->rtol > 0) || !(def->atol >= 0))
+    return dpi_fail(ctx, DP_ERR_INPUT, "tolerances: found rtol %g, atol %g, expected rtol > 0 and atol >= 0", def->rtol,
+                    def->atol);
+  sp->model = m;
+  sp->nsym = m->nsym;
+  builder b = {.sp = sp, .model = m};
+  const int *active = NULL;
+  DP_TRY(list_states(&b));
+  DP_TRY(list_params(&b));
+  DP_TRY(list_active(&b, def, &active));
+  b.fast = DPI_ARENA_ARRAY(&sp->arena, uint8_t, m->nsym + 1);
+  b.state_active = DPI_ARENA_ARRAY(&sp->arena, int, sp->nstate + sp->nactive + 1);
+  if (!b.fast || !b.state_active) return DP_ERR_MEMORY;
+  for (int s = 0; s <= m->nstate; s++) b.fast[s] = 1;
+  for (int j = 0; j < sp->nstate; j++) b.state_active[j] = 1 + j;
+  for (int a = 0; a < sp->nactive; a++) b.state_active[sp->nstate + a] = active[a];
+  b.state_active[sp->nstate + sp->nactive] = 0;
+  DP_TRY(build_outputs(&b, def));
+  DP_TRY(build_controls(&b, def));
+  DP_TRY(build_events(&b));
+  DP_TRY(dpi_system_create(ctx, m, active, sp->nactive, &sp->sys));
+  DP_TRY(system_maps(sp));
+  DP_TRY(list_tapes(sp));
+  return choose_method(sp, def);
+}
+
+static void release_map(dpi_eq_map *map) { dpi_tape_destroy(map->tape); }
+
+void dpi_eq_release(dpi_eq_spoke *sp) {
+  release_map(&sp->out);
+  release_map(&sp->out_der);
+  for (int i = 0; sp->dot && i < sp->noutput; i++) release_map(&sp->dot[i]);
+  for (int i = 0; sp->control && i <= sp->ncontrol; i++) release_map(&sp->control[i].map);
+  for (int i = 0; sp->event && i <= sp->nevent; i++) {
+    release_map(&sp->event[i].test);
+    release_map(&sp->event[i].act);
+    release_map(&sp->event[i].slope);
+  }
+  dpi_system_destroy(sp->sys);
+  dpi_arena_release(&sp->arena);
+}

@@ -1,0 +1,278 @@
+/* eq_functional.c - exact functionals of the path: integrals, extrema, times in a range, first passages.  Q
+ *
+ * The path is looked at once, as it is integrated, on dense output: each piece [a, b] of a solver's step within the
+ * window. A jump separates two pieces, and both its sides belong to them; at the window's end only the side before does.
+ *
+ *   cells      a step of a stepping method is one cell; the one exact step of `linear` is cut geometrically from the
+ *              segment's start (h0 = 1/(4 |J|), growing by 2), because its time scales unfold in that order
+ *   curves     a cell is halved until a cubic through values and slopes at its ends foretells value and slope at its
+ *              middle; then the sign of the slope at ends and middle shows the extrema, found as roots of the slope
+ *              dO/dt = dO/dx (f + u) + dO/dtime; between extrema the output is monotone and levels are roots
+ *   integrals  Gauss-Kronrod 7-15 (Piessens et al. 1983, QUADPACK), halved until both agree
+ */
+#include "spoke/equations/eq_impl.h"
+
+#include <math.h>
+
+#define CURVE_DEPTH 16
+#define AREA_DEPTH 14
+#define CELLS_MAX 400
+
+typedef struct point {
+  double t, g, d; /* time, output, slope */
+} point;
+
+typedef struct look {
+  dpi_eq_bench *w;
+  const dp_functional *f;
+  dpi_eq_path *p;
+  double level; /* for root of g - level */
+} look;
+
+void dpi_eq_path_begin(dpi_eq_path *p) { *p = (dpi_eq_path){.value = 0, .seen = NAN}; }
+
+/* ---- reading the curve ---- */
+
+static point curve_at(const look *k, double t) {
+  dpi_eq_bench *w = k->w;
+  const dpi_eq_map *map = &w->spoke->dot[k->f->output];
+  const dpi_solver *s = w->solver;
+  const double *x = s->x_now;
+  if (t != s->t_now) {
+    s->ops->dense(w->solver, t, w->xs, NULL);
+    x = w->xs;
+  }
+  const double *v = dpi_eq_eval(w, map, t, x, NULL);
+  point q = {t, v[1], v[0]};
+  if (w->have_input)
+    for (int i = 0; i < map->nder; i++) q.d += v[2 + i] * w->u[map->col[i]];
+  return q;
+}
+
+static double slope_at(void *user, double t) { return curve_at(user, t).d; }
+
+static double above_level(void *user, double t) {
+  const look *k = user;
+  return curve_at(k, t).g - k->level;
+}
+
+static double width_tol(double a, double b) { return 1e-13 * (b - a) + 2e-16 * fmax(fabs(a), fabs(b)); }
+
+/* Where a monotone stretch passes the level (ends lie on different sides). */
+static double crossing(look *k, const point *a, const point *b, double level) {
+  k->level = level;
+  if (a->g == level) return a->t;
+  if (b->g == level) return b->t;
+  return dpi_root(above_level, k, a->t, a->g - level, b->t, b->g - level, width_tol(a->t, b->t));
+}
+
+/* ---- monotone stretches ---- */
+
+/* Part of the stretch on which g lies at or above the level, as a length; *first: where that part begins. */
+static double time_above(look *k, const point *a, const point *b, double level, double *first) {
+  const bool ia = a->g >= level, ib = b->g >= level;
+  *first = a->t;
+  if (ia && ib) return b->t - a->t;
+  if (!ia && !ib) return 0;
+  const double c = crossing(k, a, b, level);
+  *first = ia ? a->t : c;
+  return ia ? c - a->t : b->t - c;
+}
+
+/* Length on which g > level: differs from the above only where g stays at the level. */
+static double time_beyond(look *k, const point *a, const point *b, double level) {
+  if (a->g == level && b->g == level) return 0;
+  double first;
+  return time_above(k, a, b, level, &first);
+}
+
+static void take(dpi_eq_path *p, double v, bool larger) {
+  if (!p->any || (larger ? v > p->value : v < p->value)) p->value = v;
+  p->any = 1;
+}
+
+static void first_passage(look *k, const point *a, const point *b) {
+  const double level = k->f->level;
+  const bool up = k->f->kind == DP_FIRST_ABOVE;
+  dpi_eq_path *p = k->p;
+  if (p->any) return;
+  if (up ? a->g >= level : a->g <= level)
+    p->value = a->t;
+  else if (up ? b->g >= level : b->g <= level)
+    p->value = crossing(k, a, b, level);
+  else
+    return;
+  p->any = 1;
+}
+
+static void stretch(look *k, const point *a, const point *b) {
+  double first;
+  switch (k->f->kind) {
+    case DP_MAXIMUM:
+    case DP_MINIMUM:
+      take(k->p, a->g, k->f->kind == DP_MAXIMUM);
+      take(k->p, b->g, k->f->kind == DP_MAXIMUM);
+      return;
+    case DP_TIME_BETWEEN: {
+      const double part = time_above(k, a, b, k->f->level, &first) - time_beyond(k, a, b, k->f->level2);
+      if (part > 0) k->p->value += part;
+      k->p->any = 1;
+      return;
+    }
+    case DP_FIRST_ABOVE:
+    case DP_FIRST_BELOW: first_passage(k, a, b); return;
+    case DP_INTEGRAL: return;
+  }
+}
+
+/* ---- curves ---- */
+
+/* A stretch with at most one extremum. */
+static void bend(look *k, const point *a, const point *b) {
+  if (!(a->d * b->d < 0)) {
+    stretch(k, a, b);
+    return;
+  }
+  const double t = dpi_root(slope_at, k, a->t, a->d, b->t, b->d, width_tol(a->t, b->t));
+  const point top = curve_at(k, t);
+  stretch(k, a, &top);
+  stretch(k, &top, b);
+}
+
+/* Does the cubic through (g, d) at the ends foretell the middle? */
+static bool foretold(const point *a, const point *m, const point *b) {
+  const double h = b->t - a->t;
+  const double g = 0.5 * (a->g + b->g) + 0.125 * h * (a->d - b->d);
+  const double d = 1.5 * (b->g - a->g) / h - 0.25 * (a->d + b->d);
+  const double move = fabs(b->g - a->g) + fabs(m->g - a->g) + h * (fabs(a->d) + fabs(b->d) + fabs(m->d)) / 8;
+  const double slack = 0.01 * move + 1e-12 * fmax(fabs(a->g), fabs(b->g));
+  if (!isfinite(m->g) || !isfinite(m->d)) return true;
+  return fabs(m->g - g) <= slack && h * fabs(m->d - d) <= 8 * slack;
+}
+
+/* Could the cubic on [a, b] turn twice though its end slopes agree in sign? */
+static bool turns_twice(const point *a, const point *b) {
+  const double h = b->t - a->t, c = 3 * (b->g - a->g) / h - (a->d + b->d); /* slope's middle Bernstein coefficient */
+  return a->d * b->d > 0 && a->d * c < 0 && c * c > a->d * b->d;
+}
+
+static void curve(look *k, const point *a, const point *b, int depth) {
+  const point m = curve_at(k, a->t + 0.5 * (b->t - a->t));
+  const bool narrow = depth >= CURVE_DEPTH || !(m.t > a->t && m.t < b->t);
+  if (!narrow && (!foretold(a, &m, b) || turns_twice(a, &m) || turns_twice(&m, b))) {
+    curve(k, a, &m, depth + 1);
+    curve(k, &m, b, depth + 1);
+    return;
+  }
+  bend(k, a, &m);
+  bend(k, &m, b);
+}
+
+/* ---- integrals ---- */
+
+static const double node15[8] = {0.991455371120812639206854697526329, 0.949107912342758524526189684047851,
+                                 0.864864423359769072789712788640926, 0.741531185599394439863864773280788,
+                                 0.586087235467691130294144691693013, 0.405845151377397166906606412076961,
+                                 0.207784955007898467600689403773245, 0.0};
+static const double weight15[8] = {0.022935322010529224963732008058970, 0.063092092629978553290700663189204,
+                                   0.104790010322250183839876322541518, 0.140653259715525918745189590510238,
+                                   0.169004726639267902826583426598550, 0.190350578064785409913256402421014,
+                                   0.204432940075298892414161999234649, 0.209482141084727828012999174891714};
+static const double weight7[4] = {0.129484966168869693270611432679082, 0.279705391489276667901467771423780,
+                                  0.381830050505118944950369775488975, 0.417959183673469387755102040816327};
+
+static double area(look *k, double a, double b, int depth) {
+  const double mid = 0.5 * (a + b), half = 0.5 * (b - a);
+  double high = 0, low = 0, size = 0;
+  for (int i = 0; i < 8; i++) {
+    const double g1 = curve_at(k, mid - half * node15[i]).g;
+    const double g = i == 7 ? g1 : g1 + curve_at(k, mid + half * node15[i]).g;
+    high += weight15[i] * g;
+    size += weight15[i] * fabs(g);
+    if (i % 2 == 1) low += weight7[i / 2] * g;
+  }
+  if (depth >= AREA_DEPTH || !(fabs(high - low) > 1e-9 * size)) return half * high;
+  return area(k, a, mid, depth + 1) + area(k, mid, b, depth + 1);
+}
+
+/* ---- cells ---- */
+
+/* Fastest rate of the segment: the Jacobian's largest column sum at its start. */
+static double segment_rate(dpi_eq_bench *w) {
+  const dpi_system *sys = w->spoke->sys;
+  const int n = w->spoke->nstate;
+  if (w->scale >= 0) return w->scale;
+  const double *val = dpi_eq_eval(w, &w->spoke->full, w->m->t, w->m->x, NULL);
+  double best = 0, sum = 0;
+  for (int k = 0; k < sys->jac_nnz; k++) {
+    if (k > 0 && sys->jac_col[k] != sys->jac_col[k - 1]) sum = 0;
+    sum += fabs(val[n + k]);
+    best = fmax(best, sum);
+  }
+  return w->scale = best;
+}
+
+static void cell(look *k, double a, double b) {
+  if (k->f->kind == DP_INTEGRAL) {
+    k->p->value += area(k, a, b, 0);
+    k->p->any = 1;
+    return;
+  }
+  if (k->p->any && (k->f->kind == DP_FIRST_ABOVE || k->f->kind == DP_FIRST_BELOW)) return;
+  const point pa = curve_at(k, a), pb = curve_at(k, b);
+  curve(k, &pa, &pb, 0);
+}
+
+static void piece(look *k, double a, double b) {
+  dpi_eq_bench *w = k->w;
+  if (w->spoke->whole) {
+    const double origin = w->solver->t_prev, rate = segment_rate(w);
+    double h = rate > 0 ? 0.25 / rate : b - origin;
+    if (h < (b - origin) * 1e-12) h = (b - origin) * 1e-12;
+    for (int i = 0; i < CELLS_MAX && a < b; i++, h *= 2) {
+      const double edge = origin + h;
+      if (edge <= a) continue;
+      cell(k, a, edge < b ? edge : b);
+      a = edge;
+    }
+    if (a >= b) return;
+  }
+  cell(k, a, b);
+}
+
+void dpi_eq_path_look(dpi_eq_bench *w, double from, double to) {
+  for (int i = 0; i < w->def->nfunctional; i++) {
+    look k = {.w = w, .f = &w->def->functional[i], .p = &w->batch->path[w->m->path_first + i]};
+    const double wa = dpi_eq_real(k.f->from), wb = dpi_eq_real(k.f->to);
+    const double a = from > wa ? from : wa, b = to < wb ? to : wb;
+    if (k.p->done || a > b || (a == b && (wa < wb || from > wa || to <= wa))) continue;
+    if (a == b) { /* a window of one instant: the value after everything there */
+      const point q = curve_at(&k, a);
+      stretch(&k, &q, &q);
+      k.p->any = 1;
+      continue;
+    }
+    piece(&k, a, b);
+  }
+}
+
+/* A window of one instant at the very end of the run has no path after it. */
+static void last_instant(look *k) {
+  dpi_eq_bench *w = k->w;
+  const double *v = dpi_eq_eval(w, &w->spoke->dot[k->f->output], w->m->t, w->m->x, NULL);
+  const point q = {w->m->t, v[1], v[0]};
+  stretch(k, &q, &q);
+  if (k->f->kind == DP_INTEGRAL) k->p->any = 1;
+}
+
+void dpi_eq_path_close(dpi_eq_bench *w, dp_time now) {
+  for (int i = 0; i < w->def->nfunctional; i++) {
+    look k = {.w = w, .f = &w->def->functional[i], .p = &w->batch->path[w->m->path_first + i]};
+    const bool first = k.f->kind == DP_FIRST_ABOVE || k.f->kind == DP_FIRST_BELOW;
+    if (k.f->to <= now && !k.p->done) {
+      if (!k.p->any && k.f->from == k.f->to && k.f->to == now) last_instant(&k);
+      k.p->done = 1;
+    }
+    if (k.p->done || (first && k.p->any)) w->out->functional[i] = k.p->any ? k.p->value : NAN;
+  }
+}

@@ -1,0 +1,286 @@
+/* eq_impl.h - the equations spoke's private contract between its files (floor 4).
+ *
+ *     create    model, system, tapes                                  constant, shared by all threads   (eq_compile.c)
+ *     open      members' digital states                               one batch                         (equations.c)
+ *     advance   take a bench from the pool, lay each member on it     one thread                        (eq_advance.c)
+ *               timeline: what comes next                                                               (eq_timeline.c)
+ *               doses: what a dose does and when                                                        (eq_dose.c)
+ *               steady states                                                                           (eq_steady.c)
+ *               model events: roots on the path                                                         (eq_event.c)
+ *               functionals of the path                                                                 (eq_functional.c)
+ *
+ * Invariants:
+ *   1. a real time is ticks/DP_TICKS (+ lag, + duration), never a running sum;
+ *   2. the sum of running input rates is always formed anew from the list of running infusions, so it is exactly zero when
+ *      none runs;
+ *   3. output times never steer the integration: the solver goes from discontinuity to discontinuity, outputs and
+ *      functionals read its dense output;
+ *   4. what a member becomes depends on this member alone: a bench is bound anew for each member.
+ */
+#ifndef DPI_EQ_IMPL_H
+#define DPI_EQ_IMPL_H
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lang/lang.h"
+#include "num/num.h"
+#include "solve/solve.h"
+#include "spoke/spoke.h"
+
+#define DPI_EQ_BLOCK 32 /* members in a batch */
+
+/* Values and their sparse derivatives in one tape: out = value[nvalue], then d value[row[k]] / d column col[k]. */
+typedef struct dpi_eq_map {
+  dpi_tape *tape; /* owned */
+  int id;         /* place of its registers on a bench */
+  int nvalue, nder;
+  int *row, *col; /* [nder] in the spoke's arena */
+} dpi_eq_map;
+
+/* Formulas of a control, in this order in its map; derivatives by active parameter, column nactive is time. */
+enum { DPI_EQ_F, DPI_EQ_LAG, DPI_EQ_RATE, DPI_EQ_DURATION, DPI_EQ_NFORMULA };
+
+typedef struct dpi_eq_control {
+  int state;                   /* index of the target state */
+  bool has[DPI_EQ_NFORMULA];
+  dpi_eq_map map;              /* [DPI_EQ_NFORMULA] values; missing ones are 1 (F) or 0 */
+} dpi_eq_control;
+
+/* A model event, compiled; derivative columns are states, active, time. */
+typedef struct dpi_eq_event {
+  dpi_eq_map test;   /* trigger, roots[nroot] */
+  dpi_eq_map act;    /* priority, delay, assignments[nassign]; derivatives of all but the priority */
+  dpi_eq_map slope;  /* roots[nroot] with derivatives */
+  int nroot;
+} dpi_eq_event;
+
+typedef struct dpi_eq_bench dpi_eq_bench;
+typedef struct dpi_eq_batch dpi_eq_batch;
+
+typedef struct dpi_eq_spoke {
+  dpi_spoke base;
+  dpi_spoke_desc desc;
+  dpi_arena arena;
+  const dp_model *model;       /* borrowed */
+  dpi_system *sys;             /* owned */
+  int nsym, nstate, nparam, noutput, ncontrol, nevent;
+  int nactive;                 /* parameters that carry directions: first the caller's, then those that follow them */
+  int nseed;                   /* the caller's active parameters: rows of member.seed */
+  int nassign_max;
+  const int *param_sym;        /* [nparam] symbol of each param */
+  const int *active_param;     /* [nactive] param of each active */
+  const int *param_active;     /* [nparam] active of each param, or -1 */
+  dpi_eq_map out;              /* outputs */
+  dpi_eq_map out_der;          /* outputs with derivatives: columns states, then active */
+  dpi_eq_map *dot;             /* [noutput] slope along the path without inputs, value; derivatives of the value by state */
+  dpi_eq_map rhs, full, init;  /* the system's tapes; owned by it */
+  dpi_eq_control *control;
+  dpi_eq_event *event;
+  int nmap;                    /* maps given an id */
+  const dpi_tape **tape;       /* [nmap] */
+  int nvalue_max;              /* most values any tape gives */
+  const char *method;
+  dpi_solve_opts opts;
+  bool whole;                  /* the solver takes a whole segment in one exact step */
+  pthread_mutex_t lock;        /* guards the two pools */
+  dpi_eq_bench *bench;
+  dpi_eq_batch *batch;
+  int nbatch;
+} dpi_eq_spoke;
+
+/* One dose under way: waiting for its lag to pass, or an infusion that runs. Its derivatives lie in member->vec. */
+typedef struct dpi_eq_dose {
+  double start, stop;  /* real times; stop unused for a bolus */
+  double amount;       /* bolus: what the state gets; infusion: the rate */
+  int32_t state;
+  uint8_t infusion, running;
+} dpi_eq_dose;
+
+/* Path functional in progress. */
+typedef struct dpi_eq_path {
+  double value;  /* integral so far, best so far, time so far, first passage */
+  double seen;   /* real time up to which the path was looked at; NaN: nothing yet */
+  uint8_t any;   /* value holds something */
+  uint8_t done;
+} dpi_eq_path;
+
+/* A scheduled execution of a model event. */
+typedef struct dpi_eq_due {
+  double time;
+  int32_t event;
+  uint32_t serial; /* order in which they were scheduled */
+} dpi_eq_due;
+
+/* D: the digital state of one member between calls. Arrays are slices of the batch's memory. */
+typedef struct dpi_eq_member {
+  dp_time now;          /* all instants and outputs up to here are done (valid once begun) */
+  bool begun;
+  double t;             /* real time of x */
+  double *x;            /* [nstate] */
+  double *s;            /* [nstate x ndir] */
+  double *param;        /* [nparam] present values */
+  double *p;            /* [nactive x ndir] present directions */
+  int next;             /* instants before this one have been taken */
+  int nrepeat;          /* instants whose repeats go on */
+  int *repeat;          /* [2 x number of repeating instants] instant, next k */
+  int path_first;       /* index into batch->path */
+  int ndose, cap_dose, cap_vec;
+  dpi_eq_dose *dose;    /* owned, kept for reuse */
+  double *vec;          /* [cap_vec] of each dose: d start, d stop, d amount; [3 x ndir] each */
+  int ndue, cap_due, cap_due_vec;
+  dpi_eq_due *due;      /* owned, kept for reuse */
+  double *due_vec;      /* of each: d time [ndir], then assigned values and their directions */
+  uint32_t serial;
+  uint8_t *truth;       /* [nevent] trigger truth */
+} dpi_eq_member;
+
+struct dpi_eq_batch {
+  dpi_eq_batch *free_next;
+  const dpi_eq_spoke *spoke;
+  dpi_batch_def def;
+  int cap_member, nhave; /* nhave: members that ever existed, their lists are kept */
+  dpi_eq_member *m;
+  int cap_real, cap_int, cap_path, cap_byte;
+  double *real;
+  int *ints;
+  dpi_eq_path *path;
+  uint8_t *bytes;
+};
+
+/* One thread's bench: solver, registers and scratch, with the member that lies on it. */
+struct dpi_eq_bench {
+  dpi_eq_bench *free_next;
+  const dpi_eq_spoke *spoke;
+  dpi_arena arena;
+  int ndir;
+  dpi_solver *solver;      /* owned */
+  dpi_solver *steady;      /* owned; made when first needed, for nstate + ndir directions */
+  double *sym;             /* [nsym] present symbol values */
+  double **reg;            /* [nmap] registers */
+  uint8_t *stale;          /* [nmap] prologue must run */
+  double *val;             /* [nvalue_max] */
+  double *xs, *ss;         /* state and sensitivities read from dense output */
+  double *fa, *fb;         /* [nstate] right-hand sides before and after a jump */
+  double *u, *du;          /* [nstate], [nstate x ndir] present input */
+  double *dir;             /* [8 x ndir] scratch directions */
+  double *sa, *sb;         /* [nstate x ndir] */
+  double *xb;              /* [nstate] */
+  double *held;            /* [nassign_max x (1 + ndir)] values that an event is about to assign */
+  struct dpi_eq_rest *rest; /* what steady states need: eq_steady.c; made when first needed, in the arena */
+  /* the member on the bench */
+  dpi_eq_batch *batch;
+  dpi_eq_member *m;
+  const dp_member *def;
+  dpi_member_out *out;
+  bool bound;              /* solver knows the present parameters */
+  bool live;               /* solver holds the path since m->t */
+  bool have_input;         /* any infusion runs */
+  double found;            /* real time of a trigger's change seen on the path; infinite: none */
+  double limit;            /* this advance ends here */
+  double looked;           /* functionals and events have seen the path up to here */
+  double scale;            /* fastest rate of the segment (1/time), for the cells of functionals; < 0 unknown */
+  int found_event, found_root;
+  double *cause;           /* [ndir] how the time of what happens now depends on the parameters */
+  double *act;             /* [(nassign_max + 2) x ndir] */
+  int storm;               /* events executed without time moving on */
+};
+
+extern const dpi_spoke_ops dp_spoke_equations;
+
+/* ---- eq_compile.c ---- */
+dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def);
+void dpi_eq_release(dpi_eq_spoke *sp);
+
+/* ---- eq_bench.c: benches, evaluation ---- */
+dp_status dpi_eq_bench_take(const dpi_eq_spoke *sp, int ndir, dpi_eq_bench **out);
+void dpi_eq_bench_give(dpi_eq_bench *w);
+void dpi_eq_bench_destroy(dpi_eq_bench *w);
+void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member);
+/* Parameters or directions changed. */
+void dpi_eq_bench_params(dpi_eq_bench *w);
+/* Evaluate a map at (t, x) with the present parameters into out (w->val when NULL); gives out back. */
+const double *dpi_eq_eval(dpi_eq_bench *w, const dpi_eq_map *map, double t, const double *x, double *out);
+/* x' with the present input, or without (input == NULL). */
+void dpi_eq_rhs(dpi_eq_bench *w, double t, const double *x, const double *input, double *f);
+/* d [n x ndir] of a map's values when columns are states, then active, then time (dtime [ndir] or NULL). */
+void dpi_eq_chain(const dpi_eq_bench *w, const dpi_eq_map *map, const double *val, const double *s, const double *dtime,
+                  double *d);
+/* The member fails; false, so that `return dpi_eq_fail(...)`. */
+bool dpi_eq_fail(dpi_eq_bench *w, double t, const char *fmt, ...) DPI_PRINTF(3, 4);
+bool dpi_eq_fail_solver(dpi_eq_bench *w, const dpi_solver *s, dpi_solve_outcome o);
+bool dpi_eq_finite(const double *x, int n);
+/* Initial values (model's or the member's) with derivatives under the present parameters. */
+void dpi_eq_initial(dpi_eq_bench *w, double t, double *x, double *s);
+
+/* ---- eq_advance.c ---- */
+void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to);
+/* State at real time t into m->x, m->s; the solver's path ends there. */
+bool dpi_eq_reach(dpi_eq_bench *w, double t);
+
+/* ---- eq_timeline.c ---- */
+typedef struct dpi_eq_next {
+  double t;         /* real time */
+  dp_time tick;
+  int32_t order;
+  int instant;      /* index or -1: none */
+  int repeat;       /* entry of m->repeat, or -1: its first time */
+  int32_t k;
+} dpi_eq_next;
+dpi_eq_next dpi_eq_timeline_next(const dpi_eq_bench *w);
+void dpi_eq_timeline_pass(dpi_eq_bench *w, const dpi_eq_next *n);
+bool dpi_eq_instant(dpi_eq_bench *w, const dpi_eq_next *n);
+/* Real time of the next discontinuity that is known beforehand; infinite when none. */
+double dpi_eq_horizon(const dpi_eq_bench *w);
+
+/* ---- eq_dose.c ---- */
+/* What a dose is under the parameters at its nominal time. Directions [ndir] lie in bench->dir. */
+typedef struct dpi_eq_plan {
+  int state;
+  bool infusion;
+  double amount;  /* bioavailable amount of a bolus; rate of an infusion */
+  double lag, duration;
+  double *damount, *dlag, *dduration, *dtime;
+} dpi_eq_plan;
+bool dpi_eq_dose_plan(dpi_eq_bench *w, const dp_instant *in, double t, dpi_eq_plan *plan);
+bool dpi_eq_dose_give(dpi_eq_bench *w, const dp_instant *in, double t);
+/* Add a dose of this plan that starts at t + shift; running: it started before. */
+bool dpi_eq_dose_add(dpi_eq_bench *w, const dpi_eq_plan *plan, double t, double shift, bool running);
+int dpi_eq_dose_next(const dpi_eq_bench *w, double *t); /* index or -1 */
+bool dpi_eq_dose_happen(dpi_eq_bench *w, int i);
+void dpi_eq_input(dpi_eq_bench *w); /* form u, du from the running infusions */
+/* s += (f(x-) - f(x+)) dtau, f with input `u` on both sides */
+void dpi_eq_jump(dpi_eq_bench *w, double t, const double *before, const double *after, const double *dtau, double *s,
+                 int stride);
+
+/* ---- eq_steady.c ---- */
+bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const dpi_eq_plan *plan);
+bool dpi_eq_equilibrate(dpi_eq_bench *w, double t);
+
+/* ---- eq_event.c ---- */
+void dpi_eq_event_begin(dpi_eq_bench *w);
+/* First trigger change in (from, to] of the solver's last step; true and its time when there is one. */
+bool dpi_eq_event_find(dpi_eq_bench *w, double from, double to, double *when);
+/* Set bench->cause from the root that was found; m stands there. */
+void dpi_eq_event_cause(dpi_eq_bench *w);
+/* All triggers and due executions at m->t. */
+bool dpi_eq_event_run(dpi_eq_bench *w);
+double dpi_eq_event_due(const dpi_eq_member *m); /* infinite when nothing is scheduled */
+
+/* ---- eq_functional.c ---- */
+void dpi_eq_path_begin(dpi_eq_path *p);
+/* Look at the path on [from, to] of the solver's last step. */
+void dpi_eq_path_look(dpi_eq_bench *w, double from, double to);
+/* The run stands at `now`: close windows that have passed. */
+void dpi_eq_path_close(dpi_eq_bench *w, dp_time now);
+
+/* ---- eq_save.c ---- */
+dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int member_to);
+dp_status dpi_eq_save(const dpi_batch *batch, int member, dpi_str *bytes);
+dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t size);
+dp_status dpi_eq_member_doses(dpi_eq_batch *b, dpi_eq_member *m, int need);
+
+static inline double dpi_eq_real(dp_time ticks) { return (double)ticks / (double)DP_TICKS; }
+
+#endif

@@ -1,0 +1,151 @@
+/* eq_save.c - one member's digital state to another batch, to bytes and back.
+ *
+ * Bytes: header, then x, S, params, directions, repeats, doses with their directions, scheduled events with theirs, trigger
+ * truth, functionals. They belong to one build and one sim (the sim puts its hash in front); sizes are checked all the same.
+ */
+#include "spoke/equations/eq_impl.h"
+
+#include <math.h>
+
+#define SAVE_COOKIE 0x65713031u /* "eq01" */
+
+typedef struct header {
+  uint32_t cookie;
+  int32_t nstate, ndir, nparam, nactive, nevent, nfunctional;
+  int32_t begun, next, nrepeat, ndose, ndue;
+  uint32_t serial;
+  int64_t now;
+  double t;
+} header;
+
+typedef struct slice {
+  void *at;
+  size_t size;
+} slice;
+
+static size_t due_row(const dpi_eq_batch *b) {
+  return (size_t)b->def.ndir + (size_t)b->spoke->nassign_max * (1 + b->def.ndir);
+}
+
+/* All arrays of a member in their order of saving. */
+static int slices(dpi_eq_batch *b, int member, slice out[12]) {
+  const dpi_eq_spoke *sp = b->spoke;
+  dpi_eq_member *m = &b->m[member];
+  const size_t nd = b->def.ndir, d = sizeof(double);
+  int n = 0;
+  out[n++] = (slice){m->x, d * sp->nstate};
+  out[n++] = (slice){m->s, d * sp->nstate * nd};
+  out[n++] = (slice){m->param, d * sp->nparam};
+  out[n++] = (slice){m->p, d * sp->nactive * nd};
+  out[n++] = (slice){m->repeat, sizeof(int) * 2 * m->nrepeat};
+  out[n++] = (slice){m->dose, sizeof(dpi_eq_dose) * m->ndose};
+  out[n++] = (slice){m->vec, d * 3 * nd * m->ndose};
+  out[n++] = (slice){m->due, sizeof(dpi_eq_due) * m->ndue};
+  out[n++] = (slice){m->due_vec, d * due_row(b) * m->ndue};
+  out[n++] = (slice){m->truth, (size_t)sp->nevent};
+  out[n++] = (slice){b->path + m->path_first, sizeof(dpi_eq_path) * b->def.member[member].nfunctional};
+  return n;
+}
+
+static header describe(const dpi_eq_batch *b, int member) {
+  const dpi_eq_spoke *sp = b->spoke;
+  const dpi_eq_member *m = &b->m[member];
+  return (header){.cookie = SAVE_COOKIE, .nstate = sp->nstate, .ndir = b->def.ndir, .nparam = sp->nparam,
+                  .nactive = sp->nactive, .nevent = sp->nevent, .nfunctional = b->def.member[member].nfunctional,
+                  .begun = m->begun, .next = m->next, .nrepeat = m->nrepeat, .ndose = m->ndose, .ndue = m->ndue,
+                  .serial = m->serial, .now = m->now, .t = m->t};
+}
+
+/* Take the counts over and make room. */
+static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
+  dp_ctx *ctx = b->spoke->base.ctx;
+  const dpi_eq_spoke *sp = b->spoke;
+  dpi_eq_member *m = &b->m[member];
+  const dp_member *def = &b->def.member[member];
+  if (h->cookie != SAVE_COOKIE || h->nstate != sp->nstate || h->ndir != b->def.ndir || h->nparam != sp->nparam ||
+      h->nactive != sp->nactive || h->nevent != sp->nevent)
+    return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found one of another sim or another number of directions");
+  if (h->nfunctional != def->nfunctional || h->next < 0 || h->next > def->ninstant || h->nrepeat < 0 ||
+      h->nrepeat > def->ninstant || h->ndose < 0 || h->ndue < 0)
+    return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found one of a member with another timeline or other functionals");
+  m->begun = h->begun != 0;
+  m->next = h->next;
+  m->serial = h->serial;
+  m->now = h->now;
+  m->t = h->t;
+  m->nrepeat = m->ndose = m->ndue = 0;
+  DP_TRY(dpi_eq_member_doses(b, m, h->ndose));
+  DP_TRY(dpi_grow(ctx, (void **)&m->due, &m->cap_due, h->ndue, sizeof *m->due));
+  DP_TRY(dpi_grow(ctx, (void **)&m->due_vec, &m->cap_due_vec, (int)(h->ndue * due_row(b)), sizeof *m->due_vec));
+  m->nrepeat = h->nrepeat;
+  m->ndose = h->ndose;
+  m->ndue = h->ndue;
+  return DP_OK;
+}
+
+dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int member_to) {
+  dpi_eq_batch *a = (dpi_eq_batch *)from, *b = (dpi_eq_batch *)to;
+  const header h = describe(a, member);
+  slice sa[12], sb[12];
+  DP_TRY(receive(b, member_to, &h));
+  const int n = slices(a, member, sa);
+  slices(b, member_to, sb);
+  for (int i = 0; i < n; i++)
+    if (sa[i].size) memcpy(sb[i].at, sa[i].at, sa[i].size);
+  return DP_OK;
+}
+
+dp_status dpi_eq_save(const dpi_batch *batch, int member, dpi_str *bytes) {
+  dpi_eq_batch *b = (dpi_eq_batch *)batch;
+  const header h = describe(b, member);
+  slice s[12];
+  const int n = slices(b, member, s);
+  dpi_str_addn(bytes, (const char *)&h, sizeof h);
+  for (int i = 0; i < n; i++)
+    if (s[i].size) dpi_str_addn(bytes, (const char *)s[i].at, s[i].size);
+  return bytes->failed ? DP_ERR_MEMORY : DP_OK;
+}
+
+/* Indices in what was read point into the member's own lists. */
+static bool plausible(const dpi_eq_batch *b, int member) {
+  const dpi_eq_spoke *sp = b->spoke;
+  const dpi_eq_member *m = &b->m[member];
+  const dp_member *def = &b->def.member[member];
+  for (int r = 0; r < m->nrepeat; r++)
+    if (m->repeat[2 * r] < 0 || m->repeat[2 * r] >= m->next || m->repeat[2 * r + 1] < 1) return false;
+  for (int r = 0; r < m->nrepeat; r++)
+    if (def->instant[m->repeat[2 * r]].interval <= 0) return false;
+  for (int i = 0; i < m->ndose; i++)
+    if (m->dose[i].state < 0 || m->dose[i].state >= sp->nstate) return false;
+  for (int i = 0; i < m->ndue; i++)
+    if (m->due[i].event < 0 || m->due[i].event >= sp->nevent) return false;
+  return true;
+}
+
+dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t size) {
+  dpi_eq_batch *b = (dpi_eq_batch *)batch;
+  dp_ctx *ctx = b->spoke->base.ctx;
+  header h;
+  slice s[12];
+  const char *at = bytes;
+  if (size < sizeof h) return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found %zu bytes, expected more", size);
+  memcpy(&h, at, sizeof h);
+  at += sizeof h;
+  size_t left = size - sizeof h;
+  /* counts are believed only as far as the bytes go */
+  if (h.ndose < 0 || h.ndue < 0 || (size_t)h.ndose > left / sizeof(dpi_eq_dose) || (size_t)h.ndue > left / sizeof(dpi_eq_due))
+    return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found %zu bytes, expected more", size);
+  DP_TRY(receive(b, member, &h));
+  const int n = slices(b, member, s);
+  for (int i = 0; i < n; i++) {
+    if (s[i].size > left) return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found %zu bytes, expected more", size);
+    if (s[i].size) memcpy(s[i].at, at, s[i].size);
+    at += s[i].size;
+    left -= s[i].size;
+  }
+  if (left != 0 || !plausible(b, member)) {
+    b->m[member].nrepeat = b->m[member].ndose = b->m[member].ndue = 0;
+    return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found bytes that make no sense for this member");
+  }
+  return DP_OK;
+}

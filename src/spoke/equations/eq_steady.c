@@ -1,0 +1,590 @@
+/* eq_steady.c - steady states: of a dose repeated for ever, of a constant infusion, of the system left alone.
+ *
+ * Periodic. Let P(x) be the state one interval T after x with the dose in between (at lag mod T; infusions that last longer
+ * than T overlap: floor(D/T) of them always run). The steady state is x* = P(x*). With the monodromy matrix M = dP/dx and
+ * P_theta from one integration in nstate + ndir directions, Newton's step is (I - M) dx = P(x) - x; for linear systems the
+ * first step is exact. Derivatives: (I - M) dx* = P_theta.
+ *
+ * Equilibrium: f(x) + u = 0 by Newton on the analytic Jacobian, from where the system goes by itself.
+ *
+ * Conserved quantities (w'f = 0 for all x) make these matrices singular. Their left null vectors W (orthonormal rows) are found by
+ * sampling f at n + 2 and more states; the bordered matrices I - M + W'W and J + c W'W are regular and, as W r = 0, keep W x
+ * as it was before. W is taken as free of the parameters (it is for stoichiometric laws).
+ * A state that only grows (an area, a cumulative dose) has no steady state: the member fails and names it.
+ *
+ * A fixed point counts only when it is stable: powers of M (of exp(J h)) by repeated squaring must not grow.
+ */
+#include "spoke/equations/eq_impl.h"
+
+#include <math.h>
+
+typedef struct dpi_eq_rest {
+  int ncol;      /* nstate + ndir */
+  double *x;     /* [n] where the search stands */
+  double *y;     /* [n] one interval later; f at x */
+  double *s;     /* [n x ncol] */
+  double *s0;    /* [n x ndir] derivatives before: of what is conserved */
+  double *seed;  /* [nactive x ncol] zero for the states' columns */
+  double *u;     /* [n] */
+  double *du;    /* [n x ncol] */
+  double *dtau;  /* [ncol] */
+  double *before; /* [n] */
+  double *a;     /* [n x n] */
+  double *m;     /* [n x n] */
+  double *q;     /* [n x n] */
+  double *b;     /* [n] */
+  double *law;   /* [n x n], nlaw rows */
+  double *sample; /* [n x (3 n + 4)] */
+  double *work;  /* [8 n n] */
+  double *sstar; /* [n x ndir] */
+  int *piv;      /* [n] */
+  int nlaw;
+  char why[140];  /* the last attempt failed because */
+} rest;
+
+/* The repeated dose. Offsets are from the interval's beginning. */
+typedef struct period {
+  const dpi_eq_plan *plan;
+  double t0, interval;
+  double phase;  /* arrival: lag mod interval */
+  double hold;   /* infusion: duration mod interval */
+  double full;   /* infusion: how many always run */
+} period;
+
+static bool rest_memory(dpi_eq_bench *w) {
+  if (w->rest) return true;
+  const int n = w->spoke->nstate, nd = w->ndir, nc = n + nd, na = w->spoke->nactive;
+  rest *r = DPI_ARENA_NEW(&w->arena, rest);
+  if (!r) return false;
+  struct {
+    double **at;
+    int count;
+  } part[] = {
+      {&r->x, n},      {&r->y, n},     {&r->s, n * nc},     {&r->s0, n * nd},  {&r->seed, na * nc},           {&r->u, n},
+      {&r->du, n * nc}, {&r->dtau, nc}, {&r->before, n},     {&r->a, n * n},    {&r->m, n * n},                {&r->q, n * n},
+      {&r->b, n},      {&r->law, n * n}, {&r->sample, n * (3 * n + 4)}, {&r->work, 8 * n * n}, {&r->sstar, n * nd},
+  };
+  for (int i = 0; i < DPI_COUNT(part); i++)
+    if (!(*part[i].at = DPI_ARENA_ARRAY(&w->arena, double, part[i].count + 1))) return false;
+  if (!(r->piv = DPI_ARENA_ARRAY(&w->arena, int, n + 1))) return false;
+  r->ncol = nc;
+  if (dpi_solver_create(w->spoke->base.ctx, w->spoke->method, w->spoke->sys, &w->spoke->opts, nc, &w->steady) != DP_OK)
+    return false;
+  w->rest = r;
+  return true;
+}
+
+/* ---- conserved quantities ---- */
+
+/* f at states scattered around x (at 1 where x is small): one column of the sample each. False when f is not finite. */
+static bool law_sample(dpi_eq_bench *w, double t, const double *x, int ncol) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, width = ncol + n;
+  dpi_rng rng = dpi_rng_make(1, 1, 1);
+  for (int c = 0; c < ncol; c++) {
+    for (int j = 0; j < n; j++) r->before[j] = (0.5 + dpi_rng_uniform(&rng)) * (fabs(x[j]) > 1 ? fabs(x[j]) : 1);
+    dpi_eq_rhs(w, t, r->before, NULL, r->b);
+    if (!dpi_eq_finite(r->b, n)) return false;
+    for (int j = 0; j < n; j++) r->sample[j * width + c] = r->b[j];
+  }
+  for (int j = 0; j < n; j++) {
+    double big = 0;
+    for (int c = 0; c < ncol; c++) big = fmax(big, fabs(r->sample[j * width + c]));
+    const double scale = big > 0 ? 1 / big : 1;
+    for (int c = 0; c < ncol; c++) r->sample[j * width + c] *= scale;
+    for (int c = 0; c < n; c++) r->sample[j * width + ncol + c] = c == j ? scale : 0;
+  }
+  return true;
+}
+
+static void swap_rows(double *a, int width, int i, int k) {
+  for (int c = 0; c < width; c++) {
+    const double v = a[i * width + c];
+    a[i * width + c] = a[k * width + c];
+    a[k * width + c] = v;
+  }
+}
+
+/* Eliminate with complete pivoting; rows whose sampled part vanishes hold the laws. Gives the rank. */
+static int eliminate(double *a, int n, int ncol) {
+  const int width = ncol + n;
+  for (int k = 0; k < n; k++) {
+    int bi = k, bc = 0;
+    for (int i = k; i < n; i++)
+      for (int c = 0; c < ncol; c++)
+        if (fabs(a[i * width + c]) > fabs(a[bi * width + bc])) bi = i, bc = c;
+    const double p = a[bi * width + bc];
+    if (fabs(p) < 1e-11) return k;
+    swap_rows(a, width, k, bi);
+    for (int i = 0; i < n; i++) {
+      if (i == k) continue;
+      const double f = a[i * width + bc] / p;
+      if (f == 0 || i < k) continue;
+      for (int c = 0; c < width; c++) a[i * width + c] -= f * a[k * width + c];
+      a[i * width + bc] = 0;
+    }
+  }
+  return n;
+}
+
+static void find_laws(dpi_eq_bench *w, double t, const double *x) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, ncol = n + 3, width = ncol + n;
+  r->nlaw = 0;
+  if (!law_sample(w, t, x, ncol)) return;
+  const int rank = eliminate(r->sample, n, ncol);
+  for (int k = rank; k < n; k++) {
+    double *row = r->law + (size_t)r->nlaw * n;
+    for (int j = 0; j < n; j++) row[j] = r->sample[k * width + ncol + j];
+    for (int p = 0; p < r->nlaw; p++) {
+      double dot = 0;
+      for (int j = 0; j < n; j++) dot += row[j] * r->law[p * n + j];
+      for (int j = 0; j < n; j++) row[j] -= dot * r->law[p * n + j];
+    }
+    double len = 0;
+    for (int j = 0; j < n; j++) len += row[j] * row[j];
+    len = sqrt(len);
+    for (int j = 0; j < n; j++) row[j] = fabs(row[j]) < 1e-12 * len ? 0 : row[j] / len;
+    r->nlaw++;
+  }
+}
+
+/* a += c W'W */
+static void add_laws(const rest *r, int n, double c, double *a) {
+  for (int k = 0; k < r->nlaw; k++)
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++) a[i * n + j] += c * r->law[k * n + i] * r->law[k * n + j];
+}
+
+/* Is W r = 0 to rounding? */
+static bool laws_hold(const rest *r, int n, const double *f, double slack) {
+  for (int k = 0; k < r->nlaw; k++) {
+    double sum = 0, size = 0;
+    for (int j = 0; j < n; j++) {
+      sum += r->law[k * n + j] * f[j];
+      size += fabs(r->law[k * n + j] * f[j]);
+    }
+    if (fabs(sum) > slack + 1e-6 * size) return false;
+  }
+  return true;
+}
+
+/* What is conserved keeps its derivative: b += c W'(W s0 column d) */
+static void keep_laws(const rest *r, int n, int nd, int d, double c, double *b) {
+  for (int k = 0; k < r->nlaw; k++) {
+    double sum = 0;
+    for (int j = 0; j < n; j++) sum += r->law[k * n + j] * r->s0[j * nd + d];
+    for (int j = 0; j < n; j++) b[j] += c * sum * r->law[k * n + j];
+  }
+}
+
+/* ---- stability ---- */
+
+/* Do powers of m stay bounded, conserved directions left out? m is used up. */
+static bool stable(rest *r, int n, double *m) {
+  for (int k = 0; k < r->nlaw; k++) { /* m := (I - W'W) m */
+    for (int c = 0; c < n; c++) {
+      double dot = 0;
+      for (int j = 0; j < n; j++) dot += r->law[k * n + j] * m[j * n + c];
+      for (int j = 0; j < n; j++) m[j * n + c] -= dot * r->law[k * n + j];
+    }
+  }
+  for (int turn = 0; turn < 40; turn++) {
+    double norm = 0;
+    for (int i = 0; i < n; i++) {
+      double row = 0;
+      for (int j = 0; j < n; j++) row += fabs(m[i * n + j]);
+      norm = fmax(norm, row);
+    }
+    if (!(norm < 1e100)) return false;
+    if (norm < 1) return true;
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++) {
+        double sum = 0;
+        for (int k = 0; k < n; k++) sum += m[i * n + k] * m[k * n + j];
+        r->q[i * n + j] = sum;
+      }
+    memcpy(m, r->q, sizeof(double) * n * n);
+  }
+  return true;
+}
+
+/* ---- the flow and the map over one interval ---- */
+
+static bool flow(dpi_eq_bench *w, double t0, double t1, double *x, double *s, int cols) {
+  dpi_solver *y = w->steady;
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  if (!(t1 > t0)) return true;
+  y->ops->input(y, r->u, cols ? r->du : NULL);
+  dpi_solve_outcome o = y->ops->start(y, t0, x, cols ? s : NULL);
+  while (o == DPI_SOLVE_OK && y->t_now < t1) o = y->ops->step(y, t1);
+  if (o != DPI_SOLVE_OK || !dpi_eq_finite(y->x_now, n)) {
+    if (o == DPI_SOLVE_OK)
+      snprintf(r->why, sizeof r->why, "a state is not finite");
+    else
+      snprintf(r->why, sizeof r->why, "%.60s: %.70s", dpi_solve_outcome_text(o), y->reason);
+    return false;
+  }
+  memcpy(x, y->x_now, sizeof(double) * n);
+  if (cols) memcpy(s, y->sens_now, sizeof(double) * n * cols);
+  return true;
+}
+
+/* Input while `count` infusions run. */
+static void period_input(rest *r, const dpi_eq_plan *p, double count, int n, int cols, int off) {
+  for (int j = 0; j < n; j++) r->u[j] = 0;
+  r->u[p->state] = count * p->amount;
+  for (int i = 0; i < n * cols; i++) r->du[i] = 0;
+  for (int q = off; q < cols; q++) r->du[p->state * cols + q] = count * p->damount[q - off];
+}
+
+static bool map_bolus(dpi_eq_bench *w, const period *p, double *x, double *s, int cols, int off) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, c = p->plan->state;
+  const double at = p->t0 + p->phase;
+  period_input(r, p->plan, 0, n, cols, off);
+  if (!flow(w, p->t0, at, x, s, cols)) return false;
+  memcpy(r->before, x, sizeof(double) * n);
+  x[c] += p->plan->amount;
+  for (int q = 0; q < cols; q++) r->dtau[q] = q < off ? 0 : p->plan->dlag[q - off];
+  dpi_eq_jump(w, at, r->before, x, r->dtau, s, cols);
+  for (int q = off; q < cols; q++) s[c * cols + q] += p->plan->damount[q - off];
+  return flow(w, at, p->t0 + p->interval, x, s, cols);
+}
+
+static bool map_infusion(dpi_eq_bench *w, const period *p, double *x, double *s, int cols, int off) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, c = p->plan->state;
+  const double rate = p->plan->amount, *dl = p->plan->dlag, *dd = p->plan->dduration;
+  const bool wrap = p->phase + p->hold > p->interval; /* runs on from the interval before */
+  const double off_at = wrap ? p->phase + p->hold - p->interval : p->phase + p->hold;
+  double from = 0;
+  for (int k = 0; k < 3; k++) { /* two marks: on and off; then the rest of the interval */
+    const bool off_mark = k < 2 && (k == 0) == wrap;
+    const double to = k == 2 ? p->interval : (off_mark ? off_at : p->phase);
+    const bool on = wrap ? k != 1 : k == 1;
+    period_input(r, p->plan, p->full + (on ? 1 : 0), n, cols, off);
+    if (!flow(w, p->t0 + from, p->t0 + to, x, s, cols)) return false;
+    for (int q = off; k < 2 && q < cols; q++)
+      s[c * cols + q] += off_mark ? rate * (dl[q - off] + dd[q - off]) : -rate * dl[q - off];
+    from = to;
+  }
+  return true;
+}
+
+/* x := P(x); s (cols columns, the first `off` of them by x) follows. */
+static bool period_map(dpi_eq_bench *w, const period *p, double *x, double *s, int cols, int off) {
+  return p->plan->infusion ? map_infusion(w, p, x, s, cols, off) : map_bolus(w, p, x, s, cols, off);
+}
+
+/* ---- Newton on the map ---- */
+
+static void bind_steady(dpi_eq_bench *w, bool directions) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, nd = w->ndir, nc = r->ncol;
+  for (int a = 0; a < w->spoke->nactive; a++)
+    for (int q = 0; q < nc; q++) r->seed[a * nc + q] = q < n ? 0 : w->m->p[a * nd + q - n];
+  (void)w->steady->ops->bind(w->steady, w->sym, directions ? r->seed : NULL, directions ? nc : 0);
+}
+
+/* max |d_i| / (rtol |x_i| + atol) */
+static double weigh(const dpi_eq_bench *w, const double *d, const double *x) {
+  const dpi_solve_opts *o = &w->spoke->opts;
+  double worst = 0;
+  for (int j = 0; j < w->spoke->nstate; j++) {
+    const double v = fabs(d[j]) / (o->rtol * fabs(x[j]) + o->atol + 1e-300);
+    if (!(v <= worst)) worst = v;
+  }
+  return worst;
+}
+
+/* Factor I - M + W'W; M from the states' columns of s. */
+static bool factor_map(dpi_eq_bench *w) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, nc = r->ncol;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++) {
+      r->m[i * n + j] = r->s[i * nc + j];
+      r->a[i * n + j] = (i == j ? 1 : 0) - r->m[i * n + j];
+    }
+  add_laws(r, n, 1, r->a);
+  for (int j = 0; j < n; j++) {
+    double big = 0;
+    for (int i = 0; i < n; i++) big = fmax(big, fabs(r->a[i * n + j]));
+    if (big > 0) continue;
+    snprintf(r->why, sizeof r->why, "nothing brings state '%s' to rest", w->spoke->desc.state_id[j]);
+    return false;
+  }
+  if (dpi_lu(r->a, n, r->piv)) return true;
+  snprintf(r->why, sizeof r->why, "the map over one interval is singular");
+  return false;
+}
+
+/* Derivatives of the fixed point. */
+static void map_derivatives(dpi_eq_bench *w) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, nd = w->ndir, nc = r->ncol;
+  for (int d = 0; d < nd; d++) {
+    for (int j = 0; j < n; j++) r->b[j] = r->s[j * nc + n + d];
+    keep_laws(r, n, nd, d, 1, r->b);
+    dpi_lu_solve(r->a, n, r->piv, r->b);
+    for (int j = 0; j < n; j++) r->sstar[j * nd + d] = r->b[j];
+  }
+}
+
+/* From r->x to the fixed point; false: this start did not lead there (r->why). */
+static bool newton_map(dpi_eq_bench *w, const period *p) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, nc = r->ncol;
+  double last = INFINITY;
+  bind_steady(w, true);
+  for (int turn = 0; turn < 15; turn++) {
+    memcpy(r->y, r->x, sizeof(double) * n);
+    for (int i = 0; i < n * nc; i++) r->s[i] = 0;
+    for (int j = 0; j < n; j++) r->s[j * nc + j] = 1;
+    if (!period_map(w, p, r->y, r->s, nc, n) || !factor_map(w)) return false;
+    for (int j = 0; j < n; j++) r->b[j] = r->y[j] - r->x[j];
+    const double miss = weigh(w, r->b, r->x);
+    const bool there = miss <= 0.01 || (miss <= 10 && miss > 0.5 * last);
+    const bool exact = w->spoke->sys->linear && turn == 0 && w->ndir == 0;
+    if (there || exact) {
+      if (!stable(r, n, r->m)) {
+        snprintf(r->why, sizeof r->why, "the state that repeats itself is not stable");
+        return false;
+      }
+      map_derivatives(w);
+    }
+    if (there) return true;
+    if (!laws_hold(r, n, r->b, 10 * w->spoke->opts.atol)) {
+      snprintf(r->why, sizeof r->why, "what is conserved grows with every dose");
+      return false;
+    }
+    last = miss;
+    dpi_lu_solve(r->a, n, r->piv, r->b);
+    for (int j = 0; j < n; j++) r->x[j] += r->b[j];
+    if (!dpi_eq_finite(r->x, n)) break;
+    if (exact) return true;
+  }
+  snprintf(r->why, sizeof r->why, "the search did not converge");
+  return false;
+}
+
+/* A few doses from the initial values bring a nonlinear system near enough; more of them when that was not enough. */
+static bool find_period(dpi_eq_bench *w, const period *p) {
+  static const int intervals[] = {3, 10, 50, 200, 1000};
+  rest *r = w->rest;
+  if (w->spoke->sys->linear) return newton_map(w, p);
+  memcpy(w->xs, r->x, sizeof(double) * w->spoke->nstate);
+  for (int round = 0; round < DPI_COUNT(intervals); round++) {
+    bind_steady(w, false);
+    for (int k = 0; k < intervals[round]; k++)
+      if (!period_map(w, p, w->xs, NULL, 0, 0)) return false;
+    memcpy(r->x, w->xs, sizeof(double) * w->spoke->nstate);
+    if (newton_map(w, p)) return true;
+  }
+  return false;
+}
+
+/* ---- equilibrium ---- */
+
+/* f(x) + u into r->y, Jacobian into r->m, F_p P + U into r->s [n x ndir]. */
+static void equilibrium_at(dpi_eq_bench *w, double t, const double *x) {
+  rest *r = w->rest;
+  const dpi_system *sys = w->spoke->sys;
+  const int n = w->spoke->nstate, nd = w->ndir;
+  const double *val = dpi_eq_eval(w, &w->spoke->full, t, x, NULL);
+  for (int j = 0; j < n; j++) r->y[j] = val[j] + r->u[j];
+  for (int i = 0; i < n * n; i++) r->m[i] = 0;
+  for (int k = 0; k < sys->jac_nnz; k++) r->m[sys->jac_row[k] * n + sys->jac_col[k]] = val[n + k];
+  for (int i = 0; i < n * nd; i++) r->s[i] = r->du[i];
+  for (int k = 0; k < sys->fp_nnz; k++)
+    for (int q = 0; q < nd; q++)
+      r->s[sys->fp_row[k] * nd + q] += val[n + sys->jac_nnz + k] * w->m->p[sys->fp_col[k] * nd + q];
+}
+
+static double matrix_size(const double *m, int n) {
+  double big = 0;
+  for (int i = 0; i < n * n; i++) big = fmax(big, fabs(m[i]));
+  return big;
+}
+
+/* Factor J + c W'W into r->a. */
+static bool factor_jacobian(dpi_eq_bench *w, double c) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  memcpy(r->a, r->m, sizeof(double) * n * n);
+  add_laws(r, n, c, r->a);
+  for (int j = 0; j < n; j++) {
+    double big = 0;
+    for (int i = 0; i < n; i++) big = fmax(big, fabs(r->a[i * n + j]));
+    if (big > 0) continue;
+    snprintf(r->why, sizeof r->why, "nothing brings state '%s' to rest", w->spoke->desc.state_id[j]);
+    return false;
+  }
+  if (dpi_lu(r->a, n, r->piv)) return true;
+  snprintf(r->why, sizeof r->why, "the Jacobian is singular");
+  return false;
+}
+
+static bool equilibrium_stable(dpi_eq_bench *w, double size) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  double *e = r->sample; /* the laws have been found */
+  if (size == 0) return true;
+  dpi_expm(r->m, n, 1 / size, e, r->work);
+  if (stable(r, n, e)) return true;
+  snprintf(r->why, sizeof r->why, "the state of rest is not stable");
+  return false;
+}
+
+static bool newton_rest(dpi_eq_bench *w, double t) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, nd = w->ndir;
+  double last = INFINITY;
+  for (int turn = 0; turn < 40; turn++) {
+    equilibrium_at(w, t, r->x);
+    const double size = matrix_size(r->m, n);
+    if (!dpi_eq_finite(r->y, n) || !factor_jacobian(w, size)) return false;
+    for (int j = 0; j < n; j++) r->b[j] = -r->y[j];
+    dpi_lu_solve(r->a, n, r->piv, r->b);
+    const double miss = weigh(w, r->b, r->x);
+    for (int j = 0; j < n; j++) r->x[j] += r->b[j];
+    if (!dpi_eq_finite(r->x, n)) break;
+    if (miss <= 1e-4 || (miss <= 1 && miss > 0.5 * last)) {
+      for (int d = 0; d < nd; d++) {
+        for (int j = 0; j < n; j++) r->b[j] = -r->s[j * nd + d];
+        keep_laws(r, n, nd, d, size, r->b);
+        dpi_lu_solve(r->a, n, r->piv, r->b);
+        for (int j = 0; j < n; j++) r->sstar[j * nd + d] = r->b[j];
+      }
+      return equilibrium_stable(w, size);
+    }
+    last = miss;
+  }
+  snprintf(r->why, sizeof r->why, "the search did not converge");
+  return false;
+}
+
+static bool near(const double *a, const double *b, int n, double atol) {
+  for (int j = 0; j < n; j++)
+    if (!(fabs(a[j] - b[j]) <= 0.02 * (fabs(a[j]) + fabs(b[j])) + 1000 * atol)) return false;
+  return true;
+}
+
+/* From r->x to the state of rest under the input r->u. Nonlinear systems first go by themselves for longer and longer. */
+static bool find_rest(dpi_eq_bench *w, double t) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  if (!w->spoke->sys->autonomous) {
+    snprintf(r->why, sizeof r->why, "the equations depend on time");
+    return false;
+  }
+  equilibrium_at(w, t, r->x);
+  if (!laws_hold(r, n, r->y, 0)) {
+    snprintf(r->why, sizeof r->why, "what is conserved grows without end");
+    return false;
+  }
+  if (w->spoke->sys->linear) return newton_rest(w, t);
+  const double size = matrix_size(r->m, n);
+  double span = size > 0 ? 10 / size : 1;
+  memcpy(w->xs, r->x, sizeof(double) * n);
+  for (int round = 0; round < 25; round++, span *= 3) {
+    bind_steady(w, false);
+    if (!flow(w, t, t + span, w->xs, NULL, 0)) return false;
+    memcpy(r->x, w->xs, sizeof(double) * n);
+    if (newton_rest(w, t) && near(r->x, w->xs, n, w->spoke->opts.atol)) return true;
+  }
+  return false;
+}
+
+/* ---- the two entries ---- */
+
+static bool no_steady(dpi_eq_bench *w, double t) {
+  return dpi_eq_fail(w, t, "no steady state: %s", w->rest->why);
+}
+
+/* Doses given before t that are still under way: those that wait for their lag, those that still run. */
+static bool steady_past(dpi_eq_bench *w, double t, const dpi_eq_plan *plan, double interval) {
+  const double reach = plan->lag + (plan->infusion ? plan->duration : 0);
+  for (double k = floor(reach / interval) + 1; k >= 1; k--) {
+    const double shift = plan->lag - k * interval;
+    if (shift < 0 && !(plan->infusion && shift + plan->duration > 0)) continue;
+    if (!dpi_eq_dose_add(w, plan, t, shift, shift < 0)) return false;
+  }
+  return true;
+}
+
+static bool steady_of(dpi_eq_bench *w, const dp_instant *in, double t, const dpi_eq_plan *plan, double interval) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate, nd = w->ndir;
+  if (in->type == DP_INFUSE && in->amount == 0) {
+    for (int j = 0; j < n; j++) r->u[j] = 0;
+    for (int i = 0; i < n * nd; i++) r->du[i] = 0;
+    r->u[plan->state] = plan->amount;
+    for (int q = 0; q < nd; q++) r->du[plan->state * nd + q] = plan->damount[q];
+    return find_rest(w, t);
+  }
+  period p = {.plan = plan, .t0 = t, .interval = interval};
+  p.phase = plan->lag - floor(plan->lag / interval) * interval;
+  p.full = plan->infusion ? floor(plan->duration / interval) : 0;
+  p.hold = plan->infusion ? plan->duration - p.full * interval : 0;
+  return find_period(w, &p);
+}
+
+/* The state becomes (steady = 1) or gains (steady = 2) the steady state of this dose. S+ = [S-] + dx* + (f- - f+) dtime. */
+bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const dpi_eq_plan *plan) {
+  const dpi_eq_spoke *sp = w->spoke;
+  dpi_eq_member *m = w->m;
+  const int n = sp->nstate, nd = w->ndir;
+  const bool constant = in->type == DP_INFUSE && in->amount == 0, add = in->steady == 2;
+  const double interval = dpi_eq_real(in->interval);
+  if (!constant && in->interval <= 0) return dpi_eq_fail(w, t, "a steady-state dose has no interval");
+  if (in->dir_time >= 0 && nd > 0 && !sp->sys->autonomous)
+    return dpi_eq_fail(w, t, "derivative by the time of a steady-state dose: the equations depend on time themselves");
+  if (!rest_memory(w)) return dpi_eq_fail(w, t, "no memory for a steady state");
+  rest *r = w->rest;
+  dpi_eq_initial(w, t, r->x, r->s0);
+  if (!dpi_eq_finite(r->x, n)) return dpi_eq_fail(w, t, "an initial value is not finite");
+  find_laws(w, t, r->x);
+  if (!steady_of(w, in, t, plan, interval)) return no_steady(w, t);
+  for (int j = 0; j < n; j++) w->xb[j] = m->x[j];
+  for (int j = 0; j < n; j++) w->xs[j] = w->u[j]; /* the input before */
+  if (!add) m->ndose = 0;
+  if (constant) { /* it has always run and ends when the lag is over; amount 0 says nothing of its duration */
+    dpi_eq_plan past = *plan;
+    past.duration = 0;
+    for (int q = 0; q < nd; q++) past.dduration[q] = 0;
+    if (!dpi_eq_dose_add(w, &past, t, plan->lag, true)) return false;
+  } else if (!steady_past(w, t, plan, interval)) {
+    return false;
+  }
+  dpi_eq_input(w);
+  for (int j = 0; j < n; j++) m->x[j] = r->x[j] + (add ? m->x[j] : 0);
+  dpi_eq_rhs(w, t, w->xb, w->xs, w->fa);
+  dpi_eq_rhs(w, t, m->x, w->u, w->fb);
+  for (int i = 0; i < n; i++)
+    for (int q = 0; q < nd; q++) {
+      const double shift = ((add ? w->fa[i] : 0) - w->fb[i]) * plan->dtime[q];
+      m->s[i * nd + q] = r->sstar[i * nd + q] + (add ? m->s[i * nd + q] : 0) + shift;
+    }
+  return true;
+}
+
+/* state := steady state without doses, from where it is. Doses under way stay under way. */
+bool dpi_eq_equilibrate(dpi_eq_bench *w, double t) {
+  dpi_eq_member *m = w->m;
+  const int n = w->spoke->nstate, nd = w->ndir;
+  if (!rest_memory(w)) return dpi_eq_fail(w, t, "no memory for a steady state");
+  rest *r = w->rest;
+  memcpy(r->x, m->x, sizeof(double) * n);
+  memcpy(r->s0, m->s, sizeof(double) * n * nd);
+  for (int j = 0; j < n; j++) r->u[j] = 0;
+  for (int i = 0; i < n * nd; i++) r->du[i] = 0;
+  find_laws(w, t, r->x);
+  if (!find_rest(w, t)) return no_steady(w, t);
+  memcpy(m->x, r->x, sizeof(double) * n);
+  memcpy(m->s, r->sstar, sizeof(double) * n * nd);
+  w->live = false;
+  return true;
+}

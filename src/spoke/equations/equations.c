@@ -1,0 +1,238 @@
+/* equations.c - spoke `equations` (floor 4): systems of ordinary differential equations under event timelines, with exact
+ * event times, forward sensitivities through everything and exact functionals of the path.  D, U -> O, Q
+ *
+ * This file: life of the spoke and of batches, reading and editing a member's state, the descriptor. The map of the other
+ * files stands in eq_impl.h.
+ */
+#include "spoke/equations/eq_impl.h"
+
+#include <math.h>
+
+#define POOL_MAX 64 /* closed batches kept for reuse */
+
+/* ---- the spoke ---- */
+
+static void batch_destroy(dpi_eq_batch *b) {
+  dp_ctx *ctx = b->spoke->base.ctx;
+  for (int i = 0; i < b->nhave; i++) {
+    dpi_free(ctx, b->m[i].dose);
+    dpi_free(ctx, b->m[i].vec);
+    dpi_free(ctx, b->m[i].due);
+    dpi_free(ctx, b->m[i].due_vec);
+  }
+  dpi_free(ctx, b->m);
+  dpi_free(ctx, b->real);
+  dpi_free(ctx, b->ints);
+  dpi_free(ctx, b->path);
+  dpi_free(ctx, b->bytes);
+  dpi_free(ctx, b);
+}
+
+static void equations_destroy(dpi_spoke *spoke) {
+  dpi_eq_spoke *sp = (dpi_eq_spoke *)spoke;
+  if (!sp) return;
+  dp_ctx *ctx = sp->base.ctx;
+  while (sp->bench) {
+    dpi_eq_bench *next = sp->bench->free_next;
+    dpi_eq_bench_destroy(sp->bench);
+    sp->bench = next;
+  }
+  while (sp->batch) {
+    dpi_eq_batch *next = sp->batch->free_next;
+    batch_destroy(sp->batch);
+    sp->batch = next;
+  }
+  dpi_eq_release(sp);
+  pthread_mutex_destroy(&sp->lock);
+  dpi_free(ctx, sp);
+}
+
+static dp_status equations_create(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke **out) {
+  dpi_eq_spoke *sp = DPI_NEW(ctx, dpi_eq_spoke);
+  if (!sp) return DP_ERR_MEMORY;
+  sp->base = (dpi_spoke){.ops = &dp_spoke_equations, .ctx = ctx};
+  dpi_arena_init(&sp->arena, ctx);
+  pthread_mutex_init(&sp->lock, NULL);
+  sp->desc.caps = DP_CAP_JVP | DP_CAP_SAVE | DP_CAP_THREADS | DP_CAP_FUNCTIONALS | DP_CAP_EDIT | DP_CAP_FUSED | DP_CAP_STEADY;
+  sp->desc.ranks = 1;
+  sp->desc.block = DPI_EQ_BLOCK;
+  const dp_status st = dpi_eq_compile(sp, def);
+  if (st != DP_OK) {
+    equations_destroy(&sp->base);
+    return st;
+  }
+  *out = &sp->base;
+  return DP_OK;
+}
+
+static const dpi_spoke_desc *equations_describe(const dpi_spoke *spoke) { return &((const dpi_eq_spoke *)spoke)->desc; }
+
+/* ---- batches ---- */
+
+static int repeating(const dp_member *m) {
+  int n = 0;
+  for (int i = 0; i < m->ninstant; i++) n += m->instant[i].repeats > 0 && m->instant[i].interval > 0;
+  return n;
+}
+
+static dp_status batch_room(dpi_eq_batch *b, const dpi_batch_def *def) {
+  const dpi_eq_spoke *sp = b->spoke;
+  dp_ctx *ctx = sp->base.ctx;
+  const int each = (sp->nstate + sp->nactive) * (1 + def->ndir) + sp->nparam;
+  int nint = 0, npath = 0;
+  for (int i = 0; i < def->n; i++) {
+    nint += 2 * repeating(&def->member[i]);
+    npath += def->member[i].nfunctional;
+  }
+  DP_TRY(dpi_grow(ctx, (void **)&b->m, &b->cap_member, def->n, sizeof *b->m));
+  for (; b->nhave < def->n; b->nhave++) b->m[b->nhave] = (dpi_eq_member){0};
+  DP_TRY(dpi_grow(ctx, (void **)&b->real, &b->cap_real, each * def->n + 1, sizeof *b->real));
+  DP_TRY(dpi_grow(ctx, (void **)&b->ints, &b->cap_int, nint + 1, sizeof *b->ints));
+  DP_TRY(dpi_grow(ctx, (void **)&b->path, &b->cap_path, npath + 1, sizeof *b->path));
+  return dpi_grow(ctx, (void **)&b->bytes, &b->cap_byte, def->n * sp->nevent + 1, sizeof *b->bytes);
+}
+
+/* The member's digital state at its start. */
+static void member_init(dpi_eq_bench *w) {
+  const dpi_eq_spoke *sp = w->spoke;
+  dpi_eq_member *m = w->m;
+  const dp_member *def = w->def;
+  const int nd = w->ndir;
+  for (int k = 0; k < sp->nparam; k++) m->param[k] = def->param[k];
+  for (int i = 0; i < sp->nactive * nd; i++) m->p[i] = def->seed && i < sp->nseed * nd ? def->seed[i] : 0;
+  for (int j = 0; j < sp->nstate; j++) m->x[j] = 0;
+  dpi_eq_bench_params(w);
+  dpi_eq_initial(w, m->t, m->x, m->s);
+  for (int i = 0; i < def->nfunctional; i++) dpi_eq_path_begin(&w->batch->path[m->path_first + i]);
+  for (int i = 0; i < def->nfunctional; i++) w->out->functional[i] = NAN;
+}
+
+static void batch_lay_out(dpi_eq_batch *b, dpi_eq_bench *w) {
+  const dpi_eq_spoke *sp = b->spoke;
+  const int nd = b->def.ndir;
+  double *real = b->real;
+  int *ints = b->ints;
+  int path = 0;
+  for (int i = 0; i < b->def.n; i++) {
+    const dp_member *def = &b->def.member[i];
+    dpi_eq_member *m = &b->m[i];
+    const dpi_eq_member keep = *m; /* lists are kept for reuse */
+    *m = (dpi_eq_member){.dose = keep.dose, .cap_dose = keep.cap_dose, .vec = keep.vec, .cap_vec = keep.cap_vec,
+                         .due = keep.due, .cap_due = keep.cap_due, .due_vec = keep.due_vec,
+                         .cap_due_vec = keep.cap_due_vec};
+    m->now = def->start;
+    m->t = dpi_eq_real(def->start);
+    m->x = real;
+    m->s = m->x + sp->nstate;
+    m->param = m->s + (size_t)sp->nstate * nd;
+    m->p = m->param + sp->nparam;
+    real = m->p + (size_t)sp->nactive * nd;
+    m->repeat = ints;
+    ints += 2 * repeating(def);
+    m->path_first = path;
+    path += def->nfunctional;
+    m->truth = b->bytes + (size_t)i * sp->nevent;
+    dpi_eq_bench_lay(w, b, i);
+    member_init(w);
+  }
+}
+
+static dpi_eq_batch *batch_take(dpi_eq_spoke *sp) {
+  pthread_mutex_lock(&sp->lock);
+  dpi_eq_batch *b = sp->batch;
+  if (b) {
+    sp->batch = b->free_next;
+    sp->nbatch--;
+  }
+  pthread_mutex_unlock(&sp->lock);
+  if (!b) b = DPI_NEW(sp->base.ctx, dpi_eq_batch);
+  if (b) b->spoke = sp;
+  return b;
+}
+
+static void equations_close(dpi_batch *batch) {
+  dpi_eq_batch *b = (dpi_eq_batch *)batch;
+  if (!b) return;
+  dpi_eq_spoke *sp = (dpi_eq_spoke *)b->spoke;
+  pthread_mutex_lock(&sp->lock);
+  const bool keep = sp->nbatch < POOL_MAX;
+  if (keep) {
+    b->free_next = sp->batch;
+    sp->batch = b;
+    sp->nbatch++;
+  }
+  pthread_mutex_unlock(&sp->lock);
+  if (!keep) batch_destroy(b);
+}
+
+static dp_status equations_open(const dpi_spoke *spoke, const dpi_batch_def *def, dpi_batch **out) {
+  dpi_eq_spoke *sp = (dpi_eq_spoke *)spoke; /* only its pools change, under their lock */
+  dpi_eq_batch *b = batch_take(sp);
+  if (!b) return DP_ERR_MEMORY;
+  b->def = *def;
+  dpi_eq_bench *w = NULL;
+  dp_status st = batch_room(b, def);
+  if (st == DP_OK) st = dpi_eq_bench_take(sp, def->ndir, &w);
+  if (st != DP_OK) {
+    equations_close((dpi_batch *)b);
+    return st;
+  }
+  batch_lay_out(b, w);
+  dpi_eq_bench_give(w);
+  *out = (dpi_batch *)b;
+  return DP_OK;
+}
+
+static dp_status equations_advance(dpi_batch *batch, dp_time to) {
+  dpi_eq_batch *b = (dpi_eq_batch *)batch;
+  dpi_eq_bench *w = NULL;
+  dp_status st = DP_OK;
+  DP_TRY(dpi_eq_bench_take(b->spoke, b->def.ndir, &w));
+  for (int i = 0; i < b->def.n && st == DP_OK; i++) {
+    if (b->def.out[i].status != DP_MEMBER_OK || (b->m[i].begun && b->m[i].now >= to)) continue;
+    if (b->def.stop && b->def.stop(b->def.stop_user)) {
+      st = DP_ERR_CANCELLED; /* members before i stand at `to`, the others where they were */
+      break;
+    }
+    dpi_eq_bench_lay(w, b, i);
+    dpi_eq_member_advance(w, to);
+  }
+  dpi_eq_bench_give(w);
+  return st;
+}
+
+/* ---- state ---- */
+
+static dp_status equations_state_get(const dpi_batch *batch, int member, double *x) {
+  const dpi_eq_batch *b = (const dpi_eq_batch *)batch;
+  memcpy(x, b->m[member].x, sizeof(double) * b->spoke->nstate);
+  return DP_OK;
+}
+
+/* The edited state keeps its derivatives: an edit is a shift by a constant. */
+static dp_status equations_state_set(dpi_batch *batch, int member, const double *x) {
+  dpi_eq_batch *b = (dpi_eq_batch *)batch;
+  for (int j = 0; j < b->spoke->nstate; j++)
+    if (!isfinite(x[j]))
+      return dpi_fail(b->spoke->base.ctx, DP_ERR_INPUT, "member %d: state '%s': found %g, expected a finite number", member,
+                      b->spoke->desc.state_id[j], x[j]);
+  memcpy(b->m[member].x, x, sizeof(double) * b->spoke->nstate);
+  return DP_OK;
+}
+
+const dpi_spoke_ops dp_spoke_equations = {
+    .interface = DPI_SPOKE_INTERFACE,
+    .name = "equations",
+    .help = "ordinary differential equations under dose and event timelines, with exact event times and derivatives",
+    .create = equations_create,
+    .destroy = equations_destroy,
+    .describe = equations_describe,
+    .open = equations_open,
+    .advance = equations_advance,
+    .close = equations_close,
+    .fork = dpi_eq_fork,
+    .save = dpi_eq_save,
+    .load = dpi_eq_load,
+    .state_get = equations_state_get,
+    .state_set = equations_state_set,
+};

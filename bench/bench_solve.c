@@ -1,11 +1,12 @@
-/* bench_solve.c - microseconds a solve takes, by method, and what the interpreter costs against CVODES with a right-hand side
- * and a Jacobian written by hand in C.
+/* bench_solve.c - microseconds a solve takes, by method, and what the interpreter costs against
+ * CVODES with a right-hand side and a Jacobian written by hand in C.
  *
  *     bench_solve [--json] [--seconds S]        S seconds a line (default 0.2)
  *
  * Oral: one compartment, 24 h, 11 output times; all methods, without and with three directions.
- * Warfarin: transit depot, gut, centre and effect (refs: Hamberg and others 2007; Lavielle's parameters), 144 h, 24 output
- * times; "by hand" is CVODES with the very tolerances that the method cvode asks of it.
+ * Warfarin: transit depot, gut, centre and effect on the prothrombin complex, typical values of the
+ * published population fit of O'Reilly's data (1963, 1968), 144 h, 24 output times; "by hand" is
+ * CVODES with the very tolerances that the method cvode asks of it.
  */
 #include <cvodes/cvodes.h>
 #include <math.h>
@@ -22,10 +23,12 @@
 enum { MAX_STATE = 8, MAX_DIR = 8, MAX_TIME = 32, MAX_LINE = 32 };
 
 static const char oral_text[] =
-    "model oral()\n  depot' = -ka*depot\n  central' = ka*depot - CL/V*central\n  depot = 320; central = 0\n"
+    "model oral()\n  depot' = -ka*depot\n  central' = ka*depot - CL/V*central\n  depot = 320; "
+    "central = 0\n"
     "  ka = 1.5; CL = 2.8; V = 32\nend\n";
 static const char warfarin_text[] =
-    "model warfarin()\n  depot' = -ktr*depot\n  gut' = ktr*depot - ka*gut\n  centre' = ka*gut - CL/V*centre\n"
+    "model warfarin()\n  depot' = -ktr*depot\n  gut' = ktr*depot - ka*gut\n  centre' = ka*gut - "
+    "CL/V*centre\n"
     "  c := centre/V\n  effect' = kin*(1 - Emax*c/(EC50 + c)) - kout*effect\n  kin := E0*kout\n"
     "  depot = 100; gut = 0; centre = 0; effect = 96.5441\n"
     "  ktr = 1.11182; ka = 0.916677; CL = 0.131336; V = 7.92482; Emax = 0.967705; EC50 = 1.007266\n"
@@ -68,14 +71,17 @@ typedef struct problem {
   int nout;
 } problem;
 
-static problem open_problem(const char *text, const char *const *active, int nactive, double t_end, int nout) {
+static problem open_problem(const char *text, const char *const *active, int nactive, double t_end,
+                            int nout) {
   problem p = {.nactive = nactive, .t_end = t_end, .nout = nout};
   dp_ctx_def def = dp_ctx_def_default();
   if (dp_ctx_create(&def, &p.ctx) != DP_OK) die("no context");
-  if (dpi_antimony_read(p.ctx, text, strlen(text), "bench.ant", &p.model) != DP_OK) die(dp_ctx_error(p.ctx));
+  if (dpi_antimony_read(p.ctx, text, strlen(text), "bench.ant", &p.model) != DP_OK)
+    die(dp_ctx_error(p.ctx));
   if (dp_model_seal(p.model) != DP_OK) die(dp_ctx_error(p.ctx));
   for (int a = 0; a < nactive; a++) p.active[a] = dpi_model_find(p.model, active[a]);
-  if (dpi_system_create(p.ctx, p.model, p.active, nactive, &p.sys) != DP_OK) die(dp_ctx_error(p.ctx));
+  if (dpi_system_create(p.ctx, p.model, p.active, nactive, &p.sys) != DP_OK)
+    die(dp_ctx_error(p.ctx));
   p.sym = calloc((size_t)p.model->nsym, sizeof *p.sym);
   double *init = calloc((size_t)p.sys->nstate * (size_t)(1 + nactive), sizeof *init);
   double *reg = calloc((size_t)dpi_tape_nreg(p.sys->init), sizeof *reg);
@@ -115,12 +121,14 @@ static double solve_once(const problem *p, dpi_solver *s, int ndir) {
   return sum;
 }
 
-static void time_method(const problem *p, const char *label, const char *method, double rtol, int ndir) {
+static void time_method(const problem *p, const char *label, const char *method, double rtol,
+                        int ndir) {
   dpi_solve_opts o = dpi_solve_opts_default();
   dpi_solver *s = NULL;
   o.rtol = rtol;
   o.atol = rtol * 1e-2;
-  if (dpi_solver_create(p->ctx, method, p->sys, &o, p->nactive, &s) != DP_OK) die(dp_ctx_error(p->ctx));
+  if (dpi_solver_create(p->ctx, method, p->sys, &o, p->nactive, &s) != DP_OK)
+    die(dp_ctx_error(p->ctx));
   solve_once(p, s, ndir);
   long steps = s->nstep, n = 0;
   double begin = now(), end = begin;
@@ -134,8 +142,8 @@ static void time_method(const problem *p, const char *label, const char *method,
 
 /* ---------------------------------------------------------------- by hand */
 
-static const double ktr = 1.11182, ka = 0.916677, cl = 0.131336, vol = 7.92482, emax = 0.967705, ec50 = 1.007266,
-                    kout = 0.0550232, e0 = 96.5441;
+static const double ktr = 1.11182, ka = 0.916677, cl = 0.131336, vol = 7.92482, emax = 0.967705,
+                    ec50 = 1.007266, kout = 0.0550232, e0 = 96.5441;
 
 static int hand_rhs(realtype t, N_Vector y, N_Vector ydot, void *user) {
   (void)t, (void)user;
@@ -148,7 +156,8 @@ static int hand_rhs(realtype t, N_Vector y, N_Vector ydot, void *user) {
   return 0;
 }
 
-static int hand_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix j, void *user, N_Vector t1, N_Vector t2, N_Vector t3) {
+static int hand_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix j, void *user, N_Vector t1,
+                    N_Vector t2, N_Vector t3) {
   (void)t, (void)fy, (void)user, (void)t1, (void)t2, (void)t3;
   double c = NV_Ith_S(y, 2) / vol;
   SM_ELEMENT_D(j, 0, 0) = -ktr;
@@ -198,14 +207,16 @@ static long hand_once(hand *h, const double *x0, double t_end, int nout) {
   double t = 0.0;
   for (int k = 1; k <= nout;) {
     if (CVode(h->mem, t_end, h->y, &t, CV_ONE_STEP) < 0) die("CVode");
-    for (; k <= nout && t_end * k / nout <= t; k++) CVodeGetDky(h->mem, t_end * k / nout, 0, h->out);
+    for (; k <= nout && t_end * k / nout <= t; k++)
+      CVodeGetDky(h->mem, t_end * k / nout, 0, h->out);
   }
   long steps = 0;
   CVodeGetNumSteps(h->mem, &steps);
   return steps;
 }
 
-/* The tolerance that the method cvode asks of a step when rtol is asked of the result (its README). */
+/* The tolerance that the method cvode asks of a step when rtol is asked of the result (its README).
+ */
 static double cvode_inner(double rtol) { return rtol / (30.0 * pow(1e-4 / rtol, 1.0 / 6.0)); }
 
 static void time_hand(const problem *p, double rtol) {
@@ -223,29 +234,37 @@ static void time_hand(const problem *p, double rtol) {
 /* ---------------------------------------------------------------- report */
 
 static void report(bool json) {
-  if (json) printf("{\"bench\": \"solve\", \"lines\": [");
-  else printf("%-44s %12s %8s %8s\n", "", "us a solve", "steps", "ratio");
+  if (json)
+    printf("{\"bench\": \"solve\", \"lines\": [");
+  else
+    printf("%-44s %12s %8s %8s\n", "", "us a solve", "steps", "ratio");
   for (int i = 0; i < nline; i++) {
     const line *l = &lines[i];
     if (json)
-      printf("%s\n  {\"name\": \"%s\", \"us\": %.3f, \"steps\": %ld, \"ratio\": %.3f}", i ? "," : "", l->name, l->us,
-             l->steps, l->ratio);
-    else if (l->ratio > 0.0) printf("%-44s %12.3f %8ld %8.2f\n", l->name, l->us, l->steps, l->ratio);
-    else printf("%-44s %12.3f %8ld\n", l->name, l->us, l->steps);
+      printf("%s\n  {\"name\": \"%s\", \"us\": %.3f, \"steps\": %ld, \"ratio\": %.3f}",
+             i ? "," : "", l->name, l->us, l->steps, l->ratio);
+    else if (l->ratio > 0.0)
+      printf("%-44s %12.3f %8ld %8.2f\n", l->name, l->us, l->steps, l->ratio);
+    else
+      printf("%-44s %12.3f %8ld\n", l->name, l->us, l->steps);
   }
   if (json) printf("\n]}\n");
 }
 
 int main(int argc, char **argv) {
   static const char *const oral_active[] = {"ka", "CL", "V"};
-  static const char *const warfarin_active[] = {"ktr", "ka", "CL", "V", "Emax", "EC50", "kout", "E0"};
+  static const char *const warfarin_active[] = {"ktr",  "ka",   "CL",   "V",
+                                                "Emax", "EC50", "kout", "E0"};
   static const char *const oral_methods[] = {"linear", "rk853", "cvode"};
   static const char *const warfarin_methods[] = {"cvode", "rk853"};
   bool json = false;
   for (int i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "--json") == 0) json = true;
-    else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) seconds = atof(argv[++i]);
-    else die("usage: bench_solve [--json] [--seconds S]");
+    if (strcmp(argv[i], "--json") == 0)
+      json = true;
+    else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+      seconds = atof(argv[++i]);
+    else
+      die("usage: bench_solve [--json] [--seconds S]");
   }
   problem oral = open_problem(oral_text, oral_active, 3, 24.0, 11);
   for (int ndir = 0; ndir <= 3; ndir += 3) {

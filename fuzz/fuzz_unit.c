@@ -1,4 +1,5 @@
-/* fuzz_unit.c - any text is a unit or a refusal with a message; what is a unit converts to itself by the factor 1. */
+/* fuzz_unit.c - any text is a unit or a refusal with a message; what is a unit converts to itself
+ * by the factor 1. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,10 +37,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   dp_ctx_clear_error(ctx);
   if (dp_unit_parse(ctx, text, &a) == DP_OK) {
     require(a.factor > 0.0 && isfinite(a.factor) && isfinite(a.offset));
-    require(memchr(a.arbitrary, '\0', sizeof a.arbitrary) && memchr(a.special, '\0', sizeof a.special));
+    require(memchr(a.arbitrary, '\0', sizeof a.arbitrary) &&
+            memchr(a.special, '\0', sizeof a.special));
     require(dp_unit_factor(ctx, &a, &a, 0.0, &f) == DP_OK && fabs(f - 1.0) < 1e-12);
     double x;
-    if (second && dp_unit_parse(ctx, second, &b) == DP_OK && dp_unit_convert(ctx, 2.0, text, second, 180.0, &x) == DP_OK) {
+    if (second && dp_unit_parse(ctx, second, &b) == DP_OK &&
+        dp_unit_convert(ctx, 2.0, text, second, 180.0, &x) == DP_OK) {
       require(!isnan(x));
     }
   } else {

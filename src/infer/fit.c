@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NOISE 1e-7   /* of the objective, relative */
+#define NOISE 4e-9   /* of the objective, relative */
+#define PATIENCE 5   /* iterations over which a fall below the tolerance is the end */
 #define MAX_MOVE 1.0 /* of any theta in one step */
 
 typedef struct fit {
@@ -123,6 +124,8 @@ static dp_status step(fit *q, bool *moved) {
 /* Minimise from q->x; the promised decrease must be small in the learned metric and in a fresh one. */
 static dp_status minimise(fit *q, const dp_fit_def *def, int *iterations, bool *converged) {
   bool ok = false, fresh = true;
+  double past[PATIENCE];
+  int nstep = 0;
   *converged = false;
   DP_TRY(dpi_population_eval(q->pop, q->x, &q->f, q->g, &ok));
   if (!ok)
@@ -139,6 +142,12 @@ static dp_status minimise(fit *q, const dp_fit_def *def, int *iterations, bool *
     } else {
       small = 0;
     }
+    /* in the noise promises stay small without vanishing */
+    if (nstep >= PATIENCE && promise < 20 * def->tolerance && past[nstep % PATIENCE] - q->f < def->tolerance) {
+      *converged = true;
+      return DP_OK;
+    }
+    past[nstep++ % PATIENCE] = q->f;
     bool moved;
     DP_TRY(step(q, &moved));
     dpi_log(q->ctx, 3, "fit: iteration %d, -2 lnL %.6f, promised decrease %.2e", *iterations + 1, q->f, promise);
@@ -219,16 +228,21 @@ static dp_status fit_run(fit *q, const dp_fit_def *def, dp_prior *prior) {
   return dpi_population_uncertainty(q->pop, q->x, prior->uncertainty);
 }
 
-/* The words of prior->source, with what was held up by the variance floor. */
-static void describe(const dp_kind *kind, const dp_record *record, bool others, dpi_marginal_method method, dp_prior *p) {
+/* The words of prior->source, with what was held up by the variance floor or by a bound. */
+static void describe(const dp_kind *kind, bool others, dpi_marginal_method method, dp_prior *p) {
   const char *how = method == DPI_LAPLACE ? "Laplace marginal likelihood" : "FOCE with interaction";
   int at = snprintf(p->source, sizeof p->source, "%d %s of the record, %s", p->npeople, others ? "other people" : "people",
                     how);
-  (void)record;
   for (int e = 0; e < kind->neffect; e++) {
     double v = p->omega[e * kind->neffect + e];
     if (!kind->omega_free[e * kind->neffect + e] || v > 1e-5 || at < 0 || at >= (int)sizeof p->source) continue;
     at += snprintf(p->source + at, sizeof p->source - (size_t)at, "; no variance found in %s", kind->effect[e].parameter);
+  }
+  for (int i = 0; i < kind->nparam; i++) {
+    const dpi_kind_param *k = &kind->param[i];
+    bool low = p->typical[i] <= k->lower * (1 + 1e-9), high = p->typical[i] >= k->upper * (1 - 1e-9);
+    if (!k->estimate || !(low || high) || at < 0 || at >= (int)sizeof p->source) continue;
+    at += snprintf(p->source + at, sizeof p->source - (size_t)at, "; %s at its %s bound", k->id, low ? "lower" : "upper");
   }
 }
 
@@ -251,7 +265,7 @@ static dp_status fit_with(const dp_kind *kind, const dp_record *record, const in
   dpi_population_destroy(pop);
   DP_TRY(st);
   snprintf(prior->method, sizeof prior->method, "%s", method == DPI_LAPLACE ? "laplace" : "focei");
-  describe(kind, record, nexclude > 0, method, prior);
+  describe(kind, nexclude > 0, method, prior);
   return dpi_prior_hash(kind, record, exclude, nexclude, def, prior->hash);
 }
 

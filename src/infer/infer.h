@@ -138,6 +138,7 @@ typedef struct dpi_mode {
   int niter;
   bool ok;            /* model could be evaluated at the start */
   bool converged;
+  bool kink;          /* it lies where l has a corner: found by values, the decrement does not vanish */
 } dpi_mode;
 /* Minimise l from x [dim] (replaced). */
 dp_status dpi_mode_find(dpi_indiv *iv, const dpi_mode_def *def, double *x, dpi_mode *mode);
@@ -145,6 +146,8 @@ dp_status dpi_mode_find(dpi_indiv *iv, const dpi_mode_def *def, double *x, dpi_m
  * max. x [max x dim]. */
 dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng, int max,
                          double *x, dpi_mode *mode, int *nmode);
+/* Minimise values of l from a mode whose search stalled (mode_kink.c). */
+dp_status dpi_mode_kink(dpi_indiv *iv, double *x, dpi_mode *mode);
 /* Central differences of the exact gradient along the Fisher matrix's own axes: Hessian of l/2, symmetric; from the same
  * points the gradient of ln |Fisher matrix| [dim], unless NULL. */
 #define DPI_HESS_STEP 4e-3 /* posterior standard deviations */

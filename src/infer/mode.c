@@ -13,6 +13,9 @@
 #include <math.h>
 #include <string.h>
 
+#define KINK_STARTS 8 /* further starts when the best mode lies on a corner */
+#define MORE_STARTS 7 /* and when there is more than one */
+
 dpi_mode_def dpi_mode_def_default(void) {
   dpi_mode_def d = {.tolerance = 1e-8, .max_iter = 100, .hess = NULL};
   return d;
@@ -309,20 +312,53 @@ static void start_point(const dpi_indiv *iv, int k, const double *first, dpi_rng
   if (iv->dim > m) x[m] = dpi_m_log(0.5 * iv->def.discrepancy_sd);
 }
 
+/* Has a search that is only half done come into the basin of a mode known already? */
+static bool known_basin(const dpi_indiv *iv, const double *x, const dpi_mode *m, const double *modes, const dpi_mode *known,
+                        int n) {
+  for (int k = 0; k < n; k++)
+    if (known[k].converged && m->l - known[k].l < 0.1 && prior_distance(iv, x, modes + (size_t)k * iv->dim) < 0.1) return true;
+  return false;
+}
+
+/* Corners come in numbers: where the best search ended on one, polish it and as many from further starts. */
+static dp_status look_around(dpi_indiv *iv, const dpi_mode_def *def, dpi_rng *rng, int max, double *x, dpi_mode *mode,
+                             int *nmode) {
+  DP_TRY(dpi_mode_kink(iv, x, &mode[0]));
+  for (int k = 0; k < KINK_STARTS; k++) {
+    double xt[65];
+    dpi_mode m;
+    start_point(iv, 2, NULL, rng, xt);
+    DP_TRY(dpi_mode_find(iv, def, xt, &m));
+    if (!m.ok || m.l > mode[0].l + 20) continue;
+    if (!m.converged) DP_TRY(dpi_mode_kink(iv, xt, &m));
+    insert_mode(iv, xt, &m, max, x, mode, nmode);
+  }
+  return DP_OK;
+}
+
 dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng, int max,
                          double *x, dpi_mode *mode, int *nmode) {
   *nmode = 0;
-  int nfound = 0;
+  int nfound = 0, wanted = nstart;
+  dpi_mode_def rough = *def;
+  rough.tolerance = fmax(0.05, def->tolerance);
   /* a start at which the model can't be evaluated is replaced, within reason */
-  for (int k = 0; k < nstart + 10 && nfound < nstart; k++) {
+  for (int k = 0; k < wanted + 10 && nfound < wanted; k++) {
     double xt[65];
     dpi_mode m;
     start_point(iv, k, first, &rng, xt);
-    DP_TRY(dpi_mode_find(iv, def, xt, &m));
+    DP_TRY(dpi_mode_find(iv, *nmode > 0 ? &rough : def, xt, &m));
     if (!m.ok) continue;
     nfound++;
+    if (*nmode > 0) {
+      if (known_basin(iv, xt, &m, x, mode, *nmode)) continue;
+      DP_TRY(dpi_mode_find(iv, def, xt, &m));
+      /* a second mode: there may be more */
+      if (prior_distance(iv, xt, x) > 0.01 && m.l < mode[0].l + 20) wanted = nstart + MORE_STARTS;
+    }
     insert_mode(iv, xt, &m, max, x, mode, nmode);
   }
+  if (*nmode > 0 && !mode[0].converged) DP_TRY(look_around(iv, def, &rng, max, x, mode, nmode));
   return DP_OK;
 }
 

@@ -24,9 +24,10 @@ typedef struct builder {
   const dp_kind *kind;
   const dp_record *record;
   const dp_subject *subject;
-  double *covariate; /* [nevent x ncovariate] after the policy for missing values; NaN: unknown and not needed */
-  int *occasion;     /* [nevent] */
-  double *current;   /* [ncovariate] value in force */
+  double *
+      covariate; /* [nevent x ncovariate] after the policy for missing values; NaN: unknown and not needed */
+  int *occasion;   /* [nevent] */
+  double *current; /* [ncovariate] value in force */
   int current_occasion;
   int ninstant_at_output; /* instants when the last output row was made */
 } builder;
@@ -61,15 +62,17 @@ static bool needed(const dpi_kind_covariate *v) { return v->sim_param >= 0 || v-
 /* A needed covariate without a column and without a value to use instead. */
 static dp_status no_column(const builder *b, const dpi_kind_covariate *v) {
   const char *near = dpi_nearest_word(v->id, b->record->covariate_id, b->record->ncovariate);
-  return dpi_fail(b->ctx, DP_ERR_INPUT, "%s: has no column %s, which the kind '%s' needs (%s, %s)%s%s%s",
-                  b->record->source, v->id, b->kind->id, v->name, v->unit, near ? "; did you mean '" : "",
-                  near ? near : "", near ? "'?" : "");
+  return dpi_fail(b->ctx, DP_ERR_INPUT,
+                  "%s: has no column %s, which the kind '%s' needs (%s, %s)%s%s%s",
+                  b->record->source, v->id, b->kind->id, v->name, v->unit,
+                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static dp_status check_range(const builder *b, const dpi_kind_covariate *v, const dp_event *e, double x) {
+static dp_status check_range(const builder *b, const dpi_kind_covariate *v, const dp_event *e,
+                             double x) {
   if (x >= v->lower && x <= v->upper) return DP_OK;
-  return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column %s: found %g, expected %g to %g %s", b->record->source, e->line,
-                  v->id, x, v->lower, v->upper, v->unit);
+  return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column %s: found %g, expected %g to %g %s",
+                  b->record->source, e->line, v->id, x, v->lower, v->upper, v->unit);
 }
 
 /* One covariate at every row: as recorded, or by its policy where nothing is recorded. */
@@ -81,12 +84,15 @@ static dp_status fill_covariate(builder *b, int index) {
   for (int row = 0; row < b->subject->nevent; row++) {
     const dp_event *e = event_at(b, row);
     double x = column < 0 ? NAN : e->covariate[column];
-    if (!isnan(x)) DP_TRY(check_range(b, v, e, x));
-    else if (v->missing == DPI_MISSING_VALUE) x = v->value;
-    else if (v->missing == DPI_MISSING_CARRY) x = last;
+    if (!isnan(x))
+      DP_TRY(check_range(b, v, e, x));
+    else if (v->missing == DPI_MISSING_VALUE)
+      x = v->value;
+    else if (v->missing == DPI_MISSING_CARRY)
+      x = last;
     if (isnan(x) && needed(v))
-      return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column %s: found no value, expected %s in %s%s", b->record->source,
-                      e->line, v->id, v->name, v->unit,
+      return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column %s: found no value, expected %s in %s%s",
+                      b->record->source, e->line, v->id, v->name, v->unit,
                       v->missing == DPI_MISSING_CARRY ? " (nothing earlier to carry on)" : "");
     b->covariate[row * n + index] = last = x;
   }
@@ -168,7 +174,8 @@ static void switch_occasion(builder *b, int place_row, int at, int row, bool noc
   if (index < 0 || b->kind->covariate[index].nocb != nocb || next == b->current_occasion) return;
   b->current_occasion = next;
   int per_occasion = 0, nperson = 0;
-  for (int i = 0; i < b->kind->neffect; i++) *(b->kind->effect[i].occasion ? &per_occasion : &nperson) += 1;
+  for (int i = 0; i < b->kind->neffect; i++)
+    *(b->kind->effect[i].occasion ? &per_occasion : &nperson) += 1;
   for (int e = nperson + next * per_occasion; e < nperson + (next + 1) * per_occasion; e++) {
     dp_instant *s = add_instant(b, place_row, at, DP_SWITCH);
     s->target = b->kind->effect[b->c->eta_effect[e]].sim_param;
@@ -181,25 +188,30 @@ static void switch_occasion(builder *b, int place_row, int at, int row, bool noc
 /* The control of a dose's compartment. */
 dp_status dpi_event_control(const dp_kind *k, const char *source, const dp_event *e, int *out) {
   if (k->ncontrol == 0)
-    return dpi_fail(k->ctx, DP_ERR_INPUT, "%s:%d: found a dose, but the kind '%s' has no controls", source, e->line,
-                    k->id);
+    return dpi_fail(k->ctx, DP_ERR_INPUT, "%s:%d: found a dose, but the kind '%s' has no controls",
+                    source, e->line, k->id);
   for (*out = 0; *out < k->ncontrol; (*out)++)
     if (k->control[*out].compartment == e->compartment) return DP_OK;
   for (*out = 0; *out < k->ncontrol; (*out)++)
     if (k->control[*out].compartment == 0) return DP_OK;
   *out = 0;
   if (e->compartment == 0 && k->ncontrol == 1) return DP_OK;
-  return dpi_fail(k->ctx, DP_ERR_INPUT, "%s:%d: column CMT: found %d on a dose, expected %d (control '%s')%s", source,
+  return dpi_fail(k->ctx, DP_ERR_INPUT,
+                  "%s:%d: column CMT: found %d on a dose, expected %d (control '%s')%s", source,
                   e->line, e->compartment, k->control[0].compartment, k->control[0].id,
                   k->ncontrol > 1 ? " or another control's" : "");
 }
 
 /* RATE -1 and -2 need a formula in controls.tsv. */
-static dp_status check_model_rate(const builder *b, const dp_event *e, const dpi_kind_control *control) {
+static dp_status check_model_rate(const builder *b, const dp_event *e,
+                                  const dpi_kind_control *control) {
   bool offered = e->rate == DP_RATE_MODEL ? control->model_rate : control->model_duration;
   if (e->rate >= 0 || offered) return DP_OK;
-  return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column RATE: found %g, but control '%s' has no %s formula in controls.tsv",
-                  b->record->source, e->line, e->rate, control->id, e->rate == DP_RATE_MODEL ? "rate" : "duration");
+  return dpi_fail(
+      b->ctx, DP_ERR_INPUT,
+      "%s:%d: column RATE: found %g, but control '%s' has no %s formula in controls.tsv",
+      b->record->source, e->line, e->rate, control->id,
+      e->rate == DP_RATE_MODEL ? "rate" : "duration");
 }
 
 static dp_status add_dose(builder *b, int row) {
@@ -210,8 +222,8 @@ static dp_status add_dose(builder *b, int row) {
   DP_TRY(check_model_rate(b, e, control));
   bool constant = e->amount == 0 && e->rate > 0 && e->steady == 1;
   if (!(e->amount > 0) && !constant)
-    return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column AMT: found %g, expected a dose > 0 %s", b->record->source,
-                    e->line, e->amount, control->unit);
+    return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column AMT: found %g, expected a dose > 0 %s",
+                    b->record->source, e->line, e->amount, control->unit);
   dp_instant *s = add_instant(b, row, AT_DOSE, e->rate == 0 ? DP_ADD : DP_INFUSE);
   s->target = control->sim_control;
   s->amount = e->amount;
@@ -237,8 +249,10 @@ static dp_status no_observable(const dp_kind *k, const char *source, const dp_ev
     if (o->compartment) dpi_str_addf(&list, "CMT %d", o->compartment);
     dpi_str_add(&list, ")");
   }
-  dp_status status = dpi_fail(k->ctx, DP_ERR_INPUT, "%s:%d: found a measurement with DVID '%s' and CMT %d, expected one of %s",
-                              source, e->line, e->dvid, e->compartment, dpi_str_text(&list));
+  dp_status status =
+      dpi_fail(k->ctx, DP_ERR_INPUT,
+               "%s:%d: found a measurement with DVID '%s' and CMT %d, expected one of %s", source,
+               e->line, e->dvid, e->compartment, dpi_str_text(&list));
   dpi_str_release(&list);
   return status;
 }
@@ -250,7 +264,9 @@ dp_status dpi_event_observable(const dp_kind *k, const char *source, const dp_ev
   by_dvid = by_dvid && *e->dvid;
   for (*out = 0; *out < k->nobservable; (*out)++) {
     const dpi_kind_observable *o = &k->observable[*out];
-    if (by_dvid ? strcmp(o->dvid, e->dvid) == 0 : o->compartment == e->compartment && e->compartment) return DP_OK;
+    if (by_dvid ? strcmp(o->dvid, e->dvid) == 0
+                : o->compartment == e->compartment && e->compartment)
+      return DP_OK;
   }
   for (*out = 0; *out < k->nobservable && !by_dvid; (*out)++)
     if (k->observable[*out].compartment == 0 && !*k->observable[*out].dvid) return DP_OK;
@@ -260,20 +276,23 @@ dp_status dpi_event_observable(const dp_kind *k, const char *source, const dp_ev
 }
 
 /* Below quantification: said by CENS, or by a value under the row's or the observable's limit. */
-static dp_status read_censoring(const builder *b, const dp_event *e, const dpi_kind_observable *o, dpi_case_obs *obs) {
+static dp_status read_censoring(const builder *b, const dp_event *e, const dpi_kind_observable *o,
+                                dpi_case_obs *obs) {
   bool row_limit = e->limit > 0; /* false for NaN */
   obs->limit = row_limit ? e->limit : o->lloq;
   if (e->censored == -1)
-    return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED, "%s:%d: column CENS: values above a limit (-1) are not supported",
+    return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED,
+                    "%s:%d: column CENS: values above a limit (-1) are not supported",
                     b->record->source, e->line);
   if (e->censored == 1) {
     if (row_limit && e->limit < e->value)
       return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED,
-                      "%s:%d: column CENS: a value between two limits (%g, %g) is not supported", b->record->source,
-                      e->line, e->limit, e->value);
+                      "%s:%d: column CENS: a value between two limits (%g, %g) is not supported",
+                      b->record->source, e->line, e->limit, e->value);
     if (e->value > 0 && !row_limit) obs->limit = e->value;
     if (isnan(obs->limit))
-      return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column CENS: found 1 without a limit of quantification in DV or LLOQ",
+      return dpi_fail(b->ctx, DP_ERR_INPUT,
+                      "%s:%d: column CENS: found 1 without a limit of quantification in DV or LLOQ",
                       b->record->source, e->line);
     obs->censored = 1;
   } else {
@@ -293,9 +312,11 @@ static dp_status add_observation(builder *b, int row) {
   obs->time = to_units(e->time);
   DP_TRY(read_censoring(b, e, o, obs));
   if (o->noise == DPI_NOISE_LOGNORMAL && !obs->censored && !(e->value > 0))
-    return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column DV: found %g, expected > 0: the error of '%s' is lognormal",
+    return dpi_fail(b->ctx, DP_ERR_INPUT,
+                    "%s:%d: column DV: found %g, expected > 0: the error of '%s' is lognormal",
                     b->record->source, e->line, e->value, o->id);
-  bool shared = c->nout > 0 && c->out[c->nout - 1].time == e->time && b->ninstant_at_output == c->ninstant;
+  bool shared =
+      c->nout > 0 && c->out[c->nout - 1].time == e->time && b->ninstant_at_output == c->ninstant;
   if (!shared) c->out[c->nout++] = (dp_output_time){e->time, row * ORDERS + AT_OUTPUT};
   b->ninstant_at_output = c->ninstant;
   obs->row = c->nout - 1;
@@ -310,10 +331,11 @@ static dp_status add_observation(builder *b, int row) {
 static dp_status check_time(const builder *b, int row) {
   const dp_event *e = event_at(b, row);
   if (e->time < 0)
-    return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column TIME: found %g, expected a time >= 0", b->record->source, e->line,
-                    to_units(e->time));
+    return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column TIME: found %g, expected a time >= 0",
+                    b->record->source, e->line, to_units(e->time));
   if (row > 0 && e->time < event_at(b, row - 1)->time)
-    return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column TIME: found %g, earlier than the row before", b->record->source,
+    return dpi_fail(b->ctx, DP_ERR_INPUT,
+                    "%s:%d: column TIME: found %g, earlier than the row before", b->record->source,
                     e->line, to_units(e->time));
   return DP_OK;
 }
@@ -354,7 +376,7 @@ static dp_status make_room(builder *b) {
   const dp_kind *k = b->kind;
   dpi_arena *arena = &b->c->arena;
   size_t nevent = (size_t)b->subject->nevent, ncov = (size_t)k->ncovariate;
-  b->covariate = DPI_ARENA_ARRAY(arena, double, nevent * ncov);
+  b->covariate = DPI_ARENA_ARRAY(arena, double, nevent *ncov);
   b->occasion = DPI_ARENA_ARRAY(arena, int, nevent);
   b->current = DPI_ARENA_ARRAY(arena, double, ncov);
   b->c->instant = DPI_ARENA_ARRAY(arena, dp_instant, nevent * (2 + ncov + (size_t)k->neffect));
@@ -362,7 +384,8 @@ static dp_status make_room(builder *b) {
   b->c->obs = DPI_ARENA_ARRAY(arena, dpi_case_obs, nevent);
   bool good = b->covariate && b->occasion && b->current && b->c->instant && b->c->out && b->c->obs;
   if (good && nevent > INT32_MAX / ORDERS)
-    return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED, "%s: subject %s has too many rows", b->record->source, b->subject->id);
+    return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED, "%s: subject %s has too many rows",
+                    b->record->source, b->subject->id);
   return good ? DP_OK : DP_ERR_MEMORY;
 }
 
@@ -381,18 +404,26 @@ static dp_status build(builder *b) {
   return DP_OK;
 }
 
-dp_status dpi_case_create(const dp_kind *kind, const dp_record *record, int subject, dpi_case **out) {
+dp_status dpi_case_create(const dp_kind *kind, const dp_record *record, int subject,
+                          dpi_case **out) {
   *out = NULL;
   if (subject < 0 || subject >= record->nsubject)
-    return dpi_fail(kind->ctx, DP_ERR_USAGE, "%s: subject %d, but it has %d", record->source, subject, record->nsubject);
+    return dpi_fail(kind->ctx, DP_ERR_USAGE, "%s: subject %d, but it has %d", record->source,
+                    subject, record->nsubject);
   dpi_case *c = DPI_NEW(kind->ctx, dpi_case);
   if (!c) return DP_ERR_MEMORY;
   dpi_arena_init(&c->arena, kind->ctx);
   c->kind = kind;
-  builder b = {.ctx = kind->ctx, .c = c, .kind = kind, .record = record, .subject = &record->subject[subject]};
+  builder b = {.ctx = kind->ctx,
+               .c = c,
+               .kind = kind,
+               .record = record,
+               .subject = &record->subject[subject]};
   dp_status status = build(&b);
-  if (status != DP_OK) dpi_case_destroy(c);
-  else *out = c;
+  if (status != DP_OK)
+    dpi_case_destroy(c);
+  else
+    *out = c;
   return status;
 }
 
@@ -409,7 +440,8 @@ int dpi_case_seen(const dpi_case *c, double until) {
   return n;
 }
 
-void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta, double *param, dp_instant *instant) {
+void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta, double *param,
+                    dp_instant *instant) {
   const dp_kind *k = c->kind;
   memcpy(param, c->param, sizeof(double) * (size_t)dp_sim_describe(k->sim)->nparam);
   for (int i = 0; i < k->nparam && typical; i++) param[k->param[i].sim_param] = typical[i];
@@ -418,5 +450,6 @@ void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta,
       if (c->seed[k->effect[a].active * c->neta + e] != 0.0) param[k->effect[a].sim_param] = eta[e];
   if (c->ninstant) memcpy(instant, c->instant, sizeof *instant * (size_t)c->ninstant);
   for (int i = 0; i < c->ninstant; i++)
-    if (instant[i].type == DP_SWITCH && instant[i].dir_amount >= 0) instant[i].amount = eta[instant[i].dir_amount];
+    if (instant[i].type == DP_SWITCH && instant[i].dir_amount >= 0)
+      instant[i].amount = eta[instant[i].dir_amount];
 }

@@ -29,7 +29,8 @@ static const char *find_word(const char *text, const char *id) {
 }
 
 /* text with each word `id` replaced by "(formula)"; the text itself when it has none. NULL without memory. */
-static const char *replace_word(dpi_draft *d, const char *text, const char *id, const char *formula) {
+static const char *replace_word(dpi_draft *d, const char *text, const char *id,
+                                const char *formula) {
   if (!find_word(text, id)) return text;
   dpi_str s;
   dpi_str_init(&s, d->ctx);
@@ -62,9 +63,9 @@ static dp_status set_param(dpi_draft *d, const char *file, const char *id, doubl
   int sym = dpi_model_find(m, id);
   if (sym < 0) DP_TRY(dpi_model_symbol(m, id, 0, &sym));
   if (m->sym[sym].kind != DPI_SYM_PARAM)
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%s' is no parameter of the model: %s:%d gives it %s", file, id,
-                    m->source, m->sym[sym].line,
-                    m->sym[sym].kind == DPI_SYM_STATE ? "a rate" : "a formula");
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "%s: '%s' is no parameter of the model: %s:%d gives it %s", file, id, m->source,
+                    m->sym[sym].line, m->sym[sym].kind == DPI_SYM_STATE ? "a rate" : "a formula");
   m->sym[sym].value = value;
   m->sym[sym].init = DPI_NODE_NONE;
   return DP_OK;
@@ -96,10 +97,12 @@ static double covariate_default(const dpi_kind_covariate *c) {
 /* Typical values, error parameters, covariates in use, effects. */
 static dp_status add_symbols(dpi_draft *d) {
   dp_kind *k = d->kind;
-  for (int i = 0; i < k->nparam; i++) DP_TRY(set_param(d, "parameters.tsv", k->param[i].id, k->param[i].nominal));
+  for (int i = 0; i < k->nparam; i++)
+    DP_TRY(set_param(d, "parameters.tsv", k->param[i].id, k->param[i].nominal));
   for (int i = 0; i < k->ncovariate; i++) {
     dpi_kind_covariate *c = &d->covariate[i];
-    if (covariate_used(d, c->id)) DP_TRY(set_param(d, "covariates.tsv", c->id, covariate_default(c)));
+    if (covariate_used(d, c->id))
+      DP_TRY(set_param(d, "covariates.tsv", c->id, covariate_default(c)));
   }
   for (int i = 0; i < k->neffect; i++) DP_TRY(set_param(d, "population.tsv", k->effect[i].id, 0.0));
   return DP_OK;
@@ -110,7 +113,8 @@ static dp_status add_symbols(dpi_draft *d) {
 /* Sum of the effects of an individual parameter, "" when it has none. */
 static void add_effects(const dpi_draft *d, int individual, dpi_str *s) {
   for (int i = 0, n = 0; i < d->kind->neffect; i++)
-    if (d->effect_individual[i] == individual) dpi_str_addf(s, "%s%s", n++ ? " + " : "", d->effect[i].id);
+    if (d->effect_individual[i] == individual)
+      dpi_str_addf(s, "%s%s", n++ ? " + " : "", d->effect[i].id);
 }
 
 static void add_typical(const dpi_draft *d, int individual, dpi_str *s) {
@@ -129,10 +133,14 @@ static const char *individual_formula(dpi_draft *d, int individual) {
   add_typical(d, individual, &typical);
   const char *e = dpi_str_text(&effects), *t = dpi_str_text(&typical);
   dpi_distribution distribution = d->individual[individual].distribution;
-  if (!*e) dpi_str_add(&s, t);
-  else if (distribution == DPI_DIST_LOGNORMAL) dpi_str_addf(&s, "%s*exp(%s)", t, e);
-  else if (distribution == DPI_DIST_NORMAL) dpi_str_addf(&s, "%s + (%s)", t, e);
-  else dpi_str_addf(&s, "1/(1 + exp(-(ln((%s)/(1 - %s)) + (%s))))", t, t, e);
+  if (!*e)
+    dpi_str_add(&s, t);
+  else if (distribution == DPI_DIST_LOGNORMAL)
+    dpi_str_addf(&s, "%s*exp(%s)", t, e);
+  else if (distribution == DPI_DIST_NORMAL)
+    dpi_str_addf(&s, "%s + (%s)", t, e);
+  else
+    dpi_str_addf(&s, "1/(1 + exp(-(ln((%s)/(1 - %s)) + (%s))))", t, t, e);
   bool failed = effects.failed || typical.failed || s.failed;
   const char *out = failed ? NULL : dpi_arena_strdup(d->arena, dpi_str_text(&s));
   dpi_str_release(&effects);
@@ -148,8 +156,9 @@ static dp_status no_symbol(dpi_draft *d, const char *where, const char *id, cons
   if (!ids) return DP_ERR_MEMORY;
   for (int i = 0; i < m->nsym; i++) ids[i] = m->sym[i].id;
   const char *near = dpi_nearest_word(id, ids, m->nsym);
-  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: found '%s', expected a %s of %s%s%s%s", where, id, what, m->source,
-                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: found '%s', expected a %s of %s%s%s%s", where, id,
+                  what, m->source, near ? "; did you mean '" : "", near ? near : "",
+                  near ? "'?" : "");
 }
 
 static dp_status assign_individuals(dpi_draft *d) {
@@ -164,7 +173,8 @@ static dp_status assign_individuals(dpi_draft *d) {
     int sym = dpi_model_find(m, p->id);
     if (sym < 0) return no_symbol(d, p->where, p->id, "parameter");
     if (m->sym[sym].kind != DPI_SYM_PARAM)
-      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%s' is no parameter of the model: %s:%d gives it a rate or formula",
+      return dpi_fail(d->ctx, DP_ERR_INPUT,
+                      "%s: '%s' is no parameter of the model: %s:%d gives it a rate or formula",
                       p->where, p->id, m->source, m->sym[sym].line);
     const char *formula = individual_formula(d, i);
     if (!formula) return DP_ERR_MEMORY;
@@ -181,12 +191,14 @@ typedef struct outputs {
 } outputs;
 
 /* Index of the output id; one of the same id and formula is shared. */
-static dp_status add_output(dpi_draft *d, outputs *o, const char *id, dpi_formula formula, const char *unit, int *out) {
+static dp_status add_output(dpi_draft *d, outputs *o, const char *id, dpi_formula formula,
+                            const char *unit, int *out) {
   dpi_node node;
   for (*out = 0; *out < o->n; (*out)++) {
     if (strcmp(o->def[*out].id, id) != 0) continue;
     if (strcmp(o->def[*out].formula, formula.text) == 0) return DP_OK;
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%s' is already '%s', expected another id or the same formula",
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "%s: '%s' is already '%s', expected another id or the same formula",
                     formula.where, id, o->def[*out].formula);
   }
   DP_TRY(dpi_model_parse(d->kind->model, formula.text, formula.where, false, &node));
@@ -200,7 +212,8 @@ static dp_status add_observables(dpi_draft *d, outputs *o) {
     bool own = strcmp(d->value[i].text, obs->id) == 0;
     if (!own && dpi_model_find(d->kind->model, obs->id) >= 0)
       return dpi_fail(d->ctx, DP_ERR_INPUT,
-                      "%s: '%s' is also a symbol of the model: a noise formula that names it would be ambiguous",
+                      "%s: '%s' is also a symbol of the model: a noise formula that names it would "
+                      "be ambiguous",
                       d->value[i].where, obs->id);
     DP_TRY(add_output(d, o, obs->id, d->value[i], obs->unit, &obs->value_output));
     DP_TRY(replace_observables(d, &d->sigma[i]));
@@ -224,7 +237,8 @@ static dp_status add_outputs(dpi_draft *d, outputs *o) {
   }
   for (int i = 0; i < k->nquantity; i++) {
     DP_TRY(replace_observables(d, &d->formula[i]));
-    DP_TRY(add_output(d, o, k->quantity[i].id, d->formula[i], k->quantity[i].unit, &d->quantity[i].sim_output));
+    DP_TRY(add_output(d, o, k->quantity[i].id, d->formula[i], k->quantity[i].unit,
+                      &d->quantity[i].sim_output));
   }
   return DP_OK;
 }
@@ -241,7 +255,8 @@ static dp_status check_controls(dpi_draft *d) {
     int sym = dpi_model_find(m, c->target);
     if (sym < 0) return no_symbol(d, where, c->target, "state");
     if (m->sym[sym].kind != DPI_SYM_STATE)
-      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%s' is no state of the model: it has no rate", where, c->target);
+      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%s' is no state of the model: it has no rate",
+                      where, c->target);
     for (int k = 0; k < DPI_COUNT(text); k++) {
       dpi_node node;
       where = dpi_arena_printf(d->arena, "%s: column %s", d->control_where[i], columns[k]);
@@ -284,10 +299,12 @@ static dp_status find_indices(dpi_draft *d) {
     found &= (d->effect[i].sim_param = dp_sim_param(k->sim, k->effect[i].id)) >= 0;
     found &= (d->effect[i].active = dp_sim_active(k->sim, k->effect[i].id)) >= 0;
   }
-  for (int i = 0; i < k->ncovariate; i++) d->covariate[i].sim_param = dp_sim_param(k->sim, k->covariate[i].id);
+  for (int i = 0; i < k->ncovariate; i++)
+    d->covariate[i].sim_param = dp_sim_param(k->sim, k->covariate[i].id);
   for (int i = 0; i < k->ncontrol; i++)
     found &= (d->control[i].sim_control = dp_sim_control(k->sim, k->control[i].id)) >= 0;
-  return found ? DP_OK : dpi_fail(d->ctx, DP_ERR_BUG, "%s: the sim lost a parameter or control", k->dir);
+  return found ? DP_OK
+               : dpi_fail(d->ctx, DP_ERR_BUG, "%s: the sim lost a parameter or control", k->dir);
 }
 
 /* Every parameter of the sim has a value by now. */
@@ -295,7 +312,8 @@ static dp_status check_values(dpi_draft *d) {
   const dp_sim_desc *desc = dp_sim_describe(d->kind->sim);
   for (int i = 0; i < desc->nparam; i++)
     if (isnan(desc->param_default[i]))
-      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: parameter '%s' has no value, expected one there or in parameters.tsv",
+      return dpi_fail(d->ctx, DP_ERR_INPUT,
+                      "%s: parameter '%s' has no value, expected one there or in parameters.tsv",
                       d->kind->model->source, desc->param_id[i]);
   return DP_OK;
 }

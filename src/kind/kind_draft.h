@@ -53,21 +53,21 @@ typedef struct dpi_draft {
   /* texts to compose */
   int nindividual;
   dpi_individual *individual;
-  int *effect_individual;         /* [neffect] */
-  dpi_formula *value, *sigma;     /* [nobservable] */
-  dpi_formula *formula;           /* [nquantity] */
+  int *effect_individual;     /* [neffect] */
+  dpi_formula *value, *sigma; /* [nobservable] */
+  dpi_formula *formula;       /* [nquantity] */
   int nfactor, cap_factor;
-  dpi_factor *factor;             /* dpi_grow; freed when the draft ends */
-  dp_control_def *control_def;    /* [ncontrol] */
-  const char **control_where;     /* [ncontrol] "path:line" */
+  dpi_factor *factor;          /* dpi_grow; freed when the draft ends */
+  dp_control_def *control_def; /* [ncontrol] */
+  const char **control_where;  /* [ncontrol] "path:line" */
 } dpi_draft;
 
 /* The file twin.yaml names under key; *text NULL when it names none. Its bytes enter the hash when hashed. */
-dp_status dpi_draft_file(dpi_draft *d, const char *key, bool required, bool hashed, const char **path, char **text,
-                         size_t *size);
+dp_status dpi_draft_file(dpi_draft *d, const char *key, bool required, bool hashed,
+                         const char **path, char **text, size_t *size);
 /* The table twin.yaml names under key; nrow 0 when it names none and it is not required. */
-dp_status dpi_draft_sheet(dpi_draft *d, const char *key, bool required, const dpi_sheet_column *column, int ncolumn,
-                          dpi_sheet *sheet);
+dp_status dpi_draft_sheet(dpi_draft *d, const char *key, bool required,
+                          const dpi_sheet_column *column, int ncolumn, dpi_sheet *sheet);
 /* Parse a unit; messages start with where. "" is refused: a unit is said, "1" if there is none. */
 dp_status dpi_draft_unit(dpi_draft *d, const char *where, const char *text, dp_unit *out);
 /* Row whose id is word among n ids; ERR_INPUT with "did you mean". what: "parameter of parameters.tsv". */

@@ -25,7 +25,9 @@ static bool is_kind(const char *dir) {
   return n > 0 && n < (int)sizeof path && dpi_file_exists(path);
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* Names in a folder, sorted, without "." and "..". */
 static dp_status folder_names(dp_ctx *ctx, dpi_arena *arena, const char *dir, char ***out, int *n) {
@@ -95,7 +97,8 @@ static dp_status list_folder(dp_ctx *ctx, dpi_arena *arena, const char *dir, ent
   for (int i = 0; i < n; i++) {
     char path[1024];
     int len = snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-    if (names[i][0] == '_' || names[i][0] == '.' || len >= (int)sizeof path || !is_kind(path)) continue;
+    if (names[i][0] == '_' || names[i][0] == '.' || len >= (int)sizeof path || !is_kind(path))
+      continue;
     DP_TRY(dpi_grow(ctx, (void **)&out->list, &out->cap, out->n + 1, sizeof *out->list));
     dp_kind_entry *entry = &out->list[out->n];
     memset(entry, 0, sizeof *entry);
@@ -112,7 +115,8 @@ static int by_id(const void *a, const void *b) {
   return order ? order : strcmp(x->dir, y->dir);
 }
 
-dp_status dp_kind_list(dp_ctx *ctx, const char *const *dirs, int ndir, dp_kind_entry **out, int *n) {
+dp_status dp_kind_list(dp_ctx *ctx, const char *const *dirs, int ndir, dp_kind_entry **out,
+                       int *n) {
   dpi_arena arena;
   dpi_arena_init(&arena, ctx);
   entries found = {0};
@@ -138,7 +142,8 @@ void dp_kind_list_free(dp_ctx *ctx, dp_kind_entry *entries) { dpi_free(ctx, entr
 
 static dp_status copy_path(dp_ctx *ctx, const char *path, char *out, size_t size) {
   int n = snprintf(out, size, "%s", path);
-  return n >= 0 && (size_t)n < size ? DP_OK : dpi_fail(ctx, DP_ERR_INPUT, "%s: the path is too long", path);
+  return n >= 0 && (size_t)n < size ? DP_OK
+                                    : dpi_fail(ctx, DP_ERR_INPUT, "%s: the path is too long", path);
 }
 
 /* "no kind 'x'; did you mean 'y'?" */
@@ -147,13 +152,14 @@ static dp_status not_found(dp_ctx *ctx, const char *name, const dp_kind_entry *l
   if (!ids) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) ids[i] = list[i].id;
   const char *near = dpi_nearest_word(name, ids, n);
-  dpi_fail(ctx, DP_ERR_INPUT, "there is no kind of twin '%s'%s%s%s", name, near ? "; did you mean '" : "",
-           near ? near : "", near ? "'?" : "");
+  dpi_fail(ctx, DP_ERR_INPUT, "there is no kind of twin '%s'%s%s%s", name,
+           near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
   dpi_free(ctx, ids);
   return DP_ERR_INPUT;
 }
 
-dp_status dp_kind_find(dp_ctx *ctx, const char *name, const char *const *dirs, int ndir, char *path, size_t size) {
+dp_status dp_kind_find(dp_ctx *ctx, const char *name, const char *const *dirs, int ndir, char *path,
+                       size_t size) {
   if (is_kind(name)) return copy_path(ctx, name, path, size);
   for (int d = 0; d < ndir; d++) {
     dp_kind_entry *list;
@@ -189,10 +195,12 @@ static bool word_char(char c) {
 static void replace_id(const copy *c, const char *text, size_t size, dpi_str *out) {
   size_t n = strlen(c->from_id);
   for (size_t i = 0; i < size;) {
-    bool hit = n <= size - i && memcmp(text + i, c->from_id, n) == 0 && (i == 0 || !word_char(text[i - 1])) &&
-               (i + n == size || !word_char(text[i + n]));
-    if (hit) dpi_str_add(out, c->to_id);
-    else dpi_str_addn(out, text + i, 1);
+    bool hit = n <= size - i && memcmp(text + i, c->from_id, n) == 0 &&
+               (i == 0 || !word_char(text[i - 1])) && (i + n == size || !word_char(text[i + n]));
+    if (hit)
+      dpi_str_add(out, c->to_id);
+    else
+      dpi_str_addn(out, text + i, 1);
     i += hit ? n : 1;
   }
 }
@@ -205,7 +213,8 @@ static dp_status copy_file(const copy *c, const char *from, const char *to) {
   dpi_str_init(&out, c->ctx);
   replace_id(c, text, size, &out);
   dpi_free(c->ctx, text);
-  dp_status status = out.failed ? DP_ERR_MEMORY : dpi_file_write(c->ctx, to, dpi_str_text(&out), out.len);
+  dp_status status =
+      out.failed ? DP_ERR_MEMORY : dpi_file_write(c->ctx, to, dpi_str_text(&out), out.len);
   dpi_str_release(&out);
   return status;
 }
@@ -215,7 +224,8 @@ static dp_status copy_folder(const copy *c, const char *from, const char *to, in
   char **names;
   int n;
   if (depth > 4) return dpi_fail(c->ctx, DP_ERR_INPUT, "%s: folders nested too deeply", from);
-  if (mkdir(to, 0777) != 0) return dpi_fail(c->ctx, DP_ERR_IO, "%s: cannot make the folder: %s", to, strerror(errno));
+  if (mkdir(to, 0777) != 0)
+    return dpi_fail(c->ctx, DP_ERR_IO, "%s: cannot make the folder: %s", to, strerror(errno));
   DP_TRY(folder_names(c->ctx, c->arena, from, &names, &n));
   for (int i = 0; i < n; i++) {
     const char *a = dpi_arena_printf(c->arena, "%s/%s", from, names[i]);
@@ -223,9 +233,12 @@ static dp_status copy_folder(const copy *c, const char *from, const char *to, in
     struct stat st;
     if (!a || !b) return DP_ERR_MEMORY;
     if (lstat(a, &st) != 0) return dpi_fail(c->ctx, DP_ERR_IO, "%s: %s", a, strerror(errno));
-    if (S_ISDIR(st.st_mode)) DP_TRY(copy_folder(c, a, b, depth + 1));
-    else if (S_ISREG(st.st_mode)) DP_TRY(copy_file(c, a, b));
-    else return dpi_fail(c->ctx, DP_ERR_INPUT, "%s: neither a file nor a folder", a);
+    if (S_ISDIR(st.st_mode))
+      DP_TRY(copy_folder(c, a, b, depth + 1));
+    else if (S_ISREG(st.st_mode))
+      DP_TRY(copy_file(c, a, b));
+    else
+      return dpi_fail(c->ctx, DP_ERR_INPUT, "%s: neither a file nor a folder", a);
   }
   return DP_OK;
 }
@@ -234,18 +247,23 @@ static dp_status copy_folder(const copy *c, const char *from, const char *to, in
 static void remove_folder(const copy *c, const char *dir) {
   char **names;
   int n;
-  if (!is_folder(dir) || folder_names(c->ctx, c->arena, dir, &names, &n) != DP_OK) return;
+  struct stat st; /* of links themselves: what they point to is not ours */
+  if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) return;
+  if (folder_names(c->ctx, c->arena, dir, &names, &n) != DP_OK) return;
   for (int i = 0; i < n; i++) {
     const char *path = dpi_arena_printf(c->arena, "%s/%s", dir, names[i]);
     if (!path) return;
-    if (is_folder(path)) remove_folder(c, path);
-    else unlink(path);
+    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+      remove_folder(c, path);
+    else
+      unlink(path);
   }
   rmdir(dir);
 }
 
 /* Copy beside the goal, load the copy as a check, rename. */
-static dp_status copy_kind(const copy *c, const char *from, const char *into, const char *goal, bool dry_run) {
+static dp_status copy_kind(const copy *c, const char *from, const char *into, const char *goal,
+                           bool dry_run) {
   if (dry_run) return DP_OK;
   const char *part = dpi_arena_printf(c->arena, "%s/.%s.part", into, c->to_id);
   if (!part) return DP_ERR_MEMORY;
@@ -265,16 +283,20 @@ static dp_status check_new(dp_ctx *ctx, const char *into, const char *id, const 
   size_t n = strlen(id);
   bool letter = id[0] >= 'a' && id[0] <= 'z';
   if (!letter || n > 63 || strspn(id, allowed) != n)
-    return dpi_fail(ctx, DP_ERR_USAGE, "'%s': expected an id of lower-case letters, digits and _, beginning with a letter", id);
+    return dpi_fail(
+        ctx, DP_ERR_USAGE,
+        "'%s': expected an id of lower-case letters, digits and _, beginning with a letter", id);
   if (!is_folder(into)) return dpi_fail(ctx, DP_ERR_IO, "%s: no such folder", into);
   struct stat st;
   if (lstat(goal, &st) == 0) return dpi_fail(ctx, DP_ERR_CONFLICT, "%s: exists already", goal);
   return DP_OK;
 }
 
-dp_status dp_kind_new(dp_ctx *ctx, const char *template_dir, const char *into_dir, const char *id, int dry_run) {
+dp_status dp_kind_new(dp_ctx *ctx, const char *template_dir, const char *into_dir, const char *id,
+                      int dry_run) {
   dp_kind *kind;
-  DP_TRY(dp_kind_load(ctx, template_dir, &kind)); /* a template that does not load makes no good kind */
+  DP_TRY(dp_kind_load(ctx, template_dir,
+                      &kind)); /* a template that does not load makes no good kind */
   dpi_arena arena;
   dpi_arena_init(&arena, ctx);
   copy c = {.ctx = ctx, .arena = &arena, .from_id = kind->id, .to_id = id};

@@ -42,14 +42,15 @@ static dp_status named_path(dpi_draft *d, const char *key, bool required, const 
   DP_TRY(dpi_yaml_string(&d->twin, d->twin.root, key, required ? NULL : "", &name));
   if (!*name && !dpi_yaml_get(d->twin.root, key)) return DP_OK;
   if (!inside(name))
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected the name of a file in the kind's folder",
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "%s:%d: %s: found '%s', expected the name of a file in the kind's folder",
                     d->twin.source, dpi_yaml_get(d->twin.root, key)->line, key, name);
   *path = dpi_arena_printf(d->arena, "%s/%s", d->kind->dir, name);
   return *path ? DP_OK : DP_ERR_MEMORY;
 }
 
-dp_status dpi_draft_file(dpi_draft *d, const char *key, bool required, bool hashed, const char **path, char **text,
-                         size_t *size) {
+dp_status dpi_draft_file(dpi_draft *d, const char *key, bool required, bool hashed,
+                         const char **path, char **text, size_t *size) {
   *text = NULL;
   *size = 0;
   DP_TRY(named_path(d, key, required, path));
@@ -62,8 +63,8 @@ dp_status dpi_draft_file(dpi_draft *d, const char *key, bool required, bool hash
   return DP_OK;
 }
 
-dp_status dpi_draft_sheet(dpi_draft *d, const char *key, bool required, const dpi_sheet_column *column, int ncolumn,
-                          dpi_sheet *sheet) {
+dp_status dpi_draft_sheet(dpi_draft *d, const char *key, bool required,
+                          const dpi_sheet_column *column, int ncolumn, dpi_sheet *sheet) {
   const char *path;
   char *text;
   size_t size;
@@ -80,7 +81,8 @@ dp_status dpi_draft_sheet(dpi_draft *d, const char *key, bool required, const dp
 dp_status dpi_draft_unit(dpi_draft *d, const char *where, const char *text, dp_unit *out) {
   if (!where) return DP_ERR_MEMORY;
   if (!*text)
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: the unit is missing, expected one in UCUM's notation ('1': none)", where);
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "%s: the unit is missing, expected one in UCUM's notation ('1': none)", where);
   if (*dp_ctx_error(d->ctx)) return dp_unit_parse(d->ctx, text, out);
   dp_status status = dp_unit_parse(d->ctx, text, out);
   if (status == DP_OK) return DP_OK;
@@ -119,7 +121,8 @@ dp_status dpi_draft_quantity_ids(dpi_draft *d, const char *const **ids) {
 
 /* ---------------------------------------------------------------- twin.yaml */
 
-static dp_status positive(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, double fallback, double *out) {
+static dp_status positive(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key,
+                          double fallback, double *out) {
   DP_TRY(dpi_yaml_number(doc, map, key, fallback, out));
   if (*out > 0) return DP_OK;
   return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected a number > 0", doc->source,
@@ -141,13 +144,15 @@ static dp_status read_codes(dpi_draft *d) {
     for (const dpi_yaml *word = column->first; good && word; word = word->next) {
       double value;
       good = word->text && dpi_parse_double(word->text, &value) && !strpbrk(word->key, ":,;=");
-      if (good) dpi_str_addf(&text, "%s%s=%s", word == column->first ? "" : ",", word->key, word->text);
+      if (good)
+        dpi_str_addf(&text, "%s%s=%s", word == column->first ? "" : ",", word->key, word->text);
     }
   }
   d->kind->codes = good && !text.failed ? dpi_arena_strdup(d->arena, dpi_str_text(&text)) : NULL;
   dpi_str_release(&text);
   if (!good)
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: codes: expected column: {text: number, ...}", d->twin.source, line);
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: codes: expected column: {text: number, ...}",
+                    d->twin.source, line);
   return d->kind->codes ? DP_OK : DP_ERR_MEMORY;
 }
 
@@ -182,16 +187,17 @@ static dp_status read_id(dpi_draft *d) {
   static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
   size_t n = strlen(id);
   if (n > 0 && n < 64 && strspn(id, allowed) == n && id[0] != '-') return DP_OK;
-  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: kind: found '%s', expected at most 63 letters, digits, _ or -",
+  return dpi_fail(d->ctx, DP_ERR_INPUT,
+                  "%s:%d: kind: found '%s', expected at most 63 letters, digits, _ or -",
                   d->twin.source, dpi_yaml_get(d->twin.root, "kind")->line, id);
 }
 
 dp_status dpi_draft_twin(dpi_draft *d) {
   static const char *const keys[] = {
-      "kind",       "title",        "question",   "intended_use", "people",   "source",     "time_unit",
-      "until",      "horizon",      "model",      "parameters",   "population", "observables", "covariates",
-      "controls",   "quantities",   "reward",     "evidence",     "patients", "method",     "tolerances",
-      "discrepancy", "codes"};
+      "kind",        "title",      "question",   "intended_use", "people",     "source",
+      "time_unit",   "until",      "horizon",    "model",        "parameters", "population",
+      "observables", "covariates", "controls",   "quantities",   "reward",     "evidence",
+      "patients",    "method",     "tolerances", "discrepancy",  "codes"};
   dp_kind *k = d->kind;
   const dpi_yaml_doc *doc = &d->twin;
   const dpi_yaml *root = doc->root;
@@ -203,7 +209,8 @@ dp_status dpi_draft_twin(dpi_draft *d) {
   DP_TRY(dpi_yaml_string(doc, root, "people", "", &k->people));
   DP_TRY(dpi_yaml_string(doc, root, "source", "", &k->source));
   DP_TRY(dpi_yaml_string(doc, root, "time_unit", NULL, &k->time_unit));
-  const char *where = dpi_arena_printf(d->arena, "%s:%d: time_unit", doc->source, dpi_yaml_get(root, "time_unit")->line);
+  const char *where = dpi_arena_printf(d->arena, "%s:%d: time_unit", doc->source,
+                                       dpi_yaml_get(root, "time_unit")->line);
   DP_TRY(dpi_draft_unit(d, where, k->time_unit, &d->time_unit));
   double hours;
   if (dp_unit_convert(d->ctx, 1.0, k->time_unit, "h", 0.0, &hours) != DP_OK) {
@@ -228,7 +235,9 @@ static dp_status open_twin(dpi_draft *d) {
   d->twin.source = dpi_arena_printf(d->arena, "%s/twin.yaml", d->kind->dir);
   if (!d->twin.source) return DP_ERR_MEMORY;
   if (!dpi_file_exists(d->twin.source))
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: no such file: a kind of twin is a folder with a twin.yaml", d->twin.source);
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "%s: no such file: a kind of twin is a folder with a twin.yaml",
+                    d->twin.source);
   char *text;
   size_t size;
   DP_TRY(dpi_file_read(d->ctx, d->twin.source, 1u << 20, &text, &size));
@@ -295,4 +304,6 @@ const char *dp_kind_hash(const dp_kind *kind) { return kind->hash; }
 const char *dp_kind_time_unit(const dp_kind *kind) { return kind->time_unit; }
 const char *dp_kind_patients(const dp_kind *kind) { return kind->patients; }
 double dp_kind_until(const dp_kind *kind) { return kind->until; }
+const char *dp_kind_parameter_id(const dp_kind *kind, int i) { return kind->param[i].id; }
+const char *dp_kind_effect_id(const dp_kind *kind, int i) { return kind->effect[i].id; }
 const dp_sim *dp_kind_sim(const dp_kind *kind) { return kind->sim; }

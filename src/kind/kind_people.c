@@ -28,7 +28,8 @@ static int find_effect(const dpi_draft *d, const char *id) {
 }
 
 /* The individual parameter and its typical value have units of the same size. */
-static dp_status check_unit(dpi_draft *d, const dpi_sheet *s, int row, const char *unit, const dpi_kind_param *typical) {
+static dp_status check_unit(dpi_draft *d, const dpi_sheet *s, int row, const char *unit,
+                            const dpi_kind_param *typical) {
   dp_unit parsed;
   DP_TRY(dpi_draft_unit(d, dpi_sheet_where(s, row, "unit"), unit, &parsed));
   double factor = 0;
@@ -36,13 +37,16 @@ static dp_status check_unit(dpi_draft *d, const dpi_sheet *s, int row, const cha
   dp_status status = dp_unit_convert(d->ctx, 1.0, typical->unit, unit, 0.0, &factor);
   if (status == DP_OK && fabs(factor - 1) < 1e-12) return DP_OK;
   if (clean) dp_ctx_clear_error(d->ctx);
-  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: column unit: found '%s', but its typical value '%s' has the unit '%s'",
+  return dpi_fail(d->ctx, DP_ERR_INPUT,
+                  "%s:%d: column unit: found '%s', but its typical value '%s' has the unit '%s'",
                   s->source, s->line[row], unit, typical->id, typical->unit);
 }
 
 /* A row for a parameter that an earlier row made must say the same of it. */
-static dp_status same_individual(const dpi_sheet *s, int row, const dpi_individual *old, int typical, int distribution) {
-  if (old->typical != typical) return dpi_sheet_fail(s, row, "typical", "expected the typical value of the earlier row");
+static dp_status same_individual(const dpi_sheet *s, int row, const dpi_individual *old,
+                                 int typical, int distribution) {
+  if (old->typical != typical)
+    return dpi_sheet_fail(s, row, "typical", "expected the typical value of the earlier row");
   if ((int)old->distribution != distribution)
     return dpi_sheet_fail(s, row, "distribution", "expected the distribution of the earlier row");
   return DP_OK;
@@ -57,22 +61,25 @@ static dp_status read_individual(dpi_draft *d, const dpi_sheet *s, int row, int 
   const char *const *ids;
   DP_TRY(dpi_draft_param_ids(d, &ids));
   int typical, distribution;
-  DP_TRY(dpi_draft_refer(d, dpi_sheet_where(s, row, "typical"), "parameter of parameters.tsv", typical_id, ids,
-                         d->kind->nparam, &typical));
-  DP_TRY(dpi_sheet_word(s, row, "distribution", distributions, DPI_COUNT(distributions), DPI_DIST_LOGNORMAL,
-                        &distribution));
+  DP_TRY(dpi_draft_refer(d, dpi_sheet_where(s, row, "typical"), "parameter of parameters.tsv",
+                         typical_id, ids, d->kind->nparam, &typical));
+  DP_TRY(dpi_sheet_word(s, row, "distribution", distributions, DPI_COUNT(distributions),
+                        DPI_DIST_LOGNORMAL, &distribution));
   *out = find_individual(d, id);
   if (*out >= 0) return same_individual(s, row, &d->individual[*out], typical, distribution);
   for (int i = 0; i < d->kind->nparam; i++)
     if (strcmp(ids[i], id) == 0)
-      return dpi_sheet_fail(s, row, "parameterId", "but parameters.tsv has this id: a typical value needs one of its own");
+      return dpi_sheet_fail(s, row, "parameterId",
+                            "but parameters.tsv has this id: a typical value needs one of its own");
   double t = d->param[typical].nominal;
   if (distribution == DPI_DIST_LOGITNORMAL && !(t > 0 && t < 1))
-    return dpi_sheet_fail(s, row, "distribution", "but the typical value does not lie between 0 and 1");
+    return dpi_sheet_fail(s, row, "distribution",
+                          "but the typical value does not lie between 0 and 1");
   if (distribution == DPI_DIST_LOGNORMAL && !(t > 0))
     return dpi_sheet_fail(s, row, "distribution", "but the typical value is not > 0");
   *out = d->nindividual++;
-  d->individual[*out] = (dpi_individual){.id = id, .typical = typical, .distribution = (dpi_distribution)distribution};
+  d->individual[*out] = (dpi_individual){
+      .id = id, .typical = typical, .distribution = (dpi_distribution)distribution};
   d->individual[*out].where = dpi_sheet_where(s, row, "parameterId");
   return d->individual[*out].where ? DP_OK : DP_ERR_MEMORY;
 }
@@ -84,7 +91,8 @@ static dp_status read_effect(dpi_draft *d, const dpi_sheet *s, int row, int indi
   const dpi_kind_param *typical = &d->param[d->individual[individual].typical];
   dpi_kind_effect *e = &d->effect[d->kind->neffect];
   DP_TRY(dpi_sheet_id(s, row, "effectId", &e->id));
-  if (find_effect(d, e->id) >= 0) return dpi_sheet_fail(s, row, "effectId", "but an earlier row has this effect");
+  if (find_effect(d, e->id) >= 0)
+    return dpi_sheet_fail(s, row, "effectId", "but an earlier row has this effect");
   if (find_individual(d, e->id) >= 0)
     return dpi_sheet_fail(s, row, "effectId", "but this is the id of an individual parameter");
   int level;
@@ -106,12 +114,14 @@ static dp_status read_effect(dpi_draft *d, const dpi_sheet *s, int row, int indi
 }
 
 /* A covariance row into omega and omega_free. */
-static dp_status read_covariance(dpi_draft *d, const dpi_sheet *s, int row, double *omega, uint8_t *free_entry) {
+static dp_status read_covariance(dpi_draft *d, const dpi_sheet *s, int row, double *omega,
+                                 uint8_t *free_entry) {
   int index[2], n = d->kind->neffect;
   static const char *const columns[] = {"effectId", "effectId2"};
   for (int k = 0; k < 2; k++) {
     index[k] = find_effect(d, dpi_sheet_cell(s, row, columns[k]));
-    if (index[k] < 0) return dpi_sheet_fail(s, row, columns[k], "expected the effectId of another row");
+    if (index[k] < 0)
+      return dpi_sheet_fail(s, row, columns[k], "expected the effectId of another row");
   }
   int i = index[0], j = index[1];
   if (i == j) return dpi_sheet_fail(s, row, "effectId2", "expected two different effects");
@@ -132,7 +142,8 @@ static dp_status read_covariance(dpi_draft *d, const dpi_sheet *s, int row, doub
 /* Variances on the diagonal, covariance rows off it; positive definite. */
 static dp_status build_omega(dpi_draft *d, const dpi_sheet *s) {
   int n = d->kind->neffect;
-  double *omega = DPI_ARENA_ARRAY(d->arena, double, n * n), *factor = DPI_ARENA_ARRAY(d->arena, double, n * n);
+  double *omega = DPI_ARENA_ARRAY(d->arena, double, n *n),
+         *factor = DPI_ARENA_ARRAY(d->arena, double, n *n);
   uint8_t *free_entry = DPI_ARENA_ARRAY(d->arena, uint8_t, n * n);
   if (!omega || !factor || !free_entry) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) {
@@ -143,7 +154,8 @@ static dp_status build_omega(dpi_draft *d, const dpi_sheet *s) {
     if (*dpi_sheet_cell(s, row, "effectId2")) DP_TRY(read_covariance(d, s, row, omega, free_entry));
   memcpy(factor, omega, sizeof(double) * (size_t)(n * n));
   if (n > 0 && !dpi_chol(factor, n))
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: variances and covariances make no positive definite matrix", s->source);
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "%s: variances and covariances make no positive definite matrix", s->source);
   d->kind->omega = omega;
   d->kind->omega_free = free_entry;
   return DP_OK;
@@ -151,8 +163,9 @@ static dp_status build_omega(dpi_draft *d, const dpi_sheet *s) {
 
 dp_status dpi_draft_population(dpi_draft *d) {
   static const dpi_sheet_column columns[] = {
-      {"parameterId", true}, {"typical", true},  {"distribution", true}, {"effectId", true}, {"effectId2", false},
-      {"level", false},      {"variance", true}, {"estimate", true},     {"unit", false},    {"name", false}};
+      {"parameterId", true}, {"typical", true}, {"distribution", true}, {"effectId", true},
+      {"effectId2", false},  {"level", false},  {"variance", true},     {"estimate", true},
+      {"unit", false},       {"name", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "population", false, columns, DPI_COUNT(columns), &s));
   d->individual = DPI_ARENA_ARRAY(d->arena, dpi_individual, s.nrow);
@@ -178,7 +191,8 @@ static dp_status read_missing(const dpi_sheet *s, int row, dpi_kind_covariate *c
   c->value = NAN;
   if (!*text || strcmp(text, "refuse") == 0) return DP_OK;
   if (strcmp(text, "carry") == 0) return c->missing = DPI_MISSING_CARRY, DP_OK;
-  if (!dpi_parse_double(text, &c->value)) return dpi_sheet_fail(s, row, "missing", "expected refuse, carry or a number");
+  if (!dpi_parse_double(text, &c->value))
+    return dpi_sheet_fail(s, row, "missing", "expected refuse, carry or a number");
   c->missing = DPI_MISSING_VALUE;
   if (c->value < c->lower || c->value > c->upper)
     return dpi_sheet_fail(s, row, "missing", "expected a value in the covariate's own range");
@@ -200,10 +214,12 @@ static int count_parts(const char *text) {
 }
 
 /* parameterId "CL;V" with factor "(WT/70)^0.75;WT/70": one factor for each parameter. */
-static dp_status read_factors(dpi_draft *d, const dpi_sheet *s, int row, const dpi_kind_covariate *c) {
+static dp_status read_factors(dpi_draft *d, const dpi_sheet *s, int row,
+                              const dpi_kind_covariate *c) {
   const char *ids = c->parameter, *texts = c->factor;
   int n = count_parts(ids);
-  if (n != count_parts(texts)) return dpi_sheet_fail(s, row, "factor", "expected one formula for each parameterId");
+  if (n != count_parts(texts))
+    return dpi_sheet_fail(s, row, "factor", "expected one formula for each parameterId");
   for (int i = 0; i < n; i++) {
     const char *id = next_part(d->arena, &ids), *text = next_part(d->arena, &texts);
     if (!id || !text) return DP_ERR_MEMORY;
@@ -211,9 +227,11 @@ static dp_status read_factors(dpi_draft *d, const dpi_sheet *s, int row, const d
     if (!known) return DP_ERR_MEMORY;
     for (int k = 0; k < d->nindividual; k++) known[k] = d->individual[k].id;
     dpi_factor factor = {.formula = {text, dpi_sheet_where(s, row, "factor")}};
-    DP_TRY(dpi_draft_refer(d, dpi_sheet_where(s, row, "parameterId"), "individual parameter of population.tsv", id,
-                           known, d->nindividual, &factor.individual));
-    DP_TRY(dpi_grow(d->ctx, (void **)&d->factor, &d->cap_factor, d->nfactor + 1, sizeof *d->factor));
+    DP_TRY(dpi_draft_refer(d, dpi_sheet_where(s, row, "parameterId"),
+                           "individual parameter of population.tsv", id, known, d->nindividual,
+                           &factor.individual));
+    DP_TRY(
+        dpi_grow(d->ctx, (void **)&d->factor, &d->cap_factor, d->nfactor + 1, sizeof *d->factor));
     d->factor[d->nfactor++] = factor;
   }
   return DP_OK;
@@ -224,7 +242,8 @@ static dp_status read_covariate(dpi_draft *d, const dpi_sheet *s, int row, dpi_k
   DP_TRY(dpi_sheet_id(s, row, "covariateId", &c->id));
   for (int i = 0; i < row; i++)
     if (strcmp(d->covariate[i].id, c->id) == 0)
-      return dpi_sheet_fail(s, row, "covariateId", "but an earlier row has it (join several parameters with ';')");
+      return dpi_sheet_fail(s, row, "covariateId",
+                            "but an earlier row has it (join several parameters with ';')");
   const char *name = dpi_sheet_cell(s, row, "name");
   c->name = *name ? name : c->id;
   c->unit = dpi_sheet_cell(s, row, "unit");
@@ -249,18 +268,22 @@ static dp_status check_occasions(const dpi_draft *d, const char *source) {
   int ncolumn = 0, neffect = 0;
   for (int i = 0; i < d->kind->ncovariate; i++) ncolumn += d->covariate[i].occasion;
   for (int i = 0; i < d->kind->neffect; i++) neffect += d->effect[i].occasion;
-  if (ncolumn > 1) return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: %d covariates begin occasions, expected one", source, ncolumn);
+  if (ncolumn > 1)
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: %d covariates begin occasions, expected one", source,
+                    ncolumn);
   if (neffect > 0 && ncolumn == 0)
-    return dpi_fail(d->ctx, DP_ERR_INPUT,
-                    "%s: population.tsv has effects of level occasion, but no covariate has occasion 1", source);
+    return dpi_fail(
+        d->ctx, DP_ERR_INPUT,
+        "%s: population.tsv has effects of level occasion, but no covariate has occasion 1",
+        source);
   return DP_OK;
 }
 
 dp_status dpi_draft_covariates(dpi_draft *d) {
-  static const dpi_sheet_column columns[] = {{"covariateId", true}, {"unit", true},    {"name", false},
-                                             {"lower", true},       {"upper", true},   {"parameterId", false},
-                                             {"factor", false},     {"missing", true}, {"convention", false},
-                                             {"occasion", false}};
+  static const dpi_sheet_column columns[] = {
+      {"covariateId", true}, {"unit", true},         {"name", false},   {"lower", true},
+      {"upper", true},       {"parameterId", false}, {"factor", false}, {"missing", true},
+      {"convention", false}, {"occasion", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "covariates", false, columns, DPI_COUNT(columns), &s));
   d->covariate = DPI_ARENA_ARRAY(d->arena, dpi_kind_covariate, s.nrow);

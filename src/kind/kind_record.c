@@ -37,9 +37,10 @@ static dp_status unknown_name(const units *u, int line, const char *name) {
   for (int i = 0; i < k->nobservable; i++) words[3 + i] = k->observable[i].id;
   for (int i = 0; i < k->ncovariate; i++) words[3 + k->nobservable + i] = k->covariate[i].id;
   const char *near = dpi_nearest_word(name, words, n);
-  dp_status status = dpi_fail(u->ctx, DP_ERR_INPUT,
-                              "%s:%d: #units: found '%s', expected TIME, AMT, DV, an observable or a covariate%s%s%s",
-                              u->source, line, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  dp_status status = dpi_fail(
+      u->ctx, DP_ERR_INPUT,
+      "%s:%d: #units: found '%s', expected TIME, AMT, DV, an observable or a covariate%s%s%s",
+      u->source, line, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
   dpi_free(u->ctx, words);
   return status;
 }
@@ -74,10 +75,13 @@ static dp_status read_line(units *u, const char *text, size_t n, int line) {
     char *unit = equal < part ? trimmed(arena, text + equal + 1, part - equal - 1) : "";
     if (!name || !unit) return DP_ERR_MEMORY;
     if (!*unit)
-      return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: #units: found '%s', expected NAME=unit", u->source, line, name);
+      return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: #units: found '%s', expected NAME=unit",
+                      u->source, line, name);
     const char **place = slot(u, name);
     if (!place) return unknown_name(u, line, name);
-    if (*place) return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: #units: '%s' occurs twice", u->source, line, name);
+    if (*place)
+      return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: #units: '%s' occurs twice", u->source, line,
+                      name);
     *place = unit;
     u->any = true;
     part += part < n;
@@ -107,23 +111,26 @@ static dp_status read_units(units *u, const char *text, size_t size) {
 /* ---------------------------------------------------------------- conversion */
 
 /* value from unit `from` (NULL: no change) to the kind's unit. */
-static dp_status convert(const units *u, const char *name, const char *from, const char *to, double molar_mass,
-                         double *value) {
+static dp_status convert(const units *u, const char *name, const char *from, const char *to,
+                         double molar_mass, double *value) {
   if (!from || isnan(*value)) return DP_OK;
   bool clean = !*dp_ctx_error(u->ctx);
   if (dp_unit_convert(u->ctx, *value, from, to, molar_mass, value) == DP_OK) return DP_OK;
   char why[300];
   snprintf(why, sizeof why, "%s", dp_ctx_error(u->ctx));
   if (clean) dp_ctx_clear_error(u->ctx);
-  return dpi_fail(u->ctx, DP_ERR_INPUT, "%s: #units: %s: found the unit '%s', which does not convert to the kind's '%s' (%s)",
-                  u->source, name, from, to, why);
+  return dpi_fail(
+      u->ctx, DP_ERR_INPUT,
+      "%s: #units: %s: found the unit '%s', which does not convert to the kind's '%s' (%s)",
+      u->source, name, from, to, why);
 }
 
 static dp_status convert_time(const units *u, double factor, int line, dp_time *t) {
   if (!u->time) return DP_OK;
   double ticks = floor((double)*t * factor + 0.5);
   if (!(fabs(ticks) < 9e18))
-    return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: column TIME: the converted time is too large", u->source, line);
+    return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: column TIME: the converted time is too large",
+                    u->source, line);
   *t = (dp_time)ticks;
   return DP_OK;
 }
@@ -151,7 +158,8 @@ static dp_status convert_value(const units *u, dp_event *e) {
 }
 
 static dp_status convert_covariates(const units *u, dp_event *e, double *values) {
-  if (u->record->ncovariate) memcpy(values, e->covariate, sizeof(double) * (size_t)u->record->ncovariate);
+  if (u->record->ncovariate)
+    memcpy(values, e->covariate, sizeof(double) * (size_t)u->record->ncovariate);
   e->covariate = values;
   for (int i = 0; i < u->kind->ncovariate; i++) {
     const dpi_kind_covariate *v = &u->kind->covariate[i];
@@ -161,11 +169,12 @@ static dp_status convert_covariates(const units *u, dp_event *e, double *values)
   return DP_OK;
 }
 
-static dp_status convert_subject(const units *u, double time_factor, const dp_subject *from, dp_subject *to) {
+static dp_status convert_subject(const units *u, double time_factor, const dp_subject *from,
+                                 dp_subject *to) {
   dpi_arena *arena = dpi_record_arena(u->record);
   size_t ncov = (size_t)u->record->ncovariate, n = (size_t)from->nevent;
   dp_event *event = DPI_ARENA_ARRAY(arena, dp_event, n);
-  double *values = DPI_ARENA_ARRAY(arena, double, n * ncov);
+  double *values = DPI_ARENA_ARRAY(arena, double, n *ncov);
   if (!event || !values) return DP_ERR_MEMORY;
   for (size_t i = 0; i < n; i++) {
     dp_event *e = &event[i];
@@ -182,12 +191,13 @@ static dp_status convert_subject(const units *u, double time_factor, const dp_su
 }
 
 /* Tell what one unit of the table became. */
-static dp_status tell(const units *u, const char *name, const char *from, const char *to, double molar_mass) {
+static dp_status tell(const units *u, const char *name, const char *from, const char *to,
+                      double molar_mass) {
   double one = 1.0;
   if (!from) return DP_OK;
   DP_TRY(convert(u, name, from, to, molar_mass, &one));
-  return dpi_record_warn(u->record, "%s: %s converted from %s to %s (1 %s is %.6g %s)", u->source, name, from, to, from,
-                         one, to);
+  return dpi_record_warn(u->record, "%s: %s converted from %s to %s (1 %s is %.6g %s)", u->source,
+                         name, from, to, from, one, to);
 }
 
 static dp_status tell_all(const units *u) {
@@ -208,7 +218,8 @@ static dp_status convert_record(const units *u) {
   DP_TRY(tell_all(u)); /* also refuses what does not convert before a row is touched */
   double time_factor = 1.0;
   DP_TRY(convert(u, "TIME", u->time, u->kind->time_unit, 0.0, &time_factor));
-  dp_subject *subject = DPI_ARENA_ARRAY(dpi_record_arena(u->record), dp_subject, u->record->nsubject);
+  dp_subject *subject =
+      DPI_ARENA_ARRAY(dpi_record_arena(u->record), dp_subject, u->record->nsubject);
   if (!subject) return DP_ERR_MEMORY;
   for (int i = 0; i < u->record->nsubject; i++)
     DP_TRY(convert_subject(u, time_factor, &u->record->subject[i], &subject[i]));
@@ -236,9 +247,10 @@ static dp_status tell_doses(const units *u) {
     }
   }
   if (n == 0) return DP_OK;
-  return dpi_record_warn(u->record, "%s:%d: dose %g %s lies outside %g to %g %s of control '%s' (%d such dose%s)", u->source,
-                         first->line, first->amount, control->unit, control->lower, control->upper, control->unit,
-                         control->id, n, n > 1 ? "s" : "");
+  return dpi_record_warn(
+      u->record, "%s:%d: dose %g %s lies outside %g to %g %s of control '%s' (%d such dose%s)",
+      u->source, first->line, first->amount, control->unit, control->lower, control->upper,
+      control->unit, control->id, n, n > 1 ? "s" : "");
 }
 
 /* Every person makes a case. */
@@ -274,7 +286,9 @@ dp_status dp_kind_record(const dp_kind *kind, const char *path, dp_record **out)
   u.observable = DPI_ARENA_ARRAY(arena, const char *, kind->nobservable);
   u.covariate = DPI_ARENA_ARRAY(arena, const char *, kind->ncovariate);
   dp_status status = u.observable && u.covariate ? apply_kind(&u, path) : DP_ERR_MEMORY;
-  if (status != DP_OK) dp_record_destroy(record);
-  else *out = record;
+  if (status != DP_OK)
+    dp_record_destroy(record);
+  else
+    *out = record;
   return status;
 }

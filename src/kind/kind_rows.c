@@ -13,8 +13,8 @@ static dp_status unique(const dpi_sheet *s, int row, const char *column) {
   const char *id = dpi_sheet_cell(s, row, column);
   for (int i = 0; i < row; i++)
     if (strcmp(id, dpi_sheet_cell(s, i, column)) == 0)
-      return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: %s '%s' stands already in line %d", s->source, s->line[row],
-                      column, id, s->line[i]);
+      return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: %s '%s' stands already in line %d", s->source,
+                      s->line[row], column, id, s->line[i]);
   return DP_OK;
 }
 
@@ -32,11 +32,12 @@ static const char *name_cell(const dpi_sheet *s, int row, const char *id) {
 }
 
 /* A reference range: both ends or none, ascending. */
-static dp_status range_cells(const dpi_sheet *s, int row, const char *low_column, const char *high_column,
-                             double *low, double *high) {
+static dp_status range_cells(const dpi_sheet *s, int row, const char *low_column,
+                             const char *high_column, double *low, double *high) {
   DP_TRY(dpi_sheet_number(s, row, low_column, NAN, low));
   DP_TRY(dpi_sheet_number(s, row, high_column, NAN, high));
-  if (isnan(*low) != isnan(*high)) return dpi_sheet_fail(s, row, low_column, "expected both ends or none");
+  if (isnan(*low) != isnan(*high))
+    return dpi_sheet_fail(s, row, low_column, "expected both ends or none");
   if (*low >= *high) return dpi_sheet_fail(s, row, high_column, "expected more than the lower end");
   return DP_OK;
 }
@@ -47,16 +48,20 @@ static dp_status range_cells(const dpi_sheet *s, int row, const char *low_column
 static dp_status check_bounds(const dpi_sheet *s, int row, const dpi_kind_param *p) {
   if (p->estimate && (isinf(p->lower) || isinf(p->upper))) {
     const char *column = isinf(p->lower) ? "lowerBound" : "upperBound";
-    return dpi_fail(s->ctx, DP_ERR_INPUT,
-                    "%s:%d: %s of '%s' is missing: an estimated parameter needs both bounds (or estimate 0)",
-                    s->source, s->line[row], column, p->id);
+    return dpi_fail(
+        s->ctx, DP_ERR_INPUT,
+        "%s:%d: %s of '%s' is missing: an estimated parameter needs both bounds (or estimate 0)",
+        s->source, s->line[row], column, p->id);
   }
-  if (p->lower >= p->upper) return dpi_sheet_fail(s, row, "upperBound", "expected more than lowerBound");
+  if (p->lower >= p->upper)
+    return dpi_sheet_fail(s, row, "upperBound", "expected more than lowerBound");
   if (p->nominal < p->lower || p->nominal > p->upper)
-    return dpi_sheet_fail(s, row, "nominalValue", "expected a value between lowerBound and upperBound");
+    return dpi_sheet_fail(s, row, "nominalValue",
+                          "expected a value between lowerBound and upperBound");
   if (!p->estimate) return DP_OK;
   bool positive = p->scale != DPI_SCALE_LIN;
-  if (positive && p->lower <= 0) return dpi_sheet_fail(s, row, "lowerBound", "expected > 0 on this scale");
+  if (positive && p->lower <= 0)
+    return dpi_sheet_fail(s, row, "lowerBound", "expected > 0 on this scale");
   if (p->scale == DPI_SCALE_LOGIT && p->upper >= 1)
     return dpi_sheet_fail(s, row, "upperBound", "expected < 1 on the logit scale");
   return DP_OK;
@@ -69,7 +74,8 @@ static dp_status read_param(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_
   p->name = name_cell(s, row, p->id);
   DP_TRY(unit_cell(d, s, row, &p->unit));
   int scale;
-  DP_TRY(dpi_sheet_word(s, row, "parameterScale", scales, DPI_COUNT(scales), DPI_SCALE_LIN, &scale));
+  DP_TRY(
+      dpi_sheet_word(s, row, "parameterScale", scales, DPI_COUNT(scales), DPI_SCALE_LIN, &scale));
   p->scale = (dpi_scale)scale;
   DP_TRY(dpi_sheet_flag(s, row, "estimate", false, &p->estimate));
   DP_TRY(dpi_sheet_number(s, row, "lowerBound", -INFINITY, &p->lower));
@@ -82,7 +88,7 @@ static dp_status read_param(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_
 
 dp_status dpi_draft_parameters(dpi_draft *d) {
   static const dpi_sheet_column columns[] = {
-      {"parameterId", true}, {"parameterScale", true}, {"lowerBound", true}, {"upperBound", true},
+      {"parameterId", true},  {"parameterScale", true}, {"lowerBound", true}, {"upperBound", true},
       {"nominalValue", true}, {"estimate", true},       {"unit", true},       {"name", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "parameters", true, columns, DPI_COUNT(columns), &s));
@@ -96,7 +102,8 @@ dp_status dpi_draft_parameters(dpi_draft *d) {
 
 /* ---------------------------------------------------------------- observables.tsv */
 
-static dp_status read_observable(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_observable *o) {
+static dp_status read_observable(dpi_draft *d, const dpi_sheet *s, int row,
+                                 dpi_kind_observable *o) {
   static const char *const noises[] = {"normal", "lognormal", "log-normal"};
   DP_TRY(dpi_sheet_id(s, row, "observableId", &o->id));
   DP_TRY(unique(s, row, "observableId"));
@@ -131,25 +138,31 @@ static dp_status check_observables(dpi_draft *d, const dpi_sheet *s) {
       const dpi_kind_observable *a = &d->observable[i], *b = &d->observable[j];
       if (strcmp(a->dvid, b->dvid) == 0 && a->compartment == b->compartment)
         return dpi_fail(d->ctx, DP_ERR_INPUT,
-                        "%s:%d: observables '%s' and '%s' have the same dvid and compartment: a measurement could "
+                        "%s:%d: observables '%s' and '%s' have the same dvid and compartment: a "
+                        "measurement could "
                         "not be told to be of one or the other",
                         s->source, s->line[i], b->id, a->id);
     }
   }
   if (nprimary == 0 && s->nrow > 0) d->observable[0].primary = true;
-  if (nprimary > 1) return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: %d observables are primary, expected one", s->source, nprimary);
+  if (nprimary > 1)
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: %d observables are primary, expected one", s->source,
+                    nprimary);
   return DP_OK;
 }
 
 dp_status dpi_draft_observables(dpi_draft *d) {
-  static const dpi_sheet_column columns[] = {
-      {"observableId", true}, {"observableFormula", true}, {"noiseFormula", true}, {"noiseDistribution", false},
-      {"unit", true},         {"name", false},             {"loinc", false},       {"dvid", false},
-      {"compartment", false}, {"lloq", false},             {"primary", false},     {"axisLow", false},
-      {"axisHigh", false},    {"molarMass", false}};
+  static const dpi_sheet_column columns[] = {{"observableId", true}, {"observableFormula", true},
+                                             {"noiseFormula", true}, {"noiseDistribution", false},
+                                             {"unit", true},         {"name", false},
+                                             {"loinc", false},       {"dvid", false},
+                                             {"compartment", false}, {"lloq", false},
+                                             {"primary", false},     {"axisLow", false},
+                                             {"axisHigh", false},    {"molarMass", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "observables", true, columns, DPI_COUNT(columns), &s));
-  if (s.nrow == 0) return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: has no rows: what is measured?", s.source);
+  if (s.nrow == 0)
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: has no rows: what is measured?", s.source);
   d->observable = DPI_ARENA_ARRAY(d->arena, dpi_kind_observable, s.nrow);
   d->value = DPI_ARENA_ARRAY(d->arena, dpi_formula, s.nrow);
   d->sigma = DPI_ARENA_ARRAY(d->arena, dpi_formula, s.nrow);
@@ -200,10 +213,12 @@ static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kin
 
 dp_status dpi_draft_controls(dpi_draft *d) {
   static const dpi_sheet_column columns[] = {
-      {"controlId", true}, {"target", true},       {"bioavailability", false}, {"lag", false},
-      {"rate", false},     {"duration", false},    {"compartment", false},     {"unit", true},
-      {"lower", false},    {"upper", false},       {"strengths", false},       {"maxUnits", false},
-      {"intervals", false}, {"approver", false},   {"name", false},            {"molarMass", false}};
+      {"controlId", true},    {"target", true},     {"bioavailability", false},
+      {"lag", false},         {"rate", false},      {"duration", false},
+      {"compartment", false}, {"unit", true},       {"lower", false},
+      {"upper", false},       {"strengths", false}, {"maxUnits", false},
+      {"intervals", false},   {"approver", false},  {"name", false},
+      {"molarMass", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "controls", false, columns, DPI_COUNT(columns), &s));
   d->control = DPI_ARENA_ARRAY(d->arena, dpi_kind_control, s.nrow);
@@ -216,7 +231,8 @@ dp_status dpi_draft_controls(dpi_draft *d) {
     DP_TRY(read_control(d, &s, row, c));
     for (int i = 0; i < row; i++)
       if (c->compartment == d->control[i].compartment)
-        return dpi_sheet_fail(&s, row, "compartment", "expected another compartment than an earlier control's");
+        return dpi_sheet_fail(&s, row, "compartment",
+                              "expected another compartment than an earlier control's");
   }
   d->kind->ncontrol = s.nrow;
   return DP_OK;
@@ -241,22 +257,25 @@ static dp_status check_quantity_unit(dpi_draft *d, const dpi_sheet *s, int row) 
   const dpi_kind_quantity *q = &d->quantity[row];
   for (int i = 0; i < d->kind->nobservable; i++) {
     const dpi_kind_observable *o = &d->observable[i];
-    if (strcmp(d->formula[row].text, d->value[i].text) != 0 && strcmp(d->formula[row].text, o->id) != 0) continue;
+    if (strcmp(d->formula[row].text, d->value[i].text) != 0 &&
+        strcmp(d->formula[row].text, o->id) != 0)
+      continue;
     double same = 0;
     dp_status status = dp_unit_convert(d->ctx, 1.0, q->unit, o->unit, 0.0, &same);
     if (status == DP_OK && fabs(same - 1) < 1e-12) continue;
     dp_ctx_clear_error(d->ctx);
-    return dpi_fail(d->ctx, DP_ERR_INPUT,
-                    "%s:%d: quantity '%s' is observable '%s' but its unit '%s' is not the observable's '%s'",
-                    s->source, s->line[row], q->id, o->id, q->unit, o->unit);
+    return dpi_fail(
+        d->ctx, DP_ERR_INPUT,
+        "%s:%d: quantity '%s' is observable '%s' but its unit '%s' is not the observable's '%s'",
+        s->source, s->line[row], q->id, o->id, q->unit, o->unit);
   }
   return DP_OK;
 }
 
 dp_status dpi_draft_quantities(dpi_draft *d) {
-  static const dpi_sheet_column columns[] = {{"quantityId", true}, {"formula", true},   {"unit", true},
-                                             {"name", false},      {"meaning", false},  {"rangeLow", false},
-                                             {"rangeHigh", false}};
+  static const dpi_sheet_column columns[] = {
+      {"quantityId", true}, {"formula", true},   {"unit", true},      {"name", false},
+      {"meaning", false},   {"rangeLow", false}, {"rangeHigh", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "quantities", false, columns, DPI_COUNT(columns), &s));
   d->quantity = DPI_ARENA_ARRAY(d->arena, dpi_kind_quantity, s.nrow);
@@ -299,9 +318,10 @@ static dp_status read_evidence(dpi_draft *d, const dpi_sheet *s, int row, dpi_ki
   DP_TRY(unique(s, row, "evidenceId"));
   DP_TRY(dpi_sheet_need(s, row, "what", &e->what));
   if (!known_figure(d, e->what))
-    return dpi_sheet_fail(s, row, "what",
-                          "expected minus2ll, ofv, a parameterId, ln(parameterId), variance(effectId) or "
-                          "covariance(effectId,effectId)");
+    return dpi_sheet_fail(
+        s, row, "what",
+        "expected minus2ll, ofv, a parameterId, ln(parameterId), variance(effectId) or "
+        "covariance(effectId,effectId)");
   static const char *const methods[] = {"focei", "laplace"};
   int method;
   DP_TRY(dpi_sheet_word(s, row, "method", methods, DPI_COUNT(methods), 0, &method));
@@ -309,15 +329,16 @@ static dp_status read_evidence(dpi_draft *d, const dpi_sheet *s, int row, dpi_ki
   DP_TRY(dpi_sheet_number(s, row, "published", NAN, &e->published));
   DP_TRY(dpi_sheet_number(s, row, "tolerance", NAN, &e->tolerance));
   if (isnan(e->published)) return dpi_sheet_fail(s, row, "published", "expected a number");
-  if (!(e->tolerance > 0)) return dpi_sheet_fail(s, row, "tolerance", "expected an absolute tolerance > 0");
+  if (!(e->tolerance > 0))
+    return dpi_sheet_fail(s, row, "tolerance", "expected an absolute tolerance > 0");
   DP_TRY(unit_cell(d, s, row, &e->unit));
   return dpi_sheet_need(s, row, "source", &e->source);
 }
 
 dp_status dpi_draft_evidence(dpi_draft *d) {
-  static const dpi_sheet_column columns[] = {{"evidenceId", true}, {"what", true}, {"method", true},
-                                             {"published", true},  {"tolerance", true}, {"unit", true},
-                                             {"source", true}};
+  static const dpi_sheet_column columns[] = {
+      {"evidenceId", true}, {"what", true}, {"method", true}, {"published", true},
+      {"tolerance", true},  {"unit", true}, {"source", true}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "evidence", false, columns, DPI_COUNT(columns), &s));
   dpi_kind_evidence *list = DPI_ARENA_ARRAY(d->arena, dpi_kind_evidence, s.nrow);

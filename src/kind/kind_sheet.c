@@ -25,7 +25,7 @@ static dp_status check_columns(const dpi_sheet *s, const dpi_table *table) {
 
 /* All cells of the known columns, in the order of the known columns. */
 static dp_status copy_cells(dpi_sheet *s, const dpi_table *table) {
-  s->cell = DPI_ARENA_ARRAY(s->arena, const char *, (size_t)table->nrow * (size_t)s->ncolumn);
+  s->cell = DPI_ARENA_ARRAY(s->arena, const char *, (size_t)table->nrow *(size_t)s->ncolumn);
   s->line = DPI_ARENA_ARRAY(s->arena, int, table->nrow);
   if (!s->cell || !s->line) return DP_ERR_MEMORY;
   for (int i = 0; i < s->ncolumn; i++) {
@@ -41,9 +41,11 @@ static dp_status copy_cells(dpi_sheet *s, const dpi_table *table) {
   return DP_OK;
 }
 
-dp_status dpi_sheet_open(dpi_sheet *sheet, dp_ctx *ctx, dpi_arena *arena, const char *source, const char *text,
-                         size_t size, const dpi_sheet_column *column, int ncolumn) {
-  *sheet = (dpi_sheet){.ctx = ctx, .arena = arena, .source = source, .column = column, .ncolumn = ncolumn};
+dp_status dpi_sheet_open(dpi_sheet *sheet, dp_ctx *ctx, dpi_arena *arena, const char *source,
+                         const char *text, size_t size, const dpi_sheet_column *column,
+                         int ncolumn) {
+  *sheet = (dpi_sheet){
+      .ctx = ctx, .arena = arena, .source = source, .column = column, .ncolumn = ncolumn};
   dpi_table *table = NULL;
   DP_TRY(dpi_table_read(ctx, text, size, source, '\t', &table));
   dp_status status = check_columns(sheet, table);
@@ -61,8 +63,8 @@ const char *dpi_sheet_cell(const dpi_sheet *s, int row, const char *column) {
 
 dp_status dpi_sheet_fail(const dpi_sheet *s, int row, const char *column, const char *expected) {
   const char *found = dpi_sheet_cell(s, row, column);
-  return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: column %s: found '%s', %s", s->source, s->line[row], column, found,
-                  expected);
+  return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: column %s: found '%s', %s", s->source, s->line[row],
+                  column, found, expected);
 }
 
 dp_status dpi_sheet_need(const dpi_sheet *s, int row, const char *column, const char **out) {
@@ -83,31 +85,37 @@ static bool is_identifier(const char *text) {
 
 dp_status dpi_sheet_id(const dpi_sheet *s, int row, const char *column, const char **out) {
   DP_TRY(dpi_sheet_need(s, row, column, out));
-  if (!is_identifier(*out)) return dpi_sheet_fail(s, row, column, "expected a letter or _, then letters, digits or _");
-  if (strcmp(*out, "time") == 0) return dpi_sheet_fail(s, row, column, "but time is the model's clock");
+  if (!is_identifier(*out))
+    return dpi_sheet_fail(s, row, column, "expected a letter or _, then letters, digits or _");
+  if (strcmp(*out, "time") == 0)
+    return dpi_sheet_fail(s, row, column, "but time is the model's clock");
   return DP_OK;
 }
 
-dp_status dpi_sheet_number(const dpi_sheet *s, int row, const char *column, double fallback, double *out) {
+dp_status dpi_sheet_number(const dpi_sheet *s, int row, const char *column, double fallback,
+                           double *out) {
   const char *text = dpi_sheet_cell(s, row, column);
   *out = fallback;
   if (!*text || dpi_parse_double(text, out)) return DP_OK;
   return dpi_sheet_fail(s, row, column, "expected a number");
 }
 
-dp_status dpi_sheet_int(const dpi_sheet *s, int row, const char *column, int fallback, int low, int high, int *out) {
+dp_status dpi_sheet_int(const dpi_sheet *s, int row, const char *column, int fallback, int low,
+                        int high, int *out) {
   const char *text = dpi_sheet_cell(s, row, column);
   int64_t value = fallback;
   *out = fallback;
   if (!*text) return DP_OK;
   if (!dpi_parse_int(text, &value) || value < low || value > high)
-    return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: column %s: found '%s', expected a whole number from %d to %d",
+    return dpi_fail(s->ctx, DP_ERR_INPUT,
+                    "%s:%d: column %s: found '%s', expected a whole number from %d to %d",
                     s->source, s->line[row], column, text, low, high);
   *out = (int)value;
   return DP_OK;
 }
 
-dp_status dpi_sheet_flag(const dpi_sheet *s, int row, const char *column, bool fallback, bool *out) {
+dp_status dpi_sheet_flag(const dpi_sheet *s, int row, const char *column, bool fallback,
+                         bool *out) {
   const char *text = dpi_sheet_cell(s, row, column);
   *out = fallback;
   if (!*text) return DP_OK;
@@ -116,8 +124,8 @@ dp_status dpi_sheet_flag(const dpi_sheet *s, int row, const char *column, bool f
   return dpi_sheet_fail(s, row, column, "expected 1 or 0");
 }
 
-dp_status dpi_sheet_word(const dpi_sheet *s, int row, const char *column, const char *const *words, int nword,
-                         int fallback, int *out) {
+dp_status dpi_sheet_word(const dpi_sheet *s, int row, const char *column, const char *const *words,
+                         int nword, int fallback, int *out) {
   const char *text = dpi_sheet_cell(s, row, column);
   *out = fallback;
   if (!*text) return DP_OK;
@@ -132,7 +140,8 @@ dp_status dpi_sheet_word(const dpi_sheet *s, int row, const char *column, const 
   return dpi_sheet_fail(s, row, column, list);
 }
 
-dp_status dpi_sheet_list(const dpi_sheet *s, int row, const char *column, const double **out, int *n) {
+dp_status dpi_sheet_list(const dpi_sheet *s, int row, const char *column, const double **out,
+                         int *n) {
   const char *text = dpi_sheet_cell(s, row, column);
   *out = NULL;
   *n = 0;
@@ -146,7 +155,8 @@ dp_status dpi_sheet_list(const dpi_sheet *s, int row, const char *column, const 
     char *item = dpi_arena_strndup(s->arena, text, len);
     if (!item) return DP_ERR_MEMORY;
     bool good = dpi_parse_double(item, &list[i]) && list[i] > (i ? list[i - 1] : 0.0);
-    if (!good) return dpi_sheet_fail(s, row, column, "expected ascending numbers > 0 with ';' between");
+    if (!good)
+      return dpi_sheet_fail(s, row, column, "expected ascending numbers > 0 with ';' between");
     text += len + (text[len] == ';');
   }
   *out = list;

@@ -21,14 +21,15 @@ typedef struct dpi_sheet {
   int nrow;
   const dpi_sheet_column *column; /* the columns a table may have, borrowed (static) */
   int ncolumn;
-  const char **cell;              /* [nrow x ncolumn] text, "" when absent */
-  int *line;                      /* [nrow] */
+  const char **cell; /* [nrow x ncolumn] text, "" when absent */
+  int *line;         /* [nrow] */
 } dpi_sheet;
 
 /* Unknown, repeated and missing columns are ERR_INPUT. Cells live in the arena;
  * "." and "NA" stay as they are (they are no numbers and no ids). */
-dp_status dpi_sheet_open(dpi_sheet *sheet, dp_ctx *ctx, dpi_arena *arena, const char *source, const char *text,
-                         size_t size, const dpi_sheet_column *column, int ncolumn);
+dp_status dpi_sheet_open(dpi_sheet *sheet, dp_ctx *ctx, dpi_arena *arena, const char *source,
+                         const char *text, size_t size, const dpi_sheet_column *column,
+                         int ncolumn);
 /* "" when the cell is empty or the column absent. */
 const char *dpi_sheet_cell(const dpi_sheet *s, int row, const char *column);
 /* The cell, ERR_INPUT when it is empty. */
@@ -36,15 +37,18 @@ dp_status dpi_sheet_need(const dpi_sheet *s, int row, const char *column, const 
 /* The cell as an identifier: a letter or _, then letters, digits, _; not `time`. */
 dp_status dpi_sheet_id(const dpi_sheet *s, int row, const char *column, const char **out);
 /* The cell as a number; empty: the fallback (may be NaN). */
-dp_status dpi_sheet_number(const dpi_sheet *s, int row, const char *column, double fallback, double *out);
-dp_status dpi_sheet_int(const dpi_sheet *s, int row, const char *column, int fallback, int low, int high, int *out);
+dp_status dpi_sheet_number(const dpi_sheet *s, int row, const char *column, double fallback,
+                           double *out);
+dp_status dpi_sheet_int(const dpi_sheet *s, int row, const char *column, int fallback, int low,
+                        int high, int *out);
 /* 1, true / 0, false; empty: the fallback. */
 dp_status dpi_sheet_flag(const dpi_sheet *s, int row, const char *column, bool fallback, bool *out);
 /* The cell as an index into words; empty: the fallback. ERR_INPUT lists the words. */
-dp_status dpi_sheet_word(const dpi_sheet *s, int row, const char *column, const char *const *words, int nword,
-                         int fallback, int *out);
+dp_status dpi_sheet_word(const dpi_sheet *s, int row, const char *column, const char *const *words,
+                         int nword, int fallback, int *out);
 /* "100;200;300" as ascending positive numbers. */
-dp_status dpi_sheet_list(const dpi_sheet *s, int row, const char *column, const double **out, int *n);
+dp_status dpi_sheet_list(const dpi_sheet *s, int row, const char *column, const double **out,
+                         int *n);
 /* "path:line: column" for messages made elsewhere. NULL without memory. */
 const char *dpi_sheet_where(const dpi_sheet *s, int row, const char *column);
 /* ERR_INPUT "path:line: column NAME: found 'x', <expected>". */

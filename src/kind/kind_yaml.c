@@ -23,7 +23,8 @@ typedef struct reader {
 static dp_status next_event(reader *r, yaml_event_t *event) {
   if (yaml_parser_parse(&r->parser, event)) return DP_OK;
   const char *problem = r->parser.problem ? r->parser.problem : "unreadable";
-  if (r->parser.error == YAML_MEMORY_ERROR) return dpi_fail(r->doc->ctx, DP_ERR_MEMORY, "out of memory");
+  if (r->parser.error == YAML_MEMORY_ERROR)
+    return dpi_fail(r->doc->ctx, DP_ERR_MEMORY, "out of memory");
   return dpi_fail(r->doc->ctx, DP_ERR_INPUT, "%s:%d: not YAML: %s", r->doc->source,
                   (int)r->parser.problem_mark.line + 1, problem);
 }
@@ -33,7 +34,8 @@ static dp_status fail_at(reader *r, int line, const char *what) {
 }
 
 /* A fresh node at the event's line. */
-static dp_status new_node(reader *r, const yaml_event_t *event, dpi_yaml_type type, dpi_yaml **out) {
+static dp_status new_node(reader *r, const yaml_event_t *event, dpi_yaml_type type,
+                          dpi_yaml **out) {
   int line = (int)event->start_mark.line + 1;
   if (++r->nnode > max_node) return fail_at(r, line, "too many entries");
   dpi_yaml *node = DPI_ARENA_NEW(r->doc->arena, dpi_yaml);
@@ -48,7 +50,8 @@ static dp_status new_node(reader *r, const yaml_event_t *event, dpi_yaml_type ty
 static dp_status scalar_text(reader *r, const yaml_event_t *event, const char **out) {
   const char *value = (const char *)event->data.scalar.value;
   size_t n = event->data.scalar.length;
-  if (strlen(value) != n) return fail_at(r, (int)event->start_mark.line + 1, "a NUL character in a text");
+  if (strlen(value) != n)
+    return fail_at(r, (int)event->start_mark.line + 1, "a NUL character in a text");
   *out = dpi_arena_strndup(r->doc->arena, value, n);
   return *out ? DP_OK : DP_ERR_MEMORY;
 }
@@ -56,8 +59,10 @@ static dp_status scalar_text(reader *r, const yaml_event_t *event, const char **
 static dp_status read_value(reader *r, yaml_event_t *event, int depth, dpi_yaml **out);
 
 static void append(dpi_yaml *parent, dpi_yaml **tail, dpi_yaml *child) {
-  if (*tail) (*tail)->next = child;
-  else parent->first = child;
+  if (*tail)
+    (*tail)->next = child;
+  else
+    parent->first = child;
   *tail = child;
   parent->count++;
 }
@@ -79,11 +84,14 @@ static dp_status read_sequence(reader *r, dpi_yaml *parent, int depth) {
 }
 
 /* A map's key: a scalar, not seen before in this map. Deletes the event. */
-static dp_status read_key(reader *r, const dpi_yaml *parent, yaml_event_t *event, const char **key) {
+static dp_status read_key(reader *r, const dpi_yaml *parent, yaml_event_t *event,
+                          const char **key) {
   int line = (int)event->start_mark.line + 1;
   dp_status status = DP_OK;
-  if (event->type != YAML_SCALAR_EVENT) status = fail_at(r, line, "a key must be a plain word");
-  else status = scalar_text(r, event, key);
+  if (event->type != YAML_SCALAR_EVENT)
+    status = fail_at(r, line, "a key must be a plain word");
+  else
+    status = scalar_text(r, event, key);
   if (status == DP_OK && dpi_yaml_get(parent, *key))
     status = dpi_fail(r->doc->ctx, DP_ERR_INPUT, "%s:%d: key '%s' occurs twice (first in line %d)",
                       r->doc->source, line, *key, dpi_yaml_get(parent, *key)->line);
@@ -128,8 +136,9 @@ static dp_status read_value(reader *r, yaml_event_t *event, int depth, dpi_yaml 
   } else if (type == YAML_MAPPING_START_EVENT) {
     status = new_node(r, event, DPI_YAML_MAP, out);
   } else {
-    status = fail_at(r, line, type == YAML_ALIAS_EVENT ? "aliases (*name) are not used in a kind's files"
-                                                       : "expected a value");
+    status = fail_at(r, line,
+                     type == YAML_ALIAS_EVENT ? "aliases (*name) are not used in a kind's files"
+                                              : "expected a value");
   }
   yaml_event_delete(event);
   DP_TRY(status);
@@ -179,15 +188,16 @@ const dpi_yaml *dpi_yaml_get(const dpi_yaml *map, const char *key) {
 dp_status dpi_yaml_known(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *what,
                          const char *const *words, int nword) {
   if (node->type != DPI_YAML_MAP)
-    return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected 'key: value' lines", doc->source, node->line,
-                    what);
+    return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected 'key: value' lines", doc->source,
+                    node->line, what);
   for (const dpi_yaml *n = node->first; n; n = n->next) {
     bool known = false;
     for (int i = 0; i < nword; i++) known = known || strcmp(n->key, words[i]) == 0;
     if (known) continue;
     const char *near = dpi_nearest_word(n->key, words, nword);
-    return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s has no key '%s'%s%s%s", doc->source, n->line, what,
-                    n->key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s has no key '%s'%s%s%s", doc->source, n->line,
+                    what, n->key, near ? "; did you mean '" : "", near ? near : "",
+                    near ? "'?" : "");
   }
   return DP_OK;
 }
@@ -197,16 +207,17 @@ static dp_status find_scalar(const dpi_yaml_doc *doc, const dpi_yaml *map, const
                              const dpi_yaml **out) {
   *out = dpi_yaml_get(map, key);
   if (!*out || (*out)->type == DPI_YAML_SCALAR) return DP_OK;
-  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected one value, found a list or map", doc->source,
-                  (*out)->line, key);
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected one value, found a list or map",
+                  doc->source, (*out)->line, key);
 }
 
 static dp_status missing(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key) {
-  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: key '%s' is missing", doc->source, map->line, key);
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: key '%s' is missing", doc->source, map->line,
+                  key);
 }
 
-dp_status dpi_yaml_string(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, const char *fallback,
-                          const char **out) {
+dp_status dpi_yaml_string(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key,
+                          const char *fallback, const char **out) {
   const dpi_yaml *n;
   DP_TRY(find_scalar(doc, map, key, &n));
   if (!n && !fallback) return missing(doc, map, key);
@@ -214,18 +225,19 @@ dp_status dpi_yaml_string(const dpi_yaml_doc *doc, const dpi_yaml *map, const ch
   return DP_OK;
 }
 
-dp_status dpi_yaml_number(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, double fallback,
-                          double *out) {
+dp_status dpi_yaml_number(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key,
+                          double fallback, double *out) {
   const dpi_yaml *n;
   DP_TRY(find_scalar(doc, map, key, &n));
   *out = fallback;
   if (!n) return isnan(fallback) ? missing(doc, map, key) : DP_OK;
   if (dpi_parse_double(n->text, out)) return DP_OK;
-  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected a number", doc->source, n->line, key,
-                  n->text);
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected a number", doc->source,
+                  n->line, key, n->text);
 }
 
-dp_status dpi_yaml_bool(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, bool fallback, bool *out) {
+dp_status dpi_yaml_bool(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key,
+                        bool fallback, bool *out) {
   static const char *const yes[] = {"true", "on", "yes"}, *const no[] = {"false", "off", "no"};
   const dpi_yaml *n;
   DP_TRY(find_scalar(doc, map, key, &n));
@@ -235,20 +247,21 @@ dp_status dpi_yaml_bool(const dpi_yaml_doc *doc, const dpi_yaml *map, const char
     if (strcmp(n->text, yes[i]) == 0) return *out = true, DP_OK;
     if (strcmp(n->text, no[i]) == 0) return *out = false, DP_OK;
   }
-  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected true or false", doc->source, n->line,
-                  key, n->text);
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected true or false",
+                  doc->source, n->line, key, n->text);
 }
 
-dp_status dpi_yaml_int(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, int fallback, int low,
-                       int high, int *out) {
+dp_status dpi_yaml_int(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, int fallback,
+                       int low, int high, int *out) {
   const dpi_yaml *n;
   DP_TRY(find_scalar(doc, map, key, &n));
   *out = fallback;
   if (!n) return DP_OK;
   int64_t value;
   if (!dpi_parse_int(n->text, &value) || value < low || value > high)
-    return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected a whole number from %d to %d",
-                    doc->source, n->line, key, n->text, low, high);
+    return dpi_fail(doc->ctx, DP_ERR_INPUT,
+                    "%s:%d: %s: found '%s', expected a whole number from %d to %d", doc->source,
+                    n->line, key, n->text, low, high);
   *out = (int)value;
   return DP_OK;
 }

@@ -17,10 +17,10 @@ typedef enum dpi_yaml_type { DPI_YAML_SCALAR, DPI_YAML_SEQUENCE, DPI_YAML_MAP } 
 
 typedef struct dpi_yaml {
   dpi_yaml_type type;
-  int line;                 /* 1-based, of the value (of the key, for a map's entry) */
-  const char *key;          /* when the parent is a map, else NULL */
-  const char *text;         /* SCALAR */
-  struct dpi_yaml *first;   /* children in file order */
+  int line;               /* 1-based, of the value (of the key, for a map's entry) */
+  const char *key;        /* when the parent is a map, else NULL */
+  const char *text;       /* SCALAR */
+  struct dpi_yaml *first; /* children in file order */
   struct dpi_yaml *next;
   int count;
 } dpi_yaml;
@@ -40,13 +40,14 @@ const dpi_yaml *dpi_yaml_get(const dpi_yaml *map, const char *key);
 dp_status dpi_yaml_known(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *what,
                          const char *const *words, int nword);
 /* A scalar entry of the map; absent: the default (required when that is NULL, NaN). Borrowed from the arena. */
-dp_status dpi_yaml_string(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, const char *fallback,
-                          const char **out);
-dp_status dpi_yaml_number(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, double fallback,
-                          double *out);
-dp_status dpi_yaml_bool(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, bool fallback, bool *out);
+dp_status dpi_yaml_string(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key,
+                          const char *fallback, const char **out);
+dp_status dpi_yaml_number(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key,
+                          double fallback, double *out);
+dp_status dpi_yaml_bool(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key,
+                        bool fallback, bool *out);
 /* A whole number in [low, high]; absent: the default. */
-dp_status dpi_yaml_int(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, int fallback, int low,
-                       int high, int *out);
+dp_status dpi_yaml_int(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, int fallback,
+                       int low, int high, int *out);
 
 #endif

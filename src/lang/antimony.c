@@ -31,7 +31,8 @@ static bool at_statement(const dpi_tok *tok, int i) {
 static bool begins_block(const dpi_tok *tok, int i) {
   if (!at_statement(tok, i) || tok[i].kind != DPI_TOK_ID) return false;
   if (tok[i + 1].kind != DPI_TOK_ID && tok[i + 1].kind != '*') return false;
-  if (tok[i + 1].kind == DPI_TOK_ID && tok[i + 2].kind == DPI_TOK_STRING) return false; /* model notes "..." */
+  /* model notes "...", model creator.name "..." */
+  if (tok[i + 1].kind == DPI_TOK_ID && (tok[i + 2].kind == DPI_TOK_STRING || tok[i + 2].kind == '.')) return false;
   return dpi_ant_word(&tok[i], "model") || dpi_ant_word(&tok[i], "module") || dpi_ant_word(&tok[i], "function");
 }
 

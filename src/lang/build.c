@@ -60,9 +60,10 @@ dpi_node dpi_g_op1(dpi_graph *g, dpi_op op, dpi_node a) {
 
 static dpi_node neg(dpi_graph *g, dpi_node a) { return dpi_g_op1(g, DPI_OP_NEG, a); }
 
-/* commutative operations store the smaller node first */
-static dpi_node make_sorted(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
-  return a <= b ? make(g, op, a, b, -1) : make(g, op, b, a, -1);
+/* a + b and b + a are one node, with the arguments in the order in which they were first written */
+static dpi_node make_either(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
+  dpi_node swapped = dpi_g_find(g, (dpi_gnode){.op = op, .arg = {b, a, -1}});
+  return swapped != DPI_NODE_NONE ? swapped : make(g, op, a, b, -1);
 }
 
 static dpi_node build_add(dpi_graph *g, dpi_node a, dpi_node b) {
@@ -70,7 +71,7 @@ static dpi_node build_add(dpi_graph *g, dpi_node a, dpi_node b) {
   if (is(g, b, 0)) return a;
   if (op_of(g, b) == DPI_OP_NEG) return dpi_g_op2(g, DPI_OP_SUB, a, arg_of(g, b, 0));
   if (op_of(g, a) == DPI_OP_NEG) return dpi_g_op2(g, DPI_OP_SUB, b, arg_of(g, a, 0));
-  return make_sorted(g, DPI_OP_ADD, a, b);
+  return make_either(g, DPI_OP_ADD, a, b);
 }
 
 static dpi_node build_sub(dpi_graph *g, dpi_node a, dpi_node b) {
@@ -88,7 +89,7 @@ static dpi_node build_mul(dpi_graph *g, dpi_node a, dpi_node b) {
   if (is(g, b, -1)) return neg(g, a);
   if (op_of(g, a) == DPI_OP_NEG) return neg(g, dpi_g_op2(g, DPI_OP_MUL, arg_of(g, a, 0), b));
   if (op_of(g, b) == DPI_OP_NEG) return neg(g, dpi_g_op2(g, DPI_OP_MUL, a, arg_of(g, b, 0)));
-  return make_sorted(g, DPI_OP_MUL, a, b);
+  return make_either(g, DPI_OP_MUL, a, b);
 }
 
 static dpi_node build_div(dpi_graph *g, dpi_node a, dpi_node b) {
@@ -117,7 +118,7 @@ static dpi_node build_logic(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
     if (dpi_g_is_const(g, one, &x)) return (x != 0.0) == (absorbing != 0.0) ? dpi_g_const(g, absorbing) : truth(g, other);
   }
   if (a == b) return truth(g, a);
-  return make_sorted(g, op, a, b);
+  return make_either(g, op, a, b);
 }
 
 dpi_node dpi_g_op2(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
@@ -135,7 +136,7 @@ dpi_node dpi_g_op2(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
     case DPI_OP_AND:
     case DPI_OP_OR: return build_logic(g, op, a, b);
     case DPI_OP_EQ:
-    case DPI_OP_NE: return make_sorted(g, op, a, b);
+    case DPI_OP_NE: return make_either(g, op, a, b);
     case DPI_OP_MIN:
     case DPI_OP_MAX: return a == b ? a : make(g, op, a, b, -1);
     default: return make(g, op, a, b, -1);

@@ -102,6 +102,14 @@ static bool rehash(dpi_graph *g) {
   return true;
 }
 
+dpi_node dpi_g_find(const dpi_graph *g, dpi_gnode n) {
+  if (g->nslot == 0) return DPI_NODE_NONE;
+  uint64_t at = node_hash(&n) & (uint64_t)(g->nslot - 1);
+  for (; g->slot[at] != 0; at = (at + 1) & (uint64_t)(g->nslot - 1))
+    if (node_equal(&g->node[g->slot[at] - 1], &n)) return g->slot[at] - 1;
+  return DPI_NODE_NONE;
+}
+
 dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n) {
   if (g->count * 2 >= g->nslot && !rehash(g)) return DPI_NODE_NONE;
   uint64_t at = node_hash(&n) & (uint64_t)(g->nslot - 1);

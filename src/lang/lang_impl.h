@@ -26,6 +26,7 @@ double dpi_op_digamma(double x);
 #define DPI_GRAPH_MAX (1 << 27)
 dp_ctx *dpi_g_ctx(const dpi_graph *g);
 dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n);
+dpi_node dpi_g_find(const dpi_graph *g, dpi_gnode n); /* DPI_NODE_NONE when there is no such node yet */
 dpi_node dpi_g_powi(dpi_graph *g, dpi_node a, int n);
 /* The node that n would be with these arguments, simplified. */
 dpi_node dpi_g_rebuild(dpi_graph *g, dpi_gnode n, const dpi_node arg[3]);

@@ -125,6 +125,15 @@ const char *dpi_model_suggest(const dp_model *m, const char *id, int skip, char 
   return buf;
 }
 
+/* a formula that was refused leaves no names behind */
+static dp_status parse_or_undo(dp_model *m, const char *text, const char *where, bool allow_new, bool use_new,
+                               dpi_node *out) {
+  int before = m->nsym;
+  dp_status status = dpi_formula_parse(m, text, where, allow_new, use_new, out);
+  while (status != DP_OK && m->nsym > before) (void)dpi_map_put(&m->ids, m->sym[--m->nsym].id, -1);
+  return status;
+}
+
 dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, const char *where) {
   int sym;
   dpi_node node;
@@ -137,7 +146,7 @@ dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, con
   if (sym >= 0 && m->sym[sym].kind == DPI_SYM_ASSIGNED)
     return dpi_fail(m->ctx, DP_ERR_CONFLICT, "%s: '%s' is already given by a formula (%s:%d)", where, id, m->source,
                     m->sym[sym].line);
-  DP_TRY(dpi_formula_parse(m, formula, where, false, true, &node));
+  DP_TRY(parse_or_undo(m, formula, where, false, true, &node));
   DP_TRY(dpi_model_symbol(m, id, 0, &sym));
   dpi_symbol *s = &m->sym[sym];
   s->kind = DPI_SYM_ASSIGNED;
@@ -148,7 +157,7 @@ dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, con
 }
 
 dp_status dpi_model_parse(dp_model *m, const char *text, const char *where, bool allow_new, dpi_node *out) {
-  return dpi_formula_parse(m, text, where, allow_new, false, out);
+  return parse_or_undo(m, text, where, allow_new, false, out);
 }
 
 dp_status dpi_model_add_event(dp_model *m, const dpi_model_event *e) {

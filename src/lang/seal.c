@@ -96,11 +96,16 @@ static dp_status name_loop(const sealer *s, int again) {
   dpi_str text;
   dpi_str_init(&text, s->ctx);
   int from = s->npath - 1, line = s->m->sym[again].line;
+  bool assigned = true;
   while (from > 0 && s->path[from] != again) from--;
-  for (int i = from; i < s->npath; i++) dpi_str_addf(&text, "%s -> ", s->m->sym[s->path[i]].id);
+  for (int i = from; i < s->npath; i++) {
+    const dpi_symbol *y = &s->m->sym[s->path[i]];
+    dpi_str_addf(&text, "%s -> ", y->id);
+    assigned = assigned && y->kind == DPI_SYM_ASSIGNED;
+  }
   dpi_str_add(&text, s->m->sym[again].id);
   dp_status status = dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: %s loop: %s", s->m->source, line,
-                              s->at_start ? "initial value" : "assignment", dpi_str_text(&text));
+                              assigned ? "assignment" : "initial value", dpi_str_text(&text));
   dpi_str_release(&text);
   return status;
 }

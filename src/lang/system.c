@@ -103,8 +103,11 @@ static dp_status find_hidden(builder *b, const dpi_node *out, bool *found) {
   int n = 0;
   DP_TRY(dpi_g_reach(b->g, out, b->m->nstate, &list, &n));
   dp_status status = DP_OK;
-  for (int i = 0; i < n && !*found && status == DP_OK; i++)
-    if (hides(dpi_graph_at(b->g, list[i]).op)) status = dpi_g_uses(b->g, list[i], b->fast, b->m->nsym, found);
+  for (int i = 0; i < n && !*found && status == DP_OK; i++) {
+    dpi_gnode at = dpi_graph_at(b->g, list[i]);
+    dpi_node what = at.op == DPI_OP_IF ? at.arg[0] : list[i]; /* of a piecewise only the condition */
+    if (hides(at.op)) status = dpi_g_uses(b->g, what, b->fast, b->m->nsym, found);
+  }
   dpi_free(b->ctx, list);
   return status;
 }

@@ -1,8 +1,8 @@
 /* bfgs.c - minimisation of a smooth function by the BFGS method with a strong-Wolfe line search.
  *
- * Sources: J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed., algorithms 3.5, 3.6, 6.1; near the minimum, where
- * differences of f are roundoff, the decrease is judged by slopes: W. W. Hager, H. Zhang, SIAM J. Optim. 16 (2005) 170,
- * "approximate Wolfe conditions".
+ * Sources: J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed., algorithms 3.5, 3.6, 6.1;
+ * near the minimum, where differences of f are roundoff, the decrease is judged by slopes: W. W.
+ * Hager, H. Zhang, SIAM J. Optim. 16 (2005) 170, "approximate Wolfe conditions".
  */
 #include "num/num.h"
 
@@ -24,7 +24,7 @@ typedef struct search { /* everything one minimisation works on */
   double *h;         /* inverse Hessian */
   double *y, *hy;
   double f;
-  double slope;      /* g'p at the start of the line */
+  double slope; /* g'p at the start of the line */
 } search;
 
 typedef struct trial { /* a point on the line */
@@ -57,9 +57,12 @@ static bool decreases(const search *s, const trial *t) {
   return t->f <= s->f + noise(s) && t->slope <= (2.0 * DECREASE - 1.0) * s->slope;
 }
 
-static bool flat(const search *s, const trial *t) { return fabs(t->slope) <= -CURVATURE * s->slope; }
+static bool flat(const search *s, const trial *t) {
+  return fabs(t->slope) <= -CURVATURE * s->slope;
+}
 
-/* Minimum of the cubic through both trials, kept away from the ends; the middle where there is none. */
+/* Minimum of the cubic through both trials, kept away from the ends; the middle where there is
+ * none. */
 static double interpolate(const trial *lo, const trial *hi) {
   double width = hi->a - lo->a, mid = lo->a + 0.5 * width;
   if (!isfinite(hi->f)) return lo->a + 0.2 * width;
@@ -72,7 +75,7 @@ static double interpolate(const trial *lo, const trial *hi) {
   return r > 0.05 && r < 0.95 ? a : mid;
 }
 
-/* Shrink [lo, hi], which holds an acceptable point; the last evaluation is at the point returned. */
+/* Shrink [lo, hi], which holds an acceptable point; the last evaluation is at the one returned. */
 static bool zoom(search *s, trial lo, trial hi, trial *out) {
   for (int k = 0; k < MAX_TRIALS; k++) {
     trial t = evaluate(s, interpolate(&lo, &hi));
@@ -132,7 +135,8 @@ static void update(search *s, bool scale_first) {
   double yhy = dot(s->y, s->hy, n), c = (1.0 + yhy / ys) / ys;
   for (int i = 0; i < n; i++) {
     for (int j = 0; j < n; j++) {
-      s->h[(size_t)i * n + j] += c * s->p[i] * s->p[j] - (s->p[i] * s->hy[j] + s->hy[i] * s->p[j]) / ys;
+      s->h[(size_t)i * n + j] +=
+          c * s->p[i] * s->p[j] - (s->p[i] * s->hy[j] + s->hy[i] * s->p[j]) / ys;
     }
   }
 }
@@ -198,14 +202,23 @@ static int minimise(search *s, bool fresh, double gtol, int max_iter, bool *conv
   return iter;
 }
 
-int dpi_bfgs(dp_ctx *ctx, dpi_bfgs_fn fn, void *user, int n, double *x, double *f, double *h0, double gtol, int max_iter,
-             bool *converged) {
+int dpi_bfgs(dp_ctx *ctx, dpi_bfgs_fn fn, void *user, int n, double *x, double *f, double *h0,
+             double gtol, int max_iter, bool *converged) {
   *converged = false;
   size_t own = h0 ? 0 : (size_t)n * n;
   double *block = DPI_NEW_ARRAY(ctx, double, 6 * (size_t)n + own);
   if (!block) return -1;
-  search s = {.fn = fn, .user = user, .n = n, .x = x, .g = block, .p = block + n, .xt = block + 2 * n, .gt = block + 3 * n,
-              .y = block + 4 * n, .hy = block + 5 * n, .h = h0 ? h0 : block + 6 * n};
+  search s = {.fn = fn,
+              .user = user,
+              .n = n,
+              .x = x,
+              .g = block,
+              .p = block + n,
+              .xt = block + 2 * n,
+              .gt = block + 3 * n,
+              .y = block + 4 * n,
+              .hy = block + 5 * n,
+              .h = h0 ? h0 : block + 6 * n};
   int iter = 0;
   *f = INFINITY;
   if (fn(user, x, f, s.g) && isfinite(*f) && isfinite(dot(s.g, s.g, n))) {

@@ -1,12 +1,14 @@
 /* expm.c - exponential of a small matrix by scaling and squaring with Pade approximants.
  *
- * Sources: N. J. Higham, "The scaling and squaring method for the matrix exponential revisited", SIAM J. Matrix Anal.
- * Appl. 26 (2005) 1179 (the approximants); A. H. Al-Mohy, N. J. Higham, "A new scaling and squaring algorithm for the
- * matrix exponential", SIAM J. Matrix Anal. Appl. 31 (2009) 970 (the choice of degree and scaling by the norms of
- * powers, algorithm 5.1). The second matters here: a model with an infusion has a matrix [A b; 0 0] with a large b, and
- * a choice by |A| alone would square too often and lose digits.
+ * Sources: N. J. Higham, "The scaling and squaring method for the matrix exponential revisited",
+ * SIAM J. Matrix Anal. Appl. 26 (2005) 1179 (the approximants); A. H. Al-Mohy, N. J. Higham, "A
+ * new scaling and squaring algorithm for the matrix exponential", SIAM J. Matrix Anal. Appl. 31
+ * (2009) 970 (the choice of degree and scaling by the norms of powers, algorithm 5.1). The second
+ * matters here: a model with an infusion has a matrix [A b; 0 0] with a large b, and a choice by
+ * |A| alone would square too often and lose digits.
  *
- * The norms of powers are computed, not estimated: n is small. No elementary function is used, only + - x /.
+ * The norms of powers are computed, not estimated: n is small. No elementary function is used,
+ * only + - x /.
  */
 #include "num/num.h"
 
@@ -16,19 +18,30 @@
 
 #define MAX_SQUARINGS 1100
 
-/* largest |A^k|^(1/k) for which degree m has a backward error below the unit roundoff (2009, table 3.1) */
-static const double theta3 = 1.495585217958292e-2, theta5 = 2.539398330063230e-1, theta7 = 9.504178996162932e-1,
-                    theta9 = 2.097847961257068, theta13 = 4.25;
+/* largest |A^k|^(1/k) for which degree m has a backward error below the unit roundoff (2009,
+ * table 3.1) */
+static const double theta3 = 1.495585217958292e-2, theta5 = 2.539398330063230e-1,
+                    theta7 = 9.504178996162932e-1, theta9 = 2.097847961257068, theta13 = 4.25;
 
 static const double pade3[] = {120, 60, 12, 1};
 static const double pade5[] = {30240, 15120, 3360, 420, 30, 1};
 static const double pade7[] = {17297280, 8648640, 1995840, 277200, 25200, 1512, 56, 1};
 static const double pade9[] = {17643225600, 8821612800, 2075673600, 302702400, 30270240,
                                2162160,     110880,     3960,       90,        1};
-static const double pade13[] = {64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800,
-                                129060195264000,   10559470521600,    670442572800,     33522128640,
-                                1323241920,        40840800,          960960,           16380,
-                                182,               1};
+static const double pade13[] = {64764752532480000,
+                                32382376266240000,
+                                7771770303897600,
+                                1187353796428800,
+                                129060195264000,
+                                10559470521600,
+                                670442572800,
+                                33522128640,
+                                1323241920,
+                                40840800,
+                                960960,
+                                16380,
+                                182,
+                                1};
 
 /* c := a b */
 static void multiply(const double *a, const double *b, double *c, int n) {
@@ -79,8 +92,8 @@ static double ipow(double x, int k) {
   return r;
 }
 
-/* Further halvings l so that the leading backward error of degree m, |c| ||A|^(2m+1)| / |A| of the matrix halved s times
- * already, stays below the unit roundoff (2009, eq. 5.1). */
+/* Further halvings l so that the leading backward error of degree m, |c| ||A|^(2m+1)| / |A| of
+ * the matrix halved s times already, stays below the unit roundoff (2009, eq. 5.1). */
 static int extra_scaling(const double *a, int n, int m, int s, double norm, double *scratch) {
   /* c_m = (m!)^2 / ((2m)! (2m+1)!) */
   static const double c[14] = {[3] = 1.0 / 100800.0,
@@ -101,8 +114,10 @@ static int extra_scaling(const double *a, int n, int m, int s, double norm, doub
   return extra;
 }
 
-/* u := odd part, v := even part of the approximant's numerator, degrees 3 to 9. power[k] = A^(2k). */
-static void pade_low(const double *b, int m, const double *a, double *const *power, int n, double *u, double *v, double *t) {
+/* u := odd part, v := even part of the approximant's numerator, degrees 3 to 9. power[k] =
+ * A^(2k). */
+static void pade_low(const double *b, int m, const double *a, double *const *power, int n,
+                     double *u, double *v, double *t) {
   size_t nn = (size_t)n * n;
   for (size_t i = 0; i < nn; i++) {
     double odd = 0.0, even = 0.0;
@@ -135,10 +150,11 @@ static void pade_13(const double *a, double *const *power, int n, double *u, dou
   for (int i = 0; i < n; i++) v[(size_t)i * n + i] += b[0];
 }
 
-/* Solve q x = p for all columns, p := x; elimination with row exchanges. False when q is singular. */
+/* Solve q x = p for all columns, p := x; elimination with row exchanges. False when q is
+ * singular. */
 static bool solve_matrix(double *q, double *p, int n) {
-#define Q(i, j) q[(size_t)(i) * n + (j)]
-#define P(i, j) p[(size_t)(i) * n + (j)]
+#define Q(i, j) q[(size_t)(i)*n + (j)]
+#define P(i, j) p[(size_t)(i)*n + (j)]
   for (int k = 0; k < n; k++) {
     int best = k;
     for (int i = k + 1; i < n; i++) {
@@ -209,7 +225,8 @@ static void fill(double *e, int n, double x) {
   for (size_t i = 0; i < (size_t)n * n; i++) e[i] = x;
 }
 
-/* Halve so often that no power overflows: only for matrices beyond any use, kept finite all the same. */
+/* Halve so often that no power overflows: only for matrices beyond any use, kept finite all the
+ * same. */
 static int tame(double *a, int n, double *norm) {
   int s = 0;
   while (*norm > 1e25) {
@@ -224,7 +241,8 @@ static int tame(double *a, int n, double *norm) {
 }
 
 /* Degrees 3 to 9 when one of them will do; true when u and v are set. */
-static bool try_low(const double *a, double *const *power, int n, double norm, double *u, double *v, double *t) {
+static bool try_low(const double *a, double *const *power, int n, double norm, double *u, double *v,
+                    double *t) {
   multiply(a, a, power[1], n);
   multiply(power[1], power[1], power[2], n);
   multiply(power[1], power[2], power[3], n);

@@ -1,7 +1,9 @@
-/* fpenv.c - the floating-point environment the engine computes in: round to nearest, denormals kept, nothing trapped.
+/* fpenv.c - the floating-point environment the engine computes in: round to nearest, denormals
+ * kept, nothing trapped.
  *
- * A host (an audio program, MATLAB, a solver built with -ffast-math) may have switched denormals to zero or changed the
- * rounding mode; results would then differ from machine to machine. Called on entry of every worker.
+ * A host (an audio program, MATLAB, a solver built with -ffast-math) may have switched denormals
+ * to zero or changed the rounding mode; results would then differ from machine to machine. Called
+ * on entry of every worker.
  */
 #include "num/num.h"
 

@@ -1,8 +1,9 @@
 /* incgamma.c - incomplete gamma and beta functions, their inverses, and exact binomial bounds.
  *
- * The leading factors x^a e^-x / Gamma(a+1) and x^a (1-x)^b / B(a,b) are taken in the saddle-point form of C. Loader,
- * "Fast and accurate computation of binomial probabilities" (2000): deviations from the mean instead of differences of
- * large logarithms, so that a and b of a million keep 13 digits. Then series or continued fraction (NIST DLMF 8.7.1,
+ * The leading factors x^a e^-x / Gamma(a+1) and x^a (1-x)^b / B(a,b) are taken in the saddle-
+ * point form of C. Loader, "Fast and accurate computation of binomial probabilities" (2000):
+ * deviations from the mean instead of differences of large logarithms, so that a and b of a
+ * million keep 13 digits. Then series or continued fraction (NIST DLMF 8.7.1,
  * 8.9.2 and 8.17.22) by the modified Lentz method.
  */
 #include "num/num.h"
@@ -14,27 +15,32 @@
 #define TWO_PI 0x1.921fb54442d18p+2
 #define TINY 1e-300
 #define EPS (0.25 * DBL_EPSILON)
-#define MAX_TERMS 100000
+#define MAX_TERMS 100000 /* enough for shapes of 1e8; beyond, NaN */
 
-/* S(x) = ln Gamma(x) - ((x - 1/2) ln x - x + ln sqrt(2 pi)) for x >= 10 (Abramowitz & Stegun 6.1.41). */
+/* S(x) = ln Gamma(x) - ((x - 1/2) ln x - x + ln sqrt(2 pi)) for x >= 10 (Abramowitz & Stegun
+ * 6.1.41). */
 static double stirling_tail(double x) {
   double r = 1.0 / x, r2 = r * r;
   return r * (1.0 / 12.0 -
-              r2 * (1.0 / 360.0 - r2 * (1.0 / 1260.0 - r2 * (1.0 / 1680.0 - r2 * (1.0 / 1188.0 - r2 * 691.0 / 360360.0)))));
+              r2 * (1.0 / 360.0 -
+                    r2 * (1.0 / 1260.0 -
+                          r2 * (1.0 / 1680.0 - r2 * (1.0 / 1188.0 - r2 * 691.0 / 360360.0)))));
 }
 
 /* ln Gamma(a + d) - ln Gamma(a) without the cancellation of large arguments. */
 double dpi_lgamma_ratio(double a, double d) {
   if (a < 10.0) return dpi_m_lgamma(a + d) - dpi_m_lgamma(a);
   double b = a + d;
-  return (a - 0.5) * dpi_m_log1p(d / a) + d * dpi_m_log(b) - d + stirling_tail(b) - stirling_tail(a);
+  return (a - 0.5) * dpi_m_log1p(d / a) + d * dpi_m_log(b) - d + stirling_tail(b) -
+         stirling_tail(a);
 }
 
 /* error of Stirling's formula: ln n! - ((n + 1/2) ln n - n + ln sqrt(2 pi)) */
 static double stirling_error(double n) {
   if (n < 16.0) return dpi_m_lgamma(n + 1.0) - (n + 0.5) * dpi_m_log(n) + n - LN_SQRT_2PI;
   double r = 1.0 / (n * n);
-  return (1.0 / 12.0 - r * (1.0 / 360.0 - r * (1.0 / 1260.0 - r * (1.0 / 1680.0 - r / 1188.0)))) / n;
+  return (1.0 / 12.0 - r * (1.0 / 360.0 - r * (1.0 / 1260.0 - r * (1.0 / 1680.0 - r / 1188.0)))) /
+         n;
 }
 
 /* deviance x ln(x/m) + m - x, by series where x is near m (Loader's bd0) */
@@ -64,9 +70,9 @@ static double gamma_series(double a, double x) {
   for (int n = 1; n < MAX_TERMS; n++) {
     term *= x / (a + n);
     sum += term;
-    if (term < sum * EPS) break;
+    if (term < sum * EPS) return gamma_factor(a, x) * sum;
   }
-  return gamma_factor(a, x) * sum;
+  return NAN;
 }
 
 /* Q by the continued fraction */
@@ -82,9 +88,9 @@ static double gamma_fraction(double a, double x) {
     d = 1.0 / d;
     double f = d * c;
     h *= f;
-    if (fabs(f - 1.0) < 2.0 * EPS) break;
+    if (fabs(f - 1.0) < 2.0 * EPS) return gamma_factor(a, x) * a * h;
   }
-  return gamma_factor(a, x) * a * h;
+  return NAN;
 }
 
 double dpi_gamma_p(double a, double x) {
@@ -98,11 +104,13 @@ double dpi_gamma_p(double a, double x) {
 static double beta_factor(double x, double y, double a, double b) {
   if (a < 1.0 || b < 1.0) {
     double lb = dpi_m_lgamma(fmin(a, b)) - dpi_lgamma_ratio(fmax(a, b), fmin(a, b));
-    return dpi_m_exp(a * dpi_m_log(x) + b * dpi_m_log(y) - lb) / a;
+    double lx = y < x ? dpi_m_log1p(-y) : dpi_m_log(x), ly = x < y ? dpi_m_log1p(-x) : dpi_m_log(y);
+    return dpi_m_exp(a * lx + b * ly - lb) / a;
   }
   /* binomial probability of a successes out of n = a + b, times b / n */
   double n = a + b;
-  double lc = stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * x) - deviance(b, n * y);
+  double lc = stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * x) -
+              deviance(b, n * y);
   return dpi_m_exp(lc) * sqrt(n / (TWO_PI * a * b)) * (b / n);
 }
 
@@ -128,9 +136,9 @@ static double beta_fraction(double x, double a, double b) {
     d = 1.0 / d;
     double f = d * c;
     h *= f;
-    if (fabs(f - 1.0) < 2.0 * EPS) break;
+    if (fabs(f - 1.0) < 2.0 * EPS) return h;
   }
-  return h;
+  return NAN;
 }
 
 /* I_x(a,b), y = 1 - x; *upper says that the value is that of the complement */
@@ -173,14 +181,17 @@ static double beta_mirror_pdf_of(const inverse *f, double y) {
   return beta_factor(1.0 - y, y, f->a, f->b) * f->a / (y * (1.0 - y));
 }
 
-/* Solve cdf(x) = p on [lo, hi] by Newton's method kept inside a shrinking bracket; where Newton leaves it, the bracket is
- * halved, geometrically while its ends differ in magnitude (quantiles of small shapes lie at 1e-200). */
+/* Solve cdf(x) = p on [lo, hi] by Newton's method kept inside a shrinking bracket; where Newton
+ * leaves it, the bracket is halved, geometrically while its ends differ in magnitude (quantiles
+ * of small shapes lie at 1e-200). */
 static double solve(const inverse *f, double p, double lo, double hi, double x) {
   for (int k = 0; k < 400; k++) {
     double r = f->cdf(f, x) - p;
-    if (r == 0.0) return x;
-    if (r > 0.0) hi = x;
-    else lo = x;
+    if (r == 0.0 || r != r) return r == 0.0 ? x : NAN;
+    if (r > 0.0)
+      hi = x;
+    else
+      lo = x;
     double next = x - r / f->pdf(f, x);
     if (!(next > lo && next < hi)) {
       next = lo == 0.0 ? 1e-3 * x : hi > 16.0 * lo ? sqrt(lo) * sqrt(hi) : lo + 0.5 * (hi - lo);

@@ -1,8 +1,10 @@
-/* mathfn.c - reproducible elementary functions: one table of SLEEF's functions, chosen once from the processor.
+/* mathfn.c - reproducible elementary functions: one table of SLEEF's functions, chosen once from
+ * the processor.
  *
- * SLEEF's finz (fused multiply-add) and cinz (without) give the same bits on every machine and at every vector width.
- * What SLEEF 3.5 gets wrong at the edge of the double range is put right here, after the call, in branches that only
- * such arguments enter; a vector caller must apply the same list (README.md, "Edges"):
+ * SLEEF's finz (fused multiply-add) and cinz (without) give the same bits on every machine and at
+ * every vector width. What SLEEF 3.5 gets wrong at the edge of the double range is put right
+ * here, after the call, in branches that only such arguments enter; a vector caller must apply
+ * the same list (README.md, "Edges"):
  *   sinh, cosh  overflow from 709.79 though the result is finite up to 710.47;
  *   asinh, acosh  square their argument: infinite beyond 1.3e154;
  *   log1p  infinite beyond 8e307, 0 for denormals; tan, asinh give 0 for denormals;
@@ -15,12 +17,15 @@
 #include <string.h>
 
 /* our name, SLEEF's name, error bound in its name */
-#define DPI_MATH_LIST(X)                                                                          \
-  X(exp, 10) X(expm1, 10) X(log, 10) X(log10, 10) X(log1p, 10) X(sin, 10) X(cos, 10) X(tan, 10)   \
-  X(asin, 10) X(acos, 10) X(atan, 10) X(sinh, 10) X(cosh, 10) X(tanh, 10) X(asinh, 10)            \
-  X(acosh, 10) X(atanh, 10) X(erf, 10) X(erfc, 15) X(lgamma, 10) X(cbrt, 10)
+// clang-format off
+#define DPI_MATH_LIST(X)                                                          \
+  X(exp, 10) X(expm1, 10) X(log, 10) X(log10, 10) X(log1p, 10) X(sin, 10)         \
+  X(cos, 10) X(tan, 10) X(asin, 10) X(acos, 10) X(atan, 10) X(sinh, 10)           \
+  X(cosh, 10) X(tanh, 10) X(asinh, 10) X(acosh, 10) X(atanh, 10) X(erf, 10)       \
+  X(erfc, 15) X(lgamma, 10) X(cbrt, 10)
+// clang-format on
 
-#define DPI_MATH_DECLARE(name, u)                 \
+#define DPI_MATH_DECLARE(name, u)                             \
   extern double Sleef_finz_##name##d1_u##u##purecfma(double); \
   extern double Sleef_cinz_##name##d1_u##u##purec(double);
 DPI_MATH_LIST(DPI_MATH_DECLARE)
@@ -43,14 +48,16 @@ typedef struct math_table {
 static const math_table table_fma = {.name = "fma",
                                      DPI_MATH_LIST(DPI_MATH_FMA).pow = Sleef_finz_powd1_u10purecfma,
                                      .atan2 = Sleef_finz_atan2d1_u10purecfma};
-static const math_table table_nofma = {.name = "nofma",
-                                       DPI_MATH_LIST(DPI_MATH_NOFMA).pow = Sleef_cinz_powd1_u10purec,
-                                       .atan2 = Sleef_cinz_atan2d1_u10purec};
+static const math_table table_nofma = {
+    .name = "nofma",
+    DPI_MATH_LIST(DPI_MATH_NOFMA).pow = Sleef_cinz_powd1_u10purec,
+    .atan2 = Sleef_cinz_atan2d1_u10purec};
 
 /* Set before main by the constructor below, so that no call pays for a check. */
 static const math_table *math = &table_nofma;
 
-/* True when the processor (and, for the wide registers, the operating system) offers fused multiply-add. */
+/* True when the processor (and, for the wide registers, the operating system) offers fused
+ * multiply-add. */
 static bool processor_has_fma(void) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_cpu_init();

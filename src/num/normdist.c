@@ -2,7 +2,8 @@
  *
  * The tails go through Mills' ratio m(x) = Q(x) / phi(x), x > 0, by Laplace's continued fraction
  *   m(x) = 1/(x + 1/(x + 2/(x + 3/(x + ...))))    (Abramowitz & Stegun 26.2.14),
- * so that hazards and log probabilities keep all their digits where the probability itself underflows.
+ * so that hazards and log probabilities keep all their digits where the probability itself
+ * underflows.
  */
 #include "num/num.h"
 
@@ -15,7 +16,8 @@
 #define LN_PI 0x1.250d048e7a1bdp+0
 #define TAIL (-4.0) /* below this the continued fraction converges fast enough */
 
-/* x >= 4; the number of terms is chosen so that the truncation is below the roundoff (at x = 4: 80). */
+/* x >= 4; the number of terms is chosen so that the truncation is below the roundoff (at x = 4:
+ * 80). */
 static double mills(double x) {
   int terms = x < 5.0 ? 80 : x < 8.0 ? 50 : x < 20.0 ? 24 : 10;
   if (x > 1e8) return 1.0 / x;
@@ -63,27 +65,45 @@ static double ratio7(const double *a, const double *b, double x) {
   return p / q;
 }
 
-/* M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Appl. Statist. 37 (1988) 477,
- * routine PPND16. */
+/* M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Appl.
+ * Statist. 37 (1988) 477, routine PPND16. */
 double dpi_norm_quantile(double p) {
-  static const double a[8] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
-                              1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
+  static const double a[8] = {3.3871328727963666080e0,  1.3314166789178437745e+2,
+                              1.9715909503065514427e+3, 1.3731693765509461125e+4,
+                              4.5921953931549871457e+4, 6.7265770927008700853e+4,
                               3.3430575583588128105e+4, 2.5090809287301226727e+3};
-  static const double b[8] = {1.0,                      4.2313330701600911252e+1, 6.8718700749205790830e+2,
-                              5.3941960214247511077e+3, 2.1213794301586595867e+4, 3.9307895800092710610e+4,
-                              2.8729085735721942674e+4, 5.2264952788528545610e+3};
-  static const double c[8] = {1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,
-                              3.64784832476320460504e0, 1.27045825245236838258e0, 2.41780725177450611770e-1,
+  static const double b[8] = {1.0,
+                              4.2313330701600911252e+1,
+                              6.8718700749205790830e+2,
+                              5.3941960214247511077e+3,
+                              2.1213794301586595867e+4,
+                              3.9307895800092710610e+4,
+                              2.8729085735721942674e+4,
+                              5.2264952788528545610e+3};
+  static const double c[8] = {1.42343711074968357734e0,  4.63033784615654529590e0,
+                              5.76949722146069140550e0,  3.64784832476320460504e0,
+                              1.27045825245236838258e0,  2.41780725177450611770e-1,
                               2.27238449892691845833e-2, 7.74545014278341407640e-4};
-  static const double d[8] = {1.0,                       2.05319162663775882187e0,  1.67638483018380384940e0,
-                              6.89767334985100004550e-1, 1.48103976427480074590e-1, 1.51986665636164571966e-2,
-                              5.47593808499534494600e-4, 1.05075007164441684324e-9};
-  static const double e[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
-                              2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+  static const double d[8] = {1.0,
+                              2.05319162663775882187e0,
+                              1.67638483018380384940e0,
+                              6.89767334985100004550e-1,
+                              1.48103976427480074590e-1,
+                              1.51986665636164571966e-2,
+                              5.47593808499534494600e-4,
+                              1.05075007164441684324e-9};
+  static const double e[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,
+                              1.78482653991729133580e0,  2.96560571828504891230e-1,
+                              2.65321895265761230930e-2, 1.24266094738807843860e-3,
                               2.71155556874348757815e-5, 2.01033439929228813265e-7};
-  static const double f[8] = {1.0,                       5.99832206555887937690e-1, 1.36929880922735805310e-1,
-                              1.48753612908506148525e-2, 7.86869131145613259100e-4, 1.84631831751005468180e-5,
-                              1.42151175831644588870e-7, 2.04426310338993978564e-15};
+  static const double f[8] = {1.0,
+                              5.99832206555887937690e-1,
+                              1.36929880922735805310e-1,
+                              1.48753612908506148525e-2,
+                              7.86869131145613259100e-4,
+                              1.84631831751005468180e-5,
+                              1.42151175831644588870e-7,
+                              2.04426310338993978564e-15};
   if (!(p >= 0.0 && p <= 1.0)) return NAN;
   if (p == 0.0) return -INFINITY;
   if (p == 1.0) return INFINITY;
@@ -97,5 +117,6 @@ double dpi_norm_quantile(double p) {
 double dpi_t_logpdf(double x2, int dim, double dof) {
   double half = 0.5 * dim;
   if (dof > 1e15) return -dim * LN_SQRT_2PI - 0.5 * x2;
-  return dpi_lgamma_ratio(0.5 * dof, half) - half * (dpi_m_log(dof) + LN_PI) - (0.5 * dof + half) * dpi_m_log1p(x2 / dof);
+  return dpi_lgamma_ratio(0.5 * dof, half) - half * (dpi_m_log(dof) + LN_PI) -
+         (0.5 * dof + half) * dpi_m_log1p(x2 / dof);
 }

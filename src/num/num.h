@@ -97,8 +97,8 @@ void dpi_binomial_bounds(double k, double n, double confidence, double *lower, d
 double dpi_sum(const double *x, int n); /* fixed-order compensated sum */
 void dpi_sort(double *x, int n);
 void dpi_argsort(const double *x, int n, int *order); /* stable, ascending */
-/* Quantile of a weighted sample (weights need not sum to 1; NULL: equal): inverse of the midpoint-interpolated ECDF; points of
- * weight 0 do not count; NaN for an empty sample. */
+/* Quantile of a weighted sample (weights need not sum to 1; NULL: equal): inverse of the midpoint-interpolated ECDF;
+ * points of weight 0 do not count; NaN for an empty sample. */
 double dpi_quantile_weighted(const double *x, const double *w, int n, double p, const int *order);
 /* Continuous ranked probability score of a weighted ensemble against y (Gneiting & Raftery 2007, eq. 20). */
 double dpi_crps_sample(const double *x, const double *w, int n, double y, const int *order);
@@ -110,8 +110,9 @@ double dpi_ess(const double *w, int n); /* (sum w)^2 / sum w^2 */
 
 /* ---- optimisation of a smooth function of few variables ---- */
 /* Minimise f (value and gradient; false where not defined) by BFGS with a strong-Wolfe line search. h0: initial inverse
- * Hessian [n x n] or NULL, replaced by the last one. Returns iterations; *converged when max |g_i| max(|x_i|,1) / max(|f|,1) <= gtol, or when a full
- * step promises less than the roundoff of f. -1: no memory. Not defined at the start: *f infinite, not converged. */
+ * Hessian [n x n] or NULL, replaced by the last one. Returns iterations; *converged when
+ * max |g_i| max(|x_i|,1) / max(|f|,1) <= gtol, or when a full step promises less than the roundoff of f.
+ * -1: no memory. Not defined at the start: *f infinite, not converged. */
 typedef bool (*dpi_bfgs_fn)(void *user, const double *x, double *f, double *g);
 int dpi_bfgs(dp_ctx *ctx, dpi_bfgs_fn fn, void *user, int n, double *x, double *f, double *h0, double gtol, int max_iter,
              bool *converged);

@@ -4,8 +4,8 @@
  *
  * Layout (fixed for ever; stored forecasts depend on it):
  *   counter words 0,1 = counter (low, high); words 2,3 = stream (low, high);
- *   key = mix(seed + mix(purpose + 0x9e3779b97f4a7c15)), mix = the finalizer of SplitMix64 (a bijection), so that for one
- *   seed different purposes have different keys;
+ *   key = mix(seed + mix(purpose + 0x9e3779b97f4a7c15)), mix = the finalizer of SplitMix64 (a
+ *   bijection), so that for one seed different purposes have different keys;
  *   the number = output words 0 (low half) and 1 (high half).
  */
 #include "num/num.h"
@@ -50,7 +50,8 @@ dpi_rng dpi_rng_make(uint64_t seed, uint64_t stream, uint32_t purpose) {
 uint64_t dpi_rng_at(uint64_t seed, uint64_t stream, uint32_t purpose, uint64_t counter) {
   uint64_t k = mix64(seed + mix64(purpose + 0x9e3779b97f4a7c15u));
   uint32_t key[2] = {(uint32_t)k, (uint32_t)(k >> 32)};
-  uint32_t c[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), (uint32_t)stream, (uint32_t)(stream >> 32)};
+  uint32_t c[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), (uint32_t)stream,
+                   (uint32_t)(stream >> 32)};
   uint32_t out[4];
   dpi_philox4x32(c, key, out);
   return (uint64_t)out[1] << 32 | out[0];
@@ -61,9 +62,7 @@ uint64_t dpi_rng_u64(dpi_rng *rng) {
 }
 
 /* Odd multiples of 2^-53: never 0 or 1, symmetric about 1/2, each exact. */
-double dpi_rng_uniform(dpi_rng *rng) {
-  return ((double)(dpi_rng_u64(rng) >> 12) + 0.5) * 0x1p-52;
-}
+double dpi_rng_uniform(dpi_rng *rng) { return ((double)(dpi_rng_u64(rng) >> 12) + 0.5) * 0x1p-52; }
 
 double dpi_rng_normal(dpi_rng *rng) { return dpi_norm_quantile(dpi_rng_uniform(rng)); }
 

@@ -1,16 +1,17 @@
 /* psis.c - Pareto-smoothed importance sampling.
  *
- * Sources: A. Vehtari, D. Simpson, A. Gelman, Y. Yao, J. Gabry, "Pareto smoothed importance sampling", JMLR 25 (2024),
- * section 3; the generalised Pareto fit is J. Zhang, M. A. Stephens, "A new and efficient estimation method for the
- * generalized Pareto distribution", Technometrics 51 (2009) 316, with the paper's weak prior on the shape. The tail
- * is rounded down as in arviz-stats (the R package loo rounds up).
+ * Sources: A. Vehtari, D. Simpson, A. Gelman, Y. Yao, J. Gabry, "Pareto smoothed importance
+ * sampling", JMLR 25 (2024), section 3; the generalised Pareto fit is J. Zhang, M. A. Stephens,
+ * "A new and efficient estimation method for the generalized Pareto distribution", Technometrics
+ * 51 (2009) 316, with the paper's weak prior on the shape. The tail is rounded down as in arviz-
+ * stats (the R package loo rounds up).
  */
 #include "num/num.h"
 
 #include <math.h>
 
 #define GRID_MAX 512
-#define PRIOR 3.0      /* Zhang & Stephens' choice for the spread of the grid */
+#define PRIOR 3.0       /* Zhang & Stephens' choice for the spread of the grid */
 #define PRIOR_SHAPE 0.5 /* weak prior: ten observations at k = 1/2 */
 #define PRIOR_SIZE 10.0
 #define MIN_TAIL 5
@@ -52,7 +53,8 @@ static double pareto_quantile(double p, double k, double sigma) {
   return fabs(k) < 1e-30 ? -sigma * l : sigma * dpi_m_expm1(-k * l) / k;
 }
 
-/* Replace the tail (the last m of order) by quantiles of the fit, none above the largest raw weight 1. */
+/* Replace the tail (the last m of order) by quantiles of the fit, none above the largest raw
+ * weight 1. */
 static double smooth_tail(double *w, const int *order, int n, int m, double *tail) {
   double cutoff = w[order[n - m - 1]], k, sigma;
   for (int i = 0; i < m; i++) tail[i] = w[order[n - m + i]] - cutoff;

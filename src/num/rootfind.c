@@ -1,7 +1,8 @@
 /* rootfind.c - root of a continuous function on a bracket.
  *
- * Source: R. P. Brent, Algorithms for Minimization without Derivatives (1973), chapter 4: inverse quadratic interpolation
- * or secant where they do well, bisection where they do not. Ends when the bracket is no wider than tol plus the roundoff.
+ * Source: R. P. Brent, Algorithms for Minimization without Derivatives (1973), chapter 4: inverse
+ * quadratic interpolation or secant where they do well, bisection where they do not. Ends when
+ * the bracket is no wider than tol plus the roundoff.
  */
 #include "num/num.h"
 
@@ -48,8 +49,10 @@ static void choose_step(bracket *s, double m, double tol) {
       p = t * (2.0 * m * u * (u - v) - (s->b - s->a) * (v - 1.0));
       q = (u - 1.0) * (v - 1.0) * (t - 1.0);
     }
-    if (p > 0.0) q = -q;
-    else p = -p;
+    if (p > 0.0)
+      q = -q;
+    else
+      p = -p;
     bisect = !(2.0 * p < 3.0 * m * q - fabs(tol * q) && p < fabs(0.5 * s->e * q));
     if (!bisect) {
       s->e = s->d;
@@ -59,7 +62,8 @@ static void choose_step(bracket *s, double m, double tol) {
   if (bisect) s->d = s->e = m;
 }
 
-double dpi_root(double (*fn)(void *, double), void *user, double a, double fa, double b, double fb, double tol) {
+double dpi_root(double (*fn)(void *, double), void *user, double a, double fa, double b, double fb,
+                double tol) {
   if (fa == 0.0) return a;
   if (fb == 0.0) return b;
   bracket s = {.a = a, .fa = fa, .b = b, .fb = fb, .c = a, .fc = fa, .d = b - a, .e = b - a};

@@ -1,5 +1,6 @@
-/* samplestat.c - sums, sorting, quantiles and scores of (weighted) samples. Nothing is allocated; every result is a function
- * of the sample alone. Where an `order` is taken it is dpi_argsort's; NULL says that x is ascending already.
+/* samplestat.c - sums, sorting, quantiles and scores of (weighted) samples. Nothing is allocated;
+ * every result is a function of the sample alone. Where an `order` is taken it is dpi_argsort's;
+ * NULL says that x is ascending already.
  */
 #include "num/num.h"
 
@@ -16,7 +17,8 @@ double dpi_sum(const double *x, int n) {
   return isfinite(s) ? s + c : s;
 }
 
-/* ---- sorting: quicksort on the middle of three, heapsort when it goes too deep, insertion for short runs ---- */
+/* ---- sorting: quicksort on the middle of three, heapsort when it goes too deep, insertion for
+ * short runs ---- */
 #define SHORT 24
 
 /* the order of numbers with NaN last */
@@ -158,7 +160,8 @@ static double weight_at(const double *w, int i) { return w ? w[i] : 1.0; }
 
 static double total_weight(const double *w, int n) { return w ? dpi_sum(w, n) : (double)n; }
 
-/* Each point of positive weight stands at the middle of its step of the distribution function; between them linear. */
+/* Each point of positive weight stands at the middle of its step of the distribution function;
+ * between them linear. */
 double dpi_quantile_weighted(const double *x, const double *w, int n, double p, const int *order) {
   double total = total_weight(w, n), target = p * total;
   double below = 0.0, last_at = 0.0, last_x = NAN;
@@ -178,8 +181,8 @@ double dpi_quantile_weighted(const double *x, const double *w, int n, double p, 
   return last_x;
 }
 
-/* Integral of (F(x) - 1{y <= x})^2 (the same number as eq. 20, without its cancellation): one term for each gap between
- * neighbours, none negative. */
+/* Integral of (F(x) - 1{y <= x})^2 (the same number as eq. 20, without its cancellation): one
+ * term for each gap between neighbours, none negative. */
 double dpi_crps_sample(const double *x, const double *w, int n, double y, const int *order) {
   double total = total_weight(w, n), below = 0.0, sum = 0.0, last = NAN;
   for (int k = 0; k < n; k++) {

@@ -1,10 +1,11 @@
-/* smallmat.c - Cholesky, triangular and LU solves for small dense row-major matrices. Every loop runs in a fixed order. */
+/* smallmat.c - Cholesky, triangular and LU solves for small dense row-major matrices. Every loop
+ * runs in a fixed order. */
 #include "num/num.h"
 
 #include <math.h>
 
-#define A(i, j) a[(size_t)(i) * n + (j)]
-#define L(i, j) l[(size_t)(i) * n + (j)]
+#define A(i, j) a[(size_t)(i)*n + (j)]
+#define L(i, j) l[(size_t)(i)*n + (j)]
 
 /* L L' = A by rows (Cholesky-Banachiewicz); reads and writes the lower triangle only. */
 bool dpi_chol(double *a, int n) {
@@ -54,7 +55,7 @@ void dpi_chol_solve(const double *l, int n, double *b) {
 
 /* Inverse of L below the diagonal of inv, then A^-1 = L'^-1 L^-1 in place. */
 void dpi_chol_inverse(const double *l, int n, double *inv) {
-#define INV(i, j) inv[(size_t)(i) * n + (j)]
+#define INV(i, j) inv[(size_t)(i)*n + (j)]
   for (int j = 0; j < n; j++) {
     INV(j, j) = 1.0 / L(j, j);
     for (int i = j + 1; i < n; i++) {
@@ -111,7 +112,7 @@ bool dpi_lu(double *a, int n, int *piv) {
 }
 
 void dpi_lu_solve(const double *lu, int n, const int *piv, double *b) {
-#define LU(i, j) lu[(size_t)(i) * n + (j)]
+#define LU(i, j) lu[(size_t)(i)*n + (j)]
   for (int k = 0; k < n; k++) {
     if (piv[k] == k) continue;
     double t = b[k];

@@ -1,7 +1,8 @@
 /* symeig.c - eigenvalues and vectors of a small symmetric matrix by cyclic Jacobi rotations.
  *
- * Source: Golub & Van Loan, Matrix Computations, 4th ed., section 8.5 (the rotation of smaller angle). Chosen for its
- * accuracy on small matrices and because its order of operations never depends on anything but the matrix.
+ * Source: Golub & Van Loan, Matrix Computations, 4th ed., section 8.5 (the rotation of smaller
+ * angle). Chosen for its accuracy on small matrices and because its order of operations never
+ * depends on anything but the matrix.
  */
 #include "num/num.h"
 
@@ -12,8 +13,8 @@
 
 /* Rotation in the plane (p, q) that makes s(p,q) zero; v collects the rotations. */
 static void rotate(double *s, double *v, int n, int p, int q) {
-#define S(i, j) s[(size_t)(i) * n + (j)]
-#define V(i, j) v[(size_t)(i) * n + (j)]
+#define S(i, j) s[(size_t)(i)*n + (j)]
+#define V(i, j) v[(size_t)(i)*n + (j)]
   double apq = S(p, q);
   double theta = (S(q, q) - S(p, p)) / (2.0 * apq);
   double t = copysign(1.0, theta) / (fabs(theta) + sqrt(theta * theta + 1.0));
@@ -48,7 +49,8 @@ static bool sweep(double *s, double *v, int n) {
   return done;
 }
 
-/* Ascending values; each vector's largest component is made positive, so that the result is one and the same. */
+/* Ascending values; each vector's largest component is made positive, so that the result is one
+ * and the same. */
 static void order(double *w, double *v, int n) {
   for (int i = 0; i < n; i++) {
     int m = i;

@@ -1,7 +1,8 @@
 /* unit_convert.c - from one unit to another: factors, molar mass, temperature scales, levels.
  *
- * A value in another unit is value (num_from den_to) / (den_from num_to) * 10^(difference of exponents): with whole
- * numbers that is one rounding, so 1000 comes out as 1000 and 6 L/h as 100 mL/min.
+ * A value in another unit is value (num_from den_to) / (den_from num_to) * 10^(difference of
+ * exponents): with whole numbers that is one rounding, so 1000 comes out as 1000 and 6 L/h as 100
+ * mL/min.
  */
 #include "num/unit_impl.h"
 
@@ -30,20 +31,27 @@ static void describe(const dp_unit *u, char *out, size_t size) {
     int i = order[k];
     if (!u->dim[i]) continue;
     const char *dot = used ? "." : "";
-    if (u->dim[i] == 1) used += (size_t)snprintf(out + used, size - used, "%s%s", dot, dim_name[i]);
-    else used += (size_t)snprintf(out + used, size - used, "%s%s%d", dot, dim_name[i], u->dim[i]);
+    if (u->dim[i] == 1)
+      used += (size_t)snprintf(out + used, size - used, "%s%s", dot, dim_name[i]);
+    else
+      used += (size_t)snprintf(out + used, size - used, "%s%s%d", dot, dim_name[i], u->dim[i]);
   }
   if (!out[0]) snprintf(out, size, "a number");
 }
 
-static bool counts(const dp_unit *u, const char *code) { return strstr(u->arbitrary, code) != NULL; }
+static bool counts(const dp_unit *u, const char *code) {
+  return strstr(u->arbitrary, code) != NULL;
+}
 
 /* Advice for two units that differ in what they count. */
 static const char *advice(const dp_unit *from, const dp_unit *to) {
-  if (counts(from, "eq^") || counts(to, "eq^")) return "; equivalents count charges: divide by the valence first";
-  if (counts(from, "osm^") || counts(to, "osm^")) return "; osmoles count dissolved particles, not moles";
+  if (counts(from, "eq^") || counts(to, "eq^"))
+    return "; equivalents count charges: divide by the valence first";
+  if (counts(from, "osm^") || counts(to, "osm^"))
+    return "; osmoles count dissolved particles, not moles";
   if (counts(from, "[iU]") || counts(to, "[iU]")) {
-    return "; international units are defined by each substance's assay (and U is the enzyme unit, umol/min)";
+    return "; international units are defined by each substance's assay (and U is the enzyme unit, "
+           "umol/min)";
   }
   return "";
 }
@@ -52,12 +60,12 @@ static dp_status refuse(dp_ctx *ctx, const dp_unit *from, const dp_unit *to) {
   char a[120], b[120];
   describe(from, a, sizeof a);
   describe(to, b, sizeof b);
-  return dpi_fail(ctx, DP_ERR_INPUT, "'%s' does not convert to '%s': found %s, expected %s%s", shown(from), shown(to), a, b,
-                  advice(from, to));
+  return dpi_fail(ctx, DP_ERR_INPUT, "'%s' does not convert to '%s': found %s, expected %s%s",
+                  shown(from), shown(to), a, b, advice(from, to));
 }
 
-/* Power of the molar mass between two units: 0 same dimension, k when `from` has k grams where `to` has k moles;
- * false when they differ in anything else. */
+/* Power of the molar mass between two units: 0 same dimension, k when `from` has k grams where
+ * `to` has k moles; false when they differ in anything else. */
 static bool molar_power(const dp_unit *from, const dp_unit *to, int *k) {
   for (int i = 0; i < DP_UNIT_NDIM; i++) {
     if (i != DIM_G && i != DIM_MOL && from->dim[i] != to->dim[i]) return false;
@@ -67,25 +75,30 @@ static bool molar_power(const dp_unit *from, const dp_unit *to, int *k) {
 }
 
 /* value in `from` as a value in `to`; a factor is that of 1. */
-static dp_status scale(dp_ctx *ctx, double value, const dp_unit *from, const dp_unit *to, double molar_mass, double *out) {
+static dp_status scale(dp_ctx *ctx, double value, const dp_unit *from, const dp_unit *to,
+                       double molar_mass, double *out) {
   int k;
   *out = NAN;
   if (strcmp(from->special, to->special) != 0) {
-    return dpi_fail(ctx, DP_ERR_INPUT, "'%s' does not convert to '%s' by a factor: one of them is not on a ratio scale",
-                    shown(from), shown(to));
+    return dpi_fail(
+        ctx, DP_ERR_INPUT,
+        "'%s' does not convert to '%s' by a factor: one of them is not on a ratio scale",
+        shown(from), shown(to));
   }
   if (strcmp(from->arbitrary, to->arbitrary) != 0) return refuse(ctx, from, to);
   if (!molar_power(from, to, &k)) return refuse(ctx, from, to);
   double zero_from = from->offset * from->factor, zero_to = to->offset * to->factor;
   if (fabs(zero_from - zero_to) > 1e-12 * fabs(zero_from)) {
-    return dpi_fail(ctx, DP_ERR_INPUT, "'%s' does not convert to '%s' by a factor: their zeros differ", shown(from),
+    return dpi_fail(ctx, DP_ERR_INPUT,
+                    "'%s' does not convert to '%s' by a factor: their zeros differ", shown(from),
                     shown(to));
   }
   if (k != 0 && (!(molar_mass > 0.0) || isinf(molar_mass))) {
-    return dpi_fail(ctx, DP_ERR_INPUT,
-                    "'%s' (mass) and '%s' (amount of substance) convert only with the substance's molar mass, "
-                    "which is not known here",
-                    shown(k > 0 ? from : to), shown(k > 0 ? to : from));
+    return dpi_fail(
+        ctx, DP_ERR_INPUT,
+        "'%s' (mass) and '%s' (amount of substance) convert only with the substance's molar mass, "
+        "which is not known here",
+        shown(k > 0 ? from : to), shown(k > 0 ? to : from));
   }
   double num = from->num * to->den, den = from->den * to->num;
   for (int i = 0; i < k; i++) den *= molar_mass;
@@ -98,26 +111,39 @@ static dp_status scale(dp_ctx *ctx, double value, const dp_unit *from, const dp_
   return DP_OK;
 }
 
-dp_status dp_unit_factor(dp_ctx *ctx, const dp_unit *from, const dp_unit *to, double molar_mass, double *factor) {
+dp_status dp_unit_factor(dp_ctx *ctx, const dp_unit *from, const dp_unit *to, double molar_mass,
+                         double *factor) {
   return scale(ctx, 1.0, from, to, molar_mass, factor);
 }
 
-/* The prefix of a special unit's value, then its function; the result is in the row's base units. */
+/* The function of a special unit, of a value without prefix; in the row's base units. */
 static double special_to_base(const dpi_unit_row *row, double x) {
   double ref = dpi_unit_quotient(row->num, row->den, row->exp10);
   switch (row->function) {
-    case DPI_UNIT_LN: return ref * dpi_m_exp(x);
-    case DPI_UNIT_LG: return ref * dpi_m_pow(10.0, x);
-    case DPI_UNIT_LG2: return ref * dpi_m_pow(10.0, 0.5 * x);
-    case DPI_UNIT_LD: return ref * dpi_m_pow(2.0, x);
-    case DPI_UNIT_PH: return ref * dpi_m_pow(10.0, -x);
-    case DPI_UNIT_SQRT: return ref * x * x;
-    case DPI_UNIT_TAN: return ref * dpi_m_atan(0.01 * x);
-    case DPI_UNIT_HPX: return dpi_m_pow(10.0, -x);
-    case DPI_UNIT_HPC: return dpi_m_pow(100.0, -x);
-    case DPI_UNIT_HPM: return dpi_m_pow(1000.0, -x);
-    case DPI_UNIT_HPQ: return dpi_m_pow(50000.0, -x);
-    case DPI_UNIT_NONE: break;
+    case DPI_UNIT_LN:
+      return ref * dpi_m_exp(x);
+    case DPI_UNIT_LG:
+      return ref * dpi_m_pow(10.0, x);
+    case DPI_UNIT_LG2:
+      return ref * dpi_m_pow(10.0, 0.5 * x);
+    case DPI_UNIT_LD:
+      return ref * dpi_m_pow(2.0, x);
+    case DPI_UNIT_PH:
+      return ref * dpi_m_pow(10.0, -x);
+    case DPI_UNIT_SQRT:
+      return ref * x * x;
+    case DPI_UNIT_TAN:
+      return ref * dpi_m_atan(0.01 * x);
+    case DPI_UNIT_HPX:
+      return dpi_m_pow(10.0, -x);
+    case DPI_UNIT_HPC:
+      return dpi_m_pow(100.0, -x);
+    case DPI_UNIT_HPM:
+      return dpi_m_pow(1000.0, -x);
+    case DPI_UNIT_HPQ:
+      return dpi_m_pow(50000.0, -x);
+    case DPI_UNIT_NONE:
+      break;
   }
   return NAN;
 }
@@ -125,18 +151,30 @@ static double special_to_base(const dpi_unit_row *row, double x) {
 static double special_from_base(const dpi_unit_row *row, double base) {
   double y = base / dpi_unit_quotient(row->num, row->den, row->exp10);
   switch (row->function) {
-    case DPI_UNIT_LN: return dpi_m_log(y);
-    case DPI_UNIT_LG: return dpi_m_log10(y);
-    case DPI_UNIT_LG2: return 2.0 * dpi_m_log10(y);
-    case DPI_UNIT_LD: return dpi_m_log(y) / LN2;
-    case DPI_UNIT_PH: return -dpi_m_log10(y);
-    case DPI_UNIT_SQRT: return sqrt(y);
-    case DPI_UNIT_TAN: return 100.0 * dpi_m_tan(y);
-    case DPI_UNIT_HPX: return -dpi_m_log10(y);
-    case DPI_UNIT_HPC: return -0.5 * dpi_m_log10(y);
-    case DPI_UNIT_HPM: return -dpi_m_log10(y) / 3.0;
-    case DPI_UNIT_HPQ: return -dpi_m_log(y) / dpi_m_log(50000.0);
-    case DPI_UNIT_NONE: break;
+    case DPI_UNIT_LN:
+      return dpi_m_log(y);
+    case DPI_UNIT_LG:
+      return dpi_m_log10(y);
+    case DPI_UNIT_LG2:
+      return 2.0 * dpi_m_log10(y);
+    case DPI_UNIT_LD:
+      return dpi_m_log(y) / LN2;
+    case DPI_UNIT_PH:
+      return -dpi_m_log10(y);
+    case DPI_UNIT_SQRT:
+      return sqrt(y);
+    case DPI_UNIT_TAN:
+      return 100.0 * dpi_m_tan(y);
+    case DPI_UNIT_HPX:
+      return -dpi_m_log10(y);
+    case DPI_UNIT_HPC:
+      return -0.5 * dpi_m_log10(y);
+    case DPI_UNIT_HPM:
+      return -dpi_m_log10(y) / 3.0;
+    case DPI_UNIT_HPQ:
+      return -dpi_m_log(y) / dpi_m_log(50000.0);
+    case DPI_UNIT_NONE:
+      break;
   }
   return NAN;
 }
@@ -161,7 +199,8 @@ static double from_base(const dp_unit *u, double base) {
   return row ? special_from_base(row, base) / u->factor : base / u->factor - u->offset;
 }
 
-dp_status dp_unit_convert(dp_ctx *ctx, double value, const char *from, const char *to, double molar_mass, double *out) {
+dp_status dp_unit_convert(dp_ctx *ctx, double value, const char *from, const char *to,
+                          double molar_mass, double *out) {
   dp_unit a, b;
   double f;
   *out = NAN;

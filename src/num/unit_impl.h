@@ -41,12 +41,15 @@ typedef struct dpi_unit_prefix {
 /* The row of a code given by its first n bytes, or NULL. */
 const dpi_unit_row *dpi_unit_find(const char *code, size_t n);
 /* Split a symbol into prefix and metric row; false when it is none. */
-bool dpi_unit_split(const char *code, size_t n, const dpi_unit_prefix **prefix, const dpi_unit_row **row);
-/* What was probably meant by something that is no symbol, written to hint; false when nothing comes near. */
+bool dpi_unit_split(const char *code, size_t n, const dpi_unit_prefix **prefix,
+                    const dpi_unit_row **row);
+/* What was probably meant by something that is no symbol, written to hint; false when nothing
+ * comes near. */
 bool dpi_unit_suggest(const char *code, size_t n, char *hint, size_t size);
 /* num / den * 10^e, with one rounding in all while num and den are whole and small. */
 double dpi_unit_quotient(double num, double den, int e);
-/* Plain UCUM, in which mol, eq and osm are the number 6.02214076e23: for comparing with other implementations. */
+/* Plain UCUM, in which mol, eq and osm are the number 6.02214076e23: for comparing with other
+ * implementations. */
 void dpi_unit_plain(dp_unit *unit);
 
 #endif

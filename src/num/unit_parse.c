@@ -4,10 +4,12 @@
  *   term       = component { ("." | "/") component }          left to right: a/b.c = (a/b).c
  *   component  = symbol [exponent] [annotation] | number [annotation] | annotation | "(" term ")"
  *   exponent   = ["+" | "-"] digits
- *   annotation = "{" printable ASCII without braces "}"       says what is counted, never changes the unit
+ *   annotation = "{" printable ASCII without braces "}"       says what is counted, never changes
+ *   the unit
  *   symbol     = atom | prefix metric-atom                    square brackets belong to the atom
  *
- * A value on a scale that is not a ratio (Cel, [pH], B) may carry a prefix and an annotation but stand in no product.
+ * A value on a scale that is not a ratio (Cel, [pH], B) may carry a prefix and an annotation but
+ * stand in no product.
  */
 #include "num/unit_impl.h"
 
@@ -107,8 +109,8 @@ static dp_status combine(const parser *p, const char *where, value *acc, const v
       *acc = *v;
       return DP_OK;
     }
-    return FAIL(p, where, "found '%s' in a product, expected it alone: its scale is not a ratio%s", row->code,
-                row->dim[4] ? "; write K for differences of temperature" : "");
+    return FAIL(p, where, "found '%s' in a product, expected it alone: its scale is not a ratio%s",
+                row->code, row->dim[4] ? "; write K for differences of temperature" : "");
   }
   value f = power(v, sign);
   acc->num *= f.num;
@@ -117,17 +119,19 @@ static dp_status combine(const parser *p, const char *where, value *acc, const v
   for (int i = 0; i < DP_UNIT_NDIM; i++) acc->dim[i] += f.dim[i];
   for (int i = 0; i < f.narb; i++) {
     if (!add_arbitrary(acc, f.arb[i].code, f.arb[i].exp)) {
-      return FAIL(p, where, "found more than %d different arbitrary units, expected fewer", MAX_ARBITRARY);
+      return FAIL(p, where, "found more than %d different arbitrary units, expected fewer",
+                  MAX_ARBITRARY);
     }
   }
   /* keep far from overflow: exponents of any real unit are small */
   for (int i = 0; i < DP_UNIT_NDIM; i++) {
     if (acc->dim[i] > MAX_EXPONENT || acc->dim[i] < -MAX_EXPONENT) {
-      return FAIL(p, where, "found a dimension to the power %d, expected at most %d", acc->dim[i], MAX_EXPONENT);
+      return FAIL(p, where, "found a dimension to the power %d, expected at most %d", acc->dim[i],
+                  MAX_EXPONENT);
     }
   }
-  if (!(acc->num > 0.0 && acc->den > 0.0) || isinf(acc->num) || isinf(acc->den) || acc->exp10 > MAX_EXPONENT_TEN ||
-      acc->exp10 < -MAX_EXPONENT_TEN) {
+  if (!(acc->num > 0.0 && acc->den > 0.0) || isinf(acc->num) || isinf(acc->den) ||
+      acc->exp10 > MAX_EXPONENT_TEN || acc->exp10 < -MAX_EXPONENT_TEN) {
     return FAIL(p, where, "the unit is too large or too small for a number");
   }
   return DP_OK;
@@ -138,7 +142,8 @@ static dp_status skip_annotation(parser *p) {
   const char *start = p->at++;
   for (; *p->at && *p->at != '}'; p->at++) {
     if (*p->at == '{') return FAIL(p, p->at, "found '{' inside an annotation, expected '}'");
-    if (*p->at < 32 || *p->at > 126) return FAIL(p, p->at, "found a character that is not ASCII inside an annotation");
+    if (*p->at < 32 || *p->at > 126)
+      return FAIL(p, p->at, "found a character that is not ASCII inside an annotation");
   }
   if (!*p->at) return FAIL(p, start, "found '{' without its '}'");
   p->at++;
@@ -162,10 +167,13 @@ static const char *symbol_end(const char *s) {
 static dp_status unknown_symbol(const parser *p, const char *start, size_t n) {
   char hint[48];
   int shown = n > 40 ? 40 : (int)n;
-  const dpi_unit_row *row = n > 1 && strchr("YZEPTGMkhdcmunpfazy", start[0]) ? dpi_unit_find(start + 1, n - 1) : NULL;
-  if (row && !row->metric) return FAIL(p, start, "found '%.*s', but '%s' takes no prefix", shown, start, row->code);
+  const dpi_unit_row *row =
+      n > 1 && strchr("YZEPTGMkhdcmunpfazy", start[0]) ? dpi_unit_find(start + 1, n - 1) : NULL;
+  if (row && !row->metric)
+    return FAIL(p, start, "found '%.*s', but '%s' takes no prefix", shown, start, row->code);
   if (dpi_unit_suggest(start, n, hint, sizeof hint)) {
-    return FAIL(p, start, "found '%.*s', which is no unit of UCUM; did you mean %s?", shown, start, hint);
+    return FAIL(p, start, "found '%.*s', which is no unit of UCUM; did you mean %s?", shown, start,
+                hint);
   }
   return FAIL(p, start, "found '%.*s', which is no unit of UCUM", shown, start);
 }
@@ -196,7 +204,8 @@ static dp_status parse_exponent(parser *p, int limit, int *e, bool *found) {
   *found = false;
   if (*p->at == '-' || *p->at == '+') {
     p->at++;
-    if (!is_digit(*p->at)) return FAIL(p, start, "found '%c', expected digits of an exponent behind it", *start);
+    if (!is_digit(*p->at))
+      return FAIL(p, start, "found '%c', expected digits of an exponent behind it", *start);
   }
   while (is_digit(*p->at)) {
     n = 10 * n + (*p->at++ - '0');
@@ -222,7 +231,8 @@ static dp_status parse_symbol(parser *p, value *out) {
   bool found;
   DP_TRY(parse_exponent(p, ten ? MAX_EXPONENT_TEN : MAX_EXPONENT, &e, &found));
   if (!found) e = 1;
-  if (found && v.special) return FAIL(p, start, "found an exponent on '%s', whose scale is not a ratio", row->code);
+  if (found && v.special)
+    return FAIL(p, start, "found an exponent on '%s', whose scale is not a ratio", row->code);
   *out = found ? power(&v, e) : v;
   return DP_OK;
 }
@@ -235,8 +245,10 @@ static dp_status parse_number(parser *p, value *out) {
   if (x > 1e100) return FAIL(p, start, "found a number beyond 1e100");
   if (*p->at && !strchr("./){", *p->at)) {
     int n = (int)(p->at - start);
-    return FAIL(p, p->at, "found '%.10s' behind the number %.*s, expected '.', '/' or the end (multiply with a dot)",
-                p->at, n > 20 ? 20 : n, start);
+    return FAIL(
+        p, p->at,
+        "found '%.10s' behind the number %.*s, expected '.', '/' or the end (multiply with a dot)",
+        p->at, n > 20 ? 20 : n, start);
   }
   *out = one;
   out->num = x;
@@ -247,7 +259,8 @@ static dp_status parse_term(parser *p, int sign, value *out);
 
 static dp_status parse_parenthesis(parser *p, value *out) {
   const char *start = p->at++;
-  if (++p->depth > MAX_DEPTH) return FAIL(p, start, "found parentheses nested more than %d deep", MAX_DEPTH);
+  if (++p->depth > MAX_DEPTH)
+    return FAIL(p, start, "found parentheses nested more than %d deep", MAX_DEPTH);
   DP_TRY(parse_term(p, 1, out));
   if (*p->at != ')') return FAIL(p, start, "found '(' without its ')'");
   p->at++;
@@ -261,8 +274,10 @@ static dp_status parse_component(parser *p, value *out) {
   if (c == '(') return parse_parenthesis(p, out);
   if (c == '{') return skip_annotation(p);
   if (c == '\0') return FAIL(p, p->at, "found the end, expected a unit");
-  if (c == 0xC2 || c == 0xCE) return FAIL(p, p->at, "found a Greek letter, expected ASCII: micro is written u");
-  if (c < 33 || c > 126) return FAIL(p, p->at, "found a blank or a character that is not ASCII, expected a unit");
+  if (c == 0xC2 || c == 0xCE)
+    return FAIL(p, p->at, "found a Greek letter, expected ASCII: micro is written u");
+  if (c < 33 || c > 126)
+    return FAIL(p, p->at, "found a blank or a character that is not ASCII, expected a unit");
   if (strchr("./)}]+-", c)) return FAIL(p, p->at, "found '%c', expected a unit", c);
   if (is_digit(*p->at) && strncmp(p->at, "10*", 3) != 0 && strncmp(p->at, "10^", 3) != 0) {
     DP_TRY(parse_number(p, out));
@@ -287,8 +302,9 @@ static dp_status parse_term(parser *p, int sign, value *out) {
 /* ---- from value to dp_unit ---- */
 double dpi_unit_quotient(double num, double den, int e) {
   /* powers up to 22 are exact, and so is their product with a small whole number */
-  static const double ten[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+  static const double ten[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   double rest = 1.0;
   for (; e > 22; e -= 22) rest *= 1e22;
   for (; e < -22; e += 22) rest /= 1e22;
@@ -306,7 +322,8 @@ static dp_status write_arbitrary(const parser *p, value *v, dp_unit *out) {
     const char *code = v->arb[first].code;
     int exp = v->arb[first].exp;
     v->arb[first] = v->arb[i];
-    int n = snprintf(out->arbitrary + used, sizeof out->arbitrary - used, "%s%s^%d", i ? "." : "", code, exp);
+    int n = snprintf(out->arbitrary + used, sizeof out->arbitrary - used, "%s%s^%d", i ? "." : "",
+                     code, exp);
     used += (size_t)n;
     if (used >= sizeof out->arbitrary) return FAIL(p, p->text, "found too many arbitrary units");
   }
@@ -330,7 +347,8 @@ static dp_status finish(const parser *p, value *v, dp_unit *out) {
     snprintf(u.special, sizeof u.special, "%s", row->code);
   }
   u.factor = dpi_unit_quotient(u.num, u.den, u.exp10);
-  if (!(u.factor > 0.0) || isinf(u.factor)) return FAIL(p, p->text, "the unit is too large or too small for a number");
+  if (!(u.factor > 0.0) || isinf(u.factor))
+    return FAIL(p, p->text, "the unit is too large or too small for a number");
   DP_TRY(write_arbitrary(p, v, &u));
   int n = snprintf(u.text, sizeof u.text, "%s", p->text);
   if (n >= (int)sizeof u.text) memcpy(u.text + sizeof u.text - 4, "...", 4);
@@ -342,7 +360,8 @@ dp_status dp_unit_parse(dp_ctx *ctx, const char *text, dp_unit *out) {
   parser p = {.ctx = ctx, .text = text ? text : "", .at = text ? text : ""};
   value v = one;
   memset(out, 0, sizeof *out);
-  if (strlen(p.text) > MAX_TEXT) return dpi_fail(ctx, DP_ERR_INPUT, "unit: found a text longer than %d", MAX_TEXT);
+  if (strlen(p.text) > MAX_TEXT)
+    return dpi_fail(ctx, DP_ERR_INPUT, "unit: found a text longer than %d", MAX_TEXT);
   if (!*p.text) return finish(&p, &v, out);
   int sign = 1;
   if (*p.at == '/') {

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #define UCUM_PREFIX(code, num, exp10)
-#define UCUM_UNIT(code, metric, num, den, exp10, offset, m, s, g, rad, k, c, cd, mol, function, arbitrary) \
-  {code, metric, num, den, exp10, offset, {m, s, g, rad, k, c, cd, mol}, DPI_UNIT_##function, arbitrary},
+#define UCUM_UNIT(code, metric, num, den, exp10, offset, m, s, g, rad, k, c, cd, mol, function,   \
+                  arbitrary)                                                                      \
+  {code,     metric, num, den, exp10, offset, {m, s, g, rad, k, c, cd, mol}, DPI_UNIT_##function, \
+   arbitrary},
 static const dpi_unit_row table[] = {
 #include "num/ucum_table.inc"
 };
@@ -14,7 +16,8 @@ static const dpi_unit_row table[] = {
 #undef UCUM_UNIT
 
 #define UCUM_PREFIX(code, num, exp10) {code, num, exp10},
-#define UCUM_UNIT(code, metric, num, den, exp10, offset, m, s, g, rad, k, c, cd, mol, function, arbitrary)
+#define UCUM_UNIT(code, metric, num, den, exp10, offset, m, s, g, rad, k, c, cd, mol, function, \
+                  arbitrary)
 static const dpi_unit_prefix prefixes[] = {
 #include "num/ucum_table.inc"
 };
@@ -30,13 +33,16 @@ const dpi_unit_row *dpi_unit_find(const char *code, size_t n) {
   while (low <= high) {
     int mid = (low + high) / 2, c = compare(table[mid].code, code, n);
     if (c == 0) return &table[mid];
-    if (c < 0) low = mid + 1;
-    else high = mid - 1;
+    if (c < 0)
+      low = mid + 1;
+    else
+      high = mid - 1;
   }
   return NULL;
 }
 
-bool dpi_unit_split(const char *code, size_t n, const dpi_unit_prefix **prefix, const dpi_unit_row **row) {
+bool dpi_unit_split(const char *code, size_t n, const dpi_unit_prefix **prefix,
+                    const dpi_unit_row **row) {
   /* the longer prefix first: "da" before "d" */
   for (size_t len = 2; len >= 1; len--) {
     for (int i = 0; i < DPI_COUNT(prefixes) && n > len; i++) {
@@ -55,21 +61,81 @@ bool dpi_unit_split(const char *code, size_t n, const dpi_unit_prefix **prefix, 
 static const struct {
   const char *wrong, *right;
 } habits[] = {
-    {"mcg", "ug"},        {"gamma", "ug"},     {"gm", "g"},          {"gram", "g"},       {"grams", "g"},
-    {"kgs", "kg"},        {"mgs", "mg"},       {"cc", "mL"},         {"ccm", "cm3"},      {"iu", "[iU]"},
-    {"ie", "[iU]"},       {"unit", "U or [iU]"}, {"units", "U or [iU]"}, {"hr", "h"},     {"hrs", "h"},
-    {"hour", "h"},        {"hours", "h"},      {"sec", "s"},         {"secs", "s"},       {"mins", "min"},
-    {"minute", "min"},    {"minutes", "min"},  {"day", "d"},         {"days", "d"},       {"week", "wk"},
-    {"weeks", "wk"},      {"month", "mo"},     {"months", "mo"},     {"year", "a"},       {"years", "a"},
-    {"yr", "a"},          {"yrs", "a"},        {"lb", "[lb_av]"},    {"lbs", "[lb_av]"},  {"oz", "[oz_av]"},
-    {"inch", "[in_i]"},   {"ft", "[ft_i]"},    {"mmhg", "mm[Hg]"},   {"cmh2o", "cm[H2O]"}, {"ppm", "[ppm]"},
-    {"ppb", "[ppb]"},     {"degc", "Cel"},     {"celsius", "Cel"},   {"degf", "[degF]"},  {"fahrenheit", "[degF]"},
-    {"ph", "[pH]"},       {"liter", "L"},      {"litre", "L"},       {"liters", "L"},     {"litres", "L"},
-    {"mole", "mol"},      {"moles", "mol"},    {"molar", "mol/L"},   {"da", "u"},         {"kda", "ku"},
-    {"percent", "%"},     {"pct", "%"},        {"bpm", "/min"},      {"beats", "{beats}"}, {"cells", "{cells}"},
-    {"copies", "{copies}"}, {"tablet", "{tbl}"}, {"tablets", "{tbl}"}, {"drop", "[drp]"}, {"drops", "[drp]"},
-    {"mm", "mmol/L"},     {"um", "umol/L"},    {"nm", "nmol/L"},     {"pm", "pmol/L"},    {"eu", "[EU]"},
-    {"cfu", "[CFU]"},     {"pfu", "[PFU]"},    {"hpf", "[HPF]"},     {"lpf", "[LPF]"},    {"psi", "[psi]"},
+    {"mcg", "ug"},
+    {"gamma", "ug"},
+    {"gm", "g"},
+    {"gram", "g"},
+    {"grams", "g"},
+    {"kgs", "kg"},
+    {"mgs", "mg"},
+    {"cc", "mL"},
+    {"ccm", "cm3"},
+    {"iu", "[iU]"},
+    {"ie", "[iU]"},
+    {"unit", "U or [iU]"},
+    {"units", "U or [iU]"},
+    {"hr", "h"},
+    {"hrs", "h"},
+    {"hour", "h"},
+    {"hours", "h"},
+    {"sec", "s"},
+    {"secs", "s"},
+    {"mins", "min"},
+    {"minute", "min"},
+    {"minutes", "min"},
+    {"day", "d"},
+    {"days", "d"},
+    {"week", "wk"},
+    {"weeks", "wk"},
+    {"month", "mo"},
+    {"months", "mo"},
+    {"year", "a"},
+    {"years", "a"},
+    {"yr", "a"},
+    {"yrs", "a"},
+    {"lb", "[lb_av]"},
+    {"lbs", "[lb_av]"},
+    {"oz", "[oz_av]"},
+    {"inch", "[in_i]"},
+    {"ft", "[ft_i]"},
+    {"mmhg", "mm[Hg]"},
+    {"cmh2o", "cm[H2O]"},
+    {"ppm", "[ppm]"},
+    {"ppb", "[ppb]"},
+    {"degc", "Cel"},
+    {"celsius", "Cel"},
+    {"degf", "[degF]"},
+    {"fahrenheit", "[degF]"},
+    {"ph", "[pH]"},
+    {"liter", "L"},
+    {"litre", "L"},
+    {"liters", "L"},
+    {"litres", "L"},
+    {"mole", "mol"},
+    {"moles", "mol"},
+    {"molar", "mol/L"},
+    {"da", "u"},
+    {"kda", "ku"},
+    {"percent", "%"},
+    {"pct", "%"},
+    {"bpm", "/min"},
+    {"beats", "{beats}"},
+    {"cells", "{cells}"},
+    {"copies", "{copies}"},
+    {"tablet", "{tbl}"},
+    {"tablets", "{tbl}"},
+    {"drop", "[drp]"},
+    {"drops", "[drp]"},
+    {"mm", "mmol/L"},
+    {"um", "umol/L"},
+    {"nm", "nmol/L"},
+    {"pm", "pmol/L"},
+    {"eu", "[EU]"},
+    {"cfu", "[CFU]"},
+    {"pfu", "[PFU]"},
+    {"hpf", "[HPF]"},
+    {"lpf", "[LPF]"},
+    {"psi", "[psi]"},
 };
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
@@ -90,10 +156,12 @@ static const char *habit(const char *code, size_t n) {
 
 /* The clinic's units, nearest first in a table of everything would offer furlongs. */
 static const char *const common[] = {
-    "g",   "mg",   "ug",  "ng",   "pg",    "kg",   "L",     "mL",    "dL",      "uL",      "fL",  "mol", "mmol", "umol",
-    "nmol", "pmol", "[iU]", "m[iU]", "u[iU]", "k[iU]", "U",  "mU",    "kU",      "eq",      "meq", "osm", "mosm", "s",
-    "min", "h",    "d",   "wk",   "mo",    "a",    "mm[Hg]", "cm[H2O]", "kPa",   "Cel",     "[degF]", "%", "kcal", "cal",
-    "kJ",  "m",    "cm",  "mm",   "um",    "m2",   "[pH]",  "10*",   "[lb_av]", "[in_i]",  "kat", "ukat", "nkat", "mV"};
+    "g",       "mg",     "ug",   "ng",   "pg",     "kg",      "L",    "mL",    "dL",     "uL",
+    "fL",      "mol",    "mmol", "umol", "nmol",   "pmol",    "[iU]", "m[iU]", "u[iU]",  "k[iU]",
+    "U",       "mU",     "kU",   "eq",   "meq",    "osm",     "mosm", "s",     "min",    "h",
+    "d",       "wk",     "mo",   "a",    "mm[Hg]", "cm[H2O]", "kPa",  "Cel",   "[degF]", "%",
+    "kcal",    "cal",    "kJ",   "m",    "cm",     "mm",      "um",   "m2",    "[pH]",   "10*",
+    "[lb_av]", "[in_i]", "kat",  "ukat", "nkat",   "mV"};
 
 bool dpi_unit_suggest(const char *code, size_t n, char *hint, size_t size) {
   const char *word = habit(code, n);

@@ -1,7 +1,8 @@
 /* solve.c - floor 3: making a solver by name, and the method "auto".
  *
- * auto is linear where that is exact. Otherwise it is a solver that owns two: rk853 goes until it reports stiffness; then
- * cvode, made when first needed, takes over from the beginning of the failed step and stays until the next bind.
+ * auto is linear where that is exact. Otherwise it is a solver that owns two: rk853 goes until it
+ * reports stiffness; then cvode, made when first needed, takes over from the beginning of the
+ * failed step and stays until the next bind.
  *
  * Invariant: which of the two goes depends only on what this member did since its bind.
  */
@@ -11,17 +12,24 @@
 #include <string.h>
 
 dpi_solve_opts dpi_solve_opts_default(void) {
-  return (dpi_solve_opts){.rtol = 1e-8, .atol = 1e-10, .max_steps = 0, .max_step = 0.0, .sens_error = true};
+  return (dpi_solve_opts){
+      .rtol = 1e-8, .atol = 1e-10, .max_steps = 0, .max_step = 0.0, .sens_error = true};
 }
 
 const char *dpi_solve_outcome_text(dpi_solve_outcome o) {
   switch (o) {
-    case DPI_SOLVE_OK: return "done";
-    case DPI_SOLVE_STIFF: return "the equations are stiff";
-    case DPI_SOLVE_TOO_SMALL: return "the step size fell to nothing";
-    case DPI_SOLVE_NONFINITE: return "a value is not finite";
-    case DPI_SOLVE_MAX_STEPS: return "too many steps";
-    case DPI_SOLVE_FAILED: return "the integrator failed";
+    case DPI_SOLVE_OK:
+      return "done";
+    case DPI_SOLVE_STIFF:
+      return "the equations are stiff";
+    case DPI_SOLVE_TOO_SMALL:
+      return "the step size fell to nothing";
+    case DPI_SOLVE_NONFINITE:
+      return "a value is not finite";
+    case DPI_SOLVE_MAX_STEPS:
+      return "too many steps";
+    case DPI_SOLVE_FAILED:
+      return "the integrator failed";
   }
   return "unknown outcome";
 }
@@ -30,9 +38,10 @@ const char *dpi_solve_outcome_text(dpi_solve_outcome o) {
 
 typedef struct auto_solver {
   dpi_solver base;
-  dpi_solver *now, *explicit_one, *implicit_one; /* now: one of the two; implicit_one is NULL until needed */
+  dpi_solver *now, *explicit_one,
+      *implicit_one; /* now: one of the two; implicit_one is NULL until needed */
   int max_dir;
-  double *block;              /* owned: copies of what bind and input gave */
+  double *block; /* owned: copies of what bind and input gave */
   double *sym, *seed, *u, *du;
   bool has_u, has_du;
 } auto_solver;
@@ -71,7 +80,8 @@ static dp_status auto_bind(dpi_solver *base, const double *sym, const double *se
   auto_solver *s = self(base);
   DP_TRY(s->explicit_one->ops->bind(s->explicit_one, sym, seed, ndir));
   memcpy(s->sym, sym, (size_t)base->sys->nsym * sizeof *sym);
-  if (seed && ndir > 0) memcpy(s->seed, seed, (size_t)base->sys->nactive * (size_t)ndir * sizeof *seed);
+  if (seed && ndir > 0)
+    memcpy(s->seed, seed, (size_t)base->sys->nactive * (size_t)ndir * sizeof *seed);
   base->ndir = ndir;
   s->has_u = s->has_du = false;
   s->now = s->explicit_one;
@@ -89,7 +99,8 @@ static void auto_input(dpi_solver *base, const double *u, const double *du) {
   s->now->ops->input(s->now, u, du);
 }
 
-static dpi_solve_outcome auto_start(dpi_solver *base, double t, const double *x, const double *sens) {
+static dpi_solve_outcome auto_start(dpi_solver *base, double t, const double *x,
+                                    const double *sens) {
   auto_solver *s = self(base);
   base->reason[0] = '\0';
   return report(s, s->now->ops->start(s->now, t, x, sens));
@@ -101,10 +112,13 @@ static dpi_solve_outcome switch_over(auto_solver *s) {
   const dpi_system *sys = s->base.sys;
   dp_status status = DP_OK;
   if (!s->implicit_one)
-    status = dpi_solver_create(s->base.ctx, "cvode", sys, &s->base.opts, s->max_dir, &s->implicit_one);
-  if (status == DP_OK) status = s->implicit_one->ops->bind(s->implicit_one, s->sym, s->seed, s->base.ndir);
+    status =
+        dpi_solver_create(s->base.ctx, "cvode", sys, &s->base.opts, s->max_dir, &s->implicit_one);
+  if (status == DP_OK)
+    status = s->implicit_one->ops->bind(s->implicit_one, s->sym, s->seed, s->base.ndir);
   if (status != DP_OK) {
-    snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: stiff, and cvode cannot take over: %s", from->t_now,
+    snprintf(s->base.reason, sizeof s->base.reason,
+             "at t = %.10g: stiff, and cvode cannot take over: %s", from->t_now,
              dp_status_sentence(status));
     return DPI_SOLVE_FAILED;
   }
@@ -135,8 +149,8 @@ static bool auto_can(const dpi_system *sys) {
   return true;
 }
 
-static dp_status auto_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts, int max_dir,
-                             dpi_solver **out);
+static dp_status auto_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
+                             int max_dir, dpi_solver **out);
 
 static const dpi_solver_ops auto_ops = {
     .name = "auto",
@@ -151,8 +165,8 @@ static const dpi_solver_ops auto_ops = {
     .dense = auto_dense,
 };
 
-static dp_status auto_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts, int max_dir,
-                             dpi_solver **out) {
+static dp_status auto_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
+                             int max_dir, dpi_solver **out) {
   auto_solver *s = DPI_NEW(ctx, auto_solver);
   if (!s) return DP_ERR_MEMORY;
   s->base = (dpi_solver){.ops = &auto_ops, .ctx = ctx, .sys = sys, .opts = *opts};
@@ -188,9 +202,10 @@ static dp_status unknown_method(dp_ctx *ctx, const char *method) {
   dpi_str names;
   dpi_str_init(&names, ctx);
   dpi_str_add(&names, "auto");
-  for (const dpi_solver_ops *const *m = dpi_solver_registry(); *m; m++) dpi_str_addf(&names, ", %s", (*m)->name);
-  dp_status status =
-      dpi_fail(ctx, DP_ERR_USAGE, "integrator: found '%s', expected one of: %s", method, dpi_str_text(&names));
+  for (const dpi_solver_ops *const *m = dpi_solver_registry(); *m; m++)
+    dpi_str_addf(&names, ", %s", (*m)->name);
+  dp_status status = dpi_fail(ctx, DP_ERR_USAGE, "integrator: found '%s', expected one of: %s",
+                              method, dpi_str_text(&names));
   dpi_str_release(&names);
   return status;
 }
@@ -202,28 +217,34 @@ static dp_status check_opts(dp_ctx *ctx, const dpi_solve_opts *o, int nstate) {
     return dpi_fail(ctx, DP_ERR_USAGE, "integrator: atol is %g, expected > 0", o->atol);
   for (int i = 0; o->atol_state && i < nstate; i++)
     if (!(o->atol_state[i] > 0.0))
-      return dpi_fail(ctx, DP_ERR_USAGE, "integrator: atol of state %d is %g, expected > 0", i, o->atol_state[i]);
+      return dpi_fail(ctx, DP_ERR_USAGE, "integrator: atol of state %d is %g, expected > 0", i,
+                      o->atol_state[i]);
   if (!(o->max_step >= 0.0) || o->max_steps < 0)
-    return dpi_fail(ctx, DP_ERR_USAGE, "integrator: max_step is %g and max_steps %d, expected 0 (no limit) or more",
+    return dpi_fail(ctx, DP_ERR_USAGE,
+                    "integrator: max_step is %g and max_steps %d, expected 0 (no limit) or more",
                     o->max_step, o->max_steps);
   return DP_OK;
 }
 
-dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *sys, const dpi_solve_opts *opts,
-                            int max_dir, dpi_solver **out) {
+dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *sys,
+                            const dpi_solve_opts *opts, int max_dir, dpi_solver **out) {
   dpi_solve_opts o = opts ? *opts : dpi_solve_opts_default();
   *out = NULL;
   DP_TRY(check_opts(ctx, &o, sys->nstate));
-  if (max_dir < 0) return dpi_fail(ctx, DP_ERR_USAGE, "integrator: %d directions, expected 0 or more", max_dir);
+  if (max_dir < 0)
+    return dpi_fail(ctx, DP_ERR_USAGE, "integrator: %d directions, expected 0 or more", max_dir);
   const dpi_solver_ops *linear = find("linear"), *ops;
-  if (strcmp(method, "auto") != 0) ops = find(method);
-  else ops = linear && linear->can(sys) ? linear : &auto_ops;
+  if (strcmp(method, "auto") != 0)
+    ops = find(method);
+  else
+    ops = linear && linear->can(sys) ? linear : &auto_ops;
   if (!ops) return unknown_method(ctx, method);
   if (!ops->can(sys))
-    return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: the method '%s' cannot take this system (%s): %s",
-                    sys->model->name ? sys->model->name : "model", method,
-                    sys->linear ? "linear but too large" : "not linear in its states or depending on time",
-                    ops->help);
+    return dpi_fail(
+        ctx, DP_ERR_UNSUPPORTED, "%s: the method '%s' cannot take this system (%s): %s",
+        sys->model->name ? sys->model->name : "model", method,
+        sys->linear ? "linear but too large" : "not linear in its states or depending on time",
+        ops->help);
   return ops->create(ctx, sys, &o, max_dir, out);
 }
 

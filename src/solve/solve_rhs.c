@@ -1,4 +1,5 @@
-/* solve_rhs.c - floor 3: the right-hand side that all methods share (solve_rhs.h says what and in which layout). */
+/* solve_rhs.c - floor 3: the right-hand side that all methods share (solve_rhs.h says what and in
+ * which layout). */
 #include "solve/solve_rhs.h"
 
 #include <math.h>
@@ -13,9 +14,9 @@ dp_status dpi_solve_rhs_init(dp_ctx *ctx, const dpi_system *sys, int max_dir, dp
   r->reg_rhs = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(sys->rhs));
   r->reg_full = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(sys->full));
   r->out = DPI_NEW_ARRAY(ctx, double, sys->nstate + sys->jac_nnz + sys->fp_nnz);
-  r->seed = DPI_NEW_ARRAY(ctx, double, (size_t)sys->nactive * nd);
+  r->seed = DPI_NEW_ARRAY(ctx, double, (size_t)sys->nactive *nd);
   r->u = DPI_NEW_ARRAY(ctx, double, n);
-  r->du = DPI_NEW_ARRAY(ctx, double, n * nd);
+  r->du = DPI_NEW_ARRAY(ctx, double, n *nd);
   r->term = DPI_NEW_ARRAY(ctx, dpi_solve_term, (size_t)sys->fp_nnz * nd);
   if (!r->sym || !r->reg_rhs || !r->reg_full || !r->out || !r->seed || !r->u || !r->du || !r->term)
     return DP_ERR_MEMORY;
@@ -45,15 +46,18 @@ static void list_terms(dpi_solve_rhs *r) {
       double w = r->seed[sys->fp_col[k] * r->ndir + d];
       if (w == 0.0) continue;
       int row = sys->fp_row[k];
-      r->term[r->nterm++] = (dpi_solve_term){.row = row, .dir = d, .at = row * r->ndir + d, .entry = k, .weight = w};
+      r->term[r->nterm++] =
+          (dpi_solve_term){.row = row, .dir = d, .at = row * r->ndir + d, .entry = k, .weight = w};
     }
   }
 }
 
-dp_status dpi_solve_rhs_bind(dp_ctx *ctx, dpi_solve_rhs *r, const double *sym, const double *seed, int ndir) {
+dp_status dpi_solve_rhs_bind(dp_ctx *ctx, dpi_solve_rhs *r, const double *sym, const double *seed,
+                             int ndir) {
   const dpi_system *sys = r->sys;
   if (ndir < 0 || ndir > r->max_dir)
-    return dpi_fail(ctx, DP_ERR_USAGE, "solver: %d directions asked, at most %d were announced", ndir, r->max_dir);
+    return dpi_fail(ctx, DP_ERR_USAGE, "solver: %d directions asked, at most %d were announced",
+                    ndir, r->max_dir);
   if (ndir > 0 && !seed && sys->nactive > 0)
     return dpi_fail(ctx, DP_ERR_USAGE, "solver: %d directions without seeds", ndir);
   r->ndir = ndir;
@@ -77,7 +81,8 @@ void dpi_solve_rhs_input(dpi_solve_rhs *r, const double *u, const double *du) {
   if (r->has_du) memcpy(r->du, du, n * (size_t)r->ndir * sizeof *du);
 }
 
-/* v - v is +0 (all bits clear) for every finite v and NaN otherwise: no branch, and the vectoriser likes it. */
+/* v - v is +0 (all bits clear) for every finite v and NaN otherwise: no branch, and the vectoriser
+ * likes it. */
 static bool all_finite(const double *v, int n) {
   uint64_t bad = 0;
   for (int i = 0; i < n; i++) {
@@ -117,24 +122,58 @@ void dpi_solve_rhs_full(dpi_solve_rhs *r, double t, const double *x) {
   r->njac++;
 }
 
-bool dpi_solve_rhs_apply(const dpi_solve_rhs *r, const double *restrict sens, double *restrict f,
-                         double *restrict dsens) {
+/* dsens = U + F_p P + J S; nd is a constant wherever this is inlined. */
+static inline __attribute__((always_inline)) void sens_rate(const dpi_solve_rhs *r, int nd,
+                                                            const double *restrict sens,
+                                                            double *restrict dsens) {
   const dpi_system *sys = r->sys;
-  int n = sys->nstate, nd = r->ndir;
-  const double *restrict jac = r->out + n;
-  const double *fp = jac + sys->jac_nnz;
+  const double *restrict jac = r->out + sys->nstate;
+  const double *restrict fp = jac + sys->jac_nnz;
+  const int *restrict row = sys->jac_row, *restrict col = sys->jac_col;
+  if (r->has_du)
+    memcpy(dsens, r->du, (size_t)sys->nstate * (size_t)nd * sizeof *dsens);
+  else
+    memset(dsens, 0, (size_t)sys->nstate * (size_t)nd * sizeof *dsens);
+  for (int k = 0; k < r->nterm; k++)
+    dsens[r->term[k].at] += fp[r->term[k].entry] * r->term[k].weight;
+  for (int k = 0; k < sys->jac_nnz; k++) {
+    double a = jac[k];
+    const double *restrict in = sens + col[k] * nd;
+    double *restrict out = dsens + row[k] * nd;
+    for (int d = 0; d < nd; d++) out[d] += a * in[d];
+  }
+}
+
+bool dpi_solve_rhs_apply(const dpi_solve_rhs *r, const double *sens, double *f, double *dsens) {
+  int n = r->sys->nstate, nd = r->ndir;
   for (int i = 0; i < n; i++) f[i] = r->out[i];
   if (r->has_u)
     for (int i = 0; i < n; i++) f[i] += r->u[i];
-  // S' = U + F_p P + J S
-  if (r->has_du) memcpy(dsens, r->du, (size_t)n * (size_t)nd * sizeof *dsens);
-  else memset(dsens, 0, (size_t)n * (size_t)nd * sizeof *dsens);
-  for (int k = 0; k < r->nterm; k++) dsens[r->term[k].at] += fp[r->term[k].entry] * r->term[k].weight;
-  for (int k = 0; k < sys->jac_nnz; k++) {
-    double a = jac[k];
-    const double *s = sens + sys->jac_col[k] * nd;
-    double *o = dsens + sys->jac_row[k] * nd;
-    for (int d = 0; d < nd; d++) o[d] += a * s[d];
+  switch (nd) {
+    case 1:
+      sens_rate(r, 1, sens, dsens);
+      break;
+    case 2:
+      sens_rate(r, 2, sens, dsens);
+      break;
+    case 3:
+      sens_rate(r, 3, sens, dsens);
+      break;
+    case 4:
+      sens_rate(r, 4, sens, dsens);
+      break;
+    case 5:
+      sens_rate(r, 5, sens, dsens);
+      break;
+    case 6:
+      sens_rate(r, 6, sens, dsens);
+      break;
+    case 8:
+      sens_rate(r, 8, sens, dsens);
+      break;
+    default:
+      sens_rate(r, nd, sens, dsens);
+      break;
   }
   return all_finite(f, n) && all_finite(dsens, n * nd);
 }

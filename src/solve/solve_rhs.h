@@ -2,8 +2,8 @@
  *
  *     x' = f(t, x, p) + u        S' = J S + F_p P + U
  *
- * One object holds a member's symbol array, the tapes' workspaces and the input, and evaluates either f alone (rhs tape)
- * or f, J and F_p at once (full tape).
+ * One object holds a member's symbol array, the tapes' workspaces and the input, and evaluates
+ * either f alone (rhs tape) or f, J and F_p at once (full tape).
  *
  * Invariants:
  *   1. bind runs both prologues once; afterwards only sym[0] (time) and sym[1..nstate] (x) change;
@@ -41,7 +41,8 @@ typedef struct dpi_solve_rhs {
 dp_status dpi_solve_rhs_init(dp_ctx *ctx, const dpi_system *sys, int max_dir, dpi_solve_rhs *r);
 void dpi_solve_rhs_release(dp_ctx *ctx, dpi_solve_rhs *r);
 /* ERR_USAGE when ndir is out of range or P is missing. */
-dp_status dpi_solve_rhs_bind(dp_ctx *ctx, dpi_solve_rhs *r, const double *sym, const double *seed, int ndir);
+dp_status dpi_solve_rhs_bind(dp_ctx *ctx, dpi_solve_rhs *r, const double *sym, const double *seed,
+                             int ndir);
 void dpi_solve_rhs_input(dpi_solve_rhs *r, const double *u, const double *du);
 
 /* f = x'. False when something in it is not finite. */
@@ -51,10 +52,13 @@ void dpi_solve_rhs_full(dpi_solve_rhs *r, double t, const double *x);
 /* After dpi_solve_rhs_full: f and, from S, S'. False when something is not finite. */
 bool dpi_solve_rhs_apply(const dpi_solve_rhs *r, const double *sens, double *f, double *dsens);
 /* J values of the last dpi_solve_rhs_full. */
-static inline const double *dpi_solve_rhs_jac(const dpi_solve_rhs *r) { return r->out + r->sys->nstate; }
+static inline const double *dpi_solve_rhs_jac(const dpi_solve_rhs *r) {
+  return r->out + r->sys->nstate;
+}
 
-/* Size of a change of the parameters along direction dir: max over active p of |P| / max(1, |p|), 1 when P is zero there
- * (a direction of doses only). Absolute tolerances of sensitivities are the states' times this. */
+/* Size of a change of the parameters along direction dir: max over active p of |P| / max(1, |p|), 1
+ * when P is zero there (a direction of doses only). Absolute tolerances of sensitivities are the
+ * states' times this. */
 double dpi_solve_rhs_scale(const dpi_solve_rhs *r, int dir);
 /* Index of the first element that is not finite, -1: all are. */
 int dpi_solve_nonfinite(const double *v, int n);

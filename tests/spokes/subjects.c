@@ -54,7 +54,7 @@ const subject dp_test_subject[] = {
      .dose = 5, .dose_step = 5, .exact = true},
     {.name = "diffusion", .spoke = "diffusion", .output = diffusion_output, .noutput = 2, .target = "u3",
      .param = {{"D", 0.1}, {"k", 0.05}}, .blow_up = {"k", -1000}, .nan_param = "D", .change = {"D", 0.02}, .dose = 0.1,
-     .dose_step = 1.6, .exact = true},
+     .dose_step = 1.6, .exact = true, .quick = true},
     {.name = "plugin", .spoke = "plugin", .config = DP_TEST_PLUGIN, .output = plugin_output, .noutput = 2, .target = "x",
      .param = {{"r", 0.5}, {"cap", 12}}, .blow_up = {"x_0", -100}, .nan_param = "r", .change = {"cap", 8}, .dose = 2,
      .dose_step = 2, .exact = false, .tol = 1e-8},

@@ -26,6 +26,7 @@ typedef struct subject {
   bool exact;               /* advancing in pieces changes no byte; else it stays within tol (relative) */
   double tol, jvp_tol;
   bool time_dir;            /* offers derivatives of dose times */
+  bool quick;               /* goes from any time and state to any time quickly: damaged states may be tried on it */
 } subject;
 
 extern const subject dp_test_subject[];

@@ -49,8 +49,10 @@ static inline void rig_remove(const char *dir) {
     struct stat st;
     if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
     rig_join(path, sizeof path, dir, e->d_name);
-    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) rig_remove(path);
-    else unlink(path);
+    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+      rig_remove(path);
+    else
+      unlink(path);
   }
   closedir(d);
   rmdir(dir);
@@ -152,13 +154,19 @@ static inline dp_record *rig_record(rig *r, const dp_kind *kind, const char *tex
 }
 
 /* Simulate one case at eta, with derivatives; free with dp_result_destroy. */
-static inline dp_result *rig_simulate(rig *r, const dpi_case *c, const double *typical, const double *eta) {
+static inline dp_result *rig_simulate(rig *r, const dpi_case *c, const double *typical,
+                                      const double *eta) {
   const dp_sim *sim = c->kind->sim;
   double *param = calloc((size_t)dp_sim_describe(sim)->nparam + 1, sizeof *param);
   dp_instant *instant = calloc((size_t)c->ninstant + 1, sizeof *instant);
   dpi_case_apply(c, typical, eta, param, instant);
-  dp_member m = {.param = param, .seed = c->seed, .instant = instant, .ninstant = c->ninstant, .out = c->out,
-                 .nout = c->nout, .stream = c->stream};
+  dp_member m = {.param = param,
+                 .seed = c->seed,
+                 .instant = instant,
+                 .ninstant = c->ninstant,
+                 .out = c->out,
+                 .nout = c->nout,
+                 .stream = c->stream};
   dp_run_opts opts = dp_run_opts_default();
   opts.ndir = c->neta;
   dp_result *result = NULL;

@@ -54,7 +54,8 @@ static void tables_become_structs(void **state) {
   rig_near(c->strength[1], 200, 0);
   assert_int_equal(c->ninterval, 4);
   assert_int_equal(c->max_units, 3);
-  const dpi_kind_term *trough = &k->reward.term[0], *peak = &k->reward.term[1], *range = &k->reward.term[2];
+  const dpi_kind_term *trough = &k->reward.term[0], *peak = &k->reward.term[1],
+                      *range = &k->reward.term[2];
   assert_int_equal(trough->functional, DP_MINIMUM);
   assert_int_equal(trough->relation, 1);
   assert_true(trough->at_least);
@@ -82,7 +83,8 @@ static void reward_units_convert(void **state) {
   const char *dir = rig_kind(r, "theophylline");
   rig_edit(dir, "reward.yaml", "\"> 20 mg/L\"", "\"> 0.02 mg/mL\"");
   rig_edit(dir, "reward.yaml", "window: interval", "window: 0.25 d");
-  rig_edit(dir, "reward.yaml", "range: [10, 20]\n    unit: mg/L", "range: [10000, 20000]\n    unit: ug/L");
+  rig_edit(dir, "reward.yaml", "range: [10, 20]\n    unit: mg/L",
+           "range: [10000, 20000]\n    unit: ug/L");
   dp_kind *k = rig_load(r, dir);
   rig_near(k->reward.term[1].bound, 20, 1e-14);
   rig_near(k->reward.window, 6, 1e-14);
@@ -95,7 +97,9 @@ static void reward_units_convert(void **state) {
 static void individual_parameters_are_right(void **state) {
   rig *r = *state;
   dp_kind *k = rig_load(r, TWINS "/warfarin");
-  dp_record *record = rig_record(r, k, "id,time,amt,dv,dvid,evid,wt,age,sex\n1,0,100,.,cp,1,70,30,male\n1,5,0,9,cp,0,70,30,male\n");
+  dp_record *record = rig_record(
+      r, k,
+      "id,time,amt,dv,dvid,evid,wt,age,sex\n1,0,100,.,cp,1,70,30,male\n1,5,0,9,cp,0,70,30,male\n");
   dpi_case *c;
   assert_int_equal(dpi_case_create(k, record, 0, &c), DP_OK);
   double eta[8] = {.3, -.2, .1, -.4, .7, .25, -.15, .05};
@@ -125,12 +129,14 @@ static void individual_parameters_are_right(void **state) {
 static void typical_values_replace(void **state) {
   rig *r = *state;
   dp_kind *k = rig_load(r, TWINS "/_template");
-  dp_record *record = rig_record(r, k, "ID,TIME,AMT,DV,EVID,CMT,WT\n1,0,100,.,1,1,80\n1,3,0,4,0,1,80\n");
+  dp_record *record =
+      rig_record(r, k, "ID,TIME,AMT,DV,EVID,CMT,WT\n1,0,100,.,1,1,80\n1,3,0,4,0,1,80\n");
   dpi_case *c;
   assert_int_equal(dpi_case_create(k, record, 0, &c), DP_OK);
   double typical[4] = {3, 30, .2, .5}, eta[2] = {.1, -.3};
   dp_result *result = rig_simulate(r, c, typical, eta);
-  double V = 30 * (80.0 / 70) * exp(-.3), CL = 3 * pow(80.0 / 70, .75) * exp(.1), want = 100 / V * exp(-CL / V * 3);
+  double V = 30 * (80.0 / 70) * exp(-.3), CL = 3 * pow(80.0 / 70, .75) * exp(.1),
+         want = 100 / V * exp(-CL / V * 3);
   rig_near(rig_prediction(c, result, 0), want, 1e-9);
   rig_near(result->value[k->observable[0].sigma_output], sqrt(.25 + .04 * want * want), 1e-9);
   dp_result_destroy(result);
@@ -175,60 +181,223 @@ static void covariance_rows(void **state) {
 typedef struct broken {
   const char *file, *from, *to; /* the edit of theophylline */
   dp_status status;
-  const char *message[3];       /* all must occur */
+  const char *message[3]; /* all must occur */
 } broken;
 
 static void broken_kinds_say_where(void **state) {
   rig *r = *state;
   static const broken list[] = {
-      {"twin.yaml", "horizon:", "horizn:", DP_ERR_INPUT, {"twin.yaml:14:", "'horizn'", "did you mean 'horizon'"}},
-      {"twin.yaml", "title:", "  title", DP_ERR_INPUT, {"twin.yaml:", "not YAML"}},
-      {"twin.yaml", "time_unit: h", "time_unit: kg", DP_ERR_INPUT, {"twin.yaml:12:", "'kg'", "unit of time"}},
+      {"twin.yaml",
+       "horizon:",
+       "horizn:",
+       DP_ERR_INPUT,
+       {"twin.yaml:14:", "'horizn'", "did you mean 'horizon'"}},
+      {"twin.yaml", "title:", "title: a:", DP_ERR_INPUT, {"twin.yaml:3:", "not YAML"}},
+      {"twin.yaml",
+       "time_unit: h",
+       "time_unit: kg",
+       DP_ERR_INPUT,
+       {"twin.yaml:12:", "'kg'", "unit of time"}},
       {"twin.yaml", "time_unit: h", "time_unit: hh", DP_ERR_INPUT, {"twin.yaml:12:", "hh"}},
-      {"twin.yaml", "until: 2.25", "until: soon", DP_ERR_INPUT, {"twin.yaml:13:", "'soon'", "a number"}},
-      {"twin.yaml", "model: model.ant", "model: ../model.ant", DP_ERR_INPUT, {"twin.yaml:15:", "folder"}},
-      {"twin.yaml", "model: model.ant", "model: modell.ant", DP_ERR_INPUT, {"twin.yaml:15:", "modell.ant"}},
-      {"twin.yaml", "kind: theophylline", "kind: theophylline\nkind: again", DP_ERR_INPUT, {"twin.yaml:3:", "twice"}},
-      {"twin.yaml", "kind: theophylline", "kind: &a theophylline\nfoo: *a", DP_ERR_INPUT, {"twin.yaml:3:", "alias"}},
-      {"model.ant", "central' = ka*depot", "central' = kaa*depot", DP_ERR_INPUT, {"model.ant:11", "kaa"}},
+      {"twin.yaml",
+       "until: 2.25",
+       "until: soon",
+       DP_ERR_INPUT,
+       {"twin.yaml:13:", "'soon'", "a number"}},
+      {"twin.yaml",
+       "model: model.ant",
+       "model: ../model.ant",
+       DP_ERR_INPUT,
+       {"twin.yaml:15:", "folder"}},
+      {"twin.yaml",
+       "model: model.ant",
+       "model: modell.ant",
+       DP_ERR_INPUT,
+       {"twin.yaml:15:", "modell.ant"}},
+      {"twin.yaml",
+       "kind: theophylline",
+       "kind: theophylline\nkind: again",
+       DP_ERR_INPUT,
+       {"twin.yaml:3:", "twice"}},
+      {"twin.yaml",
+       "kind: theophylline",
+       "kind: &a theophylline\nfoo: *a",
+       DP_ERR_INPUT,
+       {"twin.yaml:3:", "alias"}},
+      {"model.ant",
+       "central' = ka*depot",
+       "central' = kaa*depot",
+       DP_ERR_INPUT,
+       {"model.ant:11", "kaa"}},
       {"model.ant", "c := central/V", "c := central/(V", DP_ERR_INPUT, {"model.ant:13"}},
-      {"parameters.tsv", "upperBound", "uperBound", DP_ERR_INPUT, {"parameters.tsv:1", "uperBound", "upperBound"}},
-      {"parameters.tsv", "tv_CL\tlog\t0.1\t50", "tv_CL\tlog\t0.1\t", DP_ERR_INPUT,
+      {"parameters.tsv",
+       "upperBound",
+       "uperBound",
+       DP_ERR_INPUT,
+       {"parameters.tsv:1", "uperBound", "upperBound"}},
+      {"parameters.tsv",
+       "tv_CL\tlog\t0.1\t50",
+       "tv_CL\tlog\t0.1\t",
+       DP_ERR_INPUT,
        {"parameters.tsv:3:", "upperBound of 'tv_CL'", "needs both bounds"}},
-      {"parameters.tsv", "tv_CL\tlog\t0.1", "tv_CL\tlog\t-1", DP_ERR_INPUT, {"parameters.tsv:3:", "lowerBound", "> 0"}},
-      {"parameters.tsv", "tv_CL\tlog", "tv_CL\tlog2", DP_ERR_INPUT, {"parameters.tsv:3:", "'log2'", "log10"}},
-      {"parameters.tsv", "tv_V\tlog\t1\t500", "tv_V\tlog\t1\t5", DP_ERR_INPUT, {"parameters.tsv:4:", "nominalValue"}},
+      {"parameters.tsv",
+       "tv_CL\tlog\t0.1",
+       "tv_CL\tlog\t-1",
+       DP_ERR_INPUT,
+       {"parameters.tsv:3:", "lowerBound", "> 0"}},
+      {"parameters.tsv",
+       "tv_CL\tlog",
+       "tv_CL\tlog2",
+       DP_ERR_INPUT,
+       {"parameters.tsv:3:", "'log2'", "log10"}},
+      {"parameters.tsv",
+       "tv_V\tlog\t1\t500",
+       "tv_V\tlog\t1\t5",
+       DP_ERR_INPUT,
+       {"parameters.tsv:4:", "nominalValue"}},
       {"parameters.tsv", "tv_CL", "tv_ka", DP_ERR_INPUT, {"parameters.tsv:3:", "tv_ka", "line 2"}},
-      {"parameters.tsv", "L/h\ttypical", "L/hr\ttypical", DP_ERR_INPUT, {"parameters.tsv:3: column unit", "hr"}},
-      {"parameters.tsv", "L/h\ttypical", "\ttypical", DP_ERR_INPUT, {"parameters.tsv:3: column unit", "missing"}},
+      {"parameters.tsv",
+       "L/h\ttypical",
+       "L/hr\ttypical",
+       DP_ERR_INPUT,
+       {"parameters.tsv:3: column unit", "hr"}},
+      {"parameters.tsv",
+       "L/h\ttypical",
+       "\ttypical",
+       DP_ERR_INPUT,
+       {"parameters.tsv:3: column unit", "missing"}},
       {"parameters.tsv", "tv_CL", "central", DP_ERR_INPUT, {"tv_CL"}},
-      {"population.tsv", "tv_CL", "tv_Cl", DP_ERR_INPUT, {"population.tsv:3: column typical", "'tv_Cl'", "'tv_CL'"}},
-      {"population.tsv", "CL\ttv_CL", "CLL\ttv_CL", DP_ERR_INPUT, {"population.tsv:3:", "'CLL'", "did you mean 'CL'"}},
-      {"population.tsv", "lognormal", "log-normal", DP_ERR_INPUT, {"population.tsv:2: column distribution", "logitnormal"}},
-      {"population.tsv", "0.06", "-0.06", DP_ERR_INPUT, {"population.tsv:3: column variance", "> 0"}},
-      {"population.tsv", "1\tL/h", "1\tmL/min", DP_ERR_INPUT, {"population.tsv:3: column unit", "'mL/min'", "'L/h'"}},
-      {"population.tsv", "V\ttv_V\tlognormal", "V\ttv_V\tlogitnormal", DP_ERR_INPUT, {"population.tsv:4:", "between 0 and 1"}},
+      {"population.tsv",
+       "tv_CL",
+       "tv_Cl",
+       DP_ERR_INPUT,
+       {"population.tsv:3: column typical", "'tv_Cl'", "'tv_CL'"}},
+      {"population.tsv",
+       "CL\ttv_CL",
+       "CLL\ttv_CL",
+       DP_ERR_INPUT,
+       {"population.tsv:3:", "'CLL'", "did you mean 'CL'"}},
+      {"population.tsv",
+       "lognormal",
+       "log-normal",
+       DP_ERR_INPUT,
+       {"population.tsv:2: column distribution", "logitnormal"}},
+      {"population.tsv",
+       "0.06",
+       "-0.06",
+       DP_ERR_INPUT,
+       {"population.tsv:3: column variance", "> 0"}},
+      {"population.tsv",
+       "1\tL/h",
+       "1\tmL/min",
+       DP_ERR_INPUT,
+       {"population.tsv:3: column unit", "'mL/min'", "'L/h'"}},
+      {"population.tsv",
+       "V\ttv_V\tlognormal",
+       "V\ttv_V\tlogitnormal",
+       DP_ERR_INPUT,
+       {"population.tsv:4:", "between 0 and 1"}},
       {"covariates.tsv", "kg", "kgs", DP_ERR_INPUT, {"covariates.tsv:2: column unit", "kgs"}},
-      {"covariates.tsv", "\tcarry", "\tguess", DP_ERR_INPUT, {"covariates.tsv:2: column missing", "refuse"}},
-      {"covariates.tsv", "250\t\t", "250\tCl\t(WT/70)", DP_ERR_INPUT, {"covariates.tsv:2: column parameterId", "'CL'"}},
-      {"covariates.tsv", "250\t\t", "250\tCL\t(WTT/70)", DP_ERR_INPUT, {"covariates.tsv:2: column factor", "WTT"}},
-      {"observables.tsv", "c\tc\tsd_add", "c\tc\tsd_ad", DP_ERR_INPUT, {"observables.tsv:2: column noiseFormula", "sd_ad"}},
-      {"observables.tsv", "c\tc\tsd_add", "c\tcc\tsd_add", DP_ERR_INPUT, {"observables.tsv:2", "'c'"}},
-      {"observables.tsv", "normal", "laplace", DP_ERR_INPUT, {"observables.tsv:2: column noiseDistribution", "laplace"}},
-      {"controls.tsv", "depot", "depots", DP_ERR_INPUT, {"controls.tsv:2: column target", "did you mean 'depot'"}},
-      {"controls.tsv", "100;200;300", "100;50", DP_ERR_INPUT, {"controls.tsv:2: column strengths", "ascending"}},
-      {"quantities.tsv", "ln(2)*V/CL", "ln(2)*V/", DP_ERR_INPUT, {"quantities.tsv:3: column formula"}},
-      {"quantities.tsv", "c\tc\tmg/L", "c\tc\tug/L", DP_ERR_INPUT, {"quantities.tsv:2:", "'ug/L'", "'mg/L'"}},
-      {"quantities.tsv", "c\tc\tmg/L", "c\t2*c\tmg/L", DP_ERR_INPUT, {"quantities.tsv:2: column formula", "already"}},
-      {"reward.yaml", "\">= 5 mg/L\"", "\">= 5 h\"", DP_ERR_INPUT, {"reward.yaml:17: event", "'h'", "'mg/L'"}},
-      {"reward.yaml", "\">= 5 mg/L\"", "\">= 5\"", DP_ERR_INPUT, {"reward.yaml:17: event", "no unit", "'mg/L'"}},
-      {"reward.yaml", "\">= 5 mg/L\"", "\"5 mg/L\"", DP_ERR_INPUT, {"reward.yaml:17: event", "<, <=, > or >="}},
-      {"reward.yaml", "functional: minimum", "functional: minimun", DP_ERR_INPUT, {"reward.yaml:16:", "'minimum'"}},
-      {"reward.yaml", "quantity: c", "quantity: d", DP_ERR_INPUT, {"reward.yaml:15: quantity", "'d'"}},
-      {"reward.yaml", "\">= 0.90\"", "\">= 90\"", DP_ERR_INPUT, {"reward.yaml:18: probability", "between 0 and 1"}},
-      {"reward.yaml", "range: [10, 20]", "range: [20, 10]", DP_ERR_INPUT, {"reward.yaml:31: range", "low < high"}},
-      {"reward.yaml", "weight: 1", "wieght: 1", DP_ERR_INPUT, {"reward.yaml:34:", "'wieght'", "'weight'"}},
-      {"evidence/evidence.tsv", "ofv", "ofw", DP_ERR_INPUT, {"evidence.tsv:2: column what", "'ofw'"}},
+      {"covariates.tsv",
+       "\tcarry",
+       "\tguess",
+       DP_ERR_INPUT,
+       {"covariates.tsv:2: column missing", "refuse"}},
+      {"covariates.tsv",
+       "250\t\t",
+       "250\tCl\t(WT/70)",
+       DP_ERR_INPUT,
+       {"covariates.tsv:2: column parameterId", "'CL'"}},
+      {"covariates.tsv",
+       "250\t\t",
+       "250\tCL\t(WTT/70)",
+       DP_ERR_INPUT,
+       {"covariates.tsv:2: column factor", "WTT"}},
+      {"observables.tsv",
+       "c\tc\tsd_add",
+       "c\tc\tsd_ad",
+       DP_ERR_INPUT,
+       {"observables.tsv:2: column noiseFormula", "sd_ad"}},
+      {"observables.tsv",
+       "c\tc\tsd_add",
+       "c\tcc\tsd_add",
+       DP_ERR_INPUT,
+       {"observables.tsv:2", "'c'"}},
+      {"observables.tsv",
+       "normal",
+       "laplace",
+       DP_ERR_INPUT,
+       {"observables.tsv:2: column noiseDistribution", "laplace"}},
+      {"controls.tsv",
+       "depot",
+       "depots",
+       DP_ERR_INPUT,
+       {"controls.tsv:2: column target", "did you mean 'depot'"}},
+      {"controls.tsv",
+       "100;200;300",
+       "100;50",
+       DP_ERR_INPUT,
+       {"controls.tsv:2: column strengths", "ascending"}},
+      {"quantities.tsv",
+       "ln(2)*V/CL",
+       "ln(2)*V/",
+       DP_ERR_INPUT,
+       {"quantities.tsv:3: column formula"}},
+      {"quantities.tsv",
+       "c\tc\tmg/L",
+       "c\tc\tug/L",
+       DP_ERR_INPUT,
+       {"quantities.tsv:2:", "'ug/L'", "'mg/L'"}},
+      {"quantities.tsv",
+       "c\tc\tmg/L",
+       "c\t2*c\tmg/L",
+       DP_ERR_INPUT,
+       {"quantities.tsv:2: column formula", "already"}},
+      {"reward.yaml",
+       "\">= 5 mg/L\"",
+       "\">= 5 h\"",
+       DP_ERR_INPUT,
+       {"reward.yaml:15: event", "'h'", "'mg/L'"}},
+      {"reward.yaml",
+       "\">= 5 mg/L\"",
+       "\">= 5\"",
+       DP_ERR_INPUT,
+       {"reward.yaml:15: event", "no unit", "'mg/L'"}},
+      {"reward.yaml",
+       "\">= 5 mg/L\"",
+       "\"5 mg/L\"",
+       DP_ERR_INPUT,
+       {"reward.yaml:15: event", "<, <=, > or >="}},
+      {"reward.yaml",
+       "functional: minimum",
+       "functional: minimun",
+       DP_ERR_INPUT,
+       {"reward.yaml:14:", "'minimum'"}},
+      {"reward.yaml",
+       "quantity: c",
+       "quantity: d",
+       DP_ERR_INPUT,
+       {"reward.yaml:13: quantity", "'d'"}},
+      {"reward.yaml",
+       "\">= 0.90\"",
+       "\">= 90\"",
+       DP_ERR_INPUT,
+       {"reward.yaml:16: probability", "between 0 and 1"}},
+      {"reward.yaml",
+       "range: [10, 20]",
+       "range: [20, 10]",
+       DP_ERR_INPUT,
+       {"reward.yaml:30: range", "low < high"}},
+      {"reward.yaml",
+       "weight: 1",
+       "wieght: 1",
+       DP_ERR_INPUT,
+       {"reward.yaml:33:", "'wieght'", "'weight'"}},
+      {"evidence/evidence.tsv",
+       "\tofv\t",
+       "\tofw\t",
+       DP_ERR_INPUT,
+       {"evidence.tsv:2: column what", "'ofw'"}},
   };
   int wrong = 0;
   for (int i = 0; i < DPI_COUNT(list); i++) {
@@ -288,7 +457,8 @@ static void memory_may_run_out(void **state) {
     dp_status status = dp_kind_load(ctx, TWINS "/theophylline", &kind);
     f.left = 1000000;
     loaded = status == DP_OK;
-    if (!loaded && status != DP_ERR_MEMORY) fail_msg("after %ld: %s: %s", n, dp_status_name(status), dp_ctx_error(ctx));
+    if (!loaded && status != DP_ERR_MEMORY)
+      fail_msg("after %ld: %s: %s", n, dp_status_name(status), dp_ctx_error(ctx));
     assert_true(loaded == (kind != NULL));
     dp_kind_destroy(kind);
     assert_int_equal(dpi_alloc_live(ctx), 0);

@@ -70,7 +70,7 @@ static void mistakes_are_named(void **state) {
   (void)state;
   refused("alpha + betta", DP_ERR_INPUT, "table.tsv:3: column 9: unknown name 'betta'; did you mean 'beta'?");
   refused("Vmx*2", DP_ERR_INPUT, "did you mean 'Vmax'?");
-  refused("sqr5(alpha)", DP_ERR_INPUT, "unknown function 'sqr5'; did you mean 'sqr'?");
+  refused("sqrtt(alpha)", DP_ERR_INPUT, "unknown function 'sqrtt'; did you mean 'sqrt'?");
   refused("alpha +", DP_ERR_INPUT, "found the end, expected a number, a name or '('");
   refused("(alpha", DP_ERR_INPUT, "found the end, expected ')'");
   refused("alpha beta", DP_ERR_INPUT, "column 7: found 'beta', expected an operator or the end");

@@ -1,4 +1,5 @@
-/* Distributions against mpmath's values with 60 digits (num_reference.h) and against each other's inverses. */
+/* Distributions against mpmath's values with 60 digits (num_reference.h) and against each other's
+ * inverses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,8 @@
 static void near_(const char *what, double at, double x, double ref, double tol) {
   double err = fabs(x - ref);
   bool ok = x == ref || err <= tol * fabs(ref) || (fabs(ref) < 1e-307 && err < 1e-321);
-  if (!ok) fail_msg("%s at %g: found %.17g, expected %.17g (%.2g)", what, at, x, ref, err / fabs(ref));
+  if (!ok)
+    fail_msg("%s at %g: found %.17g, expected %.17g (%.2g)", what, at, x, ref, err / fabs(ref));
 }
 
 static void test_normal(void **state) {
@@ -28,7 +30,8 @@ static void test_normal(void **state) {
   }
   assert_true(dpi_norm_cdf(-INFINITY) == 0.0 && dpi_norm_cdf(INFINITY) == 1.0);
   assert_true(dpi_norm_logcdf(-INFINITY) == -INFINITY && dpi_norm_logcdf(INFINITY) == 0.0);
-  assert_true(isnan(dpi_norm_cdf(NAN)) && isnan(dpi_norm_logcdf(NAN)) && isnan(dpi_norm_hazard(NAN)));
+  assert_true(isnan(dpi_norm_cdf(NAN)) && isnan(dpi_norm_logcdf(NAN)) &&
+              isnan(dpi_norm_hazard(NAN)));
   assert_true(dpi_norm_hazard(INFINITY) == 0.0 && dpi_norm_hazard(-INFINITY) == INFINITY);
 }
 
@@ -44,17 +47,20 @@ static void test_continuous(void **state) {
 static void test_quantile(void **state) {
   (void)state;
   for (int i = 0; i < DPI_COUNT(ref_quantile_table); i++) {
-    near_("quantile", ref_quantile_table[i][0], dpi_norm_quantile(ref_quantile_table[i][0]), ref_quantile_table[i][1], 1e-15);
+    near_("quantile", ref_quantile_table[i][0], dpi_norm_quantile(ref_quantile_table[i][0]),
+          ref_quantile_table[i][1], 1e-15);
   }
   assert_true(dpi_norm_quantile(0.0) == -INFINITY && dpi_norm_quantile(1.0) == INFINITY);
-  assert_true(isnan(dpi_norm_quantile(-0.1)) && isnan(dpi_norm_quantile(1.1)) && isnan(dpi_norm_quantile(NAN)));
+  assert_true(isnan(dpi_norm_quantile(-0.1)) && isnan(dpi_norm_quantile(1.1)) &&
+              isnan(dpi_norm_quantile(NAN)));
 }
 
 /* hazard is the derivative of logcdf: central differences */
 static void test_hazard_derivative(void **state) {
   (void)state;
   for (double z = -40.0; z < 5.0; z += 0.7) {
-    double h = 1e-5 * (1.0 + fabs(z)), d = (dpi_norm_logcdf(z + h) - dpi_norm_logcdf(z - h)) / (2 * h);
+    double h = 1e-5 * (1.0 + fabs(z)),
+           d = (dpi_norm_logcdf(z + h) - dpi_norm_logcdf(z - h)) / (2 * h);
     assert_true(fabs(d - dpi_norm_hazard(z)) < 1e-7 * (1e-3 + fabs(d)));
   }
 }
@@ -70,7 +76,8 @@ static void test_gamma(void **state) {
     near_("chi2_quantile", r[0], dpi_chi2_quantile(r[0], r[1]), r[2], 1e-13);
   }
   assert_true(dpi_gamma_p(2.0, 0.0) == 0.0 && dpi_gamma_p(2.0, INFINITY) == 1.0);
-  assert_true(isnan(dpi_gamma_p(-1.0, 1.0)) && isnan(dpi_gamma_p(1.0, -1.0)) && isnan(dpi_gamma_p(1.0, NAN)));
+  assert_true(isnan(dpi_gamma_p(-1.0, 1.0)) && isnan(dpi_gamma_p(1.0, -1.0)) &&
+              isnan(dpi_gamma_p(1.0, NAN)));
   assert_true(isnan(dpi_chi2_quantile(0.5, -1.0)) && isnan(dpi_chi2_quantile(1.5, 1.0)));
 }
 
@@ -88,21 +95,26 @@ static void test_beta(void **state) {
 /* the quantile inverts the distribution function over a wide range of shapes */
 static void test_inverse(void **state) {
   (void)state;
-  static const double shape[] = {0.02, 0.3, 1, 1.7, 12, 340, 5000}, prob[] = {1e-8, 0.01, 0.3, 0.5, 0.9, 0.999};
+  static const double shape[] = {0.02, 0.3, 1, 1.7, 12, 340, 5000},
+                      prob[] = {1e-8, 0.01, 0.3, 0.5, 0.9, 0.999};
   for (int i = 0; i < DPI_COUNT(shape); i++) {
     for (int k = 0; k < DPI_COUNT(prob); k++) {
       double x = dpi_chi2_quantile(prob[k], 2.0 * shape[i]);
-      near_("chi2 inverse", shape[i], dpi_gamma_p(shape[i], 0.5 * x), x > 0.0 && x < 1e-300 ? dpi_gamma_p(shape[i], 0.5 * x) : prob[k], 1e-12);
+      near_("chi2 inverse", shape[i], dpi_gamma_p(shape[i], 0.5 * x),
+            x > 0.0 && x < 1e-300 ? dpi_gamma_p(shape[i], 0.5 * x) : prob[k], 1e-12);
       for (int j = 0; j < DPI_COUNT(shape); j++) {
         x = dpi_beta_quantile(prob[k], shape[i], shape[j]);
         assert_true(x >= 0.0 && x <= 1.0);
-        /* near 1 and near 0 the double nearest to the quantile limits what its probability can be */
-        double low = dpi_beta_cdf(nextafter(nextafter(nextafter(x, 0.0), 0.0), 0.0), shape[i], shape[j]);
-        double high = dpi_beta_cdf(nextafter(nextafter(nextafter(x, 1.0), 1.0), 1.0), shape[i], shape[j]);
+        /* the double nearest to the quantile limits what its probability can be */
+        double low =
+            dpi_beta_cdf(nextafter(nextafter(nextafter(x, 0.0), 0.0), 0.0), shape[i], shape[j]);
+        double high =
+            dpi_beta_cdf(nextafter(nextafter(nextafter(x, 1.0), 1.0), 1.0), shape[i], shape[j]);
         double slack = 1e-12 * prob[k];
         if (x < 1e-300) continue;
         if (!(low - slack <= prob[k] && prob[k] <= high + slack)) {
-          fail_msg("beta quantile(%g; %g, %g) = %.17g: [%.17g, %.17g]", prob[k], shape[i], shape[j], x, low, high);
+          fail_msg("beta quantile(%g; %g, %g) = %.17g: [%.17g, %.17g]", prob[k], shape[i], shape[j],
+                   x, low, high);
         }
       }
     }
@@ -148,10 +160,11 @@ static void test_student(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_normal), cmocka_unit_test(test_continuous), cmocka_unit_test(test_quantile),
-      cmocka_unit_test(test_hazard_derivative), cmocka_unit_test(test_gamma), cmocka_unit_test(test_beta),
-      cmocka_unit_test(test_inverse), cmocka_unit_test(test_binomial), cmocka_unit_test(test_coverage),
-      cmocka_unit_test(test_student),
+      cmocka_unit_test(test_normal),   cmocka_unit_test(test_continuous),
+      cmocka_unit_test(test_quantile), cmocka_unit_test(test_hazard_derivative),
+      cmocka_unit_test(test_gamma),    cmocka_unit_test(test_beta),
+      cmocka_unit_test(test_inverse),  cmocka_unit_test(test_binomial),
+      cmocka_unit_test(test_coverage), cmocka_unit_test(test_student),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Linear algebra against definitions (residuals, identities); expm against mpmath's Taylor sums with 400 digits
- * (num_reference.h) and against closed forms. */
+/* Linear algebra against definitions (residuals, identities); expm against mpmath's Taylor sums
+ * with 400 digits (num_reference.h) and against closed forms. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +48,8 @@ static void test_cholesky(void **state) {
     for (int j = 0; j < n; j++) {
       for (int k = 0; k < n; k++) x[k] = k <= j ? l[j * n + k] : 0.0;
       dpi_tri_mul_lower(l, n, x, y);
-      for (int i = 0; i < n; i++) assert_true(fabs(y[i] - a[i * n + j]) < 1e-13 * a[i * n + i] + 1e-13 * a[j * n + j]);
+      for (int i = 0; i < n; i++)
+        assert_true(fabs(y[i] - a[i * n + j]) < 1e-13 * a[i * n + i] + 1e-13 * a[j * n + j]);
     }
     for (int i = 0; i < n; i++) b[i] = x[i] = i - 2.5;
     dpi_chol_solve(l, n, x);
@@ -152,7 +153,8 @@ static void test_eigen(void **state) {
   }
 }
 
-/* Jacobi keeps the relative accuracy of small eigenvalues of graded definite matrices: closed form for 2 x 2 */
+/* Jacobi keeps the relative accuracy of small eigenvalues of graded definite matrices: closed
+ * form for 2 x 2 */
 static void test_eigen_graded(void **state) {
   (void)state;
   double a[4] = {1e20, 1e10, 1e10, 4.0}, w[2], v[4];
@@ -187,7 +189,8 @@ static void test_expm_reference(void **state) {
   }
 }
 
-/* exp(-k h) and the Bateman function for absorption and elimination, each element relative to itself */
+/* exp(-k h) and the Bateman function for absorption and elimination, each element relative to
+ * itself */
 static void test_expm_closed_form(void **state) {
   (void)state;
   static const double step[] = {1e-12, 1e-6, 1e-3, 0.01, 0.1, 0.5, 1, 3, 10, 24};
@@ -195,14 +198,17 @@ static void test_expm_closed_form(void **state) {
   for (int i = 0; i < DPI_COUNT(step); i++) {
     double h = step[i];
     dpi_expm(a, 2, h, e, work);
-    double ref[4] = {exp(-ka * h), 0.0, -ka / (ka - k) * exp(-k * h) * expm1(-(ka - k) * h), exp(-k * h)};
+    double ref[4] = {exp(-ka * h), 0.0, -ka / (ka - k) * exp(-k * h) * expm1(-(ka - k) * h),
+                     exp(-k * h)};
     for (int j = 0; j < 4; j++) {
-      if (!(fabs(e[j] - ref[j]) <= 1e-13 * fabs(ref[j]))) fail_msg("h %g element %d: %.17g, expected %.17g", h, j, e[j], ref[j]);
+      if (!(fabs(e[j] - ref[j]) <= 1e-13 * fabs(ref[j])))
+        fail_msg("h %g element %d: %.17g, expected %.17g", h, j, e[j], ref[j]);
     }
   }
 }
 
-/* every degree is used and agrees with two half steps squared, for random matrices of growing size */
+/* every degree is used and agrees with two half steps squared, for random matrices of growing
+ * size */
 static void test_expm_semigroup(void **state) {
   (void)state;
   for (int n = 2; n <= 12; n++) {
@@ -229,7 +235,8 @@ static void test_expm_semigroup(void **state) {
 
 static void test_expm_edges(void **state) {
   (void)state;
-  double zero[9] = {0}, e[9], work[72], bad[4] = {1, NAN, 0, 1}, huge[4] = {-1e200, 0, 1e200, -1}, one[1] = {-2.0};
+  double zero[9] = {0}, e[9], work[72], bad[4] = {1, NAN, 0, 1}, huge[4] = {-1e200, 0, 1e200, -1},
+         one[1] = {-2.0};
   dpi_expm(zero, 3, 5.0, e, work);
   for (int i = 0; i < 9; i++) assert_true(e[i] == (i % 4 == 0));
   dpi_expm(bad, 2, 1.0, e, work);
@@ -242,7 +249,8 @@ static void test_expm_edges(void **state) {
 
 static void test_expm_speed(void **state) {
   (void)state;
-  double a[16] = {-1.2, 0, 0, 0, 1.2, -0.55, 0.3, 0, 0, 0.25, -0.3, 0, 0, 0.3, 0, 0}, e[16], work[128], s = 0.0;
+  double a[16] = {-1.2, 0, 0, 0, 1.2, -0.55, 0.3, 0, 0, 0.25, -0.3, 0, 0, 0.3, 0, 0}, e[16],
+         work[128], s = 0.0;
   static const double step[] = {0.01, 0.5, 4.0};
   for (int k = 0; k < 3; k++) {
     clock_t t = clock();
@@ -259,10 +267,12 @@ static void test_expm_speed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_cholesky),       cmocka_unit_test(test_cholesky_refuses), cmocka_unit_test(test_logdet),
-      cmocka_unit_test(test_lu),             cmocka_unit_test(test_eigen),            cmocka_unit_test(test_eigen_graded),
-      cmocka_unit_test(test_expm_reference), cmocka_unit_test(test_expm_closed_form), cmocka_unit_test(test_expm_semigroup),
-      cmocka_unit_test(test_expm_edges),     cmocka_unit_test(test_expm_speed),
+      cmocka_unit_test(test_cholesky),       cmocka_unit_test(test_cholesky_refuses),
+      cmocka_unit_test(test_logdet),         cmocka_unit_test(test_lu),
+      cmocka_unit_test(test_eigen),          cmocka_unit_test(test_eigen_graded),
+      cmocka_unit_test(test_expm_reference), cmocka_unit_test(test_expm_closed_form),
+      cmocka_unit_test(test_expm_semigroup), cmocka_unit_test(test_expm_edges),
+      cmocka_unit_test(test_expm_speed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

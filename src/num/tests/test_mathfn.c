@@ -1,5 +1,6 @@
-/* Elementary functions against mpmath's values (num_reference.h), special cases against C17 annex F, both arithmetics;
- * dense sweeps against the C library of this machine, an implementation of its own. */
+/* Elementary functions against mpmath's values (num_reference.h), special cases against C17 annex
+ * F, both arithmetics; dense sweeps against the C library of this machine, an implementation of
+ * its own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,16 +22,26 @@ static const struct {
   double low, high; /* range of the sweep */
   double ulp;       /* SLEEF's bound plus that of glibc's manual (cbrt: 4) */
 } functions[] = {
-    {"exp", dpi_m_exp, exp, -700, 700, 2.1},      {"expm1", dpi_m_expm1, expm1, -5, 50, 2.1},
-    {"log", dpi_m_log, log, 1e-6, 1e6, 2.1},      {"log10", dpi_m_log10, log10, 1e-6, 1e6, 3.1},
-    {"log1p", dpi_m_log1p, log1p, -0.99, 10, 2.1}, {"sin", dpi_m_sin, sin, -1e4, 1e4, 2.1},
-    {"cos", dpi_m_cos, cos, -1e4, 1e4, 2.1},      {"tan", dpi_m_tan, tan, -1e3, 1e3, 2.1},
-    {"asin", dpi_m_asin, asin, -1, 1, 2.1},       {"acos", dpi_m_acos, acos, -1, 1, 2.1},
-    {"atan", dpi_m_atan, atan, -50, 50, 2.1},     {"sinh", dpi_m_sinh, sinh, -20, 20, 3.1},
-    {"cosh", dpi_m_cosh, cosh, -20, 20, 3.1},     {"tanh", dpi_m_tanh, tanh, -5, 5, 3.6},
-    {"asinh", dpi_m_asinh, asinh, -1e3, 1e3, 3.1}, {"acosh", dpi_m_acosh, acosh, 1, 1e3, 3.6},
-    {"atanh", dpi_m_atanh, atanh, -0.999, 0.999, 3.1}, {"erf", dpi_m_erf, erf, -4, 4, 2.6},
-    {"erfc", dpi_m_erfc, erfc, -4, 25, 6.6},      {"lgamma", dpi_m_lgamma, lgamma, 3.0, 100, 6.1},
+    {"exp", dpi_m_exp, exp, -700, 700, 2.1},
+    {"expm1", dpi_m_expm1, expm1, -5, 50, 2.1},
+    {"log", dpi_m_log, log, 1e-6, 1e6, 2.1},
+    {"log10", dpi_m_log10, log10, 1e-6, 1e6, 3.1},
+    {"log1p", dpi_m_log1p, log1p, -0.99, 10, 2.1},
+    {"sin", dpi_m_sin, sin, -1e4, 1e4, 2.1},
+    {"cos", dpi_m_cos, cos, -1e4, 1e4, 2.1},
+    {"tan", dpi_m_tan, tan, -1e3, 1e3, 2.1},
+    {"asin", dpi_m_asin, asin, -1, 1, 2.1},
+    {"acos", dpi_m_acos, acos, -1, 1, 2.1},
+    {"atan", dpi_m_atan, atan, -50, 50, 2.1},
+    {"sinh", dpi_m_sinh, sinh, -20, 20, 3.1},
+    {"cosh", dpi_m_cosh, cosh, -20, 20, 3.1},
+    {"tanh", dpi_m_tanh, tanh, -5, 5, 3.6},
+    {"asinh", dpi_m_asinh, asinh, -1e3, 1e3, 3.1},
+    {"acosh", dpi_m_acosh, acosh, 1, 1e3, 3.6},
+    {"atanh", dpi_m_atanh, atanh, -0.999, 0.999, 3.1},
+    {"erf", dpi_m_erf, erf, -4, 4, 2.6},
+    {"erfc", dpi_m_erfc, erfc, -4, 25, 6.6},
+    {"lgamma", dpi_m_lgamma, lgamma, 3.0, 100, 6.1},
     {"cbrt", dpi_m_cbrt, cbrt, -1e3, 1e3, 5.1},
 };
 
@@ -51,7 +62,9 @@ static void check_table(void) {
     }
     assert_non_null(f);
     double d = ulps(f(r->x), r->value);
-    if (!(d <= 2.5)) fail_msg("%s %s(%.17g): %.17g, expected %.17g (%g ulp)", dp_arithmetic(), r->name, r->x, f(r->x), r->value, d);
+    if (!(d <= 2.5))
+      fail_msg("%s %s(%.17g): %.17g, expected %.17g (%g ulp)", dp_arithmetic(), r->name, r->x,
+               f(r->x), r->value, d);
   }
 }
 
@@ -126,9 +139,38 @@ static void check_special(void) {
 }
 
 static void check_pow(void) {
-  static const double v[] = {0.0,  -0.0, 1.0,  -1.0, 2.0,   -2.0,  0.5,   -0.5,  3.0, -3.0,  2.5,     -2.5,
-                             1e300, -1e300, 1e-300, -1e-300, 5e-324, -5e-324, 1e-310, 1025, -1074, -1075, 1e10, 9007199254740993.0,
-                             INFINITY, -INFINITY, NAN, DBL_MAX, -DBL_MAX, DBL_MIN, 0.9999999999999999, 1.0000000000000002};
+  static const double v[] = {0.0,
+                             -0.0,
+                             1.0,
+                             -1.0,
+                             2.0,
+                             -2.0,
+                             0.5,
+                             -0.5,
+                             3.0,
+                             -3.0,
+                             2.5,
+                             -2.5,
+                             1e300,
+                             -1e300,
+                             1e-300,
+                             -1e-300,
+                             5e-324,
+                             -5e-324,
+                             1e-310,
+                             1025,
+                             -1074,
+                             -1075,
+                             1e10,
+                             9007199254740993.0,
+                             INFINITY,
+                             -INFINITY,
+                             NAN,
+                             DBL_MAX,
+                             -DBL_MAX,
+                             DBL_MIN,
+                             0.9999999999999999,
+                             1.0000000000000002};
   for (int i = 0; i < DPI_COUNT(v); i++) {
     for (int j = 0; j < DPI_COUNT(v); j++) {
       double x = dpi_m_pow(v[i], v[j]), ref = pow(v[i], v[j]);
@@ -161,10 +203,22 @@ static void in_both(void (*check)(void)) {
   assert_true(dpi_math_select(NULL));
 }
 
-static void test_reference(void **s) { (void)s; in_both(check_table); }
-static void test_sweeps(void **s) { (void)s; in_both(check_sweeps); }
-static void test_special(void **s) { (void)s; in_both(check_special); }
-static void test_pow(void **s) { (void)s; in_both(check_pow); }
+static void test_reference(void **s) {
+  (void)s;
+  in_both(check_table);
+}
+static void test_sweeps(void **s) {
+  (void)s;
+  in_both(check_sweeps);
+}
+static void test_special(void **s) {
+  (void)s;
+  in_both(check_special);
+}
+static void test_pow(void **s) {
+  (void)s;
+  in_both(check_pow);
+}
 
 static void test_select(void **state) {
   (void)state;
@@ -173,14 +227,16 @@ static void test_select(void **state) {
   assert_true(strcmp(native, "fma") == 0 || strcmp(native, "nofma") == 0);
 }
 
-/* Hash of the bits of a sweep, recorded on an x86-64 with Debian's SLEEF 3.5.1: the same on every machine. */
+/* Hash of the bits of a sweep, recorded on an x86-64 with Debian's SLEEF 3.5.1: the same on every
+ * machine. */
 #define HASH_NOFMA 0xb33146185a653c77ull
 #define HASH_FMA 0x752b862b838e7963ull
 static uint64_t hash_sweep(void) {
   uint64_t h = 0xcbf29ce484222325u;
   for (int k = 0; k < DPI_COUNT(functions); k++) {
     for (int i = 0; i <= 2000; i++) {
-      double y = functions[k].ours(functions[k].low + (functions[k].high - functions[k].low) * i / 2000.0);
+      double y =
+          functions[k].ours(functions[k].low + (functions[k].high - functions[k].low) * i / 2000.0);
       uint64_t bits;
       memcpy(&bits, &y, sizeof bits);
       h = (h ^ bits) * 0x100000001b3u;
@@ -190,7 +246,9 @@ static uint64_t hash_sweep(void) {
 }
 
 static void check_bits(uint64_t expected) {
-  if (hash_sweep() != expected) fail_msg("%s: other bits than SLEEF 3.5.1: stored forecasts do not re-run with this library", dp_arithmetic());
+  if (hash_sweep() != expected)
+    fail_msg("%s: other bits than SLEEF 3.5.1: stored forecasts do not re-run with this library",
+             dp_arithmetic());
 }
 
 static void test_bits(void **state) {
@@ -230,8 +288,9 @@ static void test_environment(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_select),  cmocka_unit_test(test_reference), cmocka_unit_test(test_special),
-      cmocka_unit_test(test_pow),     cmocka_unit_test(test_sweeps),    cmocka_unit_test(test_bits),
+      cmocka_unit_test(test_select),      cmocka_unit_test(test_reference),
+      cmocka_unit_test(test_special),     cmocka_unit_test(test_pow),
+      cmocka_unit_test(test_sweeps),      cmocka_unit_test(test_bits),
       cmocka_unit_test(test_environment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

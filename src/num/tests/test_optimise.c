@@ -1,4 +1,5 @@
-/* BFGS and root finding on functions whose minima and roots are known in closed form; evaluations are counted. */
+/* BFGS and root finding on functions whose minima and roots are known in closed form; evaluations
+ * are counted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,11 +136,31 @@ static void test_no_minimum(void **state) {
 }
 
 static int calls;
-static double cubic(void *user, double x) { (void)user; calls++; return (x - 1.25) * (x * x + 1.0); }
-static double flat_root(void *user, double x) { (void)user; calls++; return x * x * x * x * x; }
-static double step(void *user, double x) { (void)user; calls++; return x < 0.3 ? -1.0 : 1.0; }
-static double steep(void *user, double x) { (void)user; calls++; return dpi_m_exp(x) - 1e8; }
-static double nan_inside(void *user, double x) { (void)user; (void)x; return NAN; }
+static double cubic(void *user, double x) {
+  (void)user;
+  calls++;
+  return (x - 1.25) * (x * x + 1.0);
+}
+static double flat_root(void *user, double x) {
+  (void)user;
+  calls++;
+  return x * x * x * x * x;
+}
+static double step(void *user, double x) {
+  (void)user;
+  calls++;
+  return x < 0.3 ? -1.0 : 1.0;
+}
+static double steep(void *user, double x) {
+  (void)user;
+  calls++;
+  return dpi_m_exp(x) - 1e8;
+}
+static double nan_inside(void *user, double x) {
+  (void)user;
+  (void)x;
+  return NAN;
+}
 
 static void test_root(void **state) {
   (void)state;
@@ -196,8 +217,9 @@ int main(void) {
   dp_ctx_def def = dp_ctx_def_default();
   if (dp_ctx_create(&def, &ctx) != DP_OK) return 1;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_rosenbrock), cmocka_unit_test(test_quadratic), cmocka_unit_test(test_domain),
-      cmocka_unit_test(test_no_minimum), cmocka_unit_test(test_root),      cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_rosenbrock), cmocka_unit_test(test_quadratic),
+      cmocka_unit_test(test_domain),     cmocka_unit_test(test_no_minimum),
+      cmocka_unit_test(test_root),       cmocka_unit_test(test_memory),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   dp_ctx_destroy(ctx);

@@ -1,5 +1,5 @@
-/* Random streams against the known answers published with Random123 (Salmon et al.), moments and uniformity against the
- * exact laws, independence of streams by correlation. */
+/* Random streams against the known answers published with Random123 (Salmon et al.), moments and
+ * uniformity against the exact laws, independence of streams by correlation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,8 @@ static void test_known_answers(void **state) {
   } kat[] = {
       {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
       {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0},
+      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xa4093822, 0x299f31d0},
        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (int i = 0; i < DPI_COUNT(kat); i++) {
@@ -36,7 +37,8 @@ static void test_stateless(void **state) {
   assert_true(dpi_rng_at(17, 5, 3, 7) != dpi_rng_at(17, 6, 3, 7));
   assert_true(dpi_rng_at(17, 5, 3, 7) != dpi_rng_at(17, 5, 4, 7));
   assert_true(dpi_rng_at(17, 5ull << 40, 3, 7) != dpi_rng_at(17, 0, 3, 7));
-  /* stored forecasts depend on these bits; computed by a second program from the layout in philox.c */
+  /* stored forecasts depend on these bits; computed by a second program from the layout in
+   * philox.c */
   assert_true(dpi_rng_at(1, 2, 3, 4) == 0xfd5e03768e02dc3bull);
 }
 
@@ -82,7 +84,8 @@ static void test_normal(void **state) {
 static void test_independent(void **state) {
   (void)state;
   enum { N = 50000 };
-  dpi_rng a = dpi_rng_make(1, 1, 1), b[3] = {dpi_rng_make(1, 2, 1), dpi_rng_make(1, 1, 2), dpi_rng_make(2, 1, 1)};
+  dpi_rng a = dpi_rng_make(1, 1, 1),
+          b[3] = {dpi_rng_make(1, 2, 1), dpi_rng_make(1, 1, 2), dpi_rng_make(2, 1, 1)};
   double c[3] = {0};
   for (int i = 0; i < N; i++) {
     double z = dpi_rng_normal(&a);
@@ -103,8 +106,9 @@ static void test_hash(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_known_answers), cmocka_unit_test(test_stateless),   cmocka_unit_test(test_uniform),
-      cmocka_unit_test(test_normal),        cmocka_unit_test(test_independent), cmocka_unit_test(test_hash),
+      cmocka_unit_test(test_known_answers), cmocka_unit_test(test_stateless),
+      cmocka_unit_test(test_uniform),       cmocka_unit_test(test_normal),
+      cmocka_unit_test(test_independent),   cmocka_unit_test(test_hash),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

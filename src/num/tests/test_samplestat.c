@@ -1,5 +1,5 @@
-/* Statistics of samples against their definitions by brute force and closed forms; psis against arviz-stats
- * (num_reference.h). */
+/* Statistics of samples against their definitions by brute force and closed forms; psis against
+ * arviz-stats (num_reference.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,19 +22,35 @@ static void test_sum(void **state) {
   assert_true(dpi_sum(x, 0) == 0.0);
 }
 
-/* inputs that break careless quicksorts; result checked by order and by an order-free fingerprint */
+/* inputs that break careless quicksorts */
 static void fill(double *x, int n, int kind) {
   dpi_rng r = dpi_rng_make(3, (uint64_t)kind, 0);
   for (int i = 0; i < n; i++) {
     switch (kind) {
-      case 0: x[i] = dpi_rng_normal(&r); break;
-      case 1: x[i] = i; break;
-      case 2: x[i] = n - i; break;
-      case 3: x[i] = i % 3; break;
-      case 4: x[i] = 1.0; break;
-      case 5: x[i] = i < n / 2 ? i : n - i; break;
-      case 6: x[i] = dpi_rng_uniform(&r) < 0.1 ? NAN : dpi_rng_normal(&r); break;
-      default: x[i] = i % 2 ? -INFINITY : INFINITY; break;
+      case 0:
+        x[i] = dpi_rng_normal(&r);
+        break;
+      case 1:
+        x[i] = i;
+        break;
+      case 2:
+        x[i] = n - i;
+        break;
+      case 3:
+        x[i] = i % 3;
+        break;
+      case 4:
+        x[i] = 1.0;
+        break;
+      case 5:
+        x[i] = i < n / 2 ? i : n - i;
+        break;
+      case 6:
+        x[i] = dpi_rng_uniform(&r) < 0.1 ? NAN : dpi_rng_normal(&r);
+        break;
+      default:
+        x[i] = i % 2 ? -INFINITY : INFINITY;
+        break;
     }
   }
 }
@@ -85,7 +101,8 @@ static void test_quantile(void **state) {
   /* scaling all weights by a power of two changes nothing, bit for bit */
   double a[] = {0.1, 0.2, 0.7, 0.4}, b[] = {0.4, 0.8, 2.8, 1.6};
   for (double p = 0.01; p < 1.0; p += 0.01) {
-    assert_true(dpi_quantile_weighted(x, a, 4, p, order) == dpi_quantile_weighted(x, b, 4, p, order));
+    assert_true(dpi_quantile_weighted(x, a, 4, p, order) ==
+                dpi_quantile_weighted(x, b, 4, p, order));
   }
 }
 
@@ -143,7 +160,8 @@ static void test_crps_normal(void **state) {
   static double x[N];
   for (int i = 0; i < N; i++) x[i] = dpi_norm_quantile((i + 0.5) / N);
   for (double y = -3.0; y <= 3.0; y += 0.5) {
-    double ref = y * (2 * dpi_norm_cdf(y) - 1) + 2 * dpi_norm_pdf(y) - 1 / sqrt(3.14159265358979323846);
+    double ref =
+        y * (2 * dpi_norm_cdf(y) - 1) + 2 * dpi_norm_pdf(y) - 1 / sqrt(3.14159265358979323846);
     assert_true(fabs(dpi_crps_sample(x, NULL, N, y, NULL) - ref) < 2e-4);
   }
 }
@@ -173,10 +191,12 @@ static void test_psis_reference(void **state) {
     static int order[4000];
     log_weights(l, r->n, r->tail);
     double k = dpi_psis(l, r->n, work, order);
-    if (!(fabs(k - r->khat) < 1e-8)) fail_msg("n %d tail %g: k %.17g, expected %.17g", r->n, r->tail, k, r->khat);
+    if (!(fabs(k - r->khat) < 1e-8))
+      fail_msg("n %d tail %g: k %.17g, expected %.17g", r->n, r->tail, k, r->khat);
     for (int j = 0; j < 4; j++) {
       double w = l[r->at[j]];
-      if (!(fabs(w - r->w[j]) < 1e-8 * r->w[j])) fail_msg("n %d tail %g: w[%d] %.17g, expected %.17g", r->n, r->tail, r->at[j], w, r->w[j]);
+      if (!(fabs(w - r->w[j]) < 1e-8 * r->w[j]))
+        fail_msg("n %d tail %g: w[%d] %.17g, expected %.17g", r->n, r->tail, r->at[j], w, r->w[j]);
     }
   }
 }
@@ -205,7 +225,8 @@ static void test_psis_shape(void **state) {
 
 static void test_psis_edges(void **state) {
   (void)state;
-  double equal[100], work[200], few[3] = {0.0, 1.0, -INFINITY}, none[2] = {-INFINITY, -INFINITY}, nan[2] = {0.0, NAN};
+  double equal[100], work[200], few[3] = {0.0, 1.0, -INFINITY}, none[2] = {-INFINITY, -INFINITY},
+                                nan[2] = {0.0, NAN};
   int order[100];
   for (int i = 0; i < 100; i++) equal[i] = -1e4;
   assert_true(dpi_psis(equal, 100, work, order) == INFINITY);
@@ -218,10 +239,11 @@ static void test_psis_edges(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sum),  cmocka_unit_test(test_sort),        cmocka_unit_test(test_quantile),
-      cmocka_unit_test(test_quantile_normal), cmocka_unit_test(test_crps), cmocka_unit_test(test_crps_normal),
-      cmocka_unit_test(test_ess),  cmocka_unit_test(test_psis_reference), cmocka_unit_test(test_psis_shape),
-      cmocka_unit_test(test_psis_edges),
+      cmocka_unit_test(test_sum),        cmocka_unit_test(test_sort),
+      cmocka_unit_test(test_quantile),   cmocka_unit_test(test_quantile_normal),
+      cmocka_unit_test(test_crps),       cmocka_unit_test(test_crps_normal),
+      cmocka_unit_test(test_ess),        cmocka_unit_test(test_psis_reference),
+      cmocka_unit_test(test_psis_shape), cmocka_unit_test(test_psis_edges),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

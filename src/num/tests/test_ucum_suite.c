@@ -1,6 +1,7 @@
-/* UCUM's own functional tests (UcumFunctionalTests.xml by G. Grieve and others, in ../shared/suites/ucum.tar.xz):
- * validation, conversion, multiplication, division, in plain UCUM (mol is a number). Numbers are compared as the suite
- * writes them: within half a unit of the outcome's last digit.
+/* UCUM's own functional tests (UcumFunctionalTests.xml by G. Grieve and others, in
+ * ../shared/suites/ucum.tar.xz): validation, conversion, multiplication, division, in plain UCUM
+ * (mol is a number). Numbers are compared as the suite writes them: within half a unit of the
+ * outcome's last digit.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +24,8 @@
 static dp_ctx *ctx;
 static char *xml; /* NULL: no suite here */
 
-/* ---- a reader just sufficient for this file: elements with attributes in double quotes, no CDATA ---- */
+/* ---- a reader just sufficient for this file: elements with attributes in double quotes, no
+ * CDATA ---- */
 typedef struct element {
   const char *start, *end; /* from behind '<' up to '>' */
 } element;
@@ -123,13 +125,16 @@ static void test_validation(void **state) {
   section("validation", &at, &stop);
   while (next_element(&at, stop, "case", &e)) {
     dp_unit u;
-    if (!attribute(&e, "unit", text, sizeof text) || !attribute(&e, "valid", valid, sizeof valid)) continue;
+    if (!attribute(&e, "unit", text, sizeof text) || !attribute(&e, "valid", valid, sizeof valid))
+      continue;
     attribute(&e, "id", id, sizeof id);
     total++;
     dp_ctx_clear_error(ctx);
     bool ok = dp_unit_parse(ctx, text, &u) == DP_OK;
-    if (ok == (strcmp(valid, "true") == 0)) right++;
-    else print_message("%s: '%s' should be %s: %s\n", id, text, valid, dp_ctx_error(ctx));
+    if (ok == (strcmp(valid, "true") == 0))
+      right++;
+    else
+      print_message("%s: '%s' should be %s: %s\n", id, text, valid, dp_ctx_error(ctx));
   }
   print_message("UCUM validation: %d of %d\n", right, total);
   assert_true(total > 500);
@@ -145,8 +150,9 @@ static void test_conversion(void **state) {
   int total = 0, right = 0;
   section("conversion", &at, &stop);
   while (next_element(&at, stop, "case", &e)) {
-    if (!attribute(&e, "value", value, sizeof value) || !attribute(&e, "srcUnit", from, sizeof from) ||
-        !attribute(&e, "dstUnit", to, sizeof to) || !attribute(&e, "outcome", outcome, sizeof outcome)) {
+    if (!attribute(&e, "value", value, sizeof value) ||
+        !attribute(&e, "srcUnit", from, sizeof from) || !attribute(&e, "dstUnit", to, sizeof to) ||
+        !attribute(&e, "outcome", outcome, sizeof outcome)) {
       continue;
     }
     dp_unit a, b;
@@ -154,8 +160,11 @@ static void test_conversion(void **state) {
     total++;
     bool ok = plain(from, &a) && plain(to, &b) && dp_unit_factor(ctx, &a, &b, 0.0, &f) == DP_OK;
     double x = strtod(value, NULL) * f;
-    if (ok && matches(x, outcome)) right++;
-    else print_message("%s %s -> %s: %.17g, expected %s: %s\n", value, from, to, x, outcome, dp_ctx_error(ctx));
+    if (ok && matches(x, outcome))
+      right++;
+    else
+      print_message("%s %s -> %s: %.17g, expected %s: %s\n", value, from, to, x, outcome,
+                    dp_ctx_error(ctx));
   }
   print_message("UCUM conversion: %d of %d\n", right, total);
   assert_true(total >= 30);
@@ -170,8 +179,9 @@ static void products(const char *name, const char *sign) {
   int total = 0, right = 0;
   section(name, &at, &stop);
   while (next_element(&at, stop, "case", &e)) {
-    if (!attribute(&e, "v1", v[0], 40) || !attribute(&e, "v2", v[1], 40) || !attribute(&e, "u1", u[0], 80) ||
-        !attribute(&e, "u2", u[1], 80) || !attribute(&e, "vRes", want, 60) || !attribute(&e, "uRes", unit, 80)) {
+    if (!attribute(&e, "v1", v[0], 40) || !attribute(&e, "v2", v[1], 40) ||
+        !attribute(&e, "u1", u[0], 80) || !attribute(&e, "u2", u[1], 80) ||
+        !attribute(&e, "vRes", want, 60) || !attribute(&e, "uRes", unit, 80)) {
       continue;
     }
     dp_unit a, b;
@@ -180,8 +190,10 @@ static void products(const char *name, const char *sign) {
     snprintf(joined, sizeof joined, "(%s)%s(%s)", u[0], sign, u[1]);
     bool ok = plain(joined, &a) && plain(unit, &b) && dp_unit_factor(ctx, &a, &b, 0.0, &f) == DP_OK;
     double x = (*sign == '.' ? v1 * v2 : v1 / v2) * f;
-    if (ok && matches(x, want)) right++;
-    else print_message("%s: %.17g, expected %s %s: %s\n", joined, x, want, unit, dp_ctx_error(ctx));
+    if (ok && matches(x, want))
+      right++;
+    else
+      print_message("%s: %.17g, expected %s %s: %s\n", joined, x, want, unit, dp_ctx_error(ctx));
   }
   print_message("UCUM %s: %d of %d\n", name, right, total);
   assert_true(total >= 2);
@@ -200,13 +212,15 @@ static void test_division(void **state) {
   products("division", "/");
 }
 
-/* The committed table against the essence: every code is there, and its value in its unit is one of it. */
+/* The committed table against the essence: every code is there, and its value in its unit is one
+ * of it. */
 static void test_essence(void **state) {
   (void)state;
   if (skipped()) skip();
   char *text = NULL;
   size_t size;
-  assert_int_equal(dpi_file_read(ctx, FOLDER "/ucum/main/resources/ucum-essence.xml", 0, &text, &size), DP_OK);
+  assert_int_equal(
+      dpi_file_read(ctx, FOLDER "/ucum/main/resources/ucum-essence.xml", 0, &text, &size), DP_OK);
   const char *at = text, *stop = text + size;
   element u, v;
   char code[60], value[100], unit[60];
@@ -222,8 +236,10 @@ static void test_essence(void **state) {
     if (a.arbitrary[0] && strcmp(unit, "1") == 0) continue;
     total++;
     bool ok = plain(unit, &b) && dp_unit_factor(ctx, &a, &b, 0.0, &f) == DP_OK;
-    if (ok && fabs(f / strtod(value, NULL) - 1.0) < 1e-14) right++;
-    else print_message("1 %s = %.17g %s, expected %s: %s\n", code, f, unit, value, dp_ctx_error(ctx));
+    if (ok && fabs(f / strtod(value, NULL) - 1.0) < 1e-14)
+      right++;
+    else
+      print_message("1 %s = %.17g %s, expected %s: %s\n", code, f, unit, value, dp_ctx_error(ctx));
   }
   dpi_free(ctx, text);
   print_message("UCUM essence: %d of %d definitions\n", right, total);
@@ -235,11 +251,13 @@ static void test_essence(void **state) {
 static void open_suite(void) {
   size_t size;
   if (!dpi_file_exists(ARCHIVE)) return;
-  if (system("mkdir -p '" FOLDER "' && tar -xJf '" ARCHIVE "' -C '" FOLDER "' --no-same-owner") != 0) {
+  if (system("mkdir -p '" FOLDER "' && tar -xJf '" ARCHIVE "' -C '" FOLDER "' --no-same-owner") !=
+      0) {
     print_error("the suite could not be unpacked\n");
     return;
   }
-  dp_status st = dpi_file_read(ctx, FOLDER "/ucum/test/resources/UcumFunctionalTests.xml", 0, &xml, &size);
+  dp_status st =
+      dpi_file_read(ctx, FOLDER "/ucum/test/resources/UcumFunctionalTests.xml", 0, &xml, &size);
   if (st != DP_OK) print_error("%s\n", dp_ctx_error(ctx));
 }
 
@@ -248,8 +266,9 @@ int main(void) {
   if (dp_ctx_create(&def, &ctx) != DP_OK) return 1;
   open_suite();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_validation),     cmocka_unit_test(test_conversion), cmocka_unit_test(test_multiplication),
-      cmocka_unit_test(test_division),       cmocka_unit_test(test_essence),
+      cmocka_unit_test(test_validation),     cmocka_unit_test(test_conversion),
+      cmocka_unit_test(test_multiplication), cmocka_unit_test(test_division),
+      cmocka_unit_test(test_essence),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   dpi_free(ctx, xml);

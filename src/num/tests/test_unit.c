@@ -1,4 +1,5 @@
-/* Units against values known exactly (definitions of the units, molar masses, the clinic's arithmetic); messages. */
+/* Units against values known exactly (definitions of the units, molar masses, the clinic's
+ * arithmetic); messages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,10 +28,12 @@ static double convert(double value, const char *from, const char *to, double mol
 /* equal to the last bit: what has an exact factor must come out exact */
 static void exact(double value, const char *from, const char *to, double expected) {
   double out = convert(value, from, to, 0.0);
-  if (out != expected) fail_msg("%g %s -> %s: found %.17g, expected %.17g", value, from, to, out, expected);
+  if (out != expected)
+    fail_msg("%g %s -> %s: found %.17g, expected %.17g", value, from, to, out, expected);
 }
 
-static void close_to(double value, const char *from, const char *to, double molar_mass, double expected, double tol) {
+static void close_to(double value, const char *from, const char *to, double molar_mass,
+                     double expected, double tol) {
   double out = convert(value, from, to, molar_mass);
   if (!(fabs(out - expected) <= tol * fabs(expected))) {
     fail_msg("%g %s -> %s: found %.17g, expected %.17g", value, from, to, out, expected);
@@ -43,7 +46,8 @@ static void refused_message(dp_status st, const char *what, const char *words) {
   if (st != DP_ERR_INPUT) fail_msg("%s: status %s", what, dp_status_name(st));
   snprintf(copy, sizeof copy, "%s", words);
   for (char *w = strtok_r(copy, "|", &save); w; w = strtok_r(NULL, "|", &save)) {
-    if (!strstr(dp_ctx_error(ctx), w)) fail_msg("%s: '%s' is not in: %s", what, w, dp_ctx_error(ctx));
+    if (!strstr(dp_ctx_error(ctx), w))
+      fail_msg("%s: '%s' is not in: %s", what, w, dp_ctx_error(ctx));
   }
 }
 
@@ -129,10 +133,22 @@ static void test_close(void **state) {
 /* every function of a non-ratio unit is undone by its inverse */
 static void test_special_inverse(void **state) {
   (void)state;
-  static const char *const pair[][2] = {{"[pH]", "mol/L"}, {"B", "1"}, {"Np", "1"}, {"B[V]", "mV"}, {"B[kW]", "W"},
-                                        {"bit_s", "1"}, {"[m/s2/Hz^(1/2)]", "m2/s4/Hz"}, {"[p'diop]", "rad"},
-                                        {"%[slope]", "rad"}, {"[hp'_X]", "1"}, {"[hp'_C]", "1"}, {"[hp'_M]", "1"},
-                                        {"[hp'_Q]", "1"}, {"Cel", "K"}, {"[degF]", "K"}, {"[degRe]", "K"}};
+  static const char *const pair[][2] = {{"[pH]", "mol/L"},
+                                        {"B", "1"},
+                                        {"Np", "1"},
+                                        {"B[V]", "mV"},
+                                        {"B[kW]", "W"},
+                                        {"bit_s", "1"},
+                                        {"[m/s2/Hz^(1/2)]", "m2/s4/Hz"},
+                                        {"[p'diop]", "rad"},
+                                        {"%[slope]", "rad"},
+                                        {"[hp'_X]", "1"},
+                                        {"[hp'_C]", "1"},
+                                        {"[hp'_M]", "1"},
+                                        {"[hp'_Q]", "1"},
+                                        {"Cel", "K"},
+                                        {"[degF]", "K"},
+                                        {"[degRe]", "K"}};
   for (int i = 0; i < DPI_COUNT(pair); i++) {
     for (double x = 0.25; x < 12.0; x *= 1.9) {
       double there = convert(x, pair[i][0], pair[i][1], 0.0);
@@ -242,7 +258,8 @@ static void test_fields(void **state) {
   assert_int_equal(dp_unit_parse(ctx, "mg/kg/d", &u), DP_OK);
   assert_string_equal(u.text, "mg/kg/d");
   assert_true(u.dim[2] == 0 && u.dim[1] == -1);
-  assert_int_equal(dp_unit_parse(ctx, "g{aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}", &u), DP_OK);
+  assert_int_equal(
+      dp_unit_parse(ctx, "g{aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}", &u), DP_OK);
   assert_int_equal(strlen(u.text), 39);
   assert_int_equal(dp_unit_parse(ctx, NULL, &u), DP_OK);
   assert_true(u.factor == 1.0);
@@ -250,10 +267,11 @@ static void test_fields(void **state) {
   assert_true(u.offset == 273.15);
 }
 
-/* a factor there times the factor back is one, over all pairs of the clinic's concentration units */
+/* there and back is where one was, over all pairs of the clinic's concentration units */
 static void test_round_trip(void **state) {
   (void)state;
-  static const char *const unit[] = {"mg/dL", "ug/mL", "g/L", "ng/uL", "mmol/L", "umol/L", "nmol/mL", "mol/m3", "pg/fL"};
+  static const char *const unit[] = {"mg/dL",  "ug/mL",   "g/L",    "ng/uL", "mmol/L",
+                                     "umol/L", "nmol/mL", "mol/m3", "pg/fL"};
   for (int i = 0; i < DPI_COUNT(unit); i++) {
     for (int j = 0; j < DPI_COUNT(unit); j++) {
       double x = convert(convert(7.25, unit[i], unit[j], GLUCOSE), unit[j], unit[i], GLUCOSE);
@@ -266,9 +284,10 @@ int main(void) {
   dp_ctx_def def = dp_ctx_def_default();
   if (dp_ctx_create(&def, &ctx) != DP_OK) return 1;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_exact),      cmocka_unit_test(test_close),    cmocka_unit_test(test_special_inverse),
-      cmocka_unit_test(test_molar_mass), cmocka_unit_test(test_refused),  cmocka_unit_test(test_messages),
-      cmocka_unit_test(test_fields),     cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_exact),           cmocka_unit_test(test_close),
+      cmocka_unit_test(test_special_inverse), cmocka_unit_test(test_molar_mass),
+      cmocka_unit_test(test_refused),         cmocka_unit_test(test_messages),
+      cmocka_unit_test(test_fields),          cmocka_unit_test(test_round_trip),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   dp_ctx_destroy(ctx);

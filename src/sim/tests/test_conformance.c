@@ -264,6 +264,13 @@ static void expect(const fixture *f, dp_status found, dp_status status, const ch
   dp_ctx_clear_error(f->ctx);
 }
 
+static dp_status ignore_sink(void *user, const dp_member_result *block, int nblock) {
+  (void)user;
+  (void)block;
+  (void)nblock;
+  return DP_OK;
+}
+
 /* ---- clauses ---- */
 
 static void pieces(const subject *s) {
@@ -381,29 +388,83 @@ static void alone_among_others(const subject *s) {
   fixture_free(f);
 }
 
-/* Values do not change when derivatives are carried along?  Not promised for integrators; the hash over threads is. */
+/* Hash of all values and derivatives over 1, 2, 7, 16 threads. */
 static void threads(const subject *s) {
   static const int many[] = {1, 2, 7, 16};
-  char first[2][65];
+  char first[3][65];
   for (int k = 0; k < DPI_COUNT(many); k++) {
     fixture *f = fixture_new(s, many[k]);
     gather *g = run_whole(f);
     dp_result *r = NULL;
     must(f, dp_simulate(f->sim, f->m, f->n, &f->opts, &r));
     size_t n = g->at[g->n] * (size_t)(g->noutput) * sizeof(double);
-    char hex[2][65];
+    char hex[3][65];
     dpi_sha256_hex(g->value, n, hex[0]);
-    dpi_sha256_hex(r->value, n * (size_t)(1 + r->ndir), hex[1]);
+    dpi_sha256_hex(g->dvalue, n * (size_t)g->ndir, hex[1]);
+    dpi_sha256_hex(r->value, n * (size_t)(1 + r->ndir), hex[2]); /* derivatives follow the values */
     if (k == 0) memcpy(first, hex, sizeof first);
-    assert_string_equal(hex[0], first[0]);
-    assert_string_equal(hex[1], first[1]);
+    for (int j = 0; j < 3; j++) assert_string_equal(hex[j], first[j]);
     dp_result_destroy(r);
     gather_free(g);
     fixture_free(f);
   }
 }
 
-/* Two instants and three output times at 2: each output says on which side of which instant it is. */
+typedef struct share {
+  const fixture *f;
+  const dp_result *all;
+  int different;
+} share;
+
+static dp_status share_one(void *user, int i, int worker) {
+  (void)worker;
+  share *x = user;
+  dp_result *r = NULL;
+  int k = i % x->f->n;
+  DP_TRY(dp_simulate(x->f->sim, &x->f->m[k], 1, &x->f->opts, &r));
+  size_t w = (size_t)r->noutput, n = (size_t)x->f->m[k].nout * w;
+  if (memcmp(r->value, x->all->value + x->all->value_at[k] * w, n * sizeof(double)) != 0) x->different = 1;
+  dp_result_destroy(r);
+  return DP_OK;
+}
+
+/* One sim, many threads that call dp_simulate at once: how fitting uses it. */
+static void shared(const subject *s) {
+  fixture *f = fixture_new(s, 4);
+  share x = {.f = f};
+  if (has(f, DP_CAP_THREADS)) {
+    dp_result *all = NULL;
+    must(f, dp_simulate(f->sim, f->m, f->n, &f->opts, &all));
+    x.all = all;
+    must(f, dpi_parallel_for(f->ctx, 4 * f->n, share_one, &x));
+    assert_int_equal(x.different, 0);
+    dp_result_destroy(all);
+  }
+  fixture_free(f);
+}
+
+static void no_members(const subject *s) {
+  fixture *f = fixture_new(s, 1);
+  dp_result *r = NULL;
+  must(f, dp_simulate(f->sim, NULL, 0, &f->opts, &r));
+  assert_int_equal(r->nmember, 0);
+  dp_result_destroy(r);
+  must(f, dp_simulate_into(f->sim, NULL, 0, &f->opts, ignore_sink, NULL));
+  dp_run *run = NULL, *again = NULL;
+  void *bytes = NULL;
+  size_t size = 0;
+  must(f, dp_run_open(f->sim, NULL, 0, &f->opts, &run));
+  must(f, dp_run_advance(run, T(1)));
+  must(f, dp_run_emit(run, ignore_sink, NULL));
+  must(f, dp_run_save(run, &bytes, &size));
+  dp_run_close(run);
+  must(f, dp_run_load(f->sim, NULL, 0, &f->opts, bytes, size, &again));
+  dp_run_close(again);
+  dp_run_bytes_free(f->sim, bytes);
+  fixture_free(f);
+}
+
+/* Two instants and four output times at 2: each output says on which side of which instant it is. */
 static void sides(const subject *s) {
   fixture *f = fixture_new(s, 1);
   int state = dp_sim_state(f->sim, s->target);
@@ -688,6 +749,44 @@ static void load_refused(const subject *s) {
   expect(f, dp_run_load(f->sim, f->m, f->n - 1, &f->opts, bytes, size, &none), DP_ERR_INPUT, "number of members", "");
   must(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none));
   dp_run_close(none);
+  dp_run_bytes_free(f->sim, bytes);
+  gather_free(g);
+  fixture_free(f);
+}
+
+/* Damage whose checksum is right: any answer but a crash, and no more allocated than given back. */
+static void load_damaged(const subject *s) {
+  fixture *f = fixture_new(s, 1);
+  gather *g = gather_new(f, f->m, f->n);
+  dp_run *run = half_way(f, g), *none = NULL;
+  void *bytes = NULL;
+  size_t size = 0;
+  uint64_t x = 88172645463325252u; /* xorshift (Marsaglia 2003) */
+  must(f, dp_run_save(run, &bytes, &size));
+  dp_run_close(run);
+  char *copy = malloc(size);
+  /* behind the hashes: the head and the first member, and everything where the spoke survives any state */
+  size_t most = s->quick ? size - 64 : 216;
+  for (int k = 0; k < 400; k++) {
+    memcpy(copy, bytes, size);
+    for (int j = 0; j < 3; j++) {
+      x ^= x << 13;
+      x ^= x >> 7;
+      x ^= x << 17;
+      size_t at = 140 + x % ((k % 2 ? 216 : most) - 140);
+      copy[at] = (char)(x >> 40);
+    }
+    char hex[65];
+    dpi_sha256_hex(copy, size - 64, hex);
+    memcpy(copy + size - 64, hex, 64);
+    dp_status status = dp_run_load(f->sim, f->m, f->n, &f->opts, copy, size, &none);
+    assert_true(status == DP_OK || none == NULL);
+    if (status == DP_OK && dp_run_advance(none, T(9)) == DP_OK) must(f, dp_run_emit(none, ignore_sink, NULL));
+    dp_run_close(none);
+    none = NULL;
+    dp_ctx_clear_error(f->ctx);
+  }
+  free(copy);
   dp_run_bytes_free(f->sim, bytes);
   gather_free(g);
   fixture_free(f);
@@ -1113,13 +1212,6 @@ static void *faulty_alloc(void *user, void *ptr, size_t size_old, size_t size_ne
   return realloc(ptr, size_new);
 }
 
-static dp_status ignore_sink(void *user, const dp_member_result *block, int nblock) {
-  (void)user;
-  (void)block;
-  (void)nblock;
-  return DP_OK;
-}
-
 typedef struct scene {
   dp_model *model;
   dp_sim *sim;
@@ -1153,7 +1245,11 @@ static dp_status play(dp_ctx *ctx, const fixture *f, scene *x) {
   return dp_run_advance(x->loaded, T(6));
 }
 
+/* What is there can be emitted and closed, however it came to its end. */
 static void strike(scene *x) {
+  if (x->run) assert_int_equal(dp_run_emit(x->run, ignore_sink, NULL), DP_OK);
+  if (x->child) assert_int_equal(dp_run_emit(x->child, ignore_sink, NULL), DP_OK);
+  if (x->loaded) assert_int_equal(dp_run_emit(x->loaded, ignore_sink, NULL), DP_OK);
   dp_run_close(x->loaded);
   dp_run_close(x->child);
   dp_run_close(x->run);
@@ -1204,6 +1300,8 @@ static const clause clauses[] = {
     {"simulate into", simulate_into},
     {"alone and among others", alone_among_others},
     {"threads", threads},
+    {"shared by threads", shared},
+    {"no members", no_members},
     {"sides of an instant", sides},
     {"failure alone", failure_alone},
     {"failure in runs", failure_in_runs},
@@ -1211,6 +1309,7 @@ static const clause clauses[] = {
     {"fork with streams", fork_streams},
     {"save and load", save_load},
     {"load refused", load_refused},
+    {"load damaged", load_damaged},
     {"edit", edits},
     {"derivatives", derivatives},
     {"common random numbers", common_numbers},

@@ -1,12 +1,14 @@
-/* cvode.c - floor 3: SUNDIALS CVODES behind the room's contract: BDF with analytic Jacobian and sensitivities.
+/* cvode.c - floor 3: SUNDIALS CVODES behind the room's contract: BDF with analytic Jacobian and
+ * sensitivities.
  *
- * CVODES does the stepping (A. Hindmarsh and others, SUNDIALS, ACM TOMS 31 (2005); R. Serban, A. Hindmarsh, CVODES). What is
- * done here: the tapes give f, J and S'; J goes to a dense matrix, or a sparse one factorised by KLU when the model is large and
- * J thin; one internal step a call, with t_end as its stop time; the library's flags become outcomes with a reason.
+ * CVODES does the stepping (A. Hindmarsh and others, SUNDIALS, ACM TOMS 31 (2005); R. Serban, A.
+ * Hindmarsh, CVODES). What is done here: the tapes give f, J and S'; J goes to a dense matrix, or a
+ * sparse one factorised by KLU when the model is large and J thin; one internal step a call, with
+ * t_end as its stop time; the library's flags become outcomes with a reason.
  *
  * Invariants:
- *   1. start() and input() mark the integrator dirty; the next step re-initialises it at (t_now, x_now, S_now). Nothing that
- *      CVODES learned before survives a start;
+ *   1. start() and input() mark the integrator dirty; the next step re-initialises it at (t_now,
+ *      x_now, S_now). Nothing that CVODES learned before survives a start;
  *   2. the full tape's values are reused only for the very same (t, x);
  *   3. SUNDIALS allocates by the C library: its blocks do not pass the context's hook, ours do.
  */
@@ -24,9 +26,10 @@
 #include "num/num.h"
 #include "solve/solve_rhs.h"
 
-/* What is asked of a step so that the result keeps rtol: a method of order 5 makes rtol^(-1/6) steps and its errors add up, so
- * the safety grows alike: 30 at 1e-4, 140 at 1e-8, 650 at 1e-12 (README.md: measured). Never less than the last figure:
- * below, a step cannot tell its error from rounding. */
+/* What is asked of a step so that the result keeps rtol: a method of order 5 makes rtol^(-1/6)
+ * steps and its errors add up, so the safety grows alike: 30 at 1e-4, 140 at 1e-8, 650 at 1e-12
+ * (README.md: measured). Never less than the last figure: below, a step cannot tell its error from
+ * rounding. */
 #define CVODE_SAFETY 30.0
 #define CVODE_SAFETY_AT 1e-4
 #define CVODE_RTOL_LEAST 1e-15
@@ -43,23 +46,27 @@ typedef struct cvode_solver {
   SUNMatrix jac;
   SUNLinearSolver lin;
   bool sparse;
-  int nnz;                       /* sparse: pattern of J and the diagonal, by columns */
+  int nnz; /* sparse: pattern of J and the diagonal, by columns */
   sunindextype *colptr, *rowval;
-  int *place;                    /* [jac_nnz] where entry k of the tape goes */
-  double *block;                 /* owned: the four arrays below */
-  double *x, *xprev;             /* [n] */
-  double *s, *sprev;             /* [n x ndir] */
-  double *cached_x;              /* [n] argument of the last full tape */
+  int *place;        /* [jac_nnz] where entry k of the tape goes */
+  double *block;     /* owned: the four arrays below */
+  double *x, *xprev; /* [n] */
+  double *s, *sprev; /* [n x ndir] */
+  double *cached_x;  /* [n] argument of the last full tape */
   double cached_t;
-  bool cached, dirty, moved;     /* moved: the last step was CVODES', so it can interpolate */
-  long taken;                    /* steps since start */
-  long fails_seen;               /* error test failures already counted */
-  char message[80];              /* what the library said last */
+  bool cached, dirty, moved; /* moved: the last step was CVODES', so it can interpolate */
+  long taken;                /* steps since start */
+  long fails_seen;           /* error test failures already counted */
+  char message[80];          /* what the library said last */
 } cvode_solver;
 
 /* What a step is asked. */
-static double safety(const dpi_solve_opts *o) { return CVODE_SAFETY * dpi_m_pow(CVODE_SAFETY_AT / o->rtol, 1.0 / 6.0); }
-static double step_rtol(const dpi_solve_opts *o) { return fmax(o->rtol / safety(o), CVODE_RTOL_LEAST); }
+static double safety(const dpi_solve_opts *o) {
+  return CVODE_SAFETY * dpi_m_pow(CVODE_SAFETY_AT / o->rtol, 1.0 / 6.0);
+}
+static double step_rtol(const dpi_solve_opts *o) {
+  return fmax(o->rtol / safety(o), CVODE_RTOL_LEAST);
+}
 
 static cvode_solver *self(dpi_solver *s) { return (cvode_solver *)s; }
 
@@ -75,7 +82,8 @@ static void need_full(cvode_solver *s, double t, const double *x) {
   s->cached = true;
 }
 
-/* f; with sensitivities by the full tape, whose other values are asked next. 1: not finite, try a smaller step. */
+/* f; with sensitivities by the full tape, whose other values are asked next. 1: not finite, try a
+ * smaller step. */
 static int on_rhs(realtype t, N_Vector y, N_Vector ydot, void *user) {
   cvode_solver *s = user;
   int n = s->base.sys->nstate;
@@ -87,8 +95,8 @@ static int on_rhs(realtype t, N_Vector y, N_Vector ydot, void *user) {
 }
 
 /* S' column by column. */
-static int on_sens(int ndir, realtype t, N_Vector y, N_Vector ydot, N_Vector *ys, N_Vector *ysdot, void *user,
-                   N_Vector tmp1, N_Vector tmp2) {
+static int on_sens(int ndir, realtype t, N_Vector y, N_Vector ydot, N_Vector *ys, N_Vector *ysdot,
+                   void *user, N_Vector tmp1, N_Vector tmp2) {
   (void)ydot, (void)tmp1, (void)tmp2;
   cvode_solver *s = user;
   const dpi_solve_rhs *r = &s->rhs;
@@ -111,8 +119,8 @@ static int on_sens(int ndir, realtype t, N_Vector y, N_Vector ydot, N_Vector *ys
   return 0;
 }
 
-static int on_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix jac, void *user, N_Vector tmp1, N_Vector tmp2,
-                  N_Vector tmp3) {
+static int on_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix jac, void *user, N_Vector tmp1,
+                  N_Vector tmp2, N_Vector tmp3) {
   (void)fy, (void)tmp1, (void)tmp2, (void)tmp3;
   cvode_solver *s = user;
   const dpi_system *sys = s->base.sys;
@@ -120,7 +128,8 @@ static int on_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix jac, void *user
   const double *value = dpi_solve_rhs_jac(&s->rhs);
   if (dpi_solve_nonfinite(value, sys->jac_nnz) >= 0) return 1;
   if (!s->sparse) {
-    for (int k = 0; k < sys->jac_nnz; k++) SM_ELEMENT_D(jac, sys->jac_row[k], sys->jac_col[k]) = value[k];
+    for (int k = 0; k < sys->jac_nnz; k++)
+      SM_ELEMENT_D(jac, sys->jac_row[k], sys->jac_col[k]) = value[k];
     return 0;
   }
   // CVODES cleared the matrix, pattern and all
@@ -166,7 +175,8 @@ static bool cvode_can(const dpi_system *sys) {
   return true;
 }
 
-/* Pattern of J with the whole diagonal (I - gamma J must fit), by columns, from the tape's sorted list. */
+/* Pattern of J with the whole diagonal (I - gamma J must fit), by columns, from the tape's sorted
+ * list. */
 static dp_status make_sparse_pattern(cvode_solver *s) {
   const dpi_system *sys = s->base.sys;
   dp_ctx *ctx = s->base.ctx;
@@ -193,7 +203,8 @@ static dp_status make_sparse_pattern(cvode_solver *s) {
 }
 
 static bool worth_sparse(const dpi_system *sys) {
-  return sys->nstate > CVODE_DENSE_MAX && 3.0 * (sys->jac_nnz + sys->nstate) < (double)sys->nstate * sys->nstate;
+  return sys->nstate > CVODE_DENSE_MAX &&
+         3.0 * (sys->jac_nnz + sys->nstate) < (double)sys->nstate * sys->nstate;
 }
 
 /* All vectors, the matrix, the linear solver. */
@@ -211,7 +222,8 @@ static bool make_vectors(cvode_solver *s) {
     s->ysatol = N_VCloneVectorArray(s->max_dir, s->y);
     if (!s->ys || !s->ysdky || !s->ysatol) return false;
   }
-  s->jac = s->sparse ? SUNSparseMatrix(n, n, s->nnz, CSC_MAT, s->sun) : SUNDenseMatrix(n, n, s->sun);
+  s->jac =
+      s->sparse ? SUNSparseMatrix(n, n, s->nnz, CSC_MAT, s->sun) : SUNDenseMatrix(n, n, s->sun);
   if (!s->jac) return false;
   s->lin = s->sparse ? SUNLinSol_KLU(s->y, s->jac, s->sun) : SUNLinSol_Dense(s->y, s->jac, s->sun);
   return s->lin != NULL;
@@ -226,7 +238,8 @@ static bool make_integrator(cvode_solver *s) {
   return s->mem && CVodeSetErrHandlerFn(s->mem, on_error, s) == CV_SUCCESS &&
          CVodeInit(s->mem, on_rhs, 0.0, s->y) == CV_SUCCESS &&
          CVodeSVtolerances(s->mem, step_rtol(o), s->atol) == CV_SUCCESS &&
-         CVodeSetUserData(s->mem, s) == CV_SUCCESS && CVodeSetMaxHnilWarns(s->mem, -1) == CV_SUCCESS &&
+         CVodeSetUserData(s->mem, s) == CV_SUCCESS &&
+         CVodeSetMaxHnilWarns(s->mem, -1) == CV_SUCCESS &&
          CVodeSetLinearSolver(s->mem, s->lin, s->jac) == CV_SUCCESS &&
          CVodeSetJacFn(s->mem, on_jac) == CV_SUCCESS &&
          (o->max_step <= 0.0 || CVodeSetMaxStep(s->mem, o->max_step) == CV_SUCCESS);
@@ -255,8 +268,8 @@ static dp_status build(cvode_solver *s) {
   return DP_OK;
 }
 
-static dp_status cvode_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts, int max_dir,
-                              dpi_solver **out) {
+static dp_status cvode_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
+                              int max_dir, dpi_solver **out) {
   cvode_solver *s = DPI_NEW(ctx, cvode_solver);
   if (!s) return DP_ERR_MEMORY;
   s->base = (dpi_solver){.ops = &dp_solve_cvode, .ctx = ctx, .sys = sys, .opts = *opts};
@@ -270,7 +283,8 @@ static dp_status cvode_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solv
   return DP_OK;
 }
 
-/* Absolute tolerance of a sensitivity: its state's times the size of the direction (dpi_solve_rhs_scale). */
+/* Absolute tolerance of a sensitivity: its state's times the size of the direction
+ * (dpi_solve_rhs_scale). */
 static void set_sens_tolerances(cvode_solver *s) {
   for (int d = 0; d < s->rhs.ndir; d++) {
     double scale = dpi_solve_rhs_scale(&s->rhs, d);
@@ -286,7 +300,8 @@ static bool set_columns(cvode_solver *s, int ndir) {
     if (s->nsens > 0) CVodeSensFree(s->mem);
     s->nsens = 0;
     for (int d = 0; d < ndir; d++) N_VConst(0.0, s->ys[d]);
-    if (ndir > 0 && CVodeSensInit(s->mem, ndir, CV_STAGGERED, on_sens, s->ys) != CV_SUCCESS) return false;
+    if (ndir > 0 && CVodeSensInit(s->mem, ndir, CV_STAGGERED, on_sens, s->ys) != CV_SUCCESS)
+      return false;
     s->nsens = ndir;
     if (ndir > 0 && CVodeSetSensErrCon(s->mem, o->sens_error) != CV_SUCCESS) return false;
   }
@@ -302,7 +317,8 @@ static dp_status cvode_bind(dpi_solver *base, const double *sym, const double *s
   s->cached = false;
   s->dirty = true;
   if (base->sys->nstate > 0 && !set_columns(s, ndir))
-    return dpi_fail(base->ctx, DP_ERR_MEMORY, "cvode: no room for %d directions: %s", ndir, s->message);
+    return dpi_fail(base->ctx, DP_ERR_MEMORY, "cvode: no room for %d directions: %s", ndir,
+                    s->message);
   return DP_OK;
 }
 
@@ -317,12 +333,15 @@ static void publish(cvode_solver *s) {
   s->base.sens_now = s->rhs.ndir > 0 ? s->s : NULL;
 }
 
-static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x, const double *sens) {
+static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x,
+                                     const double *sens) {
   cvode_solver *s = self(base);
   size_t n = (size_t)base->sys->nstate, ns = n * (size_t)s->rhs.ndir;
   memcpy(s->x, x, n * sizeof *x);
-  if (ns > 0 && sens) memcpy(s->s, sens, ns * sizeof *sens);
-  else memset(s->s, 0, ns * sizeof *s->s);
+  if (ns > 0 && sens)
+    memcpy(s->s, sens, ns * sizeof *sens);
+  else
+    memset(s->s, 0, ns * sizeof *s->s);
   base->t_prev = base->t_now = t;
   base->reason[0] = '\0';
   s->dirty = true;
@@ -331,8 +350,8 @@ static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x
   publish(s);
   int bad = dpi_solve_nonfinite(s->x, (int)n);
   if (bad < 0 && dpi_solve_nonfinite(s->s, (int)ns) < 0) return DPI_SOLVE_OK;
-  snprintf(base->reason, sizeof base->reason, "at t = %.10g: the start value of %s is not finite", t,
-           bad >= 0 ? dpi_solve_state_id(base->sys, bad) : "a sensitivity");
+  snprintf(base->reason, sizeof base->reason, "at t = %.10g: the start value of %s is not finite",
+           t, bad >= 0 ? dpi_solve_state_id(base->sys, bad) : "a sensitivity");
   return DPI_SOLVE_NONFINITE;
 }
 
@@ -376,7 +395,8 @@ static dpi_solve_outcome explain(cvode_solver *s, int flag) {
     case CV_LSETUP_FAIL:
       // at the last good point the rate may be finite: then say that no step leads on
       if (dpi_solve_rhs_f(&s->rhs, b->t_now, s->x, NV_DATA_S(s->dky)))
-        snprintf(b->reason, sizeof b->reason, "at t = %.10g: no step, however small, gives finite rates", b->t_now);
+        snprintf(b->reason, sizeof b->reason,
+                 "at t = %.10g: no step, however small, gives finite rates", b->t_now);
       else
         dpi_solve_say_nonfinite(b, b->t_now, NV_DATA_S(s->dky));
       return DPI_SOLVE_NONFINITE;
@@ -385,10 +405,12 @@ static dpi_solve_outcome explain(cvode_solver *s, int flag) {
       snprintf(b->reason, sizeof b->reason, "at t = %.10g: no step meets the tolerance", b->t_now);
       return DPI_SOLVE_TOO_SMALL;
     case CV_CONV_FAILURE:
-      snprintf(b->reason, sizeof b->reason, "at t = %.10g: no step lets the implicit equations be solved", b->t_now);
+      snprintf(b->reason, sizeof b->reason,
+               "at t = %.10g: no step lets the implicit equations be solved", b->t_now);
       return DPI_SOLVE_TOO_SMALL;
     default:
-      snprintf(b->reason, sizeof b->reason, "at t = %.10g: cvode: %s (flag %d)", b->t_now, s->message, flag);
+      snprintf(b->reason, sizeof b->reason, "at t = %.10g: cvode: %s (flag %d)", b->t_now,
+               s->message, flag);
       return DPI_SOLVE_FAILED;
   }
 }
@@ -434,8 +456,10 @@ static dpi_solve_outcome take(cvode_solver *s, double t_new) {
     return explain(s, CV_REPTD_RHSFUNC_ERR);
   double hlast = h;
   CVodeGetLastStep(s->mem, &hlast);
-  if (fabs(hlast) > 16.0 * DBL_EPSILON * fabs(t_new) || h > 16.0 * DBL_EPSILON * fabs(t_new)) return DPI_SOLVE_OK;
-  snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: the step fell to %.3g", t_new, hlast);
+  if (fabs(hlast) > 16.0 * DBL_EPSILON * fabs(t_new) || h > 16.0 * DBL_EPSILON * fabs(t_new))
+    return DPI_SOLVE_OK;
+  snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: the step fell to %.3g", t_new,
+           hlast);
   return DPI_SOLVE_TOO_SMALL;
 }
 
@@ -445,10 +469,11 @@ static dpi_solve_outcome cvode_step(dpi_solver *base, double t_end) {
   double t = base->t_now, t_new = t;
   int most = base->opts.max_steps > 0 ? base->opts.max_steps : 100000;
   if (!(t_end > t)) return DPI_SOLVE_OK;
-  if (base->sys->nstate == 0 || t_end - t <= 4.0 * DBL_EPSILON * fmax(fabs(t), fabs(t_end))) return jump(s, t_end);
+  if (base->sys->nstate == 0 || t_end - t <= 4.0 * DBL_EPSILON * fmax(fabs(t), fabs(t_end)))
+    return jump(s, t_end);
   if (s->taken >= most) {
-    snprintf(base->reason, sizeof base->reason, "at t = %.10g: %d steps since the start and not at %.10g", t, most,
-             t_end);
+    snprintf(base->reason, sizeof base->reason,
+             "at t = %.10g: %d steps since the start and not at %.10g", t, most, t_end);
     return DPI_SOLVE_MAX_STEPS;
   }
   int flag = s->dirty ? restart(s) : CV_SUCCESS;
@@ -484,7 +509,9 @@ static void cvode_dense(dpi_solver *base, double t, double *x, double *sens) {
 
 const dpi_solver_ops dp_solve_cvode = {
     .name = "cvode",
-    .help = "SUNDIALS CVODES, backward differentiation formulas with analytic Jacobian; for stiff problems",
+    .help =
+        "SUNDIALS CVODES, backward differentiation formulas with analytic Jacobian; for stiff "
+        "problems",
     .can = cvode_can,
     .create = cvode_create,
     .destroy = cvode_destroy,

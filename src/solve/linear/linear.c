@@ -1,17 +1,22 @@
-/* linear.c - floor 3: exact propagation of x' = A x + b + u by the matrix exponential, with sensitivities.
+/* linear.c - floor 3: exact propagation of x' = A x + b + u by the matrix exponential, with
+ * sensitivities.
  *
  *     [x(t+h)]       [A  b+u]    [x(t)]
  *     [  1   ] = exp([0   0 ] h) [ 1  ]        S_d(t+h) = E S_d(t) + L_d [x(t); 1]
  *
- * E is the exponential, L_d its Frechet derivative in the direction (dA_d, db_d + dU_d). The extra row is carried only
- * when b + u or one of its derivatives is not zero. Matrices keep only the entries that can be nonzero (incidence.h).
+ * E is the exponential, L_d its Frechet derivative in the direction (dA_d, db_d + dU_d). The extra
+ * row is carried only when b + u or one of its derivatives is not zero. Matrices keep only the
+ * entries that can be nonzero (incidence.h).
  *
- * A = J and b = f(0) come from the full tape. F_p P is affine in x (the rate is linear in x), so at unit vectors and at zero it
- * gives dA_d and db_d; the unit is 2^60, so that taking db_d away loses nothing (powers of two are exact).
+ * A = J and b = f(0) come from the full tape. F_p P is affine in x (the rate is linear in x), so at
+ * unit vectors and at zero it gives dA_d and db_d; the unit is 2^60, so that taking db_d away loses
+ * nothing (powers of two are exact).
  *
  * Invariants:
- *   1. a propagator is a function of (bind, input, h) alone, so finding it in the cache changes no byte;
- *   2. x does not depend on the directions carried, except where a derivative alone calls for the extra row.
+ *   1. a propagator is a function of (bind, input, h) alone, so finding it in the cache changes no
+ *      byte;
+ *   2. x does not depend on the directions carried, except where a derivative alone calls for the
+ *      extra row.
  */
 #include <float.h>
 #include <math.h>
@@ -26,35 +31,37 @@
 #define UNIT 1152921504606846976.0 /* 2^60 */
 
 typedef struct propagator {
-  double h;         /* 0: empty */
-  bool wide;        /* has the extra row */
-  double *e;        /* [nnz] */
-  double *l;        /* [nnz x 4 nblock] */
+  double h;  /* 0: empty */
+  bool wide; /* has the extra row */
+  double *e; /* [nnz] */
+  double *l; /* [nnz x 4 nblock] */
 } propagator;
 
 typedef struct linear_solver {
   dpi_solver base;
   dpi_solve_rhs rhs;
-  dpi_incidence narrow, wide;      /* pattern without and with the extra row */
-  double *block;                   /* owned: everything below is a slice of it */
-  double *a, *b;                   /* A [narrow.nnz], b [n] */
-  double *da, *db;                 /* [narrow.nnz x ndir], [n x ndir] */
-  double *m, *dm;                  /* matrix in force and its live directions [nnz x 4 nblock] */
+  dpi_incidence narrow, wide; /* pattern without and with the extra row */
+  double *block;              /* owned: everything below is a slice of it */
+  double *a, *b;              /* A [narrow.nnz], b [n] */
+  double *da, *db;            /* [narrow.nnz x ndir], [n x ndir] */
+  double *m, *dm;             /* matrix in force and its live directions [nnz x 4 nblock] */
   double *x, *xprev, *s, *sprev;
   propagator cache[NCACHE];
-  int oldest;                      /* next cache entry to give up */
-  dpi_expm_work work;
-  int *live;                       /* [max_dir] directions that change the matrix */
+  int oldest; /* next cache entry to give up */
+  dpi_expm_work work, inner;
+  int *live; /* [max_dir] directions that change the matrix */
   int nlive, nblock;
-  double unit_input;               /* what the extra element of x is: scales b + u to the size of A */
+  double unit_input; /* what the extra element of x is: scales b + u to the size of A */
   bool is_wide, metzler;
-  bool ready;                      /* m, dm belong to the present input */
-  bool have_wide;                  /* u, du below are set */
-  double *u, *du;                  /* the input that wide cache entries belong to */
+  bool ready;     /* m, dm belong to the present input */
+  bool have_wide; /* u, du below are set */
+  double *u, *du; /* the input that wide cache entries belong to */
 } linear_solver;
 
 static linear_solver *self(dpi_solver *s) { return (linear_solver *)s; }
-static const dpi_incidence *pattern(const linear_solver *s) { return s->is_wide ? &s->wide : &s->narrow; }
+static const dpi_incidence *pattern(const linear_solver *s) {
+  return s->is_wide ? &s->wide : &s->narrow;
+}
 
 /* ---------------------------------------------------------------- life */
 
@@ -68,7 +75,9 @@ static void linear_destroy(dpi_solver *base) {
   dpi_free(base->ctx, s);
 }
 
-static bool linear_can(const dpi_system *sys) { return sys->linear && sys->nstate <= LINEAR_MAX_STATE; }
+static bool linear_can(const dpi_system *sys) {
+  return sys->linear && sys->nstate <= LINEAR_MAX_STATE;
+}
 
 /* Patterns from the structure of J. */
 static dp_status make_patterns(linear_solver *s) {
@@ -95,11 +104,38 @@ static dp_status make_block(linear_solver *s, int max_dir) {
   struct {
     double **to;
     size_t size;
-  } slice[] = {{&s->a, narrow},       {&s->b, n},        {&s->da, narrow * nd}, {&s->db, n * nd},
-               {&s->m, wide},         {&s->dm, wide * nl}, {&s->x, n},          {&s->xprev, n},
-               {&s->s, n * nd},       {&s->sprev, n * nd}, {&s->u, n},          {&s->du, n * nd},
-               {&s->work.column, n + 1}};
-  size_t total = (NCACHE + DPI_COUNT(s->work.x)) * wide * (1 + nl);
+  } slice[] = {{&s->a, narrow},
+               {&s->b, n},
+               {&s->da, narrow * nd},
+               {&s->db, n * nd},
+               {&s->m, wide},
+               {&s->dm, wide * nl},
+               {&s->x, n},
+               {&s->xprev, n},
+               {&s->s, n * nd},
+               {&s->sprev, n * nd},
+               {&s->u, n},
+               {&s->du, n * nd},
+               {&s->work.column, n + 1},
+               {&s->inner.column, n + 1}};
+  // entries and derivatives of one matrix each
+  struct {
+    double **to, **dto;
+  } matrix[2 + NCACHE + 2 * DPI_COUNT(s->work.x)] = {{&s->work.m, &s->work.dm},
+                                                     {&s->work.e, &s->work.de}};
+  int nmatrix = 2;
+  for (int i = 0; i < NCACHE; i++, nmatrix++) {
+    matrix[nmatrix].to = &s->cache[i].e;
+    matrix[nmatrix].dto = &s->cache[i].l;
+  }
+  for (int i = 0; i < DPI_COUNT(s->work.x); i++, nmatrix += 2) {
+    matrix[nmatrix].to = &s->work.x[i];
+    matrix[nmatrix].dto = &s->work.dx[i];
+    matrix[nmatrix + 1].to = &s->inner.x[i];
+    matrix[nmatrix + 1].dto = &s->inner.dx[i];
+  }
+  s->work.inner = &s->inner;
+  size_t total = (size_t)nmatrix * wide * (1 + nl);
   for (int i = 0; i < DPI_COUNT(slice); i++) total += slice[i].size;
   s->block = DPI_NEW_ARRAY(s->base.ctx, double, total);
   s->live = DPI_NEW_ARRAY(s->base.ctx, int, nd);
@@ -109,14 +145,9 @@ static dp_status make_block(linear_solver *s, int max_dir) {
     *slice[i].to = at;
     at += slice[i].size;
   }
-  for (int i = 0; i < DPI_COUNT(s->work.x); i++) {
-    s->work.x[i] = at;
-    s->work.dx[i] = at + wide;
-    at += wide * (1 + nl);
-  }
-  for (int i = 0; i < NCACHE; i++) {
-    s->cache[i].e = at;
-    s->cache[i].l = at + wide;
+  for (int i = 0; i < nmatrix; i++) {
+    *matrix[i].to = at;
+    *matrix[i].dto = at + wide;
     at += wide * (1 + nl);
   }
   return DP_OK;
@@ -124,8 +155,8 @@ static dp_status make_block(linear_solver *s, int max_dir) {
 
 extern const dpi_solver_ops dp_solve_linear;
 
-static dp_status linear_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts, int max_dir,
-                               dpi_solver **out) {
+static dp_status linear_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
+                               int max_dir, dpi_solver **out) {
   linear_solver *s = DPI_NEW(ctx, linear_solver);
   if (!s) return DP_ERR_MEMORY;
   s->base = (dpi_solver){.ops = &dp_solve_linear, .ctx = ctx, .sys = sys, .opts = *opts};
@@ -195,7 +226,8 @@ static dp_status linear_bind(dpi_solver *base, const double *sym, const double *
 
 static bool same_input(const linear_solver *s) {
   size_t n = (size_t)s->base.sys->nstate, nd = (size_t)s->rhs.ndir;
-  return memcmp(s->u, s->rhs.u, n * sizeof *s->u) == 0 && memcmp(s->du, s->rhs.du, n * nd * sizeof *s->du) == 0;
+  return memcmp(s->u, s->rhs.u, n * sizeof *s->u) == 0 &&
+         memcmp(s->du, s->rhs.du, n * nd * sizeof *s->du) == 0;
 }
 
 static void linear_input(dpi_solver *base, const double *u, const double *du) {
@@ -227,7 +259,8 @@ static bool needs_wide(const linear_solver *s, double *most) {
   return some || *most > 0.0;
 }
 
-/* A power of two near most / max |A|: the extra element of x, so that the extra column is of A's size. */
+/* A power of two near most / max |A|: the extra element of x, so that the extra column is of A's
+ * size. */
 static double input_unit(const linear_solver *s, double most) {
   double largest = 0.0;
   int exponent = 0;
@@ -262,14 +295,14 @@ static void assemble(linear_solver *s) {
     if (i != j && !(s->m[c] >= 0.0)) s->metzler = false;
     for (int l = 0; l < s->nlive; l++) {
       int d = s->live[l];
-      s->dm[c * nl + l] =
-          j < n ? s->da[from * nd + d] : (s->db[i * nd + d] + s->rhs.du[i * nd + d]) / s->unit_input;
+      s->dm[c * nl + l] = j < n ? s->da[from * nd + d]
+                                : (s->db[i * nd + d] + s->rhs.du[i * nd + d]) / s->unit_input;
     }
   }
 }
 
-/* Make the matrix valid for the present input. Narrow propagators know nothing of inputs, so after an infusion they serve
- * again; wide ones belong to one input. */
+/* Make the matrix valid for the present input. Narrow propagators know nothing of inputs, so after
+ * an infusion they serve again; wide ones belong to one input. */
 static void prepare(linear_solver *s) {
   if (s->ready) return;
   size_t n = (size_t)s->base.sys->nstate, nd = (size_t)s->rhs.ndir;
@@ -289,7 +322,8 @@ static const propagator *propagate_over(linear_solver *s, double h) {
     if (s->cache[i].h == h && s->cache[i].wide == s->is_wide) return &s->cache[i];
   propagator *q = &s->cache[s->oldest];
   q->h = 0.0;
-  if (!dpi_incidence_expm(pattern(s), s->nblock, s->m, s->dm, s->metzler, h, q->e, q->l, &s->work)) return NULL;
+  if (!dpi_incidence_expm(pattern(s), s->nblock, s->m, s->dm, s->metzler, h, q->e, q->l, &s->work))
+    return NULL;
   s->oldest = (s->oldest + 1) % NCACHE;
   q->h = h;
   q->wide = s->is_wide;
@@ -297,8 +331,8 @@ static const propagator *propagate_over(linear_solver *s, double h) {
 }
 
 /* x1 = E [x0; 1], S1 = E S0 + L [x0; 1]. */
-static void apply(const linear_solver *s, const propagator *q, const double *x0, const double *s0, double *restrict x1,
-                  double *restrict s1) {
+static void apply(const linear_solver *s, const propagator *q, const double *x0, const double *s0,
+                  double *restrict x1, double *restrict s1) {
   const dpi_incidence *p = pattern(s);
   int n = s->base.sys->nstate, nd = s1 ? s->rhs.ndir : 0, nl = 4 * s->nblock;
   for (int i = 0; i < n; i++) x1[i] = 0.0;
@@ -332,18 +366,23 @@ static dpi_solve_outcome refuse(linear_solver *s, double t, const double *x) {
     snprintf(b->reason, sizeof b->reason, "at t = %.10g: the rate of %s is not finite", t,
              dpi_solve_state_id(b->sys, rate));
   else if (bad >= 0)
-    snprintf(b->reason, sizeof b->reason, "at t = %.10g: %s is not finite", t, dpi_solve_state_id(b->sys, bad));
+    snprintf(b->reason, sizeof b->reason, "at t = %.10g: %s is not finite", t,
+             dpi_solve_state_id(b->sys, bad));
   else
-    snprintf(b->reason, sizeof b->reason, "at t = %.10g: a sensitivity or its rate is not finite", t);
+    snprintf(b->reason, sizeof b->reason, "at t = %.10g: a sensitivity or its rate is not finite",
+             t);
   return DPI_SOLVE_NONFINITE;
 }
 
-static dpi_solve_outcome linear_start(dpi_solver *base, double t, const double *x, const double *sens) {
+static dpi_solve_outcome linear_start(dpi_solver *base, double t, const double *x,
+                                      const double *sens) {
   linear_solver *s = self(base);
   size_t n = (size_t)base->sys->nstate, ns = n * (size_t)s->rhs.ndir;
   memcpy(s->x, x, n * sizeof *x);
-  if (ns > 0 && sens) memcpy(s->s, sens, ns * sizeof *sens);
-  else memset(s->s, 0, ns * sizeof *s->s);
+  if (ns > 0 && sens)
+    memcpy(s->s, sens, ns * sizeof *sens);
+  else
+    memset(s->s, 0, ns * sizeof *s->s);
   memcpy(s->xprev, s->x, n * sizeof *x);
   memcpy(s->sprev, s->s, ns * sizeof *x);
   base->t_prev = base->t_now = t;
@@ -373,7 +412,8 @@ static dpi_solve_outcome linear_step(dpi_solver *base, double t_end) {
   base->t_now = t_end;
   base->nstep++;
   publish(s);
-  if (dpi_solve_nonfinite(x, n) >= 0 || dpi_solve_nonfinite(sens, n * s->rhs.ndir) >= 0) return refuse(s, t_end, x);
+  if (dpi_solve_nonfinite(x, n) >= 0 || dpi_solve_nonfinite(sens, n * s->rhs.ndir) >= 0)
+    return refuse(s, t_end, x);
   return DPI_SOLVE_OK;
 }
 
@@ -397,7 +437,9 @@ static void linear_dense(dpi_solver *base, double t, double *x, double *sens) {
 
 const dpi_solver_ops dp_solve_linear = {
     .name = "linear",
-    .help = "exact propagation by the matrix exponential; equations linear in the states with constant coefficients",
+    .help =
+        "exact propagation by the matrix exponential; equations linear in the states with constant "
+        "coefficients",
     .can = linear_can,
     .create = linear_create,
     .destroy = linear_destroy,

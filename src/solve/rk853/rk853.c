@@ -1,15 +1,17 @@
-/* rk853.c - floor 3: explicit Runge-Kutta of order 8 with embedded orders 5 and 3 and dense output of order 7.
+/* rk853.c - floor 3: explicit Runge-Kutta of order 8 with embedded orders 5 and 3 and dense output
+ * of order 7.
  *
- * Method: Dormand and Prince's 8(5,3) as in E. Hairer, S.P. Norsett, G. Wanner, Solving Ordinary Differential Equations I
- * (2nd ed. 1993), sections II.4 (step control), II.5 (method), II.6 (dense output); stiffness test: E. Hairer, G. Wanner,
- * Solving ODE II, section IV.2.
+ * Method: Dormand and Prince's 8(5,3) as in E. Hairer, S.P. Norsett, G. Wanner, Solving Ordinary
+ * Differential Equations I (2nd ed. 1993), sections II.4 (step control), II.5 (method), II.6 (dense
+ * output); stiffness test: E. Hairer, G. Wanner, Solving ODE II, section IV.2.
  *
- * What is integrated is z = [x (n), S (n x ndir, row-major)] at once; the columns of S share the stages of x.
+ * What is integrated is z = [x (n), S (n x ndir, row-major)] at once; the columns of S share the
+ * stages of x.
  *
  * Invariants:
  *   1. between steps k[0] = f(t_now, z) (the method's last stage is the next one's first);
- *   2. after a step, stages k[0..12] of that step and zprev, hprev stay until the next step, so dense output is made
- *      only when somebody asks for it (three more stages, once a step);
+ *   2. after a step, stages k[0..12] of that step and zprev, hprev stay until the next step, so
+ *      dense output is made only when somebody asks for it (three more stages, once a step);
  *   3. the guess for the next step lives from start() to start().
  */
 #include <float.h>
@@ -21,41 +23,44 @@
 #include "solve/rk853/rk853_table.h"
 #include "solve/solve_rhs.h"
 
-/* The tolerance asked of the result, divided by this, is asked of a step. Measured (README.md): at 10 the global error of
- * usual dosing problems stays below rtol for rtol 1e-6 to 1e-12. */
+/* The tolerance asked of the result, divided by this, is asked of a step. Measured (README.md): at
+ * 10 the global error of usual dosing problems stays below rtol for rtol 1e-6 to 1e-12. */
 #define RK853_SAFETY 10.0
 /* ... but never less than this: below, a step cannot tell its error from rounding. */
 #define RK853_RTOL_LEAST 4e-16
-#define RK853_LIMIT 6.1        /* |h lambda| at the border of stability, with Hairer's estimate of lambda */
-#define RK853_STIFF_COUNT 15   /* steps at that border in a row (six quiet ones reset) */
-#define RK853_STIFF_AHEAD 100  /* ... and this many more such steps ahead, or ... */
-#define RK853_STIFF_TOTAL 300  /* ... this many such steps already since start */
+#define RK853_LIMIT \
+  6.1 /* |h lambda| at the border of stability, with Hairer's estimate of lambda */
+#define RK853_STIFF_COUNT 15  /* steps at that border in a row (six quiet ones reset) */
+#define RK853_STIFF_AHEAD 100 /* ... and this many more such steps ahead, or ... */
+#define RK853_STIFF_TOTAL 300 /* ... this many such steps already since start */
 
 typedef struct rk853_solver {
   dpi_solver base;
   dpi_solve_rhs rhs;
-  int nz;                    /* n (1 + ndir) */
-  double *block;             /* owned: everything below is a slice of it */
-  double *z, *zprev, *znew;  /* at t_now, at t_prev, trial */
-  double *stage;             /* argument of a stage */
-  double *k[RK853_NSTAGE];   /* stage derivatives; k[12] becomes k[0] of the next step */
-  double *cont[7];           /* dense output */
-  double *weight;            /* absolute tolerance of each element of z */
-  double *q5, *q3;           /* squared error estimates of each element, over the tolerance */
-  double h;                  /* guess for the next step, 0: none yet */
-  double hprev;              /* size of the last accepted step */
-  double errold;             /* last accepted error, for the PI controller */
-  bool have_k0;              /* k[0] belongs to (t_now, z) */
-  bool have_dense;           /* cont belongs to the last step */
-  bool rolled;               /* k[0] and k[12] were exchanged since the last step */
+  int nz;                   /* n (1 + ndir) */
+  double *block;            /* owned: everything below is a slice of it */
+  double *z, *zprev, *znew; /* at t_now, at t_prev, trial */
+  double *stage;            /* argument of a stage */
+  double *k[RK853_NSTAGE];  /* stage derivatives; k[12] becomes k[0] of the next step */
+  double *cont[7];          /* dense output */
+  double *weight;           /* absolute tolerance of each element of z */
+  double *q5, *q3;          /* squared error estimates of each element, over the tolerance */
+  double h;                 /* guess for the next step, 0: none yet */
+  double hprev;             /* size of the last accepted step */
+  double errold;            /* last accepted error, for the PI controller */
+  bool have_k0;             /* k[0] belongs to (t_now, z) */
+  bool have_dense;          /* cont belongs to the last step */
+  bool rolled;              /* k[0] and k[12] were exchanged since the last step */
   int nborder, nquiet, nborder_all; /* stiffness test */
-  long taken;                /* steps tried since start */
+  long taken;                       /* steps tried since start */
 } rk853_solver;
 
 static rk853_solver *self(dpi_solver *s) { return (rk853_solver *)s; }
 
 /* What a step is asked. */
-static double step_rtol(const rk853_solver *s) { return fmax(s->base.opts.rtol / RK853_SAFETY, RK853_RTOL_LEAST); }
+static double step_rtol(const rk853_solver *s) {
+  return fmax(s->base.opts.rtol / RK853_SAFETY, RK853_RTOL_LEAST);
+}
 
 /* ---------------------------------------------------------------- evaluation */
 
@@ -68,9 +73,9 @@ static bool derive(rk853_solver *s, double t, const double *z, double *k) {
 }
 
 /* out = z + h sum_j w[j] k[j], m terms; m is a constant wherever this is inlined. */
-static inline __attribute__((always_inline)) void combine(int m, int nz, const double *restrict z, double h,
-                                                          const double *w, double *const *k,
-                                                          double *restrict out) {
+static inline __attribute__((always_inline)) void combine(int m, int nz, const double *restrict z,
+                                                          double h, const double *w,
+                                                          double *const *k, double *restrict out) {
   for (int i = 0; i < nz; i++) {
     double sum = w[0] * k[0][i];
     for (int j = 1; j < m; j++) sum += w[j] * k[j][i];
@@ -79,27 +84,48 @@ static inline __attribute__((always_inline)) void combine(int m, int nz, const d
 }
 
 /* The same for one row of a table. */
-static void combine_row(const rk853_row *row, int nz, const double *z, double h, double *const *stages, double *out) {
+static void combine_row(const rk853_row *row, int nz, const double *z, double h,
+                        double *const *stages, double *out) {
   double *k[12];
   for (int j = 0; j < row->n; j++) k[j] = stages[row->stage[j]];
   switch (row->n) {
-    case 1: combine(1, nz, z, h, row->weight, k, out); break;
-    case 2: combine(2, nz, z, h, row->weight, k, out); break;
-    case 3: combine(3, nz, z, h, row->weight, k, out); break;
-    case 4: combine(4, nz, z, h, row->weight, k, out); break;
-    case 5: combine(5, nz, z, h, row->weight, k, out); break;
-    case 6: combine(6, nz, z, h, row->weight, k, out); break;
-    case 7: combine(7, nz, z, h, row->weight, k, out); break;
-    case 8: combine(8, nz, z, h, row->weight, k, out); break;
-    case 9: combine(9, nz, z, h, row->weight, k, out); break;
-    default: combine(row->n, nz, z, h, row->weight, k, out); break;
+    case 1:
+      combine(1, nz, z, h, row->weight, k, out);
+      break;
+    case 2:
+      combine(2, nz, z, h, row->weight, k, out);
+      break;
+    case 3:
+      combine(3, nz, z, h, row->weight, k, out);
+      break;
+    case 4:
+      combine(4, nz, z, h, row->weight, k, out);
+      break;
+    case 5:
+      combine(5, nz, z, h, row->weight, k, out);
+      break;
+    case 6:
+      combine(6, nz, z, h, row->weight, k, out);
+      break;
+    case 7:
+      combine(7, nz, z, h, row->weight, k, out);
+      break;
+    case 8:
+      combine(8, nz, z, h, row->weight, k, out);
+      break;
+    case 9:
+      combine(9, nz, z, h, row->weight, k, out);
+      break;
+    default:
+      combine(row->n, nz, z, h, row->weight, k, out);
+      break;
   }
 }
 
 /* ---------------------------------------------------------------- error norm */
 
-/* q5, q3 = squares of the estimates of order 5 and 3, each over its tolerance weight + rtol max(|z|, |znew|). Both rows of
- * the table name the same stages. */
+/* q5, q3 = squares of the estimates of order 5 and 3, each over its tolerance weight + rtol
+ * max(|z|, |znew|). Both rows of the table name the same stages. */
 static void scaled_errors(rk853_solver *s) {
   enum { M = 8 };
   const double *w5 = rk853_e[0].weight, *w3 = rk853_e[1].weight;
@@ -121,7 +147,8 @@ static void scaled_errors(rk853_solver *s) {
   }
 }
 
-/* Hairer's combination of both: h e5^2 / sqrt(n (e5^2 + e3^2 / 100)), sums over n elements given. */
+/* Hairer's combination of both: h e5^2 / sqrt(n (e5^2 + e3^2 / 100)), sums over n elements given.
+ */
 static double combined_error(double sum5, double sum3, int n, double h) {
   double denom = sum5 + 0.01 * sum3;
   return denom <= 0.0 ? 0.0 : fabs(h) * sum5 / sqrt(denom * n);
@@ -160,7 +187,8 @@ static double scaled_norm(const rk853_solver *s, const double *v, int count) {
   return count > 0 ? sqrt(sum / count) : 0.0;
 }
 
-/* First step: an explicit Euler step gives the second derivative; h so that the error is about 1 % (Hairer II.4). */
+/* First step: an explicit Euler step gives the second derivative; h so that the error is about 1 %
+ * (Hairer II.4). */
 static double first_step(rk853_solver *s, double t, double span) {
   int count = s->base.opts.sens_error ? s->nz : s->base.sys->nstate;
   double d0 = scaled_norm(s, s->z, count), d1 = scaled_norm(s, s->k[0], count);
@@ -189,14 +217,14 @@ static void rk853_destroy(dpi_solver *base) {
 
 extern const dpi_solver_ops dp_solve_rk853;
 
-static dp_status rk853_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts, int max_dir,
-                              dpi_solver **out) {
+static dp_status rk853_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
+                              int max_dir, dpi_solver **out) {
   rk853_solver *s = DPI_NEW(ctx, rk853_solver);
   if (!s) return DP_ERR_MEMORY;
   s->base = (dpi_solver){.ops = &dp_solve_rk853, .ctx = ctx, .sys = sys, .opts = *opts};
   size_t size = (size_t)sys->nstate * (size_t)(1 + max_dir);
   size_t narray = 7 + RK853_NSTAGE + 7;
-  s->block = DPI_NEW_ARRAY(ctx, double, narray * size);
+  s->block = DPI_NEW_ARRAY(ctx, double, narray *size);
   dp_status status = s->block ? dpi_solve_rhs_init(ctx, sys, max_dir, &s->rhs) : DP_ERR_MEMORY;
   if (status != DP_OK) {
     rk853_destroy(&s->base);
@@ -216,12 +244,13 @@ static bool rk853_can(const dpi_system *sys) {
   return true;
 }
 
-/* Absolute tolerance of each element: the states' own; a sensitivity's is that of its state times the size of the
- * direction's change of the parameters (dpi_solve_rhs_scale). */
+/* Absolute tolerance of each element: the states' own; a sensitivity's is that of its state times
+ * the size of the direction's change of the parameters (dpi_solve_rhs_scale). */
 static void set_weights(rk853_solver *s) {
   const dpi_solve_opts *o = &s->base.opts;
   int n = s->base.sys->nstate, nd = s->rhs.ndir;
-  for (int i = 0; i < n; i++) s->weight[i] = (o->atol_state ? o->atol_state[i] : o->atol) / RK853_SAFETY;
+  for (int i = 0; i < n; i++)
+    s->weight[i] = (o->atol_state ? o->atol_state[i] : o->atol) / RK853_SAFETY;
   for (int d = 0; d < nd; d++) {
     double scale = dpi_solve_rhs_scale(&s->rhs, d);
     for (int i = 0; i < n; i++) s->weight[n + i * nd + d] = s->weight[i] * scale;
@@ -250,13 +279,16 @@ static void publish(rk853_solver *s) {
   s->base.sens_now = s->rhs.ndir > 0 ? s->z + s->base.sys->nstate : NULL;
 }
 
-static dpi_solve_outcome rk853_start(dpi_solver *base, double t, const double *x, const double *sens) {
+static dpi_solve_outcome rk853_start(dpi_solver *base, double t, const double *x,
+                                     const double *sens) {
   rk853_solver *s = self(base);
   size_t n = (size_t)base->sys->nstate;
   memcpy(s->z, x, n * sizeof *x);
   if (s->rhs.ndir > 0) {
-    if (sens) memcpy(s->z + n, sens, n * (size_t)s->rhs.ndir * sizeof *sens);
-    else memset(s->z + n, 0, n * (size_t)s->rhs.ndir * sizeof *s->z);
+    if (sens)
+      memcpy(s->z + n, sens, n * (size_t)s->rhs.ndir * sizeof *sens);
+    else
+      memset(s->z + n, 0, n * (size_t)s->rhs.ndir * sizeof *s->z);
   }
   memcpy(s->zprev, s->z, (size_t)s->nz * sizeof *s->z);
   base->t_prev = base->t_now = t;
@@ -269,8 +301,8 @@ static dpi_solve_outcome rk853_start(dpi_solver *base, double t, const double *x
   publish(s);
   int bad = dpi_solve_nonfinite(s->z, s->nz);
   if (bad < 0) return DPI_SOLVE_OK;
-  snprintf(base->reason, sizeof base->reason, "at t = %.10g: the start value of %s is not finite", t,
-           dpi_solve_state_id(base->sys, bad < (int)n ? bad : (bad - (int)n) / base->ndir));
+  snprintf(base->reason, sizeof base->reason, "at t = %.10g: the start value of %s is not finite",
+           t, dpi_solve_state_id(base->sys, bad < (int)n ? bad : (bad - (int)n) / base->ndir));
   return DPI_SOLVE_NONFINITE;
 }
 
@@ -286,7 +318,8 @@ static bool try_step(rk853_solver *s, double t, double h) {
   return dpi_solve_nonfinite(s->znew, s->nz) < 0;
 }
 
-/* |h lambda| from the last two slopes at the same time, k[11] at `stage` and k[12] at znew (Hairer, Wanner II, IV.2). */
+/* |h lambda| from the last two slopes at the same time, k[11] at `stage` and k[12] at znew (Hairer,
+ * Wanner II, IV.2). */
 static bool at_border(const rk853_solver *s, double h) {
   double num = 0.0, den = 0.0;
   for (int i = 0; i < s->base.sys->nstate; i++) {
@@ -356,14 +389,15 @@ static double step_factor(double err, double errold, bool accepted) {
 static dpi_solve_outcome give_up(rk853_solver *s, bool nonfinite, double h) {
   dpi_solver *b = &s->base;
   if (nonfinite) {
-    snprintf(b->reason, sizeof b->reason, "at t = %.10g: no step, however small, gives finite values", b->t_now);
+    snprintf(b->reason, sizeof b->reason,
+             "at t = %.10g: no step, however small, gives finite values", b->t_now);
     return DPI_SOLVE_NONFINITE;
   }
   int big = 0;
   for (int i = 1; i < b->sys->nstate; i++)
     if (fabs(s->k[0][i]) > fabs(s->k[0][big])) big = i;
-  snprintf(b->reason, sizeof b->reason, "at t = %.10g: the step fell to %.3g; %s changes fastest", b->t_now, h,
-           dpi_solve_state_id(b->sys, big));
+  snprintf(b->reason, sizeof b->reason, "at t = %.10g: the step fell to %.3g; %s changes fastest",
+           b->t_now, h, dpi_solve_state_id(b->sys, big));
   return DPI_SOLVE_TOO_SMALL;
 }
 
@@ -380,28 +414,29 @@ static trial attempt(rk853_solver *s, double t_new, double h, double *err) {
 }
 
 /* Is there room and leave for a step of h? */
-static dpi_solve_outcome may_try(rk853_solver *s, double h, bool lands, bool nonfinite, double t_end) {
+static dpi_solve_outcome may_try(rk853_solver *s, double h, bool lands, bool nonfinite,
+                                 double t_end) {
   dpi_solver *b = &s->base;
   int most = b->opts.max_steps > 0 ? b->opts.max_steps : 100000;
   double least = lands ? 0.0 : 16.0 * DBL_EPSILON * fabs(b->t_now);
   if (h <= least || h < 1e-290) return give_up(s, nonfinite, h);
   if (s->taken++ < most) return DPI_SOLVE_OK;
-  snprintf(b->reason, sizeof b->reason, "at t = %.10g: %d steps since the start and not at %.10g", b->t_now, most,
-           t_end);
+  snprintf(b->reason, sizeof b->reason, "at t = %.10g: %d steps since the start and not at %.10g",
+           b->t_now, most, t_end);
   return DPI_SOLVE_MAX_STEPS;
 }
 
 /* Choose the next size, look for stiffness, accept. wish: what h was before t_end cut it. */
-static dpi_solve_outcome finish(rk853_solver *s, double t_new, double h, double wish, double err, bool rejected,
-                                double t_end) {
+static dpi_solve_outcome finish(rk853_solver *s, double t_new, double h, double wish, double err,
+                                bool rejected, double t_end) {
   double next = h / step_factor(err, s->errold, true);
   s->errold = fmax(err, 1e-4);
   if (rejected && next > h) next = h;
   // a step cut short by t_end says little: keep what was wished for
   s->h = next < wish && h < wish ? wish : next;
   if (looks_stiff(s, h, t_end - s->base.t_now)) {
-    snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: stiff, steps of %.3g are held by stability",
-             s->base.t_now, h);
+    snprintf(s->base.reason, sizeof s->base.reason,
+             "at t = %.10g: stiff, steps of %.3g are held by stability", s->base.t_now, h);
     return DPI_SOLVE_STIFF;
   }
   accept(s, t_new, h);
@@ -444,7 +479,8 @@ static dpi_solve_outcome rk853_step(dpi_solver *base, double t_end) {
 /* ---------------------------------------------------------------- dense output */
 
 /* Three more stages and the coefficients of
- *     z(t_prev + theta h) = zprev + theta (c0 + (1 - theta) (c1 + theta (c2 + (1 - theta) (c3 + ... c6)))). */
+ *     z(t_prev + theta h) = zprev + theta (c0 + (1 - theta) (c1 + theta (c2 + (1 - theta) (c3 + ...
+ * c6)))). */
 static void make_dense(rk853_solver *s) {
   double h = s->hprev;
   for (int i = 13; i < RK853_NSTAGE; i++) {
@@ -466,7 +502,8 @@ static void make_dense(rk853_solver *s) {
 }
 
 /* Elements [first, first + count) at theta. */
-static void evaluate(const rk853_solver *s, double theta, int first, int count, double *restrict out) {
+static void evaluate(const rk853_solver *s, double theta, int first, int count,
+                     double *restrict out) {
   double rest = 1.0 - theta;
   const double *c[7];
   for (int j = 0; j < 7; j++) c[j] = s->cont[j] + first;
@@ -485,7 +522,9 @@ static void evaluate(const rk853_solver *s, double theta, int first, int count, 
 static void rk853_dense(dpi_solver *base, double t, double *x, double *sens) {
   rk853_solver *s = self(base);
   int n = base->sys->nstate;
-  const double *end = t == base->t_now || s->hprev == 0.0 ? s->z : t == base->t_prev ? s->zprev : NULL;
+  const double *end = t == base->t_now || s->hprev == 0.0 ? s->z
+                      : t == base->t_prev                 ? s->zprev
+                                                          : NULL;
   if (end) {
     memcpy(x, end, (size_t)n * sizeof *x);
     if (sens) memcpy(sens, end + n, (size_t)(s->nz - n) * sizeof *sens);

@@ -1,5 +1,6 @@
-/* pk_closed.h - closed forms of the usual compartment models in extended precision with complex arguments, so that the
- * complex step gives their derivatives to full accuracy. Source: Gibaldi, Perrier, Pharmacokinetics (2nd ed. 1982). */
+/* pk_closed.h - closed forms of the usual compartment models in extended precision with complex
+ * arguments, so that the complex step gives their derivatives to full accuracy. Source: Gibaldi,
+ * Perrier, Pharmacokinetics (2nd ed. 1982). */
 #ifndef DPI_PK_CLOSED_H
 #define DPI_PK_CLOSED_H
 
@@ -20,8 +21,11 @@ static inline pkc pk_gap(pkc d, long double t) {
   return t * sum;
 }
 
-/* One compartment, amounts. Dose 1 into depot at 0; dose 1 into central; rate 1 into central from 0 on. */
-static inline pkc pk1_oral(pkc ka, pkc ke, long double t) { return ka * cexpl(-ke * t) * pk_gap(ka - ke, t); }
+/* One compartment, amounts. Dose 1 into depot at 0; dose 1 into central; rate 1 into central from 0
+ * on. */
+static inline pkc pk1_oral(pkc ka, pkc ke, long double t) {
+  return ka * cexpl(-ke * t) * pk_gap(ka - ke, t);
+}
 static inline pkc pk1_bolus(pkc ke, long double t) { return cexpl(-ke * t); }
 static inline pkc pk1_infusion(pkc ke, long double t) { return pk_gap(ke, t); }
 
@@ -50,7 +54,8 @@ static inline pkc pk2_infusion(pkc k10, pkc k12, pkc k21, long double t) {
 static inline pkc pk2_oral(pkc ka, pkc k10, pkc k12, pkc k21, long double t) {
   pkc a, b;
   pk2_rates(k10, k12, k21, &a, &b);
-  return ka * ((k21 - ka) * cexpl(-ka * t) / ((a - ka) * (b - ka)) + (k21 - a) * cexpl(-a * t) / ((ka - a) * (b - a)) +
+  return ka * ((k21 - ka) * cexpl(-ka * t) / ((a - ka) * (b - ka)) +
+               (k21 - a) * cexpl(-a * t) / ((ka - a) * (b - a)) +
                (k21 - b) * cexpl(-b * t) / ((ka - b) * (a - b)));
 }
 

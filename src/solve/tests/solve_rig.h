@@ -1,4 +1,5 @@
-/* solve_rig.h - what the tests of this room share: a model text becomes a system, a solver goes through a list of times. */
+/* solve_rig.h - what the tests of this room share: a model text becomes a system, a solver goes
+ * through a list of times. */
 #ifndef DPI_SOLVE_RIG_H
 #define DPI_SOLVE_RIG_H
 
@@ -23,8 +24,8 @@ typedef struct rig {
   dpi_system *sys;
   int nactive;
   int active[RIG_ACTIVE];
-  double *sym;                               /* [nsym] the model's own values */
-  double seed[RIG_ACTIVE * RIG_ACTIVE];      /* unit directions: one for each active parameter */
+  double *sym;                          /* [nsym] the model's own values */
+  double seed[RIG_ACTIVE * RIG_ACTIVE]; /* unit directions: one for each active parameter */
 } rig;
 
 static inline void rig_must(const rig *r, dp_status status) {
@@ -49,7 +50,8 @@ static inline rig rig_make(const char *text, const char *active) {
   rig_must(&r, dp_model_seal(r.model));
   char ids[256];
   snprintf(ids, sizeof ids, "%s", active);
-  for (char *id = strtok(ids, " "); id; id = strtok(NULL, " ")) r.active[r.nactive++] = rig_sym(&r, id);
+  for (char *id = strtok(ids, " "); id; id = strtok(NULL, " "))
+    r.active[r.nactive++] = rig_sym(&r, id);
   rig_must(&r, dpi_system_create(r.ctx, r.model, r.active, r.nactive, &r.sys));
   r.sym = calloc((size_t)r.model->nsym, sizeof *r.sym);
   assert_non_null(r.sym);
@@ -87,15 +89,18 @@ static inline dpi_solve_outcome rig_go(dpi_solver *s, double t_end) {
 
 static inline void rig_must_go(dpi_solver *s, double t_end) {
   dpi_solve_outcome o = rig_go(s, t_end);
-  if (o != DPI_SOLVE_OK) print_error("%s: %s: %s\n", s->ops->name, dpi_solve_outcome_text(o), s->reason);
+  if (o != DPI_SOLVE_OK)
+    print_error("%s: %s: %s\n", s->ops->name, dpi_solve_outcome_text(o), s->reason);
   assert_int_equal(o, DPI_SOLVE_OK);
   assert_true(s->t_now == t_end);
 }
 
 /* |a - b| <= rel |b| + abs, says what differed. */
-static inline void rig_near(const char *what, double t, double a, double b, double rel, double abs_) {
+static inline void rig_near(const char *what, double t, double a, double b, double rel,
+                            double abs_) {
   if (fabs(a - b) <= rel * fabs(b) + abs_) return;
-  print_error("%s at t = %g: found %.17g, expected %.17g, relative %.3g\n", what, t, a, b, fabs(a - b) / fabs(b));
+  print_error("%s at t = %g: found %.17g, expected %.17g, relative %.3g\n", what, t, a, b,
+              fabs(a - b) / fabs(b));
   fail();
 }
 

@@ -1,10 +1,13 @@
-/* Dense output and order: against the logistic curve (closed form) and exact compartments; ends agree to the last bit. */
+/* Dense output and order: against the logistic curve (closed form) and exact compartments; ends
+ * agree to the last bit. */
 #include "pk_closed.h"
 #include "solve_rig.h"
 
 static const char logistic[] = "model l()\n  x' = r*x*(1 - x/K)\n  x = 0.1\n  r = 1; K = 2\nend\n";
 
-static double logistic_closed(double t) { return (double)(2.0L / (1.0L + 19.0L * expl(-(long double)t))); }
+static double logistic_closed(double t) {
+  return (double)(2.0L / (1.0L + 19.0L * expl(-(long double)t)));
+}
 /* d/dr of the same: t times the slope (r only scales time) */
 static double logistic_by_r(double t) {
   long double x = 2.0L / (1.0L + 19.0L * expl(-(long double)t));
@@ -37,7 +40,8 @@ static void errors_at(rig *r, double h, double *at_end, double *inside) {
   dpi_solver_destroy(s);
 }
 
-/* Halving the step divides the error at step ends by about 2^8, inside steps by at least about 2^7. */
+/* Halving the step divides the error at step ends by about 2^8, inside steps by at least about 2^7.
+ */
 static void order(void **state) {
   (void)state;
   rig r = rig_make(logistic, "");
@@ -51,7 +55,8 @@ static void order(void **state) {
   rig_drop(&r);
 }
 
-/* Inside steps states and sensitivities are as good as asked (times a grant), at both ends they are the step's own bytes. */
+/* Inside steps states and sensitivities are as good as asked (times a grant), at both ends they are
+ * the step's own bytes. */
 static void inside_steps(void **state) {
   (void)state;
   static const char *const methods[] = {"rk853", "cvode", "auto"};
@@ -88,9 +93,12 @@ static void inside_steps(void **state) {
 /* linear: one step, then any time inside is exact; asking does not move the solver. */
 static void linear_inside(void **state) {
   (void)state;
-  rig r = rig_make("model o()\n  depot' = -ka*depot\n  central' = ka*depot - ke*central\n  auc' = central\n"
-                   "  depot = 0; central = 0; auc = 0\n  ka = 1.3; ke = 0.21\nend\n", "ka ke");
-  int depot = rig_state(&r, "depot"), central = rig_state(&r, "central"), auc = rig_state(&r, "auc");
+  rig r = rig_make(
+      "model o()\n  depot' = -ka*depot\n  central' = ka*depot - ke*central\n  auc' = central\n"
+      "  depot = 0; central = 0; auc = 0\n  ka = 1.3; ke = 0.21\nend\n",
+      "ka ke");
+  int depot = rig_state(&r, "depot"), central = rig_state(&r, "central"),
+      auc = rig_state(&r, "auc");
   dpi_solver *s = rig_solver(&r, "linear", 1e-10, 1e-12);
   double x0[3] = {0}, x[3], sens[6];
   x0[depot] = 1.0;
@@ -117,7 +125,7 @@ static void linear_inside(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(order), cmocka_unit_test(inside_steps), cmocka_unit_test(linear_inside)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(order), cmocka_unit_test(inside_steps),
+                                     cmocka_unit_test(linear_inside)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

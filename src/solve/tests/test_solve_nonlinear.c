@@ -1,10 +1,13 @@
-/* Nonlinear and stiff problems against closed forms (Lambert's W, the logistic curve), published reference solutions
- * (Robertson; van der Pol from the Test Set for IVP Solvers) and Richardson differences. */
+/* Nonlinear and stiff problems against closed forms (Lambert's W, the logistic curve), published
+ * reference solutions (Robertson; van der Pol from the Test Set for IVP Solvers) and Richardson
+ * differences. */
 #include "solve_rig.h"
 
-static const char mm[] = "model mm()\n  A' = -Vmax*A/(Km + A)\n  A = 100\n  Vmax = 12; Km = 7\nend\n";
+static const char mm[] =
+    "model mm()\n  A' = -Vmax*A/(Km + A)\n  A = 100\n  Vmax = 12; Km = 7\nend\n";
 
-/* ln of Lambert's W argument in, W out: w + ln w = z, by Newton (z may be far beyond exp's range). */
+/* ln of Lambert's W argument in, W out: w + ln w = z, by Newton (z may be far beyond exp's range).
+ */
 static long double lambert_from_log(long double z) {
   long double w = z > 1.0L ? z - logl(z) : expl(z);
   for (int k = 0; k < 50; k++) {
@@ -20,7 +23,8 @@ static long double mm_closed(long double vmax, long double km, long double a0, l
   return km * lambert_from_log(logl(a0 / km) + (a0 - vmax * t) / km);
 }
 
-/* Asked rtol -> granted on states and sensitivities. Derivatives from A + Km ln A = A0 + Km ln A0 - Vmax t. */
+/* Asked rtol -> granted on states and sensitivities. Derivatives from A + Km ln A = A0 + Km ln A0 -
+ * Vmax t. */
 static void michaelis_menten(void **state) {
   (void)state;
   static const char *const methods[] = {"rk853", "cvode", "auto"};
@@ -37,7 +41,8 @@ static void michaelis_menten(void **state) {
         long double a = mm_closed(12.0L, 7.0L, 100.0L, t), slow = 1.0L + 7.0L / a;
         rig_near("A", t, s->x_now[0], (double)a, 5.0 * rtol, 0.0);
         rig_near("dA/dVmax", t, s->sens_now[0], (double)(-t / slow), 10.0 * rtol, 0.0);
-        rig_near("dA/dKm", t, s->sens_now[1], (double)((logl(100.0L) - logl(a)) / slow), 10.0 * rtol, 0.0);
+        rig_near("dA/dKm", t, s->sens_now[1], (double)((logl(100.0L) - logl(a)) / slow),
+                 10.0 * rtol, 0.0);
       }
       dpi_solver_destroy(s);
     }
@@ -63,7 +68,8 @@ static const char robertson[] =
     "model rob()\n  y1' = -k1*y1 + k3*y2*y3\n  y2' = k1*y1 - k3*y2*y3 - k2*y2^2\n  y3' = k2*y2^2\n"
     "  y1 = 1; y2 = 0; y3 = 0\n  k1 = 0.04; k2 = 3e7; k3 = 1e4\nend\n";
 
-/* y at t = 40 (Hairer, Wanner II, IV.10; SUNDIALS' example cvsRoberts) and, by cvode, at 1e11 (Test Set for IVP Solvers). */
+/* y at t = 40 (Hairer, Wanner II, IV.10; SUNDIALS' example cvsRoberts) and, by cvode, at 1e11 (Test
+ * Set for IVP Solvers). */
 static void robertson_states(void **state) {
   (void)state;
   static const char *const methods[] = {"cvode", "auto"};
@@ -96,7 +102,8 @@ static void robertson_states(void **state) {
 }
 
 /* Final state at t with parameter a moved by delta. */
-static void end_state(rig *r, const char *method, double t, const double *x0, int a, double delta, double *x) {
+static void end_state(rig *r, const char *method, double t, const double *x0, int a, double delta,
+                      double *x) {
   dpi_solver *s = rig_solver(r, method, 1e-11, 1e-16);
   double keep = r->sym[r->active[a]];
   r->sym[r->active[a]] = keep + delta;
@@ -117,8 +124,10 @@ static void richardson(rig *r, const char *method, double t, const double *x0, i
     end_state(r, method, t, x0, a, -h, down);
     for (int i = 0; i < n; i++) {
       double d = (up[i] - down[i]) / (2.0 * h);
-      if (round == 0) rough[i] = d;
-      else dx[i] = d + (d - rough[i]) / 3.0;
+      if (round == 0)
+        rough[i] = d;
+      else
+        dx[i] = d + (d - rough[i]) / 3.0;
     }
   }
 }
@@ -137,18 +146,57 @@ static void robertson_sensitivities(void **state) {
     rig_must_go(s, 40.0);
     for (int a = 0; a < 3; a++) {
       richardson(&r, "cvode", 40.0, x0, a, dx);
-      for (int i = 0; i < 3; i++) rig_near("Robertson", a, s->sens_now[i * 3 + a], dx[i], 2e-6, 0.0);
+      for (int i = 0; i < 3; i++)
+        rig_near("Robertson", a, s->sens_now[i * 3 + a], dx[i], 2e-6, 0.0);
     }
     dpi_solver_destroy(s);
   }
   rig_drop(&r);
 }
 
-/* y'' = ((1 - y^2) y' - y) / eps, eps = 1e-6, y = 2, y' = 0; y(2) from the Test Set for IVP Solvers (VDPOL). */
+/* A constant input and its derivative live through the change of method: against differences in the
+ * rate. */
+static void stiff_input(void **state) {
+  (void)state;
+  static const char *const methods[] = {"cvode", "auto"};
+  rig r = rig_make(robertson, "k1 k2");
+  int y1 = rig_state(&r, "y1");
+  double rate = 2e-3, h = 1e-3, x0[3] = {0}, none[4] = {0}, end[2][3];
+  x0[y1] = 1.0;
+  for (int m = 0; m < 2; m++) {
+    for (int side = 0; side < 3; side++) {
+      dpi_solver *s = rig_solver(&r, methods[m], 1e-10, 1e-15);
+      double u[3] = {0}, du[6] = {0};
+      u[y1] = rate + (side == 0 ? -h : side == 1 ? h : 0.0);
+      du[y1 * 2 + 1] = 1.0;
+      rig_must(&r, s->ops->bind(s, r.sym, none, side == 2 ? 2 : 0));
+      s->ops->input(s, u, side == 2 ? du : NULL);
+      assert_int_equal(s->ops->start(s, 0.0, x0, NULL), DPI_SOLVE_OK);
+      rig_must_go(s, 40.0);
+      if (side < 2) memcpy(end[side], s->x_now, sizeof end[side]);
+      for (int i = 0; side == 2 && i < 3; i++) {
+        double slope = (end[1][i] - end[0][i]) / (2.0 * h);
+        // the differences err by h^2 times the third derivative, some 1e-4 here
+        rig_near("by rate", i, s->sens_now[i * 2 + 1], slope, 5e-4, 0.0);
+        rig_near("by nothing", i, s->sens_now[i * 2], 0.0, 0.0, 1e-15);
+      }
+      // mass balance: what was there and what came in
+      double total = s->x_now[0] + s->x_now[1] + s->x_now[2];
+      rig_near("mass", 40, total, 1.0 + 40.0 * u[y1], 1e-9, 0.0);
+      dpi_solver_destroy(s);
+    }
+  }
+  rig_drop(&r);
+}
+
+/* y'' = ((1 - y^2) y' - y) / eps, eps = 1e-6, y = 2, y' = 0; y(2) from the Test Set for IVP Solvers
+ * (VDPOL). */
 static void van_der_pol(void **state) {
   (void)state;
   static const char *const methods[] = {"cvode", "auto"};
-  rig r = rig_make("model vdp()\n  y' = z\n  z' = ((1 - y^2)*z - y)/eps\n  y = 2; z = 0\n  eps = 1e-6\nend\n", "");
+  rig r = rig_make(
+      "model vdp()\n  y' = z\n  z' = ((1 - y^2)*z - y)/eps\n  y = 2; z = 0\n  eps = 1e-6\nend\n",
+      "");
   int y = rig_state(&r, "y"), z = rig_state(&r, "z");
   for (int m = 0; m < 2; m++) {
     dpi_solver *s = rig_solver(&r, methods[m], 1e-8, 1e-10);
@@ -191,7 +239,8 @@ static void blow_up(void **state) {
       dpi_solve_outcome o = rig_go(s, 2.0);
       assert_true(o == DPI_SOLVE_TOO_SMALL || o == DPI_SOLVE_NONFINITE);
       rig_near("time of the end", 1, s->t_now, 1.0, 1e-6, 0.0);
-      assert_non_null(strstr(s->reason, "t = 1") ? strstr(s->reason, "t = 1") : strstr(s->reason, "t = 0.99"));
+      assert_non_null(strstr(s->reason, "t = 1") ? strstr(s->reason, "t = 1")
+                                                 : strstr(s->reason, "t = 0.99"));
       dpi_solver_destroy(s);
     }
   }
@@ -202,7 +251,8 @@ static void blow_up(void **state) {
 static void not_finite(void **state) {
   (void)state;
   static const char *const methods[] = {"rk853", "cvode", "auto"};
-  rig r = rig_make("model nf()\n  good' = -good\n  bad' = ln(good - 5)\n  good = 1; bad = 0\nend\n", "");
+  rig r = rig_make("model nf()\n  good' = -good\n  bad' = ln(good - 5)\n  good = 1; bad = 0\nend\n",
+                   "");
   for (int m = 0; m < 3; m++) {
     dpi_solver *s = rig_solver(&r, methods[m], 1e-8, 1e-10);
     double x[2] = {1.0, 1.0};
@@ -243,8 +293,9 @@ static void too_many_steps(void **state) {
   rig_drop(&r);
 }
 
-/* A chain of 40 states whose matrix is thin takes the sparse way in cvode; closed form: Poisson probabilities
- * x_k = t^k e^-t / k! of a unit chain (the last state's loss left in). A quadratic term of weight 0 keeps `linear` away. */
+/* A chain of 40 states whose matrix is thin takes the sparse way in cvode; closed form: Poisson
+ * probabilities x_k = t^k e^-t / k! of a unit chain (the last state's loss left in). A quadratic
+ * term of weight 0 keeps `linear` away. */
 static void sparse_chain(void **state) {
   (void)state;
   enum { N = 40 };
@@ -275,7 +326,8 @@ static void sparse_chain(void **state) {
     int i = rig_state(&r, id);
     // d/dk at k = 1: p' t with p' = p (k/t - 1)
     rig_near(id, t, s->x_now[i], (double)p, 1e-7, 1e-11);
-    rig_near(id, t, s->sens_now[i], (double)(p * (k - (long double)t)), 1e-7, 1e-7 * (double)p * t + 1e-10);
+    rig_near(id, t, s->sens_now[i], (double)(p * (k - (long double)t)), 1e-7,
+             1e-7 * (double)p * t + 1e-10);
     p *= (long double)t / (k + 1);
   }
   dpi_solver_destroy(s);
@@ -284,9 +336,11 @@ static void sparse_chain(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(michaelis_menten),        cmocka_unit_test(linear_refuses), cmocka_unit_test(robertson_states),
-      cmocka_unit_test(robertson_sensitivities), cmocka_unit_test(van_der_pol),    cmocka_unit_test(blow_up),
-      cmocka_unit_test(not_finite),              cmocka_unit_test(too_many_steps), cmocka_unit_test(sparse_chain),
+      cmocka_unit_test(michaelis_menten), cmocka_unit_test(linear_refuses),
+      cmocka_unit_test(robertson_states), cmocka_unit_test(robertson_sensitivities),
+      cmocka_unit_test(stiff_input),      cmocka_unit_test(van_der_pol),
+      cmocka_unit_test(blow_up),          cmocka_unit_test(not_finite),
+      cmocka_unit_test(too_many_steps),   cmocka_unit_test(sparse_chain),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,16 @@
-/* Determinism and memory: the same member gives the same bytes whatever the solver did before; no allocation while
- * integrating; directions do not change states that take no part in their error control. */
+/* Determinism and memory: the same member gives the same bytes whatever the solver did before; no
+ * allocation while integrating; directions do not change states that take no part in their error
+ * control. */
 #include "solve_rig.h"
 
 static const char mixed[] =
     "model w()\n  depot' = -ka*depot\n  central' = ka*depot - Vm*central/(Km + central)\n"
     "  effect' = kin*(1 - central/(IC + central)) - kout*effect\n"
-    "  depot = 0; central = 0; effect = 10\n  ka = 1; Vm = 5; Km = 3; kin = 1; kout = 0.1; IC = 2\nend\n";
+    "  depot = 0; central = 0; effect = 10\n  ka = 1; Vm = 5; Km = 3; kin = 1; kout = 0.1; IC = "
+    "2\nend\n";
 static const char plain[] =
-    "model p()\n  depot' = -ka*depot\n  central' = ka*depot - ke*central - k12*central + k21*periph\n"
+    "model p()\n  depot' = -ka*depot\n  central' = ka*depot - ke*central - k12*central + "
+    "k21*periph\n"
     "  periph' = k12*central - k21*periph\n  depot = 0; central = 0; periph = 0\n"
     "  ka = 1; ke = 0.2; k12 = 0.3; k21 = 0.1\nend\n";
 static const char stiff[] =
@@ -24,11 +27,13 @@ static void put(trace *t, const double *v, int n) {
   for (int i = 0; i < n && t->n < NOUT; i++) t->v[t->n++] = v[i];
 }
 
-/* One member's story: doses, an infusion with a derivative, dense output between. scale moves all parameters. */
+/* One member's story: doses, an infusion with a derivative, dense output between. scale moves all
+ * parameters. */
 static trace story(rig *r, dpi_solver *s, double scale, int ndir) {
   trace out = {0};
   int n = r->sys->nstate;
-  double sym[RIG_STATE], x[RIG_STATE] = {0}, sens[RIG_STATE * 4], u[RIG_STATE] = {0}, du[RIG_STATE * 4] = {0};
+  double sym[RIG_STATE], x[RIG_STATE] = {0}, sens[RIG_STATE * 4], u[RIG_STATE] = {0},
+                         du[RIG_STATE * 4] = {0};
   double seed[RIG_ACTIVE * 4] = {0};
   for (int i = 0; i < r->model->nsym; i++) sym[i] = r->sym[i] * scale;
   for (int a = 0; a < r->nactive && a < ndir; a++) seed[a * ndir + a] = 1.0;
@@ -127,8 +132,8 @@ static void directions_leave_states_alone(void **state) {
   rig_drop(&r);
 }
 
-/* An infusion switched off and on again finds its old propagators, and they are right: a second solver that never cached
- * gives the same bytes. */
+/* An infusion switched off and on again finds its old propagators, and they are right: a second
+ * solver that never cached gives the same bytes. */
 static void cache_is_invisible(void **state) {
   (void)state;
   rig r = rig_make(plain, "ka ke");
@@ -153,6 +158,51 @@ static void cache_is_invisible(void **state) {
     dpi_solver_destroy(other);
   }
   dpi_solver_destroy(s);
+  rig_drop(&r);
+}
+
+/* Memory that fails at the n-th request. */
+typedef struct scarce {
+  int left;
+} scarce;
+static void *scarce_alloc(void *user, void *ptr, size_t old, size_t size) {
+  scarce *c = user;
+  (void)old;
+  if (size == 0) {
+    free(ptr);
+    return NULL;
+  }
+  return c->left-- > 0 ? realloc(ptr, size) : NULL;
+}
+
+/* Every allocation of create fails once: a clean refusal each time, nothing is left behind. */
+static void memory_runs_out(void **state) {
+  (void)state;
+  rig r = rig_make(plain, "ka ke");
+  static const char *const methods[] = {"linear", "rk853", "cvode", "auto"};
+  for (int m = 0; m < 4; m++) {
+    bool made = false;
+    for (int n = 0; !made; n++) {
+      scarce c = {.left = 1000000};
+      dp_ctx_def def = dp_ctx_def_default();
+      dp_ctx *ctx = NULL;
+      dpi_solver *s = NULL;
+      def.alloc = scarce_alloc;
+      def.alloc_user = &c;
+      assert_int_equal(dp_ctx_create(&def, &ctx), DP_OK);
+      c.left = n;
+      dp_status status = dpi_solver_create(ctx, methods[m], r.sys, NULL, 2, &s);
+      made = status == DP_OK;
+      if (!made) {
+        assert_int_equal(status, DP_ERR_MEMORY);
+        assert_null(s);
+      }
+      dpi_solver_destroy(s);
+      assert_int_equal(dpi_alloc_live(ctx), 0);
+      dp_ctx_destroy(ctx);
+      assert_true(n < 200);
+    }
+  }
   rig_drop(&r);
 }
 
@@ -183,9 +233,14 @@ static void bad_calls(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(linear_same), cmocka_unit_test(rk853_same), cmocka_unit_test(cvode_same),
-      cmocka_unit_test(auto_same),   cmocka_unit_test(directions_leave_states_alone),
-      cmocka_unit_test(cache_is_invisible), cmocka_unit_test(bad_calls),
+      cmocka_unit_test(linear_same),
+      cmocka_unit_test(rk853_same),
+      cmocka_unit_test(cvode_same),
+      cmocka_unit_test(auto_same),
+      cmocka_unit_test(directions_leave_states_alone),
+      cmocka_unit_test(cache_is_invisible),
+      cmocka_unit_test(bad_calls),
+      cmocka_unit_test(memory_runs_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

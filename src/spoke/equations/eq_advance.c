@@ -1,7 +1,7 @@
 /* eq_advance.c - one member from where it stands to a time: from discontinuity to discontinuity.  D, U -> O, Q
  *
  *     what is next?  a dose's arrival or end, a model event  |  an instant  |  an output  |  the end of this advance
- *     the path is integrated lazily: only when somebody must know the state there
+ *     extend the path until it covers that time, then let it happen
  *
  * The solver is started after each discontinuity and steps towards the next one that is known, never towards an output: an
  * output is read from dense output of the step that covers it. The end of an advance is read in the same way and the
@@ -46,7 +46,7 @@ static void path_look(dpi_eq_bench *w) {
   const dpi_solver *s = w->solver;
   double to = s->t_now < w->limit ? s->t_now : w->limit;
   double when;
-  if (to <= w->looked) return;
+  if (to <= w->looked || isfinite(w->found)) return; /* nothing beyond a trigger is true */
   if (w->spoke->nevent && dpi_eq_event_find(w, w->looked, to, &when)) to = w->found = when;
   if (w->def->nfunctional) dpi_eq_path_look(w, w->looked, to);
   w->looked = to;
@@ -169,8 +169,9 @@ static bool next_happening(dpi_eq_bench *w, bool *more) {
   double first = is_way ? way : t;
   *more = first <= w->limit;
   if (!*more) first = w->limit;
-  /* a model event may lie before it on a path that is not known yet; an instant may not need the path at all */
-  if (first > w->m->t && (w->spoke->nevent || !*more || !instant || is_way)) {
+  /* a model event may lie before it on a path that is not known yet; and though a dose that waits for its lag does not
+   * need the path, what the next target of the solver is must not depend on who asked first */
+  if (first > w->m->t) {
     if (!path_cover(w, first)) return false;
     if (w->found < first || (w->found == first && !(is_way && *more))) return *more = true;
   }

@@ -156,15 +156,26 @@ static void add_laws(const rest *r, int n, double c, double *a) {
       for (int j = 0; j < n; j++) a[i * n + j] += c * r->law[k * n + i] * r->law[k * n + j];
 }
 
-/* Is W r = 0 to rounding? */
-static bool laws_hold(const rest *r, int n, const double *f, double slack) {
+/* Is W f = 0 to rounding? If not, something is fed into what is conserved, and it gathers along the right null vector that goes
+ * with the law: v = (A + c W'W)^-1 w. r->a holds that matrix factored; r->why names the state that gathers most. */
+static bool laws_hold(dpi_eq_bench *w, const double *f, double slack) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
   for (int k = 0; k < r->nlaw; k++) {
     double sum = 0, size = 0;
     for (int j = 0; j < n; j++) {
       sum += r->law[k * n + j] * f[j];
       size += fabs(r->law[k * n + j] * f[j]);
     }
-    if (fabs(sum) > slack + 1e-6 * size) return false;
+    if (fabs(sum) <= slack + 1e-6 * size) continue;
+    double *v = r->before;
+    int most = 0;
+    memcpy(v, r->law + k * n, sizeof(double) * n);
+    dpi_lu_solve(r->a, n, r->piv, v);
+    for (int j = 1; j < n; j++)
+      if (fabs(v[j]) > fabs(v[most])) most = j;
+    snprintf(r->why, sizeof r->why, "what is given gathers in state '%.60s' for ever", w->spoke->desc.state_id[most]);
+    return false;
   }
   return true;
 }
@@ -356,10 +367,7 @@ static bool newton_map(dpi_eq_bench *w, const period *p) {
       map_derivatives(w);
     }
     if (there) return true;
-    if (!laws_hold(r, n, r->b, 10 * w->spoke->opts.atol)) {
-      snprintf(r->why, sizeof r->why, "what is conserved grows with every dose");
-      return false;
-    }
+    if (!laws_hold(w, r->b, 10 * w->spoke->opts.atol)) return false;
     last = miss;
     dpi_lu_solve(r->a, n, r->piv, r->b);
     for (int j = 0; j < n; j++) r->x[j] += r->b[j];
@@ -481,12 +489,9 @@ static bool find_rest(dpi_eq_bench *w, double t) {
     return false;
   }
   equilibrium_at(w, t, r->x);
-  if (!laws_hold(r, n, r->y, 0)) {
-    snprintf(r->why, sizeof r->why, "what is conserved grows without end");
-    return false;
-  }
-  if (w->spoke->sys->linear) return newton_rest(w, t);
   const double size = matrix_size(r->m, n);
+  if (r->nlaw > 0 && (!factor_jacobian(w, size) || !laws_hold(w, r->y, 0))) return false;
+  if (w->spoke->sys->linear) return newton_rest(w, t);
   double span = size > 0 ? 10 / size : 1;
   memcpy(w->xs, r->x, sizeof(double) * n);
   for (int round = 0; round < 25; round++, span *= 3) {

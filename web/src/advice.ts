@@ -1,0 +1,80 @@
+/* The plan, its limits and the map of all candidates: pure functions. */
+import type { Candidate, NextSample, Num, Report, Reward, TermValue } from "./data";
+import { isNum, NBSP, percent, plain, sig } from "./numbers";
+
+export function regimen(c: Candidate, timeUnit: string): string {
+  const what = c.tablets || `${plain(c.dose)} ${c.unit}`;
+  return `${what} every ${plain(c.interval)}${NBSP}${timeUnit}`;
+}
+
+export const probabilityOf = (reward: Reward | null, id: string): RewardLimit | null => {
+  const t = reward?.terms.find((x) => x.id === id);
+  return t && t.goal === "limit" && isNum(t.probability) ? { atLeast: t.at_least, probability: t.probability } : null;
+};
+
+export interface RewardLimit {
+  atLeast: boolean;
+  probability: number;
+}
+
+/* The bound that decides: the lower one for "at least", the upper one for "at most". */
+export function decidingBound(term: TermValue, limit: RewardLimit | null): Num {
+  return !limit ? null : limit.atLeast ? term.low : term.high;
+}
+
+/* A reward that is a share reads as per cent; other rewards as a number. */
+export function termValue(term: TermValue, x: Num): string {
+  if (term.goal === "limit" || /^share/i.test(term.text)) return percent(x, 1);
+  return sig(x);
+}
+
+export interface MapCell {
+  candidate: Candidate;
+  row: number;
+  column: number;
+  state: "admissible" | "fails";
+  failing: string[]; // ids of the limits that do not hold
+  share: number; // reward among the admissible, 0..1
+}
+
+export interface CandidateMap {
+  doses: number[];
+  intervals: number[];
+  cells: MapCell[];
+  patterns: string[][]; // distinct sets of failing limits, single ones first
+}
+
+export function candidateMap(list: readonly Candidate[]): CandidateMap {
+  const ascending = (x: (c: Candidate) => Num): number[] => [...new Set(list.map(x).filter(isNum))].sort((a, b) => a - b);
+  const doses = ascending((c) => c.dose);
+  const intervals = ascending((c) => c.interval);
+  const rewards = list.filter((c) => c.admissible).map((c) => c.reward ?? 0);
+  const least = Math.min(...rewards);
+  const span = Math.max(...rewards) - least;
+  const cells: MapCell[] = [];
+  const patterns = new Map<string, string[]>();
+  for (const c of list) {
+    if (!isNum(c.dose) || !isNum(c.interval)) continue;
+    const failing = c.admissible ? [] : (c.terms ?? []).filter((t) => t.goal === "limit" && !t.holds).map((t) => t.id);
+    if (!c.admissible) patterns.set(failing.join("+"), failing);
+    cells.push({
+      candidate: c,
+      row: intervals.indexOf(c.interval),
+      column: doses.indexOf(c.dose),
+      state: c.admissible ? "admissible" : "fails",
+      failing,
+      share: c.admissible && span > 0 ? ((c.reward ?? least) - least) / span : 1,
+    });
+  }
+  const order = [...patterns.values()].sort((a, b) => a.length - b.length || a.join().localeCompare(b.join()));
+  return { doses, intervals, cells, patterns: order };
+}
+
+/* The sample most likely to change the advice; null when none is likely to. */
+export function mostTelling(next: readonly NextSample[]): NextSample | null {
+  let best: NextSample | null = null;
+  for (const n of next) if (isNum(n.changes_advice) && n.changes_advice > 0 && (!best || n.changes_advice > (best.changes_advice ?? 0))) best = n;
+  return best;
+}
+
+export const doseUnit = (report: Report): string => report.reward?.unit ?? "";

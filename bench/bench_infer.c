@@ -17,7 +17,9 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void row(const char *name, double value, const char *unit) { printf("%-34s %12.4g %s\n", name, value, unit); }
+static void row(const char *name, double value, const char *unit) {
+  printf("%-34s %12.4g %s\n", name, value, unit);
+}
 
 static dp_status modes(const dp_kind *kind, const dp_record *record, const dp_prior *prior) {
   int n = record->nsubject, repeats = 50, neval = 0;

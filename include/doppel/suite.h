@@ -20,9 +20,9 @@ extern "C" {
 #endif
 
 typedef struct dp_nonmem_result {
-  char run[16];            /* "001" */
-  char status[12];         /* pass, fail, refused (no kind, or not supported), error */
-  char why[240];           /* "" for pass */
+  char run[16];    /* "001" */
+  char status[12]; /* pass, fail, refused (no kind, or not supported), error */
+  char why[240];   /* "" for pass */
   int nsubject;
   /* check 1 */
   double worst;            /* largest |our objective - theirs| at their mode, over its tolerance */
@@ -30,14 +30,14 @@ typedef struct dp_nonmem_result {
   char worst_subject[32];
   double objective, reference; /* sums over subjects */
   /* check 2 */
-  int nparameter;          /* individual parameters compared */
-  int nwithin;             /* within 0.1 % */
-  int nbetter;             /* subjects whose joint objective is lower than at their mode by more than 1e-3 */
-  int nflat;               /* subjects beyond 0.1 % whose joint objective is the same within 1e-3, never higher */
-  int nworse;              /* subjects whose joint objective is higher by more than 1e-3 */
+  int nparameter; /* individual parameters compared */
+  int nwithin;    /* within 0.1 % */
+  int nbetter;    /* subjects whose joint objective is lower than at their mode by more than 1e-3 */
+  int nflat; /* subjects beyond 0.1 % whose joint objective is the same within 1e-3, never higher */
+  int nworse; /* subjects whose joint objective is higher by more than 1e-3 */
   int nunconverged;
-  double largest;          /* largest relative difference among subjects that are not better */
-  double seconds;          /* of check 2: all mode searches */
+  double largest; /* largest relative difference among subjects that are not better */
+  double seconds; /* of check 2: all mode searches */
   double patients_per_s;
 } dp_nonmem_result;
 
@@ -45,15 +45,15 @@ typedef struct dp_nonmem_def {
   uint32_t cookie;
   const char *const *only; /* runs, or NULL: all for which there are data */
   int nonly;
-  int nstart;              /* mode searches a subject: 3 */
-  int max_subject;         /* 0: all */
+  int nstart;      /* mode searches a subject: 3 */
+  int max_subject; /* 0: all */
 } dp_nonmem_def;
 dp_nonmem_def dp_nonmem_def_default(void);
 
 /* Called for each run in ascending order, as soon as it is done. */
 typedef void (*dp_nonmem_fn)(void *user, const dp_nonmem_result *result);
-dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir, const dp_nonmem_def *def, dp_nonmem_fn each,
-                          void *user);
+dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
+                          const dp_nonmem_def *def, dp_nonmem_fn each, void *user);
 
 #ifdef __cplusplus
 }

@@ -58,10 +58,10 @@ typedef struct dp_twin_view {
   const dp_seen *seen;     /* [nseen + nsealed] in time order */
   const dp_prior *prior;
   const dp_belief *belief; /* posterior */
-  const dp_belief *before; /* prior belief: the population's forecast */
+  const dp_belief *before; /* prior belief: the population's forecast; NULL without opponent */
   int nfan;
   const dp_fan *fan;       /* the twin's, one an observable */
-  const dp_fan *population; /* the population's */
+  const dp_fan *population; /* the population's, or NULL */
   int nscore;
   const dp_sample_score *score;
   double rel_crps[3];      /* mean over samples of CRPS / the population's mean CRPS of that observable: see dp_study */
@@ -82,6 +82,7 @@ typedef struct dp_twin_def {
   int nfan;                /* points in time of a fan */
   int discrepancy;         /* -1 as the kind says */
   int decide;              /* 1: search a plan */
+  int opponent;            /* 1: also the population's forecast (before, population, crps[DP_BY_POPULATION]) */
 } dp_twin_def;
 dp_twin_def dp_twin_def_default(void);
 

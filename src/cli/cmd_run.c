@@ -63,6 +63,17 @@ static void report_path(cli_call *call, const dp_kind *kind, char path[1100]) {
   mkdir("out", 0777); /* when it can't be made, writing the report says so */
 }
 
+/* Where the time went, to standard error: no result depends on it. */
+static void print_seconds(const dp_study *study) {
+  double sum[5] = {0};
+  for (int i = 0; i < study->ntwin * (1 + study->nuntil); i++) {
+    const dp_twin *twin = i < study->ntwin ? study->twin[i] : study->at[i - study->ntwin];
+    for (int k = 0; k < 5; k++) sum[k] += dp_twin_look(twin)->seconds[k];
+  }
+  fprintf(stderr, "%d people in %.1f s (thread seconds: assimilate %.1f, forecast %.1f, score %.1f, decide %.1f)\n",
+          study->ntwin, study->seconds, sum[0], sum[1], sum[2], sum[3]);
+}
+
 static int show(cli_call *call, const dp_study *study) {
   char *text = NULL;
   dp_status status =
@@ -76,7 +87,7 @@ static int show(cli_call *call, const dp_study *study) {
   report_path(call, study->kind, path);
   status = dp_report_html(study, path, call->line);
   if (status != DP_OK) return cli_failed(call, status);
-  fprintf(stderr, "report: %s (%.1f s for %d people)\n", path, study->seconds, study->ntwin);
+  fprintf(stderr, "report: %s\n", path);
   return 0;
 }
 
@@ -90,6 +101,7 @@ static int run_record(cli_call *call, const dp_kind *kind, const dp_record *reco
   dp_study *study = NULL;
   dp_status status = dp_study_run(kind, record, def, &study);
   if (status != DP_OK) return cli_failed(call, status);
+  print_seconds(study);
   int code = show(call, study);
   dp_study_destroy(study);
   return code;

@@ -1,5 +1,5 @@
-/* advice.c - the search: screen every candidate on some draws, judge the survivors on all, choose by reward among the
- * admissible, score the choice again on fresh draws.
+/* advice.c - the search: screen every candidate on some draws, judge the promising survivors on all, choose by reward among
+ * the admissible, score the choice again on fresh draws.
  *
  * Invariants:
  *   1. a candidate leaves at the screen only when even the favourable bound (99.9 %) of a limit misses it;
@@ -16,7 +16,7 @@
 #define MAX_TRIES 3
 
 dp_plan_def dp_plan_def_default(void) {
-  return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 300, .nhypothetical = 60};
+  return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 250, .nhypothetical = 60};
 }
 
 void dp_advice_destroy(dp_advice *a) {
@@ -105,26 +105,65 @@ static dp_status screen_all(search *s) {
   s->nwhich = 0;
   for (int c = 0; c < a->ncandidate; c++) {
     judge(s->kind, &s->screen, c, effective(b, n), &a->candidate[c], a->candidate[c].term);
-    a->candidate[c].admissible = 0; /* only the full ensemble admits */
     if (hopeful(s->kind, &s->screen, c, effective(b, n), a->candidate[c].interval)) s->which[s->nwhich++] = c;
   }
   return DP_OK;
 }
 
-/* The survivors on every draw. */
+/* Survivors in descending order of the reward that the screen gave them. */
+static void order_survivors(search *s) {
+  const dp_candidate *c = s->advice->candidate;
+  for (int i = 1; i < s->nwhich; i++)
+    for (int j = i; j > 0 && c[s->which[j]].reward > c[s->which[j - 1]].reward; j--) {
+      int swap = s->which[j];
+      s->which[j] = s->which[j - 1];
+      s->which[j - 1] = swap;
+    }
+}
+
+/* Reward of the second best admissible candidate judged so far, or minus infinity. */
+static double second_best(const search *s, int njudged) {
+  double first = -INFINITY, second = -INFINITY;
+  for (int i = 0; i < njudged; i++) {
+    const dp_candidate *c = &s->advice->candidate[s->which[i]];
+    if (!c->admissible) continue;
+    if (c->reward > first) {
+      second = first;
+      first = c->reward;
+    } else if (c->reward > second) {
+      second = c->reward;
+    }
+  }
+  return second;
+}
+
+/* The survivors on every draw, most promising first, until choice and runner-up are certain not to be beaten: what is left
+ * has, by the screen, a reward below the runner-up's by more than 4 standard errors. */
 static dp_status judge_survivors(search *s) {
   const dp_belief *b = s->patient->belief;
-  if (s->nwhich == 0) return DP_OK;
-  int *all = DPI_NEW_ARRAY(s->kind->ctx, int, b->ndraw);
-  if (!all) return DP_ERR_MEMORY;
-  for (int k = 0; k < b->ndraw; k++) all[k] = k;
-  dp_status status = dpi_decide_rehearse(s->kind, s->patient, b, s->advice->candidate, s->which, s->nwhich, all,
-                                         b->ndraw, &s->full);
-  for (int i = 0; status == DP_OK && i < s->nwhich; i++) {
-    dp_candidate *c = &s->advice->candidate[s->which[i]];
-    judge(s->kind, &s->full, i, effective(b, b->ndraw), c, c->term);
+  dp_ctx *ctx = s->kind->ctx;
+  order_survivors(s);
+  int *all = DPI_NEW_ARRAY(ctx, int, b->ndraw), done = 0;
+  s->full = (dpi_rehearsal){.nterm = s->advice->nterm, .ndraw = b->ndraw};
+  s->full.value = DPI_NEW_ARRAY(ctx, double, (size_t)(s->nwhich + 1) * (size_t)s->full.nterm *(size_t)b->ndraw);
+  dp_status status = all && s->full.value ? DP_OK : DP_ERR_MEMORY;
+  for (int k = 0; all && k < b->ndraw; k++) all[k] = k;
+  double z = dpi_norm_quantile(s->kind->reward.confidence);
+  while (status == DP_OK && done < s->nwhich) {
+    const dp_candidate *next = &s->advice->candidate[s->which[done]];
+    double error = z > 0 ? (next->reward_high - next->reward) / z : 0;
+    if (next->reward + 4 * error < second_best(s, done)) break;
+    dpi_rehearsal one = {0};
+    status = dpi_decide_rehearse(s->kind, s->patient, b, s->advice->candidate, &s->which[done], 1, all, b->ndraw, &one);
+    if (status != DP_OK) break;
+    dp_candidate *c = &s->advice->candidate[s->which[done]];
+    judge(s->kind, &one, 0, effective(b, b->ndraw), c, c->term);
+    memcpy((double *)dpi_rehearsed(&s->full, done, 0), one.value, sizeof(double) * (size_t)one.nterm * (size_t)one.ndraw);
+    dpi_free(ctx, one.value);
+    done++;
   }
-  dpi_free(s->kind->ctx, all);
+  s->full.ncandidate = s->nwhich = done;
+  dpi_free(ctx, all);
   return status;
 }
 

@@ -1,7 +1,7 @@
 /* explain.h - floor 8: what the files of this room share.
  *
  *   document.c   study -> JSON document (jansson); the one source of the page and of --json
- *   people.c     one person's part of it
+ *   person.c     one person's part of it
  *   density.c    prior beside posterior as smooth curves
  *   study_text.c the same study as a table for a terminal
  *   page.c       the document put into the page's template

@@ -28,9 +28,9 @@ typedef struct work {
   dpi_person *p;
   dpi_indiv *iv;
   dp_belief *b;
-  double *omega;        /* [neta x neta] all directions */
-  double *chol;         /* its factor over directions with variance: for draws of the prior */
-  uint8_t *seen;        /* [neta] takes part in the inference */
+  double *omega; /* [neta x neta] all directions */
+  double *chol;  /* its factor over directions with variance: for draws of the prior */
+  uint8_t *seen; /* [neta] takes part in the inference */
   /* of all proposals so far */
   int nproposal;
   double *individual, *chi2;
@@ -47,7 +47,8 @@ static dp_status find_seen(work *w) {
   dpi_rng rng = dpi_rng_make(w->def->seed, c->stream, DPI_RNG_START + 1);
   for (int k = 0; k < 4 && w->p->nobs > 0; k++) {
     bool ok = false;
-    for (int j = 0; j < c->neta; j++) w->iv->eta[j] = k ? dpi_rng_normal(&rng) * sqrt(w->omega[j * c->neta + j]) : 0;
+    for (int j = 0; j < c->neta; j++)
+      w->iv->eta[j] = k ? dpi_rng_normal(&rng) * sqrt(w->omega[j * c->neta + j]) : 0;
     DP_TRY(w->iv->def.predict(w->iv->def.user, w->iv->eta, true, pred, &ok));
     for (int i = 0; ok && i < w->p->nobs; i++)
       for (int j = 0; j < c->neta; j++)
@@ -59,12 +60,13 @@ static dp_status find_seen(work *w) {
 static dp_status prior_set(work *w) {
   int ne = w->kind->neffect, n = w->p->c->neta;
   if (w->prior->neffect != ne || w->prior->nparam != w->kind->nparam)
-    return dpi_fail(w->ctx, DP_ERR_USAGE, "prior of %d parameters and %d effects: kind %s has %d and %d", w->prior->nparam,
-                    w->prior->neffect, w->kind->id, w->kind->nparam, ne);
-  double *cov = DPI_ARENA_ARRAY(&w->arena, double, (size_t)ne * (size_t)ne + 1);
-  double *part = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
-  w->omega = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
-  w->chol = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
+    return dpi_fail(w->ctx, DP_ERR_USAGE,
+                    "prior of %d parameters and %d effects: kind %s has %d and %d",
+                    w->prior->nparam, w->prior->neffect, w->kind->id, w->kind->nparam, ne);
+  double *cov = DPI_ARENA_ARRAY(&w->arena, double, (size_t)ne *(size_t)ne + 1);
+  double *part = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n *(size_t)n + 1);
+  w->omega = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n *(size_t)n + 1);
+  w->chol = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n *(size_t)n + 1);
   w->seen = DPI_ARENA_ARRAY(&w->arena, uint8_t, (size_t)n + 1);
   if (!cov || !part || !w->omega || !w->chol || !w->seen) return DP_ERR_MEMORY;
   for (int i = 0; i < ne * ne; i++) cov[i] = w->prior->omega[i] + w->prior->uncertainty[i];
@@ -76,11 +78,13 @@ static dp_status prior_set(work *w) {
   for (int j = 0; j < n; j++)
     if (w->omega[j * n + j] == 0) w->chol[j * n + j] = 1;
   if (!dpi_chol(w->chol, n))
-    return dpi_fail(w->ctx, DP_ERR_INPUT, "prior: the covariance of the random effects is not positive definite");
+    return dpi_fail(w->ctx, DP_ERR_INPUT,
+                    "prior: the covariance of the random effects is not positive definite");
   for (int j = 0; j < n; j++)
     if (w->omega[j * n + j] == 0) w->chol[j * n + j] = 0;
   for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++) part[i * n + j] = w->seen[i] && w->seen[j] ? w->omega[i * n + j] : 0;
+    for (int j = 0; j < n; j++)
+      part[i * n + j] = w->seen[i] && w->seen[j] ? w->omega[i * n + j] : 0;
   return dpi_indiv_prior(w->iv, part);
 }
 
@@ -106,13 +110,14 @@ static dp_status target(void *user, const double *x, int n, double *logp) {
   size_t neta = (size_t)w->p->c->neta, nobs = (size_t)w->p->nobs, ne = (size_t)w->kind->neffect;
   dpi_arena arena;
   dpi_arena_init(&arena, w->ctx);
-  double *eta = DPI_ARENA_ARRAY(&arena, double, (size_t)n * neta + 1);
-  double *f = DPI_ARENA_ARRAY(&arena, double, (size_t)n * nobs + 1);
-  double *s = DPI_ARENA_ARRAY(&arena, double, (size_t)n * nobs + 1);
+  double *eta = DPI_ARENA_ARRAY(&arena, double, (size_t)n *neta + 1);
+  double *f = DPI_ARENA_ARRAY(&arena, double, (size_t)n *nobs + 1);
+  double *s = DPI_ARENA_ARRAY(&arena, double, (size_t)n *nobs + 1);
   size_t first = (size_t)w->nproposal;
   dpi_person_batch out = {f, s, w->individual + first * ne, w->ok + first};
   dp_status st = eta && f && s ? DP_OK : DP_ERR_MEMORY;
-  for (int k = 0; st == DP_OK && k < n; k++) dpi_indiv_eta(iv, x + (size_t)k * iv->dim, eta + (size_t)k * neta);
+  for (int k = 0; st == DP_OK && k < n; k++)
+    dpi_indiv_eta(iv, x + (size_t)k * iv->dim, eta + (size_t)k * neta);
   if (st == DP_OK) st = dpi_person_simulate(w->p, eta, n, &out);
   double constant = dpi_indiv_constant(iv, false) + w->p->jacobian;
   for (int k = 0; st == DP_OK && k < n; k++) {
@@ -131,7 +136,8 @@ static dp_status target(void *user, const double *x, int n, double *logp) {
 /* ---- proposals ---- */
 
 /* Covariance of l/2's Hessian at a mode (its Fisher matrix where the Hessian is not definite), factor and ln|.|. */
-static dp_status mode_curvature(work *w, const double *x, double *cov, double *chol, double *logdet) {
+static dp_status mode_curvature(work *w, const double *x, double *cov, double *chol,
+                                double *logdet) {
   dpi_indiv *iv = w->iv;
   int n = iv->dim;
   size_t n2 = (size_t)n * (size_t)n;
@@ -154,7 +160,8 @@ static dp_status mode_curvature(work *w, const double *x, double *cov, double *c
   *logdet = -dpi_chol_logdet(h, n);
   dpi_chol_inverse(h, n, cov);
   memcpy(chol, cov, sizeof(double) * n2);
-  if (!dpi_chol(chol, n)) return dpi_fail(w->ctx, DP_ERR_NUMERIC, "posterior of %s: curvature at the mode", w->p->c->id);
+  if (!dpi_chol(chol, n))
+    return dpi_fail(w->ctx, DP_ERR_NUMERIC, "posterior of %s: curvature at the mode", w->p->c->id);
   for (int a = 0; a < n; a++)
     for (int b = a + 1; b < n; b++) chol[a * n + b] = 0;
   return DP_OK;
@@ -166,7 +173,7 @@ static dp_status defence(work *w, dpi_component *c) {
   int n = iv->dim, m = iv->nfree;
   c->weight = DEFENCE;
   c->mean = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n + 1);
-  c->chol = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n * (size_t)n + 1);
+  c->chol = DPI_ARENA_ARRAY(&w->arena, double, (size_t)n *(size_t)n + 1);
   if (!c->mean || !c->chol) return DP_ERR_MEMORY;
   for (int a = 0; a < m; a++)
     for (int b = 0; b <= a; b++) c->chol[a * n + b] = iv->chol[a * m + b];
@@ -188,7 +195,8 @@ static void belief_mode(work *w, const double *x, double l, const double *cov) {
     for (int j = 0; j < neta; j++)
       b->covariance[i * neta + j] = w->seen[i] || w->seen[j] ? 0 : w->omega[i * neta + j];
   for (int a = 0; a < iv->nfree; a++)
-    for (int c = 0; c < iv->nfree; c++) b->covariance[iv->free[a] * neta + iv->free[c]] = cov[a * n + c];
+    for (int c = 0; c < iv->nfree; c++)
+      b->covariance[iv->free[a] * neta + iv->free[c]] = cov[a * n + c];
 }
 
 /* Components from the modes; the best one goes into the belief. */
@@ -198,8 +206,8 @@ static dp_status propose(work *w, dpi_component *comp, int *ncomp) {
   dpi_mode_def def = dpi_mode_def_default();
   dpi_mode mode[MAX_MODE];
   int nmode = 0;
-  double *x = DPI_ARENA_ARRAY(&w->arena, double, MAX_MODE * n + 1);
-  double *cov = DPI_ARENA_ARRAY(&w->arena, double, n * n + 1);
+  double *x = DPI_ARENA_ARRAY(&w->arena, double, MAX_MODE *n + 1);
+  double *cov = DPI_ARENA_ARRAY(&w->arena, double, n *n + 1);
   if (!x || !cov) return DP_ERR_MEMORY;
   dpi_rng rng = dpi_rng_make(w->def->seed, w->p->c->stream, DPI_RNG_START);
   DP_TRY(dpi_mode_multi(iv, &def, NULL, w->def->nstart, rng, MAX_MODE, x, mode, &nmode));
@@ -210,14 +218,15 @@ static dp_status propose(work *w, dpi_component *comp, int *ncomp) {
     double logdet = 0;
     if (k > 0 && mode[k].l - mode[0].l > 40) continue; /* e^-20 of the best */
     c->mean = x + (size_t)k * n;
-    c->chol = DPI_ARENA_ARRAY(&w->arena, double, n * n + 1);
+    c->chol = DPI_ARENA_ARRAY(&w->arena, double, n *n + 1);
     if (!c->chol) return DP_ERR_MEMORY;
     DP_TRY(mode_curvature(w, c->mean, cov, c->chol, &logdet));
     if (k == 0) {
       best_volume = logdet;
       belief_mode(w, x, mode[0].l, cov);
     }
-    c->weight = fmin(10, fmax(0.1, dpi_m_exp(-0.5 * (mode[k].l - mode[0].l) + 0.5 * (logdet - best_volume))));
+    c->weight = fmin(
+        10, fmax(0.1, dpi_m_exp(-0.5 * (mode[k].l - mode[0].l) + 0.5 * (logdet - best_volume))));
     (*ncomp)++;
   }
   double sum = 0;
@@ -239,13 +248,14 @@ static dp_status belief_create(work *w) {
   b->nobs = w->p->nobs;
   b->evidence = b->khat = b->ppc_p = b->nll = NAN;
   size_t nd = (size_t)b->ndraw, n = (size_t)b->neta;
-  b->eta = DPI_NEW_ARRAY(w->ctx, double, nd * n + 1);
-  b->individual = DPI_NEW_ARRAY(w->ctx, double, nd * (size_t)b->nindividual + 1);
+  b->eta = DPI_NEW_ARRAY(w->ctx, double, nd *n + 1);
+  b->individual = DPI_NEW_ARRAY(w->ctx, double, nd *(size_t)b->nindividual + 1);
   b->weight = DPI_NEW_ARRAY(w->ctx, double, nd);
   b->mode = DPI_NEW_ARRAY(w->ctx, double, n + 1);
-  b->covariance = DPI_NEW_ARRAY(w->ctx, double, n * n + 1);
+  b->covariance = DPI_NEW_ARRAY(w->ctx, double, n *n + 1);
   if (w->iv->def.discrepancy) b->discrepancy = DPI_NEW_ARRAY(w->ctx, double, nd);
-  bool ok = b->eta && b->individual && b->weight && b->mode && b->covariance && (b->discrepancy || !w->iv->def.discrepancy);
+  bool ok = b->eta && b->individual && b->weight && b->mode && b->covariance &&
+            (b->discrepancy || !w->iv->def.discrepancy);
   for (int k = 0; ok && k < b->ndraw; k++) b->weight[k] = 1.0 / b->ndraw;
   return ok ? DP_OK : DP_ERR_MEMORY;
 }
@@ -277,7 +287,8 @@ static dp_status keep(work *w, const dpi_importance *im) {
     prior_draw(w, DPI_RNG_PRIOR, k, all);
     for (int j = 0; j < b->neta; j++)
       if (!w->seen[j]) eta[j] = all[j];
-    memcpy(b->individual + (size_t)k * ne, w->individual + (size_t)index[k] * ne, ne * sizeof(double));
+    memcpy(b->individual + (size_t)k * ne, w->individual + (size_t)index[k] * ne,
+           ne * sizeof(double));
     if (b->discrepancy) b->discrepancy[k] = dpi_m_exp(x[iv->nfree]);
   }
   b->ppc_p = predictive_p(w, index);
@@ -290,24 +301,30 @@ static void judge(work *w, const dpi_importance *im, int nmode) {
   b->khat = im->khat;
   b->evidence = im->evidence;
   b->usable = im->good;
-  snprintf(b->method, sizeof b->method, "%s", im->nround > 1 ? "adaptive mixture" : "laplace+importance");
+  snprintf(b->method, sizeof b->method, "%s",
+           im->nround > 1 ? "adaptive mixture" : "laplace+importance");
   if (!im->good)
     snprintf(b->verdict, sizeof b->verdict,
-             "not usable: after %d rounds the importance weights are too uneven (k-hat %.2f, effective sample %.0f of %d)",
+             "not usable: after %d rounds the importance weights are too uneven (k-hat %.2f, "
+             "effective sample %.0f of %d)",
              im->nround, im->khat, im->ess, im->n);
   else if (b->ppc_p < 0.001)
     snprintf(b->verdict, sizeof b->verdict,
-             "usable, but the model hardly explains these data (posterior-predictive p %.1e); k-hat %.2f", b->ppc_p, im->khat);
+             "usable, but the model hardly explains these data (posterior-predictive p %.1e); "
+             "k-hat %.2f",
+             b->ppc_p, im->khat);
   else
-    snprintf(b->verdict, sizeof b->verdict, "usable: k-hat %.2f, effective sample %.0f of %d, %d mode%s", im->khat, im->ess,
-             im->n, nmode, nmode == 1 ? "" : "s");
+    snprintf(b->verdict, sizeof b->verdict,
+             "usable: k-hat %.2f, effective sample %.0f of %d, %d mode%s", im->khat, im->ess, im->n,
+             nmode, nmode == 1 ? "" : "s");
 }
 
 /* Individual parameters of the draws kept; *nbad: draws at which the model can't be evaluated. */
 static dp_status individual_fill(work *w, int *nbad) {
   dp_belief *b = w->b;
   size_t n = (size_t)b->ndraw, nobs = (size_t)w->p->nobs;
-  double *f = DPI_ARENA_ARRAY(&w->arena, double, n * nobs + 1), *s = DPI_ARENA_ARRAY(&w->arena, double, n * nobs + 1);
+  double *f = DPI_ARENA_ARRAY(&w->arena, double, n *nobs + 1),
+         *s = DPI_ARENA_ARRAY(&w->arena, double, n *nobs + 1);
   uint8_t *ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
   if (!f || !s || !ok) return DP_ERR_MEMORY;
   dpi_person_batch out = {f, s, b->individual, ok};
@@ -333,22 +350,32 @@ static dp_status from_prior(work *w) {
   b->khat = -INFINITY;
   b->usable = nbad == 0;
   snprintf(b->method, sizeof b->method, "prior");
-  if (nbad) snprintf(b->verdict, sizeof b->verdict, "not usable: the model fails at %d of %d draws of the prior", nbad, b->ndraw);
-  else snprintf(b->verdict, sizeof b->verdict, "usable: no observations yet, this is the prior");
+  if (nbad)
+    snprintf(b->verdict, sizeof b->verdict,
+             "not usable: the model fails at %d of %d draws of the prior", nbad, b->ndraw);
+  else
+    snprintf(b->verdict, sizeof b->verdict, "usable: no observations yet, this is the prior");
   return DP_OK;
 }
 
 static dp_status from_data(work *w) {
   const int rounds = 5;
   size_t n = (size_t)w->def->nproposal * rounds;
-  w->individual = DPI_ARENA_ARRAY(&w->arena, double, n * (size_t)w->kind->neffect + 1);
+  w->individual = DPI_ARENA_ARRAY(&w->arena, double, n *(size_t)w->kind->neffect + 1);
   w->chi2 = DPI_ARENA_ARRAY(&w->arena, double, n);
   w->ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
   dpi_component comp[MAX_MODE + 1];
   memset(comp, 0, sizeof comp);
   if (!w->individual || !w->chi2 || !w->ok) return DP_ERR_MEMORY;
-  dpi_importance_def def = {.dim = w->iv->dim, .nproposal = w->def->nproposal, .max_round = rounds, .dof = T_DOF,
-                            .seed = w->def->seed, .stream = w->p->c->stream, .target = target, .user = w, .component = comp};
+  dpi_importance_def def = {.dim = w->iv->dim,
+                            .nproposal = w->def->nproposal,
+                            .max_round = rounds,
+                            .dof = T_DOF,
+                            .seed = w->def->seed,
+                            .stream = w->p->c->stream,
+                            .target = target,
+                            .user = w,
+                            .component = comp};
   dpi_importance im;
   DP_TRY(propose(w, comp, &def.ncomponent));
   DP_TRY(dpi_importance_run(&w->arena, &def, &im));
@@ -356,7 +383,8 @@ static dp_status from_data(work *w) {
     /* nothing has a likelihood: show the prior, and say so */
     DP_TRY(from_prior(w));
     w->b->usable = 0;
-    snprintf(w->b->verdict, sizeof w->b->verdict, "not usable: these observations are impossible under the model at all %d proposals",
+    snprintf(w->b->verdict, sizeof w->b->verdict,
+             "not usable: these observations are impossible under the model at all %d proposals",
              im.n);
     return DP_OK;
   }
@@ -379,7 +407,12 @@ static dp_status belief_hash(work *w) {
 }
 
 dp_assimilate_def dp_assimilate_def_default(void) {
-  dp_assimilate_def d = {.cookie = 0x61737331u, .seed = 1, .ndraw = 1000, .nproposal = 4000, .nstart = 3, .discrepancy = -1};
+  dp_assimilate_def d = {.cookie = 0x61737331u,
+                         .seed = 1,
+                         .ndraw = 1000,
+                         .nproposal = 4000,
+                         .nstart = 3,
+                         .discrepancy = -1};
   return d;
 }
 
@@ -388,29 +421,34 @@ static dp_status def_check(const dp_kind *kind, const dp_assimilate_def *def, bo
   if (def->cookie != dp_assimilate_def_default().cookie)
     return dpi_fail(ctx, DP_ERR_USAGE, "dp_assimilate_def: start from dp_assimilate_def_default()");
   if (def->ndraw < 1 || def->nproposal < 100 || def->nstart < 1)
-    return dpi_fail(ctx, DP_ERR_USAGE, "dp_assimilate_def: ndraw %d, nproposal %d, nstart %d; at least 1, 100, 1",
+    return dpi_fail(ctx, DP_ERR_USAGE,
+                    "dp_assimilate_def: ndraw %d, nproposal %d, nstart %d; at least 1, 100, 1",
                     def->ndraw, def->nproposal, def->nstart);
   *discrepancy = def->discrepancy < 0 ? kind->discrepancy : def->discrepancy != 0;
   if (*discrepancy && !(kind->discrepancy_sd > 0 && kind->discrepancy_timescale > 0))
-    return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "kind %s: twin.yaml gives no discrepancy sd and timescale", kind->id);
+    return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
+                    "kind %s: twin.yaml gives no discrepancy sd and timescale", kind->id);
   return DP_OK;
 }
 
 static dp_status work_run(work *w) {
   if (w->p->c->neta > 512)
-    return dpi_fail(w->ctx, DP_ERR_UNSUPPORTED, "subject %s: %d random effects, at most 512", w->p->c->id, w->p->c->neta);
+    return dpi_fail(w->ctx, DP_ERR_UNSUPPORTED, "subject %s: %d random effects, at most 512",
+                    w->p->c->id, w->p->c->neta);
   DP_TRY(prior_set(w));
   if (w->iv->dim > 60)
-    return dpi_fail(w->ctx, DP_ERR_UNSUPPORTED, "subject %s: %d informed random effects, at most 60", w->p->c->id,
-                    w->iv->dim);
+    return dpi_fail(w->ctx, DP_ERR_UNSUPPORTED,
+                    "subject %s: %d informed random effects, at most 60", w->p->c->id, w->iv->dim);
   DP_TRY(belief_create(w));
-  if (w->p->nobs == 0 || w->iv->dim == 0) DP_TRY(from_prior(w));
-  else DP_TRY(from_data(w));
+  if (w->p->nobs == 0 || w->iv->dim == 0)
+    DP_TRY(from_prior(w));
+  else
+    DP_TRY(from_data(w));
   return belief_hash(w);
 }
 
-dp_status dp_assimilate(const dp_kind *kind, const dp_record *record, int subject, double until, const dp_prior *prior,
-                        const dp_assimilate_def *def, dp_belief **out) {
+dp_status dp_assimilate(const dp_kind *kind, const dp_record *record, int subject, double until,
+                        const dp_prior *prior, const dp_assimilate_def *def, dp_belief **out) {
   work w;
   bool discrepancy = false;
   *out = NULL;
@@ -424,8 +462,10 @@ dp_status dp_assimilate(const dp_kind *kind, const dp_record *record, int subjec
   w.iv = w.p->iv;
   dpi_arena_init(&w.arena, w.ctx);
   dp_status st = work_run(&w);
-  if (st == DP_OK) *out = w.b;
-  else dp_belief_destroy(w.b);
+  if (st == DP_OK)
+    *out = w.b;
+  else
+    dp_belief_destroy(w.b);
   dpi_arena_release(&w.arena);
   dpi_person_destroy(w.p);
   return st;

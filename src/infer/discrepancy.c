@@ -19,16 +19,17 @@ size_t dpi_disc_work(int nobs, int neta) {
 }
 
 typedef struct kernel {
-  int n;            /* measured values of one group */
-  const int *at;    /* their places */
-  double *k, *inv;  /* K's Cholesky factor, K^-1 */
+  int n;           /* measured values of one group */
+  const int *at;   /* their places */
+  double *k, *inv; /* K's Cholesky factor, K^-1 */
   double *r, *a, *u;
 } kernel;
 
 static double corr(double t1, double t2, double tau) { return dpi_m_exp(-fabs(t1 - t2) / tau); }
 
 /* Fill K and r of a group; false when K is not positive definite. */
-static bool kernel_fill(kernel *k, const dpi_datum *d, const dpi_pred *p, double delta, double tau) {
+static bool kernel_fill(kernel *k, const dpi_datum *d, const dpi_pred *p, double delta,
+                        double tau) {
   int n = k->n;
   for (int i = 0; i < n; i++) {
     const dpi_datum *di = &d[k->at[i]];
@@ -61,8 +62,8 @@ static int ngroup(const dpi_datum *d, int nobs) {
 }
 
 /* dK/dp for parameter p (an eta, or ln delta at the end) into dk [n x n]; du, ds by that parameter. */
-static void kernel_slope(const kernel *k, const dpi_datum *d, const dpi_pred *p, int neta, int par, double delta, double tau,
-                         double *dk) {
+static void kernel_slope(const kernel *k, const dpi_datum *d, const dpi_pred *p, int neta, int par,
+                         double delta, double tau, double *dk) {
   int n = k->n;
   for (int i = 0; i < n; i++)
     for (int j = 0; j <= i; j++) {
@@ -71,7 +72,8 @@ static void kernel_slope(const kernel *k, const dpi_datum *d, const dpi_pred *p,
       if (par == neta) {
         v = 2 * c * k->u[i] * k->u[j];
       } else {
-        double dui = d[ii].log ? 0 : p->df[ii * neta + par], duj = d[jj].log ? 0 : p->df[jj * neta + par];
+        double dui = d[ii].log ? 0 : p->df[ii * neta + par],
+               duj = d[jj].log ? 0 : p->df[jj * neta + par];
         v = c * (dui * k->u[j] + k->u[i] * duj);
         if (i == j) v += 2 * p->s[ii] * p->ds[ii * neta + par];
       }
@@ -80,8 +82,9 @@ static void kernel_slope(const kernel *k, const dpi_datum *d, const dpi_pred *p,
 }
 
 /* Gradient and Fisher matrix of one group. w [q x n x n] keeps K^-1 dK_p, b [q x n] df. */
-static void kernel_derive(const kernel *k, const dpi_datum *d, const dpi_pred *p, int neta, double delta, double tau,
-                          double *dk, double *w, double *b, dpi_disc_point *out) {
+static void kernel_derive(const kernel *k, const dpi_datum *d, const dpi_pred *p, int neta,
+                          double delta, double tau, double *dk, double *w, double *b,
+                          dpi_disc_point *out) {
   int n = k->n, q = neta + 1;
   for (int par = 0; par < q; par++) {
     double g = 0, *wp = w + (size_t)par * n * n, *bp = b + (size_t)par * n;
@@ -105,15 +108,18 @@ static void kernel_derive(const kernel *k, const dpi_datum *d, const dpi_pred *p
       const double *wx = w + (size_t)x * n * n, *wy = w + (size_t)y * n * n;
       for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++)
-          s += b[x * n + i] * k->inv[i * n + j] * b[y * n + j] + 0.5 * wx[i * n + j] * wy[j * n + i];
+          s +=
+              b[x * n + i] * k->inv[i * n + j] * b[y * n + j] + 0.5 * wx[i * n + j] * wy[j * n + i];
       out->fisher[x * q + y] += s;
     }
 }
 
 /* A censored value: u = +-(y - f)/sd, sd^2 = s^2 + delta^2 v^2. */
-static void censored_part(const dpi_datum *d, int i, int neta, const dpi_pred *p, double delta, dpi_disc_point *out) {
+static void censored_part(const dpi_datum *d, int i, int neta, const dpi_pred *p, double delta,
+                          dpi_disc_point *out) {
   double f = d[i].log ? dpi_m_log(p->f[i]) : p->f[i], v = d[i].log ? 1.0 : p->f[i];
-  double sd = sqrt(p->s[i] * p->s[i] + delta * delta * v * v), sign = d[i].censored > 0 ? 1.0 : -1.0;
+  double sd = sqrt(p->s[i] * p->s[i] + delta * delta * v * v),
+         sign = d[i].censored > 0 ? 1.0 : -1.0;
   double u = sign * (d[i].y - f) / sd, h = dpi_norm_hazard(u), w = h * (h + u);
   int q = neta + 1;
   double du[65];
@@ -133,8 +139,8 @@ static void censored_part(const dpi_datum *d, int i, int neta, const dpi_pred *p
     for (int b = 0; b < q; b++) out->fisher[a * q + b] += w * du[a] * du[b];
 }
 
-bool dpi_disc_eval(const dpi_datum *d, int nobs, int neta, const dpi_pred *p, double delta, double tau, double *work,
-                   dpi_disc_point *out) {
+bool dpi_disc_eval(const dpi_datum *d, int nobs, int neta, const dpi_pred *p, double delta,
+                   double tau, double *work, dpi_disc_point *out) {
   size_t n2 = (size_t)nobs * (size_t)nobs, q = (size_t)neta + 1;
   kernel k = {.k = work, .inv = work + n2, .r = work + 3 * n2};
   double *dk = work + 2 * n2;
@@ -163,7 +169,8 @@ bool dpi_disc_eval(const dpi_datum *d, int nobs, int neta, const dpi_pred *p, do
   return isfinite(out->l);
 }
 
-double dpi_disc_chi2(const dpi_datum *d, int nobs, const dpi_pred *p, double delta, double tau, double *work) {
+double dpi_disc_chi2(const dpi_datum *d, int nobs, const dpi_pred *p, double delta, double tau,
+                     double *work) {
   size_t n2 = (size_t)nobs * (size_t)nobs;
   kernel k = {.k = work, .r = work + 3 * n2};
   k.u = k.r + 2 * nobs;
@@ -187,7 +194,8 @@ size_t dpi_disc_draw_work(int n, int m) {
 /* Gaussian conditioning: mean C'K^-1 r, covariance S - C'K^-1 C, with C between measured and asked, S among the asked. */
 bool dpi_disc_draw(const dpi_disc_draw_def *q, dpi_rng *rng, double *work, double *out) {
   int n = q->n, m = q->m;
-  double *k = work, *c = k + (size_t)n * n, *s = c + (size_t)n * m, *r = s + (size_t)m * m, *z = r + n;
+  double *k = work, *c = k + (size_t)n * n, *s = c + (size_t)n * m, *r = s + (size_t)m * m,
+         *z = r + n;
   double d2 = q->delta * q->delta;
   for (int i = 0; i < n; i++) {
     for (int j = 0; j < n; j++)
@@ -200,13 +208,15 @@ bool dpi_disc_draw(const dpi_disc_draw_def *q, dpi_rng *rng, double *work, doubl
   /* columns of c: L^-1 C */
   for (int b = 0; b < m; b++) {
     double *col = c + (size_t)b * n;
-    for (int i = 0; i < n; i++) col[i] = d2 * (q->log ? 1 : q->f[i] * q->fstar[b]) * corr(q->t[i], q->tstar[b], q->tau);
+    for (int i = 0; i < n; i++)
+      col[i] = d2 * (q->log ? 1 : q->f[i] * q->fstar[b]) * corr(q->t[i], q->tstar[b], q->tau);
     dpi_tri_solve_lower(k, n, col);
   }
   for (int a = 0; a < m; a++) {
     double scale = d2 * (q->log ? 1 : q->fstar[a] * q->fstar[a]);
     for (int b = 0; b <= a; b++) {
-      double v = d2 * (q->log ? 1 : q->fstar[a] * q->fstar[b]) * corr(q->tstar[a], q->tstar[b], q->tau);
+      double v =
+          d2 * (q->log ? 1 : q->fstar[a] * q->fstar[b]) * corr(q->tstar[a], q->tstar[b], q->tau);
       for (int i = 0; i < n; i++) v -= c[(size_t)a * n + i] * c[(size_t)b * n + i];
       s[a * m + b] = s[b * m + a] = v + (a == b ? 1e-9 * scale + 1e-300 : 0);
     }

@@ -19,7 +19,7 @@
 typedef struct proposal { /* the mixture of one round */
   int n;
   dpi_component *c;
-  double *logdet;         /* ln |L| */
+  double *logdet; /* ln |L| */
 } proposal;
 
 typedef struct sampler {
@@ -37,7 +37,7 @@ static dp_status sampler_init(sampler *s, dpi_arena *arena, const dpi_importance
   s->arena = arena;
   s->ncap = def->nproposal * def->max_round;
   size_t n = (size_t)s->ncap;
-  s->x = DPI_ARENA_ARRAY(arena, double, n * (size_t)def->dim + 1);
+  s->x = DPI_ARENA_ARRAY(arena, double, n *(size_t)def->dim + 1);
   s->logp = DPI_ARENA_ARRAY(arena, double, n + 1);
   s->logw = DPI_ARENA_ARRAY(arena, double, n + 1);
   s->w = DPI_ARENA_ARRAY(arena, double, n + 1);
@@ -140,14 +140,15 @@ static dp_status adapt(sampler *s, int r, const dpi_importance *now) {
   int n = s->def->dim, nc = s->round[r].n + 1 > 60 ? 60 : s->round[r].n + 1;
   dpi_component *c = DPI_ARENA_ARRAY(s->arena, dpi_component, (size_t)nc);
   double *mean = DPI_ARENA_ARRAY(s->arena, double, (size_t)n + 1);
-  double *cov = DPI_ARENA_ARRAY(s->arena, double, (size_t)n * (size_t)n + 1);
+  double *cov = DPI_ARENA_ARRAY(s->arena, double, (size_t)n *(size_t)n + 1);
   if (!c || !mean || !cov) return DP_ERR_MEMORY;
   for (int i = 0; i < now->n; i++)
     for (int a = 0; a < n; a++) mean[a] += now->weight[i] * now->x[(size_t)i * n + a];
   for (int i = 0; i < now->n; i++) {
     const double *x = now->x + (size_t)i * n;
     for (int a = 0; a < n; a++)
-      for (int b = 0; b <= a; b++) cov[a * n + b] += now->weight[i] * (x[a] - mean[a]) * (x[b] - mean[b]);
+      for (int b = 0; b <= a; b++)
+        cov[a * n + b] += now->weight[i] * (x[a] - mean[a]) * (x[b] - mean[b]);
   }
   memcpy(c, s->round[r].c, sizeof *c * (size_t)(nc - 1));
   for (int k = 0; k < nc - 1; k++) c[k].weight *= 0.5;

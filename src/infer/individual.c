@@ -25,17 +25,17 @@ dp_status dpi_indiv_create(dp_ctx *ctx, const dpi_indiv_def *def, dpi_indiv **ou
   dpi_arena_init(&iv->arena, ctx);
   size_t p = (size_t)def->neta, n = (size_t)def->nobs;
   iv->free = DPI_ARENA_ARRAY(&iv->arena, int, p + 1);
-  iv->chol = DPI_ARENA_ARRAY(&iv->arena, double, p * p + 1);
-  iv->prec = DPI_ARENA_ARRAY(&iv->arena, double, p * p + 1);
+  iv->chol = DPI_ARENA_ARRAY(&iv->arena, double, p *p + 1);
+  iv->prec = DPI_ARENA_ARRAY(&iv->arena, double, p *p + 1);
   iv->eta = DPI_ARENA_ARRAY(&iv->arena, double, p + 1);
   iv->pred.f = DPI_ARENA_ARRAY(&iv->arena, double, n + 1);
   iv->pred.s = DPI_ARENA_ARRAY(&iv->arena, double, n + 1);
-  iv->pred.df = DPI_ARENA_ARRAY(&iv->arena, double, n * p + 1);
-  iv->pred.ds = DPI_ARENA_ARRAY(&iv->arena, double, n * p + 1);
+  iv->pred.df = DPI_ARENA_ARRAY(&iv->arena, double, n *p + 1);
+  iv->pred.ds = DPI_ARENA_ARRAY(&iv->arena, double, n *p + 1);
   size_t work = (p + 1) * (p + 2) + (def->discrepancy ? dpi_disc_work(def->nobs, def->neta) : 0);
   iv->work = DPI_ARENA_ARRAY(&iv->arena, double, work);
-  if (!iv->free || !iv->chol || !iv->prec || !iv->eta || !iv->pred.f || !iv->pred.s || !iv->pred.df || !iv->pred.ds ||
-      !iv->work) {
+  if (!iv->free || !iv->chol || !iv->prec || !iv->eta || !iv->pred.f || !iv->pred.s ||
+      !iv->pred.df || !iv->pred.ds || !iv->work) {
     dpi_indiv_destroy(iv);
     return DP_ERR_MEMORY;
   }
@@ -55,13 +55,16 @@ dp_status dpi_indiv_prior(dpi_indiv *iv, const double *omega) {
   for (int j = 0; j < p; j++) {
     double v = omega[j * p + j];
     if (!(v >= 0) || isinf(v))
-      return dpi_fail(iv->ctx, DP_ERR_INPUT, "prior: variance of random effect %d: found %g, expected 0 or more", j + 1, v);
+      return dpi_fail(iv->ctx, DP_ERR_INPUT,
+                      "prior: variance of random effect %d: found %g, expected 0 or more", j + 1,
+                      v);
     if (v > 0) iv->free[n++] = j;
   }
   for (int a = 0; a < n; a++)
     for (int b = 0; b < n; b++) iv->chol[a * n + b] = omega[iv->free[a] * p + iv->free[b]];
   if (!dpi_chol(iv->chol, n))
-    return dpi_fail(iv->ctx, DP_ERR_INPUT, "prior: the covariance of the random effects is not positive definite");
+    return dpi_fail(iv->ctx, DP_ERR_INPUT,
+                    "prior: the covariance of the random effects is not positive definite");
   for (int a = 0; a < n; a++)
     for (int b = a + 1; b < n; b++) iv->chol[a * n + b] = 0;
   dpi_chol_inverse(iv->chol, n, iv->prec);
@@ -128,7 +131,8 @@ static datum_slope datum_derive(const dpi_datum *d, double f, double s) {
   double z = (d->y - f) / s;
   datum_slope r;
   if (d->censored == 0) {
-    r = (datum_slope){-2 * z / s * scale, 2 * (1 - z * z) / s, scale * scale / (s * s), 0, 2 / (s * s)};
+    r = (datum_slope){-2 * z / s * scale, 2 * (1 - z * z) / s, scale * scale / (s * s), 0,
+                      2 / (s * s)};
     return r;
   }
   double sign = d->censored > 0 ? 1.0 : -1.0, u = sign * z, h = dpi_norm_hazard(u), w = h * (h + u);
@@ -147,7 +151,8 @@ static void data_derive(const dpi_indiv *iv, const dpi_pred *p, dpi_point *out) 
       double fa = df[iv->free[a]], sa = ds[iv->free[a]];
       out->g[a] += r.f * fa + r.s * sa;
       double wf = r.ff * fa + r.fs * sa, ws = r.fs * fa + r.ss * sa;
-      for (int b = 0; b <= a; b++) out->fisher[a * n + b] += wf * df[iv->free[b]] + ws * ds[iv->free[b]];
+      for (int b = 0; b <= a; b++)
+        out->fisher[a * n + b] += wf * df[iv->free[b]] + ws * ds[iv->free[b]];
     }
   }
   for (int a = 0; a < m; a++)
@@ -155,19 +160,23 @@ static void data_derive(const dpi_indiv *iv, const dpi_pred *p, dpi_point *out) 
 }
 
 /* Value (and derivatives when out->g) of the data part under the discrepancy term. */
-static bool disc_part(dpi_indiv *iv, const double *x, const dpi_pred *p, bool deriv, dpi_point *out) {
+static bool disc_part(dpi_indiv *iv, const double *x, const dpi_pred *p, bool deriv,
+                      dpi_point *out) {
   int neta = iv->def.neta, q = neta + 1, n = iv->dim, m = iv->nfree;
   double delta = dpi_m_exp(x[m]);
   dpi_disc_point dp = {0, iv->work, iv->work + q};
   if (!deriv) dp.g = dp.fisher = NULL;
   double *work = iv->work + q * (q + 1);
-  if (!dpi_disc_eval(iv->def.datum, iv->def.nobs, neta, p, delta, iv->def.discrepancy_tau, work, &dp)) return false;
+  if (!dpi_disc_eval(iv->def.datum, iv->def.nobs, neta, p, delta, iv->def.discrepancy_tau, work,
+                     &dp))
+    return false;
   out->l += dp.l;
   if (!deriv) return true;
   for (int a = 0; a <= m; a++) {
     int ja = a < m ? iv->free[a] : neta;
     out->g[a] += dp.g[ja];
-    for (int b = 0; b <= m; b++) out->fisher[a * n + b] += dp.fisher[ja * q + (b < m ? iv->free[b] : neta)];
+    for (int b = 0; b <= m; b++)
+      out->fisher[a * n + b] += dp.fisher[ja * q + (b < m ? iv->free[b] : neta)];
   }
   return true;
 }
@@ -191,7 +200,8 @@ static void prior_part(const dpi_indiv *iv, const double *x, bool deriv, dpi_poi
   out->fisher[m * n + m] += 2 * r * r;
 }
 
-static bool point_compute(dpi_indiv *iv, const double *x, const dpi_pred *p, bool deriv, dpi_point *out) {
+static bool point_compute(dpi_indiv *iv, const double *x, const dpi_pred *p, bool deriv,
+                          dpi_point *out) {
   int n = iv->dim;
   if (!pred_valid(iv, p)) return false;
   out->l = 0;
@@ -233,7 +243,8 @@ bool dpi_indiv_value(dpi_indiv *iv, const double *x, const dpi_pred *pred, doubl
 
 double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred) {
   if (iv->def.discrepancy)
-    return dpi_disc_chi2(iv->def.datum, iv->def.nobs, pred, dpi_m_exp(x[iv->nfree]), iv->def.discrepancy_tau, iv->work);
+    return dpi_disc_chi2(iv->def.datum, iv->def.nobs, pred, dpi_m_exp(x[iv->nfree]),
+                         iv->def.discrepancy_tau, iv->work);
   double c = 0;
   for (int i = 0; i < iv->def.nobs; i++) {
     const dpi_datum *d = &iv->def.datum[i];

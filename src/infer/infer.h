@@ -29,18 +29,18 @@ enum {
   DPI_RNG_START = 0x1001,    /* starting points of mode searches */
   DPI_RNG_PROPOSAL = 0x1002, /* importance proposals (+ round) */
   DPI_RNG_RESAMPLE = 0x1102,
-  DPI_RNG_PRIOR = 0x1103,    /* draws from the prior */
+  DPI_RNG_PRIOR = 0x1103, /* draws from the prior */
   DPI_RNG_DISCREPANCY = 0x1104
 };
 
 /* ---- one person (individual.c) ---- */
 
 typedef struct dpi_datum {
-  double y;      /* measured value, or the limit of a censored one; its logarithm when `log` */
-  double time;   /* time units */
-  int censored;  /* 0; 1: the truth lies below y; -1: above */
-  int group;     /* observable: discrepancies of different groups are independent */
-  bool log;      /* ln f is compared, sigma is the sd of the logarithm */
+  double y;     /* measured value, or the limit of a censored one; its logarithm when `log` */
+  double time;  /* time units */
+  int censored; /* 0; 1: the truth lies below y; -1: above */
+  int group;    /* observable: discrepancies of different groups are independent */
+  bool log;     /* ln f is compared, sigma is the sd of the logarithm */
 } dpi_datum;
 
 /* Predictions at the data: [nobs] and [nobs x neta]. */
@@ -50,13 +50,14 @@ typedef struct dpi_pred {
 } dpi_pred;
 
 /* Predict at eta [neta]. *ok = false: the model can't be evaluated there. A status other than DP_OK ends the work. */
-typedef dp_status (*dpi_predict_fn)(void *user, const double *eta, bool deriv, dpi_pred *out, bool *ok);
+typedef dp_status (*dpi_predict_fn)(void *user, const double *eta, bool deriv, dpi_pred *out,
+                                    bool *ok);
 
 typedef struct dpi_indiv_def {
   int neta, nobs;
-  const dpi_datum *datum;   /* [nobs] borrowed */
+  const dpi_datum *datum; /* [nobs] borrowed */
   dpi_predict_fn predict;
-  void *user;               /* borrowed */
+  void *user; /* borrowed */
   bool discrepancy;
   double discrepancy_sd, discrepancy_tau; /* half-normal scale of delta; correlation time */
 } dpi_indiv_def;
@@ -65,16 +66,16 @@ typedef struct dpi_indiv {
   dp_ctx *ctx;
   dpi_arena arena;
   dpi_indiv_def def;
-  int dim;        /* nfree + 1 when the discrepancy term is on */
-  int nfree;      /* etas with a variance; the others stay 0 */
-  int *free;      /* [nfree] their indices */
-  double *chol;   /* [nfree x nfree] Cholesky factor of the prior covariance */
-  double *prec;   /* [nfree x nfree] its inverse */
-  double logdet;  /* ln of its determinant */
-  dpi_pred pred;  /* of the last evaluation */
-  double *eta;    /* [neta] of the last evaluation */
-  double *work;   /* kernels of the discrepancy term */
-  long neval;     /* evaluations of the model */
+  int dim;       /* nfree + 1 when the discrepancy term is on */
+  int nfree;     /* etas with a variance; the others stay 0 */
+  int *free;     /* [nfree] their indices */
+  double *chol;  /* [nfree x nfree] Cholesky factor of the prior covariance */
+  double *prec;  /* [nfree x nfree] its inverse */
+  double logdet; /* ln of its determinant */
+  dpi_pred pred; /* of the last evaluation */
+  double *eta;   /* [neta] of the last evaluation */
+  double *work;  /* kernels of the discrepancy term */
+  long neval;    /* evaluations of the model */
 } dpi_indiv;
 
 typedef struct dpi_point { /* caller's memory; g and fisher may be NULL when not asked for */
@@ -103,20 +104,21 @@ double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred);
 /* Within an observable, residuals y - f have covariance diag(s^2) + delta^2 f_i f_j exp(-|t_i - t_j|/tau) (log scale: f
  * replaced by 1). Censored values enter by their marginal law. */
 typedef struct dpi_disc_point {
-  double l;        /* data part of l */
-  double *g;       /* [neta + 1] by eta and ln delta, or NULL */
-  double *fisher;  /* [(neta + 1)^2] of l/2, or NULL */
+  double l;       /* data part of l */
+  double *g;      /* [neta + 1] by eta and ln delta, or NULL */
+  double *fisher; /* [(neta + 1)^2] of l/2, or NULL */
 } dpi_disc_point;
 size_t dpi_disc_work(int nobs, int neta); /* doubles of workspace */
-bool dpi_disc_eval(const dpi_datum *d, int nobs, int neta, const dpi_pred *p, double delta, double tau, double *work,
-                   dpi_disc_point *out);
-double dpi_disc_chi2(const dpi_datum *d, int nobs, const dpi_pred *p, double delta, double tau, double *work);
+bool dpi_disc_eval(const dpi_datum *d, int nobs, int neta, const dpi_pred *p, double delta,
+                   double tau, double *work, dpi_disc_point *out);
+double dpi_disc_chi2(const dpi_datum *d, int nobs, const dpi_pred *p, double delta, double tau,
+                     double *work);
 /* Draw the discrepancy of one observable at m times with predictions fstar (log: pass log = true), given its measured
  * residuals at n times. work: dpi_disc_draw_work(n, m) doubles. out [m] is to be added to f (to ln f when log). */
 typedef struct dpi_disc_draw_def {
   int n, m;
-  const double *t, *resid, *f, *s;  /* [n] measured */
-  const double *tstar, *fstar;      /* [m] asked for */
+  const double *t, *resid, *f, *s; /* [n] measured */
+  const double *tstar, *fstar;     /* [m] asked for */
   double delta, tau;
   bool log;
 } dpi_disc_draw_def;
@@ -134,24 +136,25 @@ dpi_mode_def dpi_mode_def_default(void);
 
 typedef struct dpi_mode {
   double l;
-  double decrement;   /* at x */
+  double decrement; /* at x */
   int niter;
-  bool ok;            /* model could be evaluated at the start */
+  bool ok; /* model could be evaluated at the start */
   bool converged;
-  bool kink;          /* it lies where l has a corner: found by values, the decrement does not vanish */
+  bool kink; /* it lies where l has a corner: found by values, the decrement does not vanish */
 } dpi_mode;
 /* Minimise l from x [dim] (replaced). */
 dp_status dpi_mode_find(dpi_indiv *iv, const dpi_mode_def *def, double *x, dpi_mode *mode);
 /* From 0, from first [dim] unless NULL, and from further draws of the prior: distinct converged modes, best first, at most
  * max. x [max x dim]. */
-dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng, int max,
-                         double *x, dpi_mode *mode, int *nmode);
+dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart,
+                         dpi_rng rng, int max, double *x, dpi_mode *mode, int *nmode);
 /* Minimise values of l from a mode whose search stalled (mode_kink.c). */
 dp_status dpi_mode_kink(dpi_indiv *iv, double *x, dpi_mode *mode);
 /* Central differences of the exact gradient along the Fisher matrix's own axes: Hessian of l/2, symmetric; from the same
  * points the gradient of ln |Fisher matrix| [dim], unless NULL. */
 #define DPI_HESS_STEP 4e-3 /* posterior standard deviations */
-dp_status dpi_mode_hessian(dpi_indiv *iv, const double *x, double step, double *hess, double *dlogdet, bool *ok);
+dp_status dpi_mode_hessian(dpi_indiv *iv, const double *x, double step, double *hess,
+                           double *dlogdet, bool *ok);
 
 /* ---- marginal likelihood of one person (marginal.c) ---- */
 
@@ -159,18 +162,20 @@ typedef enum dpi_marginal_method { DPI_LAPLACE, DPI_FOCEI } dpi_marginal_method;
 
 typedef struct dpi_marginal {
   bool ok;
-  double value;    /* -2 ln p(y), constant included */
-  double logdet;   /* ln |Q| */
-  double *x;       /* [dim] mode; in: starting point when warm */
-  double *hess;    /* [dim x dim] true Hessian of l/2; in: of the last point when warm */
-  double *qinv;    /* [dim x dim] inverse of Q: the Hessian (Laplace) or Fisher matrix (FOCE-I) */
-  double *q;       /* [dim] d ln|Q| / dx, only with gradient */
+  double value;  /* -2 ln p(y), constant included */
+  double logdet; /* ln |Q| */
+  double *x;     /* [dim] mode; in: starting point when warm */
+  double *hess;  /* [dim x dim] true Hessian of l/2; in: of the last point when warm */
+  double *qinv;  /* [dim x dim] inverse of Q: the Hessian (Laplace) or Fisher matrix (FOCE-I) */
+  double *q;     /* [dim] d ln|Q| / dx, only with gradient */
   bool warm;
 } dpi_marginal;
 dp_status dpi_marginal_create(dpi_arena *arena, int dim, dpi_marginal *m);
-dp_status dpi_marginal_eval(dpi_indiv *iv, dpi_marginal_method method, bool gradient, dpi_marginal *m);
+dp_status dpi_marginal_eval(dpi_indiv *iv, dpi_marginal_method method, bool gradient,
+                            dpi_marginal *m);
 /* ln |Q| at a given x, without a search (for derivatives by parameters). */
-dp_status dpi_marginal_logdet(dpi_indiv *iv, dpi_marginal_method method, const double *x, double *logdet, bool *ok);
+dp_status dpi_marginal_logdet(dpi_indiv *iv, dpi_marginal_method method, const double *x,
+                              double *logdet, bool *ok);
 dp_status dpi_marginal_method_find(dp_ctx *ctx, const char *name, dpi_marginal_method *method);
 
 /* ---- a case as data and predictor (prediction.c) ---- */
@@ -178,20 +183,20 @@ dp_status dpi_marginal_method_find(dp_ctx *ctx, const char *name, dpi_marginal_m
 typedef struct dpi_person {
   dp_ctx *ctx;
   dpi_arena arena;
-  dpi_case *c;         /* owned */
-  dpi_indiv *iv;       /* owned */
+  dpi_case *c;           /* owned */
+  dpi_indiv *iv;         /* owned */
   const double *typical; /* [nparam] borrowed; used by predictions */
   dpi_datum *datum;
-  int nobs;            /* observations used: the first of c->obs */
-  int nout, ninstant;  /* what of the case's timeline the predictor uses */
+  int nobs;           /* observations used: the first of c->obs */
+  int nout, ninstant; /* what of the case's timeline the predictor uses */
   dp_output_time *out;
   double *param;
   dp_instant *instant;
-  double jacobian;     /* 2 sum ln y of the values under lognormal noise */
+  double jacobian; /* 2 sum ln y of the values under lognormal noise */
 } dpi_person;
 /* Observations at or before `until` only. Nothing later is used. */
-dp_status dpi_person_create(const dp_kind *kind, const dp_record *record, int subject, double until, bool discrepancy,
-                            dpi_person **out);
+dp_status dpi_person_create(const dp_kind *kind, const dp_record *record, int subject, double until,
+                            bool discrepancy, dpi_person **out);
 void dpi_person_destroy(dpi_person *p);
 /* Covariance of all directions from the effects' [neffect x neffect]; occasions are independent copies. */
 void dpi_person_omega(const dpi_person *p, const double *effect_cov, double *omega);
@@ -200,18 +205,20 @@ typedef struct dpi_person_batch {
   double *f, *s, *individual;
   uint8_t *ok;
 } dpi_person_batch;
-dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n, const dpi_person_batch *out);
+dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
+                              const dpi_person_batch *out);
 
 /* ---- priors (prior.c, prior_store.c) ---- */
 dp_status dpi_prior_create(const dp_kind *kind, dp_prior **out);
 /* Hash of everything an estimate depends on. */
-dp_status dpi_prior_hash(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
-                         const dp_fit_def *def, char hash[65]);
+dp_status dpi_prior_hash(const dp_kind *kind, const dp_record *record, const int *exclude,
+                         int nexclude, const dp_fit_def *def, char hash[65]);
 
 /* ---- the population (population.c, fit.c) ---- */
 typedef struct dpi_population dpi_population;
-dp_status dpi_population_create(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
-                                const dp_prior *start, dpi_marginal_method method, dpi_population **out);
+dp_status dpi_population_create(const dp_kind *kind, const dp_record *record, const int *exclude,
+                                int nexclude, const dp_prior *start, dpi_marginal_method method,
+                                dpi_population **out);
 void dpi_population_destroy(dpi_population *pop);
 int dpi_population_ntheta(const dpi_population *pop);
 int dpi_population_npeople(const dpi_population *pop);
@@ -219,13 +226,16 @@ void dpi_population_bounds(const dpi_population *pop, double *lower, double *upp
 void dpi_population_start(const dpi_population *pop, double *theta);
 const char *dpi_population_label(const dpi_population *pop, int k, char text[96]);
 /* Objective (with constant) and gradient [ntheta] (NULL: none). *ok = false: some person can't be evaluated there. */
-dp_status dpi_population_eval(dpi_population *pop, const double *theta, double *value, double *grad, bool *ok);
+dp_status dpi_population_eval(dpi_population *pop, const double *theta, double *value, double *grad,
+                              bool *ok);
 /* Gradients of single people from the last evaluation with gradient [npeople x ntheta]. */
 const double *dpi_population_scores(const dpi_population *pop);
 /* Search all modes again from several starts at theta; *changed: some person has a better one. */
 dp_status dpi_population_restart(dpi_population *pop, const double *theta, bool *changed);
 /* Variances at their floor back to 0.1; false when there are none. */
 bool dpi_population_lift(const dpi_population *pop, double *theta);
+/* The following evaluations by another method. */
+void dpi_population_method(dpi_population *pop, dpi_marginal_method method);
 /* Evaluate the following gradients for typical values with effects only (others 0). */
 void dpi_population_shift_only(dpi_population *pop, bool on);
 void dpi_population_write(const dpi_population *pop, const double *theta, dp_prior *prior);
@@ -233,11 +243,12 @@ void dpi_population_write(const dpi_population *pop, const double *theta, dp_pri
 dp_status dpi_population_uncertainty(dpi_population *pop, const double *theta, double *cov);
 
 /* ---- importance sampling (importance.c) ---- */
-typedef dp_status (*dpi_target_fn)(void *user, const double *x, int n, double *logp); /* -inf outside the domain */
+typedef dp_status (*dpi_target_fn)(void *user, const double *x, int n,
+                                   double *logp); /* -inf outside the domain */
 typedef struct dpi_component {
   double weight;
-  double *mean;   /* [dim] */
-  double *chol;   /* [dim x dim] of the scale matrix */
+  double *mean; /* [dim] */
+  double *chol; /* [dim x dim] of the scale matrix */
 } dpi_component;
 typedef struct dpi_importance_def {
   int dim, nproposal, max_round;
@@ -250,8 +261,8 @@ typedef struct dpi_importance_def {
 } dpi_importance_def;
 typedef struct dpi_importance {
   int n, nround;
-  double *x;       /* [n x dim] */
-  double *weight;  /* [n] smoothed, sum to 1 */
+  double *x;      /* [n x dim] */
+  double *weight; /* [n] smoothed, sum to 1 */
   double ess, khat, evidence;
   bool good;
 } dpi_importance;

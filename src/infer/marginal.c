@@ -16,9 +16,12 @@
 #define THIRD_STEP 0.04
 
 dp_status dpi_marginal_method_find(dp_ctx *ctx, const char *name, dpi_marginal_method *method) {
-  if (!name || !strcmp(name, "laplace")) *method = DPI_LAPLACE;
-  else if (!strcmp(name, "focei")) *method = DPI_FOCEI;
-  else return dpi_fail(ctx, DP_ERR_USAGE, "method: found '%s', expected laplace or focei", name);
+  if (!name || !strcmp(name, "laplace"))
+    *method = DPI_LAPLACE;
+  else if (!strcmp(name, "focei"))
+    *method = DPI_FOCEI;
+  else
+    return dpi_fail(ctx, DP_ERR_USAGE, "method: found '%s', expected laplace or focei", name);
   return DP_OK;
 }
 
@@ -26,8 +29,8 @@ dp_status dpi_marginal_create(dpi_arena *arena, int dim, dpi_marginal *m) {
   size_t n = (size_t)dim;
   memset(m, 0, sizeof *m);
   m->x = DPI_ARENA_ARRAY(arena, double, n + 1);
-  m->hess = DPI_ARENA_ARRAY(arena, double, n * n + 1);
-  m->qinv = DPI_ARENA_ARRAY(arena, double, n * n + 1);
+  m->hess = DPI_ARENA_ARRAY(arena, double, n *n + 1);
+  m->qinv = DPI_ARENA_ARRAY(arena, double, n *n + 1);
   m->q = DPI_ARENA_ARRAY(arena, double, n + 1);
   return m->x && m->hess && m->qinv && m->q ? DP_OK : DP_ERR_MEMORY;
 }
@@ -46,7 +49,8 @@ static dp_status locate(dpi_indiv *iv, dpi_marginal *m, double *l, bool *ok) {
     def.hess = NULL;
   }
   int nmode = 0;
-  DP_TRY(dpi_mode_multi(iv, &def, NULL, 3, dpi_rng_make(0, 0, DPI_RNG_START), 1, m->x, &mode, &nmode));
+  DP_TRY(
+      dpi_mode_multi(iv, &def, NULL, 3, dpi_rng_make(0, 0, DPI_RNG_START), 1, m->x, &mode, &nmode));
   *ok = nmode > 0 && mode.converged;
   if (*ok) *l = mode.l;
   return DP_OK;
@@ -71,7 +75,8 @@ static void inverse_axes(const double *l, int n, double *w) {
 }
 
 /* q for Laplace: 1/2 sum over axes of (g+ - 2 g0 + g-)/h^2 */
-static dp_status third_order(dpi_indiv *iv, const double *x, const double *w, dpi_point *pt, double *q, bool *ok) {
+static dp_status third_order(dpi_indiv *iv, const double *x, const double *w, dpi_point *pt,
+                             double *q, bool *ok) {
   int n = iv->dim;
   double h2 = THIRD_STEP * THIRD_STEP, g0[65], xt[65];
   DP_TRY(dpi_indiv_eval(iv, x, true, pt, ok));
@@ -96,7 +101,8 @@ static bool invert(double *q, int n, double *inv, double *logdet) {
   return true;
 }
 
-static dp_status laplace_part(dpi_indiv *iv, bool gradient, dpi_marginal *m, double *work, bool *ok) {
+static dp_status laplace_part(dpi_indiv *iv, bool gradient, dpi_marginal *m, double *work,
+                              bool *ok) {
   int n = iv->dim;
   double *chol = work, *w = work + n * n;
   dpi_point pt = {0, w + n * n, w + n * n + n};
@@ -111,8 +117,10 @@ static dp_status laplace_part(dpi_indiv *iv, bool gradient, dpi_marginal *m, dou
 
 static dp_status focei_part(dpi_indiv *iv, bool gradient, dpi_marginal *m, double *work, bool *ok) {
   int n = iv->dim;
-  if (gradient) DP_TRY(dpi_mode_hessian(iv, m->x, DPI_HESS_STEP, m->hess, m->q, ok));
-  else *ok = true;
+  if (gradient)
+    DP_TRY(dpi_mode_hessian(iv, m->x, DPI_HESS_STEP, m->hess, m->q, ok));
+  else
+    *ok = true;
   if (*ok) DP_TRY(fisher_at(iv, m->x, work, ok));
   if (*ok) *ok = invert(work, n, m->qinv, &m->logdet);
   /* the next search starts better with some curvature */
@@ -120,7 +128,8 @@ static dp_status focei_part(dpi_indiv *iv, bool gradient, dpi_marginal *m, doubl
   return DP_OK;
 }
 
-dp_status dpi_marginal_eval(dpi_indiv *iv, dpi_marginal_method method, bool gradient, dpi_marginal *m) {
+dp_status dpi_marginal_eval(dpi_indiv *iv, dpi_marginal_method method, bool gradient,
+                            dpi_marginal *m) {
   size_t n = (size_t)iv->dim;
   double l = 0;
   m->ok = false;
@@ -140,11 +149,13 @@ dp_status dpi_marginal_eval(dpi_indiv *iv, dpi_marginal_method method, bool grad
   return DP_OK;
 }
 
-dp_status dpi_marginal_logdet(dpi_indiv *iv, dpi_marginal_method method, const double *x, double *logdet, bool *ok) {
+dp_status dpi_marginal_logdet(dpi_indiv *iv, dpi_marginal_method method, const double *x,
+                              double *logdet, bool *ok) {
   size_t n = (size_t)iv->dim;
-  double *q = DPI_NEW_ARRAY(iv->ctx, double, n * n + 1);
+  double *q = DPI_NEW_ARRAY(iv->ctx, double, n *n + 1);
   if (!q) return DP_ERR_MEMORY;
-  dp_status st = method == DPI_LAPLACE ? dpi_mode_hessian(iv, x, DPI_HESS_STEP, q, NULL, ok) : fisher_at(iv, x, q, ok);
+  dp_status st = method == DPI_LAPLACE ? dpi_mode_hessian(iv, x, DPI_HESS_STEP, q, NULL, ok)
+                                       : fisher_at(iv, x, q, ok);
   if (st == DP_OK && *ok) {
     *ok = dpi_chol(q, iv->dim);
     if (*ok) *logdet = dpi_chol_logdet(q, iv->dim);

@@ -24,9 +24,9 @@ dpi_mode_def dpi_mode_def_default(void) {
 typedef struct search {
   dpi_indiv *iv;
   int n;
-  double *x, *xt;   /* present and trial point */
-  double *g, *gt;   /* dl/dx / 2 in u */
-  double *b, *s;    /* F in u; S */
+  double *x, *xt; /* present and trial point */
+  double *g, *gt; /* dl/dx / 2 in u */
+  double *b, *s;  /* F in u; S */
   double *bt;
   double *w, *v, *c, *p; /* eigenvalues, vectors, g in their axes, step in u */
   double *tmp, *mat;
@@ -127,8 +127,10 @@ static double trust_shift(const search *q) {
   if (step_length(q, low) <= q->radius) return low;
   for (int k = 0; k < 60 && high - low > 1e-6 * high; k++) {
     double mid = 0.5 * (low + high);
-    if (step_length(q, mid) > q->radius) low = mid;
-    else high = mid;
+    if (step_length(q, mid) > q->radius)
+      low = mid;
+    else
+      high = mid;
   }
   return high;
 }
@@ -209,8 +211,10 @@ static dp_status trial(search *q, bool *moved, bool *quiet) {
     if (!*moved) q->radius = 0.25 * length;
   } else {
     *moved = rho > 1e-4;
-    if (rho < 0.25) q->radius = 0.4 * length;
-    else if (rho > 0.75 && length > 0.9 * q->radius) q->radius = fmin(2.5 * q->radius, 30.0);
+    if (rho < 0.25)
+      q->radius = 0.4 * length;
+    else if (rho > 0.75 && length > 0.9 * q->radius)
+      q->radius = fmin(2.5 * q->radius, 30.0);
   }
   if (*moved) accept(q, l);
   return DP_OK;
@@ -232,14 +236,17 @@ static dp_status search_run(search *q, const dpi_mode_def *def, double *x, dpi_m
   q->radius = 2;
   decompose(q);
   int stalled = 0;
-  while (mode->niter < def->max_iter && q->decrement > def->tolerance && q->radius > 1e-12 && stalled < 3) {
+  while (mode->niter < def->max_iter && q->decrement > def->tolerance && q->radius > 1e-12 &&
+         stalled < 3) {
     double before = q->decrement;
     bool moved, quiet;
     mode->niter++;
     DP_TRY(trial(q, &moved, &quiet));
     /* in the noise only a falling decrement is progress */
-    if (quiet && (!moved || q->decrement > 0.5 * before)) stalled++;
-    else stalled = 0;
+    if (quiet && (!moved || q->decrement > 0.5 * before))
+      stalled++;
+    else
+      stalled = 0;
   }
   mode->l = q->l;
   mode->decrement = q->decrement;
@@ -253,7 +260,8 @@ dp_status dpi_mode_find(dpi_indiv *iv, const dpi_mode_def *def, double *x, dpi_m
   mode->l = INFINITY;
   mode->decrement = INFINITY;
   if (iv->dim > 64)
-    return dpi_fail(iv->ctx, DP_ERR_UNSUPPORTED, "mode search: %d random effects of one person, at most 64 are supported",
+    return dpi_fail(iv->ctx, DP_ERR_UNSUPPORTED,
+                    "mode search: %d random effects of one person, at most 64 are supported",
                     iv->dim);
   dpi_arena arena;
   dpi_arena_init(&arena, iv->ctx);
@@ -276,8 +284,8 @@ static double prior_distance(const dpi_indiv *iv, const double *x, const double 
 }
 
 /* Put a mode into the list (best first) unless it is there already. */
-static void insert_mode(const dpi_indiv *iv, const double *xn, const dpi_mode *mn, int max, double *x, dpi_mode *mode,
-                        int *nmode) {
+static void insert_mode(const dpi_indiv *iv, const double *xn, const dpi_mode *mn, int max,
+                        double *x, dpi_mode *mode, int *nmode) {
   size_t n = (size_t)iv->dim;
   for (int k = 0; k < *nmode; k++)
     if (prior_distance(iv, xn, x + (size_t)k * n) < 1e-3) {
@@ -313,16 +321,18 @@ static void start_point(const dpi_indiv *iv, int k, const double *first, dpi_rng
 }
 
 /* Has a search that is only half done come into the basin of a mode known already? */
-static bool known_basin(const dpi_indiv *iv, const double *x, const dpi_mode *m, const double *modes, const dpi_mode *known,
-                        int n) {
+static bool known_basin(const dpi_indiv *iv, const double *x, const dpi_mode *m,
+                        const double *modes, const dpi_mode *known, int n) {
   for (int k = 0; k < n; k++)
-    if (known[k].converged && m->l - known[k].l < 0.1 && prior_distance(iv, x, modes + (size_t)k * iv->dim) < 0.1) return true;
+    if (known[k].converged && m->l - known[k].l < 0.1 &&
+        prior_distance(iv, x, modes + (size_t)k * iv->dim) < 0.1)
+      return true;
   return false;
 }
 
 /* Corners come in numbers: where the best search ended on one, polish it and as many from further starts. */
-static dp_status look_around(dpi_indiv *iv, const dpi_mode_def *def, dpi_rng *rng, int max, double *x, dpi_mode *mode,
-                             int *nmode) {
+static dp_status look_around(dpi_indiv *iv, const dpi_mode_def *def, dpi_rng *rng, int max,
+                             double *x, dpi_mode *mode, int *nmode) {
   DP_TRY(dpi_mode_kink(iv, x, &mode[0]));
   for (int k = 0; k < KINK_STARTS; k++) {
     double xt[65];
@@ -336,8 +346,8 @@ static dp_status look_around(dpi_indiv *iv, const dpi_mode_def *def, dpi_rng *rn
   return DP_OK;
 }
 
-dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng, int max,
-                         double *x, dpi_mode *mode, int *nmode) {
+dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart,
+                         dpi_rng rng, int max, double *x, dpi_mode *mode, int *nmode) {
   *nmode = 0;
   int nfound = 0, wanted = nstart;
   dpi_mode_def rough = *def;
@@ -386,12 +396,13 @@ static void hess_from_axes(const double *hv, const double *lf, int n, double *he
       hess[a * n + b] = s;
     }
   for (int a = 0; a < n; a++)
-    for (int b = 0; b < a; b++) hess[a * n + b] = hess[b * n + a] = 0.5 * (hess[a * n + b] + hess[b * n + a]);
+    for (int b = 0; b < a; b++)
+      hess[a * n + b] = hess[b * n + a] = 0.5 * (hess[a * n + b] + hess[b * n + a]);
 }
 
 /* l, g at x + h v_m; ln|F| there when asked for. */
-static dp_status side(dpi_indiv *iv, const double *x, const double *v, int m, double h, dpi_point *pt, double *logdet,
-                      bool *ok) {
+static dp_status side(dpi_indiv *iv, const double *x, const double *v, int m, double h,
+                      dpi_point *pt, double *logdet, bool *ok) {
   int n = iv->dim;
   double xt[65];
   for (int a = 0; a < n; a++) xt[a] = x[a] + h * v[a * n + m];
@@ -403,8 +414,8 @@ static dp_status side(dpi_indiv *iv, const double *x, const double *v, int m, do
 }
 
 /* Column m of H V and the slope of ln|F| along v_m; *ok = false when the model fails on either side. */
-static dp_status hess_column(dpi_indiv *iv, const double *x, const double *v, int m, double step, double *hv,
-                             double *slope, dpi_point *pt, bool *ok) {
+static dp_status hess_column(dpi_indiv *iv, const double *x, const double *v, int m, double step,
+                             double *hv, double *slope, dpi_point *pt, bool *ok) {
   int n = iv->dim;
   double g[65], plus = 0, minus = 0;
   DP_TRY(side(iv, x, v, m, step, pt, slope ? &plus : NULL, ok));
@@ -416,8 +427,8 @@ static dp_status hess_column(dpi_indiv *iv, const double *x, const double *v, in
   return DP_OK;
 }
 
-static dp_status hessian_run(dpi_indiv *iv, const double *x, double step, double *work, double *hess, double *dlogdet,
-                             bool *ok) {
+static dp_status hessian_run(dpi_indiv *iv, const double *x, double step, double *work,
+                             double *hess, double *dlogdet, bool *ok) {
   int n = iv->dim;
   double *v = work, *hv = v + n * n, *lf = hv + n * n, *slope = lf + n * n;
   dpi_point pt = {0, slope + n, slope + 2 * n};
@@ -438,7 +449,8 @@ static dp_status hessian_run(dpi_indiv *iv, const double *x, double step, double
   return DP_OK;
 }
 
-dp_status dpi_mode_hessian(dpi_indiv *iv, const double *x, double step, double *hess, double *dlogdet, bool *ok) {
+dp_status dpi_mode_hessian(dpi_indiv *iv, const double *x, double step, double *hess,
+                           double *dlogdet, bool *ok) {
   size_t n = (size_t)iv->dim;
   double *work = DPI_NEW_ARRAY(iv->ctx, double, 4 * n * n + 2 * n + 1);
   if (!work) return DP_ERR_MEMORY;

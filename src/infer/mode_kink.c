@@ -10,14 +10,14 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_DIM 20   /* a simplex is of no use beyond */
-#define SIZE 0.03    /* of the first simplex, prior standard deviations */
+#define MAX_DIM 20 /* a simplex is of no use beyond */
+#define SIZE 0.03  /* of the first simplex, prior standard deviations */
 #define RESTARTS 8
 
 typedef struct simplex {
   dpi_indiv *iv;
   int n;
-  const double *centre;            /* x of u = 0 */
+  const double *centre; /* x of u = 0 */
   double u[MAX_DIM + 1][MAX_DIM];
   double f[MAX_DIM + 1];
   int order[MAX_DIM + 1];
@@ -76,8 +76,10 @@ static dp_status simplex_step(simplex *s) {
   DP_TRY(along(s, c, -1, ur, &fr));
   if (fr < best) {
     DP_TRY(along(s, c, -(1 + 2.0 / n), u, &f));
-    if (f < fr) replace_worst(s, u, f);
-    else replace_worst(s, ur, fr);
+    if (f < fr)
+      replace_worst(s, u, f);
+    else
+      replace_worst(s, ur, fr);
     return DP_OK;
   }
   if (fr < second) {
@@ -85,8 +87,10 @@ static dp_status simplex_step(simplex *s) {
     return DP_OK;
   }
   DP_TRY(along(s, c, fr < worst ? -contraction : contraction, u, &f));
-  if (f < fmin(fr, worst)) replace_worst(s, u, f);
-  else DP_TRY(shrink(s));
+  if (f < fmin(fr, worst))
+    replace_worst(s, u, f);
+  else
+    DP_TRY(shrink(s));
   return DP_OK;
 }
 

@@ -25,14 +25,14 @@ typedef enum theta_kind { THETA_SHIFT, THETA_GENERIC, THETA_VARIANCE, THETA_FACT
 
 typedef struct theta_def {
   theta_kind kind;
-  int param;            /* typical value or other parameter */
+  int param; /* typical value or other parameter */
   dpi_scale scale;
-  double lower, upper;  /* on theta's scale */
-  int block, row, col;  /* of Omega: block number, place in its Cholesky factor */
+  double lower, upper; /* on theta's scale */
+  int block, row, col; /* of Omega: block number, place in its Cholesky factor */
 } theta_def;
 
 typedef struct block_def {
-  int n, first;         /* effects: order[first .. first + n) */
+  int n, first; /* effects: order[first .. first + n) */
 } block_def;
 
 typedef struct member { /* one person */
@@ -51,13 +51,13 @@ struct dpi_population {
   int npeople, ntheta, nblock, nparam, ne;
   member *member;
   theta_def *theta;
-  double *start;        /* [ntheta] */
+  double *start; /* [ntheta] */
   block_def *block;
   int *order;
   double *typical, *omega; /* present values, kind's layout */
-  double *domega;       /* [ntheta x ne x ne] dOmega/dtheta, zero rows for other kinds */
-  double *value;        /* [npeople] */
-  double *score;        /* [npeople x ntheta] */
+  double *domega;          /* [ntheta x ne x ne] dOmega/dtheta, zero rows for other kinds */
+  double *value;           /* [npeople] */
+  double *score;           /* [npeople x ntheta] */
   bool gradient, shift_only;
 };
 
@@ -84,7 +84,8 @@ static dpi_scale param_scale(const dp_kind *k, int i) {
   }
   const dpi_kind_param *p = &k->param[i];
   if (p->scale == DPI_SCALE_LOGIT) return DPI_SCALE_LOGIT;
-  return p->scale != DPI_SCALE_LIN || (p->lower >= 0 && p->nominal > 0) ? DPI_SCALE_LOG : DPI_SCALE_LIN;
+  return p->scale != DPI_SCALE_LIN || (p->lower >= 0 && p->nominal > 0) ? DPI_SCALE_LOG
+                                                                        : DPI_SCALE_LIN;
 }
 
 /* ---- layout of theta ---- */
@@ -96,11 +97,16 @@ static dp_status add_typical(dpi_population *pop, const dp_prior *start, int i) 
   t->param = i;
   t->scale = param_scale(pop->kind, i);
   double v = start->typical[i];
-  bool inside = t->scale == DPI_SCALE_LOG ? v > 0 : t->scale == DPI_SCALE_LOGIT ? v > 0 && v < 1 : isfinite(v);
+  bool inside = t->scale == DPI_SCALE_LOG     ? v > 0
+                : t->scale == DPI_SCALE_LOGIT ? v > 0 && v < 1
+                                              : isfinite(v);
   if (!inside)
-    return dpi_fail(pop->ctx, DP_ERR_INPUT, "parameter %s: starting value %g does not fit its scale", p->id, v);
-  t->lower = t->scale != DPI_SCALE_LIN && !(p->lower > 0) ? -INFINITY : scale_to(t->scale, p->lower);
-  t->upper = t->scale == DPI_SCALE_LOGIT && !(p->upper < 1) ? INFINITY : scale_to(t->scale, p->upper);
+    return dpi_fail(pop->ctx, DP_ERR_INPUT,
+                    "parameter %s: starting value %g does not fit its scale", p->id, v);
+  t->lower =
+      t->scale != DPI_SCALE_LIN && !(p->lower > 0) ? -INFINITY : scale_to(t->scale, p->lower);
+  t->upper =
+      t->scale == DPI_SCALE_LOGIT && !(p->upper < 1) ? INFINITY : scale_to(t->scale, p->upper);
   pop->start[pop->ntheta++] = scale_to(t->scale, v);
   return DP_OK;
 }
@@ -113,22 +119,25 @@ static void collect_block(const dp_kind *k, int e, bool *used, int *order, int *
     if (!used[f] && k->omega_free[e * k->neffect + f]) collect_block(k, f, used, order, n);
 }
 
-static dp_status add_block(dpi_population *pop, const dp_prior *start, const block_def *b, int index) {
+static dp_status add_block(dpi_population *pop, const dp_prior *start, const block_def *b,
+                           int index) {
   const dp_kind *k = pop->kind;
   const int *e = pop->order + b->first;
-  double *l = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)b->n * (size_t)b->n);
+  double *l = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)b->n *(size_t)b->n);
   if (!l) return DP_ERR_MEMORY;
   for (int r = 0; r < b->n; r++)
     for (int c = 0; c < b->n; c++) {
       l[r * b->n + c] = start->omega[e[r] * k->neffect + e[c]];
       if (!k->omega_free[e[r] * k->neffect + e[c]])
         return dpi_fail(pop->ctx, DP_ERR_UNSUPPORTED,
-                        "random effects %s and %s: some covariances of their block are free and this one is fixed; only "
+                        "random effects %s and %s: some covariances of their block are free and "
+                        "this one is fixed; only "
                         "whole blocks can be estimated",
                         k->effect[e[r]].id, k->effect[e[c]].id);
     }
   if (!dpi_chol(l, b->n))
-    return dpi_fail(pop->ctx, DP_ERR_INPUT, "random effect %s: starting variance must be positive to be estimated",
+    return dpi_fail(pop->ctx, DP_ERR_INPUT,
+                    "random effect %s: starting variance must be positive to be estimated",
                     k->effect[e[0]].id);
   for (int r = 0; r < b->n; r++)
     for (int c = 0; c <= r; c++) {
@@ -182,7 +191,8 @@ static void unpack_block(dpi_population *pop, const double *theta, int first, co
     return;
   }
   for (int r = 0, k = first; r < n; r++)
-    for (int c = 0; c < n; c++) l[r * n + c] = c > r ? 0 : c < r ? theta[k++] : FACTOR_FLOOR + dpi_m_exp(theta[k++]);
+    for (int c = 0; c < n; c++)
+      l[r * n + c] = c > r ? 0 : c < r ? theta[k++] : FACTOR_FLOOR + dpi_m_exp(theta[k++]);
   for (int r = 0; r < n; r++)
     for (int c = 0; c < n; c++) {
       double s = 0;
@@ -206,9 +216,12 @@ static bool unpack(dpi_population *pop, const double *theta) {
   memset(pop->domega, 0, sizeof(double) * (size_t)pop->ntheta * (size_t)(pop->ne * pop->ne));
   for (int k = 0; k < pop->ntheta; k++) {
     const theta_def *t = &pop->theta[k];
-    if (!isfinite(theta[k]) || theta[k] < t->lower || theta[k] > t->upper || fabs(theta[k]) > 300) return false;
-    if (t->param >= 0) pop->typical[t->param] = scale_from(t->scale, theta[k]);
-    else if (t->row == 0 && t->col == 0) unpack_block(pop, theta, k, &pop->block[t->block]);
+    if (!isfinite(theta[k]) || theta[k] < t->lower || theta[k] > t->upper || fabs(theta[k]) > 300)
+      return false;
+    if (t->param >= 0)
+      pop->typical[t->param] = scale_from(t->scale, theta[k]);
+    else if (t->row == 0 && t->col == 0)
+      unpack_block(pop, theta, k, &pop->block[t->block]);
   }
   return true;
 }
@@ -219,7 +232,8 @@ static bool unpack(dpi_population *pop, const double *theta) {
 static bool shift_direction(const dpi_population *pop, const dpi_person *p, int i, double *d) {
   const dp_kind *k = pop->kind;
   bool person = false, any = false;
-  for (int e = 0; e < k->neffect; e++) person = person || (k->effect[e].typical == i && !k->effect[e].occasion);
+  for (int e = 0; e < k->neffect; e++)
+    person = person || (k->effect[e].typical == i && !k->effect[e].occasion);
   for (int j = 0; j < p->c->neta; j++) {
     const dpi_kind_effect *e = &k->effect[p->c->eta_effect[j]];
     d[j] = e->typical == i && e->occasion == !person ? 1.0 : 0.0;
@@ -267,8 +281,10 @@ static dp_status shift_holds(dpi_population *pop, member *mb, const theta_def *t
   mb->typical[t->param] = pop->typical[t->param];
   double scale_f = max_abs(slope, n), scale_s = max_abs(slope + n, n);
   for (int i = 0; i < n && ok; i++) {
-    double f = (w[i] - w[2 * n + i]) / (2 * GENERIC_STEP), s = (w[n + i] - w[3 * n + i]) / (2 * GENERIC_STEP);
-    *holds = *holds && fabs(f - slope[i]) <= 1e-3 * scale_f && fabs(s - slope[n + i]) <= 1e-3 * scale_s + 1e-9;
+    double f = (w[i] - w[2 * n + i]) / (2 * GENERIC_STEP),
+           s = (w[n + i] - w[3 * n + i]) / (2 * GENERIC_STEP);
+    *holds = *holds && fabs(f - slope[i]) <= 1e-3 * scale_f &&
+             fabs(s - slope[n + i]) <= 1e-3 * scale_s + 1e-9;
   }
   *holds = *holds && ok;
   dpi_free(pop->ctx, w);
@@ -280,7 +296,8 @@ static dp_status find_shifts(dpi_population *pop) {
     theta_def *t = &pop->theta[k];
     if (t->param < 0) continue;
     bool holds = true;
-    for (int i = 0; i < pop->npeople && i < 3 && holds; i++) DP_TRY(shift_holds(pop, &pop->member[i], t, &holds));
+    for (int i = 0; i < pop->npeople && i < 3 && holds; i++)
+      DP_TRY(shift_holds(pop, &pop->member[i], t, &holds));
     if (holds) t->kind = THETA_SHIFT;
   }
   return DP_OK;
@@ -288,11 +305,12 @@ static dp_status find_shifts(dpi_population *pop) {
 
 /* ---- create ---- */
 
-static dp_status member_create(dpi_population *pop, const dp_record *record, int subject, member *mb) {
+static dp_status member_create(dpi_population *pop, const dp_record *record, int subject,
+                               member *mb) {
   DP_TRY(dpi_person_create(pop->kind, record, subject, INFINITY, false, &mb->p));
   size_t n = (size_t)mb->p->c->neta;
   mb->typical = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)pop->nparam + 1);
-  mb->omega = DPI_ARENA_ARRAY(&pop->arena, double, n * n + 1);
+  mb->omega = DPI_ARENA_ARRAY(&pop->arena, double, n *n + 1);
   mb->e = DPI_ARENA_ARRAY(&pop->arena, double, 3 * n * n + 1);
   if (!mb->typical || !mb->omega || !mb->e) return DP_ERR_MEMORY;
   mb->pe = mb->e + n * n;
@@ -304,17 +322,19 @@ static dp_status member_create(dpi_population *pop, const dp_record *record, int
   return dpi_marginal_create(&pop->arena, mb->p->iv->dim, &mb->m);
 }
 
-static dp_status population_fill(dpi_population *pop, const dp_record *record, const int *exclude, int nexclude,
-                                 const dp_prior *start) {
+static dp_status population_fill(dpi_population *pop, const dp_record *record, const int *exclude,
+                                 int nexclude, const dp_prior *start) {
   size_t ne = (size_t)pop->ne;
   DP_TRY(layout(pop, start));
   pop->member = DPI_ARENA_ARRAY(&pop->arena, member, (size_t)record->nsubject + 1);
   pop->typical = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)pop->nparam + 1);
-  pop->omega = DPI_ARENA_ARRAY(&pop->arena, double, ne * ne + 1);
-  pop->domega = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)pop->ntheta * ne * ne + 1);
+  pop->omega = DPI_ARENA_ARRAY(&pop->arena, double, ne *ne + 1);
+  pop->domega = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)pop->ntheta *ne *ne + 1);
   pop->value = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)record->nsubject + 1);
-  pop->score = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)record->nsubject * (size_t)pop->ntheta + 1);
-  if (!pop->member || !pop->typical || !pop->omega || !pop->domega || !pop->value || !pop->score) return DP_ERR_MEMORY;
+  pop->score =
+      DPI_ARENA_ARRAY(&pop->arena, double, (size_t)record->nsubject *(size_t)pop->ntheta + 1);
+  if (!pop->member || !pop->typical || !pop->omega || !pop->domega || !pop->value || !pop->score)
+    return DP_ERR_MEMORY;
   memcpy(pop->typical, start->typical, sizeof(double) * (size_t)pop->nparam);
   memcpy(pop->omega, start->omega, sizeof(double) * ne * ne);
   for (int i = 0; i < record->nsubject; i++) {
@@ -328,11 +348,13 @@ static dp_status population_fill(dpi_population *pop, const dp_record *record, c
   return find_shifts(pop);
 }
 
-dp_status dpi_population_create(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
-                                const dp_prior *start, dpi_marginal_method method, dpi_population **out) {
+dp_status dpi_population_create(const dp_kind *kind, const dp_record *record, const int *exclude,
+                                int nexclude, const dp_prior *start, dpi_marginal_method method,
+                                dpi_population **out) {
   *out = NULL;
   if (start->nparam != kind->nparam || start->neffect != kind->neffect)
-    return dpi_fail(kind->ctx, DP_ERR_USAGE, "prior of %d parameters and %d effects: kind %s has %d and %d", start->nparam,
+    return dpi_fail(kind->ctx, DP_ERR_USAGE,
+                    "prior of %d parameters and %d effects: kind %s has %d and %d", start->nparam,
                     start->neffect, kind->id, kind->nparam, kind->neffect);
   dpi_population *pop = DPI_NEW(kind->ctx, dpi_population);
   if (!pop) return DP_ERR_MEMORY;
@@ -362,6 +384,9 @@ void dpi_population_destroy(dpi_population *pop) {
 int dpi_population_ntheta(const dpi_population *pop) { return pop->ntheta; }
 int dpi_population_npeople(const dpi_population *pop) { return pop->npeople; }
 const double *dpi_population_scores(const dpi_population *pop) { return pop->score; }
+void dpi_population_method(dpi_population *pop, dpi_marginal_method method) {
+  pop->method = method;
+}
 void dpi_population_shift_only(dpi_population *pop, bool on) { pop->shift_only = on; }
 
 void dpi_population_bounds(const dpi_population *pop, double *lower, double *upper) {
@@ -378,10 +403,12 @@ void dpi_population_start(const dpi_population *pop, double *theta) {
 const char *dpi_population_label(const dpi_population *pop, int k, char text[96]) {
   const theta_def *t = &pop->theta[k];
   const char *kinds[] = {"shift", "other", "variance", "covariance factor"};
-  if (t->param >= 0) snprintf(text, 96, "%.60s (%s)", pop->kind->param[t->param].id, kinds[t->kind]);
+  if (t->param >= 0)
+    snprintf(text, 96, "%.60s (%s)", pop->kind->param[t->param].id, kinds[t->kind]);
   else {
     const int *e = pop->order + pop->block[t->block].first;
-    snprintf(text, 96, "%.30s %.30s (%s)", pop->kind->effect[e[t->row]].id, pop->kind->effect[e[t->col]].id, kinds[t->kind]);
+    snprintf(text, 96, "%.30s %.30s (%s)", pop->kind->effect[e[t->row]].id,
+             pop->kind->effect[e[t->col]].id, kinds[t->kind]);
   }
   return text;
 }
@@ -401,7 +428,8 @@ static double dot(const double *a, const double *b, int n) {
   return s;
 }
 
-static double score_shift(const dpi_population *pop, const member *mb, const double *hq, const theta_def *t) {
+static double score_shift(const dpi_population *pop, const member *mb, const double *hq,
+                          const theta_def *t) {
   const dpi_indiv *iv = mb->p->iv;
   int n = iv->dim;
   double d[64], df[64], pd[64];
@@ -439,8 +467,8 @@ static double score_omega(const dpi_population *pop, const member *mb, const dou
 }
 
 /* Differences of l, grad l and ln|Q| at fixed x. hq = H^-1 q. */
-static dp_status score_generic(const dpi_population *pop, member *mb, const double *hq, const theta_def *t, double *score,
-                               bool *ok) {
+static dp_status score_generic(const dpi_population *pop, member *mb, const double *hq,
+                               const theta_def *t, double *score, bool *ok) {
   dpi_indiv *iv = mb->p->iv;
   int n = iv->dim;
   double g[2][65], l[2], logdet[2], theta = scale_to(t->scale, pop->typical[t->param]);
@@ -464,8 +492,10 @@ static void solve_q(const dpi_population *pop, const member *mb, double *hq) {
   int n = mb->p->iv->dim;
   memcpy(hq, mb->m.q, sizeof(double) * (size_t)n);
   memcpy(mb->e, mb->m.hess, sizeof(double) * (size_t)n * (size_t)n);
-  if (pop->method == DPI_FOCEI && dpi_chol(mb->e, n)) dpi_chol_solve(mb->e, n, hq);
-  else mat_vec(mb->m.qinv, mb->m.q, n, hq);
+  if (pop->method == DPI_FOCEI && dpi_chol(mb->e, n))
+    dpi_chol_solve(mb->e, n, hq);
+  else
+    mat_vec(mb->m.qinv, mb->m.q, n, hq);
 }
 
 static dp_status member_gradient(dpi_population *pop, int i, bool *ok) {
@@ -476,10 +506,14 @@ static dp_status member_gradient(dpi_population *pop, int i, bool *ok) {
     double *s = &pop->score[(size_t)i * pop->ntheta + k];
     const theta_def *t = &pop->theta[k];
     *s = 0;
-    if (t->kind == THETA_SHIFT) *s = score_shift(pop, mb, hq, t);
-    else if (pop->shift_only) continue;
-    else if (t->kind == THETA_GENERIC) DP_TRY(score_generic(pop, mb, hq, t, s, ok));
-    else *s = score_omega(pop, mb, hq, k);
+    if (t->kind == THETA_SHIFT)
+      *s = score_shift(pop, mb, hq, t);
+    else if (pop->shift_only)
+      continue;
+    else if (t->kind == THETA_GENERIC)
+      DP_TRY(score_generic(pop, mb, hq, t, s, ok));
+    else
+      *s = score_omega(pop, mb, hq, k);
     if (!isfinite(*s)) *ok = false;
   }
   return DP_OK;
@@ -501,7 +535,8 @@ static dp_status member_eval(void *user, int i, int worker) {
   return DP_OK;
 }
 
-dp_status dpi_population_eval(dpi_population *pop, const double *theta, double *value, double *grad, bool *ok) {
+dp_status dpi_population_eval(dpi_population *pop, const double *theta, double *value, double *grad,
+                              bool *ok) {
   *ok = unpack(pop, theta);
   if (!*ok) return DP_OK;
   pop->gradient = grad != NULL;
@@ -528,7 +563,8 @@ dp_status dpi_population_restart(dpi_population *pop, const double *theta, bool 
     pop->member[i].m.warm = false;
   }
   dp_status st = dpi_population_eval(pop, theta, &value, NULL, &ok);
-  for (int i = 0; i < pop->npeople; i++) *changed = *changed || fabs(pop->value[i] - before[i]) > 1e-3;
+  for (int i = 0; i < pop->npeople; i++)
+    *changed = *changed || fabs(pop->value[i] - before[i]) > 1e-3;
   dpi_free(pop->ctx, before);
   return st;
 }
@@ -544,7 +580,8 @@ bool dpi_population_lift(const dpi_population *pop, double *theta) {
 }
 
 void dpi_population_write(const dpi_population *pop, const double *theta, dp_prior *prior) {
-  dpi_population *w = (dpi_population *)pop; /* present values follow theta; nothing a caller sees changes */
+  dpi_population *w =
+      (dpi_population *)pop; /* present values follow theta; nothing a caller sees changes */
   unpack(w, theta);
   memcpy(prior->typical, pop->typical, sizeof(double) * (size_t)pop->nparam);
   memcpy(prior->omega, pop->omega, sizeof(double) * (size_t)pop->ne * (size_t)pop->ne);
@@ -560,8 +597,9 @@ static int typical_thetas(const dpi_population *pop, int *which, bool *all_shift
   for (int k = 0; k < pop->ntheta; k++) {
     bool has = false;
     for (int e = 0; e < pop->ne; e++)
-      has = has || (pop->theta[k].param >= 0 && pop->kind->effect[e].typical == pop->theta[k].param &&
-                    !pop->kind->effect[e].occasion);
+      has =
+          has || (pop->theta[k].param >= 0 && pop->kind->effect[e].typical == pop->theta[k].param &&
+                  !pop->kind->effect[e].occasion);
     if (!has) continue;
     which[n++] = k;
     *all_shift = *all_shift && pop->theta[k].kind == THETA_SHIFT;
@@ -571,8 +609,8 @@ static int typical_thetas(const dpi_population *pop, int *which, bool *all_shift
 
 /* Half the Hessian of the objective in `which`, by central differences of the gradient; outer products of the scores of
  * single people where that is not positive definite. hess [n x n] */
-static dp_status typical_information(dpi_population *pop, const double *theta, const int *which, int n, double *work,
-                                     double *hess) {
+static dp_status typical_information(dpi_population *pop, const double *theta, const int *which,
+                                     int n, double *work, double *hess) {
   int nt = pop->ntheta;
   double *t = work, *gp = t + nt, *gm = gp + nt, *opg = gm + nt, value;
   bool ok = false;
@@ -582,13 +620,15 @@ static dp_status typical_information(dpi_population *pop, const double *theta, c
     for (int b = 0; b < n; b++) {
       opg[a * n + b] = 0;
       for (int i = 0; i < pop->npeople; i++)
-        opg[a * n + b] += 0.25 * pop->score[(size_t)i * nt + which[a]] * pop->score[(size_t)i * nt + which[b]];
+        opg[a * n + b] +=
+            0.25 * pop->score[(size_t)i * nt + which[a]] * pop->score[(size_t)i * nt + which[b]];
     }
   for (int a = 0; a < n && ok; a++) {
     const theta_def *ta = &pop->theta[which[a]];
     double h = fmin(0.3, 0.1 / sqrt(opg[a * n + a] + 1e-12)), at = theta[which[a]];
     h = fmin(h, 0.4 * (ta->upper - ta->lower));
-    at = fmin(fmax(at, ta->lower + h), ta->upper - h); /* a value at its bound is judged just inside */
+    at = fmin(fmax(at, ta->lower + h),
+              ta->upper - h); /* a value at its bound is judged just inside */
     t[which[a]] = at + h;
     DP_TRY(dpi_population_eval(pop, t, &value, gp, &ok));
     t[which[a]] = at - h;
@@ -597,7 +637,8 @@ static dp_status typical_information(dpi_population *pop, const double *theta, c
     for (int b = 0; b < n; b++) hess[a * n + b] = (gp[which[b]] - gm[which[b]]) / (4 * h);
   }
   for (int a = 0; a < n; a++)
-    for (int b = 0; b < a; b++) hess[a * n + b] = hess[b * n + a] = 0.5 * (hess[a * n + b] + hess[b * n + a]);
+    for (int b = 0; b < a; b++)
+      hess[a * n + b] = hess[b * n + a] = 0.5 * (hess[a * n + b] + hess[b * n + a]);
   double *test = opg + n * n;
   memcpy(test, hess, sizeof(double) * (size_t)n * (size_t)n);
   if (!ok || !dpi_chol(test, n)) memcpy(hess, opg, sizeof(double) * (size_t)n * (size_t)n);
@@ -615,11 +656,12 @@ static double weak_variance(const dpi_population *pop, int k) {
 }
 
 /* inverse information -> covariance on the effects' scale */
-static dp_status spread_covariance(const dpi_population *pop, const int *which, int n, double *info, double *inv,
-                                   double *cov) {
+static dp_status spread_covariance(const dpi_population *pop, const int *which, int n, double *info,
+                                   double *inv, double *cov) {
   for (int a = 0; a < n; a++) info[a * n + a] += 1 / weak_variance(pop, which[a]);
   if (!dpi_chol(info, n))
-    return dpi_fail(pop->ctx, DP_ERR_CONVERGE, "uncertainty of the typical values: the data do not determine them all");
+    return dpi_fail(pop->ctx, DP_ERR_CONVERGE,
+                    "uncertainty of the typical values: the data do not determine them all");
   dpi_chol_inverse(info, n, inv);
   for (int a = 0; a < n; a++)
     for (int b = 0; b < n; b++)
@@ -627,7 +669,8 @@ static dp_status spread_covariance(const dpi_population *pop, const int *which, 
         for (int f = 0; f < pop->ne; f++) {
           const dpi_kind_effect *ke = &pop->kind->effect[e], *kf = &pop->kind->effect[f];
           if (ke->occasion || kf->occasion) continue;
-          if (ke->typical == pop->theta[which[a]].param && kf->typical == pop->theta[which[b]].param)
+          if (ke->typical == pop->theta[which[a]].param &&
+              kf->typical == pop->theta[which[b]].param)
             cov[e * pop->ne + f] = inv[a * n + b];
         }
   return DP_OK;

@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* y, its logarithm where that is compared, limits; refuses what has no likelihood. */
-static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_case_obs *o, dpi_datum *d) {
+static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_case_obs *o,
+                            dpi_datum *d) {
   const dpi_kind_observable *ob = &p->c->kind->observable[o->observable];
   double y = o->censored ? o->limit : o->value;
   d->time = o->time;
@@ -17,11 +18,13 @@ static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_ca
   d->group = o->observable;
   d->log = ob->noise == DPI_NOISE_LOGNORMAL;
   if (!isfinite(y))
-    return dpi_fail(p->ctx, DP_ERR_INPUT, "%s:%d: %s of subject %s: found no number, expected a value or limit",
+    return dpi_fail(p->ctx, DP_ERR_INPUT,
+                    "%s:%d: %s of subject %s: found no number, expected a value or limit",
                     record->source, o->line, ob->id, p->c->id);
   if (d->log && !(y > 0))
     return dpi_fail(p->ctx, DP_ERR_INPUT,
-                    "%s:%d: %s of subject %s: found %g, expected more than 0 because its error is log-normal; mark it as "
+                    "%s:%d: %s of subject %s: found %g, expected more than 0 because its error is "
+                    "log-normal; mark it as "
                     "below quantification",
                     record->source, o->line, ob->id, p->c->id, y);
   d->y = d->log ? dpi_m_log(y) : y;
@@ -35,8 +38,10 @@ static dp_status timeline_cut(dpi_person *p) {
   p->nout = p->nobs > 0 ? c->obs[p->nobs - 1].row + 1 : 1;
   p->out = DPI_ARENA_ARRAY(&p->arena, dp_output_time, (size_t)p->nout);
   if (!p->out) return DP_ERR_MEMORY;
-  if (p->nobs > 0) memcpy(p->out, c->out, sizeof *p->out * (size_t)p->nout);
-  else p->out[0] = (dp_output_time){0, INT32_MAX};
+  if (p->nobs > 0)
+    memcpy(p->out, c->out, sizeof *p->out * (size_t)p->nout);
+  else
+    p->out[0] = (dp_output_time){0, INT32_MAX};
   dp_time last = p->out[p->nout - 1].time;
   p->ninstant = 0;
   while (p->ninstant < c->ninstant && c->instant[p->ninstant].time <= last) p->ninstant++;
@@ -49,8 +54,13 @@ static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *ou
   const dpi_case *c = p->c;
   const dp_kind *kind = c->kind;
   dpi_case_apply(c, p->typical, eta, p->param, p->instant);
-  dp_member m = {.param = p->param, .seed = deriv ? c->seed : NULL, .instant = p->instant, .ninstant = p->ninstant,
-                 .out = p->out, .nout = p->nout, .stream = c->stream};
+  dp_member m = {.param = p->param,
+                 .seed = deriv ? c->seed : NULL,
+                 .instant = p->instant,
+                 .ninstant = p->ninstant,
+                 .out = p->out,
+                 .nout = p->nout,
+                 .stream = c->stream};
   dp_run_opts opts = dp_run_opts_default();
   opts.ndir = deriv ? c->neta : 0;
   dp_result *r = NULL;
@@ -59,7 +69,8 @@ static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *ou
   size_t no = (size_t)r->noutput, nd = (size_t)c->neta;
   for (int i = 0; *ok && i < p->nobs; i++) {
     const dpi_kind_observable *ob = &kind->observable[c->obs[i].observable];
-    size_t row = (size_t)c->obs[i].row * no, f = row + (size_t)ob->value_output, s = row + (size_t)ob->sigma_output;
+    size_t row = (size_t)c->obs[i].row * no, f = row + (size_t)ob->value_output,
+           s = row + (size_t)ob->sigma_output;
     out->f[i] = r->value[f];
     out->s[i] = r->value[s];
     if (!deriv) continue;
@@ -70,8 +81,8 @@ static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *ou
   return DP_OK;
 }
 
-static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record *record, int subject, double until,
-                             bool discrepancy) {
+static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record *record,
+                             int subject, double until, bool discrepancy) {
   DP_TRY(dpi_case_create(kind, record, subject, &p->c));
   const dpi_case *c = p->c;
   p->nobs = dpi_case_seen(c, until);
@@ -82,14 +93,19 @@ static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record
   if (!p->datum || !p->param || !p->instant) return DP_ERR_MEMORY;
   for (int i = 0; i < p->nobs; i++) DP_TRY(datum_fill(p, record, &c->obs[i], &p->datum[i]));
   DP_TRY(timeline_cut(p));
-  dpi_indiv_def def = {.neta = c->neta, .nobs = p->nobs, .datum = p->datum, .predict = predict, .user = p,
-                       .discrepancy = discrepancy, .discrepancy_sd = kind->discrepancy_sd,
+  dpi_indiv_def def = {.neta = c->neta,
+                       .nobs = p->nobs,
+                       .datum = p->datum,
+                       .predict = predict,
+                       .user = p,
+                       .discrepancy = discrepancy,
+                       .discrepancy_sd = kind->discrepancy_sd,
                        .discrepancy_tau = kind->discrepancy_timescale};
   return dpi_indiv_create(p->ctx, &def, &p->iv);
 }
 
-dp_status dpi_person_create(const dp_kind *kind, const dp_record *record, int subject, double until, bool discrepancy,
-                            dpi_person **out) {
+dp_status dpi_person_create(const dp_kind *kind, const dp_record *record, int subject, double until,
+                            bool discrepancy, dpi_person **out) {
   *out = NULL;
   dpi_person *p = DPI_NEW(kind->ctx, dpi_person);
   if (!p) return DP_ERR_MEMORY;
@@ -117,8 +133,10 @@ void dpi_person_destroy(dpi_person *p) {
 static int direction_occasion(const dpi_case *c, int j) {
   int nperson = 0, noccasion = 0;
   for (int e = 0; e < c->kind->neffect; e++) {
-    if (c->kind->effect[e].occasion) noccasion++;
-    else nperson++;
+    if (c->kind->effect[e].occasion)
+      noccasion++;
+    else
+      nperson++;
   }
   return j < nperson || noccasion == 0 ? 0 : 1 + (j - nperson) / noccasion;
 }
@@ -133,7 +151,8 @@ void dpi_person_omega(const dpi_person *p, const double *effect_cov, double *ome
     }
 }
 
-static void batch_take(const dpi_person *p, const dp_result *r, int n, const dpi_person_batch *out) {
+static void batch_take(const dpi_person *p, const dp_result *r, int n,
+                       const dpi_person_batch *out) {
   const dp_kind *kind = p->c->kind;
   size_t no = (size_t)r->noutput;
   for (int k = 0; k < n; k++) {
@@ -147,24 +166,31 @@ static void batch_take(const dpi_person *p, const dp_result *r, int n, const dpi
     }
     const double *last = v + (size_t)(p->nout - 1) * no;
     for (int e = 0; e < kind->neffect; e++)
-      out->individual[(size_t)k * kind->neffect + e] = out->ok[k] ? last[kind->effect[e].sim_output] : NAN;
+      out->individual[(size_t)k * kind->neffect + e] =
+          out->ok[k] ? last[kind->effect[e].sim_output] : NAN;
   }
 }
 
-dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n, const dpi_person_batch *out) {
+dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
+                              const dpi_person_batch *out) {
   const dpi_case *c = p->c;
   size_t np = (size_t)dp_sim_describe(c->kind->sim)->nparam, ni = (size_t)c->ninstant;
   dpi_arena arena;
   dpi_arena_init(&arena, p->ctx);
   dp_member *m = DPI_ARENA_ARRAY(&arena, dp_member, (size_t)n + 1);
-  double *param = DPI_ARENA_ARRAY(&arena, double, (size_t)n * np + 1);
+  double *param = DPI_ARENA_ARRAY(&arena, double, (size_t)n *np + 1);
   dp_instant *inst = DPI_ARENA_ARRAY(&arena, dp_instant, (size_t)n * ni + 1);
   dp_result *r = NULL;
   dp_status st = m && param && inst ? DP_OK : DP_ERR_MEMORY;
   for (int k = 0; st == DP_OK && k < n; k++) {
-    dpi_case_apply(c, p->typical, eta + (size_t)k * c->neta, param + (size_t)k * np, inst + (size_t)k * ni);
-    m[k] = (dp_member){.param = param + (size_t)k * np, .instant = inst + (size_t)k * ni, .ninstant = p->ninstant,
-                       .out = p->out, .nout = p->nout, .stream = c->stream};
+    dpi_case_apply(c, p->typical, eta + (size_t)k * c->neta, param + (size_t)k * np,
+                   inst + (size_t)k * ni);
+    m[k] = (dp_member){.param = param + (size_t)k * np,
+                       .instant = inst + (size_t)k * ni,
+                       .ninstant = p->ninstant,
+                       .out = p->out,
+                       .nout = p->nout,
+                       .stream = c->stream};
   }
   dp_run_opts opts = dp_run_opts_default();
   if (st == DP_OK) st = dp_simulate(c->kind->sim, m, n, &opts, &r);

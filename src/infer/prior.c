@@ -15,8 +15,8 @@ dp_status dpi_prior_create(const dp_kind *kind, dp_prior **out) {
   p->neffect = kind->neffect;
   p->objective = NAN;
   p->typical = DPI_NEW_ARRAY(p->ctx, double, kind->nparam + 1);
-  p->omega = DPI_NEW_ARRAY(p->ctx, double, n * n + 1);
-  p->uncertainty = DPI_NEW_ARRAY(p->ctx, double, n * n + 1);
+  p->omega = DPI_NEW_ARRAY(p->ctx, double, n *n + 1);
+  p->uncertainty = DPI_NEW_ARRAY(p->ctx, double, n *n + 1);
   if (!p->typical || !p->omega || !p->uncertainty) {
     dp_prior_destroy(p);
     return DP_ERR_MEMORY;
@@ -42,8 +42,8 @@ dp_status dp_prior_copy(const dp_prior *from, dp_prior **out) {
   size_t n = (size_t)from->neffect;
   *p = *from;
   p->typical = DPI_NEW_ARRAY(ctx, double, from->nparam + 1);
-  p->omega = DPI_NEW_ARRAY(ctx, double, n * n + 1);
-  p->uncertainty = DPI_NEW_ARRAY(ctx, double, n * n + 1);
+  p->omega = DPI_NEW_ARRAY(ctx, double, n *n + 1);
+  p->uncertainty = DPI_NEW_ARRAY(ctx, double, n *n + 1);
   if (!p->typical || !p->omega || !p->uncertainty) {
     dp_prior_destroy(p);
     return DP_ERR_MEMORY;
@@ -57,7 +57,9 @@ dp_status dp_prior_copy(const dp_prior *from, dp_prior **out) {
 
 /* ---- hashes ---- */
 
-static void add_text(dpi_sha256 *h, const char *s) { dpi_sha256_add(h, s ? s : "", strlen(s ? s : "") + 1); }
+static void add_text(dpi_sha256 *h, const char *s) {
+  dpi_sha256_add(h, s ? s : "", strlen(s ? s : "") + 1);
+}
 static void add_int(dpi_sha256 *h, int64_t v) { dpi_sha256_add(h, &v, sizeof v); }
 
 /* every NaN counts as the same bytes */
@@ -113,7 +115,8 @@ static void add_subject(dpi_sha256 *h, const dp_record *r, const dp_subject *s) 
   add_int(h, s->nevent);
   for (int i = 0; i < s->nevent; i++) {
     const dp_event *e = &s->event[i];
-    int64_t whole[] = {e->time, e->evid, e->interval, e->repeats, e->steady, e->compartment, e->missing, e->censored};
+    int64_t whole[] = {e->time,   e->evid,        e->interval, e->repeats,
+                       e->steady, e->compartment, e->missing,  e->censored};
     for (int k = 0; k < DPI_COUNT(whole); k++) add_int(h, whole[k]);
     add_num(h, e->amount);
     add_num(h, e->value);
@@ -130,8 +133,8 @@ static bool excluded(const int *exclude, int nexclude, int i) {
   return false;
 }
 
-dp_status dpi_prior_hash(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
-                         const dp_fit_def *def, char hash[65]) {
+dp_status dpi_prior_hash(const dp_kind *kind, const dp_record *record, const int *exclude,
+                         int nexclude, const dp_fit_def *def, char hash[65]) {
   dpi_sha256 *h = dpi_sha256_create(kind->ctx);
   if (!h) return DP_ERR_MEMORY;
   add_text(h, "doppel prior 1");
@@ -158,7 +161,8 @@ dp_status dp_prior_nominal(const dp_kind *kind, dp_prior **out) {
   for (int i = 0; i < kind->neffect * kind->neffect; i++) p->omega[i] = kind->omega[i];
   p->converged = 1;
   snprintf(p->method, sizeof p->method, "published");
-  snprintf(p->source, sizeof p->source, "%.180s", kind->source && kind->source[0] ? kind->source : "values of the kind");
+  snprintf(p->source, sizeof p->source, "%.180s",
+           kind->source && kind->source[0] ? kind->source : "values of the kind");
   dp_status st = dpi_prior_hash(kind, NULL, NULL, 0, NULL, p->hash);
   if (st != DP_OK) {
     dp_prior_destroy(p);

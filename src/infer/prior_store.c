@@ -21,11 +21,13 @@ static const char HEADER[] = "key\titem\trow\tcolumn\tvalue\n";
 
 /* ---- writing ---- */
 
-static void line_text(dpi_str *s, const char *key, const char *item, const char *row, const char *col, const char *value) {
+static void line_text(dpi_str *s, const char *key, const char *item, const char *row,
+                      const char *col, const char *value) {
   dpi_str_addf(s, "%s\t%s\t%s\t%s\t%s\n", key, item, row, col, value);
 }
 
-static void line_number(dpi_str *s, const char *key, const char *item, const char *row, const char *col, double v) {
+static void line_number(dpi_str *s, const char *key, const char *item, const char *row,
+                        const char *col, double v) {
   char text[32];
   dpi_format_double(v, text);
   line_text(s, key, item, row, col, text);
@@ -40,7 +42,8 @@ static void add_prior(dpi_str *s, const dp_kind *kind, const char *key, const dp
   line_number(s, key, "iterations", "", "", p->iterations);
   line_number(s, key, "converged", "", "", p->converged);
   line_number(s, key, "objective", "", "", p->objective);
-  for (int i = 0; i < kind->nparam; i++) line_number(s, key, "typical", kind->param[i].id, "", p->typical[i]);
+  for (int i = 0; i < kind->nparam; i++)
+    line_number(s, key, "typical", kind->param[i].id, "", p->typical[i]);
   for (int i = 0; i < ne * ne; i++) {
     const char *row = kind->effect[i / ne].id, *col = kind->effect[i % ne].id;
     if (p->omega[i] != 0) line_number(s, key, "omega", row, col, p->omega[i]);
@@ -48,18 +51,21 @@ static void add_prior(dpi_str *s, const dp_kind *kind, const char *key, const dp
   }
 }
 
-dp_status dp_prior_write(const dp_kind *kind, const char *path, const char *const *key, const dp_prior *const *prior,
-                         int n) {
+dp_status dp_prior_write(const dp_kind *kind, const char *path, const char *const *key,
+                         const dp_prior *const *prior, int n) {
   dpi_str s;
   dpi_str_init(&s, kind->ctx);
   dpi_str_add(&s, HEADER);
   dp_status st = DP_OK;
   for (int i = 0; i < n && st == DP_OK; i++) {
     if (strpbrk(key[i], "\t\r\n"))
-      st = dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: key '%s' of a prior has a tab or line break", path, key[i]);
-    else add_prior(&s, kind, key[i], prior[i]);
+      st = dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: key '%s' of a prior has a tab or line break",
+                    path, key[i]);
+    else
+      add_prior(&s, kind, key[i], prior[i]);
   }
-  if (st == DP_OK) st = s.failed ? DP_ERR_MEMORY : dpi_file_write(kind->ctx, path, dpi_str_text(&s), s.len);
+  if (st == DP_OK)
+    st = s.failed ? DP_ERR_MEMORY : dpi_file_write(kind->ctx, path, dpi_str_text(&s), s.len);
   dpi_str_release(&s);
   return st;
 }
@@ -77,8 +83,8 @@ typedef struct reader {
 
 static dp_status wrong(const reader *r, int field, const char *expected) {
   static const char *const name[NFIELD] = {"key", "item", "row", "column", "value"};
-  return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s:%d: column %s: found '%.80s', expected %s", r->path, r->line, name[field],
-                  r->field[field], expected);
+  return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s:%d: column %s: found '%.80s', expected %s",
+                  r->path, r->line, name[field], r->field[field], expected);
 }
 
 /* Cut a line into its fields in place. */
@@ -87,10 +93,14 @@ static dp_status split(reader *r, char *line) {
     r->field[k] = line;
     char *tab = strchr(line, '\t');
     if (k == NFIELD - 1) {
-      if (tab) return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s:%d: found more than 5 columns", r->path, r->line);
+      if (tab)
+        return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s:%d: found more than 5 columns", r->path,
+                        r->line);
       return DP_OK;
     }
-    if (!tab) return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s:%d: found %d columns, expected 5", r->path, r->line, k + 1);
+    if (!tab)
+      return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s:%d: found %d columns, expected 5", r->path,
+                      r->line, k + 1);
     *tab = 0;
     line = tab + 1;
   }
@@ -113,13 +123,18 @@ static dp_status take_number(const reader *r, dp_prior *p) {
   const char *item = r->field[ITEM];
   double v;
   if (!dpi_parse_double(r->field[VALUE], &v)) {
-    if (strcmp(r->field[VALUE], "nan") || strcmp(item, "objective")) return wrong(r, VALUE, "a number");
+    if (strcmp(r->field[VALUE], "nan") || strcmp(item, "objective"))
+      return wrong(r, VALUE, "a number");
     v = NAN;
   }
-  if (!strcmp(item, "objective")) p->objective = v;
-  else if (!strcmp(item, "people")) p->npeople = (int)v;
-  else if (!strcmp(item, "iterations")) p->iterations = (int)v;
-  else if (!strcmp(item, "converged")) p->converged = v != 0;
+  if (!strcmp(item, "objective"))
+    p->objective = v;
+  else if (!strcmp(item, "people"))
+    p->npeople = (int)v;
+  else if (!strcmp(item, "iterations"))
+    p->iterations = (int)v;
+  else if (!strcmp(item, "converged"))
+    p->converged = v != 0;
   else if (!strcmp(item, "typical")) {
     int i = find_param(r->kind, r->field[ROW]);
     if (i < 0) return wrong(r, ROW, "a parameter of the kind");
@@ -130,7 +145,9 @@ static dp_status take_number(const reader *r, dp_prior *p) {
     if (j < 0) return wrong(r, COL, "a random effect of the kind");
     (item[0] == 'o' ? p->omega : p->uncertainty)[i * r->kind->neffect + j] = v;
   } else {
-    return wrong(r, ITEM, "hash, method, source, people, iterations, converged, objective, typical, omega, uncertainty");
+    return wrong(r, ITEM,
+                 "hash, method, source, people, iterations, converged, objective, typical, omega, "
+                 "uncertainty");
   }
   return DP_OK;
 }
@@ -140,15 +157,19 @@ static dp_status take_line(const reader *r, dp_prior *p) {
   if (!strcmp(item, "hash")) {
     if (strlen(value) != 64) return wrong(r, VALUE, "64 hexadecimal digits");
     snprintf(p->hash, sizeof p->hash, "%s", value);
-  } else if (!strcmp(item, "method")) snprintf(p->method, sizeof p->method, "%s", value);
-  else if (!strcmp(item, "source")) snprintf(p->source, sizeof p->source, "%s", value);
-  else return take_number(r, p);
+  } else if (!strcmp(item, "method"))
+    snprintf(p->method, sizeof p->method, "%s", value);
+  else if (!strcmp(item, "source"))
+    snprintf(p->source, sizeof p->source, "%s", value);
+  else
+    return take_number(r, p);
   return DP_OK;
 }
 
 static dp_status read_lines(reader *r, char *text, const char *key, dp_prior *p, bool *found) {
   if (strncmp(text, HEADER, sizeof HEADER - 1))
-    return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s:1: expected the columns key, item, row, column, value", r->path);
+    return dpi_fail(r->kind->ctx, DP_ERR_INPUT,
+                    "%s:1: expected the columns key, item, row, column, value", r->path);
   char *next = text + sizeof HEADER - 1;
   for (r->line = 2; *next; r->line++) {
     char *line = next, *end = strchr(next, '\n');
@@ -173,19 +194,23 @@ dp_status dp_prior_read(const dp_kind *kind, const char *path, const char *key, 
   dp_status st = dpi_prior_create(kind, &p);
   if (st == DP_OK) st = read_lines(&r, text, key, p, &found);
   dpi_free(kind->ctx, text);
-  if (st == DP_OK && found) *out = p;
-  else dp_prior_destroy(p);
+  if (st == DP_OK && found)
+    *out = p;
+  else
+    dp_prior_destroy(p);
   return st;
 }
 
 /* ---- leave one out ---- */
 
-dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store, dp_prior **out) {
+dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store,
+                       dp_prior **out) {
   dp_fit_def def = dp_fit_def_default();
   char hash[65];
   *out = NULL;
   if (subject < 0 || subject >= record->nsubject)
-    return dpi_fail(kind->ctx, DP_ERR_USAGE, "%s: subject %d: the record has %d", record->source, subject, record->nsubject);
+    return dpi_fail(kind->ctx, DP_ERR_USAGE, "%s: subject %d: the record has %d", record->source,
+                    subject, record->nsubject);
   if (store && *store && dpi_file_exists(store)) {
     DP_TRY(dpi_prior_hash(kind, record, &subject, 1, &def, hash));
     DP_TRY(dp_prior_read(kind, store, record->subject[subject].id, out));

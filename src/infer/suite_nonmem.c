@@ -12,7 +12,7 @@
 
 #include "doppel/suite.h"
 
-#define WITHIN 1e-3      /* relative difference of an individual parameter that counts as equal */
+#define WITHIN 1e-3 /* relative difference of an individual parameter that counts as equal */
 #define OBJECTIVE_GAP 1e-3
 
 /* Runs and the tolerance of their objective at the reference's mode: printed digits and closed forms allow 1e-5, models that
@@ -20,8 +20,9 @@
 static const struct {
   const char *run;
   double tolerance;
-} runs[] = {{"001", 1e-5}, {"002", 1e-5}, {"003", 1e-3}, {"005", 1e-5}, {"006", 1e-5}, {"008", 1e-5},
-            {"101", 1e-5}, {"201", 1e-3}, {"207", 1e-3}, {"301", 1e-5}, {"401", 1e-5}, {"407", 1e-5},
+} runs[] = {{"001", 1e-5}, {"002", 1e-5}, {"003", 1e-3}, {"005", 1e-5},
+            {"006", 1e-5}, {"008", 1e-5}, {"101", 1e-5}, {"201", 1e-3},
+            {"207", 1e-3}, {"301", 1e-5}, {"401", 1e-5}, {"407", 1e-5},
             {"501", 1e-5}, {"901", 1e-5}, {"921", 1e-3}, {"951", 1e-5}};
 
 typedef struct phi {
@@ -35,7 +36,7 @@ typedef struct phi {
 typedef struct outcome { /* one subject */
   double obj;
   bool ok, converged;
-  double gap;        /* our joint objective minus that at the reference's mode */
+  double gap; /* our joint objective minus that at the reference's mode */
   int nparam, nwithin;
   double largest;
 } outcome;
@@ -79,11 +80,13 @@ static dp_status phi_columns(dp_ctx *ctx, const char *path, char *line, phi *r, 
   *obj = -1;
   r->neta = 0;
   for (int k = 0; (word = next_word(&at)); k++) {
-    if (k == 1 && strcmp(word, "ID")) return dpi_fail(ctx, DP_ERR_INPUT, "%s:2: column 2: found %s, expected ID", path, word);
+    if (k == 1 && strcmp(word, "ID"))
+      return dpi_fail(ctx, DP_ERR_INPUT, "%s:2: column 2: found %s, expected ID", path, word);
     if (!strncmp(word, "ETA(", 4)) r->neta++;
     if (!strcmp(word, "OBJ")) *obj = k;
   }
-  if (*obj < 0 || r->neta == 0) return dpi_fail(ctx, DP_ERR_INPUT, "%s:2: no columns ETA(1) and OBJ", path);
+  if (*obj < 0 || r->neta == 0)
+    return dpi_fail(ctx, DP_ERR_INPUT, "%s:2: no columns ETA(1) and OBJ", path);
   return DP_OK;
 }
 
@@ -95,11 +98,16 @@ static dp_status phi_row(dp_ctx *ctx, const char *path, char *line, int number, 
     if (k == 1) r->id[r->n] = word;
     if (k < 2 || (k >= 2 + r->neta && k != obj)) continue;
     if (!dpi_parse_double(word, &v))
-      return dpi_fail(ctx, DP_ERR_INPUT, "%s:%d: column %d: found '%s', expected a number", path, number, k + 1, word);
-    if (k == obj) r->obj[r->n] = v;
-    else r->eta[(size_t)r->n * r->neta + (k - 2)] = v;
+      return dpi_fail(ctx, DP_ERR_INPUT, "%s:%d: column %d: found '%s', expected a number", path,
+                      number, k + 1, word);
+    if (k == obj)
+      r->obj[r->n] = v;
+    else
+      r->eta[(size_t)r->n * r->neta + (k - 2)] = v;
   }
-  if (k <= obj) return dpi_fail(ctx, DP_ERR_INPUT, "%s:%d: found %d columns, expected %d", path, number, k, obj + 1);
+  if (k <= obj)
+    return dpi_fail(ctx, DP_ERR_INPUT, "%s:%d: found %d columns, expected %d", path, number, k,
+                    obj + 1);
   r->n++;
   return DP_OK;
 }
@@ -137,9 +145,11 @@ static dp_status at_reference(void *user, int i, int worker) {
   p->typical = w->prior->typical;
   int n = p->c->neta, m = w->ref->neta;
   if (n != m && n > 64)
-    return dpi_fail(w->ctx, DP_ERR_INPUT, "subject %s: %d random effects, the reference has %d", p->c->id, n, m);
+    return dpi_fail(w->ctx, DP_ERR_INPUT, "subject %s: %d random effects, the reference has %d",
+                    p->c->id, n, m);
   if (strcmp(p->c->id, w->ref->id[i]))
-    return dpi_fail(w->ctx, DP_ERR_INPUT, "subject %d: the data have id %s, the reference %s", i + 1, p->c->id, w->ref->id[i]);
+    return dpi_fail(w->ctx, DP_ERR_INPUT, "subject %d: the data have id %s, the reference %s",
+                    i + 1, p->c->id, w->ref->id[i]);
   dpi_person_omega(p, w->prior->omega, omega);
   DP_TRY(dpi_indiv_prior(p->iv, omega));
   /* a subject without later occasions has fewer directions than the reference has columns: those are 0 */
@@ -162,7 +172,8 @@ static double parameter_difference(const suite_run *w, int effect, double ours, 
   double t = w->prior->typical[e->typical];
   if (e->distribution == DPI_DIST_LOGNORMAL) return fabs(dpi_m_expm1(ours - theirs));
   if (e->distribution == DPI_DIST_NORMAL) return fabs(ours - theirs) / fabs(t + theirs);
-  double base = dpi_m_log(t / (1 - t)), a = 1 / (1 + dpi_m_exp(-base - ours)), b = 1 / (1 + dpi_m_exp(-base - theirs));
+  double base = dpi_m_log(t / (1 - t)), a = 1 / (1 + dpi_m_exp(-base - ours)),
+         b = 1 / (1 + dpi_m_exp(-base - theirs));
   return fabs(a / b - 1);
 }
 
@@ -176,13 +187,15 @@ static dp_status own_mode(void *user, int i, int worker) {
   dpi_mode mode;
   double x[65], eta[64];
   int nmode = 0;
-  DP_TRY(dpi_mode_multi(p->iv, &def, NULL, w->nstart, dpi_rng_make(1, p->c->stream, DPI_RNG_START), 1, x, &mode, &nmode));
+  DP_TRY(dpi_mode_multi(p->iv, &def, NULL, w->nstart, dpi_rng_make(1, p->c->stream, DPI_RNG_START),
+                        1, x, &mode, &nmode));
   if (nmode == 0) return DP_OK;
   o->converged = mode.converged;
   o->gap += mode.l;
   dpi_indiv_eta(p->iv, x, eta);
   for (int j = 0; j < p->c->neta && j < w->ref->neta; j++) {
-    double d = parameter_difference(w, p->c->eta_effect[j], eta[j], w->ref->eta[(size_t)i * w->ref->neta + j]);
+    double d = parameter_difference(w, p->c->eta_effect[j], eta[j],
+                                    w->ref->eta[(size_t)i * w->ref->neta + j]);
     o->nparam++;
     o->nwithin += d <= WITHIN;
     o->largest = fmax(o->largest, d);
@@ -215,7 +228,8 @@ static void add_up(const suite_run *w, int n, double tolerance, dp_nonmem_result
     r->nwithin += o->nwithin;
     r->nunconverged += !o->converged;
     r->nworse += !(o->gap <= OBJECTIVE_GAP);
-    if (o->gap < -OBJECTIVE_GAP) r->nbetter++;
+    if (o->gap < -OBJECTIVE_GAP)
+      r->nbetter++;
     else {
       r->nflat += o->nwithin < o->nparam;
       r->largest = fmax(r->largest, o->largest);
@@ -227,16 +241,19 @@ static void add_up(const suite_run *w, int n, double tolerance, dp_nonmem_result
   snprintf(r->status, sizeof r->status, "%s", pass ? "pass" : "fail");
   if (!pass)
     snprintf(r->why, sizeof r->why,
-             "objective at their mode off by %.2g (subject %s, tolerance %.0e, %d not evaluated); modes: %d worse, %d beyond "
+             "objective at their mode off by %.2g (subject %s, tolerance %.0e, %d not evaluated); "
+             "modes: %d worse, %d beyond "
              "0.1 %% without being better, %d not converged",
-             r->worst_difference, r->worst_subject, tolerance, nfailed, r->nworse, r->nflat, r->nunconverged);
+             r->worst_difference, r->worst_subject, tolerance, nfailed, r->nworse, r->nflat,
+             r->nunconverged);
 }
 
-static dp_status run_compare(suite_run *w, dpi_arena *arena, const dp_nonmem_def *def, double tolerance,
-                             dp_nonmem_result *r) {
+static dp_status run_compare(suite_run *w, dpi_arena *arena, const dp_nonmem_def *def,
+                             double tolerance, dp_nonmem_result *r) {
   int n = w->record->nsubject;
   if (n != w->ref->n)
-    return dpi_fail(w->ctx, DP_ERR_INPUT, "run %s: %d subjects in the data, %d in the reference", r->run, n, w->ref->n);
+    return dpi_fail(w->ctx, DP_ERR_INPUT, "run %s: %d subjects in the data, %d in the reference",
+                    r->run, n, w->ref->n);
   if (def->max_subject > 0 && n > def->max_subject) n = def->max_subject;
   w->person = DPI_ARENA_ARRAY(arena, dpi_person *, (size_t)n + 1);
   w->result = DPI_ARENA_ARRAY(arena, outcome, (size_t)n + 1);
@@ -250,8 +267,8 @@ static dp_status run_compare(suite_run *w, dpi_arena *arena, const dp_nonmem_def
   return st;
 }
 
-static dp_status run_files(dp_ctx *ctx, const char *dir, const char *kind_dir, const dp_nonmem_def *def, double tolerance,
-                           dp_nonmem_result *r) {
+static dp_status run_files(dp_ctx *ctx, const char *dir, const char *kind_dir,
+                           const dp_nonmem_def *def, double tolerance, dp_nonmem_result *r) {
   dp_kind *kind = NULL;
   dp_record *record = NULL;
   dp_prior *prior = NULL;
@@ -265,7 +282,12 @@ static dp_status run_files(dp_ctx *ctx, const char *dir, const char *kind_dir, c
   if (st == DP_OK) st = dp_prior_nominal(kind, &prior);
   if (st == DP_OK) st = phi_read(ctx, &arena, path, &ref);
   if (st == DP_OK) {
-    suite_run w = {.ctx = ctx, .kind = kind, .record = record, .prior = prior, .ref = &ref, .nstart = def->nstart};
+    suite_run w = {.ctx = ctx,
+                   .kind = kind,
+                   .record = record,
+                   .prior = prior,
+                   .ref = &ref,
+                   .nstart = def->nstart};
     st = run_compare(&w, &arena, def, tolerance, r);
   }
   dpi_free(ctx, ref.text);
@@ -278,7 +300,9 @@ static dp_status run_files(dp_ctx *ctx, const char *dir, const char *kind_dir, c
 
 static bool wanted(const dp_nonmem_def *def, const char *run) {
   for (int k = 0; k < def->nonly; k++)
-    if (!strcmp(def->only[k], run) || (!strncmp(def->only[k], "run", 3) && !strcmp(def->only[k] + 3, run))) return true;
+    if (!strcmp(def->only[k], run) ||
+        (!strncmp(def->only[k], "run", 3) && !strcmp(def->only[k] + 3, run)))
+      return true;
   return def->nonly == 0;
 }
 
@@ -287,11 +311,12 @@ dp_nonmem_def dp_nonmem_def_default(void) {
   return d;
 }
 
-dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir, const dp_nonmem_def *def, dp_nonmem_fn each,
-                          void *user) {
+dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
+                          const dp_nonmem_def *def, dp_nonmem_fn each, void *user) {
   int found = 0;
   if (def->cookie != dp_nonmem_def_default().cookie || def->nstart < 1)
-    return dpi_fail(ctx, DP_ERR_USAGE, "dp_nonmem_def: start from dp_nonmem_def_default(), nstart at least 1");
+    return dpi_fail(ctx, DP_ERR_USAGE,
+                    "dp_nonmem_def: start from dp_nonmem_def_default(), nstart at least 1");
   for (int k = 0; k < DPI_COUNT(runs); k++) {
     char path[2048], twin[2048];
     dp_nonmem_result r = {0};
@@ -316,6 +341,7 @@ dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir, c
     }
     each(user, &r);
   }
-  if (!found) return dpi_fail(ctx, DP_ERR_INPUT, "%s: found no runNNN.phi of the runs asked for", dir);
+  if (!found)
+    return dpi_fail(ctx, DP_ERR_INPUT, "%s: found no runNNN.phi of the runs asked for", dir);
   return DP_OK;
 }

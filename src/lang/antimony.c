@@ -8,32 +8,41 @@
 
 #include "lang/antimony_impl.h"
 
-bool dpi_ant_word(const dpi_tok *t, const char *word) { return t->kind == DPI_TOK_ID && strcmp(t->text, word) == 0; }
+bool dpi_ant_word(const dpi_tok *t, const char *word) {
+  return t->kind == DPI_TOK_ID && strcmp(t->text, word) == 0;
+}
 
 ant_info *dpi_ant_info(ant_reader *r, int sym) {
   int before = r->cap_info;
-  if (dpi_grow(r->ctx, (void **)&r->info, &r->cap_info, sym + 1, sizeof *r->info) != DP_OK) return NULL;
-  if (r->cap_info > before) memset(r->info + before, 0, (size_t)(r->cap_info - before) * sizeof *r->info);
+  if (dpi_grow(r->ctx, (void **)&r->info, &r->cap_info, sym + 1, sizeof *r->info) != DP_OK)
+    return NULL;
+  if (r->cap_info > before)
+    memset(r->info + before, 0, (size_t)(r->cap_info - before) * sizeof *r->info);
   return &r->info[sym];
 }
 
 static dp_status fail_at(const ant_reader *r, int pos, dp_status status, const char *what) {
   char buf[48];
   const dpi_tok *t = &r->p.tok[pos];
-  return dpi_fail(r->ctx, status, "%s:%d: found %s, expected %s", r->source, t->line, dpi_tok_say(t, buf), what);
+  return dpi_fail(r->ctx, status, "%s:%d: found %s, expected %s", r->source, t->line,
+                  dpi_tok_say(t, buf), what);
 }
 
 /* ---- blocks ---- */
 static bool at_statement(const dpi_tok *tok, int i) {
-  return i == 0 || tok[i - 1].kind == DPI_TOK_NEWLINE || tok[i - 1].kind == ';' || dpi_ant_word(&tok[i - 1], "end");
+  return i == 0 || tok[i - 1].kind == DPI_TOK_NEWLINE || tok[i - 1].kind == ';' ||
+         dpi_ant_word(&tok[i - 1], "end");
 }
 
 static bool begins_block(const dpi_tok *tok, int i) {
   if (!at_statement(tok, i) || tok[i].kind != DPI_TOK_ID) return false;
   if (tok[i + 1].kind != DPI_TOK_ID && tok[i + 1].kind != '*') return false;
   /* model notes "...", model creator.name "..." */
-  if (tok[i + 1].kind == DPI_TOK_ID && (tok[i + 2].kind == DPI_TOK_STRING || tok[i + 2].kind == '.')) return false;
-  return dpi_ant_word(&tok[i], "model") || dpi_ant_word(&tok[i], "module") || dpi_ant_word(&tok[i], "function");
+  if (tok[i + 1].kind == DPI_TOK_ID &&
+      (tok[i + 2].kind == DPI_TOK_STRING || tok[i + 2].kind == '.'))
+    return false;
+  return dpi_ant_word(&tok[i], "model") || dpi_ant_word(&tok[i], "module") ||
+         dpi_ant_word(&tok[i], "function");
 }
 
 /* header: model *name(a, b). *pos: behind it */
@@ -49,7 +58,8 @@ static dp_status read_header(ant_reader *r, int *pos, ant_block *b) {
   if (tok[i].kind != DPI_TOK_ID) return fail_at(r, i, DP_ERR_INPUT, "a name");
   b->name = tok[i++].text;
   /* exported files have names such as p38/MK2-model here: only the first word is kept */
-  while (!b->function && tok[i].kind != '(' && tok[i].kind != DPI_TOK_NEWLINE && tok[i].kind != DPI_TOK_END) {
+  while (!b->function && tok[i].kind != '(' && tok[i].kind != DPI_TOK_NEWLINE &&
+         tok[i].kind != DPI_TOK_END) {
     if (tok[i - 1].kind == DPI_TOK_ID && tok[i].kind == DPI_TOK_ID) break; /* model m x = 3 end */
     i++;
   }
@@ -73,8 +83,8 @@ static dp_status find_end(ant_reader *r, int *pos, ant_block *b) {
     i++;
   }
   if (!dpi_ant_word(&tok[i], "end"))
-    return dpi_fail(r->ctx, DP_ERR_INPUT, "%s:%d: %s '%s' is not closed, expected 'end'", r->source, tok[b->header].line,
-                    b->function ? "function" : "model", b->name);
+    return dpi_fail(r->ctx, DP_ERR_INPUT, "%s:%d: %s '%s' is not closed, expected 'end'", r->source,
+                    tok[b->header].line, b->function ? "function" : "model", b->name);
   b->to = i;
   *pos = i + 1;
   return DP_OK;
@@ -84,7 +94,8 @@ static dp_status find_blocks(ant_reader *r) {
   const dpi_tok *tok = r->p.tok;
   for (int i = 0; tok[i].kind != DPI_TOK_END;) {
     if (!begins_block(tok, i)) {
-      if (dpi_ant_word(&tok[i], "end")) return fail_at(r, i, DP_ERR_INPUT, "a model or function before it");
+      if (dpi_ant_word(&tok[i], "end"))
+        return fail_at(r, i, DP_ERR_INPUT, "a model or function before it");
       i++;
       continue;
     }
@@ -133,9 +144,11 @@ static dp_status find_units(ant_reader *r) {
 
 static bool is_unit(void *user, const char *word) {
   static const char *const known[] = {
-      "ampere", "becquerel", "candela", "celsius", "coulomb", "dimensionless", "farad", "gram", "gray", "henry", "hertz",
-      "item", "joule", "katal", "kelvin", "kilogram", "liter", "litre", "lumen", "lux", "meter", "metre", "mole", "newton",
-      "ohm", "pascal", "radian", "second", "siemens", "sievert", "steradian", "tesla", "volt", "watt", "weber"};
+      "ampere",  "becquerel", "candela",   "celsius", "coulomb", "dimensionless", "farad",
+      "gram",    "gray",      "henry",     "hertz",   "item",    "joule",         "katal",
+      "kelvin",  "kilogram",  "liter",     "litre",   "lumen",   "lux",           "meter",
+      "metre",   "mole",      "newton",    "ohm",     "pascal",  "radian",        "second",
+      "siemens", "sievert",   "steradian", "tesla",   "volt",    "watt",          "weber"};
   const ant_reader *r = user;
   if (dpi_map_get(&r->units, word) > 0) return true;
   size_t n = strlen(word);
@@ -206,17 +219,24 @@ static dp_status read_main(ant_reader *r, const char *text, size_t size, int nto
 static dp_status read_text(ant_reader *r, const char *text, size_t size) {
   dpi_tok *tok = NULL;
   int ntok = 0;
-  dpi_lex_def def = {.arena = &r->arena, .text = text, .size = size, .where = r->source, .antimony = true};
+  dpi_lex_def def = {
+      .arena = &r->arena, .text = text, .size = size, .where = r->source, .antimony = true};
   DP_TRY(dpi_lex(r->ctx, &def, &tok, &ntok));
-  r->p = (dpi_parser){.tok = tok, .where = r->source, .antimony = true, .use_new = true, .budget = 50000000L,
-                      .is_unit = is_unit, .user = r};
+  r->p = (dpi_parser){.tok = tok,
+                      .where = r->source,
+                      .antimony = true,
+                      .use_new = true,
+                      .budget = 50000000L,
+                      .is_unit = is_unit,
+                      .user = r};
   DP_TRY(find_blocks(r));
   DP_TRY(add_functions(r));
   DP_TRY(find_units(r));
   return read_main(r, text, size, ntok);
 }
 
-dp_status dpi_antimony_read(dp_ctx *ctx, const char *text, size_t size, const char *source, dp_model **out) {
+dp_status dpi_antimony_read(dp_ctx *ctx, const char *text, size_t size, const char *source,
+                            dp_model **out) {
   ant_reader r = {.ctx = ctx, .source = source};
   dpi_arena_init(&r.arena, ctx);
   dpi_map_init(&r.units, ctx);

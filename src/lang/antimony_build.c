@@ -10,7 +10,8 @@
 
 #include "lang/antimony_impl.h"
 
-static dp_status fail_sym(const ant_reader *r, int sym, dp_status status, const char *what, const char *other) {
+static dp_status fail_sym(const ant_reader *r, int sym, dp_status status, const char *what,
+                          const char *other) {
   const dpi_symbol *s = &r->m->sym[sym];
   int line = r->info[sym].line ? r->info[sym].line : s->line;
   return dpi_fail(r->ctx, status, "%s:%d: '%s' %s%s", r->source, line, s->id, what, other);
@@ -34,7 +35,8 @@ static dp_status sum_reactions(ant_reader *r) {
   for (int i = 0; i < r->nreaction; i++) {
     const ant_reaction *x = &r->reaction[i];
     if (!x->has_rate)
-      return dpi_fail(r->ctx, DP_ERR_UNSUPPORTED, "%s:%d: reaction '%s' has no rate; a network without rates is not supported",
+      return dpi_fail(r->ctx, DP_ERR_UNSUPPORTED,
+                      "%s:%d: reaction '%s' has no rate; a network without rates is not supported",
                       r->source, x->line, r->m->sym[x->sym].id);
     r->m->sym[x->sym].formula = x->rate;
     dpi_node rate = dpi_g_sym(r->m->graph, x->sym);
@@ -46,7 +48,8 @@ static dp_status sum_reactions(ant_reader *r) {
 
 /* ---- compartments ---- */
 static bool varies(const ant_reader *r, int sym) {
-  return r->info[sym].has_rate || r->info[sym].event_target || r->m->sym[sym].kind == DPI_SYM_ASSIGNED;
+  return r->info[sym].has_rate || r->info[sym].event_target ||
+         r->m->sym[sym].kind == DPI_SYM_ASSIGNED;
 }
 
 /* the default compartment counts only when the text names it */
@@ -63,11 +66,15 @@ static dp_status check_homes(const ant_reader *r) {
     const char *home = r->m->sym[s->home].id;
     if (r->info[s->home].reaction || r->info[s->home].species)
       return fail_sym(r, i, DP_ERR_INPUT, "lies in what is not a compartment: ", home);
-    if (s->reaction) return fail_sym(r, i, DP_ERR_UNSUPPORTED, "is a reaction with a compartment, not supported: ", home);
+    if (s->reaction)
+      return fail_sym(r, i, DP_ERR_UNSUPPORTED,
+                      "is a reaction with a compartment, not supported: ", home);
     /* an amount, or a concentration given by a rule, does not feel the volume */
-    bool feels = s->species && !s->substance_only && r->m->sym[i].kind != DPI_SYM_ASSIGNED && !s->has_rate;
+    bool feels =
+        s->species && !s->substance_only && r->m->sym[i].kind != DPI_SYM_ASSIGNED && !s->has_rate;
     if (feels && varies(r, s->home))
-      return fail_sym(r, i, DP_ERR_UNSUPPORTED, "is a species in a compartment whose volume varies, not supported: ", home);
+      return fail_sym(r, i, DP_ERR_UNSUPPORTED,
+                      "is a species in a compartment whose volume varies, not supported: ", home);
   }
   return DP_OK;
 }
@@ -78,7 +85,8 @@ static dp_status make_state(ant_reader *r, int sym, dpi_node rate) {
   if (rate == DPI_NODE_NONE) return DP_ERR_MEMORY;
   s->kind = DPI_SYM_STATE;
   s->formula = rate;
-  if (s->init == DPI_NODE_NONE && s->value == s->value) s->init = dpi_g_const(r->m->graph, s->value);
+  if (s->init == DPI_NODE_NONE && s->value == s->value)
+    s->init = dpi_g_const(r->m->graph, s->value);
   s->value = NAN;
   return DP_OK;
 }
@@ -88,9 +96,14 @@ static dp_status settle_symbol(ant_reader *r, int sym) {
   dpi_graph *g = r->m->graph;
   bool ruled = r->m->sym[sym].kind == DPI_SYM_ASSIGNED;
   if (s->constant && !s->species && (s->has_rate || ruled) && !s->reaction)
-    return fail_sym(r, sym, DP_ERR_INPUT, "is declared const but has a ", ruled ? "formula" : "rate");
-  if (s->has_rate && s->has_sum) return fail_sym(r, sym, DP_ERR_INPUT, "has a rate beside its reactions, expected '$' or one of them", "");
-  if (ruled && s->has_sum) return fail_sym(r, sym, DP_ERR_INPUT, "has a formula beside its reactions, expected '$' or one of them", "");
+    return fail_sym(r, sym, DP_ERR_INPUT, "is declared const but has a ",
+                    ruled ? "formula" : "rate");
+  if (s->has_rate && s->has_sum)
+    return fail_sym(r, sym, DP_ERR_INPUT,
+                    "has a rate beside its reactions, expected '$' or one of them", "");
+  if (ruled && s->has_sum)
+    return fail_sym(r, sym, DP_ERR_INPUT,
+                    "has a formula beside its reactions, expected '$' or one of them", "");
   if (s->has_rate) return make_state(r, sym, s->rate);
   if (!s->has_sum) return DP_OK;
   if (s->home == 0 || s->substance_only) return make_state(r, sym, s->sum);

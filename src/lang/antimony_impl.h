@@ -38,7 +38,8 @@ typedef struct ant_reaction {
   int first, nterm; /* in term[] */
 } ant_reaction;
 
-typedef struct ant_block { /* a model or function of the file, words [from, to) without header and `end` */
+typedef struct
+    ant_block { /* a model or function of the file, words [from, to) without header and `end` */
   const char *name;
   bool function, star;
   int header, from, to;

@@ -42,7 +42,8 @@ static bool at_end(ant_reader *r) {
 
 static dp_status expected(ant_reader *r, const char *what) {
   char buf[48];
-  return dpi_parser_fail(&r->p, peek(r), DP_ERR_INPUT, "found %s, expected %s", dpi_tok_say(peek(r), buf), what);
+  return dpi_parser_fail(&r->p, peek(r), DP_ERR_INPUT, "found %s, expected %s",
+                         dpi_tok_say(peek(r), buf), what);
 }
 
 static dp_status unsupported(ant_reader *r, const dpi_tok *t, const char *what) {
@@ -75,7 +76,8 @@ static bool statement_has(const ant_reader *r, int kind) {
 /* a symbol that the text defines here */
 static dp_status define(ant_reader *r, const dpi_tok *t, int *sym) {
   if (dpi_formula_reserved(t->text))
-    return dpi_parser_fail(&r->p, t, DP_ERR_INPUT, "'%s' is a word of the language and can't be defined", t->text);
+    return dpi_parser_fail(&r->p, t, DP_ERR_INPUT,
+                           "'%s' is a word of the language and can't be defined", t->text);
   DP_TRY(dpi_model_symbol(r->m, t->text, t->line, sym));
   return dpi_ant_info(r, *sym) == NULL ? DP_ERR_MEMORY : DP_OK;
 }
@@ -93,10 +95,29 @@ static dp_status parse(ant_reader *r, dpi_node *out) {
 
 /* ---- annotations: names, sources, authors, uncertainty: they change no equation ---- */
 static bool is_attribute(const char *s) {
-  static const char *const known[] = {
-      "sboTerm", "SBOTERM", "sboterm", "mean", "standardDeviation", "stdev", "variance", "skewness", "kurtosis", "median",
-      "mode", "interquartileRange", "confidenceInterval", "credibleInterval", "coefficientOfVariation", "range",
-      "standardError", "distribution", "externalParameter", "sampleSize", "stdDev", "CV", "CI"};
+  static const char *const known[] = {"sboTerm",
+                                      "SBOTERM",
+                                      "sboterm",
+                                      "mean",
+                                      "standardDeviation",
+                                      "stdev",
+                                      "variance",
+                                      "skewness",
+                                      "kurtosis",
+                                      "median",
+                                      "mode",
+                                      "interquartileRange",
+                                      "confidenceInterval",
+                                      "credibleInterval",
+                                      "coefficientOfVariation",
+                                      "range",
+                                      "standardError",
+                                      "distribution",
+                                      "externalParameter",
+                                      "sampleSize",
+                                      "stdDev",
+                                      "CV",
+                                      "CI"};
   for (int i = 0; i < DPI_COUNT(known); i++)
     if (strcmp(s, known[i]) == 0) return true;
   return false;
@@ -112,7 +133,8 @@ bool dpi_ant_is_annotation(const ant_reader *r, int pos) {
   if (tok[pos].kind != DPI_TOK_ID || dpi_ant_word(&tok[pos], "import")) return false;
   for (int i = pos; i < end; i++)
     if (tok[i].kind == DPI_TOK_STRING) return true;
-  if (pos + 2 < end && tok[pos + 1].kind == '.' && tok[pos + 2].kind == DPI_TOK_ID && is_attribute(tok[pos + 2].text))
+  if (pos + 2 < end && tok[pos + 1].kind == '.' && tok[pos + 2].kind == DPI_TOK_ID &&
+      is_attribute(tok[pos + 2].text))
     return true;
   if (pos + 1 < end && tok[pos + 1].kind == '=' && dpi_ant_word(&tok[pos], "sboTerm")) return true;
   return pos + 1 < end && tok[pos + 1].kind == DPI_TOK_ID && is_author_word(tok[pos + 1].text);
@@ -127,7 +149,9 @@ static dp_status set_initial(ant_reader *r, int sym, const dpi_tok *at) {
   dpi_symbol *s = &r->m->sym[sym];
   if (at_end(r)) return DP_OK;
   if (s->kind == DPI_SYM_ASSIGNED && !info->reaction)
-    return dpi_parser_fail(&r->p, at, DP_ERR_INPUT, "'%s' has an initial value beside its formula (line %d)", s->id, info->line);
+    return dpi_parser_fail(&r->p, at, DP_ERR_INPUT,
+                           "'%s' has an initial value beside its formula (line %d)", s->id,
+                           info->line);
   DP_TRY(parse(r, &n));
   info = dpi_ant_info(r, sym);
   s = &r->m->sym[sym];
@@ -147,8 +171,8 @@ static dp_status set_formula(ant_reader *r, int sym, const dpi_tok *at) {
   dpi_node n = DPI_NODE_NONE;
   if (dpi_ant_info(r, sym)->reaction) return set_initial(r, sym, at);
   if (dpi_ant_info(r, sym)->has_rate)
-    return dpi_parser_fail(&r->p, at, DP_ERR_INPUT, "'%s' has a formula beside its rate (line %d)", at->text,
-                           dpi_ant_info(r, sym)->line);
+    return dpi_parser_fail(&r->p, at, DP_ERR_INPUT, "'%s' has a formula beside its rate (line %d)",
+                           at->text, dpi_ant_info(r, sym)->line);
   if (!at_end(r)) DP_TRY(parse(r, &n));
   dpi_symbol *s = &r->m->sym[sym];
   s->kind = n == DPI_NODE_NONE ? DPI_SYM_PARAM : DPI_SYM_ASSIGNED;
@@ -163,8 +187,8 @@ static dp_status set_formula(ant_reader *r, int sym, const dpi_tok *at) {
 static dp_status set_rate(ant_reader *r, int sym, const dpi_tok *at) {
   dpi_node n = DPI_NODE_NONE;
   if (r->m->sym[sym].kind == DPI_SYM_ASSIGNED)
-    return dpi_parser_fail(&r->p, at, DP_ERR_INPUT, "'%s' has a rate beside its formula (line %d)", at->text,
-                           dpi_ant_info(r, sym)->line);
+    return dpi_parser_fail(&r->p, at, DP_ERR_INPUT, "'%s' has a rate beside its formula (line %d)",
+                           at->text, dpi_ant_info(r, sym)->line);
   if (!at_end(r)) DP_TRY(parse(r, &n));
   ant_info *info = dpi_ant_info(r, sym);
   info->has_rate = n != DPI_NODE_NONE;
@@ -199,7 +223,8 @@ static dp_status declare_one(ant_reader *r, const decl *d) {
   info->constant |= d->constant;
   info->substance_only |= d->substance_only;
   if (peek(r)->kind == '.') { /* species a.sboTerm = 25 */
-    if (ahead(r, 1)->kind != DPI_TOK_ID || !is_attribute(ahead(r, 1)->text)) return unsupported(r, t, "submodels are");
+    if (ahead(r, 1)->kind != DPI_TOK_ID || !is_attribute(ahead(r, 1)->text))
+      return unsupported(r, t, "submodels are");
     skip_statement(r);
     return DP_OK;
   }
@@ -214,11 +239,16 @@ static dp_status declare(ant_reader *r) {
   decl d = {0};
   for (;;) {
     if (take_word(r, "var") || take_word(r, "formula")) continue;
-    if (take_word(r, "const")) d.constant = true;
-    else if (take_word(r, "species")) d.species = true;
-    else if (take_word(r, "compartment")) d.compartment = true;
-    else if (take_word(r, "substanceOnly")) d.substance_only = d.species = true;
-    else break;
+    if (take_word(r, "const"))
+      d.constant = true;
+    else if (take_word(r, "species"))
+      d.species = true;
+    else if (take_word(r, "compartment"))
+      d.compartment = true;
+    else if (take_word(r, "substanceOnly"))
+      d.substance_only = d.species = true;
+    else
+      break;
   }
   do {
     skip_newlines(r);
@@ -232,8 +262,8 @@ static dp_status add_term(ant_reader *r, bool product, dpi_node stoich, int sym,
   ant_info *info = dpi_ant_info(r, sym);
   if (info == NULL) return DP_ERR_MEMORY;
   if (info->reaction || info->compartment)
-    return dpi_fail(r->ctx, DP_ERR_INPUT, "%s: '%s' takes part in a reaction, expected a species", r->source,
-                    r->m->sym[sym].id);
+    return dpi_fail(r->ctx, DP_ERR_INPUT, "%s: '%s' takes part in a reaction, expected a species",
+                    r->source, r->m->sym[sym].id);
   info->species = true;
   info->in_reaction = true;
   info->boundary |= boundary;
@@ -260,10 +290,12 @@ static dp_status reaction_side(ant_reader *r, bool product) {
     skip_newlines(r);
     if (peek(r)->kind == DPI_TOK_NUM)
       stoich = dpi_g_const(r->m->graph, next(r)->num);
-    else if (peek(r)->kind == DPI_TOK_ID && (ahead(r, 1)->kind == DPI_TOK_ID || ahead(r, 1)->kind == '$'))
+    else if (peek(r)->kind == DPI_TOK_ID &&
+             (ahead(r, 1)->kind == DPI_TOK_ID || ahead(r, 1)->kind == '$'))
       DP_TRY(named_stoich(r, &stoich));
     bool boundary = take(r, '$');
-    if (peek(r)->kind == DPI_TOK_ID && ahead(r, 1)->kind == '.') return unsupported(r, peek(r), "submodels are");
+    if (peek(r)->kind == DPI_TOK_ID && ahead(r, 1)->kind == '.')
+      return unsupported(r, peek(r), "submodels are");
     DP_TRY(take_id(r, "a species", &sym));
     DP_TRY(add_term(r, product, stoich, sym, boundary));
   } while (take(r, '+'));
@@ -282,7 +314,8 @@ static dp_status name_reaction(ant_reader *r, const dpi_tok *name, int *sym) {
   ant_info *info = dpi_ant_info(r, *sym);
   if (info == NULL) return DP_ERR_MEMORY;
   if (info->reaction || info->species || info->compartment || r->m->sym[*sym].kind != DPI_SYM_PARAM)
-    return dpi_parser_fail(&r->p, peek(r), DP_ERR_INPUT, "'%s' is defined already, expected a new name for the reaction",
+    return dpi_parser_fail(&r->p, peek(r), DP_ERR_INPUT,
+                           "'%s' is defined already, expected a new name for the reaction",
                            r->m->sym[*sym].id);
   return DP_OK;
 }
@@ -300,7 +333,8 @@ static dp_status reaction(ant_reader *r, const dpi_tok *name) {
     x.has_rate = true;
   }
   x.nterm = r->nterm - x.first;
-  DP_TRY(dpi_grow(r->ctx, (void **)&r->reaction, &r->cap_reaction, r->nreaction + 1, sizeof *r->reaction));
+  DP_TRY(dpi_grow(r->ctx, (void **)&r->reaction, &r->cap_reaction, r->nreaction + 1,
+                  sizeof *r->reaction));
   r->reaction[r->nreaction++] = x;
   dpi_ant_info(r, x.sym)->reaction = r->nreaction;
   dpi_ant_info(r, x.sym)->line = x.line;
@@ -314,7 +348,8 @@ static bool is_interaction(ant_reader *r) {
   while (ahead(r, i)->kind == DPI_TOK_ID && ahead(r, i + 1)->kind == '+') i += 2;
   if (ahead(r, i)->kind != DPI_TOK_ID || ahead(r, i + 1)->kind != '-') return false;
   const dpi_tok *how = ahead(r, i + 2);
-  return (how->kind == '|' || how->kind == '(' || dpi_ant_word(how, "o")) && ahead(r, i + 3)->kind == DPI_TOK_ID;
+  return (how->kind == '|' || how->kind == '(' || dpi_ant_word(how, "o")) &&
+         ahead(r, i + 3)->kind == DPI_TOK_ID;
 }
 
 static dp_status interaction(ant_reader *r) {
@@ -330,7 +365,8 @@ static dp_status interaction(ant_reader *r) {
 /* ---- events ---- */
 static dp_status event_flag(ant_reader *r, bool *flag) {
   bool yes = take_word(r, "true") || take_word(r, "True");
-  if (!yes && !take_word(r, "false") && !take_word(r, "False")) return expected(r, "'true' or 'false'");
+  if (!yes && !take_word(r, "false") && !take_word(r, "False"))
+    return expected(r, "'true' or 'false'");
   *flag = yes;
   return DP_OK;
 }
@@ -339,14 +375,20 @@ static dp_status event_options(ant_reader *r, dpi_model_event *e) {
   while (take(r, ',')) {
     skip_newlines(r);
     const dpi_tok *t = next(r);
-    if (t->kind != DPI_TOK_ID || !take(r, '=')) return expected(r, "an option of the event: name = value");
-    if (strcmp(t->text, "t0") == 0) DP_TRY(event_flag(r, &e->initial_value));
-    else if (strcmp(t->text, "persistent") == 0) DP_TRY(event_flag(r, &e->persistent));
-    else if (strcmp(t->text, "fromTrigger") == 0) DP_TRY(event_flag(r, &e->from_trigger));
-    else if (strcmp(t->text, "priority") == 0) DP_TRY(parse(r, &e->priority));
+    if (t->kind != DPI_TOK_ID || !take(r, '='))
+      return expected(r, "an option of the event: name = value");
+    if (strcmp(t->text, "t0") == 0)
+      DP_TRY(event_flag(r, &e->initial_value));
+    else if (strcmp(t->text, "persistent") == 0)
+      DP_TRY(event_flag(r, &e->persistent));
+    else if (strcmp(t->text, "fromTrigger") == 0)
+      DP_TRY(event_flag(r, &e->from_trigger));
+    else if (strcmp(t->text, "priority") == 0)
+      DP_TRY(parse(r, &e->priority));
     else
-      return dpi_parser_fail(&r->p, t, DP_ERR_INPUT,
-                             "found the event option '%s', expected t0, persistent, fromTrigger or priority", t->text);
+      return dpi_parser_fail(
+          &r->p, t, DP_ERR_INPUT,
+          "found the event option '%s', expected t0, persistent, fromTrigger or priority", t->text);
   }
   return DP_OK;
 }
@@ -387,8 +429,12 @@ static dp_status name_event(ant_reader *r, const dpi_tok *name, dpi_model_event 
 
 /* name: at [delay after] trigger, options: a = ..., b = ... */
 static dp_status event(ant_reader *r, const dpi_tok *name) {
-  dpi_model_event e = {.delay = DPI_NODE_NONE, .priority = DPI_NODE_NONE, .initial_value = true, .persistent = true,
-                       .from_trigger = true, .line = peek(r)->line};
+  dpi_model_event e = {.delay = DPI_NODE_NONE,
+                       .priority = DPI_NODE_NONE,
+                       .initial_value = true,
+                       .persistent = true,
+                       .from_trigger = true,
+                       .line = peek(r)->line};
   DP_TRY(name_event(r, name, &e));
   next(r); /* at */
   DP_TRY(parse(r, &e.trigger));
@@ -410,8 +456,10 @@ static dp_status has_unit(ant_reader *r, int sym) {
   dpi_str_init(&text, r->ctx);
   while (!at_end(r)) {
     const dpi_tok *t = next(r);
-    if (t->kind == DPI_TOK_ID || t->kind == DPI_TOK_NUM) dpi_str_add(&text, t->text);
-    else if (t->kind < 256) dpi_str_addn(&text, &(char){(char)t->kind}, 1);
+    if (t->kind == DPI_TOK_ID || t->kind == DPI_TOK_NUM)
+      dpi_str_add(&text, t->text);
+    else if (t->kind < 256)
+      dpi_str_addn(&text, &(char){(char)t->kind}, 1);
   }
   const char *unit = dpi_arena_strdup(&r->m->arena, dpi_str_text(&text));
   dpi_str_release(&text);
@@ -427,13 +475,16 @@ static dp_status named(ant_reader *r) {
   if (statement_has(r, DPI_TOK_ARROW) || statement_has(r, DPI_TOK_DARROW)) return reaction(r, name);
   if (is_interaction(r)) return interaction(r);
   if (peek(r)->kind == DPI_TOK_NUM) return unsupported(r, name, "algebraic rules are");
-  if (peek(r)->kind == DPI_TOK_ID && ahead(r, 1)->kind == '(') return unsupported(r, name, "submodels are");
-  if (statement_has(r, '<') || statement_has(r, DPI_TOK_LE)) return unsupported(r, name, "flux constraints are");
+  if (peek(r)->kind == DPI_TOK_ID && ahead(r, 1)->kind == '(')
+    return unsupported(r, name, "submodels are");
+  if (statement_has(r, '<') || statement_has(r, DPI_TOK_LE))
+    return unsupported(r, name, "flux constraints are");
   return expected(r, "a reaction or an event");
 }
 
 static bool is_global_unit(const char *s) {
-  static const char *const word[] = {"length", "area", "volume", "substance", "extent", "time_unit"};
+  static const char *const word[] = {"length",    "area",   "volume",
+                                     "substance", "extent", "time_unit"};
   for (int i = 0; i < DPI_COUNT(word); i++)
     if (strcmp(s, word[i]) == 0) return true;
   return false;
@@ -452,7 +503,8 @@ static dp_status about_name(ant_reader *r) {
                dpi_ant_word(second, "in") || dpi_ant_word(second, "has");
   if (!known) {
     next(r);
-    if (second->kind == '<' || second->kind == '>' || second->kind == DPI_TOK_LE || second->kind == DPI_TOK_GE)
+    if (second->kind == '<' || second->kind == '>' || second->kind == DPI_TOK_LE ||
+        second->kind == DPI_TOK_GE)
       return unsupported(r, t, "flux constraints are");
     return expected(r, "a statement such as 'x = 1', 'x := y', \"x' = -k*x\" or 'A -> B; k*A'");
   }
@@ -484,9 +536,15 @@ static dp_status skip_quietly(ant_reader *r) {
   skip_statement(r);
   return DP_OK;
 }
-static dp_status refuse_import(ant_reader *r) { return unsupported(r, peek(r), "import of other files is"); }
-static dp_status refuse_delete(ant_reader *r) { return unsupported(r, peek(r), "'delete' (submodels) is"); }
-static dp_status refuse_objective(ant_reader *r) { return unsupported(r, peek(r), "flux balance objectives are"); }
+static dp_status refuse_import(ant_reader *r) {
+  return unsupported(r, peek(r), "import of other files is");
+}
+static dp_status refuse_delete(ant_reader *r) {
+  return unsupported(r, peek(r), "'delete' (submodels) is");
+}
+static dp_status refuse_objective(ant_reader *r) {
+  return unsupported(r, peek(r), "flux balance objectives are");
+}
 static dp_status refuse_dna(ant_reader *r) { return unsupported(r, peek(r), "DNA strands are"); }
 static dp_status unnamed_event(ant_reader *r) { return event(r, NULL); }
 
@@ -496,6 +554,7 @@ static dp_status note_assert(ant_reader *r) {
   return DP_OK;
 }
 
+// clang-format off
 static const struct {
   const char *word;
   statement_fn fn;
@@ -506,19 +565,22 @@ static const struct {
     {"maximize", refuse_objective}, {"minimize", refuse_objective}, {"gene", refuse_dna},   {"operator", refuse_dna},
     {"DNA", refuse_dna},         {"assert", note_assert},
 };
+// clang-format on
 
 static dp_status statement(ant_reader *r) {
   const dpi_tok *t = peek(r), *second = ahead(r, 1);
   if (dpi_ant_is_annotation(r, r->p.pos)) return skip_quietly(r);
   if (t->kind == DPI_TOK_ID && second->kind == ':') return named(r);
-  if (t->kind == DPI_TOK_ID && second->kind != '=' && second->kind != '\'' && second->kind != DPI_TOK_ASSIGN)
+  if (t->kind == DPI_TOK_ID && second->kind != '=' && second->kind != '\'' &&
+      second->kind != DPI_TOK_ASSIGN)
     for (int i = 0; i < DPI_COUNT(keywords); i++)
       if (dpi_ant_word(t, keywords[i].word)) return keywords[i].fn(r);
   if (statement_has(r, DPI_TOK_ARROW) || statement_has(r, DPI_TOK_DARROW)) return reaction(r, NULL);
   if (is_interaction(r)) return interaction(r);
   if (t->kind == '$') return after_dollar(r);
   if (t->kind == DPI_TOK_ID) return about_name(r);
-  if (t->kind == DPI_TOK_NUM && second->kind == '=') return unsupported(r, t, "algebraic rules are");
+  if (t->kind == DPI_TOK_NUM && second->kind == '=')
+    return unsupported(r, t, "algebraic rules are");
   if (t->kind == DPI_TOK_NUM && (second->kind == '<' || second->kind == DPI_TOK_LE))
     return unsupported(r, t, "flux constraints are");
   return expected(r, "a statement");

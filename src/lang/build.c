@@ -53,7 +53,8 @@ dpi_node dpi_g_op1(dpi_graph *g, dpi_op op, dpi_node a) {
   double x;
   if (dpi_g_is_const(g, a, &x)) return dpi_g_const(g, dpi_op_eval(op, x, 0.0, 0.0));
   if (op == DPI_OP_NEG && op_of(g, a) == DPI_OP_NEG) return arg_of(g, a, 0);
-  if (op == DPI_OP_NEG && op_of(g, a) == DPI_OP_SUB) return dpi_g_op2(g, DPI_OP_SUB, arg_of(g, a, 1), arg_of(g, a, 0));
+  if (op == DPI_OP_NEG && op_of(g, a) == DPI_OP_SUB)
+    return dpi_g_op2(g, DPI_OP_SUB, arg_of(g, a, 1), arg_of(g, a, 0));
   if (op == DPI_OP_NOT && op_of(g, a) == DPI_OP_NOT) return truth(g, arg_of(g, a, 0));
   return make(g, op, a, -1, -1);
 }
@@ -115,7 +116,8 @@ static dpi_node build_logic(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
   double x, absorbing = op == DPI_OP_AND ? 0.0 : 1.0;
   for (int k = 0; k < 2; k++) {
     dpi_node one = k ? b : a, other = k ? a : b;
-    if (dpi_g_is_const(g, one, &x)) return (x != 0.0) == (absorbing != 0.0) ? dpi_g_const(g, absorbing) : truth(g, other);
+    if (dpi_g_is_const(g, one, &x))
+      return (x != 0.0) == (absorbing != 0.0) ? dpi_g_const(g, absorbing) : truth(g, other);
   }
   if (a == b) return truth(g, a);
   return make_either(g, op, a, b);
@@ -128,18 +130,27 @@ dpi_node dpi_g_op2(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
   if (op != DPI_OP_POW && dpi_g_is_const(g, a, &x) && dpi_g_is_const(g, b, &y))
     return dpi_g_const(g, dpi_op_eval(op, x, y, 0.0));
   switch (op) {
-    case DPI_OP_ADD: return build_add(g, a, b);
-    case DPI_OP_SUB: return build_sub(g, a, b);
-    case DPI_OP_MUL: return build_mul(g, a, b);
-    case DPI_OP_DIV: return build_div(g, a, b);
-    case DPI_OP_POW: break;
+    case DPI_OP_ADD:
+      return build_add(g, a, b);
+    case DPI_OP_SUB:
+      return build_sub(g, a, b);
+    case DPI_OP_MUL:
+      return build_mul(g, a, b);
+    case DPI_OP_DIV:
+      return build_div(g, a, b);
+    case DPI_OP_POW:
+      break;
     case DPI_OP_AND:
-    case DPI_OP_OR: return build_logic(g, op, a, b);
+    case DPI_OP_OR:
+      return build_logic(g, op, a, b);
     case DPI_OP_EQ:
-    case DPI_OP_NE: return make_either(g, op, a, b);
+    case DPI_OP_NE:
+      return make_either(g, op, a, b);
     case DPI_OP_MIN:
-    case DPI_OP_MAX: return a == b ? a : make(g, op, a, b, -1);
-    default: return make(g, op, a, b, -1);
+    case DPI_OP_MAX:
+      return a == b ? a : make(g, op, a, b, -1);
+    default:
+      return make(g, op, a, b, -1);
   }
   dpi_node r = build_pow(g, a, b);
   if (r >= 0 && op_of(g, r) == DPI_OP_POW && dpi_g_is_const(g, a, &x) && dpi_g_is_const(g, b, &y))
@@ -158,5 +169,6 @@ dpi_node dpi_g_if(dpi_graph *g, dpi_node cond, dpi_node a, dpi_node b) {
 dpi_node dpi_g_rebuild(dpi_graph *g, dpi_gnode n, const dpi_node arg[3]) {
   if (n.op == DPI_OP_POWI) return dpi_g_powi(g, arg[0], n.arg[1]);
   if (n.op == DPI_OP_IF) return dpi_g_if(g, arg[0], arg[1], arg[2]);
-  return dpi_op_table[n.op].arity == 1 ? dpi_g_op1(g, n.op, arg[0]) : dpi_g_op2(g, n.op, arg[0], arg[1]);
+  return dpi_op_table[n.op].arity == 1 ? dpi_g_op1(g, n.op, arg[0])
+                                       : dpi_g_op2(g, n.op, arg[0], arg[1]);
 }

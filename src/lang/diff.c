@@ -15,35 +15,61 @@
 static dpi_node slope(dpi_graph *g, dpi_op op, dpi_node a, dpi_node self) {
   const double pi = 3.14159265358979323846;
   switch (op) {
-    case DPI_OP_NEG: return C(-1.0);
-    case DPI_OP_EXP: return self;
-    case DPI_OP_LOG: return OP2(DIV, C(1.0), a);
-    case DPI_OP_LOG10: return OP2(DIV, C(0.43429448190325182765), a); /* 1 / ln 10 */
-    case DPI_OP_SQRT: return OP2(DIV, C(0.5), self);
-    case DPI_OP_ABS: return OP1(SIGN, a);
-    case DPI_OP_SIN: return OP1(COS, a);
-    case DPI_OP_COS: return OP1(NEG, OP1(SIN, a));
-    case DPI_OP_TAN: return OP2(ADD, C(1.0), OP2(MUL, self, self));
-    case DPI_OP_ASIN: return OP2(DIV, C(1.0), OP1(SQRT, OP2(SUB, C(1.0), OP2(MUL, a, a))));
-    case DPI_OP_ACOS: return OP2(DIV, C(-1.0), OP1(SQRT, OP2(SUB, C(1.0), OP2(MUL, a, a))));
-    case DPI_OP_ATAN: return OP2(DIV, C(1.0), OP2(ADD, C(1.0), OP2(MUL, a, a)));
-    case DPI_OP_SINH: return OP1(COSH, a);
-    case DPI_OP_COSH: return OP1(SINH, a);
-    case DPI_OP_TANH: return OP2(SUB, C(1.0), OP2(MUL, self, self));
-    case DPI_OP_ASINH: return OP2(DIV, C(1.0), OP1(SQRT, OP2(ADD, OP2(MUL, a, a), C(1.0))));
-    case DPI_OP_ACOSH: return OP2(DIV, C(1.0), OP2(MUL, OP1(SQRT, OP2(SUB, a, C(1.0))), OP1(SQRT, OP2(ADD, a, C(1.0)))));
-    case DPI_OP_ATANH: return OP2(DIV, C(1.0), OP2(SUB, C(1.0), OP2(MUL, a, a)));
-    case DPI_OP_EXPM1: return OP2(ADD, self, C(1.0));
-    case DPI_OP_LOG1P: return OP2(DIV, C(1.0), OP2(ADD, C(1.0), a));
-    case DPI_OP_ERF: return OP2(MUL, C(2.0 / sqrt(pi)), OP1(EXP, OP1(NEG, OP2(MUL, a, a))));
-    case DPI_OP_LGAMMA: return OP1(DIGAMMA, a);
-    case DPI_OP_DIGAMMA: return C(NAN); /* trigamma is not offered: loud, never wrong */
-    default: return C(0.0);             /* floor, ceil, sign, not: constant between jumps */
+    case DPI_OP_NEG:
+      return C(-1.0);
+    case DPI_OP_EXP:
+      return self;
+    case DPI_OP_LOG:
+      return OP2(DIV, C(1.0), a);
+    case DPI_OP_LOG10:
+      return OP2(DIV, C(0.43429448190325182765), a); /* 1 / ln 10 */
+    case DPI_OP_SQRT:
+      return OP2(DIV, C(0.5), self);
+    case DPI_OP_ABS:
+      return OP1(SIGN, a);
+    case DPI_OP_SIN:
+      return OP1(COS, a);
+    case DPI_OP_COS:
+      return OP1(NEG, OP1(SIN, a));
+    case DPI_OP_TAN:
+      return OP2(ADD, C(1.0), OP2(MUL, self, self));
+    case DPI_OP_ASIN:
+      return OP2(DIV, C(1.0), OP1(SQRT, OP2(SUB, C(1.0), OP2(MUL, a, a))));
+    case DPI_OP_ACOS:
+      return OP2(DIV, C(-1.0), OP1(SQRT, OP2(SUB, C(1.0), OP2(MUL, a, a))));
+    case DPI_OP_ATAN:
+      return OP2(DIV, C(1.0), OP2(ADD, C(1.0), OP2(MUL, a, a)));
+    case DPI_OP_SINH:
+      return OP1(COSH, a);
+    case DPI_OP_COSH:
+      return OP1(SINH, a);
+    case DPI_OP_TANH:
+      return OP2(SUB, C(1.0), OP2(MUL, self, self));
+    case DPI_OP_ASINH:
+      return OP2(DIV, C(1.0), OP1(SQRT, OP2(ADD, OP2(MUL, a, a), C(1.0))));
+    case DPI_OP_ACOSH:
+      return OP2(DIV, C(1.0),
+                 OP2(MUL, OP1(SQRT, OP2(SUB, a, C(1.0))), OP1(SQRT, OP2(ADD, a, C(1.0)))));
+    case DPI_OP_ATANH:
+      return OP2(DIV, C(1.0), OP2(SUB, C(1.0), OP2(MUL, a, a)));
+    case DPI_OP_EXPM1:
+      return OP2(ADD, self, C(1.0));
+    case DPI_OP_LOG1P:
+      return OP2(DIV, C(1.0), OP2(ADD, C(1.0), a));
+    case DPI_OP_ERF:
+      return OP2(MUL, C(2.0 / sqrt(pi)), OP1(EXP, OP1(NEG, OP2(MUL, a, a))));
+    case DPI_OP_LGAMMA:
+      return OP1(DIGAMMA, a);
+    case DPI_OP_DIGAMMA:
+      return C(NAN); /* trigamma is not offered: loud, never wrong */
+    default:
+      return C(0.0); /* floor, ceil, sign, not: constant between jumps */
   }
 }
 
 /* d a^b = b a^(b-1) a' + a^b ln(a) b'. At a = 0 the second term is 0 (its limit for b > 0), not 0 * -inf. */
-static dpi_node diff_pow(dpi_graph *g, dpi_node self, dpi_node a, dpi_node b, dpi_node da, dpi_node db) {
+static dpi_node diff_pow(dpi_graph *g, dpi_node self, dpi_node a, dpi_node b, dpi_node da,
+                         dpi_node db) {
   dpi_node base = OP2(MUL, OP2(MUL, b, OP2(POW, a, OP2(SUB, b, C(1.0)))), da);
   double zero;
   if (dpi_g_is_const(g, db, &zero) && zero == 0.0) return base;
@@ -73,17 +99,28 @@ static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
   if (n.op == DPI_OP_SYM) return C(a == sym ? 1.0 : 0.0);
   for (int k = 0; k < dpi_op_table[n.op].arity; k++) d[k] = dpi_g_memo_get(g, n.arg[k], sym);
   switch (n.op) {
-    case DPI_OP_ADD: return OP2(ADD, d[0], d[1]);
-    case DPI_OP_SUB: return OP2(SUB, d[0], d[1]);
-    case DPI_OP_MUL: return OP2(ADD, OP2(MUL, d[0], b), OP2(MUL, a, d[1]));
-    case DPI_OP_DIV: return diff_div(g, self, b, d[0], d[1]);
-    case DPI_OP_POW: return diff_pow(g, self, a, b, d[0], d[1]);
-    case DPI_OP_POWI: return OP2(MUL, OP2(MUL, C((double)b), dpi_g_powi(g, a, b - 1)), d[0]);
-    case DPI_OP_MIN: return dpi_g_if(g, OP2(LE, a, b), d[0], d[1]);
-    case DPI_OP_MAX: return dpi_g_if(g, OP2(GE, a, b), d[0], d[1]);
-    case DPI_OP_MOD: return diff_mod(g, a, b, d[0], d[1]);
-    case DPI_OP_ATAN2: return diff_atan2(g, a, b, d[0], d[1]);
-    case DPI_OP_IF: return dpi_g_if(g, a, d[1], d[2]);
+    case DPI_OP_ADD:
+      return OP2(ADD, d[0], d[1]);
+    case DPI_OP_SUB:
+      return OP2(SUB, d[0], d[1]);
+    case DPI_OP_MUL:
+      return OP2(ADD, OP2(MUL, d[0], b), OP2(MUL, a, d[1]));
+    case DPI_OP_DIV:
+      return diff_div(g, self, b, d[0], d[1]);
+    case DPI_OP_POW:
+      return diff_pow(g, self, a, b, d[0], d[1]);
+    case DPI_OP_POWI:
+      return OP2(MUL, OP2(MUL, C((double)b), dpi_g_powi(g, a, b - 1)), d[0]);
+    case DPI_OP_MIN:
+      return dpi_g_if(g, OP2(LE, a, b), d[0], d[1]);
+    case DPI_OP_MAX:
+      return dpi_g_if(g, OP2(GE, a, b), d[0], d[1]);
+    case DPI_OP_MOD:
+      return diff_mod(g, a, b, d[0], d[1]);
+    case DPI_OP_ATAN2:
+      return diff_atan2(g, a, b, d[0], d[1]);
+    case DPI_OP_IF:
+      return dpi_g_if(g, a, d[1], d[2]);
     case DPI_OP_LT:
     case DPI_OP_LE:
     case DPI_OP_GT:
@@ -91,7 +128,8 @@ static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
     case DPI_OP_EQ:
     case DPI_OP_NE:
     case DPI_OP_AND:
-    case DPI_OP_OR: return C(0.0);
+    case DPI_OP_OR:
+      return C(0.0);
     default: {
       double zero;
       if (dpi_g_is_const(g, d[0], &zero) && zero == 0.0) return d[0];

@@ -16,7 +16,7 @@
 
 #include "lang/lang_impl.h"
 
-#define MAX_DEPTH 256     /* nesting of parentheses, calls and signs */
+#define MAX_DEPTH 256 /* nesting of parentheses, calls and signs */
 #define MAX_ARGS 200
 #define MAX_WORK 4000000L /* words read, functions expanded */
 
@@ -51,7 +51,8 @@ static bool take_op(dpi_parser *p, int kind) {
   return true;
 }
 
-dp_status dpi_parser_fail(const dpi_parser *p, const dpi_tok *t, dp_status status, const char *fmt, ...) {
+dp_status dpi_parser_fail(const dpi_parser *p, const dpi_tok *t, dp_status status, const char *fmt,
+                          ...) {
   char text[400];
   va_list ap;
   va_start(ap, fmt);
@@ -68,7 +69,8 @@ static dp_status expected(dpi_parser *p, const char *what) {
 }
 
 static dp_status memory_or(dpi_parser *p, dpi_node n) {
-  return n < 0 ? dpi_fail(p->m->ctx, DP_ERR_MEMORY, "%s: the expression can't be stored", p->where) : DP_OK;
+  return n < 0 ? dpi_fail(p->m->ctx, DP_ERR_MEMORY, "%s: the expression can't be stored", p->where)
+               : DP_OK;
 }
 
 /* ---- constants ---- */
@@ -97,39 +99,45 @@ static int find_constant(const char *name) {
 
 /* ---- functions ---- */
 typedef struct builtin builtin;
-typedef dp_status (*build_fn)(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out);
+typedef dp_status (*build_fn)(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                              int n, dpi_node *out);
 struct builtin {
   const char *name;
   int min, max;
   build_fn build;
-  int op;    /* the operation, or what the builder makes of it */
+  int op; /* the operation, or what the builder makes of it */
 };
 
 #define G (p->m->graph)
 #define CONST(v) dpi_g_const(G, (v))
 
-static dp_status build_op1(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_op1(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                           int n, dpi_node *out) {
   (void)at, (void)n;
   *out = dpi_g_op1(G, (dpi_op)f->op, a[0]);
   return DP_OK;
 }
 
-static dp_status build_op2(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_op2(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                           int n, dpi_node *out) {
   (void)at, (void)n;
   *out = dpi_g_op2(G, (dpi_op)f->op, a[0], a[1]);
   return DP_OK;
 }
 
 /* max(a, b, c) and the like, from the left */
-static dp_status build_fold(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_fold(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                            int n, dpi_node *out) {
   (void)at;
   *out = a[0];
   for (int i = 1; i < n; i++) *out = dpi_g_op2(G, (dpi_op)f->op, *out, a[i]);
-  if (n == 1 && (f->op == DPI_OP_AND || f->op == DPI_OP_OR)) *out = dpi_g_op2(G, DPI_OP_NE, a[0], CONST(0.0));
+  if (n == 1 && (f->op == DPI_OP_AND || f->op == DPI_OP_OR))
+    *out = dpi_g_op2(G, DPI_OP_NE, a[0], CONST(0.0));
   return DP_OK;
 }
 
-static dp_status build_log(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_log(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                           int n, dpi_node *out) {
   (void)at, (void)f;
   dpi_node x = n == 2 && p->antimony ? a[1] : a[0], base = p->antimony ? a[0] : a[n - 1];
   *out = dpi_g_op1(G, DPI_OP_LOG, x);
@@ -143,59 +151,64 @@ static dp_status build_log(dpi_parser *p, const dpi_tok *at, const builtin *f, c
 }
 
 /* log2(x) = ln(x) / ln(2) */
-static dp_status build_log2(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_log2(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                            int n, dpi_node *out) {
   (void)at, (void)f, (void)n;
   *out = dpi_g_op2(G, DPI_OP_DIV, dpi_g_op1(G, DPI_OP_LOG, a[0]), CONST(0.69314718055994530942));
   return DP_OK;
 }
 
 /* root(n, x) = x^(1/n); root(x) is the square root */
-static dp_status build_root(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_root(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                            int n, dpi_node *out) {
   (void)at, (void)f;
   dpi_node degree = n == 2 ? a[0] : CONST(2.0);
   *out = dpi_g_op2(G, DPI_OP_POW, a[n - 1], dpi_g_op2(G, DPI_OP_DIV, CONST(1.0), degree));
   return DP_OK;
 }
 
-static dp_status build_square(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_square(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                              int n, dpi_node *out) {
   (void)at, (void)f, (void)n;
   *out = dpi_g_powi(G, a[0], 2);
   return DP_OK;
 }
 
 /* sec x = 1 / cos x */
-static dp_status build_reciprocal(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n,
-                                  dpi_node *out) {
+static dp_status build_reciprocal(dpi_parser *p, const dpi_tok *at, const builtin *f,
+                                  const dpi_node *a, int n, dpi_node *out) {
   (void)at, (void)n;
   *out = dpi_g_op2(G, DPI_OP_DIV, CONST(1.0), dpi_g_op1(G, (dpi_op)f->op, a[0]));
   return DP_OK;
 }
 
 /* arcsec x = arccos(1 / x) */
-static dp_status build_of_reciprocal(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n,
-                                     dpi_node *out) {
+static dp_status build_of_reciprocal(dpi_parser *p, const dpi_tok *at, const builtin *f,
+                                     const dpi_node *a, int n, dpi_node *out) {
   (void)at, (void)n;
   *out = dpi_g_op1(G, (dpi_op)f->op, dpi_g_op2(G, DPI_OP_DIV, CONST(1.0), a[0]));
   return DP_OK;
 }
 
-static dp_status build_quotient(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n,
-                                dpi_node *out) {
+static dp_status build_quotient(dpi_parser *p, const dpi_tok *at, const builtin *f,
+                                const dpi_node *a, int n, dpi_node *out) {
   (void)at, (void)f, (void)n;
   dpi_node q = dpi_g_op2(G, DPI_OP_DIV, a[0], a[1]);
-  *out = dpi_g_if(G, dpi_g_op2(G, DPI_OP_LT, q, CONST(0.0)), dpi_g_op1(G, DPI_OP_CEIL, q), dpi_g_op1(G, DPI_OP_FLOOR, q));
+  *out = dpi_g_if(G, dpi_g_op2(G, DPI_OP_LT, q, CONST(0.0)), dpi_g_op1(G, DPI_OP_CEIL, q),
+                  dpi_g_op1(G, DPI_OP_FLOOR, q));
   return DP_OK;
 }
 
-static dp_status build_implies(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n,
-                               dpi_node *out) {
+static dp_status build_implies(dpi_parser *p, const dpi_tok *at, const builtin *f,
+                               const dpi_node *a, int n, dpi_node *out) {
   (void)at, (void)f, (void)n;
   *out = dpi_g_op2(G, DPI_OP_OR, dpi_g_op1(G, DPI_OP_NOT, a[0]), a[1]);
   return DP_OK;
 }
 
 /* true when an odd number of arguments is true */
-static dp_status build_xor(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_xor(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                           int n, dpi_node *out) {
   (void)at, (void)f;
   *out = CONST(0.0);
   for (int i = 0; i < n; i++)
@@ -203,48 +216,54 @@ static dp_status build_xor(dpi_parser *p, const dpi_tok *at, const builtin *f, c
   return DP_OK;
 }
 
-static dp_status build_minus(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_minus(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                             int n, dpi_node *out) {
   (void)at, (void)f;
   *out = n == 1 ? dpi_g_op1(G, DPI_OP_NEG, a[0]) : dpi_g_op2(G, DPI_OP_SUB, a[0], a[1]);
   return DP_OK;
 }
 
 /* gt(a, b, c) = a > b && b > c */
-static dp_status build_chain(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n, dpi_node *out) {
+static dp_status build_chain(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a,
+                             int n, dpi_node *out) {
   (void)at;
   *out = dpi_g_op2(G, (dpi_op)f->op, a[0], a[1]);
-  for (int i = 2; i < n; i++) *out = dpi_g_op2(G, DPI_OP_AND, *out, dpi_g_op2(G, (dpi_op)f->op, a[i - 1], a[i]));
+  for (int i = 2; i < n; i++)
+    *out = dpi_g_op2(G, DPI_OP_AND, *out, dpi_g_op2(G, (dpi_op)f->op, a[i - 1], a[i]));
   return DP_OK;
 }
 
 /* piecewise(value, condition, value, condition, otherwise); without otherwise: NaN */
-static dp_status build_piecewise(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n,
-                                 dpi_node *out) {
+static dp_status build_piecewise(dpi_parser *p, const dpi_tok *at, const builtin *f,
+                                 const dpi_node *a, int n, dpi_node *out) {
   (void)at, (void)f;
   *out = n % 2 ? a[n - 1] : CONST(NAN);
   for (int i = n - n % 2 - 2; i >= 0; i -= 2) *out = dpi_g_if(G, a[i + 1], a[i], *out);
   return DP_OK;
 }
 
-static dp_status build_factorial(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n,
-                                 dpi_node *out) {
+static dp_status build_factorial(dpi_parser *p, const dpi_tok *at, const builtin *f,
+                                 const dpi_node *a, int n, dpi_node *out) {
   (void)n;
   double x, r = 1.0;
   if (!dpi_g_is_const(G, a[0], &x))
-    return dpi_parser_fail(p, at, DP_ERR_UNSUPPORTED, "%s of something that is not a constant number", f->name);
+    return dpi_parser_fail(p, at, DP_ERR_UNSUPPORTED,
+                           "%s of something that is not a constant number", f->name);
   if (!(x >= 0.0 && x <= 170.0 && x == floor(x)))
-    return dpi_parser_fail(p, at, DP_ERR_INPUT, "%s of %g, expected a whole number from 0 to 170", f->name, x);
+    return dpi_parser_fail(p, at, DP_ERR_INPUT, "%s of %g, expected a whole number from 0 to 170",
+                           f->name, x);
   for (int i = 2; i <= (int)x; i++) r *= (double)i;
   *out = CONST(r);
   return DP_OK;
 }
 
-static dp_status build_refused(dpi_parser *p, const dpi_tok *at, const builtin *f, const dpi_node *a, int n,
-                               dpi_node *out) {
+static dp_status build_refused(dpi_parser *p, const dpi_tok *at, const builtin *f,
+                               const dpi_node *a, int n, dpi_node *out) {
   (void)a, (void)n, (void)out;
   return dpi_parser_fail(p, at, DP_ERR_UNSUPPORTED, "the function '%s' is not supported", f->name);
 }
 
+// clang-format off
 #define ROW1(name, op) {name, 1, 1, build_op1, DPI_OP_##op},
 static const builtin builtins[] = {
     ROW1("exp", EXP) ROW1("ln", LOG) ROW1("log10", LOG10) ROW1("sqrt", SQRT) ROW1("abs", ABS) ROW1("floor", FLOOR)
@@ -284,6 +303,7 @@ static const builtin builtins[] = {
     {"lognormal", 1, MAX_ARGS, build_refused, 0}, {"rayleigh", 1, MAX_ARGS, build_refused, 0},
     {"truncatedNormal", 1, MAX_ARGS, build_refused, 0},
 };
+// clang-format on
 
 static const builtin *find_builtin(const char *name) {
   for (int i = 0; i < DPI_COUNT(builtins); i++)
@@ -300,7 +320,8 @@ static dp_status parse_unary(dpi_parser *p, dpi_node *out);
 
 static dp_status enter(dpi_parser *p) {
   if (++p->depth > MAX_DEPTH)
-    return dpi_parser_fail(p, dpi_parser_peek(p), DP_ERR_UNSUPPORTED, "the formula is nested more than %d deep", MAX_DEPTH);
+    return dpi_parser_fail(p, dpi_parser_peek(p), DP_ERR_UNSUPPORTED,
+                           "the formula is nested more than %d deep", MAX_DEPTH);
   if (p->budget < 0)
     return dpi_parser_fail(p, dpi_parser_peek(p), DP_ERR_UNSUPPORTED,
                            "the formula is too large when its functions are written out");
@@ -314,7 +335,8 @@ static dp_status unknown_function(dpi_parser *p, const dpi_tok *t) {
   for (int i = 0; i < p->nfunc && n < DPI_COUNT(words); i++) words[n++] = p->func[i].name;
   const char *near = dpi_nearest_word(t->text, words, n);
   if (near == NULL) return dpi_parser_fail(p, t, DP_ERR_INPUT, "unknown function '%s'", t->text);
-  return dpi_parser_fail(p, t, DP_ERR_INPUT, "unknown function '%s'; did you mean '%s'?", t->text, near);
+  return dpi_parser_fail(p, t, DP_ERR_INPUT, "unknown function '%s'; did you mean '%s'?", t->text,
+                         near);
 }
 
 static dp_status parse_args(dpi_parser *p, dpi_node *arg, int *n) {
@@ -324,7 +346,8 @@ static dp_status parse_args(dpi_parser *p, dpi_node *arg, int *n) {
   while (!take(p, ')')) {
     if (*n > 0 && !take(p, ',')) return expected(p, "',' or ')'");
     if (*n >= MAX_ARGS)
-      return dpi_parser_fail(p, dpi_parser_peek(p), DP_ERR_UNSUPPORTED, "a function with more than %d arguments", MAX_ARGS);
+      return dpi_parser_fail(p, dpi_parser_peek(p), DP_ERR_UNSUPPORTED,
+                             "a function with more than %d arguments", MAX_ARGS);
     DP_TRY(dpi_parse_expr(p, &arg[(*n)++]));
   }
   p->paren--;
@@ -332,10 +355,11 @@ static dp_status parse_args(dpi_parser *p, dpi_node *arg, int *n) {
 }
 
 /* write out a function of the text: read its body with the arguments bound */
-static dp_status expand_function(dpi_parser *p, const dpi_tok *at, const dpi_func *f, const dpi_node *arg, int n,
-                                 dpi_node *out) {
+static dp_status expand_function(dpi_parser *p, const dpi_tok *at, const dpi_func *f,
+                                 const dpi_node *arg, int n, dpi_node *out) {
   if (n != f->narg)
-    return dpi_parser_fail(p, at, DP_ERR_INPUT, "function '%s' has %d arguments, expected %d", f->name, n, f->narg);
+    return dpi_parser_fail(p, at, DP_ERR_INPUT, "function '%s' has %d arguments, expected %d",
+                           f->name, n, f->narg);
   frame fr = {f, arg};
   dpi_parser q = *p;
   q.tok = f->body;
@@ -355,12 +379,16 @@ static dp_status parse_call(dpi_parser *p, const dpi_tok *t, dpi_node *out) {
   int n;
   DP_TRY(parse_args(p, arg, &n));
   for (int i = p->nfunc - 1; i >= 0; i--)
-    if (strcmp(p->func[i].name, t->text) == 0) return expand_function(p, t, &p->func[i], arg, n, out);
+    if (strcmp(p->func[i].name, t->text) == 0)
+      return expand_function(p, t, &p->func[i], arg, n, out);
   const builtin *f = find_builtin(t->text);
   if (f == NULL) return unknown_function(p, t);
   if (n < f->min || n > f->max)
-    return dpi_parser_fail(p, t, DP_ERR_INPUT, "'%s' has %d arguments, expected %d%s", f->name, n, n < f->min ? f->min : f->max,
-                           f->min == f->max ? "" : n < f->min ? " or more" : " or less");
+    return dpi_parser_fail(p, t, DP_ERR_INPUT, "'%s' has %d arguments, expected %d%s", f->name, n,
+                           n < f->min ? f->min : f->max,
+                           f->min == f->max ? ""
+                           : n < f->min     ? " or more"
+                                            : " or less");
   DP_TRY(f->build(p, t, f, arg, n, out));
   return memory_or(p, *out);
 }
@@ -372,7 +400,9 @@ static dp_status frame_name(dpi_parser *p, const dpi_tok *t, dpi_node *out) {
     *out = p->frame->arg[i];
     return DP_OK;
   }
-  return dpi_parser_fail(p, t, DP_ERR_INPUT, "function '%s' uses '%s', which is not one of its arguments", f->name, t->text);
+  return dpi_parser_fail(p, t, DP_ERR_INPUT,
+                         "function '%s' uses '%s', which is not one of its arguments", f->name,
+                         t->text);
 }
 
 static dp_status model_name(dpi_parser *p, const dpi_tok *t, dpi_node *out) {
@@ -380,7 +410,8 @@ static dp_status model_name(dpi_parser *p, const dpi_tok *t, dpi_node *out) {
   char place[300], near[160];
   int sym = dpi_model_find(m, t->text);
   if (sym < 0 && !p->allow_new && !p->use_new)
-    return dpi_parser_fail(p, t, DP_ERR_INPUT, "unknown name '%s'%s", t->text, dpi_model_suggest(m, t->text, -1, near));
+    return dpi_parser_fail(p, t, DP_ERR_INPUT, "unknown name '%s'%s", t->text,
+                           dpi_model_suggest(m, t->text, -1, near));
   if (sym < 0 && p->allow_new) {
     DP_TRY(dpi_model_symbol(m, t->text, t->line, &sym));
   } else if (sym < 0) {
@@ -396,7 +427,8 @@ static dp_status parse_name(dpi_parser *p, dpi_node *out) {
   int k = find_constant(t->text);
   if (dpi_parser_peek(p)->kind == '(') return parse_call(p, t, out);
   if (dpi_parser_peek(p)->kind == '.')
-    return dpi_parser_fail(p, t, DP_ERR_UNSUPPORTED, "'%s.': parts of submodels are not supported", t->text);
+    return dpi_parser_fail(p, t, DP_ERR_UNSUPPORTED, "'%s.': parts of submodels are not supported",
+                           t->text);
   if (k >= 0)
     *out = CONST(constants[k].value);
   else if (p->frame != NULL)
@@ -413,9 +445,11 @@ static dp_status parse_number(dpi_parser *p, dpi_node *out) {
   const dpi_tok *u = dpi_parser_peek(p);
   if (u->kind == DPI_TOK_ID && p->is_unit != NULL && p->is_unit(p->user, u->text)) {
     next(p);
-  } else if (u->kind == DPI_TOK_ID && strcmp(u->text, "after") != 0 && strcmp(u->text, "end") != 0) {
-    return dpi_parser_fail(p, u, DP_ERR_INPUT, "found '%s' after the number %s, expected an operator%s", u->text, t->text,
-                           p->antimony ? " or a unit" : "");
+  } else if (u->kind == DPI_TOK_ID && strcmp(u->text, "after") != 0 &&
+             strcmp(u->text, "end") != 0) {
+    return dpi_parser_fail(p, u, DP_ERR_INPUT,
+                           "found '%s' after the number %s, expected an operator%s", u->text,
+                           t->text, p->antimony ? " or a unit" : "");
   }
   return memory_or(p, *out);
 }
@@ -462,10 +496,14 @@ static dp_status parse_product(dpi_parser *p, dpi_node *out) {
   DP_TRY(parse_unary(p, out));
   for (;;) {
     dpi_op op;
-    if (take_op(p, '*')) op = DPI_OP_MUL;
-    else if (take_op(p, '/')) op = DPI_OP_DIV;
-    else if (take_op(p, '%')) op = DPI_OP_MOD;
-    else return DP_OK;
+    if (take_op(p, '*'))
+      op = DPI_OP_MUL;
+    else if (take_op(p, '/'))
+      op = DPI_OP_DIV;
+    else if (take_op(p, '%'))
+      op = DPI_OP_MOD;
+    else
+      return DP_OK;
     dpi_node b;
     DP_TRY(parse_unary(p, &b));
     *out = dpi_g_op2(G, op, *out, b);
@@ -477,9 +515,12 @@ static dp_status parse_sum(dpi_parser *p, dpi_node *out) {
   DP_TRY(parse_product(p, out));
   for (;;) {
     dpi_op op;
-    if (take_op(p, '+')) op = DPI_OP_ADD;
-    else if (take_op(p, '-')) op = DPI_OP_SUB;
-    else return DP_OK;
+    if (take_op(p, '+'))
+      op = DPI_OP_ADD;
+    else if (take_op(p, '-'))
+      op = DPI_OP_SUB;
+    else
+      return DP_OK;
     dpi_node b;
     DP_TRY(parse_product(p, &b));
     *out = dpi_g_op2(G, op, *out, b);
@@ -498,7 +539,8 @@ static bool take_relation(dpi_parser *p, dpi_op *op) {
     *op = rel[i].op;
     return true;
   }
-  if (dpi_parser_peek(p)->kind == '!' && p->tok[p->pos + 1].kind == '=') { /* "a! = b", as some programs write it */
+  if (dpi_parser_peek(p)->kind == '!' &&
+      p->tok[p->pos + 1].kind == '=') { /* "a! = b", as some programs write it */
     next(p);
     *op = DPI_OP_NE;
     return take_op(p, '=');
@@ -525,9 +567,12 @@ dp_status dpi_parse_expr(dpi_parser *p, dpi_node *out) {
   DP_TRY(parse_relation(p, out));
   for (;;) {
     dpi_op op;
-    if (take_op(p, DPI_TOK_AND)) op = DPI_OP_AND;
-    else if (take_op(p, DPI_TOK_OR)) op = DPI_OP_OR;
-    else return DP_OK;
+    if (take_op(p, DPI_TOK_AND))
+      op = DPI_OP_AND;
+    else if (take_op(p, DPI_TOK_OR))
+      op = DPI_OP_OR;
+    else
+      return DP_OK;
     dpi_node b;
     DP_TRY(parse_relation(p, &b));
     *out = dpi_g_op2(G, op, *out, b);
@@ -535,8 +580,8 @@ dp_status dpi_parse_expr(dpi_parser *p, dpi_node *out) {
   }
 }
 
-dp_status dpi_formula_parse(dp_model *m, const char *text, const char *where, bool allow_new, bool use_new,
-                            dpi_node *out) {
+dp_status dpi_formula_parse(dp_model *m, const char *text, const char *where, bool allow_new,
+                            bool use_new, dpi_node *out) {
   dpi_arena arena;
   dpi_arena_init(&arena, m->ctx);
   dpi_tok *tok = NULL;
@@ -544,10 +589,15 @@ dp_status dpi_formula_parse(dp_model *m, const char *text, const char *where, bo
   dpi_lex_def def = {.arena = &arena, .text = text, .size = strlen(text), .where = where};
   dp_status status = dpi_lex(m->ctx, &def, &tok, &ntok);
   if (status == DP_OK) {
-    dpi_parser p = {.m = m, .tok = tok, .where = where, .allow_new = allow_new, .use_new = use_new,
+    dpi_parser p = {.m = m,
+                    .tok = tok,
+                    .where = where,
+                    .allow_new = allow_new,
+                    .use_new = use_new,
                     .budget = MAX_WORK};
     status = dpi_parse_expr(&p, out);
-    if (status == DP_OK && dpi_parser_peek(&p)->kind != DPI_TOK_END) status = expected(&p, "an operator or the end");
+    if (status == DP_OK && dpi_parser_peek(&p)->kind != DPI_TOK_END)
+      status = expected(&p, "an operator or the end");
   }
   dpi_arena_release(&arena);
   return status;

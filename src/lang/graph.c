@@ -83,8 +83,8 @@ static uint64_t node_hash(const dpi_gnode *n) {
 }
 
 static bool node_equal(const dpi_gnode *a, const dpi_gnode *b) {
-  return a->op == b->op && a->arg[0] == b->arg[0] && a->arg[1] == b->arg[1] && a->arg[2] == b->arg[2] &&
-         memcmp(&a->value, &b->value, sizeof a->value) == 0;
+  return a->op == b->op && a->arg[0] == b->arg[0] && a->arg[1] == b->arg[1] &&
+         a->arg[2] == b->arg[2] && memcmp(&a->value, &b->value, sizeof a->value) == 0;
 }
 
 static bool rehash(dpi_graph *g) {
@@ -116,10 +116,12 @@ dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n) {
   for (; g->slot[at] != 0; at = (at + 1) & (uint64_t)(g->nslot - 1))
     if (node_equal(&g->node[g->slot[at] - 1], &n)) return g->slot[at] - 1;
   if (g->count >= DPI_GRAPH_MAX) {
-    dpi_fail(g->ctx, DP_ERR_MEMORY, "the model has more than %d different expressions", DPI_GRAPH_MAX);
+    dpi_fail(g->ctx, DP_ERR_MEMORY, "the model has more than %d different expressions",
+             DPI_GRAPH_MAX);
     return DPI_NODE_NONE;
   }
-  if (dpi_grow(g->ctx, (void **)&g->node, &g->cap, g->count + 1, sizeof *g->node) != DP_OK) return DPI_NODE_NONE;
+  if (dpi_grow(g->ctx, (void **)&g->node, &g->cap, g->count + 1, sizeof *g->node) != DP_OK)
+    return DPI_NODE_NONE;
   g->node[g->count] = n;
   g->slot[at] = ++g->count;
   return g->count - 1;
@@ -135,7 +137,8 @@ static int by_number(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_node **list, int *n) {
+dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_node **list,
+                      int *n) {
   dpi_node top = 0;
   for (int i = 0; i < nroot; i++) top = root[i] > top ? root[i] : top;
   uint8_t *seen = DPI_NEW_ARRAY(g->ctx, uint8_t, top + 1);
@@ -209,7 +212,9 @@ dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node 
 int32_t *dpi_g_scratch(dpi_graph *g) { return g->memo; }
 
 /* ---- memo of derivatives ---- */
-static uint64_t memo_key(dpi_node node, int sym) { return ((uint64_t)(uint32_t)node << 32 | (uint32_t)sym) + 1; }
+static uint64_t memo_key(dpi_node node, int sym) {
+  return ((uint64_t)(uint32_t)node << 32 | (uint32_t)sym) + 1;
+}
 
 dpi_node dpi_g_memo_get(const dpi_graph *g, dpi_node node, int sym) {
   if (g->cap_diff == 0) return DPI_NODE_NONE;
@@ -238,7 +243,8 @@ static bool memo_grow(dpi_graph *g) {
 bool dpi_g_memo_put(dpi_graph *g, dpi_node node, int sym, dpi_node value) {
   if (g->ndiff * 2 >= g->cap_diff && !memo_grow(g)) return false;
   uint64_t key = memo_key(node, sym), at = mix(key) & (uint64_t)(g->cap_diff - 1);
-  while (g->diff[at].key != 0 && g->diff[at].key != key) at = (at + 1) & (uint64_t)(g->cap_diff - 1);
+  while (g->diff[at].key != 0 && g->diff[at].key != key)
+    at = (at + 1) & (uint64_t)(g->cap_diff - 1);
   g->ndiff += g->diff[at].key == 0;
   g->diff[at] = (memo_slot){key, value};
   return true;
@@ -255,7 +261,8 @@ dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, i
     dpi_gnode at = g->node[list[i]];
     dpi_node arg[3] = {DPI_NODE_NONE, DPI_NODE_NONE, DPI_NODE_NONE}, made = list[i];
     if (at.op == DPI_OP_SYM) {
-      if (at.arg[0] < nsym && replacement[at.arg[0]] != DPI_NODE_NONE) made = replacement[at.arg[0]];
+      if (at.arg[0] < nsym && replacement[at.arg[0]] != DPI_NODE_NONE)
+        made = replacement[at.arg[0]];
     } else if (at.op != DPI_OP_CONST) {
       bool same = true;
       for (int k = 0; k < node_args(&at); k++) {
@@ -275,7 +282,9 @@ void dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym) {
   int n = 0;
   if (node < 0) return;
   if (dpi_g_reach(g, &node, 1, &list, &n) != DP_OK) {
-    memset(seen, 1, (size_t)nsym); /* without memory: say that it depends on everything, which is never wrong */
+    memset(
+        seen, 1,
+        (size_t)nsym); /* without memory: say that it depends on everything, which is never wrong */
     return;
   }
   for (int i = 0; i < n; i++) {

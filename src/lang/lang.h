@@ -85,7 +85,7 @@ typedef enum dpi_sym_kind {
   DPI_SYM_TIME,
   DPI_SYM_STATE,    /* has a rate (rate rule or reactions) */
   DPI_SYM_PARAM,    /* constant unless set by an event or a timeline switch */
-  DPI_SYM_ASSIGNED, /* given by a formula at all times */
+  DPI_SYM_ASSIGNED, /* given by a formula at all times; after sealing also a parameter computed from other parameters */
 } dpi_sym_kind;
 
 typedef struct dpi_symbol {
@@ -96,7 +96,7 @@ typedef struct dpi_symbol {
   dpi_node formula;  /* STATE: rate; ASSIGNED: value; PARAM: DPI_NODE_NONE. Sealed: in time, states and params only */
   const char *unit;  /* "" unknown */
   int line;          /* where it was defined */
-  bool defined;      /* false: only used so far; sealing fails unless something defines it */
+  bool defined;      /* false: only used so far; sealing fails unless something defines it or gives it a value */
   const char *where; /* first use of a symbol that is not defined: "model.ant:12" */
 } dpi_symbol;
 
@@ -141,7 +141,8 @@ struct dp_model {
 dp_status dpi_model_create(dp_ctx *ctx, const char *name, const char *source, dp_model **out);
 /* Find a symbol by id, -1 when there is none. */
 int dpi_model_find(const dp_model *m, const char *id);
-/* Find or add. New symbols are PARAM without a value. */
+/* Find or add, and count it as defined (a name that formulas use and nobody defines stops sealing: it is a typing error).
+ * New symbols are PARAM without a value. */
 dp_status dpi_model_symbol(dp_model *m, const char *id, int line, int *sym);
 /* Make id an assigned symbol with this formula text (replaces a parameter's value): how a kind's individual parameters
  * ("ka = tv_ka*exp(eta_ka)") enter the model. where ("population.tsv:3") prefixes messages. Before sealing only. */

@@ -26,7 +26,8 @@ double dpi_op_digamma(double x);
 #define DPI_GRAPH_MAX (1 << 27)
 dp_ctx *dpi_g_ctx(const dpi_graph *g);
 dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n);
-dpi_node dpi_g_find(const dpi_graph *g, dpi_gnode n); /* DPI_NODE_NONE when there is no such node yet */
+dpi_node dpi_g_find(const dpi_graph *g,
+                    dpi_gnode n); /* DPI_NODE_NONE when there is no such node yet */
 dpi_node dpi_g_powi(dpi_graph *g, dpi_node a, int n);
 /* The node that n would be with these arguments, simplified. */
 dpi_node dpi_g_rebuild(dpi_graph *g, dpi_gnode n, const dpi_node arg[3]);
@@ -35,7 +36,8 @@ dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_n
 /* Same for one root with the graph's own scratch (cheap when little is reachable); nodes that have a derivative by sym in
  * the memo are left out when sym >= 0. The list is borrowed until the next call. */
 dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node **list, int *n);
-int32_t *dpi_g_scratch(dpi_graph *g); /* one int per node reached by the last call, indexed by node */
+int32_t *dpi_g_scratch(
+    dpi_graph *g); /* one int per node reached by the last call, indexed by node */
 dpi_node dpi_g_memo_get(const dpi_graph *g, dpi_node node, int sym);
 bool dpi_g_memo_put(dpi_graph *g, dpi_node node, int sym, dpi_node value);
 bool dpi_g_is_const(const dpi_graph *g, dpi_node n, double *value);
@@ -69,7 +71,7 @@ typedef struct dpi_tok {
 } dpi_tok;
 
 typedef struct dpi_lex_def {
-  dpi_arena *arena;  /* receives the words */
+  dpi_arena *arena; /* receives the words */
   const char *text;
   size_t size;
   const char *where; /* file, or "file:row: formula" */
@@ -94,25 +96,30 @@ typedef struct dpi_parser {
   const dpi_tok *tok;
   int pos;
   const char *where;
-  bool antimony;  /* log(base, x), numbers with units, newline ends a formula; else PEtab's log(x, base) */
+  bool
+      antimony; /* log(base, x), numbers with units, newline ends a formula; else PEtab's log(x, base) */
   bool allow_new; /* unknown names become defined parameters */
   bool use_new;   /* unknown names become symbols still to be defined (readers, dpi_model_assign) */
   const dpi_func *func;
   int nfunc;
-  int depth;              /* of C recursion */
-  int paren;              /* open parentheses: newlines inside don't count */
-  long budget;            /* words left to read, bounds the work of nested functions */
+  int depth;                     /* of C recursion */
+  int paren;                     /* open parentheses: newlines inside don't count */
+  long budget;                   /* words left to read, bounds the work of nested functions */
   const struct dpi_frame *frame; /* arguments of the function being expanded, NULL: none */
-  bool (*is_unit)(void *user, const char *word); /* may this word stand after a number as its unit? NULL: never */
+  bool (*is_unit)(
+      void *user,
+      const char *word); /* may this word stand after a number as its unit? NULL: never */
   void *user;
 } dpi_parser;
 
 dp_status dpi_parse_expr(dpi_parser *p, dpi_node *out);
 const dpi_tok *dpi_parser_peek(dpi_parser *p);
-dp_status dpi_parser_fail(const dpi_parser *p, const dpi_tok *t, dp_status status, const char *fmt, ...) DPI_PRINTF(4, 5);
+dp_status dpi_parser_fail(const dpi_parser *p, const dpi_tok *t, dp_status status, const char *fmt,
+                          ...) DPI_PRINTF(4, 5);
 /* Is this word a constant or function of the language, or `time`? Such a name can't be defined. */
 bool dpi_formula_reserved(const char *word);
-dp_status dpi_formula_parse(dp_model *m, const char *text, const char *where, bool allow_new, bool use_new, dpi_node *out);
+dp_status dpi_formula_parse(dp_model *m, const char *text, const char *where, bool allow_new,
+                            bool use_new, dpi_node *out);
 
 /* ---- model (model.c, seal.c) ---- */
 /* Find or add; a symbol added here is not yet defined: sealing fails at `where` unless something defines it. */

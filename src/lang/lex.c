@@ -19,20 +19,24 @@ typedef struct lexer {
   int n, cap;
 } lexer;
 
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static int column(const lexer *x, const char *at) { return (int)(at - x->line_start) + 1; }
 
 static dp_status lex_fail(const lexer *x, const char *at, const char *found, const char *expected) {
   if (x->def->antimony)
-    return dpi_fail(x->ctx, DP_ERR_INPUT, "%s:%d: found %s, expected %s", x->def->where, x->line, found, expected);
-  return dpi_fail(x->ctx, DP_ERR_INPUT, "%s: column %d: found %s, expected %s", x->def->where, column(x, at), found,
-                  expected);
+    return dpi_fail(x->ctx, DP_ERR_INPUT, "%s:%d: found %s, expected %s", x->def->where, x->line,
+                    found, expected);
+  return dpi_fail(x->ctx, DP_ERR_INPUT, "%s: column %d: found %s, expected %s", x->def->where,
+                  column(x, at), found, expected);
 }
 
 static dp_status put(lexer *x, int kind, const char *from, size_t len, int line) {
-  if (x->n >= LEX_MAX_TOKENS) return lex_fail(x, from, "a text of too many words", "at most 16 million");
+  if (x->n >= LEX_MAX_TOKENS)
+    return lex_fail(x, from, "a text of too many words", "at most 16 million");
   DP_TRY(dpi_grow(x->ctx, (void **)&x->tok, &x->cap, x->n + 1, sizeof *x->tok));
   dpi_tok t = {.kind = kind, .line = line, .col = column(x, from), .text = ""};
   if (kind == DPI_TOK_ID || kind == DPI_TOK_STRING || kind == DPI_TOK_NUM) {
@@ -93,7 +97,9 @@ static dp_status lex_string(lexer *x) {
   int line = x->line;
   const char *from = x->s + n, *to = find(x, from, quote);
   if (!block && to != NULL && memchr(from, '\n', (size_t)(to - from)) != NULL) to = NULL;
-  if (to == NULL) return lex_fail(x, x->s, "a text that is not closed", block ? "a closing ```" : "a closing \" in this line");
+  if (to == NULL)
+    return lex_fail(x, x->s, "a text that is not closed",
+                    block ? "a closing ```" : "a closing \" in this line");
   DP_TRY(put(x, DPI_TOK_STRING, from, (size_t)(to - from), line));
   count_lines(x, to);
   x->s = to + n;
@@ -130,9 +136,10 @@ static dp_status lex_punctuation(lexer *x) {
   static const struct {
     const char *text;
     int kind;
-  } two[] = {{"->", DPI_TOK_ARROW}, {"=>", DPI_TOK_DARROW}, {":=", DPI_TOK_ASSIGN}, {"<=", DPI_TOK_LE},
-             {">=", DPI_TOK_GE},    {"==", DPI_TOK_EQ},     {"!=", DPI_TOK_NE},     {"<>", DPI_TOK_NE},
-             {"&&", DPI_TOK_AND},   {"||", DPI_TOK_OR},     {"**", DPI_TOK_POW2}};
+  } two[] = {{"->", DPI_TOK_ARROW}, {"=>", DPI_TOK_DARROW}, {":=", DPI_TOK_ASSIGN},
+             {"<=", DPI_TOK_LE},    {">=", DPI_TOK_GE},     {"==", DPI_TOK_EQ},
+             {"!=", DPI_TOK_NE},    {"<>", DPI_TOK_NE},     {"&&", DPI_TOK_AND},
+             {"||", DPI_TOK_OR},    {"**", DPI_TOK_POW2}};
   for (int i = 0; i < DPI_COUNT(two); i++) {
     if (!starts(x, two[i].text)) continue;
     DP_TRY(put(x, two[i].kind, x->s, 2, x->line));
@@ -143,7 +150,8 @@ static dp_status lex_punctuation(lexer *x) {
   if (*x->s == '\0' || strchr(known, *x->s) == NULL) {
     char found[8] = {'\'', *x->s, '\'', 0};
     bool plain = *x->s >= ' ' && *x->s <= '~';
-    return lex_fail(x, x->s, plain ? found : "a character that is not ASCII", "a name, number or operator");
+    return lex_fail(x, x->s, plain ? found : "a character that is not ASCII",
+                    "a name, number or operator");
   }
   DP_TRY(put(x, (unsigned char)*x->s, x->s, 1, x->line));
   x->s++;
@@ -189,7 +197,12 @@ static dp_status lex_all(lexer *x) {
 }
 
 dp_status dpi_lex(dp_ctx *ctx, const dpi_lex_def *def, dpi_tok **tok, int *ntok) {
-  lexer x = {.ctx = ctx, .def = def, .s = def->text, .end = def->text + def->size, .line_start = def->text, .line = 1};
+  lexer x = {.ctx = ctx,
+             .def = def,
+             .s = def->text,
+             .end = def->text + def->size,
+             .line_start = def->text,
+             .line = 1};
   if (def->antimony && starts(&x, "\xef\xbb\xbf")) x.s += 3; /* byte order mark */
   dp_status status = lex_all(&x);
   if (status == DP_OK) {
@@ -205,7 +218,8 @@ dp_status dpi_lex(dp_ctx *ctx, const dpi_lex_def *def, dpi_tok **tok, int *ntok)
 }
 
 const char *dpi_tok_say(const dpi_tok *t, char buf[48]) {
-  static const char *const two[] = {"'->'", "'=>'", "':='", "'<='", "'>='", "'=='", "'!='", "'&&'", "'||'", "'**'"};
+  static const char *const two[] = {"'->'", "'=>'", "':='", "'<='", "'>='",
+                                    "'=='", "'!='", "'&&'", "'||'", "'**'"};
   if (t->kind == DPI_TOK_END) return "the end";
   if (t->kind == DPI_TOK_NEWLINE) return "the end of the line";
   if (t->kind >= DPI_TOK_ARROW) return two[t->kind - DPI_TOK_ARROW];

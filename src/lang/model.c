@@ -25,8 +25,13 @@ static dp_status add_symbol(dp_model *m, const char *id, int *sym) {
   char *copy = dpi_arena_strdup(&m->arena, id);
   if (copy == NULL) return DP_ERR_MEMORY;
   DP_TRY(dpi_map_put(&m->ids, copy, m->nsym));
-  m->sym[m->nsym] = (dpi_symbol){.id = copy, .kind = DPI_SYM_PARAM, .value = NAN, .init = DPI_NODE_NONE,
-                                 .formula = DPI_NODE_NONE, .unit = "", .where = ""};
+  m->sym[m->nsym] = (dpi_symbol){.id = copy,
+                                 .kind = DPI_SYM_PARAM,
+                                 .value = NAN,
+                                 .init = DPI_NODE_NONE,
+                                 .formula = DPI_NODE_NONE,
+                                 .unit = "",
+                                 .where = ""};
   *sym = m->nsym++;
   return DP_OK;
 }
@@ -83,14 +88,16 @@ const char *dp_model_hash(const dp_model *m) { return m->hash; }
 int dpi_model_find(const dp_model *m, const char *id) { return dpi_map_get(&m->ids, id); }
 
 static dp_status refuse_sealed(const dp_model *m, const char *id) {
-  return dpi_fail(m->ctx, DP_ERR_USAGE, "model '%s' is sealed: '%s' can't be added any more", m->name, id);
+  return dpi_fail(m->ctx, DP_ERR_USAGE, "model '%s' is sealed: '%s' can't be added any more",
+                  m->name, id);
 }
 
 dp_status dpi_model_symbol(dp_model *m, const char *id, int line, int *sym) {
   *sym = dpi_model_find(m, id);
   if (*sym < 0) {
     if (m->sealed) return refuse_sealed(m, id);
-    if (dpi_formula_reserved(id)) return dpi_fail(m->ctx, DP_ERR_INPUT, "'%s' is a word of the formula language", id);
+    if (dpi_formula_reserved(id))
+      return dpi_fail(m->ctx, DP_ERR_INPUT, "'%s' is a word of the formula language", id);
     DP_TRY(add_symbol(m, id, sym));
   }
   if (m->sealed) return DP_OK;
@@ -126,8 +133,8 @@ const char *dpi_model_suggest(const dp_model *m, const char *id, int skip, char 
 }
 
 /* a formula that was refused leaves no names behind */
-static dp_status parse_or_undo(dp_model *m, const char *text, const char *where, bool allow_new, bool use_new,
-                               dpi_node *out) {
+static dp_status parse_or_undo(dp_model *m, const char *text, const char *where, bool allow_new,
+                               bool use_new, dpi_node *out) {
   int before = m->nsym;
   dp_status status = dpi_formula_parse(m, text, where, allow_new, use_new, out);
   while (status != DP_OK && m->nsym > before) (void)dpi_map_put(&m->ids, m->sym[--m->nsym].id, -1);
@@ -142,10 +149,11 @@ dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, con
     return dpi_fail(m->ctx, DP_ERR_INPUT, "%s: '%s' is a word of the formula language", where, id);
   sym = dpi_model_find(m, id);
   if (sym >= 0 && m->sym[sym].kind == DPI_SYM_STATE)
-    return dpi_fail(m->ctx, DP_ERR_CONFLICT, "%s: '%s' is a state of model '%s', expected a parameter", where, id, m->name);
+    return dpi_fail(m->ctx, DP_ERR_CONFLICT,
+                    "%s: '%s' is a state of model '%s', expected a parameter", where, id, m->name);
   if (sym >= 0 && m->sym[sym].kind == DPI_SYM_ASSIGNED)
-    return dpi_fail(m->ctx, DP_ERR_CONFLICT, "%s: '%s' is already given by a formula (%s:%d)", where, id, m->source,
-                    m->sym[sym].line);
+    return dpi_fail(m->ctx, DP_ERR_CONFLICT, "%s: '%s' is already given by a formula (%s:%d)",
+                    where, id, m->source, m->sym[sym].line);
   DP_TRY(parse_or_undo(m, formula, where, false, true, &node));
   DP_TRY(dpi_model_symbol(m, id, 0, &sym));
   dpi_symbol *s = &m->sym[sym];
@@ -156,7 +164,8 @@ dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, con
   return dpi_model_hash_add(m, id, formula);
 }
 
-dp_status dpi_model_parse(dp_model *m, const char *text, const char *where, bool allow_new, dpi_node *out) {
+dp_status dpi_model_parse(dp_model *m, const char *text, const char *where, bool allow_new,
+                          dpi_node *out) {
   return parse_or_undo(m, text, where, allow_new, false, out);
 }
 

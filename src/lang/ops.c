@@ -41,8 +41,11 @@ double dpi_op_digamma(double x) {
   }
   for (; x < 10.0; x += 1.0) extra -= 1.0 / x;
   double z = 1.0 / (x * x);
-  double tail = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 -
-                z * (1.0 / 12)))))));
+  double tail =
+      z * (1.0 / 12 -
+           z * (1.0 / 120 -
+                z * (1.0 / 252 -
+                     z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z * (1.0 / 12)))))));
   return extra + dpi_m_log(x) - 0.5 / x - tail;
 }
 
@@ -50,57 +53,104 @@ static double sign_of(double x) { return x != x ? x : (double)((x > 0.0) - (x < 
 
 static double eval_function(dpi_op op, double a) {
   switch (op) {
-    case DPI_OP_EXP: return dpi_m_exp(a);
-    case DPI_OP_LOG: return dpi_m_log(a);
-    case DPI_OP_LOG10: return dpi_m_log10(a);
-    case DPI_OP_SIN: return dpi_m_sin(a);
-    case DPI_OP_COS: return dpi_m_cos(a);
-    case DPI_OP_TAN: return dpi_m_tan(a);
-    case DPI_OP_ASIN: return dpi_m_asin(a);
-    case DPI_OP_ACOS: return dpi_m_acos(a);
-    case DPI_OP_ATAN: return dpi_m_atan(a);
-    case DPI_OP_SINH: return dpi_m_sinh(a);
-    case DPI_OP_COSH: return dpi_m_cosh(a);
-    case DPI_OP_TANH: return dpi_m_tanh(a);
-    case DPI_OP_ASINH: return dpi_m_asinh(a);
-    case DPI_OP_ACOSH: return dpi_m_acosh(a);
-    case DPI_OP_ATANH: return dpi_m_atanh(a);
-    case DPI_OP_EXPM1: return dpi_m_expm1(a);
-    case DPI_OP_LOG1P: return dpi_m_log1p(a);
-    case DPI_OP_ERF: return dpi_m_erf(a);
-    case DPI_OP_LGAMMA: return dpi_m_lgamma(a);
-    case DPI_OP_DIGAMMA: return dpi_op_digamma(a);
-    default: return NAN;
+    case DPI_OP_EXP:
+      return dpi_m_exp(a);
+    case DPI_OP_LOG:
+      return dpi_m_log(a);
+    case DPI_OP_LOG10:
+      return dpi_m_log10(a);
+    case DPI_OP_SIN:
+      return dpi_m_sin(a);
+    case DPI_OP_COS:
+      return dpi_m_cos(a);
+    case DPI_OP_TAN:
+      return dpi_m_tan(a);
+    case DPI_OP_ASIN:
+      return dpi_m_asin(a);
+    case DPI_OP_ACOS:
+      return dpi_m_acos(a);
+    case DPI_OP_ATAN:
+      return dpi_m_atan(a);
+    case DPI_OP_SINH:
+      return dpi_m_sinh(a);
+    case DPI_OP_COSH:
+      return dpi_m_cosh(a);
+    case DPI_OP_TANH:
+      return dpi_m_tanh(a);
+    case DPI_OP_ASINH:
+      return dpi_m_asinh(a);
+    case DPI_OP_ACOSH:
+      return dpi_m_acosh(a);
+    case DPI_OP_ATANH:
+      return dpi_m_atanh(a);
+    case DPI_OP_EXPM1:
+      return dpi_m_expm1(a);
+    case DPI_OP_LOG1P:
+      return dpi_m_log1p(a);
+    case DPI_OP_ERF:
+      return dpi_m_erf(a);
+    case DPI_OP_LGAMMA:
+      return dpi_m_lgamma(a);
+    case DPI_OP_DIGAMMA:
+      return dpi_op_digamma(a);
+    default:
+      return NAN;
   }
 }
 
 double dpi_op_eval(dpi_op op, double a, double b, double c) {
   switch (op) {
-    case DPI_OP_ADD: return a + b;
-    case DPI_OP_SUB: return a - b;
-    case DPI_OP_MUL: return a * b;
-    case DPI_OP_DIV: return a / b;
-    case DPI_OP_NEG: return -a;
-    case DPI_OP_POW: return dpi_m_pow(a, b);
-    case DPI_OP_SQRT: return sqrt(a);
-    case DPI_OP_ABS: return fabs(a);
-    case DPI_OP_FLOOR: return floor(a);
-    case DPI_OP_CEIL: return ceil(a);
-    case DPI_OP_SIGN: return sign_of(a);
-    case DPI_OP_ATAN2: return dpi_m_atan2(a, b);
-    case DPI_OP_MIN: return a < b || a != a ? a : b;
-    case DPI_OP_MAX: return a > b || a != a ? a : b;
-    case DPI_OP_MOD: return fmod(a, b);
-    case DPI_OP_LT: return a < b;
-    case DPI_OP_LE: return a <= b;
-    case DPI_OP_GT: return a > b;
-    case DPI_OP_GE: return a >= b;
-    case DPI_OP_EQ: return a == b;
-    case DPI_OP_NE: return a != b;
-    case DPI_OP_AND: return a != 0.0 && b != 0.0;
-    case DPI_OP_OR: return a != 0.0 || b != 0.0;
-    case DPI_OP_NOT: return a == 0.0;
-    case DPI_OP_IF: return a != 0.0 ? b : c;
-    default: return eval_function(op, a);
+    case DPI_OP_ADD:
+      return a + b;
+    case DPI_OP_SUB:
+      return a - b;
+    case DPI_OP_MUL:
+      return a * b;
+    case DPI_OP_DIV:
+      return a / b;
+    case DPI_OP_NEG:
+      return -a;
+    case DPI_OP_POW:
+      return dpi_m_pow(a, b);
+    case DPI_OP_SQRT:
+      return sqrt(a);
+    case DPI_OP_ABS:
+      return fabs(a);
+    case DPI_OP_FLOOR:
+      return floor(a);
+    case DPI_OP_CEIL:
+      return ceil(a);
+    case DPI_OP_SIGN:
+      return sign_of(a);
+    case DPI_OP_ATAN2:
+      return dpi_m_atan2(a, b);
+    case DPI_OP_MIN:
+      return a < b || a != a ? a : b;
+    case DPI_OP_MAX:
+      return a > b || a != a ? a : b;
+    case DPI_OP_MOD:
+      return fmod(a, b);
+    case DPI_OP_LT:
+      return a < b;
+    case DPI_OP_LE:
+      return a <= b;
+    case DPI_OP_GT:
+      return a > b;
+    case DPI_OP_GE:
+      return a >= b;
+    case DPI_OP_EQ:
+      return a == b;
+    case DPI_OP_NE:
+      return a != b;
+    case DPI_OP_AND:
+      return a != 0.0 && b != 0.0;
+    case DPI_OP_OR:
+      return a != 0.0 || b != 0.0;
+    case DPI_OP_NOT:
+      return a == 0.0;
+    case DPI_OP_IF:
+      return a != 0.0 ? b : c;
+    default:
+      return eval_function(op, a);
   }
 }

@@ -25,7 +25,15 @@ typedef struct printer {
   bool failed;
 } printer;
 
-enum { PREC_LOGIC = 2, PREC_REL = 3, PREC_SUM = 4, PREC_PROD = 5, PREC_UNARY = 6, PREC_POW = 7, PREC_ATOM = 8 };
+enum {
+  PREC_LOGIC = 2,
+  PREC_REL = 3,
+  PREC_SUM = 4,
+  PREC_PROD = 5,
+  PREC_UNARY = 6,
+  PREC_POW = 7,
+  PREC_ATOM = 8
+};
 
 static void push(printer *p, const char *text, dpi_node node, int prec) {
   if (dpi_grow(p->out->ctx, (void **)&p->stack, &p->cap, p->n + 1, sizeof *p->stack) != DP_OK) {
@@ -37,24 +45,32 @@ static void push(printer *p, const char *text, dpi_node node, int prec) {
 
 static int precedence(dpi_gnode n) {
   switch (n.op) {
-    case DPI_OP_CONST: return n.value < 0 ? PREC_UNARY : PREC_ATOM;
+    case DPI_OP_CONST:
+      return n.value < 0 ? PREC_UNARY : PREC_ATOM;
     case DPI_OP_ADD:
-    case DPI_OP_SUB: return PREC_SUM;
+    case DPI_OP_SUB:
+      return PREC_SUM;
     case DPI_OP_MUL:
-    case DPI_OP_DIV: return PREC_PROD;
+    case DPI_OP_DIV:
+      return PREC_PROD;
     case DPI_OP_NEG:
-    case DPI_OP_NOT: return PREC_UNARY;
+    case DPI_OP_NOT:
+      return PREC_UNARY;
     case DPI_OP_POW:
-    case DPI_OP_POWI: return PREC_POW;
+    case DPI_OP_POWI:
+      return PREC_POW;
     case DPI_OP_LT:
     case DPI_OP_LE:
     case DPI_OP_GT:
     case DPI_OP_GE:
     case DPI_OP_EQ:
-    case DPI_OP_NE: return PREC_REL;
+    case DPI_OP_NE:
+      return PREC_REL;
     case DPI_OP_AND:
-    case DPI_OP_OR: return PREC_LOGIC;
-    default: return PREC_ATOM;
+    case DPI_OP_OR:
+      return PREC_LOGIC;
+    default:
+      return PREC_ATOM;
   }
 }
 
@@ -71,7 +87,8 @@ static void print_leaf(printer *p, dpi_gnode n) {
 /* a + (b + c) is written (b + c) + a, which is the same number: fewer parentheses */
 static void order_operands(printer *p, dpi_gnode *n, int prec) {
   if (n->op != DPI_OP_ADD && n->op != DPI_OP_MUL) return;
-  if (precedence(dpi_graph_at(p->g, n->arg[1])) == prec && precedence(dpi_graph_at(p->g, n->arg[0])) > prec) {
+  if (precedence(dpi_graph_at(p->g, n->arg[1])) == prec &&
+      precedence(dpi_graph_at(p->g, n->arg[0])) > prec) {
     dpi_node t = n->arg[0];
     n->arg[0] = n->arg[1];
     n->arg[1] = t;
@@ -81,12 +98,14 @@ static void order_operands(printer *p, dpi_gnode *n, int prec) {
 /* items go onto the stack last first */
 static void expand_infix(printer *p, dpi_gnode n, int prec) {
   static const char *const spaced[DPI_OP_COUNT] = {
-      [DPI_OP_ADD] = " + ", [DPI_OP_SUB] = " - ", [DPI_OP_MUL] = "*",  [DPI_OP_DIV] = "/",  [DPI_OP_POW] = "^",
-      [DPI_OP_LT] = " < ",  [DPI_OP_LE] = " <= ", [DPI_OP_GT] = " > ", [DPI_OP_GE] = " >= ", [DPI_OP_EQ] = " == ",
-      [DPI_OP_NE] = " != ", [DPI_OP_AND] = " && ", [DPI_OP_OR] = " || ",
+      [DPI_OP_ADD] = " + ", [DPI_OP_SUB] = " - ", [DPI_OP_MUL] = "*",   [DPI_OP_DIV] = "/",
+      [DPI_OP_POW] = "^",   [DPI_OP_LT] = " < ",  [DPI_OP_LE] = " <= ", [DPI_OP_GT] = " > ",
+      [DPI_OP_GE] = " >= ", [DPI_OP_EQ] = " == ", [DPI_OP_NE] = " != ", [DPI_OP_AND] = " && ",
+      [DPI_OP_OR] = " || ",
   };
   int left = prec, right = prec + 1;
-  if (n.op == DPI_OP_POW || prec == PREC_REL) left = prec + 1; /* right-associative; chains mean something else */
+  if (n.op == DPI_OP_POW || prec == PREC_REL)
+    left = prec + 1; /* right-associative; chains mean something else */
   order_operands(p, &n, prec);
   push(p, NULL, n.arg[1], right);
   push(p, spaced[n.op], DPI_NODE_NONE, 0);
@@ -143,7 +162,8 @@ static void expand(printer *p, item it) {
   }
 }
 
-void dpi_g_print(const dpi_graph *g, dpi_node node, const char *(*name)(void *, int), void *user, dpi_str *out) {
+void dpi_g_print(const dpi_graph *g, dpi_node node, const char *(*name)(void *, int), void *user,
+                 dpi_str *out) {
   printer p = {.g = g, .name = name, .user = user, .out = out};
   size_t limit = out->len + PRINT_MAX;
   if (node >= 0) push(&p, NULL, node, 0);

@@ -53,11 +53,12 @@ static dp_status check_defined(const sealer *s) {
   char near[160];
   for (int i = 0; i < s->n; i++) {
     const dpi_symbol *y = &s->m->sym[i];
-    if (!y->defined)
+    if (!y->defined && y->value != y->value) /* who gives a value defines */
       return dpi_fail(s->ctx, DP_ERR_INPUT, "%s: '%s' is used but not defined%s", y->where, y->id,
                       dpi_model_suggest(s->m, y->id, i, near));
     if (y->kind == DPI_SYM_STATE && y->init == DPI_NODE_NONE)
-      return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: state '%s' has no initial value, expected '%s = ...'", s->m->source,
+      return dpi_fail(s->ctx, DP_ERR_INPUT,
+                      "%s:%d: state '%s' has no initial value, expected '%s = ...'", s->m->source,
                       y->line, y->id, y->id);
   }
   return DP_OK;
@@ -69,7 +70,8 @@ static dp_status mark_targets(sealer *s) {
     for (int k = 0; k < m->event[i].nassign; k++) {
       int sym = m->event[i].assign[k].sym;
       if (m->sym[sym].kind == DPI_SYM_ASSIGNED || m->sym[sym].kind == DPI_SYM_TIME)
-        return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: event '%s' sets '%s', which is given by a formula at all times",
+        return dpi_fail(s->ctx, DP_ERR_INPUT,
+                        "%s:%d: event '%s' sets '%s', which is given by a formula at all times",
                         m->source, m->event[i].line, m->event[i].id, m->sym[sym].id);
       s->target[sym] = 1;
     }
@@ -133,8 +135,10 @@ static dp_status open_symbol(sealer *s, int sym, bool *ready) {
 static dp_status close_symbol(sealer *s, int sym, dpi_node *value) {
   dpi_node src = source_of(s, sym);
   int self = s->at_start ? sym : s->number[sym];
-  value[sym] = src == DPI_NODE_NONE ? dpi_g_sym(s->m->graph, self) : dpi_g_subst(s->m->graph, src, value, s->n);
-  if (value[sym] == DPI_NODE_NONE) return dpi_fail(s->ctx, DP_ERR_MEMORY, "model '%s' is too large to write out", s->m->name);
+  value[sym] = src == DPI_NODE_NONE ? dpi_g_sym(s->m->graph, self)
+                                    : dpi_g_subst(s->m->graph, src, value, s->n);
+  if (value[sym] == DPI_NODE_NONE)
+    return dpi_fail(s->ctx, DP_ERR_MEMORY, "model '%s' is too large to write out", s->m->name);
   if (s->mark[sym] == 1) s->npath--;
   s->mark[sym] = 2;
   return DP_OK;
@@ -205,7 +209,9 @@ static void number_symbols(sealer *s) {
 static dp_status write_out(sealer *s, dpi_node *node, const dpi_node *value) {
   if (*node == DPI_NODE_NONE) return DP_OK;
   *node = dpi_g_subst(s->m->graph, *node, value, s->n);
-  return *node == DPI_NODE_NONE ? dpi_fail(s->ctx, DP_ERR_MEMORY, "model '%s' is too large to write out", s->m->name) : DP_OK;
+  return *node == DPI_NODE_NONE
+             ? dpi_fail(s->ctx, DP_ERR_MEMORY, "model '%s' is too large to write out", s->m->name)
+             : DP_OK;
 }
 
 /* initial values: from the old numbering to the new */
@@ -233,7 +239,8 @@ static dp_status write_formulas(sealer *s) {
   }
   for (int i = 0; i < m->nevent; i++) {
     dpi_model_event *e = &m->event[i];
-    dpi_event_assign *a = DPI_ARENA_ARRAY(&m->arena, dpi_event_assign, e->nassign > 0 ? e->nassign : 1);
+    dpi_event_assign *a =
+        DPI_ARENA_ARRAY(&m->arena, dpi_event_assign, e->nassign > 0 ? e->nassign : 1);
     if (a == NULL) return DP_ERR_MEMORY;
     DP_TRY(write_out(s, &e->trigger, s->now));
     DP_TRY(write_out(s, &e->delay, s->now));
@@ -265,7 +272,9 @@ static dp_status node_roots(sealer *s, dpi_node *root, int *nroot, dpi_gnode n) 
   dpi_graph *g = s->m->graph;
   if (n.op >= DPI_OP_LT && n.op <= DPI_OP_NE)
     return add_root(s, root, nroot, dpi_g_op2(g, DPI_OP_SUB, n.arg[0], n.arg[1]));
-  int nlogical = n.op == DPI_OP_AND || n.op == DPI_OP_OR ? 2 : n.op == DPI_OP_NOT || n.op == DPI_OP_IF ? 1 : 0;
+  int nlogical = n.op == DPI_OP_AND || n.op == DPI_OP_OR   ? 2
+                 : n.op == DPI_OP_NOT || n.op == DPI_OP_IF ? 1
+                                                           : 0;
   for (int k = 0; k < nlogical; k++)
     if (!is_logical_op(dpi_graph_at(g, n.arg[k]).op)) DP_TRY(add_root(s, root, nroot, n.arg[k]));
   return DP_OK;
@@ -276,12 +285,14 @@ static dp_status event_roots(sealer *s, dpi_model_event *e) {
   dpi_node *list = NULL;
   int n = 0;
   /* a trigger that is a number counts as true when it is not 0 */
-  if (!is_logical_op(dpi_graph_at(g, e->trigger).op)) e->trigger = dpi_g_op2(g, DPI_OP_NE, e->trigger, dpi_g_const(g, 0.0));
+  if (!is_logical_op(dpi_graph_at(g, e->trigger).op))
+    e->trigger = dpi_g_op2(g, DPI_OP_NE, e->trigger, dpi_g_const(g, 0.0));
   if (e->trigger == DPI_NODE_NONE) return DP_ERR_MEMORY;
   DP_TRY(dpi_g_reach(g, &e->trigger, 1, &list, &n));
   dpi_node *root = DPI_ARENA_ARRAY(&s->m->arena, dpi_node, 2 * n + 1);
   dp_status status = root == NULL ? DP_ERR_MEMORY : DP_OK;
-  for (int i = 0; i < n && status == DP_OK; i++) status = node_roots(s, root, &e->nroot, dpi_graph_at(g, list[i]));
+  for (int i = 0; i < n && status == DP_OK; i++)
+    status = node_roots(s, root, &e->nroot, dpi_graph_at(g, list[i]));
   dpi_free(s->ctx, list);
   e->root = root;
   return status;

@@ -23,8 +23,10 @@ static dp_status refuse_xml(dp_ctx *ctx, const char *path, const char *text, siz
   head[n] = '\0';
   const char *what = strstr(head, "<sbml") != NULL || strstr(head, ":sbml") != NULL ? "SBML"
                      : strstr(head, "cellml") != NULL                               ? "CellML"
-                                                                                     : "XML";
-  return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: %s is not readable by this build, expected Antimony text (.ant)", path, what);
+                                                                                    : "XML";
+  return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
+                  "%s: %s is not readable by this build, expected Antimony text (.ant)", path,
+                  what);
 }
 
 dp_status dp_model_read(dp_ctx *ctx, const char *path, dp_model **out) {
@@ -44,7 +46,8 @@ dp_status dp_model_read(dp_ctx *ctx, const char *path, dp_model **out) {
 }
 
 /* ---- showing ---- */
-static void show_line(const dp_model *m, const char *before, const char *id, const char *after, dpi_node node, dpi_str *out) {
+static void show_line(const dp_model *m, const char *before, const char *id, const char *after,
+                      dpi_node node, dpi_str *out) {
   dpi_str_addf(out, "%s%s%s", before, id, after);
   dpi_model_print(m, node, out);
   dpi_str_add(out, "\n");
@@ -63,8 +66,8 @@ static void show_symbols(const dp_model *m, dpi_sym_kind kind, dpi_str *out) {
       show_line(m, "", s->id, " = ", s->init, out);
     } else {
       dpi_format_double(s->value, number);
-      dpi_str_addf(out, "%s = %s%s%s\n", s->id, s->value == s->value ? number : "(no value)", s->unit[0] ? "  # " : "",
-                   s->unit);
+      dpi_str_addf(out, "%s = %s%s%s\n", s->id, s->value == s->value ? number : "(no value)",
+                   s->unit[0] ? "  # " : "", s->unit);
     }
   }
 }
@@ -84,7 +87,8 @@ static void show_event(const dp_model *m, const dpi_model_event *e, dpi_str *out
   if (!e->persistent) dpi_str_add(out, ", persistent = false");
   if (!e->from_trigger) dpi_str_add(out, ", fromTrigger = false");
   for (int i = 0; i < e->nassign; i++)
-    show_line(m, i == 0 ? ": " : "    , ", m->sym[e->assign[i].sym].id, " = ", e->assign[i].value, out);
+    show_line(m, i == 0 ? ": " : "    , ", m->sym[e->assign[i].sym].id, " = ", e->assign[i].value,
+              out);
 }
 
 dp_status dp_model_show(const dp_model *m, char **text) {
@@ -99,7 +103,8 @@ dp_status dp_model_show(const dp_model *m, char **text) {
   for (int i = 0; i < m->nevent; i++) show_event(m, &m->event[i], &out);
   show_symbols(m, DPI_SYM_PARAM, &out);
   dp_status status = DP_OK;
-  if (out.failed) status = dpi_fail(m->ctx, DP_ERR_MEMORY, "model '%s' is too large to show", m->name);
+  if (out.failed)
+    status = dpi_fail(m->ctx, DP_ERR_MEMORY, "model '%s' is too large to show", m->name);
   if (status == DP_OK) {
     size_t n = strlen(dpi_str_text(&out)) + 1;
     *text = dpi_alloc(m->ctx, n);

@@ -42,16 +42,20 @@ static dp_status add_entry(builder *b, int row, int col, int sym, entry **list, 
 static dp_status derive(builder *b) {
   int n = b->m->nstate;
   for (int i = 0; i < n; i++)
-    dpi_g_depends(b->g, b->m->sym[1 + i].formula, b->depends + (size_t)i * (size_t)b->m->nsym, b->m->nsym);
+    dpi_g_depends(b->g, b->m->sym[1 + i].formula, b->depends + (size_t)i * (size_t)b->m->nsym,
+                  b->m->nsym);
   for (int j = 0; j < n; j++)
     for (int i = 0; i < n; i++) DP_TRY(add_entry(b, i, j, 1 + j, &b->jac, &b->njac, &b->cap_jac));
   for (int k = 0; k < b->sys->nactive; k++)
-    for (int i = 0; i < n; i++) DP_TRY(add_entry(b, i, k, b->sys->active[k], &b->fp, &b->nfp, &b->cap_fp));
+    for (int i = 0; i < n; i++)
+      DP_TRY(add_entry(b, i, k, b->sys->active[k], &b->fp, &b->nfp, &b->cap_fp));
   return DP_OK;
 }
 
-static dp_status copy_pattern(builder *b, const entry *list, int n, const int **row, const int **col) {
-  int *r = DPI_NEW_ARRAY(b->ctx, int, n > 0 ? n : 1), *c = DPI_NEW_ARRAY(b->ctx, int, n > 0 ? n : 1);
+static dp_status copy_pattern(builder *b, const entry *list, int n, const int **row,
+                              const int **col) {
+  int *r = DPI_NEW_ARRAY(b->ctx, int, n > 0 ? n : 1),
+      *c = DPI_NEW_ARRAY(b->ctx, int, n > 0 ? n : 1);
   *row = r;
   *col = c;
   if (r == NULL || c == NULL) return DP_ERR_MEMORY;
@@ -93,8 +97,8 @@ static dp_status build_init(builder *b, dpi_node *out) {
 
 /* operations whose derivative hides that they are not linear: they jump, or their derivative is not known */
 static bool hides(dpi_op op) {
-  return op == DPI_OP_FLOOR || op == DPI_OP_CEIL || op == DPI_OP_SIGN || op == DPI_OP_MOD || op == DPI_OP_DIGAMMA ||
-         op == DPI_OP_IF || (op >= DPI_OP_LT && op <= DPI_OP_NOT);
+  return op == DPI_OP_FLOOR || op == DPI_OP_CEIL || op == DPI_OP_SIGN || op == DPI_OP_MOD ||
+         op == DPI_OP_DIGAMMA || op == DPI_OP_IF || (op >= DPI_OP_LT && op <= DPI_OP_NOT);
 }
 
 /* does an operation that hides depend on time or a state, anywhere in the right-hand side? */
@@ -105,7 +109,8 @@ static dp_status find_hidden(builder *b, const dpi_node *out, bool *found) {
   dp_status status = DP_OK;
   for (int i = 0; i < n && !*found && status == DP_OK; i++) {
     dpi_gnode at = dpi_graph_at(b->g, list[i]);
-    dpi_node what = at.op == DPI_OP_IF ? at.arg[0] : list[i]; /* of a piecewise only the condition */
+    dpi_node what =
+        at.op == DPI_OP_IF ? at.arg[0] : list[i]; /* of a piecewise only the condition */
     if (hides(at.op)) status = dpi_g_uses(b->g, what, b->fast, b->m->nsym, found);
   }
   dpi_free(b->ctx, list);
@@ -122,11 +127,13 @@ static dp_status find_shape(builder *b, dpi_node *work) {
     if (b->depends[(size_t)i * (size_t)m->nsym]) b->sys->autonomous = false;
   }
   DP_TRY(find_hidden(b, work, &bent));
-  for (int i = 0; i < b->njac && !bent; i++) DP_TRY(dpi_g_uses(b->g, b->jac[i].value, b->fast, m->nsym, &bent));
+  for (int i = 0; i < b->njac && !bent; i++)
+    DP_TRY(dpi_g_uses(b->g, b->jac[i].value, b->fast, m->nsym, &bent));
   dpi_node *zero = DPI_NEW_ARRAY(b->ctx, dpi_node, m->nsym);
   if (zero == NULL) return DP_ERR_MEMORY;
   dp_status status = DP_OK;
-  for (int i = 0; i < m->nsym; i++) zero[i] = i >= 1 && i <= m->nstate ? dpi_g_const(b->g, 0.0) : DPI_NODE_NONE;
+  for (int i = 0; i < m->nsym; i++)
+    zero[i] = i >= 1 && i <= m->nstate ? dpi_g_const(b->g, 0.0) : DPI_NODE_NONE;
   for (int i = 0; i < m->nstate && !bent && status == DP_OK; i++) {
     dpi_node rest = dpi_g_subst(b->g, work[i], zero, m->nsym);
     status = rest == DPI_NODE_NONE ? no_memory(b) : dpi_g_uses(b->g, rest, b->fast, m->nsym, &bent);
@@ -140,9 +147,11 @@ static dp_status check_active(const builder *b) {
   for (int k = 0; k < b->sys->nactive; k++) {
     int sym = b->sys->active[k];
     if (sym < 1 || sym >= b->m->nsym)
-      return dpi_fail(b->ctx, DP_ERR_USAGE, "active parameter %d is not a symbol of model '%s'", sym, b->m->name);
+      return dpi_fail(b->ctx, DP_ERR_USAGE, "active parameter %d is not a symbol of model '%s'",
+                      sym, b->m->name);
     if (b->m->sym[sym].kind != DPI_SYM_PARAM)
-      return dpi_fail(b->ctx, DP_ERR_USAGE, "'%s' can't carry derivatives, expected a parameter of model '%s'",
+      return dpi_fail(b->ctx, DP_ERR_USAGE,
+                      "'%s' can't carry derivatives, expected a parameter of model '%s'",
                       b->m->sym[sym].id, b->m->name);
   }
   return DP_OK;
@@ -171,8 +180,10 @@ static dp_status build(builder *b) {
   return copy_pattern(b, b->fp, b->nfp, &b->sys->fp_row, &b->sys->fp_col);
 }
 
-dp_status dpi_system_create(dp_ctx *ctx, const dp_model *m, const int *active, int nactive, dpi_system **out) {
-  if (!m->sealed) return dpi_fail(ctx, DP_ERR_USAGE, "model '%s' must be sealed before it is compiled", m->name);
+dp_status dpi_system_create(dp_ctx *ctx, const dp_model *m, const int *active, int nactive,
+                            dpi_system **out) {
+  if (!m->sealed)
+    return dpi_fail(ctx, DP_ERR_USAGE, "model '%s' must be sealed before it is compiled", m->name);
   dpi_system *sys = DPI_NEW(ctx, dpi_system);
   if (sys == NULL) return DP_ERR_MEMORY;
   int *copy = DPI_NEW_ARRAY(ctx, int, nactive > 0 ? nactive : 1);

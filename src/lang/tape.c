@@ -95,7 +95,8 @@ static void compiler_release(compiler *c) {
 }
 
 /* constant, slow or fast; how often and how late each node is used */
-static dp_status classify(compiler *c, const dpi_node *out, int nout, const uint8_t *fast, int nsym) {
+static dp_status classify(compiler *c, const dpi_node *out, int nout, const uint8_t *fast,
+                          int nsym) {
   for (int i = 0; i < c->n; i++) {
     dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
     c->at[c->list[i]] = i;
@@ -123,7 +124,9 @@ static int fusable(const compiler *c, int i, dpi_gnode n) {
   if (n.op != DPI_OP_ADD && n.op != DPI_OP_SUB) return -1;
   for (int k = 1; k >= 0; k--) {
     int a = arg_at(c, n, k);
-    if (dpi_graph_at(c->g, c->list[a]).op == DPI_OP_MUL && c->uses[a] == 1 && c->class[a] == c->class[i]) return k;
+    if (dpi_graph_at(c->g, c->list[a]).op == DPI_OP_MUL && c->uses[a] == 1 &&
+        c->class[a] == c->class[i])
+      return k;
   }
   return -1;
 }
@@ -210,7 +213,8 @@ static void assign_leaves(compiler *c, int class) {
 static void assign_steps(compiler *c, int class, step *list, int *count) {
   for (int i = 0; i < c->n; i++) {
     dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
-    if (c->class[i] == class && n.op != DPI_OP_CONST && n.op != DPI_OP_SYM && !c->fused[i]) emit(c, i, list, count);
+    if (c->class[i] == class && n.op != DPI_OP_CONST && n.op != DPI_OP_SYM && !c->fused[i])
+      emit(c, i, list, count);
   }
   list[*count] = (step){.op = STEP_END};
 }
@@ -228,7 +232,8 @@ static dp_status tape_alloc(compiler *c, int nout) {
   return ok ? DP_OK : DP_ERR_MEMORY;
 }
 
-static dp_status compile(compiler *c, const dpi_node *out, int nout, const uint8_t *fast, int nsym) {
+static dp_status compile(compiler *c, const dpi_node *out, int nout, const uint8_t *fast,
+                         int nsym) {
   DP_TRY(compiler_init(c, out, nout));
   DP_TRY(tape_alloc(c, nout));
   DP_TRY(classify(c, out, nout, fast, nsym));
@@ -244,10 +249,11 @@ static dp_status compile(compiler *c, const dpi_node *out, int nout, const uint8
   return DP_OK;
 }
 
-dp_status dpi_tape_create(dp_ctx *ctx, const dpi_graph *g, const dpi_node *out, int nout, const uint8_t *fast, int nsym,
-                          dpi_tape **tape) {
+dp_status dpi_tape_create(dp_ctx *ctx, const dpi_graph *g, const dpi_node *out, int nout,
+                          const uint8_t *fast, int nsym, dpi_tape **tape) {
   for (int i = 0; i < nout; i++)
-    if (out[i] < 0) return dpi_fail(ctx, DP_ERR_MEMORY, "tape: expression %d could not be built", i);
+    if (out[i] < 0)
+      return dpi_fail(ctx, DP_ERR_MEMORY, "tape: expression %d could not be built", i);
   dpi_tape *t = DPI_NEW(ctx, dpi_tape);
   if (t == NULL) return DP_ERR_MEMORY;
   t->ctx = ctx;
@@ -281,6 +287,7 @@ int dpi_tape_nstep(const dpi_tape *t) { return t->nbody; }
 #define THREADED 1
 #endif
 
+// clang-format off
 /* frequent operations in line; what costs a function call anyway goes through dpi_op_eval */
 #define INLINE_LIST(X)                                                                               \
   X(DPI_OP_ADD, r[s->a] + r[s->b])                                                                   \
@@ -314,15 +321,17 @@ int dpi_tape_nstep(const dpi_tape *t) { return t->nbody; }
   X(CONST) X(SYM) X(LOG10) X(FLOOR) X(CEIL) X(SIN) X(COS) X(TAN) X(ASIN) X(ACOS) X(ATAN) X(SINH) X(COSH)      \
   X(TANH) X(ASINH) X(ACOSH) X(ATANH) X(EXPM1) X(LOG1P) X(ERF) X(LGAMMA) X(DIGAMMA) X(SIGN) X(ATAN2) X(MIN)    \
   X(MAX) X(MOD)
+// clang-format on
 
 #ifdef THREADED
 static void run(const step *s, double *restrict r) {
 #define INLINE_LABEL(op, value) [op] = &&do_##op,
 #define OTHER_LABEL(op) [DPI_OP_##op] = &&do_other,
-  static const void *const label[STEP_COUNT] = {INLINE_LIST(INLINE_LABEL) OTHER_LIST(OTHER_LABEL)[STEP_END] = &&do_end};
+  static const void *const label[STEP_COUNT] = {INLINE_LIST(INLINE_LABEL)
+                                                    OTHER_LIST(OTHER_LABEL)[STEP_END] = &&do_end};
 #define NEXT goto *label[s->op]
   NEXT;
-#define INLINE_CASE(op, value) \
+#define INLINE_CASE(op, value)   \
   do_##op : r[s->dst] = (value); \
   s++;                           \
   NEXT;
@@ -339,10 +348,15 @@ static void run(const step *s, double *restrict r) {
   for (;; s++) {
     switch (s->op) {
 #define INLINE_CASE(op, value) \
-  case op: r[s->dst] = (value); break;
+  case op:                     \
+    r[s->dst] = (value);       \
+    break;
       INLINE_LIST(INLINE_CASE)
-      case STEP_END: return;
-      default: r[s->dst] = dpi_op_eval((dpi_op)s->op, r[s->a], r[s->b], r[s->c]); break;
+      case STEP_END:
+        return;
+      default:
+        r[s->dst] = dpi_op_eval((dpi_op)s->op, r[s->a], r[s->b], r[s->c]);
+        break;
     }
   }
 }

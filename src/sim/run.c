@@ -94,13 +94,15 @@ static dp_status settle_member(const dp_run *run, int i, dp_time to) {
   int due = dpi_member_rows(m, to);
   if (out->status == DP_MEMBER_OK && out->ndone == due) return DP_OK;
   if (out->status == DP_MEMBER_OK || out->ndone > due || out->ndone < 0) {
-    return dpi_fail(run->ctx, DP_ERR_BUG, "spoke '%s': member %d passed %d output times up to %.9g, expected %d",
+    return dpi_fail(run->ctx, DP_ERR_BUG,
+                    "spoke '%s': member %d passed %d output times up to %.9g, expected %d",
                     run->sim->ops->name, i, out->ndone, (double)to / DP_TICKS, due);
   }
   size_t width = (size_t)run->sim->nrow_spoke, nd = (size_t)run->opts.ndir;
   for (size_t k = (size_t)out->ndone * width; k < (size_t)m->nout * width; k++) out->value[k] = NAN;
   if (!nd) return DP_OK;
-  for (size_t k = (size_t)out->ndone * width * nd; k < (size_t)m->nout * width * nd; k++) out->dvalue[k] = NAN;
+  for (size_t k = (size_t)out->ndone * width * nd; k < (size_t)m->nout * width * nd; k++)
+    out->dvalue[k] = NAN;
   return DP_OK;
 }
 
@@ -111,7 +113,8 @@ dp_status dpi_batch_advance(dp_run *run, dpi_sim_batch *b, dp_time to) {
   for (int i = b->first; i < b->first + b->n && status == DP_OK; i++) {
     status = settle_member(run, i, to);
     if (status != DP_OK || !sim->compose) continue;
-    dpi_compose_rows(sim->compose, &run->member[i], run->opts.ndir, &run->out[i], &run->rows[i], b->work);
+    dpi_compose_rows(sim->compose, &run->member[i], run->opts.ndir, &run->out[i], &run->rows[i],
+                     b->work);
   }
   dpi_fp_leave(fp);
   if (status != DP_OK) return status;
@@ -137,7 +140,8 @@ static dp_status make_batches(dp_run *run) {
 /* One block: out, rows, then every member's numbers. */
 static dp_status make_store(dp_run *run) {
   size_t n = (size_t)run->nmember, number = 0;
-  for (int i = 0; i < run->nmember; i++) number += dpi_rows_size(run->sim, &run->member[i], run->opts.ndir);
+  for (int i = 0; i < run->nmember; i++)
+    number += dpi_rows_size(run->sim, &run->member[i], run->opts.ndir);
   size_t head = n * (sizeof *run->out + sizeof *run->rows);
   if (number > (SIZE_MAX / 2 - head) / sizeof(double)) {
     return dpi_fail(run->ctx, DP_ERR_MEMORY, "run: %zu numbers of output do not fit", number);
@@ -149,7 +153,8 @@ static dp_status make_store(dp_run *run) {
   run->rows = (dpi_rows *)(p + n * sizeof *run->out);
   double *next = (double *)(p + head);
   for (int i = 0; i < run->nmember; i++) {
-    next = dpi_rows_place(run->sim, &run->member[i], run->opts.ndir, &run->out[i], &run->rows[i], next);
+    next = dpi_rows_place(run->sim, &run->member[i], run->opts.ndir, &run->out[i], &run->rows[i],
+                          next);
   }
   return DP_OK;
 }
@@ -193,8 +198,8 @@ dp_status dpi_run_make(const dp_sim *sim, const dp_member *member, int n, const 
   return DP_OK;
 }
 
-dp_status dp_run_open(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
-                      dp_run **out) {
+dp_status dp_run_open(const dp_sim *sim, const dp_member *member, int nmember,
+                      const dp_run_opts *opts, dp_run **out) {
   *out = NULL;
   DP_TRY(dpi_check_opts(sim, opts));
   DP_TRY(dpi_check_members(sim, member, nmember, opts));
@@ -235,7 +240,8 @@ static dp_status advance_one(void *user, int i, int worker) {
   dp_run *run = a->run;
   if (behind(&run->batch[i], a->to)) {
     if (dpi_run_stop(run)) {
-      return dpi_fail(run->ctx, DP_ERR_CANCELLED, "run: stopped on request or at its deadline on the way to %.9g",
+      return dpi_fail(run->ctx, DP_ERR_CANCELLED,
+                      "run: stopped on request or at its deadline on the way to %.9g",
                       (double)a->to / DP_TICKS);
     }
     DP_TRY(dpi_batch_advance(run, &run->batch[i], a->to));
@@ -272,7 +278,8 @@ dp_status dpi_run_go(dp_run *run, dp_time to) {
   run->interrupted = false;
   run->started = true;
   run->time = to;
-  if (run->opts.progress && !run->quiet && run->nbatch) run->opts.progress(run->opts.progress_user, 1.0);
+  if (run->opts.progress && !run->quiet && run->nbatch)
+    run->opts.progress(run->opts.progress_user, 1.0);
   return DP_OK;
 }
 
@@ -287,14 +294,16 @@ static dp_status go_logged(dp_run *run, dp_time to) {
 
 static dp_status check_broken(const dp_run *run, const char *call) {
   if (run->broken == DP_OK) return DP_OK;
-  return dpi_fail(run->ctx, DP_ERR_USAGE, "%s: the run has failed before (%s) and can only be emitted and closed",
-                  call, dp_status_name(run->broken));
+  return dpi_fail(run->ctx, DP_ERR_USAGE,
+                  "%s: the run has failed before (%s) and can only be emitted and closed", call,
+                  dp_status_name(run->broken));
 }
 
 dp_status dpi_run_level(const dp_run *run, const char *call) {
   DP_TRY(check_broken(run, call));
   if (!run->interrupted) return DP_OK;
-  return dpi_fail(run->ctx, DP_ERR_USAGE, "%s: an advance to %.9g was stopped half-way: advance again first", call,
+  return dpi_fail(run->ctx, DP_ERR_USAGE,
+                  "%s: an advance to %.9g was stopped half-way: advance again first", call,
                   (double)run->pending / DP_TICKS);
 }
 
@@ -302,8 +311,8 @@ dp_status dp_run_advance(dp_run *run, dp_time to) {
   DP_TRY(check_broken(run, "dp_run_advance"));
   dp_time at = run->interrupted ? run->pending : run->time;
   if ((run->started || run->interrupted) && to < at) {
-    return dpi_fail(run->ctx, DP_ERR_USAGE, "dp_run_advance: to %.9g, but the run is at %.9g", (double)to / DP_TICKS,
-                    (double)at / DP_TICKS);
+    return dpi_fail(run->ctx, DP_ERR_USAGE, "dp_run_advance: to %.9g, but the run is at %.9g",
+                    (double)to / DP_TICKS, (double)at / DP_TICKS);
   }
   if (run->interrupted) DP_TRY(go_logged(run, run->pending));
   if (run->started && to == run->time) return DP_OK;
@@ -328,16 +337,17 @@ static dp_member_result member_result(const dp_run *run, const dpi_sim_batch *b,
   bool failed = out->status != DP_MEMBER_OK;
   int due = b->started ? dpi_member_rows(m, b->time) : 0;
   bool last = b->started && due == m->nout && windows_passed(m, b->time);
-  return (dp_member_result){.member = i,
-                            .status = out->status,
-                            .fail_time = failed ? out->fail_time : NAN,
-                            .reason = failed ? out->reason : "",
-                            .out_first = rows->nemitted,
-                            .nout = due > rows->nemitted ? due - rows->nemitted : 0,
-                            .value = rows->value + at,
-                            .dvalue = rows->dvalue ? rows->dvalue + at * (size_t)run->opts.ndir : NULL,
-                            .nfunctional = last && !rows->final ? m->nfunctional : 0,
-                            .functional = out->functional};
+  return (dp_member_result){
+      .member = i,
+      .status = out->status,
+      .fail_time = failed ? out->fail_time : NAN,
+      .reason = failed ? out->reason : "",
+      .out_first = rows->nemitted,
+      .nout = due > rows->nemitted ? due - rows->nemitted : 0,
+      .value = rows->value + at,
+      .dvalue = rows->dvalue ? rows->dvalue + at * (size_t)run->opts.ndir : NULL,
+      .nfunctional = last && !rows->final ? m->nfunctional : 0,
+      .functional = out->functional};
 }
 
 #define EMIT_MOST 256 /* results handed over at once */
@@ -346,7 +356,8 @@ dp_status dp_run_emit(dp_run *run, dp_sink_fn sink, void *user) {
   dp_member_result block[EMIT_MOST];
   for (int first = 0; first < run->nmember; first += EMIT_MOST) {
     int n = run->nmember - first < EMIT_MOST ? run->nmember - first : EMIT_MOST;
-    for (int k = 0; k < n; k++) block[k] = member_result(run, dpi_run_batch(run, first + k), first + k);
+    for (int k = 0; k < n; k++)
+      block[k] = member_result(run, dpi_run_batch(run, first + k), first + k);
     DP_TRY(sink(user, block, n));
     /* only what the sink took counts as given */
     for (int k = 0; k < n; k++) {

@@ -9,17 +9,19 @@
 
 static dp_status check_index(const dp_run *run, const int *index, int n) {
   DP_TRY(dpi_run_level(run, "dp_run_fork"));
-  if (n < 0 || (n && !index)) return dpi_fail(run->ctx, DP_ERR_USAGE, "dp_run_fork: %d members in no list", n);
+  if (n < 0 || (n && !index))
+    return dpi_fail(run->ctx, DP_ERR_USAGE, "dp_run_fork: %d members in no list", n);
   for (int k = 0; k < n; k++) {
     if (index[k] >= 0 && index[k] < run->nmember) continue;
-    return dpi_fail(run->ctx, DP_ERR_INPUT, "dp_run_fork: index[%d] is %d, expected 0 to %d", k, index[k],
-                    run->nmember - 1);
+    return dpi_fail(run->ctx, DP_ERR_INPUT, "dp_run_fork: index[%d] is %d, expected 0 to %d", k,
+                    index[k], run->nmember - 1);
   }
   return DP_OK;
 }
 
 /* The members of the child in the streams they start with, which a replay needs and a native fork replaces. */
-static dp_member *child_members(const dp_run *run, const int *index, int n, const uint64_t *streams) {
+static dp_member *child_members(const dp_run *run, const int *index, int n,
+                                const uint64_t *streams) {
   dp_member *member = DPI_NEW_ARRAY(run->ctx, dp_member, n);
   for (int k = 0; member && k < n; k++) {
     member[k] = run->member[index[k]];
@@ -81,7 +83,8 @@ static dp_status fork_native(const dp_run *from, const int *index, dp_run *to) {
 
 /* ---- by replay ---- */
 
-static dp_status fork_replay(const dp_run *from, const int *index, const uint64_t *streams, dp_run *to) {
+static dp_status fork_replay(const dp_run *from, const int *index, const uint64_t *streams,
+                             dp_run *to) {
   to->stream0 = DPI_NEW_ARRAY(to->ctx, uint64_t, to->nmember);
   if (!to->stream0) return DP_ERR_MEMORY;
   for (int k = 0; k < to->nmember; k++) to->stream0[k] = to->member[k].stream;
@@ -99,7 +102,8 @@ static void forget_past(dp_run *run) {
   }
 }
 
-dp_status dp_run_fork(const dp_run *run, const int *index, int n, const uint64_t *streams, dp_run **out) {
+dp_status dp_run_fork(const dp_run *run, const int *index, int n, const uint64_t *streams,
+                      dp_run **out) {
   *out = NULL;
   DP_TRY(check_index(run, index, n));
   dp_member *member = child_members(run, index, n, streams);

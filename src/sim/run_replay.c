@@ -14,12 +14,14 @@ dp_status dpi_replay_log(dp_run *run, dpi_log_op op, int member, int64_t at, con
   dpi_log_book *log = &run->log;
   int nstate = run->sim->desc.nstate;
   if (log->nentry == INT32_MAX || log->nnumber > INT32_MAX - nstate) {
-    return dpi_fail(run->ctx, DP_ERR_UNSUPPORTED, "run: the log of a run that is replayed is full (%d entries)",
-                    log->nentry);
+    return dpi_fail(run->ctx, DP_ERR_UNSUPPORTED,
+                    "run: the log of a run that is replayed is full (%d entries)", log->nentry);
   }
-  DP_TRY(dpi_grow(run->ctx, (void **)&log->entry, &log->cap_entry, log->nentry + 1, sizeof *log->entry));
+  DP_TRY(dpi_grow(run->ctx, (void **)&log->entry, &log->cap_entry, log->nentry + 1,
+                  sizeof *log->entry));
   if (op == DPI_LOG_EDIT) {
-    DP_TRY(dpi_grow(run->ctx, (void **)&log->number, &log->cap_number, log->nnumber + nstate, sizeof(double)));
+    DP_TRY(dpi_grow(run->ctx, (void **)&log->number, &log->cap_number, log->nnumber + nstate,
+                    sizeof(double)));
     if (nstate) memcpy(log->number + log->nnumber, x, (size_t)nstate * sizeof(double));
     at = log->nnumber;
     log->nnumber += nstate;
@@ -30,9 +32,13 @@ dp_status dpi_replay_log(dp_run *run, dpi_log_op op, int member, int64_t at, con
 
 static dp_status replay_entry(dp_run *run, const dpi_log_entry *e) {
   switch ((dpi_log_op)e->op) {
-    case DPI_LOG_ADVANCE: return dpi_run_go(run, e->at);
-    case DPI_LOG_EDIT: return dpi_state_put(run, e->member, run->log.number + e->at);
-    case DPI_LOG_STREAM: run->own_member[e->member].stream = (uint64_t)e->at; return DP_OK;
+    case DPI_LOG_ADVANCE:
+      return dpi_run_go(run, e->at);
+    case DPI_LOG_EDIT:
+      return dpi_state_put(run, e->member, run->log.number + e->at);
+    case DPI_LOG_STREAM:
+      run->own_member[e->member].stream = (uint64_t)e->at;
+      return DP_OK;
   }
   return dpi_fail(run->ctx, DP_ERR_BUG, "run: the replay log holds operation %d", e->op);
 }
@@ -40,7 +46,8 @@ static dp_status replay_entry(dp_run *run, const dpi_log_entry *e) {
 dp_status dpi_replay_go(dp_run *run) {
   run->quiet = true;
   dp_status status = DP_OK;
-  for (int k = 0; k < run->log.nentry && status == DP_OK; k++) status = replay_entry(run, &run->log.entry[k]);
+  for (int k = 0; k < run->log.nentry && status == DP_OK; k++)
+    status = replay_entry(run, &run->log.entry[k]);
   run->quiet = false;
   return status;
 }

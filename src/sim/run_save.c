@@ -57,7 +57,8 @@ static void hash_member(dpi_sha256 *h, const dp_sim *sim, const dp_member *m, in
   }
 }
 
-static dp_status hash_members(const dp_sim *sim, const dp_member *m, int n, int ndir, char hex[65]) {
+static dp_status hash_members(const dp_sim *sim, const dp_member *m, int n, int ndir,
+                              char hex[65]) {
   dpi_sha256 *h = dpi_sha256_create(sim->ctx);
   if (!h) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) hash_member(h, sim, &m[i], ndir);
@@ -75,7 +76,8 @@ static void put_numbers(dpi_str *s, const double *x, size_t n) {
 }
 
 static void save_log(const dp_run *run, dpi_str *s) {
-  for (int i = 0; i < run->nmember; i++) put_u64(s, run->stream0 ? run->stream0[i] : run->member[i].stream);
+  for (int i = 0; i < run->nmember; i++)
+    put_u64(s, run->stream0 ? run->stream0[i] : run->member[i].stream);
   const dpi_log_book *log = &run->log;
   put_u64(s, (uint64_t)log->nentry);
   for (int k = 0; k < log->nentry; k++) {
@@ -210,8 +212,10 @@ static dp_status refuse(const dp_sim *sim, const char *what) {
 static dp_status open_reader(const dp_sim *sim, const void *bytes, size_t size, reader *r) {
   *r = (reader){.p = bytes, .left = size};
   const char *magic = take(r, strlen(MAGIC));
-  if (!magic || memcmp(magic, MAGIC, strlen(MAGIC)) != 0) return refuse(sim, "these bytes are no saved run");
-  if (take_u32(r) != MARK) return refuse(sim, "saved on a machine with another order of bytes, or truncated");
+  if (!magic || memcmp(magic, MAGIC, strlen(MAGIC)) != 0)
+    return refuse(sim, "these bytes are no saved run");
+  if (take_u32(r) != MARK)
+    return refuse(sim, "saved on a machine with another order of bytes, or truncated");
   if (r->left < HEX) return refuse(sim, "the bytes are truncated");
   r->left -= HEX;
   char hex[65];
@@ -221,8 +225,8 @@ static dp_status open_reader(const dp_sim *sim, const void *bytes, size_t size, 
 }
 
 /* Of this sim, these members, these options? */
-static dp_status check_head(const dp_sim *sim, const dp_member *member, int n, const dp_run_opts *opts,
-                            reader *r) {
+static dp_status check_head(const dp_sim *sim, const dp_member *member, int n,
+                            const dp_run_opts *opts, reader *r) {
   char hex[65];
   DP_TRY(hash_members(sim, member, n, opts->ndir, hex));
   const char *sim_hash = take(r, HEX), *member_hash = take(r, HEX);
@@ -230,8 +234,9 @@ static dp_status check_head(const dp_sim *sim, const dp_member *member, int n, c
   uint64_t seed = take_u64(r), nmember = take_u64(r);
   if (r->bad) return refuse(sim, "the bytes are truncated");
   if (memcmp(sim_hash, sim->hash, HEX) != 0) {
-    return dpi_fail(sim->ctx, DP_ERR_INPUT, "dp_run_load: saved by the sim %.12s..., this is the sim %.12s...",
-                    sim_hash, sim->hash);
+    return dpi_fail(sim->ctx, DP_ERR_INPUT,
+                    "dp_run_load: saved by the sim %.12s..., this is the sim %.12s...", sim_hash,
+                    sim->hash);
   }
   if (ndir != (uint32_t)opts->ndir || seed != opts->seed || nmember != (uint64_t)n) {
     return refuse(sim, "saved with another number of members or directions, or another seed");
@@ -239,7 +244,8 @@ static dp_status check_head(const dp_sim *sim, const dp_member *member, int n, c
   if (memcmp(member_hash, hex, HEX) != 0) {
     return refuse(sim, "saved with other members (parameters, instants, output times or streams)");
   }
-  if (replay != dpi_replay_needed(sim)) return refuse(sim, "saved in the other way (by replay or by the spoke)");
+  if (replay != dpi_replay_needed(sim))
+    return refuse(sim, "saved in the other way (by replay or by the spoke)");
   return DP_OK;
 }
 
@@ -248,7 +254,8 @@ static dp_status load_log(dp_run *run, reader *r) {
   if (r->bad || nentry > r->left / 16) return refuse(run->sim, "the log is truncated");
   const char *entries = take(r, (size_t)nentry * 16);
   uint64_t nnumber = take_u64(r);
-  if (r->bad || nnumber > r->left / sizeof(double)) return refuse(run->sim, "the log's numbers are truncated");
+  if (r->bad || nnumber > r->left / sizeof(double))
+    return refuse(run->sim, "the log's numbers are truncated");
   reader e = {.p = entries, .left = (size_t)nentry * 16};
   const char *numbers = take(r, (size_t)nnumber * sizeof(double));
   double *x = DPI_NEW_ARRAY(run->ctx, double, run->sim->desc.nstate);
@@ -311,7 +318,8 @@ static dp_status load_out(dp_run *run, int i, reader *r) {
 
 static dp_status load_member(dp_run *run, int i, reader *r) {
   uint32_t nemitted = take_u32(r), final = take_u32(r);
-  if (r->bad || nemitted > (uint32_t)run->member[i].nout) return refuse(run->sim, "a member's place makes no sense");
+  if (r->bad || nemitted > (uint32_t)run->member[i].nout)
+    return refuse(run->sim, "a member's place makes no sense");
   run->rows[i].nemitted = (int)nemitted;
   run->rows[i].final = final != 0;
   if (dpi_replay_needed(run->sim)) return DP_OK;
@@ -344,8 +352,8 @@ static dp_status load_run(dp_run *run, reader *r) {
   return DP_OK;
 }
 
-dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
-                      const void *bytes, size_t size, dp_run **out) {
+dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember,
+                      const dp_run_opts *opts, const void *bytes, size_t size, dp_run **out) {
   *out = NULL;
   DP_TRY(dpi_check_opts(sim, opts));
   DP_TRY(dpi_check_members(sim, member, nmember, opts));

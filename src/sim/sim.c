@@ -91,12 +91,15 @@ static dp_status check_ids(dp_ctx *ctx, const char *what, const char *const *id,
 
 static dp_status check_def(dp_ctx *ctx, const dp_sim_def *def) {
   if (!def || def->cookie != DPI_SIM_COOKIE) {
-    return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: the definition was not made by dp_sim_def_default");
+    return dpi_fail(ctx, DP_ERR_USAGE,
+                    "dp_sim_create: the definition was not made by dp_sim_def_default");
   }
-  if (!def->spoke || !*def->spoke) return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: no spoke is named");
+  if (!def->spoke || !*def->spoke)
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: no spoke is named");
   if (def->noutput < 0 || def->ncontrol < 0 || def->nactive < 0 || (def->noutput && !def->output) ||
       (def->ncontrol && !def->control) || (def->nactive && !def->active)) {
-    return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: a list is missing or its length is negative");
+    return dpi_fail(ctx, DP_ERR_USAGE,
+                    "dp_sim_create: a list is missing or its length is negative");
   }
   if (!(def->rtol > 0 && def->rtol < 1) || !(def->atol > 0 && isfinite(def->atol))) {
     return dpi_fail(ctx, DP_ERR_USAGE,
@@ -110,7 +113,8 @@ static dp_status check_def(dp_ctx *ctx, const dp_sim_def *def) {
 static dp_status check_spoke(dp_ctx *ctx, const dpi_spoke_ops *ops, const dpi_spoke_desc *d) {
   const char *wrong = NULL;
   if (d->block < 1) wrong = "block is below 1";
-  if ((d->caps & DP_CAP_SAVE) && !(ops->save && ops->load)) wrong = "DP_CAP_SAVE without save and load";
+  if ((d->caps & DP_CAP_SAVE) && !(ops->save && ops->load))
+    wrong = "DP_CAP_SAVE without save and load";
   if ((d->caps & DP_CAP_EDIT) && !(ops->state_get && ops->state_set)) {
     wrong = "DP_CAP_EDIT without state_get and state_set";
   }
@@ -124,11 +128,11 @@ static dp_status check_spoke(dp_ctx *ctx, const dpi_spoke_ops *ops, const dpi_sp
 
 /* ---- create ---- */
 
-/* Copies of the ids of a list of definitions; field is where the id lies in one of size bytes. */
+/* Copies of the ids of a list whose entries are `size` bytes apart. */
 static const char *const *copy_ids(dpi_arena *arena, const void *list, int n, size_t size) {
   const char **id = DPI_ARENA_ARRAY(arena, const char *, n);
   for (int k = 0; id && k < n; k++) {
-    /* the id is the first field of dp_output_def and dp_control_def, and is the entry itself in a list of names */
+    /* the id is the first field of dp_output_def and dp_control_def; a list of names is its ids */
     const char *text = *(const char *const *)((const char *)list + (size_t)k * size);
     id[k] = dpi_arena_strdup(arena, text ? text : "");
     if (!id[k]) return NULL;
@@ -213,6 +217,8 @@ void dp_sim_destroy(dp_sim *sim) {
   dpi_arena_release(&sim->arena);
   dpi_free(sim->ctx, sim);
 }
+
+_Static_assert(offsetof(dp_output_def, id) == 0 && offsetof(dp_control_def, id) == 0, "ids come first");
 
 /* ---- queries ---- */
 

@@ -16,10 +16,10 @@
 typedef struct compiler {
   dp_ctx *ctx;
   dpi_arena *arena;
-  dp_model *scope;       /* symbols and graph; not needed after compiling */
+  dp_model *scope; /* symbols and graph; not needed after compiling */
   dpi_compose *c;
   const dpi_spoke_desc *desc;
-  dpi_node *node;        /* [noutput], then the partial derivatives */
+  dpi_node *node; /* [noutput], then the partial derivatives */
   int *signal_sym, *param_sym, *active_param, *partial_output, *partial_source;
 } compiler;
 
@@ -47,8 +47,9 @@ static dp_status resolve_active(compiler *k, const dp_sim_def *def) {
     }
     if (found < 0) {
       const char *near = dpi_nearest_word(id, k->desc->param_id, k->c->nparam);
-      return dpi_fail(k->ctx, DP_ERR_INPUT, "active parameter '%s': the spoke has none of this id%s%s",
-                      id, near ? "; did you mean " : "", near ? near : "");
+      return dpi_fail(k->ctx, DP_ERR_INPUT,
+                      "active parameter '%s': the spoke has none of this id%s%s", id,
+                      near ? "; did you mean " : "", near ? near : "");
     }
     k->active_param[a] = found;
   }
@@ -65,8 +66,9 @@ static dp_status parse_output(compiler *k, const dp_output_def *output, dpi_node
     return *node == DPI_NODE_NONE ? DP_ERR_MEMORY : DP_OK;
   }
   const char *near = dpi_nearest_word(output->id, k->desc->signal_id, k->c->nsignal);
-  return dpi_fail(k->ctx, DP_ERR_INPUT, "%s: without a formula it must be a signal of the spoke%s%s",
-                  where, near ? "; did you mean " : "", near ? near : "");
+  return dpi_fail(k->ctx, DP_ERR_INPUT,
+                  "%s: without a formula it must be a signal of the spoke%s%s", where,
+                  near ? "; did you mean " : "", near ? near : "");
 }
 
 /* The partial derivatives that are not zero everywhere. */
@@ -157,8 +159,7 @@ void dpi_compose_release(dpi_compose *c) {
 
 /* ---- evaluate ---- */
 
-/* A batch's workspace: registers of both tapes, symbols, the tape's results, active parameters' directions come last
- * and need ndir, so they are read from seed or instant instead of being stored. */
+/* A batch's workspace: registers of both tapes, symbols, the tape's results. */
 typedef struct workspace {
   double *reg_value, *reg_full, *sym, *result;
 } workspace;
@@ -191,24 +192,24 @@ static const dp_instant *last_switch(const dp_member *m, int upto, int param) {
 }
 
 /* dp_a/dv for direction v at a place in the timeline. */
-static double param_direction(const dpi_compose *c, const dp_member *m, int upto, int ndir, int a, int v) {
+static double param_direction(const dpi_compose *c, const dp_member *m, int upto, int ndir, int a,
+                              int v) {
   const dp_instant *s = last_switch(m, upto, c->active_param[a]);
   if (s) return s->dir_amount == v ? 1.0 : 0.0;
   return m->seed ? m->seed[(size_t)a * (size_t)ndir + (size_t)v] : 0.0;
 }
 
 /* One row's derivatives from the partials in w->result. */
-static void chain(const dpi_compose *c, const dp_member *m, int upto, int ndir, const double *dsignal,
-                  const double *result, double *dvalue) {
+static void chain(const dpi_compose *c, const dp_member *m, int upto, int ndir,
+                  const double *dsignal, const double *result, double *dvalue) {
   memset(dvalue, 0, (size_t)c->noutput * (size_t)ndir * sizeof *dvalue);
   for (int k = 0; k < c->npartial; k++) {
     double partial = result[c->noutput + k];
     int source = c->partial_source[k];
     double *d = dvalue + (size_t)c->partial_output[k] * (size_t)ndir;
     for (int v = 0; v < ndir; v++) {
-      double ds = source < c->nsignal
-                      ? dsignal[(size_t)source * (size_t)ndir + (size_t)v]
-                      : param_direction(c, m, upto, ndir, source - c->nsignal, v);
+      double ds = source < c->nsignal ? dsignal[(size_t)source * (size_t)ndir + (size_t)v]
+                                      : param_direction(c, m, upto, ndir, source - c->nsignal, v);
       /* a branch not taken may have an infinite partial: nothing flows through a zero */
       if (ds != 0.0) d[v] += partial * ds;
     }
@@ -220,8 +221,8 @@ static bool before(const dp_instant *instant, const dp_output_time *out) {
 }
 
 /* Apply the SWITCH instants up to this output; true when a parameter changed. */
-static bool pass_instants(const dpi_compose *c, const dp_member *m, const dp_output_time *out, int *next,
-                          double *sym) {
+static bool pass_instants(const dpi_compose *c, const dp_member *m, const dp_output_time *out,
+                          int *next, double *sym) {
   bool changed = false;
   for (; *next < m->ninstant && before(&m->instant[*next], out); ++*next) {
     const dp_instant *instant = &m->instant[*next];

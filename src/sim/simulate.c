@@ -36,7 +36,8 @@ static extent measure(const dp_member *member, int n) {
 static size_t round16(size_t size) { return (size + 15) & ~(size_t)15; }
 
 /* One block: struct, value_at, functional_at, reason, fail_time, status, value, dvalue, functional. */
-static dp_status result_create(const dp_sim *sim, const dp_member *member, int n, int ndir, result_own **out) {
+static dp_status result_create(const dp_sim *sim, const dp_member *member, int n, int ndir,
+                               result_own **out) {
   extent e = measure(member, n);
   size_t count = (size_t)n, width = (size_t)sim->desc.noutput, nd = (size_t)ndir;
   size_t at_index = round16(sizeof(result_own));
@@ -130,7 +131,9 @@ static dp_status place(job *j, const dpi_sim_batch *b, double **signal) {
     row->value = r->value + at * width;
     row->dvalue = ndir ? r->dvalue + at * width * ndir : NULL;
     out->value = *signal ? *signal + (at - first) * nsignal : row->value;
-    out->dvalue = !ndir ? NULL : *signal ? *signal + (rows + (at - first) * ndir) * nsignal : row->dvalue;
+    out->dvalue = !ndir     ? NULL
+                  : *signal ? *signal + (rows + (at - first) * ndir) * nsignal
+                            : row->dvalue;
     out->functional = r->functional + r->functional_at[i];
   }
   return DP_OK;
@@ -151,7 +154,8 @@ static dp_status simulate_one(void *user, int i, int worker) {
   (void)worker;
   job *j = user;
   if (dpi_run_stop(&j->run)) {
-    return dpi_fail(j->run.ctx, DP_ERR_CANCELLED, "dp_simulate: stopped on request or at its deadline");
+    return dpi_fail(j->run.ctx, DP_ERR_CANCELLED,
+                    "dp_simulate: stopped on request or at its deadline");
   }
   DP_TRY(simulate_batch(j, &j->run.batch[i]));
   int ndone = atomic_fetch_add(&j->ndone, 1) + 1;
@@ -213,12 +217,17 @@ static dp_status with_scratch(job *j) {
 }
 
 /* Members are checked already. opened_s: when the deadline began. */
-static dp_status simulate(const dp_sim *sim, const dp_member *member, int n, const dp_run_opts *opts,
-                          double opened_s, dp_result **out) {
+static dp_status simulate(const dp_sim *sim, const dp_member *member, int n,
+                          const dp_run_opts *opts, double opened_s, dp_result **out) {
   result_own *own = NULL;
   DP_TRY(result_create(sim, member, n, opts->ndir, &own));
   job j = {.result = &own->pub, .caller = pthread_self()};
-  j.run = (dp_run){.sim = sim, .ctx = sim->ctx, .opts = *opts, .opened_s = opened_s, .member = member, .nmember = n};
+  j.run = (dp_run){.sim = sim,
+                   .ctx = sim->ctx,
+                   .opts = *opts,
+                   .opened_s = opened_s,
+                   .member = member,
+                   .nmember = n};
   atomic_init(&j.ndone, 0);
   dp_status status = dpi_instance_take(sim);
   if (status == DP_OK) {
@@ -233,8 +242,8 @@ static dp_status simulate(const dp_sim *sim, const dp_member *member, int n, con
   return DP_OK;
 }
 
-dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
-                      dp_result **out) {
+dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember,
+                      const dp_run_opts *opts, dp_result **out) {
   *out = NULL;
   DP_TRY(dpi_check_opts(sim, opts));
   DP_TRY(dpi_check_members(sim, member, nmember, opts));
@@ -246,7 +255,8 @@ dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, c
 #define WAVE 64 /* batches held at once */
 
 /* Hand one wave to the sink, with the members' numbers in the whole. */
-static dp_status give(const dp_result *r, int first, dp_member_result *block, dp_sink_fn sink, void *user) {
+static dp_status give(const dp_result *r, int first, dp_member_result *block, dp_sink_fn sink,
+                      void *user) {
   for (int i = 0; i < r->nmember; i++) {
     size_t at = r->value_at[i] * (size_t)r->noutput;
     block[i] = (dp_member_result){
@@ -264,8 +274,8 @@ static dp_status give(const dp_result *r, int first, dp_member_result *block, dp
   return sink(user, block, r->nmember);
 }
 
-dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
-                           dp_sink_fn sink, void *user) {
+dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember,
+                           const dp_run_opts *opts, dp_sink_fn sink, void *user) {
   DP_TRY(dpi_check_opts(sim, opts));
   DP_TRY(dpi_check_members(sim, member, nmember, opts));
   int64_t want = (int64_t)WAVE * sim->spoke_desc->block;
@@ -282,7 +292,8 @@ dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmemb
     status = simulate(sim, member + first, n, &inner, opened_s, &r);
     if (status == DP_OK) status = give(r, first, block, sink, user);
     dp_result_destroy(r);
-    if (status == DP_OK && opts->progress) opts->progress(opts->progress_user, (double)(first + n) / nmember);
+    if (status == DP_OK && opts->progress)
+      opts->progress(opts->progress_user, (double)(first + n) / nmember);
     if (first > INT32_MAX - wave) break;
   }
   dpi_free(sim->ctx, block);

@@ -121,9 +121,11 @@ dp_status dpi_twin_forecast(dp_twin *t) {
   double begin = dpi_now();
   DP_TRY(layout(t));
   DP_TRY(predict(t, t->belief, &t->ahead));
-  DP_TRY(predict(t, t->before, &t->population));
   DP_TRY(fans(t, &t->ahead, t->belief, &t->fan));
-  DP_TRY(fans(t, &t->population, t->before, &t->fan_population));
+  if (t->before) {
+    DP_TRY(predict(t, t->before, &t->population));
+    DP_TRY(fans(t, &t->population, t->before, &t->fan_population));
+  }
   t->view.nfan = t->kind->nobservable;
   t->view.fan = t->fan;
   t->view.population = t->fan_population;

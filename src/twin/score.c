@@ -57,8 +57,11 @@ static void score_sample(dp_twin *t, int i, double *work, dp_sample_score *out) 
   double q[DP_NLEVEL], last = last_value(t, s->observable);
   out->observation = i;
   against(t, &t->ahead, t->belief, row, s, work, out->q, &out->crps[DP_BY_TWIN], &out->error[DP_BY_TWIN]);
-  against(t, &t->population, t->before, row, s, work, q, &out->crps[DP_BY_POPULATION],
-          &out->error[DP_BY_POPULATION]);
+  out->crps[DP_BY_POPULATION] = out->error[DP_BY_POPULATION] = NAN;
+  for (int l = 0; l < DP_NLEVEL; l++) q[l] = NAN; /* nothing is within a band that was not made */
+  if (t->before)
+    against(t, &t->population, t->before, row, s, work, q, &out->crps[DP_BY_POPULATION],
+            &out->error[DP_BY_POPULATION]);
   out->crps[DP_BY_LAST] = fabs(last - s->value);
   out->error[DP_BY_LAST] = last - s->value;
   out->pit = mixture_cdf(t, &t->ahead, t->belief, row, s->observable, s->value);
@@ -68,7 +71,8 @@ static void score_sample(dp_twin *t, int i, double *work, dp_sample_score *out) 
 
 dp_status dpi_twin_score(dp_twin *t) {
   double begin = dpi_now();
-  int big = t->belief->ndraw > t->before->ndraw ? t->belief->ndraw : t->before->ndraw;
+  int big = t->belief->ndraw;
+  if (t->before && t->before->ndraw > big) big = t->before->ndraw;
   double *work = DPI_NEW_ARRAY(t->ctx, double, (size_t)big *REPLICATES);
   t->score = DPI_NEW_ARRAY(t->ctx, dp_sample_score, t->view.nsealed + 1);
   if (!work || !t->score) {

@@ -8,9 +8,9 @@
 
 #define COOKIE 0x53545544u
 #define RESAMPLES 2000
-#define SLIDER_DRAWS 400
-#define SLIDER_PROPOSALS 1500
-#define SLIDER_FAN 41
+#define SLIDER_DRAWS 300
+#define SLIDER_PROPOSALS 800
+#define SLIDER_FAN 33
 
 dp_study_def dp_study_def_default(void) {
   return (dp_study_def){.cookie = COOKIE, .twin = dp_twin_def_default(), .nuntil = 6};
@@ -274,7 +274,7 @@ static dp_status run(dp_study *s) {
   dpi_people people;
   DP_TRY(dpi_people_create(s->kind, s->record, &people));
   study_work w = {.s = s, .people = &people, .main = s->def.twin, .slide = s->def.twin};
-  w.slide.decide = 0;
+  w.slide.decide = w.slide.opponent = 0; /* the opponent does not change with `until` */
   w.slide.ndraw = SLIDER_DRAWS;
   w.slide.nproposal = SLIDER_PROPOSALS;
   w.slide.nfan = SLIDER_FAN;

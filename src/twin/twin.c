@@ -16,8 +16,8 @@ double dpi_now(void) {
 }
 
 dp_twin_def dp_twin_def_default(void) {
-  return (dp_twin_def){.cookie = COOKIE, .seed = 20240229, .until = NAN, .ndraw = 1000, .nproposal = 3000, .nfan = 61,
-                       .discrepancy = -1, .decide = 1};
+  return (dp_twin_def){.cookie = COOKIE, .seed = 20240229, .until = NAN, .ndraw = 1000, .nproposal = 2000, .nfan = 49,
+                       .discrepancy = -1, .decide = 1, .opponent = 1};
 }
 
 dp_status dp_twin_create(const dp_kind *kind, const dp_record *record, int subject, const dp_prior *prior,
@@ -132,7 +132,7 @@ static dp_status believe(dp_twin *t, double until, uint64_t seed, dp_belief **ou
 
 dp_status dpi_twin_assimilate(dp_twin *t) {
   double begin = dpi_now();
-  DP_TRY(believe(t, -1.0, t->def.seed, &t->before)); /* before any sample: the population's forecast */
+  if (t->def.opponent) DP_TRY(believe(t, -1.0, t->def.seed, &t->before)); /* before any sample */
   DP_TRY(believe(t, t->until, t->def.seed, &t->belief));
   if (t->def.decide && t->kind->reward.given) DP_TRY(believe(t, t->until, t->def.seed + 1, &t->fresh));
   t->view.prior = t->prior;

@@ -187,8 +187,12 @@ static void bd_act(frame_batch *b, int i, int k) {
   uint64_t origin = name_of(1 + (uint64_t)item->pos, (uint64_t)item->repeat);
   double old;
   switch (item->type) {
-    case DP_ADD: b->broken = add_founders(b, i, item->amount, origin); break;
-    case DP_SCALE: thin(b, i, item->amount, item->pos); break;
+    case DP_ADD:
+      b->broken = add_founders(b, i, item->amount, origin);
+      break;
+    case DP_SCALE:
+      thin(b, i, item->amount, item->pos);
+      break;
     case DP_SET:
     case DP_RESET:
       herd_of(b, i)->n = 0;
@@ -199,7 +203,8 @@ static void bd_act(frame_batch *b, int i, int k) {
       m->param[item->target] = item->amount;
       if (item->target <= DEATH && check_rates(b, i)) change_rate(b, i, item->target, old);
       break;
-    default: break; /* refused */
+    default:
+      break; /* refused */
   }
 }
 
@@ -241,7 +246,8 @@ static void bd_more_save(const frame_batch *b, int i, dpi_str *bytes) {
 
 static dp_status bd_more_load(frame_batch *b, int i, const void *bytes, size_t size) {
   herd *h = herd_of(b, i);
-  if (size % sizeof *h->a) return dpi_fail(b->ctx, DP_ERR_INPUT, "spoke 'birthdeath': half an individual");
+  if (size % sizeof *h->a)
+    return dpi_fail(b->ctx, DP_ERR_INPUT, "spoke 'birthdeath': half an individual");
   int n = (int)(size / sizeof *h->a);
   DP_TRY(dpi_grow(b->ctx, (void **)&h->a, &h->cap, n, sizeof *h->a));
   if (n) memcpy(h->a, bytes, size);

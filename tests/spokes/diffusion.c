@@ -92,12 +92,23 @@ static void df_act(frame_batch *b, int i, int k) {
   frame_member *m = &b->m[i];
   const frame_item *item = &m->item[k];
   switch (item->type) {
-    case DP_ADD: m->x[item->target] += item->amount * g->n / m->param[LENGTH]; break; /* amount / h */
-    case DP_SET: m->x[item->target] = item->amount; break;
-    case DP_SCALE: m->x[item->target] *= item->amount; break;
-    case DP_SWITCH: m->param[item->target] = item->amount; break;
-    case DP_RESET: initial(b, i); return;
-    default: return; /* refused */
+    case DP_ADD:
+      m->x[item->target] += item->amount * g->n / m->param[LENGTH];
+      break; /* amount / h */
+    case DP_SET:
+      m->x[item->target] = item->amount;
+      break;
+    case DP_SCALE:
+      m->x[item->target] *= item->amount;
+      break;
+    case DP_SWITCH:
+      m->param[item->target] = item->amount;
+      break;
+    case DP_RESET:
+      initial(b, i);
+      return;
+    default:
+      return; /* refused */
   }
   anchor(b, i);
 }
@@ -117,8 +128,12 @@ static dp_status df_refuse(const frame_batch *b, const dp_instant *s) {
   return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED, "spoke 'diffusion': an infusion is not offered");
 }
 
-static const frame_ops ops = {
-    .nx = df_nx, .begin = df_begin, .flow = df_flow, .act = df_act, .give = df_give, .refuse = df_refuse};
+static const frame_ops ops = {.nx = df_nx,
+                              .begin = df_begin,
+                              .flow = df_flow,
+                              .act = df_act,
+                              .give = df_give,
+                              .refuse = df_refuse};
 
 /* ---- create ---- */
 
@@ -126,11 +141,13 @@ static dp_status read_config(dp_ctx *ctx, const char *config, int *cells) {
   *cells = 16;
   if (!config) return DP_OK;
   int64_t n = 0;
-  if (strncmp(config, "cells=", 6) == 0 && dpi_parse_int(config + 6, &n) && n >= 2 && n <= CELL_MOST) {
+  if (strncmp(config, "cells=", 6) == 0 && dpi_parse_int(config + 6, &n) && n >= 2 &&
+      n <= CELL_MOST) {
     *cells = (int)n;
     return DP_OK;
   }
-  return dpi_fail(ctx, DP_ERR_INPUT, "spoke 'diffusion': config '%s', expected 'cells=<2 to %d>'", config, CELL_MOST);
+  return dpi_fail(ctx, DP_ERR_INPUT, "spoke 'diffusion': config '%s', expected 'cells=<2 to %d>'",
+                  config, CELL_MOST);
 }
 
 /* The spoke's ids and tables live in an arena of the sim's context that frame_create takes over. */
@@ -138,7 +155,7 @@ static dp_status make_grid(dpi_arena *arena, int n, grid **out) {
   grid *g = DPI_ARENA_NEW(arena, grid);
   if (!g) return DP_ERR_MEMORY;
   g->n = n;
-  g->cosine = DPI_ARENA_ARRAY(arena, double, n * n);
+  g->cosine = DPI_ARENA_ARRAY(arena, double, n *n);
   g->eigen = DPI_ARENA_ARRAY(arena, double, n);
   g->state = DPI_ARENA_ARRAY(arena, const char *, n + 1);
   g->unit = DPI_ARENA_ARRAY(arena, const char *, n);
@@ -156,7 +173,8 @@ static dp_status make_grid(dpi_arena *arena, int n, grid **out) {
   return DP_OK;
 }
 
-static dp_status create_on(dp_ctx *ctx, const dp_sim_def *def, dpi_arena *arena, frame_spoke **out) {
+static dp_status create_on(dp_ctx *ctx, const dp_sim_def *def, dpi_arena *arena,
+                           frame_spoke **out) {
   int cells = 0;
   grid *g = NULL;
   DP_TRY(read_config(ctx, def->config, &cells));

@@ -38,26 +38,28 @@ static dp_status resolve(frame_spoke *s, const dp_sim_def *def) {
   for (int c = 0; c < def->ncontrol; c++) {
     const dp_control_def *d = &def->control[c];
     if (d->bioavailability || d->lag || d->rate || d->duration) {
-      return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "control '%s': spoke '%s' takes plain doses, no formulas", d->id,
+      return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
+                      "control '%s': spoke '%s' takes plain doses, no formulas", d->id,
                       s->base.ops->name);
     }
     s->control_state[c] = d->target ? find(s->desc.state_id, s->desc.nstate, d->target) : -1;
     if (s->control_state[c] < 0) {
-      return dpi_fail(ctx, DP_ERR_INPUT, "control '%s': target '%s' is no state", d->id, d->target ? d->target : "");
+      return dpi_fail(ctx, DP_ERR_INPUT, "control '%s': target '%s' is no state", d->id,
+                      d->target ? d->target : "");
     }
   }
   for (int a = 0; a < def->nactive; a++) {
     s->active_param[a] = find(s->desc.param_id, s->desc.nparam, def->active[a]);
     if (s->active_param[a] < 0) {
-      return dpi_fail(ctx, DP_ERR_INPUT, "active parameter '%s': spoke '%s' has none", def->active[a],
-                      s->base.ops->name);
+      return dpi_fail(ctx, DP_ERR_INPUT, "active parameter '%s': spoke '%s' has none",
+                      def->active[a], s->base.ops->name);
     }
   }
   return DP_OK;
 }
 
-dp_status frame_create(dp_ctx *ctx, const dp_sim_def *def, const dpi_spoke_ops *slots, const frame_ops *ops,
-                       const dpi_spoke_desc *desc, frame_spoke **out) {
+dp_status frame_create(dp_ctx *ctx, const dp_sim_def *def, const dpi_spoke_ops *slots,
+                       const frame_ops *ops, const dpi_spoke_desc *desc, frame_spoke **out) {
   frame_spoke *s = DPI_NEW(ctx, frame_spoke);
   if (!s) return DP_ERR_MEMORY;
   s->base.ops = slots;
@@ -82,7 +84,9 @@ void frame_destroy(dpi_spoke *spoke) {
   dpi_free(s->base.ctx, s);
 }
 
-const dpi_spoke_desc *frame_describe(const dpi_spoke *spoke) { return &((const frame_spoke *)spoke)->desc; }
+const dpi_spoke_desc *frame_describe(const dpi_spoke *spoke) {
+  return &((const frame_spoke *)spoke)->desc;
+}
 
 /* ---- timelines ---- */
 
@@ -97,7 +101,8 @@ static int by_time(const void *pa, const void *pb) {
 
 static int item_count(const dp_member *m) {
   int n = 0;
-  for (int k = 0; k < m->ninstant; k++) n += (m->instant[k].repeats + 1) * (m->instant[k].type == DP_INFUSE ? 2 : 1);
+  for (int k = 0; k < m->ninstant; k++)
+    n += (m->instant[k].repeats + 1) * (m->instant[k].type == DP_INFUSE ? 2 : 1);
   return n;
 }
 
@@ -106,9 +111,14 @@ static int spread(const frame_spoke *s, const dp_instant *d, int pos, frame_item
   for (int k = 0; k <= d->repeats; k++) {
     bool dose = d->type == DP_ADD || d->type == DP_INFUSE;
     frame_item *i = &item[n++];
-    *i = (frame_item){.time = d->time + k * d->interval, .order = d->order, .pos = pos, .repeat = k, .type = d->type,
+    *i = (frame_item){.time = d->time + k * d->interval,
+                      .order = d->order,
+                      .pos = pos,
+                      .repeat = k,
+                      .type = d->type,
                       .target = dose ? s->control_state[d->target] : d->target,
-                      .amount = d->type == DP_INFUSE ? d->rate : d->amount, .dir = d->dir_amount};
+                      .amount = d->type == DP_INFUSE ? d->rate : d->amount,
+                      .dir = d->dir_amount};
     if (d->type != DP_INFUSE) continue;
     frame_item *end = &item[n++];
     *end = *i;
@@ -120,19 +130,22 @@ static int spread(const frame_spoke *s, const dp_instant *d, int pos, frame_item
 
 static void make_items(const frame_spoke *s, const dp_member *m, frame_member *f) {
   f->nitem = 0;
-  for (int k = 0; k < m->ninstant; k++) f->nitem += spread(s, &m->instant[k], k, f->item + f->nitem);
+  for (int k = 0; k < m->ninstant; k++)
+    f->nitem += spread(s, &m->instant[k], k, f->item + f->nitem);
   qsort(f->item, (size_t)f->nitem, sizeof *f->item, by_time);
   for (int e = 0; e < f->nitem; e++) {
     if (!f->item[e].ends) continue;
     for (int k = 0; k < e; k++) {
       const frame_item *a = &f->item[k];
-      if (!a->ends && a->pos == f->item[e].pos && a->repeat == f->item[e].repeat) f->item[e].begin = k;
+      if (!a->ends && a->pos == f->item[e].pos && a->repeat == f->item[e].repeat)
+        f->item[e].begin = k;
     }
   }
 }
 
 static dp_status refuse(const frame_batch *b, const dp_member *m) {
-  for (int k = 0; k < m->ninstant && b->spoke->ops->refuse; k++) DP_TRY(b->spoke->ops->refuse(b, &m->instant[k]));
+  for (int k = 0; k < m->ninstant && b->spoke->ops->refuse; k++)
+    DP_TRY(b->spoke->ops->refuse(b, &m->instant[k]));
   return DP_OK;
 }
 
@@ -140,10 +153,12 @@ static dp_status refuse(const frame_batch *b, const dp_member *m) {
 
 /* One block: members, their items, parameters and numbers. */
 static dp_status make_memory(frame_batch *b) {
-  size_t nparam = (size_t)b->spoke->desc.nparam, nx = (size_t)b->spoke->ops->nx(b->spoke, b->def.ndir), items = 0;
+  size_t nparam = (size_t)b->spoke->desc.nparam,
+         nx = (size_t)b->spoke->ops->nx(b->spoke, b->def.ndir), items = 0;
   size_t n = (size_t)b->def.n;
   for (int i = 0; i < b->def.n; i++) items += (size_t)item_count(&b->def.member[i]);
-  char *p = dpi_alloc(b->ctx, n * sizeof *b->m + items * sizeof(frame_item) + n * (nparam + nx) * sizeof(double));
+  char *p = dpi_alloc(
+      b->ctx, n * sizeof *b->m + items * sizeof(frame_item) + n * (nparam + nx) * sizeof(double));
   if (!p) return DP_ERR_MEMORY;
   b->memory = p;
   b->m = (frame_member *)p;
@@ -167,7 +182,8 @@ static dp_status begin(frame_batch *b, int i) {
   make_items(b->spoke, member, m);
   m->time = member->start;
   m->stream = member->stream;
-  if (b->spoke->desc.nparam) memcpy(m->param, member->param, (size_t)b->spoke->desc.nparam * sizeof(double));
+  if (b->spoke->desc.nparam)
+    memcpy(m->param, member->param, (size_t)b->spoke->desc.nparam * sizeof(double));
   return b->spoke->ops->begin(b, i);
 }
 
@@ -189,7 +205,8 @@ dp_status frame_open(const dpi_spoke *spoke, const dpi_batch_def *def, dpi_batch
 
 void frame_close(dpi_batch *batch) {
   frame_batch *b = (frame_batch *)batch;
-  for (int i = 0; b->m && b->spoke->ops->more_free && i < b->def.n; i++) b->spoke->ops->more_free(b, i);
+  for (int i = 0; b->m && b->spoke->ops->more_free && i < b->def.n; i++)
+    b->spoke->ops->more_free(b, i);
   dpi_free(b->ctx, b->memory);
   dpi_free(b->ctx, b);
 }
@@ -231,14 +248,20 @@ static void walk(frame_batch *b, int i, dp_time to) {
     if (b->spoke->ops->restream) b->spoke->ops->restream(b, i);
   }
   while (out->status == DP_MEMBER_OK && b->broken == DP_OK) {
-    const frame_item *item = m->next < m->nitem && m->item[m->next].time <= to ? &m->item[m->next] : NULL;
-    const dp_output_time *row = out->ndone < member->nout && member->out[out->ndone].time <= to ? &member->out[out->ndone] : NULL;
+    const frame_item *item =
+        m->next < m->nitem && m->item[m->next].time <= to ? &m->item[m->next] : NULL;
+    const dp_output_time *row = out->ndone < member->nout && member->out[out->ndone].time <= to
+                                    ? &member->out[out->ndone]
+                                    : NULL;
     if (!item && !row) break;
-    bool instant = item && (!row || item->time < row->time || (item->time == row->time && item->order <= row->order));
+    bool instant = item && (!row || item->time < row->time ||
+                            (item->time == row->time && item->order <= row->order));
     flow(b, i, instant ? item->time : row->time);
     if (out->status != DP_MEMBER_OK || b->broken != DP_OK) break;
-    if (instant) do_item(b, i);
-    else give_row(b, i);
+    if (instant)
+      do_item(b, i);
+    else
+      give_row(b, i);
   }
   if (out->status == DP_MEMBER_OK && b->broken == DP_OK) flow(b, i, to);
 }
@@ -257,7 +280,8 @@ dp_status frame_save(const dpi_batch *batch, int i, dpi_str *bytes) {
   int64_t head[] = {m->next, m->time, (int64_t)m->stream};
   dpi_str_addn(bytes, (const char *)head, sizeof head);
   dpi_str_addn(bytes, (const char *)m->param, (size_t)b->spoke->desc.nparam * sizeof(double));
-  dpi_str_addn(bytes, (const char *)m->x, (size_t)b->spoke->ops->nx(b->spoke, b->def.ndir) * sizeof(double));
+  dpi_str_addn(bytes, (const char *)m->x,
+               (size_t)b->spoke->ops->nx(b->spoke, b->def.ndir) * sizeof(double));
   if (b->spoke->ops->more_save) b->spoke->ops->more_save(b, i, bytes);
   return DP_OK;
 }
@@ -272,13 +296,13 @@ dp_status frame_load(dpi_batch *batch, int i, const void *bytes, size_t size) {
   size_t fixed = sizeof head + nparam + nx;
   bool exact = !b->spoke->ops->more_load;
   if (size < fixed || (exact && size != fixed)) {
-    return dpi_fail(b->ctx, DP_ERR_INPUT, "spoke '%s': %zu bytes of state, expected %zu", b->spoke->base.ops->name,
-                    size, fixed);
+    return dpi_fail(b->ctx, DP_ERR_INPUT, "spoke '%s': %zu bytes of state, expected %zu",
+                    b->spoke->base.ops->name, size, fixed);
   }
   memcpy(head, p, sizeof head);
   if (head[0] < 0 || head[0] > m->nitem) {
-    return dpi_fail(b->ctx, DP_ERR_INPUT, "spoke '%s': state at instant %lld of %d", b->spoke->base.ops->name,
-                    (long long)head[0], m->nitem);
+    return dpi_fail(b->ctx, DP_ERR_INPUT, "spoke '%s': state at instant %lld of %d",
+                    b->spoke->base.ops->name, (long long)head[0], m->nitem);
   }
   m->next = (int)head[0];
   m->time = head[1];
@@ -296,7 +320,8 @@ dp_status frame_fork(const dpi_batch *from, int member, dpi_batch *to, int membe
   t->next = f->next;
   t->time = f->time;
   t->stream = f->stream;
-  if (a->spoke->desc.nparam) memcpy(t->param, f->param, (size_t)a->spoke->desc.nparam * sizeof(double));
+  if (a->spoke->desc.nparam)
+    memcpy(t->param, f->param, (size_t)a->spoke->desc.nparam * sizeof(double));
   memcpy(t->x, f->x, (size_t)a->spoke->ops->nx(a->spoke, a->def.ndir) * sizeof(double));
   return DP_OK;
 }

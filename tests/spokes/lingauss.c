@@ -17,7 +17,8 @@
 #define NOISE 0x4c47u /* purpose of the stream */
 
 enum { A11, A12, A21, A22, B1, B2, Q1, Q2, X10, X20, NPARAM };
-static const char *const param_id[NPARAM] = {"a11", "a12", "a21", "a22", "b1", "b2", "q1", "q2", "x1_0", "x2_0"};
+static const char *const param_id[NPARAM] = {"a11", "a12", "a21", "a22",  "b1",
+                                             "b2",  "q1",  "q2",  "x1_0", "x2_0"};
 static const double param_default[NPARAM] = {0.9, 0.1, 0.0, 0.8, 1, 1, 0, 0, 1, 0};
 static const char *const state_id[N] = {"x1", "x2"};
 static const char *const state_unit[N] = {"mg", "mg"};
@@ -31,7 +32,9 @@ static int lg_nx(const frame_spoke *s, int ndir) {
 }
 
 static double *dx_of(const frame_batch *b, int i) { return b->m[i].x + AT_DX; }
-static double *dparam_of(const frame_batch *b, int i) { return b->m[i].x + AT_DX + N * b->def.ndir; }
+static double *dparam_of(const frame_batch *b, int i) {
+  return b->m[i].x + AT_DX + N * b->def.ndir;
+}
 
 /* State as the parameters say, with their directions. */
 static void initial(frame_batch *b, int i) {
@@ -40,7 +43,8 @@ static void initial(frame_batch *b, int i) {
   int nd = b->def.ndir;
   for (int j = 0; j < N; j++) {
     m->x[j] = member->state0 ? member->state0[j] : m->param[X10 + j];
-    for (int v = 0; v < nd; v++) dx_of(b, i)[j * nd + v] = member->state0 ? 0 : dparam_of(b, i)[(X10 + j) * nd + v];
+    for (int v = 0; v < nd; v++)
+      dx_of(b, i)[j * nd + v] = member->state0 ? 0 : dparam_of(b, i)[(X10 + j) * nd + v];
   }
 }
 
@@ -48,7 +52,8 @@ static dp_status lg_begin(frame_batch *b, int i) {
   const double *seed = b->def.member[i].seed;
   int nd = b->def.ndir;
   for (int a = 0; seed && a < b->spoke->nactive; a++) {
-    for (int v = 0; v < nd; v++) dparam_of(b, i)[b->spoke->active_param[a] * nd + v] = seed[a * nd + v];
+    for (int v = 0; v < nd; v++)
+      dparam_of(b, i)[b->spoke->active_param[a] * nd + v] = seed[a * nd + v];
   }
   initial(b, i);
   return DP_OK;
@@ -75,8 +80,8 @@ static void step(frame_batch *b, int i, int64_t k) {
     double d[N] = {dx[0], dx[nd]};
     for (int j = 0; j < N; j++) {
       const double *a = p + A11 + N * j, *da = dp + (A11 + N * j) * nd;
-      dx[j * nd] = a[0] * d[0] + a[1] * d[1] + da[0] * x[0] + da[nd] * x[1] + dp[(B1 + j) * nd] * u[j] +
-                   dp[(Q1 + j) * nd] * z[j];
+      dx[j * nd] = a[0] * d[0] + a[1] * d[1] + da[0] * x[0] + da[nd] * x[1] +
+                   dp[(B1 + j) * nd] * u[j] + dp[(Q1 + j) * nd] * z[j];
     }
   }
 }
@@ -110,8 +115,10 @@ static void lg_act(frame_batch *b, int i, int k) {
       if (item->dir >= 0) dx[item->dir] += 1.0;
       break;
     case DP_INFUSE:
-      if (!item->ends) m->x[AT_U + j] += item->amount;
-      else if (item->begin >= (int)m->x[AT_RESET]) m->x[AT_U + j] -= item->amount;
+      if (!item->ends)
+        m->x[AT_U + j] += item->amount;
+      else if (item->begin >= (int)m->x[AT_RESET])
+        m->x[AT_U + j] -= item->amount;
       break;
     case DP_SET:
       m->x[j] = item->amount;
@@ -130,7 +137,8 @@ static void lg_act(frame_batch *b, int i, int k) {
       m->param[j] = item->amount;
       set_direction(dparam + j * nd, nd, item->dir);
       break;
-    case DP_EQUILIBRATE: break; /* refused by the sim: DP_CAP_STEADY is not offered */
+    case DP_EQUILIBRATE:
+      break; /* refused by the sim: DP_CAP_STEADY is not offered */
   }
 }
 
@@ -142,18 +150,24 @@ static void lg_give(const frame_batch *b, int i, double *signal, double *dsignal
 static dp_status lg_refuse(const frame_batch *b, const dp_instant *s) {
   const char *what = NULL;
   if (s->type == DP_INFUSE && !(s->rate > 0)) what = "an infusion without a rate";
-  if (s->type == DP_INFUSE && s->dir_amount >= 0) what = "the derivative of an infused amount (it ends between steps)";
+  if (s->type == DP_INFUSE && s->dir_amount >= 0)
+    what = "the derivative of an infused amount (it ends between steps)";
   if (s->dir_time >= 0) what = "the derivative of a time (time is discrete)";
   if (!what) return DP_OK;
   return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED, "spoke 'lingauss': %s is not offered", what);
 }
 
-static const frame_ops ops = {
-    .nx = lg_nx, .begin = lg_begin, .flow = lg_flow, .act = lg_act, .give = lg_give, .refuse = lg_refuse};
+static const frame_ops ops = {.nx = lg_nx,
+                              .begin = lg_begin,
+                              .flow = lg_flow,
+                              .act = lg_act,
+                              .give = lg_give,
+                              .refuse = lg_refuse};
 
 static dp_status lingauss_create(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke **out) {
   static const dpi_spoke_desc desc = {
-      .caps = DP_CAP_DISCRETE | DP_CAP_STOCHASTIC | DP_CAP_THREADS | DP_CAP_SAVE | DP_CAP_EDIT | DP_CAP_JVP,
+      .caps = DP_CAP_DISCRETE | DP_CAP_STOCHASTIC | DP_CAP_THREADS | DP_CAP_SAVE | DP_CAP_EDIT |
+              DP_CAP_JVP,
       .ranks = 1,
       .nparam = NPARAM,
       .nstate = N,

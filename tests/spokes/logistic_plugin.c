@@ -25,7 +25,8 @@ static int integrate(double from, double to) {
   if (n < 1) n = 1;
   double h = length / (double)n;
   for (long k = 0; k < n; k++) {
-    double k1 = slope(x), k2 = slope(x + h / 2 * k1), k3 = slope(x + h / 2 * k2), k4 = slope(x + h * k3);
+    double k1 = slope(x), k2 = slope(x + h / 2 * k1), k3 = slope(x + h / 2 * k2),
+           k4 = slope(x + h * k3);
     x += h / 6 * (k1 + 2 * k2 + 2 * k3 + k4);
     if (!isfinite(x)) return 1;
   }

@@ -46,16 +46,25 @@ static void pl_act(frame_batch *b, int i, int k) {
   const frame_item *item = &m->item[k];
   const plugin_abi *abi = library_of(b)->abi;
   switch (item->type) {
-    case DP_ADD: m->x[item->target] += item->amount; break;
-    case DP_SET: m->x[item->target] = item->amount; break;
-    case DP_SCALE: m->x[item->target] *= item->amount; break;
-    case DP_SWITCH: m->param[item->target] = item->amount; break;
+    case DP_ADD:
+      m->x[item->target] += item->amount;
+      break;
+    case DP_SET:
+      m->x[item->target] = item->amount;
+      break;
+    case DP_SCALE:
+      m->x[item->target] *= item->amount;
+      break;
+    case DP_SWITCH:
+      m->param[item->target] = item->amount;
+      break;
     case DP_RESET:
       abi->set_param(m->param);
       abi->initial();
       abi->get_state(m->x);
       break;
-    default: break; /* refused */
+    default:
+      break; /* refused */
   }
 }
 
@@ -69,13 +78,19 @@ static dp_status pl_refuse(const frame_batch *b, const dp_instant *s) {
   return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED, "spoke 'plugin': an infusion is not offered");
 }
 
-static const frame_ops ops = {
-    .nx = pl_nx, .begin = pl_begin, .flow = pl_flow, .act = pl_act, .give = pl_give, .refuse = pl_refuse};
+static const frame_ops ops = {.nx = pl_nx,
+                              .begin = pl_begin,
+                              .flow = pl_flow,
+                              .act = pl_act,
+                              .give = pl_give,
+                              .refuse = pl_refuse};
 
 /* ---- create ---- */
 
 static dp_status open_library(dp_ctx *ctx, const char *path, library *lib) {
-  if (!path) return dpi_fail(ctx, DP_ERR_INPUT, "spoke 'plugin': config is missing, expected a library's path");
+  if (!path)
+    return dpi_fail(ctx, DP_ERR_INPUT,
+                    "spoke 'plugin': config is missing, expected a library's path");
   char *data = NULL;
   size_t size = 0;
   DP_TRY(dpi_file_read(ctx, path, 0, &data, &size));
@@ -85,11 +100,12 @@ static dp_status open_library(dp_ctx *ctx, const char *path, library *lib) {
   if (!lib->handle) return dpi_fail(ctx, DP_ERR_IO, "spoke 'plugin': %s", dlerror());
   plugin_describe_fn describe = NULL;
   void *symbol = dlsym(lib->handle, PLUGIN_SYMBOL);
-  memcpy(&describe, &symbol, sizeof describe); /* ISO C has no cast from object to function pointer */
+  memcpy(&describe, &symbol,
+         sizeof describe); /* ISO C has no cast from object to function pointer */
   lib->abi = describe ? describe() : NULL;
   if (lib->abi && lib->abi->version == PLUGIN_VERSION) return DP_OK;
-  return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "spoke 'plugin': %s offers no '%s' of version %u", path, PLUGIN_SYMBOL,
-                  PLUGIN_VERSION);
+  return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "spoke 'plugin': %s offers no '%s' of version %u", path,
+                  PLUGIN_SYMBOL, PLUGIN_VERSION);
 }
 
 static dp_status create_on(dp_ctx *ctx, const dp_sim_def *def, library *lib, frame_spoke **out) {

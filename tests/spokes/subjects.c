@@ -9,14 +9,18 @@
 #define DP_TEST_PLUGIN NULL
 #endif
 
-static const dp_output_def lingauss_output[] = {{.id = "x1"}, {.id = "mix", .formula = "x1*a11 + exp(-x2) + time"}};
+static const dp_output_def lingauss_output[] = {
+    {.id = "x1"}, {.id = "mix", .formula = "x1*a11 + exp(-x2) + time"}};
 static const char *const lingauss_active[] = {"a11", "a12", "x1_0", "q1", "q2"};
 
-static const dp_output_def birthdeath_output[] = {{.id = "n"}, {.id = "each", .formula = "births / (n + 1)"}};
+static const dp_output_def birthdeath_output[] = {{.id = "n"},
+                                                  {.id = "each", .formula = "births / (n + 1)"}};
 
-static const dp_output_def diffusion_output[] = {{.id = "u3"}, {.id = "share", .formula = "u3 / total"}};
+static const dp_output_def diffusion_output[] = {{.id = "u3"},
+                                                 {.id = "share", .formula = "u3 / total"}};
 
-static const dp_output_def plugin_output[] = {{.id = "x"}, {.id = "fraction", .formula = "x / cap"}};
+static const dp_output_def plugin_output[] = {{.id = "x"},
+                                              {.id = "fraction", .formula = "x / cap"}};
 
 /* one compartment with absorption: linear */
 static const char pk_text[] =
@@ -39,29 +43,86 @@ static const dp_output_def pk_output[] = {{.id = "depot"}, {.id = "conc", .formu
 static const char *const pk_active[] = {"ka", "CL", "V"};
 static const char *const mm_active[] = {"ka", "vmax", "km"};
 
-#define MM                                                                                                      \
-  .spoke = "equations", .model = mm_text, .output = pk_output, .noutput = 2, .target = "depot", .active = mm_active, \
-  .nactive = 3, .param = {{"ka", 1.1}, {"vmax", 2}}, .blow_up = {"g", 1}, .nan_param = "vmax", .change = {"km", 5}, \
-  .dose = 3, .dose_step = 3, .exact = false, .tol = 1e-6, .jvp_tol = 2e-5, .time_dir = true
+#define MM                                                                                      \
+  .spoke = "equations", .model = mm_text, .output = pk_output, .noutput = 2, .target = "depot", \
+  .active = mm_active, .nactive = 3, .param = {{"ka", 1.1}, {"vmax", 2}}, .blow_up = {"g", 1},  \
+  .nan_param = "vmax", .change = {"km", 5}, .dose = 3, .dose_step = 3, .exact = false,          \
+  .tol = 1e-6, .jvp_tol = 2e-5, .time_dir = true
 
 const subject dp_test_subject[] = {
-    {.name = "lingauss", .spoke = "lingauss", .output = lingauss_output, .noutput = 2, .target = "x1",
-     .active = lingauss_active, .nactive = 5, .param = {{"a11", 0.9}, {"q1", 0.3}, {"q2", 0.1}},
-     .blow_up = {"a11", 1e200}, .nan_param = "a21", .change = {"a22", 0.5}, .dose = 2, .dose_step = 2, .exact = true,
+    {.name = "lingauss",
+     .spoke = "lingauss",
+     .output = lingauss_output,
+     .noutput = 2,
+     .target = "x1",
+     .active = lingauss_active,
+     .nactive = 5,
+     .param = {{"a11", 0.9}, {"q1", 0.3}, {"q2", 0.1}},
+     .blow_up = {"a11", 1e200},
+     .nan_param = "a21",
+     .change = {"a22", 0.5},
+     .dose = 2,
+     .dose_step = 2,
+     .exact = true,
      .jvp_tol = 1e-7},
-    {.name = "birthdeath", .spoke = "birthdeath", .output = birthdeath_output, .noutput = 2, .target = "n",
-     .param = {{"birth", 0.5}, {"n0", 12}}, .blow_up = {"birth", 6}, .nan_param = "birth", .change = {"death", 0.6},
-     .dose = 5, .dose_step = 5, .exact = true},
-    {.name = "diffusion", .spoke = "diffusion", .output = diffusion_output, .noutput = 2, .target = "u3",
-     .param = {{"D", 0.1}, {"k", 0.05}}, .blow_up = {"k", -1000}, .nan_param = "D", .change = {"D", 0.02}, .dose = 0.1,
-     .dose_step = 1.6, .exact = true, .quick = true},
-    {.name = "plugin", .spoke = "plugin", .config = DP_TEST_PLUGIN, .output = plugin_output, .noutput = 2, .target = "x",
-     .param = {{"r", 0.5}, {"cap", 12}}, .blow_up = {"x_0", -100}, .nan_param = "r", .change = {"cap", 8}, .dose = 2,
-     .dose_step = 2, .exact = false, .tol = 1e-8},
-    {.name = "equations linear", .spoke = "equations", .method = "linear", .model = pk_text, .output = pk_output,
-     .noutput = 2, .target = "depot", .active = pk_active, .nactive = 3, .param = {{"ka", 1.1}, {"CL", 2}},
-     .blow_up = {"CL", -1e4}, .nan_param = "CL", .change = {"CL", 5}, .dose = 3, .dose_step = 3, .exact = false,
-     .tol = 1e-11, .jvp_tol = 1e-7, .time_dir = true},
+    {.name = "birthdeath",
+     .spoke = "birthdeath",
+     .output = birthdeath_output,
+     .noutput = 2,
+     .target = "n",
+     .param = {{"birth", 0.5}, {"n0", 12}},
+     .blow_up = {"birth", 6},
+     .nan_param = "birth",
+     .change = {"death", 0.6},
+     .dose = 5,
+     .dose_step = 5,
+     .exact = true},
+    {.name = "diffusion",
+     .spoke = "diffusion",
+     .output = diffusion_output,
+     .noutput = 2,
+     .target = "u3",
+     .param = {{"D", 0.1}, {"k", 0.05}},
+     .blow_up = {"k", -1000},
+     .nan_param = "D",
+     .change = {"D", 0.02},
+     .dose = 0.1,
+     .dose_step = 1.6,
+     .exact = true,
+     .quick = true},
+    {.name = "plugin",
+     .spoke = "plugin",
+     .config = DP_TEST_PLUGIN,
+     .output = plugin_output,
+     .noutput = 2,
+     .target = "x",
+     .param = {{"r", 0.5}, {"cap", 12}},
+     .blow_up = {"x_0", -100},
+     .nan_param = "r",
+     .change = {"cap", 8},
+     .dose = 2,
+     .dose_step = 2,
+     .exact = false,
+     .tol = 1e-8},
+    {.name = "equations linear",
+     .spoke = "equations",
+     .method = "linear",
+     .model = pk_text,
+     .output = pk_output,
+     .noutput = 2,
+     .target = "depot",
+     .active = pk_active,
+     .nactive = 3,
+     .param = {{"ka", 1.1}, {"CL", 2}},
+     .blow_up = {"CL", -1e4},
+     .nan_param = "CL",
+     .change = {"CL", 5},
+     .dose = 3,
+     .dose_step = 3,
+     .exact = false,
+     .tol = 1e-11,
+     .jvp_tol = 1e-7,
+     .time_dir = true},
     {.name = "equations rk853", .method = "rk853", MM},
     {.name = "equations cvode", .method = "cvode", MM},
     {.name = "equations auto", .method = "auto", MM},
@@ -74,7 +135,8 @@ static dp_status read_model(dp_ctx *ctx, const subject *s, dp_model **model) {
   return dp_model_seal(*model);
 }
 
-dp_status dp_test_subject_sim(dp_ctx *ctx, const subject *s, double rtol, dp_model **model, dp_sim **sim) {
+dp_status dp_test_subject_sim(dp_ctx *ctx, const subject *s, double rtol, dp_model **model,
+                              dp_sim **sim) {
   *model = NULL;
   *sim = NULL;
   DP_TRY(read_model(ctx, s, model));

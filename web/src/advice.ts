@@ -33,7 +33,7 @@ export interface MapCell {
   row: number;
   column: number;
   state: "admissible" | "fails";
-  failing: string[]; // ids of the limits that do not hold
+  pattern: Pattern | null; // which limits do not hold; null when admissible
   share: number; // reward among the admissible, 0..1
 }
 
@@ -41,10 +41,39 @@ export interface CandidateMap {
   doses: number[];
   intervals: number[];
   cells: MapCell[];
-  patterns: string[][]; // distinct sets of failing limits, single ones first
+  patterns: Pattern[]; // distinct sets of failing limits that occur, single ones first
 }
 
-export function candidateMap(list: readonly Candidate[]): CandidateMap {
+/* A set of limits that fail together. Letter and tone depend on the kind's limits alone, so that maps of different people
+ * can be compared. */
+export interface Pattern {
+  failing: string[];
+  letter: string;
+  tone: number; // 0..2 one limit, 3 several
+}
+
+export function patternOf(failing: readonly string[], limits: readonly string[]): Pattern {
+  const bits = limits.map((l) => failing.includes(l));
+  const sorted = limits.filter((l) => failing.includes(l));
+  let rank = 0;
+  for (let code = 1; code < 2 ** limits.length; code++) {
+    const other = limits.map((_, i) => (code >> i) % 2 === 1);
+    if (before(other, bits)) rank++;
+  }
+  const single = bits.indexOf(true);
+  return { failing: sorted, letter: sorted.length ? String.fromCharCode(97 + (rank % 26)) : "?", tone: sorted.length === 1 ? single % 3 : 3 };
+}
+
+/* Fewer limits first, then in the kind's order. */
+function before(a: readonly boolean[], b: readonly boolean[]): boolean {
+  const size = (x: readonly boolean[]): number => x.filter(Boolean).length;
+  if (size(a) !== size(b)) return size(a) < size(b);
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i] === true;
+  return false;
+}
+
+export function candidateMap(list: readonly Candidate[], reward: Reward | null): CandidateMap {
+  const limits = (reward?.terms ?? []).filter((t) => t.goal === "limit").map((t) => t.id);
   const ascending = (x: (c: Candidate) => Num): number[] => [...new Set(list.map(x).filter(isNum))].sort((a, b) => a - b);
   const doses = ascending((c) => c.dose);
   const intervals = ascending((c) => c.interval);
@@ -52,21 +81,22 @@ export function candidateMap(list: readonly Candidate[]): CandidateMap {
   const least = Math.min(...rewards);
   const span = Math.max(...rewards) - least;
   const cells: MapCell[] = [];
-  const patterns = new Map<string, string[]>();
+  const patterns = new Map<string, Pattern>();
   for (const c of list) {
     if (!isNum(c.dose) || !isNum(c.interval)) continue;
-    const failing = c.admissible ? [] : (c.terms ?? []).filter((t) => t.goal === "limit" && !t.holds).map((t) => t.id);
-    if (!c.admissible) patterns.set(failing.join("+"), failing);
+    const failing = (c.terms ?? []).filter((t) => t.goal === "limit" && !t.holds).map((t) => t.id);
+    const pattern = c.admissible ? null : patternOf(failing, limits);
+    if (pattern) patterns.set(pattern.letter, pattern);
     cells.push({
       candidate: c,
       row: intervals.indexOf(c.interval),
       column: doses.indexOf(c.dose),
       state: c.admissible ? "admissible" : "fails",
-      failing,
+      pattern,
       share: c.admissible && span > 0 ? ((c.reward ?? least) - least) / span : 1,
     });
   }
-  const order = [...patterns.values()].sort((a, b) => a.length - b.length || a.join().localeCompare(b.join()));
+  const order = [...patterns.values()].sort((a, b) => (a.letter < b.letter ? -1 : 1));
   return { doses, intervals, cells, patterns: order };
 }
 

@@ -51,6 +51,17 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n}${NBSP}${n === 1 ? one : many}`;
 }
 
+/* Texts of the kind are plain ASCII; on the page they get real signs and keep a number and its unit together. */
+export function pretty(text: string): string {
+  return text
+    .replace(/>=/g, "\u2265")
+    .replace(/<=/g, "\u2264")
+    .replace(/([<>\u2264\u2265]) (?=\d)/g, `$1${NBSP}`)
+    .replace(/(\d) (?=(%|mg|g|ug|h|d|min|mL|L|mmol|umol)\b|%)/g, `$1${NBSP}`);
+}
+
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const isNum = (x: Num | undefined): x is number => typeof x === "number" && Number.isFinite(x);
 
 /* Up to `most` round ticks that cover [low, high] from inside. */
@@ -66,7 +77,8 @@ export function ticks(low: number, high: number, most = 5): number[] {
   return out;
 }
 
-/* Round ticks of a logarithmic axis: 1, 2, 5 of each decade inside; fewer when there are many decades. */
+/* Round ticks of a logarithmic axis: 1, 2, 5 of each decade inside, only the decades when there are many; on a short axis
+ * the ticks of a linear one. */
 export function logTicks(low: number, high: number): number[] {
   const out: number[] = [];
   const many = Math.log10(high / low) > 2;
@@ -75,5 +87,5 @@ export function logTicks(low: number, high: number): number[] {
       const x = Number((m * 10 ** d).toPrecision(3));
       if (x >= low && x <= high) out.push(x);
     }
-  return out;
+  return out.length >= 3 || many ? out : ticks(low, high, 3);
 }

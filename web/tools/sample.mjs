@@ -177,9 +177,12 @@ function advice(rng, after, fresh) {
       const j = judge(after, dose, interval);
       candidates.push({ dose, interval, unit: "mg", tablets: tablets[dose], reward: j.reward, reward_low: j.reward - 0.01, reward_high: j.reward + 0.01, admissible: j.admissible, draws: after.length, terms: j.terms, fresh: null });
     }
-  const good = candidates.filter((c) => c.admissible).sort((a, b) => b.reward - a.reward);
+  const best = candidates.filter((c) => c.admissible).sort((a, b) => b.reward - a.reward);
+  const good = best.filter((c) => judge(fresh, c.dose, c.interval).admissible);
   const next_sample = [4.5, 7, 10.5, 14, 20, 25].map((time, i) => ({ time, observable: "c", changes_advice: 0.1 + 0.5 * Math.exp(-(((i - 3) / 2) ** 2)) * rng.uniform(), admissible_plan: 0.35 + 0.4 * Math.exp(-(((i - 3) / 2) ** 2)), gain: 0.01 * i }));
   const miss = (c) => Math.max((1 - c.terms[0].low) / 0.1, c.terms[1].high / 0.05);
+  if (best.length > 0 && good.length === 0)
+    return { proposal: null, reason: `no recommendation, because the ${best.length} best admissible regimens did not hold their limits on fresh draws`, binding: "", runner_up: null, probability_best: null, next_sample, candidates };
   if (good.length === 0) {
     const near = [...candidates].sort((a, b) => miss(a) - miss(b))[0];
     const t = (1 - near.terms[0].low) / 0.1 > near.terms[1].high / 0.05 ? near.terms[0] : near.terms[1];

@@ -18,16 +18,19 @@ typedef struct oral {
   double cl, v, ka, prop, add;
 } oral;
 
-static inline dp_status oral_predict(void *user, const double *eta, bool deriv, dpi_pred *out, bool *ok) {
+static inline dp_status oral_predict(void *user, const double *eta, bool deriv, dpi_pred *out,
+                                     bool *ok) {
   const oral *o = user;
-  double cl = o->cl * dpi_m_exp(eta[0]), v = o->v * dpi_m_exp(eta[1]), ka = o->ka * dpi_m_exp(eta[2]), k = cl / v;
+  double cl = o->cl * dpi_m_exp(eta[0]), v = o->v * dpi_m_exp(eta[1]),
+         ka = o->ka * dpi_m_exp(eta[2]), k = cl / v;
   *ok = fabs(ka - k) > 1e-9;
   for (int i = 0; *ok && i < o->nobs; i++) {
     double c = 0, dk = 0, dka = 0, dv = 0;
     for (int d = 0; d < o->ndose; d++) {
       double s = o->t[i] - o->dose_t[d];
       if (s < 0) continue;
-      double e = dpi_m_exp(-k * s), ea = dpi_m_exp(-ka * s), a = o->dose[d] / v * ka / (ka - k), b = e - ea;
+      double e = dpi_m_exp(-k * s), ea = dpi_m_exp(-ka * s), a = o->dose[d] / v * ka / (ka - k),
+             b = e - ea;
       c += a * b;
       dk += a / (ka - k) * b - a * s * e;
       dka += -o->dose[d] / v * k / ((ka - k) * (ka - k)) * b + a * s * ea;
@@ -53,7 +56,8 @@ typedef struct line_model {
   double a, b, sigma;
 } line_model;
 
-static inline dp_status line_predict(void *user, const double *eta, bool deriv, dpi_pred *out, bool *ok) {
+static inline dp_status line_predict(void *user, const double *eta, bool deriv, dpi_pred *out,
+                                     bool *ok) {
   const line_model *m = user;
   *ok = true;
   for (int i = 0; i < m->nobs; i++) {

@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-static dp_belief *belief(world *w, int subject, double until, const dp_prior *prior, int discrepancy) {
+static dp_belief *belief(world *w, int subject, double until, const dp_prior *prior,
+                         int discrepancy) {
   dp_assimilate_def def = dp_assimilate_def_default();
   dp_belief *b = NULL;
   def.seed = 7;
@@ -23,7 +24,8 @@ static void moments(const dp_belief *b, double *mean, double *sd) {
   for (int j = 0; j < b->neta; j++) {
     double s = 0, s2 = 0;
     for (int k = 0; k < b->ndraw; k++) s += b->weight[k] * b->eta[k * b->neta + j];
-    for (int k = 0; k < b->ndraw; k++) s2 += b->weight[k] * (b->eta[k * b->neta + j] - s) * (b->eta[k * b->neta + j] - s);
+    for (int k = 0; k < b->ndraw; k++)
+      s2 += b->weight[k] * (b->eta[k * b->neta + j] - s) * (b->eta[k * b->neta + j] - s);
     mean[j] = s;
     sd[j] = sqrt(s2);
   }
@@ -32,14 +34,15 @@ static void moments(const dp_belief *b, double *mean, double *sd) {
 enum { GRID = 41 };
 
 /* Sum of p(y | eta) p(eta) over a grid of +-5.5 posterior sd around the mode, written out with the formulas. */
-static void quadrature(world *w, int subject, double until, const dp_prior *prior, const dp_belief *b, double *mean, double *sd,
-                       double *evidence) {
+static void quadrature(world *w, int subject, double until, const dp_prior *prior,
+                       const dp_belief *b, double *mean, double *sd, double *evidence) {
   dpi_person *p = NULL;
   OK(dpi_person_create(w->kind, w->record, subject, until, false, &p));
   p->typical = prior->typical;
   int n = GRID * GRID * GRID, nobs = p->nobs;
-  double *eta = malloc(sizeof(double) * 3 * n), *f = malloc(sizeof(double) * n * nobs), *s = malloc(sizeof(double) * n * nobs),
-         *ind = malloc(sizeof(double) * 3 * n), *lp = malloc(sizeof(double) * n), step[3], m1[3] = {0}, m2[3] = {0};
+  double *eta = malloc(sizeof(double) * 3 * n), *f = malloc(sizeof(double) * n * nobs),
+         *s = malloc(sizeof(double) * n * nobs), *ind = malloc(sizeof(double) * 3 * n),
+         *lp = malloc(sizeof(double) * n), step[3], m1[3] = {0}, m2[3] = {0};
   uint8_t *ok = malloc(n);
   for (int j = 0; j < 3; j++) step[j] = 11 * sqrt(b->covariance[4 * j]) / (GRID - 1);
   for (int i = 0; i < n; i++) {
@@ -99,9 +102,11 @@ static void test_against_quadrature(void **state) {
     for (int j = 0; j < 3; j++) {
       /* 1000 draws of an effective sample of a thousand or more: standard error .03 to .05 sd */
       if (fabs(mean[j] - qmean[j]) > 0.12 * qsd[j] || fabs(sd[j] / qsd[j] - 1) > 0.12)
-        fail_msg("case %d eta %d: mean %g (%g), sd %g (%g)", c, j, mean[j], qmean[j], sd[j], qsd[j]);
+        fail_msg("case %d eta %d: mean %g (%g), sd %g (%g)", c, j, mean[j], qmean[j], sd[j],
+                 qsd[j]);
     }
-    if (fabs(b->evidence - evidence) > 0.05) fail_msg("case %d: evidence %g (%g)", c, b->evidence, evidence);
+    if (fabs(b->evidence - evidence) > 0.05)
+      fail_msg("case %d: evidence %g (%g)", c, b->evidence, evidence);
     assert_true(b->ppc_p > 0.001 && b->ppc_p < 0.9999);
     dp_belief_destroy(b);
   }
@@ -212,10 +217,9 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_quadrature),
-                                     cmocka_unit_test(test_threads_and_future),
-                                     cmocka_unit_test(test_before_the_first_sample),
-                                     cmocka_unit_test(test_discrepancy),
-                                     cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_against_quadrature), cmocka_unit_test(test_threads_and_future),
+      cmocka_unit_test(test_before_the_first_sample), cmocka_unit_test(test_discrepancy),
+      cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

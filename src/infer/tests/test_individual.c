@@ -12,7 +12,15 @@
 static const double T[] = {1.5, 4.4, 7.1, 24.6}, DOSE_T[] = {0}, DOSE[] = {10000};
 
 static oral run001(void) {
-  oral o = {.nobs = 4, .ndose = 1, .t = T, .dose_t = DOSE_T, .dose = DOSE, .cl = 4, .v = 70, .ka = 1, .prop = sqrt(0.05)};
+  oral o = {.nobs = 4,
+            .ndose = 1,
+            .t = T,
+            .dose_t = DOSE_T,
+            .dose = DOSE,
+            .cl = 4,
+            .v = 70,
+            .ka = 1,
+            .prop = sqrt(0.05)};
   return o;
 }
 
@@ -20,8 +28,14 @@ static const double OMEGA[9] = {.2, 0, 0, 0, .2, 0, 0, 0, .2};
 
 static dpi_indiv *make(dp_ctx *ctx, oral *o, const dpi_datum *d, bool disc) {
   dpi_indiv *iv = NULL;
-  dpi_indiv_def def = {.neta = 3, .nobs = o->nobs, .datum = d, .predict = oral_predict, .user = o, .discrepancy = disc,
-                       .discrepancy_sd = 0.2, .discrepancy_tau = 5};
+  dpi_indiv_def def = {.neta = 3,
+                       .nobs = o->nobs,
+                       .datum = d,
+                       .predict = oral_predict,
+                       .user = o,
+                       .discrepancy = disc,
+                       .discrepancy_sd = 0.2,
+                       .discrepancy_tau = 5};
   assert_int_equal(dpi_indiv_create(ctx, &def, &iv), DP_OK);
   assert_int_equal(dpi_indiv_prior(iv, OMEGA), DP_OK);
   return iv;
@@ -55,14 +69,16 @@ static void check_gradient(dpi_indiv *iv, const double *x) {
   assert_true(fabs(pt.l - value(iv, x, 0, 0)) < 1e-12 * (1 + fabs(pt.l)));
   for (int k = 0; k < iv->dim; k++) {
     double r = richardson(iv, x, k);
-    if (fabs(g[k] - r) > 1e-7 * (1 + fabs(r))) fail_msg("gradient %d: %.12g, differences %.12g", k, g[k], r);
+    if (fabs(g[k] - r) > 1e-7 * (1 + fabs(r)))
+      fail_msg("gradient %d: %.12g, differences %.12g", k, g[k], r);
   }
 }
 
 static void test_gradients(void **state) {
   (void)state;
   dp_ctx *ctx = test_ctx(1);
-  static const double eta[][4] = {{0, 0, 0, -2}, {.4, .1, -.1, -1}, {-.7, .5, .9, -3}, {1.2, -.8, -1.5, -1.5}};
+  static const double eta[][4] = {
+      {0, 0, 0, -2}, {.4, .1, -.1, -1}, {-.7, .5, .9, -3}, {1.2, -.8, -1.5, -1.5}};
   static const double y[] = {91.2904, 110.826, 79.384, 20.6671};
   for (int variant = 0; variant < 16; variant++) {
     oral o = run001();
@@ -99,8 +115,9 @@ static void test_fisher_formula(void **state) {
     for (int b = 0; b < 3; b++) {
       double want = a == b ? 5.0 : 0;
       for (int i = 0; i < 4; i++) {
-        double c = iv->pred.f[i], v = o.prop * o.prop * c * c + o.add * o.add, J1 = iv->pred.df[3 * i + a],
-               J2 = iv->pred.df[3 * i + b], dv1 = 2 * o.prop * o.prop * c * J1, dv2 = 2 * o.prop * o.prop * c * J2;
+        double c = iv->pred.f[i], v = o.prop * o.prop * c * c + o.add * o.add,
+               J1 = iv->pred.df[3 * i + a], J2 = iv->pred.df[3 * i + b],
+               dv1 = 2 * o.prop * o.prop * c * J1, dv2 = 2 * o.prop * o.prop * c * J2;
         want += J1 * J2 / v + 0.5 * dv1 * dv2 / (v * v);
       }
       assert_true(fabs(fisher[3 * a + b] - want) < 1e-12 * (1 + fabs(want)));
@@ -141,8 +158,9 @@ static void test_nonmem_subject(void **state) {
   oral o = run001();
   static const double y[] = {91.2904, 110.826, 79.384, 20.6671};
   static const double eta[] = {4.05058386E-001, 7.28505976E-002, -7.49540941E-002};
-  static const double etc[] = {1.28120118E-002, 5.40868557E-003, 4.69547364E-004, 5.40868557E-003, 2.31664035E-002,
-                               2.19133609E-002, 4.69547364E-004, 2.19133609E-002, 1.25252672E-001};
+  static const double etc[] = {1.28120118E-002, 5.40868557E-003, 4.69547364E-004,
+                               5.40868557E-003, 2.31664035E-002, 2.19133609E-002,
+                               4.69547364E-004, 2.19133609E-002, 1.25252672E-001};
   dpi_datum d[4];
   for (int i = 0; i < 4; i++) d[i] = (dpi_datum){y[i], T[i], 0, 0, false};
   dpi_indiv *iv = make(ctx, &o, d, false);
@@ -175,7 +193,8 @@ static void test_fixed_effect_and_bad_prior(void **state) {
   dpi_datum d[4];
   for (int i = 0; i < 4; i++) d[i] = (dpi_datum){50, T[i], 0, 0, false};
   dpi_indiv *iv = make(ctx, &o, d, false);
-  static const double singular[9] = {.2, 0, 0, 0, 0, 0, 0, 0, .2}, negative[9] = {.2, 0, 0, 0, -1, 0, 0, 0, .2},
+  static const double singular[9] = {.2, 0, 0, 0, 0, 0, 0, 0, .2},
+                      negative[9] = {.2, 0, 0, 0, -1, 0, 0, 0, .2},
                       broken[9] = {.2, .3, 0, .3, .2, 0, 0, 0, .2};
   assert_int_equal(dpi_indiv_prior(iv, singular), DP_OK);
   assert_int_equal(iv->dim, 2);
@@ -191,7 +210,8 @@ static void test_fixed_effect_and_bad_prior(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_gradients), cmocka_unit_test(test_fisher_formula), cmocka_unit_test(test_m3),
-      cmocka_unit_test(test_nonmem_subject), cmocka_unit_test(test_fixed_effect_and_bad_prior)};
+      cmocka_unit_test(test_gradients), cmocka_unit_test(test_fisher_formula),
+      cmocka_unit_test(test_m3), cmocka_unit_test(test_nonmem_subject),
+      cmocka_unit_test(test_fixed_effect_and_bad_prior)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

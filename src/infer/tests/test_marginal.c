@@ -66,7 +66,8 @@ static void test_linear_gaussian(void **state) {
     assert_true(fabs(-0.5 * mg.value - evidence) < 1e-9);
     for (int k = 0; k < 2; k++) assert_true(fabs(mg.x[k] - mean[k]) < 1e-9);
     for (int k = 0; k < 4; k++) assert_true(fabs(mg.qinv[k] - cov[k]) < 1e-9);
-    for (int k = 0; k < 2; k++) assert_true(fabs(mg.q[k]) < 1e-7); /* a quadratic has no third derivative */
+    for (int k = 0; k < 2; k++)
+      assert_true(fabs(mg.q[k]) < 1e-7); /* a quadratic has no third derivative */
     dpi_arena_release(&arena);
   }
   dpi_indiv_destroy(iv);
@@ -93,7 +94,8 @@ static void moments(const dpi_importance *im, int dim, double *mean, double *cov
   for (int i = 0; i < im->n; i++)
     for (int a = 0; a < dim; a++)
       for (int b = 0; b < dim; b++)
-        cov[a * dim + b] += im->weight[i] * (im->x[i * dim + a] - mean[a]) * (im->x[i * dim + b] - mean[b]);
+        cov[a * dim + b] +=
+            im->weight[i] * (im->x[i * dim + a] - mean[a]) * (im->x[i * dim + b] - mean[b]);
 }
 
 static void test_importance_linear(void **state) {
@@ -113,8 +115,16 @@ static void test_importance_linear(void **state) {
     double mu[2] = {mean[0] + bad * 1.0, mean[1]}, l[4];
     for (int k = 0; k < 4; k++) l[k] = chol[k] * (bad ? 0.3 : 1);
     dpi_component c = {1, mu, l};
-    dpi_importance_def def = {.dim = 2, .nproposal = 4000, .max_round = 5, .dof = 5, .seed = 3, .stream = 9,
-                              .target = target, .user = iv, .component = &c, .ncomponent = 1};
+    dpi_importance_def def = {.dim = 2,
+                              .nproposal = 4000,
+                              .max_round = 5,
+                              .dof = 5,
+                              .seed = 3,
+                              .stream = 9,
+                              .target = target,
+                              .user = iv,
+                              .component = &c,
+                              .ncomponent = 1};
     dpi_importance im;
     assert_int_equal(dpi_importance_run(&arena, &def, &im), DP_OK);
     assert_true(im.good);
@@ -131,7 +141,8 @@ static void test_importance_linear(void **state) {
 }
 
 /* a posterior with two modes far apart: y = eta^2 */
-static dp_status square_predict(void *user, const double *eta, bool deriv, dpi_pred *out, bool *ok) {
+static dp_status square_predict(void *user, const double *eta, bool deriv, dpi_pred *out,
+                                bool *ok) {
   (void)user;
   *ok = true;
   out->f[0] = eta[0] * eta[0] + 0.05 * eta[0];
@@ -155,16 +166,20 @@ static void test_two_modes(void **state) {
   assert_int_equal(dpi_indiv_create(ctx, &def, &iv), DP_OK);
   assert_int_equal(dpi_indiv_prior(iv, &one), DP_OK);
   dpi_mode_def md = dpi_mode_def_default();
-  assert_int_equal(dpi_mode_multi(iv, &md, NULL, 8, dpi_rng_make(1, 2, DPI_RNG_START), 8, x, mode, &n), DP_OK);
+  assert_int_equal(
+      dpi_mode_multi(iv, &md, NULL, 8, dpi_rng_make(1, 2, DPI_RNG_START), 8, x, mode, &n), DP_OK);
   assert_int_equal(n, 2);
   assert_true(x[0] * x[1] < 0 && mode[0].l <= mode[1].l);
   /* stationary points of l: roots of the gradient, checked by bisection around +-1 */
   for (int k = 0; k < 2; k++) {
     double lo = x[k] - .2, hi = x[k] + .2;
     for (int i = 0; i < 60; i++) {
-      double mid = 0.5 * (lo + hi), f = mid * mid + .05 * mid, g = -2 * (1 - f) / .01 * (2 * mid + .05) + 2 * mid;
-      if (g < 0) lo = mid;
-      else hi = mid;
+      double mid = 0.5 * (lo + hi), f = mid * mid + .05 * mid,
+             g = -2 * (1 - f) / .01 * (2 * mid + .05) + 2 * mid;
+      if (g < 0)
+        lo = mid;
+      else
+        hi = mid;
     }
     assert_true(fabs(x[k] - lo) < 1e-7);
   }
@@ -176,7 +191,8 @@ static void test_two_modes(void **state) {
 static void test_logdet_gradient(void **state) {
   (void)state;
   dp_ctx *ctx = test_ctx(1);
-  static const double t[] = {.5, 1, 2, 4, 8, 12}, y[] = {30, 52, 88, 105, 70, 60}, dt[] = {0}, dose[] = {10000};
+  static const double t[] = {.5, 1, 2, 4, 8, 12}, y[] = {30, 52, 88, 105, 70, 60}, dt[] = {0},
+                      dose[] = {10000};
   static const double omega[9] = {.2, 0, 0, 0, .2, .05, 0, .05, .3};
   oral o = {6, 1, t, dt, dose, 4, 70, 1, .2, 2};
   dpi_datum d[6];
@@ -203,7 +219,8 @@ static void test_logdet_gradient(void **state) {
         assert_true(ok);
       }
       double want = (ld[0] - ld[1]) / 2e-3;
-      if (fabs(mg.q[k] - want) > 2e-3 * (1 + fabs(want))) fail_msg("%d %d: %.8g %.8g", method, k, mg.q[k], want);
+      if (fabs(mg.q[k] - want) > 2e-3 * (1 + fabs(want)))
+        fail_msg("%d %d: %.8g %.8g", method, k, mg.q[k], want);
     }
     dpi_arena_release(&arena);
   }
@@ -238,8 +255,16 @@ static void test_against_quadrature(void **state) {
     }
   double mu[2] = {0, 0}, chol[4] = {.6, 0, 0, .3}, got[2], cov[4];
   dpi_component c = {1, mu, chol};
-  dpi_importance_def idef = {.dim = 2, .nproposal = 8000, .max_round = 5, .dof = 5, .seed = 1, .stream = 1,
-                             .target = target, .user = iv, .component = &c, .ncomponent = 1};
+  dpi_importance_def idef = {.dim = 2,
+                             .nproposal = 8000,
+                             .max_round = 5,
+                             .dof = 5,
+                             .seed = 1,
+                             .stream = 1,
+                             .target = target,
+                             .user = iv,
+                             .component = &c,
+                             .ncomponent = 1};
   dpi_importance im;
   dpi_arena arena;
   dpi_arena_init(&arena, ctx);
@@ -253,6 +278,43 @@ static void test_against_quadrature(void **state) {
     assert_true(fabs(cov[3 * a] / v - 1) < 0.1);
   }
   dpi_arena_release(&arena);
+  dpi_indiv_destroy(iv);
+  dp_ctx_destroy(ctx);
+}
+
+/* f = 0.1 eta_0 + 3 |eta_1 - 0.5| against y = -1: the mode sits on the corner eta_1 = 0.5, where
+ * eta_0 = -(0.1/s^2)/(1 + 0.01/s^2) minimises what is left */
+static dp_status corner_predict(void *user, const double *eta, bool deriv, dpi_pred *out,
+                                bool *ok) {
+  (void)user;
+  *ok = true;
+  out->f[0] = 0.1 * eta[0] + 3 * fabs(eta[1] - 0.5);
+  out->s[0] = 0.5;
+  if (!deriv) return DP_OK;
+  out->df[0] = 0.1;
+  out->df[1] = eta[1] > 0.5 ? 3 : -3;
+  out->ds[0] = out->ds[1] = 0;
+  return DP_OK;
+}
+
+static void test_corner(void **state) {
+  (void)state;
+  dp_ctx *ctx = test_ctx(1);
+  dpi_datum d = {-1, 0, 0, 0, false};
+  dpi_indiv_def def = {.neta = 2, .nobs = 1, .datum = &d, .predict = corner_predict};
+  dpi_indiv *iv = NULL;
+  double one[4] = {1, 0, 0, 1}, x[2];
+  dpi_mode mode;
+  int n = 0;
+  assert_int_equal(dpi_indiv_create(ctx, &def, &iv), DP_OK);
+  assert_int_equal(dpi_indiv_prior(iv, one), DP_OK);
+  dpi_mode_def md = dpi_mode_def_default();
+  assert_int_equal(
+      dpi_mode_multi(iv, &md, NULL, 3, dpi_rng_make(1, 2, DPI_RNG_START), 1, x, &mode, &n), DP_OK);
+  assert_int_equal(n, 1);
+  assert_true(mode.converged && mode.kink);
+  assert_true(fabs(x[1] - 0.5) < 1e-6);
+  assert_true(fabs(x[0] + 0.4 / 1.04) < 1e-3);
   dpi_indiv_destroy(iv);
   dp_ctx_destroy(ctx);
 }
@@ -271,7 +333,9 @@ static void test_resample(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_linear_gaussian),  cmocka_unit_test(test_importance_linear), cmocka_unit_test(test_two_modes),
-      cmocka_unit_test(test_logdet_gradient),  cmocka_unit_test(test_against_quadrature), cmocka_unit_test(test_resample)};
+      cmocka_unit_test(test_linear_gaussian), cmocka_unit_test(test_importance_linear),
+      cmocka_unit_test(test_two_modes),       cmocka_unit_test(test_corner),
+      cmocka_unit_test(test_logdet_gradient), cmocka_unit_test(test_against_quadrature),
+      cmocka_unit_test(test_resample)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,12 +14,14 @@ typedef struct truth {
   double objective, ka, cl, v, o_ka, o_cl, o_v, sd;
 } truth;
 
-static const truth TRUTH[] = {{"focei", 359.40319, .46391, 1.01216, 3.45975, .40234, .06910, .01916, .69442},
-                              {"laplace", 361.10333, .45757, 1.01198, 3.45370, .39834, .07011, .01823, .69563}};
+static const truth TRUTH[] = {
+    {"focei", 359.40319, .46391, 1.01216, 3.45975, .40234, .06910, .01916, .69442},
+    {"laplace", 361.10333, .45757, 1.01198, 3.45370, .39834, .07011, .01823, .69563}};
 
 static void check(const world *w, const dp_prior *p, const truth *t) {
   assert_true(p->converged);
-  if (fabs(p->objective - t->objective) > 1e-3) fail_msg("%s: objective %.6f", t->method, p->objective);
+  if (fabs(p->objective - t->objective) > 1e-3)
+    fail_msg("%s: objective %.6f", t->method, p->objective);
   assert_true(fabs(dpi_m_log(param(w, p, "tv_ka")) - t->ka) < 1e-3);
   assert_true(fabs(dpi_m_log(param(w, p, "tv_CL")) - t->cl) < 5e-4);
   assert_true(fabs(dpi_m_log(param(w, p, "tv_V")) - t->v) < 5e-4);
@@ -41,7 +43,8 @@ static void test_published_estimates(void **state) {
     check(w, p, &TRUTH[m]);
     assert_int_equal(p->npeople, 12);
     /* uncertainty of a typical value: about omega / 12 for a well-determined one */
-    assert_true(p->uncertainty[4] > 0.5 * p->omega[4] / 12 && p->uncertainty[4] < 2 * p->omega[4] / 12);
+    assert_true(p->uncertainty[4] > 0.5 * p->omega[4] / 12 &&
+                p->uncertainty[4] < 2 * p->omega[4] / 12);
     dp_prior_destroy(p);
     /* far away: a third of everything */
     OK(dp_prior_nominal(w->kind, &start));
@@ -97,7 +100,8 @@ static void test_gradient(void **state) {
       double want = (hi - lo) / 2e-3;
       char label[96];
       if (fabs(g[k] - want) > 2e-3 * (1 + fabs(want)))
-        fail_msg("%d %s: %.8g, differences %.8g", m, dpi_population_label(pop, k, label), g[k], want);
+        fail_msg("%d %s: %.8g, differences %.8g", m, dpi_population_label(pop, k, label), g[k],
+                 want);
     }
     /* single people's scores sum to it */
     OK(dpi_population_eval(pop, x, &f, dummy, &ok));
@@ -210,8 +214,11 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_published_estimates), cmocka_unit_test(test_objective_at_a_point), cmocka_unit_test(test_gradient),
-      cmocka_unit_test(test_leave_one_out),       cmocka_unit_test(test_store),                cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_published_estimates),
+                                     cmocka_unit_test(test_objective_at_a_point),
+                                     cmocka_unit_test(test_gradient),
+                                     cmocka_unit_test(test_leave_one_out),
+                                     cmocka_unit_test(test_store),
+                                     cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,9 @@ static void test_runs(void **state) {
   }
   if (!dpi_file_exists(PLACE "/run001.phi"))
     assert_int_equal(system("mkdir -p " PLACE " && tar -xJf " ARCHIVE " -C " PLACE
-                            " --strip-components=$(tar -tJf " ARCHIVE " | grep -m1 run001.phi | tr -cd / | wc -c)"), 0);
+                            " --strip-components=$(tar -tJf " ARCHIVE
+                            " | grep -m1 run001.phi | tr -cd / | wc -c)"),
+                     0);
   dp_ctx *ctx = context();
   /* every subject of the closed-form runs, some of the others (the command line runs them all) */
   static const char *const closed[] = {"001", "002", "101", "407"}, *const ode[] = {"201", "951"};
@@ -46,11 +48,13 @@ static void test_runs(void **state) {
   int count = 0;
   def.only = closed;
   def.nonly = 4;
-  assert_int_equal(dp_suite_nonmem(ctx, PLACE, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, each, &count), DP_OK);
+  assert_int_equal(
+      dp_suite_nonmem(ctx, PLACE, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, each, &count), DP_OK);
   def.only = ode;
   def.nonly = 2;
   def.max_subject = 40;
-  assert_int_equal(dp_suite_nonmem(ctx, PLACE, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, each, &count), DP_OK);
+  assert_int_equal(
+      dp_suite_nonmem(ctx, PLACE, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, each, &count), DP_OK);
   assert_int_equal(count, 6);
   dp_ctx_destroy(ctx);
 }
@@ -64,16 +68,21 @@ static void test_refusals(void **state) {
   dp_ctx *ctx = context();
   dp_nonmem_def def = dp_nonmem_def_default();
   dp_nonmem_result r;
-  assert_int_equal(system("rm -rf " DOPPEL_BINARY_DIR "/nonmem-broken && mkdir -p " DOPPEL_BINARY_DIR "/nonmem-broken"), 0);
-  assert_int_equal(dp_suite_nonmem(ctx, dir, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, keep, &r), DP_ERR_INPUT);
+  assert_int_equal(system("rm -rf " DOPPEL_BINARY_DIR
+                          "/nonmem-broken && mkdir -p " DOPPEL_BINARY_DIR "/nonmem-broken"),
+                   0);
+  assert_int_equal(dp_suite_nonmem(ctx, dir, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, keep, &r),
+                   DP_ERR_INPUT);
   dp_ctx_clear_error(ctx);
   FILE *f = fopen(DOPPEL_BINARY_DIR "/nonmem-broken/data001.csv", "w");
-  fputs("ID,time,evid,amt,cmt,ii,addl,mdv,DV\n1,0,1,10000,1,0,0,1,.\n1,1.5,0,0,2,0,0,0,91.2904\n", f);
+  fputs("ID,time,evid,amt,cmt,ii,addl,mdv,DV\n1,0,1,10000,1,0,0,1,.\n1,1.5,0,0,2,0,0,0,91.2904\n",
+        f);
   fclose(f);
   f = fopen(DOPPEL_BINARY_DIR "/nonmem-broken/run001.phi", "w");
   fputs("TABLE\n SUBJECT_NO ID ETA(1) ETA(2) ETA(3) OBJ\n 1 1 0.1 zero 0.2 3\n", f);
   fclose(f);
-  assert_int_equal(dp_suite_nonmem(ctx, dir, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, keep, &r), DP_OK);
+  assert_int_equal(dp_suite_nonmem(ctx, dir, DOPPEL_SOURCE_DIR "/tests/nonmem", &def, keep, &r),
+                   DP_OK);
   assert_string_equal(r.status, "error");
   assert_non_null(strstr(r.why, "run001.phi:3: column 4: found 'zero'"));
   assert_int_equal(dp_suite_nonmem(ctx, dir, "/nowhere", &def, keep, &r), DP_OK);

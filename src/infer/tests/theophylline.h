@@ -13,9 +13,9 @@
 
 #include "infer/infer.h"
 
-#define OK(call)                                                                               \
-  do {                                                                                         \
-    dp_status ok_ = (call);                                                                    \
+#define OK(call)                                                                                \
+  do {                                                                                          \
+    dp_status ok_ = (call);                                                                     \
     if (ok_ != DP_OK) fail_msg("%s: %s: %s", #call, dp_status_name(ok_), dp_ctx_error(w->ctx)); \
   } while (0)
 
@@ -31,7 +31,8 @@ static inline void world_open(world *w, int nthread) {
   memset(w, 0, sizeof *w);
   assert_int_equal(dp_ctx_create(&def, &w->ctx), DP_OK);
   OK(dp_kind_load(w->ctx, DOPPEL_SOURCE_DIR "/twins/theophylline", &w->kind));
-  OK(dp_kind_record(w->kind, DOPPEL_SOURCE_DIR "/twins/theophylline/patients/theophylline.csv", &w->record));
+  OK(dp_kind_record(w->kind, DOPPEL_SOURCE_DIR "/twins/theophylline/patients/theophylline.csv",
+                    &w->record));
 }
 
 static inline void world_close(world *w) {

@@ -48,15 +48,17 @@ static inline dp_model *read_sealed(const char *text) {
 }
 
 /* reading or sealing must fail with this status and a message containing every given part */
-static inline void check_refused(const char *text, dp_status want, const char *part1, const char *part2) {
+static inline void check_refused(const char *text, dp_status want, const char *part1,
+                                 const char *part2) {
   dp_model *m = NULL;
   dp_ctx_clear_error(ctx);
   dp_status s = dpi_antimony_read(ctx, text, strlen(text), "m.ant", &m);
   if (s == DP_OK) s = dpi_model_seal(m);
   dp_model_destroy(m);
-  if (s != want || strstr(dp_ctx_error(ctx), part1) == NULL || strstr(dp_ctx_error(ctx), part2) == NULL)
-    print_message("text: %s\n  gave %s: %s\n  wanted %s: ..%s..%s\n", text, dp_status_name(s), dp_ctx_error(ctx),
-                  dp_status_name(want), part1, part2);
+  if (s != want || strstr(dp_ctx_error(ctx), part1) == NULL ||
+      strstr(dp_ctx_error(ctx), part2) == NULL)
+    print_message("text: %s\n  gave %s: %s\n  wanted %s: ..%s..%s\n", text, dp_status_name(s),
+                  dp_ctx_error(ctx), dp_status_name(want), part1, part2);
   assert_int_equal(s, want);
   assert_non_null(strstr(dp_ctx_error(ctx), part1));
   assert_non_null(strstr(dp_ctx_error(ctx), part2));
@@ -89,50 +91,95 @@ static inline double oracle(const dpi_graph *g, dpi_node node, const double *sym
   if (dpi_op_table[n.op].arity > 1) b = oracle(g, n.arg[1], sym);
   (void)c;
   switch (n.op) {
-    case DPI_OP_ADD: return a + b;
-    case DPI_OP_SUB: return a - b;
-    case DPI_OP_MUL: return a * b;
-    case DPI_OP_DIV: return a / b;
-    case DPI_OP_NEG: return -a;
-    case DPI_OP_POW: return pow(a, b);
-    case DPI_OP_EXP: return exp(a);
-    case DPI_OP_LOG: return log(a);
-    case DPI_OP_LOG10: return log10(a);
-    case DPI_OP_SQRT: return sqrt(a);
-    case DPI_OP_ABS: return fabs(a);
-    case DPI_OP_FLOOR: return floor(a);
-    case DPI_OP_CEIL: return ceil(a);
-    case DPI_OP_SIN: return sin(a);
-    case DPI_OP_COS: return cos(a);
-    case DPI_OP_TAN: return tan(a);
-    case DPI_OP_ASIN: return asin(a);
-    case DPI_OP_ACOS: return acos(a);
-    case DPI_OP_ATAN: return atan(a);
-    case DPI_OP_SINH: return sinh(a);
-    case DPI_OP_COSH: return cosh(a);
-    case DPI_OP_TANH: return tanh(a);
-    case DPI_OP_ASINH: return asinh(a);
-    case DPI_OP_ACOSH: return acosh(a);
-    case DPI_OP_ATANH: return atanh(a);
-    case DPI_OP_EXPM1: return expm1(a);
-    case DPI_OP_LOG1P: return log1p(a);
-    case DPI_OP_ERF: return erf(a);
-    case DPI_OP_LGAMMA: return lgamma(a);
-    case DPI_OP_SIGN: return (a > 0) - (a < 0);
-    case DPI_OP_ATAN2: return atan2(a, b);
-    case DPI_OP_MIN: return fmin(a, b);
-    case DPI_OP_MAX: return fmax(a, b);
-    case DPI_OP_MOD: return fmod(a, b);
-    case DPI_OP_LT: return a < b;
-    case DPI_OP_LE: return a <= b;
-    case DPI_OP_GT: return a > b;
-    case DPI_OP_GE: return a >= b;
-    case DPI_OP_EQ: return a == b;
-    case DPI_OP_NE: return a != b;
-    case DPI_OP_AND: return a != 0 && b != 0;
-    case DPI_OP_OR: return a != 0 || b != 0;
-    case DPI_OP_NOT: return a == 0;
-    default: fail_msg("operation %d has no oracle", (int)n.op); return 0;
+    case DPI_OP_ADD:
+      return a + b;
+    case DPI_OP_SUB:
+      return a - b;
+    case DPI_OP_MUL:
+      return a * b;
+    case DPI_OP_DIV:
+      return a / b;
+    case DPI_OP_NEG:
+      return -a;
+    case DPI_OP_POW:
+      return pow(a, b);
+    case DPI_OP_EXP:
+      return exp(a);
+    case DPI_OP_LOG:
+      return log(a);
+    case DPI_OP_LOG10:
+      return log10(a);
+    case DPI_OP_SQRT:
+      return sqrt(a);
+    case DPI_OP_ABS:
+      return fabs(a);
+    case DPI_OP_FLOOR:
+      return floor(a);
+    case DPI_OP_CEIL:
+      return ceil(a);
+    case DPI_OP_SIN:
+      return sin(a);
+    case DPI_OP_COS:
+      return cos(a);
+    case DPI_OP_TAN:
+      return tan(a);
+    case DPI_OP_ASIN:
+      return asin(a);
+    case DPI_OP_ACOS:
+      return acos(a);
+    case DPI_OP_ATAN:
+      return atan(a);
+    case DPI_OP_SINH:
+      return sinh(a);
+    case DPI_OP_COSH:
+      return cosh(a);
+    case DPI_OP_TANH:
+      return tanh(a);
+    case DPI_OP_ASINH:
+      return asinh(a);
+    case DPI_OP_ACOSH:
+      return acosh(a);
+    case DPI_OP_ATANH:
+      return atanh(a);
+    case DPI_OP_EXPM1:
+      return expm1(a);
+    case DPI_OP_LOG1P:
+      return log1p(a);
+    case DPI_OP_ERF:
+      return erf(a);
+    case DPI_OP_LGAMMA:
+      return lgamma(a);
+    case DPI_OP_SIGN:
+      return (a > 0) - (a < 0);
+    case DPI_OP_ATAN2:
+      return atan2(a, b);
+    case DPI_OP_MIN:
+      return fmin(a, b);
+    case DPI_OP_MAX:
+      return fmax(a, b);
+    case DPI_OP_MOD:
+      return fmod(a, b);
+    case DPI_OP_LT:
+      return a < b;
+    case DPI_OP_LE:
+      return a <= b;
+    case DPI_OP_GT:
+      return a > b;
+    case DPI_OP_GE:
+      return a >= b;
+    case DPI_OP_EQ:
+      return a == b;
+    case DPI_OP_NE:
+      return a != b;
+    case DPI_OP_AND:
+      return a != 0 && b != 0;
+    case DPI_OP_OR:
+      return a != 0 || b != 0;
+    case DPI_OP_NOT:
+      return a == 0;
+    default:
+      fail_msg("operation %d has no oracle", (int)n.op);
+      return 0;
   }
 }
 

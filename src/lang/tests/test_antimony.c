@@ -88,7 +88,9 @@ static void compartments_divide(void **state) {
 /* parameters computed from others follow them; numbers stay numbers */
 static void initial_expressions(void **state) {
   (void)state;
-  dp_model *m = read_sealed("k1 = 2; k2 = 3*k1; k3 = 1/24; A = k2 + B; B = 4*k1; tot = A + B; A' = -k2*A; B' = 0; z = tot/2");
+  dp_model *m = read_sealed(
+      "k1 = 2; k2 = 3*k1; k3 = 1/24; A = k2 + B; B = 4*k1; tot = A + B; A' = -k2*A; B' = 0; z = "
+      "tot/2");
   check_param(m, "k1", 2);
   check_param(m, "k3", 1.0 / 24);
   check_assigned(m, "k2", "k1*3");
@@ -101,8 +103,9 @@ static void initial_expressions(void **state) {
 /* what an event changes, or was computed from what an event changes, is not a formula but a state that rests */
 static void initial_expressions_beside_events(void **state) {
   (void)state;
-  dp_model *m = read_sealed("k1 = 2; a = 3*k1; b = 5*k1; c = 2*a; d = 7; x = 0; x' = 1; E: at (x > 1): a = 0, d = 1\n"
-                            "e = 2*d; t0x = 2*time");
+  dp_model *m = read_sealed(
+      "k1 = 2; a = 3*k1; b = 5*k1; c = 2*a; d = 7; x = 0; x' = 1; E: at (x > 1): a = 0, d = 1\n"
+      "e = 2*d; t0x = 2*time");
   check_state(m, "a", "0", "k1*3");
   check_assigned(m, "b", "k1*5");
   check_assigned(m, "c", "2*(k1*3)"); /* from a's start value, which events don't change */
@@ -116,7 +119,8 @@ static void events_have_options_and_roots(void **state) {
   (void)state;
   dp_model *m = read_sealed(
       "x = 1; x' = -x; y = 0; y' = 1\n"
-      "E1: at (time > 5 && !(x < y)), t0=false, priority=2*x, persistent=false, fromTrigger=false: x = 3,\n y = x + 4\n"
+      "E1: at (time > 5 && !(x < y)), t0=false, priority=2*x, persistent=false, fromTrigger=false: "
+      "x = 3,\n y = x + 4\n"
       "at 3 after y >= 2: x = x/2; E3: at x: y = 0\n");
   assert_int_equal(m->nevent, 3);
   const dpi_model_event *e = &m->event[0];
@@ -159,7 +163,8 @@ static void what_changes_no_equation_is_read_over(void **state) {
   dp_model *m = read_sealed(
       "unit mL = 1e-3 litre; length = metre; time_unit = 60 second\n"
       "model *m()\n"
-      "species A; A is \"the drug, \\ with; signs\"; A = 3 mL; A has mL; k has 1/second; k = 2 / 1 second\n"
+      "species A; A is \"the drug, \\ with; signs\"; A = 3 mL; A has mL; k has 1/second; k = 2 / 1 "
+      "second\n"
       "A identity \"http://x\",\n   \"http://y\"; A.sboTerm = 247\n"
       "A notes ```\n any; text -> 'here'\n```\n"
       "J: A -> ; k*A; J identity \"z\"; B -| J; B -o J; i1: B + A -( J\n"
@@ -194,7 +199,8 @@ static void the_main_model_is_chosen(void **state) {
 
 static void line_ends_and_marks_do_not_matter(void **state) {
   (void)state;
-  const char *texts[] = {"A' = -k*A; A = 1; k = 2", "A' = -k*A\r\nA = 1\r\nk = 2\r\n", "\xef\xbb\xbf\nA' = -k*A;;;\n\n\tA = 1; k = 2;",
+  const char *texts[] = {"A' = -k*A; A = 1; k = 2", "A' = -k*A\r\nA = 1\r\nk = 2\r\n",
+                         "\xef\xbb\xbf\nA' = -k*A;;;\n\n\tA = 1; k = 2;",
                          "A -> ; (k*\nA); A = 1; k = 2"};
   for (int i = 0; i < 4; i++) {
     dp_model *m = read_sealed(texts[i]);
@@ -205,23 +211,32 @@ static void line_ends_and_marks_do_not_matter(void **state) {
 
 static void typing_errors_are_named_with_their_line(void **state) {
   (void)state;
-  check_refused("A = 1\nkel = 2\n\nA' = -kell*A", DP_ERR_INPUT, "m.ant:4: 'kell' is used but not defined", "did you mean 'kel'?");
+  check_refused("A = 1\nkel = 2\n\nA' = -kell*A", DP_ERR_INPUT,
+                "m.ant:4: 'kell' is used but not defined", "did you mean 'kel'?");
   check_refused("x = 1\ny := x +\n", DP_ERR_INPUT, "m.ant:3:", "expected a number");
   check_refused("x = 1\nx = (2 + 3", DP_ERR_INPUT, "m.ant:2:", "expected ')'");
-  check_refused("a := b; b := c + 1\nc := 2*a", DP_ERR_INPUT, "assignment loop: a -> b -> c -> a", "m.ant:1");
+  check_refused("a := b; b := c + 1\nc := 2*a", DP_ERR_INPUT, "assignment loop: a -> b -> c -> a",
+                "m.ant:1");
   check_refused("a := a + 1", DP_ERR_INPUT, "assignment loop: a -> a", "m.ant:1");
   check_refused("a = b; b = 2*a", DP_ERR_INPUT, "initial value loop: a -> b -> a", "");
-  check_refused("x := 3\nx = 4", DP_ERR_INPUT, "m.ant:2: 'x' has an initial value beside its formula (line 1)", "");
+  check_refused("x := 3\nx = 4", DP_ERR_INPUT,
+                "m.ant:2: 'x' has an initial value beside its formula (line 1)", "");
   check_refused("x' = 3\nx := 4", DP_ERR_INPUT, "m.ant:2: 'x' has a formula beside its rate", "");
-  check_refused("S = 3\nS -> ; S\nS' = 3", DP_ERR_INPUT, "'S' has a rate beside its reactions", "m.ant:3");
-  check_refused("x' = 3", DP_ERR_INPUT, "m.ant:1: state 'x' has no initial value", "expected 'x = ...'");
-  check_refused("model m()\n x = 1\n", DP_ERR_INPUT, "m.ant:1: model 'm' is not closed", "expected 'end'");
+  check_refused("S = 3\nS -> ; S\nS' = 3", DP_ERR_INPUT, "'S' has a rate beside its reactions",
+                "m.ant:3");
+  check_refused("x' = 3", DP_ERR_INPUT, "m.ant:1: state 'x' has no initial value",
+                "expected 'x = ...'");
+  check_refused("model m()\n x = 1\n", DP_ERR_INPUT, "m.ant:1: model 'm' is not closed",
+                "expected 'end'");
   check_refused("x = 1\nend", DP_ERR_INPUT, "m.ant:2:", "found 'end'");
   check_refused("x = 1 /* no end", DP_ERR_INPUT, "m.ant:1:", "comment that is not closed");
   check_refused("x = 1\nx is \"no end\ny = 2", DP_ERR_INPUT, "m.ant:2:", "not closed");
-  check_refused("x = 1\n\ny = foo(x)", DP_ERR_INPUT, "m.ant:3: unknown function 'foo'", "did you mean");
-  check_refused("function f(x) x + zz end\na := f(1)", DP_ERR_INPUT, "function 'f' uses 'zz'", "m.ant:1");
-  check_refused("function f(x) x end\na := f(1, 2)", DP_ERR_INPUT, "m.ant:2: function 'f' has 2 arguments, expected 1", "");
+  check_refused("x = 1\n\ny = foo(x)", DP_ERR_INPUT, "m.ant:3: unknown function 'foo'",
+                "did you mean");
+  check_refused("function f(x) x + zz end\na := f(1)", DP_ERR_INPUT, "function 'f' uses 'zz'",
+                "m.ant:1");
+  check_refused("function f(x) x end\na := f(1, 2)", DP_ERR_INPUT,
+                "m.ant:2: function 'f' has 2 arguments, expected 1", "");
   check_refused("k = 2 x; x = 1", DP_ERR_INPUT, "found 'x' after the number 2", "or a unit");
   check_refused("time = 3", DP_ERR_INPUT, "'time' is a word of the language", "m.ant:1");
   check_refused("x = 1 y = 2", DP_ERR_INPUT, "m.ant:1:", "found 'y'");
@@ -229,16 +244,21 @@ static void typing_errors_are_named_with_their_line(void **state) {
   check_refused("A -> B, C; 1", DP_ERR_INPUT, "m.ant:1: found ','", "expected");
   check_refused("x @ 3", DP_ERR_INPUT, "m.ant:1: found '@'", "");
   check_refused("x = 1\nx y", DP_ERR_INPUT, "m.ant:2: found 'y', expected a statement such as", "");
-  check_refused("x := 1\nE: at (time > 1): x = 2", DP_ERR_INPUT, "m.ant:2: event 'E' sets 'x', which is given by a formula", "");
-  check_refused("x = 1\nat (x > 1), prio=2: x = 1", DP_ERR_INPUT, "m.ant:2: found the event option 'prio'", "priority");
-  check_refused("x = 1\nat (x > 1), t0=x: x = 1", DP_ERR_INPUT, "expected 'true' or 'false'", "m.ant:2");
+  check_refused("x := 1\nE: at (time > 1): x = 2", DP_ERR_INPUT,
+                "m.ant:2: event 'E' sets 'x', which is given by a formula", "");
+  check_refused("x = 1\nat (x > 1), prio=2: x = 1", DP_ERR_INPUT,
+                "m.ant:2: found the event option 'prio'", "priority");
+  check_refused("x = 1\nat (x > 1), t0=x: x = 1", DP_ERR_INPUT, "expected 'true' or 'false'",
+                "m.ant:2");
   check_refused("const x = 1; x' = 2", DP_ERR_INPUT, "'x' is declared const but has a rate", "");
 }
 
 static void what_is_not_supported_is_named_with_its_line(void **state) {
   (void)state;
-  check_refused("model a()\n x=1\nend\nmodel *b()\n\n A: a()\nend", DP_ERR_UNSUPPORTED, "m.ant:6: submodels are not supported", "");
-  check_refused("x = 1\nimport \"other.ant\"", DP_ERR_UNSUPPORTED, "m.ant:2: import of other files", "");
+  check_refused("model a()\n x=1\nend\nmodel *b()\n\n A: a()\nend", DP_ERR_UNSUPPORTED,
+                "m.ant:6: submodels are not supported", "");
+  check_refused("x = 1\nimport \"other.ant\"", DP_ERR_UNSUPPORTED, "m.ant:2: import of other files",
+                "");
   check_refused("x = 1\n0 = x - 2", DP_ERR_UNSUPPORTED, "m.ant:2: algebraic rules", "");
   check_refused("a1: 0 = x - 2", DP_ERR_UNSUPPORTED, "m.ant:1: algebraic rules", "");
   check_refused("x := delay(y, 3)", DP_ERR_UNSUPPORTED, "m.ant:1: the function 'delay'", "");
@@ -257,9 +277,11 @@ static void exploding_functions_are_refused(void **state) {
   dpi_str s;
   dpi_str_init(&s, ctx);
   dpi_str_add(&s, "function f0(x) x + 1 end\n");
-  for (int i = 1; i < 60; i++) dpi_str_addf(&s, "function f%d(x) f%d(x)*f%d(x + 1) end\n", i, i - 1, i - 1);
+  for (int i = 1; i < 60; i++)
+    dpi_str_addf(&s, "function f%d(x) f%d(x)*f%d(x + 1) end\n", i, i - 1, i - 1);
   dpi_str_add(&s, "a := f59(b); b = 1\n");
-  check_refused(dpi_str_text(&s), DP_ERR_UNSUPPORTED, "too large when its functions are written out", "");
+  check_refused(dpi_str_text(&s), DP_ERR_UNSUPPORTED,
+                "too large when its functions are written out", "");
   dpi_str_release(&s);
   check_refused("function f(x) f(x) end\na := f(1)", DP_ERR_UNSUPPORTED, "nested more than", "");
 }

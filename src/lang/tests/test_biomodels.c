@@ -11,7 +11,8 @@ static int unpack(void) {
   FILE *f = fopen(ARCHIVE, "r");
   if (f == NULL) return -1;
   fclose(f);
-  return system("mkdir -p '" FOLDER "' && tar xf '" ARCHIVE "' -C '" FOLDER "' && "
+  return system("mkdir -p '" FOLDER "' && tar xf '" ARCHIVE "' -C '" FOLDER
+                "' && "
                 "find '" FOLDER "' -name '*.txt' | sort > '" FOLDER "/list'");
 }
 
@@ -20,7 +21,8 @@ typedef struct tally {
 } tally;
 
 static double *tape_run(const dpi_tape *t, const double *sym, int nout) {
-  double *reg = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(t)), *out = DPI_NEW_ARRAY(ctx, double, nout + 1);
+  double *reg = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(t)),
+         *out = DPI_NEW_ARRAY(ctx, double, nout + 1);
   dpi_tape_init(t, reg);
   dpi_tape_prologue(t, sym, reg);
   dpi_tape_eval(t, sym, reg, out);
@@ -34,7 +36,9 @@ typedef struct dual {
   double v, d, size;
 } dual;
 
-static dual chain(double v, double slope, dual a) { return (dual){v, slope * a.d, fabs(slope) * a.size}; }
+static dual chain(double v, double slope, dual a) {
+  return (dual){v, slope * a.d, fabs(slope) * a.size};
+}
 
 static dual dual_pow(dual a, double n) {
   return chain(pow(a.v, n), n == 0 ? 0 : n * pow(a.v, n - 1), a);
@@ -42,57 +46,94 @@ static dual dual_pow(dual a, double n) {
 
 static dual dual_op1(dpi_op op, dual a) {
   switch (op) {
-    case DPI_OP_NEG: return chain(-a.v, -1, a);
-    case DPI_OP_EXP: return chain(exp(a.v), exp(a.v), a);
-    case DPI_OP_LOG: return chain(log(a.v), 1 / a.v, a);
-    case DPI_OP_LOG10: return chain(log10(a.v), 1 / (a.v * log(10.0)), a);
-    case DPI_OP_SQRT: return chain(sqrt(a.v), 0.5 / sqrt(a.v), a);
-    case DPI_OP_ABS: return chain(fabs(a.v), (a.v > 0) - (a.v < 0), a);
-    case DPI_OP_FLOOR: return chain(floor(a.v), 0, a);
-    case DPI_OP_CEIL: return chain(ceil(a.v), 0, a);
-    case DPI_OP_SIN: return chain(sin(a.v), cos(a.v), a);
-    case DPI_OP_COS: return chain(cos(a.v), -sin(a.v), a);
-    case DPI_OP_TAN: return chain(tan(a.v), 1 / (cos(a.v) * cos(a.v)), a);
-    case DPI_OP_SINH: return chain(sinh(a.v), cosh(a.v), a);
-    case DPI_OP_COSH: return chain(cosh(a.v), sinh(a.v), a);
+    case DPI_OP_NEG:
+      return chain(-a.v, -1, a);
+    case DPI_OP_EXP:
+      return chain(exp(a.v), exp(a.v), a);
+    case DPI_OP_LOG:
+      return chain(log(a.v), 1 / a.v, a);
+    case DPI_OP_LOG10:
+      return chain(log10(a.v), 1 / (a.v * log(10.0)), a);
+    case DPI_OP_SQRT:
+      return chain(sqrt(a.v), 0.5 / sqrt(a.v), a);
+    case DPI_OP_ABS:
+      return chain(fabs(a.v), (a.v > 0) - (a.v < 0), a);
+    case DPI_OP_FLOOR:
+      return chain(floor(a.v), 0, a);
+    case DPI_OP_CEIL:
+      return chain(ceil(a.v), 0, a);
+    case DPI_OP_SIN:
+      return chain(sin(a.v), cos(a.v), a);
+    case DPI_OP_COS:
+      return chain(cos(a.v), -sin(a.v), a);
+    case DPI_OP_TAN:
+      return chain(tan(a.v), 1 / (cos(a.v) * cos(a.v)), a);
+    case DPI_OP_SINH:
+      return chain(sinh(a.v), cosh(a.v), a);
+    case DPI_OP_COSH:
+      return chain(cosh(a.v), sinh(a.v), a);
     case DPI_OP_TANH: /* 1 - tanh^2 is as exact as 1 is: its size is 1 however small it gets */
       return (dual){tanh(a.v), a.d / (cosh(a.v) * cosh(a.v)), a.size};
-    case DPI_OP_ATAN: return chain(atan(a.v), 1 / (1 + a.v * a.v), a);
-    case DPI_OP_ASIN: return chain(asin(a.v), 1 / sqrt(1 - a.v * a.v), a);
-    case DPI_OP_ACOS: return chain(acos(a.v), -1 / sqrt(1 - a.v * a.v), a);
-    case DPI_OP_NOT: return chain(a.v == 0, 0, a);
-    default: fail_msg("operation %d has no dual", (int)op); return a;
+    case DPI_OP_ATAN:
+      return chain(atan(a.v), 1 / (1 + a.v * a.v), a);
+    case DPI_OP_ASIN:
+      return chain(asin(a.v), 1 / sqrt(1 - a.v * a.v), a);
+    case DPI_OP_ACOS:
+      return chain(acos(a.v), -1 / sqrt(1 - a.v * a.v), a);
+    case DPI_OP_NOT:
+      return chain(a.v == 0, 0, a);
+    default:
+      fail_msg("operation %d has no dual", (int)op);
+      return a;
   }
 }
 
 static dual dual_op2(dpi_op op, dual a, dual b) {
   double q = a.v / b.v;
   switch (op) {
-    case DPI_OP_ADD: return (dual){a.v + b.v, a.d + b.d, a.size + b.size};
-    case DPI_OP_SUB: return (dual){a.v - b.v, a.d - b.d, a.size + b.size};
-    case DPI_OP_MUL: return (dual){a.v * b.v, a.d * b.v + a.v * b.d, a.size * fabs(b.v) + fabs(a.v) * b.size};
-    case DPI_OP_DIV: return (dual){q, (a.d - q * b.d) / b.v, (a.size + fabs(q) * b.size) / fabs(b.v)};
-    case DPI_OP_MIN: return a.v <= b.v ? a : b;
-    case DPI_OP_MAX: return a.v >= b.v ? a : b;
-    case DPI_OP_MOD: return (dual){fmod(a.v, b.v), a.d - trunc(q) * b.d, a.size + fabs(trunc(q)) * b.size};
+    case DPI_OP_ADD:
+      return (dual){a.v + b.v, a.d + b.d, a.size + b.size};
+    case DPI_OP_SUB:
+      return (dual){a.v - b.v, a.d - b.d, a.size + b.size};
+    case DPI_OP_MUL:
+      return (dual){a.v * b.v, a.d * b.v + a.v * b.d, a.size * fabs(b.v) + fabs(a.v) * b.size};
+    case DPI_OP_DIV:
+      return (dual){q, (a.d - q * b.d) / b.v, (a.size + fabs(q) * b.size) / fabs(b.v)};
+    case DPI_OP_MIN:
+      return a.v <= b.v ? a : b;
+    case DPI_OP_MAX:
+      return a.v >= b.v ? a : b;
+    case DPI_OP_MOD:
+      return (dual){fmod(a.v, b.v), a.d - trunc(q) * b.d, a.size + fabs(trunc(q)) * b.size};
     case DPI_OP_POW: {
       dual p = b.size == 0 ? dual_pow(a, b.v) : chain(pow(a.v, b.v), b.v * pow(a.v, b.v - 1), a);
       double slope = b.size == 0 || a.v == 0 ? 0 : p.v * log(a.v);
       return (dual){p.v, p.d + slope * b.d, p.size + fabs(slope) * b.size};
     }
-    case DPI_OP_LT: return (dual){a.v < b.v, 0, 0};
-    case DPI_OP_LE: return (dual){a.v <= b.v, 0, 0};
-    case DPI_OP_GT: return (dual){a.v > b.v, 0, 0};
-    case DPI_OP_GE: return (dual){a.v >= b.v, 0, 0};
-    case DPI_OP_EQ: return (dual){a.v == b.v, 0, 0};
-    case DPI_OP_NE: return (dual){a.v != b.v, 0, 0};
-    case DPI_OP_AND: return (dual){a.v != 0 && b.v != 0, 0, 0};
-    case DPI_OP_OR: return (dual){a.v != 0 || b.v != 0, 0, 0};
-    default: fail_msg("operation %d has no dual", (int)op); return a;
+    case DPI_OP_LT:
+      return (dual){a.v < b.v, 0, 0};
+    case DPI_OP_LE:
+      return (dual){a.v <= b.v, 0, 0};
+    case DPI_OP_GT:
+      return (dual){a.v > b.v, 0, 0};
+    case DPI_OP_GE:
+      return (dual){a.v >= b.v, 0, 0};
+    case DPI_OP_EQ:
+      return (dual){a.v == b.v, 0, 0};
+    case DPI_OP_NE:
+      return (dual){a.v != b.v, 0, 0};
+    case DPI_OP_AND:
+      return (dual){a.v != 0 && b.v != 0, 0, 0};
+    case DPI_OP_OR:
+      return (dual){a.v != 0 || b.v != 0, 0, 0};
+    default:
+      fail_msg("operation %d has no dual", (int)op);
+      return a;
   }
 }
 
-static dual dual_node(const dpi_graph *g, dpi_node node, const double *sym, int by, const dual *done) {
+static dual dual_node(const dpi_graph *g, dpi_node node, const double *sym, int by,
+                      const dual *done) {
   dpi_gnode n = dpi_graph_at(g, node);
   if (n.op == DPI_OP_CONST) return (dual){n.value, 0, 0};
   if (n.op == DPI_OP_SYM) return (dual){sym[n.arg[0]], n.arg[0] == by, n.arg[0] == by};
@@ -103,12 +144,14 @@ static dual dual_node(const dpi_graph *g, dpi_node node, const double *sym, int 
 }
 
 /* one column of the Jacobian against dual numbers */
-static void check_column(const dpi_system *sys, const dpi_node *list, int nlist, double *sym, const double *full, int j,
-                         dual *done, tally *c) {
+static void check_column(const dpi_system *sys, const dpi_node *list, int nlist, double *sym,
+                         const double *full, int j, dual *done, tally *c) {
   const dpi_graph *g = sys->model->graph;
   for (int i = 0; i < nlist; i++) done[list[i]] = dual_node(g, list[i], sym, 1 + j, done);
   for (int i = 0, k = 0; i < sys->nstate; i++) {
-    while (k < sys->jac_nnz && (sys->jac_col[k] < j || (sys->jac_col[k] == j && sys->jac_row[k] < i))) k++;
+    while (k < sys->jac_nnz &&
+           (sys->jac_col[k] < j || (sys->jac_col[k] == j && sys->jac_row[k] < i)))
+      k++;
     bool entry = k < sys->jac_nnz && sys->jac_col[k] == j && sys->jac_row[k] == i;
     double got = entry ? full[sys->nstate + k] : 0;
     dual want = done[sys->model->sym[1 + i].formula];
@@ -116,8 +159,8 @@ static void check_column(const dpi_system *sys, const dpi_node *list, int nlist,
     c->entries += entry;
     if (fabs(got - want.d) <= 1e-10 * want.size) continue;
     c->wrong++;
-    print_message("%s: d %s / d %s = %g, dual numbers %g\n", sys->model->source, sys->model->sym[1 + i].id,
-                  sys->model->sym[1 + j].id, got, want.d);
+    print_message("%s: d %s / d %s = %g, dual numbers %g\n", sys->model->source,
+                  sys->model->sym[1 + i].id, sys->model->sym[1 + j].id, got, want.d);
   }
 }
 
@@ -155,7 +198,9 @@ static void one_file(const char *path, tally *c) {
   c->refused += s == DP_ERR_UNSUPPORTED;
   c->invalid += s == DP_ERR_INPUT;
   if (s == DP_OK) check_jacobian(sys, c);
-  if (s != DP_OK) print_message("  %s\n", strrchr(dp_ctx_error(ctx), '/') ? strrchr(dp_ctx_error(ctx), '/') + 1 : dp_ctx_error(ctx));
+  if (s != DP_OK)
+    print_message("  %s\n", strrchr(dp_ctx_error(ctx), '/') ? strrchr(dp_ctx_error(ctx), '/') + 1
+                                                            : dp_ctx_error(ctx));
   dpi_system_destroy(sys);
   dp_model_destroy(m);
 }
@@ -179,8 +224,11 @@ static void all_models_are_read_or_refused_by_name(void **state) {
     one_file(path, &c);
   }
   fclose(list);
-  print_message("%d files: %d read, %d refused by name, %d incomplete; %d Jacobian entries of %d models compared; %.1f s\n", n,
-                c.read, c.refused, c.invalid, c.entries, c.checked, (double)(clock() - start) / CLOCKS_PER_SEC);
+  print_message(
+      "%d files: %d read, %d refused by name, %d incomplete; %d Jacobian entries of %d models "
+      "compared; %.1f s\n",
+      n, c.read, c.refused, c.invalid, c.entries, c.checked,
+      (double)(clock() - start) / CLOCKS_PER_SEC);
   assert_int_equal(n, 788);
   assert_int_equal(c.wrong, 0);
   assert_true(c.read >= 777);

@@ -8,20 +8,73 @@ typedef struct math_case {
 
 /* values by hand */
 static const math_case cases[] = {
-    {"1 + 2*3", 7}, {"-2^4", -16}, {"2^2^3", 256}, {"--1", 1}, {"2^-1", 0.5}, {"(1 + 2)*3", 9}, {"7/2/2", 1.75},
-    {"10 - 3 - 2", 5}, {"1e+3*2", 2000}, {".5 + 2.", 2.5}, {"7 % 3", 1}, {"-7 % 3", -1}, {"2**3", 8}, {"3 + true", 4},
+    {"1 + 2*3", 7},
+    {"-2^4", -16},
+    {"2^2^3", 256},
+    {"--1", 1},
+    {"2^-1", 0.5},
+    {"(1 + 2)*3", 9},
+    {"7/2/2", 1.75},
+    {"10 - 3 - 2", 5},
+    {"1e+3*2", 2000},
+    {".5 + 2.", 2.5},
+    {"7 % 3", 1},
+    {"-7 % 3", -1},
+    {"2**3", 8},
+    {"3 + true", 4},
     {"true || false && false", 0}, /* one rank, from the left: (true || false) && false */
-    {"1 < 2 < 3", 1}, {"3 > 2 > 2", 0}, {"!0 + 1", 2}, {"-!!2", -1}, {"1 != 2", 1}, {"1 <> 1", 0},
-    {"piecewise(1, false, 2, true, 3)", 2}, {"piecewise(5, 1 > 2, 6)", 6}, {"max(1, 3, 2)", 3}, {"min(4)", 4},
-    {"log(8, 2)", 3}, {"log(100, 10)", 2}, {"log2(8)", 3}, {"root(3, 27)", 3}, {"sqr(3)", 9}, {"abs(-4)", 4},
-    {"sign(-2)", -1}, {"quotient(7, 2)", 3}, {"quotient(-7, 2)", -3}, {"rem(-7, 2)", -1}, {"factorial(5)", 120},
-    {"xor(true, true, true)", 1}, {"xor(true, true)", 0}, {"implies(true, false)", 0}, {"and(1, 2, 3)", 1}, {"not(3)", 0},
-    {"gt(3, 2, 1)", 1}, {"leq(1, 1, 2)", 1}, {"cot(1)", 0.64209261593433070}, {"csc(1)", 1.1883951057781212},
-    {"coth(1)", 1.3130352854993312}, {"csch(1)", 0.85091812823932156}, {"arccot(1)", 0.78539816339744831},
-    {"arcsec(1)", 0}, {"arccsc(1)", 1.5707963267948966}, {"arcsech(1)", 0}, {"arccsch(1)", 0.88137358701954302},
-    {"arccoth(1)", INFINITY}, {"exp(1) - exponentiale", 0}, {"pi", 3.1415926535897932}, {"inf", INFINITY}, {"-inf", -INFINITY},
-    {"nan", NAN}, {"ln(0)", -INFINITY}, {"piecewise(1, false)", NAN}, {"true ^ true", 1}, {"sqrt(-1)", NAN},
-    {"2 +\n3", 5}, {"minus(3)", -3}, {"times(2, 3, 4)", 24}, {"max(nan, 1)", NAN}, {"min(1, nan)", NAN},
+    {"1 < 2 < 3", 1},
+    {"3 > 2 > 2", 0},
+    {"!0 + 1", 2},
+    {"-!!2", -1},
+    {"1 != 2", 1},
+    {"1 <> 1", 0},
+    {"piecewise(1, false, 2, true, 3)", 2},
+    {"piecewise(5, 1 > 2, 6)", 6},
+    {"max(1, 3, 2)", 3},
+    {"min(4)", 4},
+    {"log(8, 2)", 3},
+    {"log(100, 10)", 2},
+    {"log2(8)", 3},
+    {"root(3, 27)", 3},
+    {"sqr(3)", 9},
+    {"abs(-4)", 4},
+    {"sign(-2)", -1},
+    {"quotient(7, 2)", 3},
+    {"quotient(-7, 2)", -3},
+    {"rem(-7, 2)", -1},
+    {"factorial(5)", 120},
+    {"xor(true, true, true)", 1},
+    {"xor(true, true)", 0},
+    {"implies(true, false)", 0},
+    {"and(1, 2, 3)", 1},
+    {"not(3)", 0},
+    {"gt(3, 2, 1)", 1},
+    {"leq(1, 1, 2)", 1},
+    {"cot(1)", 0.64209261593433070},
+    {"csc(1)", 1.1883951057781212},
+    {"coth(1)", 1.3130352854993312},
+    {"csch(1)", 0.85091812823932156},
+    {"arccot(1)", 0.78539816339744831},
+    {"arcsec(1)", 0},
+    {"arccsc(1)", 1.5707963267948966},
+    {"arcsech(1)", 0},
+    {"arccsch(1)", 0.88137358701954302},
+    {"arccoth(1)", INFINITY},
+    {"exp(1) - exponentiale", 0},
+    {"pi", 3.1415926535897932},
+    {"inf", INFINITY},
+    {"-inf", -INFINITY},
+    {"nan", NAN},
+    {"ln(0)", -INFINITY},
+    {"piecewise(1, false)", NAN},
+    {"true ^ true", 1},
+    {"sqrt(-1)", NAN},
+    {"2 +\n3", 5},
+    {"minus(3)", -3},
+    {"times(2, 3, 4)", 24},
+    {"max(nan, 1)", NAN},
+    {"min(1, nan)", NAN},
 };
 
 static double constant(const char *text) {
@@ -39,7 +92,8 @@ static void constants_have_their_values(void **state) {
   (void)state;
   for (int i = 0; i < DPI_COUNT(cases); i++) {
     double got = constant(cases[i].text);
-    if (!near_enough(got, cases[i].want, 1e-15)) print_message("%s = %.17g, not %.17g\n", cases[i].text, got, cases[i].want);
+    if (!near_enough(got, cases[i].want, 1e-15))
+      print_message("%s = %.17g, not %.17g\n", cases[i].text, got, cases[i].want);
     assert_true(near_enough(got, cases[i].want, 1e-15));
   }
 }
@@ -68,7 +122,8 @@ static void refused(const char *text, dp_status want, const char *part) {
 
 static void mistakes_are_named(void **state) {
   (void)state;
-  refused("alpha + betta", DP_ERR_INPUT, "table.tsv:3: column 9: unknown name 'betta'; did you mean 'beta'?");
+  refused("alpha + betta", DP_ERR_INPUT,
+          "table.tsv:3: column 9: unknown name 'betta'; did you mean 'beta'?");
   refused("Vmx*2", DP_ERR_INPUT, "did you mean 'Vmax'?");
   refused("sqrtt(alpha)", DP_ERR_INPUT, "unknown function 'sqrtt'; did you mean 'sqrt'?");
   refused("alpha +", DP_ERR_INPUT, "found the end, expected a number, a name or '('");
@@ -126,7 +181,10 @@ static void petab_math_suite(void **state) {
     }
     if (w == NULL || strstr(expr, "a * b") != NULL) continue; /* symbols: no number is expected */
     w += strlen("  expected: ");
-    double want = strcmp(w, "inf") == 0 ? INFINITY : strcmp(w, "-inf") == 0 ? -INFINITY : NAN, got = constant(expr);
+    double want = strcmp(w, "inf") == 0    ? INFINITY
+                  : strcmp(w, "-inf") == 0 ? -INFINITY
+                                           : NAN,
+           got = constant(expr);
     if (!isinf(want)) assert_true(dpi_parse_double(w, &want));
     if (!near_enough(got, want, 1e-14)) print_message("%s = %.17g, not %.17g\n", expr, got, want);
     assert_true(near_enough(got, want, 1e-14));
@@ -139,8 +197,10 @@ static void petab_math_suite(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(constants_have_their_values), cmocka_unit_test(log_has_two_dialects),
-      cmocka_unit_test(mistakes_are_named),          cmocka_unit_test(deep_nesting_is_refused_not_crashed),
+      cmocka_unit_test(constants_have_their_values),
+      cmocka_unit_test(log_has_two_dialects),
+      cmocka_unit_test(mistakes_are_named),
+      cmocka_unit_test(deep_nesting_is_refused_not_crashed),
       cmocka_unit_test(petab_math_suite),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -2,15 +2,41 @@
  * expected text; depth against a chain of 200,000 operations. */
 #include "lang_check.h"
 
-static const char *const functions[] = {
-    "x*y + 3*x - y/x", "x^3 - x^-2 + x^y", "y^x", "(x*y)^(1/3)", "x^2.5", "exp(-x*y) + expm1(x)", "ln(x) + log10(y) + log1p(x*y)",
-    "sqrt(x*y + 1)", "abs(x - 5) + abs(5 - y)", "sin(x)*cos(y) + tan(x/3)", "asin(x/4) - acos(y/4) + atan(x*y)",
-    "sinh(x) + cosh(y) - tanh(x*y/3)", "asinh(x) + acosh(y + 1) + atanh(x/4)", "erf(x - y) + lgamma(x + y)",
-    "min(x, y)*x + max(x^2, y)", "piecewise(x*y, x < 1, x^2*y, x < 3, y)", "atan2(x, y)", "mod(x*10, y)",
-    "floor(x)*y + ceil(y)*x", "x/(x + y)", "x^4/(2^4 + x^4)", "-(x - y)/(x + y)^2", "sign(x - 1)*x", "quotient(x, y) + x",
-    "sec(x/3) + csc(x) + cot(y)", "arcsec(x + 2) + arccsc(y + 2) + arccot(x)", "sech(x) - csch(y) + coth(x)",
-    "arcsech(x/4) + arccsch(y) + arccoth(x + 2)", "root(3, x) + sqr(y) + power(x, y)", "log(x, 3)", "log2(x*y)",
-    "(x > 1) * y + (x < 2 && y > 1) * x", "max(x, y, 2*x - y, 0)", "factorial(4)*x", "piecewise(1/x, x > 0)"};
+static const char *const functions[] = {"x*y + 3*x - y/x",
+                                        "x^3 - x^-2 + x^y",
+                                        "y^x",
+                                        "(x*y)^(1/3)",
+                                        "x^2.5",
+                                        "exp(-x*y) + expm1(x)",
+                                        "ln(x) + log10(y) + log1p(x*y)",
+                                        "sqrt(x*y + 1)",
+                                        "abs(x - 5) + abs(5 - y)",
+                                        "sin(x)*cos(y) + tan(x/3)",
+                                        "asin(x/4) - acos(y/4) + atan(x*y)",
+                                        "sinh(x) + cosh(y) - tanh(x*y/3)",
+                                        "asinh(x) + acosh(y + 1) + atanh(x/4)",
+                                        "erf(x - y) + lgamma(x + y)",
+                                        "min(x, y)*x + max(x^2, y)",
+                                        "piecewise(x*y, x < 1, x^2*y, x < 3, y)",
+                                        "atan2(x, y)",
+                                        "mod(x*10, y)",
+                                        "floor(x)*y + ceil(y)*x",
+                                        "x/(x + y)",
+                                        "x^4/(2^4 + x^4)",
+                                        "-(x - y)/(x + y)^2",
+                                        "sign(x - 1)*x",
+                                        "quotient(x, y) + x",
+                                        "sec(x/3) + csc(x) + cot(y)",
+                                        "arcsec(x + 2) + arccsc(y + 2) + arccot(x)",
+                                        "sech(x) - csch(y) + coth(x)",
+                                        "arcsech(x/4) + arccsch(y) + arccoth(x + 2)",
+                                        "root(3, x) + sqr(y) + power(x, y)",
+                                        "log(x, 3)",
+                                        "log2(x*y)",
+                                        "(x > 1) * y + (x < 2 && y > 1) * x",
+                                        "max(x, y, 2*x - y, 0)",
+                                        "factorial(4)*x",
+                                        "piecewise(1/x, x > 0)"};
 
 static void derivatives_match_central_differences(void **state) {
   (void)state;
@@ -33,7 +59,8 @@ static void derivatives_match_central_differences(void **state) {
         double up = oracle(m->graph, n, sym);
         sym[1 + k] = v - h;
         double down = oracle(m->graph, n, sym), want = (up - down) / (2 * h);
-        if (!near_enough(got, want, 1e-7)) print_message("d %s / d %d: %g, differences %g\n", functions[i], k, got, want);
+        if (!near_enough(got, want, 1e-7))
+          print_message("d %s / d %d: %g, differences %g\n", functions[i], k, got, want);
         assert_true(near_enough(got, want, 1e-7));
       }
     }
@@ -44,7 +71,8 @@ static void derivatives_match_central_differences(void **state) {
 /* derivative of x^n and x^y at x = 0: limits, not NaN */
 static void derivatives_at_zero(void **state) {
   (void)state;
-  dp_model *m = read_sealed("x = 0; y = 2.5; z = 1; a := x^2.5; b := x^y; c := x^3; d := x^y/(1 + x^y)");
+  dp_model *m =
+      read_sealed("x = 0; y = 2.5; z = 1; a := x^2.5; b := x^y; c := x^3; d := x^y/(1 + x^y)");
   const char *const ids[] = {"a", "b", "c", "d"};
   double sym[16] = {0};
   sym[sym_of(m, "y")] = 2.5;
@@ -60,7 +88,8 @@ static void equal_expressions_are_one_node(void **state) {
   (void)state;
   dpi_graph *g = NULL;
   check_ok(dpi_graph_create(ctx, &g));
-  dpi_node x = dpi_g_sym(g, 1), y = dpi_g_sym(g, 2), zero = dpi_g_const(g, 0), one = dpi_g_const(g, 1);
+  dpi_node x = dpi_g_sym(g, 1), y = dpi_g_sym(g, 2), zero = dpi_g_const(g, 0),
+           one = dpi_g_const(g, 1);
   assert_int_equal(dpi_g_op2(g, DPI_OP_ADD, x, y), dpi_g_op2(g, DPI_OP_ADD, y, x));
   assert_int_equal(dpi_g_op2(g, DPI_OP_ADD, x, zero), x);
   assert_int_equal(dpi_g_op2(g, DPI_OP_MUL, one, x), x);
@@ -139,10 +168,30 @@ static void printing_round_trip(void **state) {
   check_ok(dpi_model_symbol(m, "x", 1, &s));
   check_ok(dpi_model_symbol(m, "y", 1, &s));
   check_ok(dpi_model_symbol(m, "z", 1, &s));
-  static const char *const more[] = {
-      "x - (y - z)", "x/(y/z)", "x/(y*z)", "(x - y) - z", "-x^2", "(-x)^2", "x^y^z", "(x^y)^z", "x^-y", "!(x < y) && z > 1",
-      "x < y || (y < z && x > 2)", "(x < y) < z", "x*(y + z)*2", "-(x + y)*z", "1e-300*x", "x^(-3)", "-3*x", "(x == y) + 1",
-      "x % y * z", "time*x", "!x", "-(-(x*y) + z)", "2^x", "(-2)^x"};
+  static const char *const more[] = {"x - (y - z)",
+                                     "x/(y/z)",
+                                     "x/(y*z)",
+                                     "(x - y) - z",
+                                     "-x^2",
+                                     "(-x)^2",
+                                     "x^y^z",
+                                     "(x^y)^z",
+                                     "x^-y",
+                                     "!(x < y) && z > 1",
+                                     "x < y || (y < z && x > 2)",
+                                     "(x < y) < z",
+                                     "x*(y + z)*2",
+                                     "-(x + y)*z",
+                                     "1e-300*x",
+                                     "x^(-3)",
+                                     "-3*x",
+                                     "(x == y) + 1",
+                                     "x % y * z",
+                                     "time*x",
+                                     "!x",
+                                     "-(-(x*y) + z)",
+                                     "2^x",
+                                     "(-2)^x"};
   for (int i = 0; i < DPI_COUNT(functions) + DPI_COUNT(more); i++) {
     const char *text = i < DPI_COUNT(functions) ? functions[i] : more[i - DPI_COUNT(functions)];
     dpi_node n, again;
@@ -199,8 +248,10 @@ static void *failing(void *user, void *ptr, size_t old, size_t size) {
 
 static void memory_may_run_out_anywhere(void **state) {
   (void)state;
-  const char *text = "function f(x) x^2 end\nmodel m()\n species A, B; J: A -> B; k*A/(A + B)^2; A = 1; B = 2*k; k = 0.3; E: at (A < 0.5): A = 2;\n"
-                     "c := f(A) + piecewise(1, A < B, 2) end\n";
+  const char *text =
+      "function f(x) x^2 end\nmodel m()\n species A, B; J: A -> B; k*A/(A + B)^2; A = 1; B = 2*k; "
+      "k = 0.3; E: at (A < 0.5): A = 2;\n"
+      "c := f(A) + piecewise(1, A < B, 2) end\n";
   int failures = 0;
   for (long n = 0;; n++) {
     hook h = {n};
@@ -234,10 +285,14 @@ static void memory_may_run_out_anywhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(derivatives_match_central_differences), cmocka_unit_test(derivatives_at_zero),
-      cmocka_unit_test(equal_expressions_are_one_node),        cmocka_unit_test(folding_equals_running),
-      cmocka_unit_test(powers_are_products_in_fixed_order),    cmocka_unit_test(digamma_matches_tables),
-      cmocka_unit_test(printing_round_trip),                   cmocka_unit_test(deep_chains_are_no_problem),
+      cmocka_unit_test(derivatives_match_central_differences),
+      cmocka_unit_test(derivatives_at_zero),
+      cmocka_unit_test(equal_expressions_are_one_node),
+      cmocka_unit_test(folding_equals_running),
+      cmocka_unit_test(powers_are_products_in_fixed_order),
+      cmocka_unit_test(digamma_matches_tables),
+      cmocka_unit_test(printing_round_trip),
+      cmocka_unit_test(deep_chains_are_no_problem),
       cmocka_unit_test(memory_may_run_out_anywhere),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

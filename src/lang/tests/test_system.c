@@ -15,8 +15,10 @@ static void run_tape(const dpi_tape *t, const double *sym, double *out) {
 }
 
 static void check_columns(const dpi_system *sys, double *sym, const double *full, bool of_params) {
-  int n = sys->nstate, ncol = of_params ? sys->nactive : n, nnz = of_params ? sys->fp_nnz : sys->jac_nnz;
-  const int *row = of_params ? sys->fp_row : sys->jac_row, *col = of_params ? sys->fp_col : sys->jac_col;
+  int n = sys->nstate, ncol = of_params ? sys->nactive : n,
+      nnz = of_params ? sys->fp_nnz : sys->jac_nnz;
+  const int *row = of_params ? sys->fp_row : sys->jac_row,
+            *col = of_params ? sys->fp_col : sys->jac_col;
   const double *value = full + n + (of_params ? sys->jac_nnz : 0);
   double *up = DPI_NEW_ARRAY(ctx, double, n), *down = DPI_NEW_ARRAY(ctx, double, n);
   for (int j = 0, k = 0; j < ncol; j++) {
@@ -39,9 +41,12 @@ static void check_columns(const dpi_system *sys, double *sym, const double *full
 }
 
 static const char *const models[] = {
-    "A' = -k*A + B^n/(1 + B^n); B' = k*A - q*B*C; C' = sin(time)*B - C^2; A=1;B=0.5;C=2;k=0.3;n=2.5;q=1.2;",
-    "species S, P, E; J1: S + E -> P + E; Vm*E*S/(Km*(1 + P/Ki) + S); J2: P -> ; k*P; S=3;P=0.2;E=1;Vm=2;Km=0.5;Ki=0.7;k=0.1",
-    "x' = piecewise(a*x, x < y, a*y*x); y' = max(x, b*y) - min(a, x)*y; x = 1.5; y = 1.2; a = 0.4; b = 2",
+    "A' = -k*A + B^n/(1 + B^n); B' = k*A - q*B*C; C' = sin(time)*B - C^2; "
+    "A=1;B=0.5;C=2;k=0.3;n=2.5;q=1.2;",
+    "species S, P, E; J1: S + E -> P + E; Vm*E*S/(Km*(1 + P/Ki) + S); J2: P -> ; k*P; "
+    "S=3;P=0.2;E=1;Vm=2;Km=0.5;Ki=0.7;k=0.1",
+    "x' = piecewise(a*x, x < y, a*y*x); y' = max(x, b*y) - min(a, x)*y; x = 1.5; y = 1.2; a = 0.4; "
+    "b = 2",
     "x' = v; v' = mu*(1 - x^2)*v - x + exp(-time)*w; x = 0.3; v = 1; mu = 5; w = 0.1",
 };
 
@@ -98,14 +103,15 @@ static void shapes_are_recognised(void **state) {
   } cases[] = {
       {"A' = -k*A; B' = k*A - q*B + r; A=1;B=0;k=1;q=exp(k);r=2", true, true},
       {"A' = -k*(A - B)/V; B' = k*(A - B) - B*2^p; A=1;B=0;k=1;V=3;p=2", true, true},
-      {"A' = piecewise(-k*A, k > 1, -2*A); A = 1; k = 1", true, true}, /* the condition is constant */
+      {"A' = piecewise(-k*A, k > 1, -2*A); A = 1; k = 1", true,
+       true}, /* the condition is constant */
       {"A' = 3; A = 0", true, true},
       {"A' = -k*A + time; A = 1; k = 1", false, false},
       {"A' = -k*A*sin(time); A = 1; k = 1", false, false},
       {"A' = -A^2; A = 1", false, true},
       {"A' = -A*B; B' = A; A = 1; B = 1", false, true},
-      {"A' = piecewise(1, A > 3, 2); A = 0", false, true},          /* J = 0 but it jumps */
-      {"A' = piecewise(A + 1, A > 3, A + 2); A = 0", false, true},  /* J = 1 on both sides */
+      {"A' = piecewise(1, A > 3, 2); A = 0", false, true},         /* J = 0 but it jumps */
+      {"A' = piecewise(A + 1, A > 3, A + 2); A = 0", false, true}, /* J = 1 on both sides */
       {"A' = floor(A); A = 0", false, true},
       {"A' = mod(A, 3); A = 0", false, true},
       {"A' = abs(A); A = 1", false, true},
@@ -117,7 +123,8 @@ static void shapes_are_recognised(void **state) {
     dp_model *m = read_sealed(cases[i].text);
     dpi_system *sys = NULL;
     check_ok(dpi_system_create(ctx, m, NULL, 0, &sys));
-    if (sys->linear != cases[i].linear || sys->autonomous != cases[i].autonomous) print_message("%s\n", cases[i].text);
+    if (sys->linear != cases[i].linear || sys->autonomous != cases[i].autonomous)
+      print_message("%s\n", cases[i].text);
     assert_int_equal(sys->linear, cases[i].linear);
     assert_int_equal(sys->autonomous, cases[i].autonomous);
     dpi_system_destroy(sys);

@@ -5,9 +5,11 @@
 #define NSYM 8
 
 static dpi_node random_node(dpi_graph *g, dpi_rng *rng, const dpi_node *pool, int n) {
-  static const dpi_op ops[] = {DPI_OP_ADD, DPI_OP_SUB, DPI_OP_MUL, DPI_OP_DIV, DPI_OP_NEG, DPI_OP_EXP, DPI_OP_SIN, DPI_OP_TANH,
-                               DPI_OP_MIN, DPI_OP_LT,  DPI_OP_GE,  DPI_OP_AND, DPI_OP_NOT, DPI_OP_IF,  DPI_OP_POWI, DPI_OP_ABS,
-                               DPI_OP_ADD, DPI_OP_MUL, DPI_OP_SUB, DPI_OP_MUL, DPI_OP_SQRT, DPI_OP_NE, DPI_OP_OR, DPI_OP_FLOOR};
+  static const dpi_op ops[] = {DPI_OP_ADD,  DPI_OP_SUB, DPI_OP_MUL,  DPI_OP_DIV,  DPI_OP_NEG,
+                               DPI_OP_EXP,  DPI_OP_SIN, DPI_OP_TANH, DPI_OP_MIN,  DPI_OP_LT,
+                               DPI_OP_GE,   DPI_OP_AND, DPI_OP_NOT,  DPI_OP_IF,   DPI_OP_POWI,
+                               DPI_OP_ABS,  DPI_OP_ADD, DPI_OP_MUL,  DPI_OP_SUB,  DPI_OP_MUL,
+                               DPI_OP_SQRT, DPI_OP_NE,  DPI_OP_OR,   DPI_OP_FLOOR};
   dpi_op op = ops[dpi_rng_u64(rng) % (unsigned)DPI_COUNT(ops)];
   dpi_node a = pool[dpi_rng_u64(rng) % (unsigned)n], b = pool[dpi_rng_u64(rng) % (unsigned)n];
   if (op == DPI_OP_POWI) return dpi_g_powi(g, a, (int)(dpi_rng_u64(rng) % 9) - 4);
@@ -19,12 +21,16 @@ static dpi_node random_node(dpi_graph *g, dpi_rng *rng, const dpi_node *pool, in
 static void evaluate_all(const dpi_graph *g, const double *sym, double *value) {
   for (int i = 0; i < dpi_graph_count(g); i++) {
     dpi_gnode n = dpi_graph_at(g, i);
-    if (n.op == DPI_OP_CONST) value[i] = n.value;
-    else if (n.op == DPI_OP_SYM) value[i] = sym[n.arg[0]];
-    else if (n.op == DPI_OP_POWI) value[i] = dpi_powi(value[n.arg[0]], n.arg[1]);
+    if (n.op == DPI_OP_CONST)
+      value[i] = n.value;
+    else if (n.op == DPI_OP_SYM)
+      value[i] = sym[n.arg[0]];
+    else if (n.op == DPI_OP_POWI)
+      value[i] = dpi_powi(value[n.arg[0]], n.arg[1]);
     else {
       int k = dpi_op_table[n.op].arity;
-      value[i] = dpi_op_eval(n.op, value[n.arg[0]], k > 1 ? value[n.arg[1]] : 0, k > 2 ? value[n.arg[2]] : 0);
+      value[i] = dpi_op_eval(n.op, value[n.arg[0]], k > 1 ? value[n.arg[1]] : 0,
+                             k > 2 ? value[n.arg[2]] : 0);
     }
   }
 }
@@ -34,10 +40,12 @@ static void same_bytes(double a, double b) {
   assert_memory_equal(&a, &b, sizeof a);
 }
 
-static void check_tape(dpi_graph *g, const dpi_node *out, int nout, const uint8_t *fast, dpi_rng *rng) {
+static void check_tape(dpi_graph *g, const dpi_node *out, int nout, const uint8_t *fast,
+                       dpi_rng *rng) {
   dpi_tape *t = NULL;
   check_ok(dpi_tape_create(ctx, g, out, nout, fast, NSYM, &t));
-  double *reg = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(t)), *got = DPI_NEW_ARRAY(ctx, double, nout);
+  double *reg = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(t)),
+         *got = DPI_NEW_ARRAY(ctx, double, nout);
   double *want = DPI_NEW_ARRAY(ctx, double, dpi_graph_count(g)), sym[NSYM];
   dpi_tape_init(t, reg);
   for (int round = 0; round < 4; round++) {
@@ -67,7 +75,8 @@ static void random_graphs_have_the_bytes_of_single_operations(void **state) {
     pool[n++] = dpi_g_const(g, 0.5);
     pool[n++] = dpi_g_const(g, 2.0);
     while (n < 240) {
-      pool[n] = random_node(g, &rng, n > 30 && dpi_rng_uniform(&rng) < 0.7 ? pool + n - 20 : pool, n > 30 ? 20 : n);
+      pool[n] = random_node(g, &rng, n > 30 && dpi_rng_uniform(&rng) < 0.7 ? pool + n - 20 : pool,
+                            n > 30 ? 20 : n);
       assert_true(pool[n] >= 0);
       n++;
     }
@@ -80,15 +89,21 @@ static void random_graphs_have_the_bytes_of_single_operations(void **state) {
 
 static void values_match_the_c_library(void **state) {
   (void)state;
-  static const char *const text[] = {"x*y + sin(x)*exp(-y)", "x^3/(x^3 + y^3)", "piecewise(ln(x), x > 0, 0) + tanh(x*y)",
-                                     "x^y - log10(x + y)", "a*b + c*d - e", "x - a*b", "a*b - x*y"};
+  static const char *const text[] = {"x*y + sin(x)*exp(-y)",
+                                     "x^3/(x^3 + y^3)",
+                                     "piecewise(ln(x), x > 0, 0) + tanh(x*y)",
+                                     "x^y - log10(x + y)",
+                                     "a*b + c*d - e",
+                                     "x - a*b",
+                                     "a*b - x*y"};
   dp_model *m = read_sealed("x=1.25;y=0.75;a=2.5;b=-0.3;c=1.1;d=7;e=0.01");
   double sym[16];
   for (int i = 0; i < m->nsym; i++) sym[i] = m->sym[i].value;
   for (int i = 0; i < DPI_COUNT(text); i++) {
     dpi_node n;
     check_ok(dpi_model_parse(m, text[i], "f", false, &n));
-    assert_true(near_enough(tape_value(m->graph, n, sym, m->nsym), oracle(m->graph, n, sym), 1e-14));
+    assert_true(
+        near_enough(tape_value(m->graph, n, sym, m->nsym), oracle(m->graph, n, sym), 1e-14));
   }
   dp_model_destroy(m);
 }
@@ -131,7 +146,8 @@ static void sums_of_products_round_twice(void **state) {
   dpi_graph *g = NULL;
   dpi_tape *t = NULL;
   check_ok(dpi_graph_create(ctx, &g));
-  dpi_node a = dpi_g_sym(g, 0), b = dpi_g_sym(g, 1), c = dpi_g_sym(g, 2), p = dpi_g_op2(g, DPI_OP_MUL, a, b);
+  dpi_node a = dpi_g_sym(g, 0), b = dpi_g_sym(g, 1), c = dpi_g_sym(g, 2),
+           p = dpi_g_op2(g, DPI_OP_MUL, a, b);
   dpi_node out = dpi_g_op2(g, DPI_OP_SUB, p, c);
   uint8_t fast[3] = {1, 1, 1};
   check_ok(dpi_tape_create(ctx, g, &out, 1, fast, 3, &t));
@@ -163,9 +179,12 @@ static void registers_are_used_again(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_graphs_have_the_bytes_of_single_operations), cmocka_unit_test(values_match_the_c_library),
-      cmocka_unit_test(unchosen_branches_do_not_leak),                     cmocka_unit_test(slow_steps_leave_the_body),
-      cmocka_unit_test(sums_of_products_round_twice),                      cmocka_unit_test(registers_are_used_again),
+      cmocka_unit_test(random_graphs_have_the_bytes_of_single_operations),
+      cmocka_unit_test(values_match_the_c_library),
+      cmocka_unit_test(unchosen_branches_do_not_leak),
+      cmocka_unit_test(slow_steps_leave_the_body),
+      cmocka_unit_test(sums_of_products_round_twice),
+      cmocka_unit_test(registers_are_used_again),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -17,7 +17,7 @@
 
 #include "subjects.h"
 
-#define T(x) ((dp_time)((x) * DP_TICKS))
+#define T(x) ((dp_time)((x)*DP_TICKS))
 #define NMEMBER 37 /* more than one batch for every subject, and no multiple of a batch */
 #define NINSTANT 6
 #define NOUT_MOST 16
@@ -40,7 +40,8 @@ typedef struct fixture {
 } fixture;
 
 static void must(const fixture *f, dp_status status) {
-  if (status != DP_OK) fail_msg("%s: %s: %s", f->s->name, dp_status_name(status), dp_ctx_error(f->ctx));
+  if (status != DP_OK)
+    fail_msg("%s: %s: %s", f->s->name, dp_status_name(status), dp_ctx_error(f->ctx));
 }
 
 static bool has(const fixture *f, uint32_t cap) { return (f->desc->caps & cap) != 0; }
@@ -68,14 +69,34 @@ static void fill_param(fixture *f, int i) {
 static int fill_instants(const fixture *f, int i, dp_instant *s) {
   int state = dp_sim_state(f->sim, f->s->target), n = 0;
   for (int k = 0; k < NINSTANT; k++) s[k] = dp_instant_default();
-  s[n++] = (dp_instant){.time = T(1), .type = DP_ADD, .amount = f->s->dose, .interval = T(1.5), .repeats = 2,
-                        .dir_amount = f->opts.ndir ? f->s->nactive : -1, .dir_time = -1};
-  s[n++] = (dp_instant){.time = T(3), .order = 1, .type = DP_SWITCH, .target = param_of(f, f->s->change.id),
-                        .amount = f->s->change.value, .dir_amount = -1, .dir_time = -1};
-  s[n++] = (dp_instant){.time = T(3.5), .type = DP_SET, .target = state, .amount = f->s->dose * 2, .dir_amount = -1,
+  s[n++] = (dp_instant){.time = T(1),
+                        .type = DP_ADD,
+                        .amount = f->s->dose,
+                        .interval = T(1.5),
+                        .repeats = 2,
+                        .dir_amount = f->opts.ndir ? f->s->nactive : -1,
                         .dir_time = -1};
-  s[n++] = (dp_instant){.time = T(5), .type = DP_SCALE, .target = state, .amount = 0.5, .dir_amount = -1, .dir_time = -1};
-  if (i % 2) s[n++] = (dp_instant){.time = T(6), .type = DP_RESET, .dir_amount = -1, .dir_time = -1};
+  s[n++] = (dp_instant){.time = T(3),
+                        .order = 1,
+                        .type = DP_SWITCH,
+                        .target = param_of(f, f->s->change.id),
+                        .amount = f->s->change.value,
+                        .dir_amount = -1,
+                        .dir_time = -1};
+  s[n++] = (dp_instant){.time = T(3.5),
+                        .type = DP_SET,
+                        .target = state,
+                        .amount = f->s->dose * 2,
+                        .dir_amount = -1,
+                        .dir_time = -1};
+  s[n++] = (dp_instant){.time = T(5),
+                        .type = DP_SCALE,
+                        .target = state,
+                        .amount = 0.5,
+                        .dir_amount = -1,
+                        .dir_time = -1};
+  if (i % 2)
+    s[n++] = (dp_instant){.time = T(6), .type = DP_RESET, .dir_amount = -1, .dir_time = -1};
   return n;
 }
 
@@ -222,18 +243,21 @@ static gather *run_whole(fixture *f) {
   return g;
 }
 
-static void same_bytes(const fixture *f, const char *what, const double *a, const double *b, size_t n) {
+static void same_bytes(const fixture *f, const char *what, const double *a, const double *b,
+                       size_t n) {
   for (size_t k = 0; k < n; k++) {
     if (memcmp(&a[k], &b[k], sizeof *a) == 0) continue;
     fail_msg("%s: %s: number %zu of %zu is %.17g, not %.17g", f->s->name, what, k, n, a[k], b[k]);
   }
 }
 
-static void close_to(const fixture *f, const char *what, const double *a, const double *b, size_t n, double tol) {
+static void close_to(const fixture *f, const char *what, const double *a, const double *b, size_t n,
+                     double tol) {
   for (size_t k = 0; k < n; k++) {
     if (isnan(a[k]) && isnan(b[k])) continue;
     if (fabs(a[k] - b[k]) <= tol * (1 + fabs(b[k]))) continue;
-    fail_msg("%s: %s: number %zu of %zu is %.17g, not %.17g (tolerance %g)", f->s->name, what, k, n, a[k], b[k], tol);
+    fail_msg("%s: %s: number %zu of %zu is %.17g, not %.17g (tolerance %g)", f->s->name, what, k, n,
+             a[k], b[k], tol);
   }
 }
 
@@ -257,10 +281,14 @@ static void same_gather(const fixture *f, const char *what, const gather *a, con
   same_bytes(f, what, a->dvalue, b->dvalue, n * (size_t)a->ndir);
 }
 
-static void expect(const fixture *f, dp_status found, dp_status status, const char *a, const char *b) {
+static void expect(const fixture *f, dp_status found, dp_status status, const char *a,
+                   const char *b) {
   const char *says = dp_ctx_error(f->ctx);
-  if (found != status) fail_msg("%s: %s, expected %s: %s", f->s->name, dp_status_name(found), dp_status_name(status), says);
-  if (!strstr(says, a) || !strstr(says, b)) fail_msg("%s: no '%s' and '%s' in: %s", f->s->name, a, b, says);
+  if (found != status)
+    fail_msg("%s: %s, expected %s: %s", f->s->name, dp_status_name(found), dp_status_name(status),
+             says);
+  if (!strstr(says, a) || !strstr(says, b))
+    fail_msg("%s: no '%s' and '%s' in: %s", f->s->name, a, b, says);
   dp_ctx_clear_error(f->ctx);
 }
 
@@ -314,7 +342,9 @@ static void simulate_equals_run(const subject *s) {
     dp_run_close(run);
     size_t n = (size_t)(f->m[i].nout * r->noutput), at = r->value_at[i] * (size_t)r->noutput;
     same_bytes(f, "run", g->value, r->value + at, n);
-    if (r->ndir) same_bytes(f, "run's derivatives", g->dvalue, r->dvalue + at * (size_t)r->ndir, n * (size_t)r->ndir);
+    if (r->ndir)
+      same_bytes(f, "run's derivatives", g->dvalue, r->dvalue + at * (size_t)r->ndir,
+                 n * (size_t)r->ndir);
     gather_free(g);
   }
   dp_result_destroy(r);
@@ -331,11 +361,14 @@ static dp_status into_sink(void *user, const dp_member_result *block, int nblock
   const dp_result *r = s->r;
   for (int k = 0; k < nblock; k++) {
     int i = s->next++;
-    size_t n = (r->value_at[i + 1] - r->value_at[i]) * (size_t)r->noutput, at = r->value_at[i] * (size_t)r->noutput;
+    size_t n = (r->value_at[i + 1] - r->value_at[i]) * (size_t)r->noutput,
+           at = r->value_at[i] * (size_t)r->noutput;
     assert_int_equal(block[k].member, i);
     assert_int_equal((size_t)(block[k].nout * r->noutput), n);
     assert_memory_equal(block[k].value, r->value + at, n * sizeof(double));
-    if (r->ndir) assert_memory_equal(block[k].dvalue, r->dvalue + at * (size_t)r->ndir, n * (size_t)r->ndir * 8);
+    if (r->ndir)
+      assert_memory_equal(block[k].dvalue, r->dvalue + at * (size_t)r->ndir,
+                          n * (size_t)r->ndir * 8);
   }
   return DP_OK;
 }
@@ -372,9 +405,11 @@ static void alone_among_others(const subject *s) {
   for (int i = 0; i < f->n; i++) {
     dp_result *one = NULL;
     must(f, dp_simulate(f->sim, &f->m[i], 1, &f->opts, &one));
-    size_t n = (size_t)(f->m[i].nout * all->noutput), nd = n * (size_t)all->ndir, w = (size_t)all->noutput;
+    size_t n = (size_t)(f->m[i].nout * all->noutput), nd = n * (size_t)all->ndir,
+           w = (size_t)all->noutput;
     same_bytes(f, "alone", one->value, all->value + all->value_at[i] * w, n);
-    same_bytes(f, "reversed", back->value + back->value_at[f->n - 1 - i] * w, all->value + all->value_at[i] * w, n);
+    same_bytes(f, "reversed", back->value + back->value_at[f->n - 1 - i] * w,
+               all->value + all->value_at[i] * w, n);
     if (nd) {
       w *= (size_t)all->ndir;
       same_bytes(f, "alone, derivatives", one->dvalue, all->dvalue + all->value_at[i] * w, nd);
@@ -423,7 +458,8 @@ static dp_status share_one(void *user, int i, int worker) {
   int k = i % x->f->n;
   DP_TRY(dp_simulate(x->f->sim, &x->f->m[k], 1, &x->f->opts, &r));
   size_t w = (size_t)r->noutput, n = (size_t)x->f->m[k].nout * w;
-  if (memcmp(r->value, x->all->value + x->all->value_at[k] * w, n * sizeof(double)) != 0) x->different = 1;
+  if (memcmp(r->value, x->all->value + x->all->value_at[k] * w, n * sizeof(double)) != 0)
+    x->different = 1;
   dp_result_destroy(r);
   return DP_OK;
 }
@@ -469,17 +505,28 @@ static void sides(const subject *s) {
   fixture *f = fixture_new(s, 1);
   int state = dp_sim_state(f->sim, s->target);
   dp_instant i[2] = {dp_instant_default(), dp_instant_default()};
-  i[0] = (dp_instant){.time = T(2), .type = DP_ADD, .amount = s->dose, .dir_amount = -1, .dir_time = -1};
-  i[1] = (dp_instant){.time = T(2), .order = 2, .type = DP_SET, .target = state, .amount = 7, .dir_amount = -1, .dir_time = -1};
-  dp_output_time out[] = {{.time = T(2), .order = -1}, {.time = T(2), .order = 0}, {.time = T(2), .order = 1},
+  i[0] = (dp_instant){
+      .time = T(2), .type = DP_ADD, .amount = s->dose, .dir_amount = -1, .dir_time = -1};
+  i[1] = (dp_instant){.time = T(2),
+                      .order = 2,
+                      .type = DP_SET,
+                      .target = state,
+                      .amount = 7,
+                      .dir_amount = -1,
+                      .dir_time = -1};
+  dp_output_time out[] = {{.time = T(2), .order = -1},
+                          {.time = T(2), .order = 0},
+                          {.time = T(2), .order = 1},
                           {.time = T(2), .order = 2}};
-  dp_member m = {.param = f->param, .instant = i, .ninstant = 2, .out = out, .nout = 4, .stream = 5};
+  dp_member m = {
+      .param = f->param, .instant = i, .ninstant = 2, .out = out, .nout = 4, .stream = 5};
   dp_result *r = NULL;
   f->opts.ndir = 0;
   must(f, dp_simulate(f->sim, &m, 1, &f->opts, &r));
   double x[4];
   for (int k = 0; k < 4; k++) x[k] = r->value[k * r->noutput];
-  assert_true(fabs(x[1] - x[0] - s->dose_step) <= 1e-12 * (1 + fabs(x[1]))); /* ties: the instant first */
+  assert_true(fabs(x[1] - x[0] - s->dose_step) <=
+              1e-12 * (1 + fabs(x[1]))); /* ties: the instant first */
   assert_true(x[1] == x[2]);
   assert_true(x[3] == 7);
   dp_result_destroy(r);
@@ -563,9 +610,11 @@ static void failure_in_runs(const subject *s) {
 }
 
 /* Rows of `part` from `first` on are those of `whole`. */
-static void same_future(const fixture *f, const char *what, const double *part, const double *whole, int first, int nout) {
+static void same_future(const fixture *f, const char *what, const double *part, const double *whole,
+                        int first, int nout) {
   size_t w = (size_t)f->desc->noutput;
-  same_bytes(f, what, part + (size_t)first * w, whole + (size_t)first * w, (size_t)(nout - first) * w);
+  same_bytes(f, what, part + (size_t)first * w, whole + (size_t)first * w,
+             (size_t)(nout - first) * w);
 }
 
 static int rows_until(const dp_member *m, dp_time t) {
@@ -583,7 +632,8 @@ static void forks(const subject *s) {
   must(f, dp_run_open(f->sim, f->m, f->n, &f->opts, &run));
   must(f, dp_run_advance(run, at));
   if (f->desc->max_instances == 1) {
-    expect(f, dp_run_fork(run, index, 5, NULL, &child), DP_ERR_UNSUPPORTED, s->spoke, "max_instances");
+    expect(f, dp_run_fork(run, index, 5, NULL, &child), DP_ERR_UNSUPPORTED, s->spoke,
+           "max_instances");
     dp_run_close(run);
     fixture_free(f);
     return;
@@ -607,11 +657,13 @@ static void forks(const subject *s) {
   emit(f, grand, g);
   size_t w = (size_t)f->desc->noutput;
   for (int k = 0; k < 5; k++) {
-    same_future(f, "child", c->value + c->at[k] * w, parent->value + parent->at[index[k]] * w, rows_until(&cm[k], at), cm[k].nout);
+    same_future(f, "child", c->value + c->at[k] * w, parent->value + parent->at[index[k]] * w,
+                rows_until(&cm[k], at), cm[k].nout);
   }
   for (int k = 0; k < 2; k++) {
-    same_future(f, "grandchild", g->value + g->at[k] * w, parent->value + parent->at[index[again[k]]] * w,
-                rows_until(&gm[k], T(4.5)), gm[k].nout);
+    same_future(f, "grandchild", g->value + g->at[k] * w,
+                parent->value + parent->at[index[again[k]]] * w, rows_until(&gm[k], T(4.5)),
+                gm[k].nout);
   }
   int wrong = 37;
   expect(f, dp_run_fork(run, &wrong, 1, NULL, &(dp_run *){NULL}), DP_ERR_INPUT, "index[0]", "37");
@@ -726,27 +778,33 @@ static void load_refused(const subject *s) {
   dp_model *model = NULL;
   dp_sim *other = NULL;
   must(f, dp_test_subject_sim(f->ctx, s, 1e-5, &model, &other));
-  expect(f, dp_run_load(other, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT, "sim", "saved by");
+  expect(f, dp_run_load(other, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT, "sim",
+         "saved by");
   dp_sim_destroy(other);
   dp_model_destroy(model);
   for (size_t cut = 0; cut < size; cut += 1 + size / 97) {
-    expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, cut, &none), DP_ERR_INPUT, "dp_run_load", "");
+    expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, cut, &none), DP_ERR_INPUT,
+           "dp_run_load", "");
   }
   for (size_t at = 0; at < size; at += 1 + size / 53) {
     ((char *)bytes)[at] ^= 4;
-    expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT, "dp_run_load", "");
+    expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT,
+           "dp_run_load", "");
     ((char *)bytes)[at] ^= 4;
   }
   dp_run_opts opts = f->opts;
   opts.seed++;
   expect(f, dp_run_load(f->sim, f->m, f->n, &opts, bytes, size, &none), DP_ERR_INPUT, "seed", "");
   f->param[0] *= 2;
-  expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT, "other members", "");
+  expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT,
+         "other members", "");
   f->param[0] /= 2;
   f->m[2].stream++;
-  expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT, "other members", "");
+  expect(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none), DP_ERR_INPUT,
+         "other members", "");
   f->m[2].stream--;
-  expect(f, dp_run_load(f->sim, f->m, f->n - 1, &f->opts, bytes, size, &none), DP_ERR_INPUT, "number of members", "");
+  expect(f, dp_run_load(f->sim, f->m, f->n - 1, &f->opts, bytes, size, &none), DP_ERR_INPUT,
+         "number of members", "");
   must(f, dp_run_load(f->sim, f->m, f->n, &f->opts, bytes, size, &none));
   dp_run_close(none);
   dp_run_bytes_free(f->sim, bytes);
@@ -781,7 +839,8 @@ static void load_damaged(const subject *s) {
     memcpy(copy + size - 64, hex, 64);
     dp_status status = dp_run_load(f->sim, f->m, f->n, &f->opts, copy, size, &none);
     assert_true(status == DP_OK || none == NULL);
-    if (status == DP_OK && dp_run_advance(none, T(9)) == DP_OK) must(f, dp_run_emit(none, ignore_sink, NULL));
+    if (status == DP_OK && dp_run_advance(none, T(9)) == DP_OK)
+      must(f, dp_run_emit(none, ignore_sink, NULL));
     dp_run_close(none);
     none = NULL;
     dp_ctx_clear_error(f->ctx);
@@ -870,9 +929,12 @@ static void difference(fixture *f, int v, double h, double *d, int *n) {
     double step = side ? -h : h, amount = f->s->dose;
     dp_time time = T(1);
     memcpy(p, f->m[2].param, (size_t)f->desc->nparam * sizeof *p);
-    if (v < f->s->nactive) p[param_of(f, f->s->active[v])] += step;
-    else if (v == f->s->nactive) amount += step;
-    else time += (dp_time)(step * DP_TICKS);
+    if (v < f->s->nactive)
+      p[param_of(f, f->s->active[v])] += step;
+    else if (v == f->s->nactive)
+      amount += step;
+    else
+      time += (dp_time)(step * DP_TICKS);
     probe(f, p, amount, time, y[side], n);
   }
   for (int k = 0; k < *n; k++) d[k] = (y[0][k] - y[1][k]) / (2 * h);
@@ -899,7 +961,8 @@ static void derivatives(const subject *s) {
     for (int k = 0; k < n; k++) {
       double d = (4 * b[k] - a[k]) / 3, found = r->dvalue[k * ndir + v];
       if (fabs(found - d) > s->jvp_tol * (1 + fabs(d))) {
-        fail_msg("%s: direction %d, number %d: %.12g, differences give %.12g", s->name, v, k, found, d);
+        fail_msg("%s: direction %d, number %d: %.12g, differences give %.12g", s->name, v, k, found,
+                 d);
       }
       if (fabs(d) > most) most = fabs(d);
     }
@@ -922,7 +985,8 @@ static void common_numbers(const subject *s) {
   dose.time = T(3);
   dose.amount = s->dose;
   dp_member m[4];
-  for (int k = 0; k < 4; k++) m[k] = (dp_member){.param = f->param, .out = out, .nout = 30, .stream = k == 2 ? 8 : 7};
+  for (int k = 0; k < 4; k++)
+    m[k] = (dp_member){.param = f->param, .out = out, .nout = 30, .stream = k == 2 ? 8 : 7};
   m[1].instant = &dose;
   m[1].ninstant = 1;
   f->opts.ndir = 0;
@@ -1021,7 +1085,8 @@ static void progress(const subject *s) {
 /* ---- refusals ---- */
 
 /* From open and from dp_simulate, before time zero. */
-static void refused(fixture *f, const dp_member *m, dp_status status, const char *a, const char *b) {
+static void refused(fixture *f, const dp_member *m, dp_status status, const char *a,
+                    const char *b) {
   dp_run *run = NULL;
   dp_result *r = NULL;
   expect(f, dp_run_open(f->sim, m, 1, &f->opts, &run), status, a, b);
@@ -1082,8 +1147,10 @@ static void instances(const subject *s) {
   dp_run *run = NULL, *second = NULL;
   dp_result *r = NULL;
   must(f, dp_run_open(f->sim, f->m, 3, &f->opts, &run));
-  expect(f, dp_run_open(f->sim, f->m, 3, &f->opts, &second), DP_ERR_UNSUPPORTED, "max_instances", s->spoke);
-  expect(f, dp_simulate(f->sim, f->m, 3, &f->opts, &r), DP_ERR_UNSUPPORTED, "max_instances", s->spoke);
+  expect(f, dp_run_open(f->sim, f->m, 3, &f->opts, &second), DP_ERR_UNSUPPORTED, "max_instances",
+         s->spoke);
+  expect(f, dp_simulate(f->sim, f->m, 3, &f->opts, &r), DP_ERR_UNSUPPORTED, "max_instances",
+         s->spoke);
   dp_run_close(run);
   must(f, dp_run_open(f->sim, f->m, 3, &f->opts, &second));
   dp_run_close(second);
@@ -1100,24 +1167,77 @@ static void bad_members(const subject *s) {
     dp_instant i[3] = {dp_instant_default(), dp_instant_default(), dp_instant_default()};
     for (int j = 0; j < 3; j++) i[j].time = T(j + 1);
     dp_output_time o[2] = {{.time = T(1)}, {.time = T(2)}};
-    dp_member m = {.param = f->param, .instant = i, .ninstant = 3, .out = o, .nout = 2, .start = T(0.5)};
+    dp_member m = {
+        .param = f->param, .instant = i, .ninstant = 3, .out = o, .nout = 2, .start = T(0.5)};
     const char *place = "instant 1", *what = "";
     switch (k) {
-      case 0: i[1].time = T(0.6); what = "ascending"; break;
-      case 1: i[1].target = 1; what = "target"; break;
-      case 2: i[1].type = DP_SET; i[1].target = f->desc->nstate; what = "target"; break;
-      case 3: i[1].type = DP_SWITCH; i[1].target = -1; what = "target"; break;
-      case 4: i[1].amount = NAN; what = "amount"; break;
-      case 5: i[1].repeats = 2; what = "interval"; break;
-      case 6: i[1].type = DP_INFUSE; i[1].rate = 0; what = "rate"; break;
-      case 7: i[1].dir_amount = 0; what = "dir_amount"; break;
-      case 8: i[1].type = DP_SET; i[1].repeats = 1; what = "repeat"; break;
-      case 9: i[1].type = (dp_instant_type)99; what = "type"; break;
-      case 10: i[0].time = T(0.1); place = "instant 0"; what = "start"; break;
-      case 11: o[1].time = T(0.7); place = "output time 1"; what = "ascending"; break;
-      case 12: o[0].time = 0; place = "output time 0"; what = "start"; break;
-      case 13: m.param = NULL; place = "param"; break;
-      case 14: m.out = NULL; place = "out"; break;
+      case 0:
+        i[1].time = T(0.6);
+        what = "ascending";
+        break;
+      case 1:
+        i[1].target = 1;
+        what = "target";
+        break;
+      case 2:
+        i[1].type = DP_SET;
+        i[1].target = f->desc->nstate;
+        what = "target";
+        break;
+      case 3:
+        i[1].type = DP_SWITCH;
+        i[1].target = -1;
+        what = "target";
+        break;
+      case 4:
+        i[1].amount = NAN;
+        what = "amount";
+        break;
+      case 5:
+        i[1].repeats = 2;
+        what = "interval";
+        break;
+      case 6:
+        i[1].type = DP_INFUSE;
+        i[1].rate = 0;
+        what = "rate";
+        break;
+      case 7:
+        i[1].dir_amount = 0;
+        what = "dir_amount";
+        break;
+      case 8:
+        i[1].type = DP_SET;
+        i[1].repeats = 1;
+        what = "repeat";
+        break;
+      case 9:
+        i[1].type = (dp_instant_type)99;
+        what = "type";
+        break;
+      case 10:
+        i[0].time = T(0.1);
+        place = "instant 0";
+        what = "start";
+        break;
+      case 11:
+        o[1].time = T(0.7);
+        place = "output time 1";
+        what = "ascending";
+        break;
+      case 12:
+        o[0].time = 0;
+        place = "output time 0";
+        what = "start";
+        break;
+      case 13:
+        m.param = NULL;
+        place = "param";
+        break;
+      case 14:
+        m.out = NULL;
+        place = "out";
+        break;
     }
     dp_run *run = NULL;
     dp_result *r = NULL;
@@ -1273,14 +1393,16 @@ static void memory_fails(const subject *s) {
     scene scene = {0};
     dp_status status = play(ctx, f, &scene);
     through = x.count < n;
-    if (through && status != DP_OK) fail_msg("%s: %s: %s", s->name, dp_status_name(status), dp_ctx_error(ctx));
+    if (through && status != DP_OK)
+      fail_msg("%s: %s: %s", s->name, dp_status_name(status), dp_ctx_error(ctx));
     if (!through && status == DP_OK) fail_msg("%s: allocation %ld failed unseen", s->name, n);
     if (status != DP_OK && status != DP_ERR_MEMORY) {
       fail_msg("%s: allocation %ld: %s: %s", s->name, n, dp_status_name(status), dp_ctx_error(ctx));
     }
     if (status != DP_OK) assert_true(dp_ctx_error(ctx)[0] != '\0');
     strike(&scene);
-    if (dpi_alloc_live(ctx) != 0) fail_msg("%s: allocation %ld: %zu blocks are lost", s->name, n, dpi_alloc_live(ctx));
+    if (dpi_alloc_live(ctx) != 0)
+      fail_msg("%s: allocation %ld: %zu blocks are lost", s->name, n, dpi_alloc_live(ctx));
     dp_ctx_destroy(ctx);
     assert_true(n < 100000);
   }
@@ -1334,14 +1456,16 @@ static void run_clause(void **state) {
   t->c->check(t->s);
 }
 
-/* With arguments: only the subjects and clauses whose "subject: clause" contains the first. */
+/* With an argument only the tests whose name, "subject: clause", contains it. */
 int main(int argc, char **argv) {
   int most = dp_test_nsubject * DPI_COUNT(clauses), n = 0;
   struct CMUnitTest *tests = calloc((size_t)most, sizeof *tests);
   test *each = calloc((size_t)most, sizeof *each);
   dp_ctx_def def = dp_ctx_def_default();
   dp_ctx *ctx = NULL;
-  if (!tests || !each || dp_ctx_create(&def, &ctx) != DP_OK || dp_test_spokes_register(ctx) != DP_OK) return 70;
+  if (!tests || !each || dp_ctx_create(&def, &ctx) != DP_OK ||
+      dp_test_spokes_register(ctx) != DP_OK)
+    return 70;
   dp_ctx_destroy(ctx);
   for (int s = 0; s < dp_test_nsubject; s++) {
     if (!dpi_spoke_find(dp_test_subject[s].spoke)) continue;

@@ -13,7 +13,7 @@
 #include "num/num.h"
 #include "test_spokes.h"
 
-#define T(x) ((dp_time)((x) * DP_TICKS))
+#define T(x) ((dp_time)((x)*DP_TICKS))
 
 static dp_ctx *ctx_new(int nthread) {
   dp_ctx_def def = dp_ctx_def_default();
@@ -29,8 +29,8 @@ static void must(dp_ctx *ctx, dp_status status) {
 }
 
 /* A sim with these outputs, one control on a state, no active parameter. */
-static dp_sim *sim_new(dp_ctx *ctx, const char *spoke, const char *config, const dp_output_def *output, int noutput,
-                       const char *target) {
+static dp_sim *sim_new(dp_ctx *ctx, const char *spoke, const char *config,
+                       const dp_output_def *output, int noutput, const char *target) {
   dp_control_def control = {.id = "dose", .target = target};
   dp_sim_def def = dp_sim_def_default();
   def.spoke = spoke;
@@ -77,7 +77,8 @@ static void lingauss_moments(void **state) {
   set(sim, p, "q2", 0.2);
   dp_output_time out = {.time = T(STEPS)};
   dp_member *m = calloc(N, sizeof *m);
-  for (int i = 0; i < N; i++) m[i] = (dp_member){.param = p, .out = &out, .nout = 1, .stream = (uint64_t)i};
+  for (int i = 0; i < N; i++)
+    m[i] = (dp_member){.param = p, .out = &out, .nout = 1, .stream = (uint64_t)i};
   dp_run_opts opts = dp_run_opts_default();
   opts.seed = 11;
   dp_result *r = NULL;
@@ -91,7 +92,8 @@ static void lingauss_moments(void **state) {
       for (int j = 0; j < 2; j++) t[i][j] = a[i][0] * c[0][j] + a[i][1] * c[1][j];
     }
     for (int i = 0; i < 2; i++) {
-      for (int j = 0; j < 2; j++) g[i][j] = t[i][0] * a[j][0] + t[i][1] * a[j][1] + (i == j ? q[i] : 0);
+      for (int j = 0; j < 2; j++)
+        g[i][j] = t[i][0] * a[j][0] + t[i][1] * a[j][1] + (i == j ? q[i] : 0);
     }
     memcpy(mean, f, sizeof mean);
     memcpy(c, g, sizeof c);
@@ -155,7 +157,8 @@ static void birthdeath_moments(void **state) {
   params(sim, p);
   dp_output_time out[] = {{.time = T(1)}, {.time = T(3)}};
   dp_member *m = calloc(N, sizeof *m);
-  for (int i = 0; i < N; i++) m[i] = (dp_member){.param = p, .out = out, .nout = 2, .stream = (uint64_t)i};
+  for (int i = 0; i < N; i++)
+    m[i] = (dp_member){.param = p, .out = out, .nout = 2, .stream = (uint64_t)i};
   dp_run_opts opts = dp_run_opts_default();
   dp_result *r = NULL;
   must(ctx, dp_simulate(sim, m, N, &opts, &r));
@@ -195,7 +198,8 @@ static void birthdeath_switch(void **state) {
   dp_output_time out[] = {{.time = T(1), .order = 1}, {.time = T(3)}};
   dp_member *m = calloc(N, sizeof *m);
   for (int i = 0; i < N; i++) {
-    m[i] = (dp_member){.param = p, .instant = &stop, .ninstant = 1, .out = out, .nout = 2, .stream = (uint64_t)i};
+    m[i] = (dp_member){
+        .param = p, .instant = &stop, .ninstant = 1, .out = out, .nout = 2, .stream = (uint64_t)i};
   }
   dp_run_opts opts = dp_run_opts_default();
   dp_result *r = NULL;
@@ -225,10 +229,15 @@ static void birthdeath_common_numbers(void **state) {
   dp_instant dose = dp_instant_default();
   dose.time = T(1);
   dose.amount = 10;
-  dp_output_time out[] = {{.time = T(0.5)}, {.time = T(1), .order = -1}, {.time = T(2)}, {.time = T(3)}};
+  dp_output_time out[] = {
+      {.time = T(0.5)}, {.time = T(1), .order = -1}, {.time = T(2)}, {.time = T(3)}};
   dp_member *m = calloc(2 * N, sizeof *m);
   for (int i = 0; i < 2 * N; i++) {
-    m[i] = (dp_member){.param = p, .instant = &dose, .ninstant = i < N ? 0 : 1, .out = out, .nout = 4,
+    m[i] = (dp_member){.param = p,
+                       .instant = &dose,
+                       .ninstant = i < N ? 0 : 1,
+                       .out = out,
+                       .nout = 4,
                        .stream = (uint64_t)(i % N)};
   }
   dp_run_opts opts = dp_run_opts_default();
@@ -360,8 +369,10 @@ static void compose_switch(void **state) {
   change.target = dp_sim_param(sim, "a22");
   change.amount = 5;
   change.dir_amount = 2;
-  dp_output_time out[] = {{.time = T(1)}, {.time = T(2), .order = -1}, {.time = T(2)}, {.time = T(3)}};
-  dp_member m = {.param = p, .seed = seed, .instant = &change, .ninstant = 1, .out = out, .nout = 4};
+  dp_output_time out[] = {
+      {.time = T(1)}, {.time = T(2), .order = -1}, {.time = T(2)}, {.time = T(3)}};
+  dp_member m = {
+      .param = p, .seed = seed, .instant = &change, .ninstant = 1, .out = out, .nout = 4};
   dp_run_opts opts = dp_run_opts_default();
   opts.ndir = 3;
   dp_result *r = NULL;
@@ -447,7 +458,8 @@ static void bad_definitions(void **state) {
     dp_ctx_clear_error(ctx);
     assert_int_equal(dp_sim_create(ctx, &def, &sim), bad[k].status);
     assert_null(sim);
-    if (!strstr(dp_ctx_error(ctx), bad[k].says)) fail_msg("%s: no '%s' in: %s", bad[k].spoke, bad[k].says, dp_ctx_error(ctx));
+    if (!strstr(dp_ctx_error(ctx), bad[k].says))
+      fail_msg("%s: no '%s' in: %s", bad[k].spoke, bad[k].says, dp_ctx_error(ctx));
     assert_int_equal(dpi_alloc_live(ctx), 0);
   }
   dp_sim_def def = {0};
@@ -463,7 +475,8 @@ static void registry(void **state) {
   assert_ptr_equal(dpi_spoke_find("lingauss"), &dp_test_spoke_lingauss);
   assert_null(dpi_spoke_find("nowhere"));
   assert_int_equal(dpi_spoke_register(ctx, &dp_test_spoke_lingauss), DP_OK);
-  dpi_spoke_ops twin = dp_test_spoke_lingauss, old = dp_test_spoke_lingauss, half = dp_test_spoke_lingauss;
+  dpi_spoke_ops twin = dp_test_spoke_lingauss, old = dp_test_spoke_lingauss,
+                half = dp_test_spoke_lingauss;
   assert_int_equal(dpi_spoke_register(ctx, &twin), DP_ERR_CONFLICT);
   old.name = "old";
   old.interface = DPI_SPOKE_INTERFACE + 1;
@@ -503,12 +516,18 @@ static void simulate_allocations(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lingauss_moments),      cmocka_unit_test(lingauss_infusion),
-      cmocka_unit_test(birthdeath_moments),    cmocka_unit_test(birthdeath_switch),
-      cmocka_unit_test(birthdeath_common_numbers), cmocka_unit_test(diffusion_modes),
-      cmocka_unit_test(diffusion_projection),  cmocka_unit_test(plugin_logistic),
-      cmocka_unit_test(compose_switch),        cmocka_unit_test(hash_says_all),
-      cmocka_unit_test(bad_definitions),       cmocka_unit_test(registry),
+      cmocka_unit_test(lingauss_moments),
+      cmocka_unit_test(lingauss_infusion),
+      cmocka_unit_test(birthdeath_moments),
+      cmocka_unit_test(birthdeath_switch),
+      cmocka_unit_test(birthdeath_common_numbers),
+      cmocka_unit_test(diffusion_modes),
+      cmocka_unit_test(diffusion_projection),
+      cmocka_unit_test(plugin_logistic),
+      cmocka_unit_test(compose_switch),
+      cmocka_unit_test(hash_says_all),
+      cmocka_unit_test(bad_definitions),
+      cmocka_unit_test(registry),
       cmocka_unit_test(simulate_allocations),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

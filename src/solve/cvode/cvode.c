@@ -33,6 +33,7 @@
 #define CVODE_SAFETY 30.0
 #define CVODE_SAFETY_AT 1e-4
 #define CVODE_RTOL_LEAST 1e-15
+#define MAX_TINY 20        /* consecutive steps at the rounding of t that mean a blow-up */
 #define CVODE_DENSE_MAX 20 /* up to this many states the Jacobian is dense */
 
 typedef struct cvode_solver {
@@ -56,6 +57,7 @@ typedef struct cvode_solver {
   double cached_t;
   bool cached, dirty, moved; /* moved: the last step was CVODES', so it can interpolate */
   long taken;                /* steps since start */
+  int ntiny; /* tiny steps in a row */
   long fails_seen;           /* error test failures already counted */
   char message[80];          /* what the library said last */
 } cvode_solver;
@@ -347,6 +349,7 @@ static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x
   s->dirty = true;
   s->moved = s->cached = false;
   s->taken = 0;
+  s->ntiny = 0;
   publish(s);
   int bad = dpi_solve_nonfinite(s->x, (int)n);
   if (bad < 0 && dpi_solve_nonfinite(s->s, (int)ns) < 0) return DPI_SOLVE_OK;
@@ -454,10 +457,11 @@ static dpi_solve_outcome take(cvode_solver *s, double t_new) {
   publish(s);
   if (dpi_solve_nonfinite(x, (int)n) >= 0 || dpi_solve_nonfinite(sens, (int)n * s->rhs.ndir) >= 0)
     return explain(s, CV_REPTD_RHSFUNC_ERR);
-  double hlast = h;
+  double hlast = h, least = 16.0 * DBL_EPSILON * fabs(t_new);
   CVodeGetLastStep(s->mem, &hlast);
-  if (fabs(hlast) > 16.0 * DBL_EPSILON * fabs(t_new) || h > 16.0 * DBL_EPSILON * fabs(t_new))
-    return DPI_SOLVE_OK;
+  // after a dose the first steps are rightly tiny (h is about atol/|x'|) and grow; a blow-up's stay tiny
+  s->ntiny = fabs(hlast) > least || h > least ? 0 : s->ntiny + 1;
+  if (s->ntiny < MAX_TINY) return DPI_SOLVE_OK;
   snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: the step fell to %.3g", t_new,
            hlast);
   return DPI_SOLVE_TOO_SMALL;

@@ -165,6 +165,42 @@ static dpi_node along_path(builder *b, dpi_node node) {
   return sum;
 }
 
+/* How a node depends on time and states: 0 not at all, 1 affine in the states, 2 otherwise. degree[] starts as -1; arguments
+ * come before their users, so the depth of this recursion is the formula's. */
+static int affine(const builder *b, dpi_node node, int8_t *degree) {
+  const dpi_gnode n = dpi_graph_at(b->model->graph, node);
+  if (degree[node] >= 0) return degree[node];
+  int arg[3] = {0, 0, 0}, most = 0;
+  const bool leaf = n.op == DPI_OP_CONST || n.op == DPI_OP_SYM;
+  for (int k = 0; k < 3 && !leaf && !(n.op == DPI_OP_POWI && k == 1); k++) {
+    if (n.arg[k] < 0) break;
+    arg[k] = affine(b, n.arg[k], degree);
+    if (arg[k] > most) most = arg[k];
+  }
+  int d = most > 0 ? 2 : 0;
+  if (n.op == DPI_OP_SYM) d = n.arg[0] == 0 ? 2 : b->fast[n.arg[0]];
+  if (n.op == DPI_OP_ADD || n.op == DPI_OP_SUB || n.op == DPI_OP_NEG) d = most;
+  if (n.op == DPI_OP_MUL && (arg[0] == 0 || arg[1] == 0)) d = most;
+  if (n.op == DPI_OP_DIV && arg[1] == 0) d = most;
+  return degree[node] = (int8_t)d;
+}
+
+static dp_status find_affine(builder *b, const dpi_node *node, int n) {
+  dp_ctx *ctx = b->sp->base.ctx;
+  const int count = dpi_graph_count(b->model->graph);
+  bool *flag = DPI_ARENA_ARRAY(&b->sp->arena, bool, n + 1);
+  int8_t *degree = DPI_NEW_ARRAY(ctx, int8_t, count);
+  if (!flag || !degree) {
+    dpi_free(ctx, degree);
+    return DP_ERR_MEMORY;
+  }
+  memset(degree, -1, count);
+  for (int i = 0; i < n; i++) flag[i] = affine(b, node[i], degree) <= 1;
+  dpi_free(ctx, degree);
+  b->sp->affine = flag;
+  return DP_OK;
+}
+
 static dp_status output_node(builder *b, const dp_output_def *o, int i, dpi_node *node) {
   char where[200];
   dpi_str text;
@@ -184,6 +220,7 @@ static dp_status build_outputs(builder *b, const dp_sim_def *def) {
   sp->dot = DPI_ARENA_ARRAY(&sp->arena, dpi_eq_map, n + 1);
   if (!node || !sp->dot) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) DP_TRY(output_node(b, &def->output[i], i, &node[i]));
+  DP_TRY(find_affine(b, node, n));
   DP_TRY(build(b, node, n, NULL, 0, 0, &sp->out));
   DP_TRY(build(b, node, n, b->state_active, ns + sp->nactive, 0, &sp->out_der));
   for (int i = 0; i < n; i++) {

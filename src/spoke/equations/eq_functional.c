@@ -8,7 +8,8 @@
  *   curves     a cell is halved until a cubic through values and slopes at its ends foretells value and slope at its
  *              middle; then the sign of the slope at ends and middle shows the extrema, found as roots of the slope
  *              dO/dt = dO/dx (f + u) + dO/dtime; between extrema the output is monotone and levels are roots
- *   integrals  Gauss-Kronrod 7-15 (Piessens et al. 1983, QUADPACK), halved until both agree
+ *   integrals  Gauss-Kronrod 7-15 (Piessens et al. 1983, QUADPACK), halved until both agree; exactly where x' = A x + b + u
+ *              and the output is c x + c0: integral of x = A^-1 (x(b) - x(a) - (b + u)(b - a)), unless A is (nearly) singular
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -212,32 +213,92 @@ static double segment_rate(dpi_eq_bench *w) {
   return w->scale = best;
 }
 
-static void cell(look *k, double a, double b) {
+/* Factor the Jacobian once for these parameters. */
+static void factor_segment(dpi_eq_bench *w) {
+  const dpi_system *sys = w->spoke->sys;
+  const int n = w->spoke->nstate;
+  if (w->jac_inverse >= 0) return;
+  const double *val = dpi_eq_eval(w, &w->spoke->full, w->m->t, w->m->x, NULL);
+  for (int i = 0; i < n * n; i++) w->jac[i] = 0;
+  for (int k = 0; k < sys->jac_nnz; k++) w->jac[sys->jac_row[k] * n + sys->jac_col[k]] = val[n + k];
+  w->jac_inverse = INFINITY;
+  if (!dpi_lu(w->jac, n, w->jac_piv)) return;
+  double best = 0;
+  for (int c = 0; c < n; c++) { /* column by column: a bound of the inverse's size */
+    for (int j = 0; j < n; j++) w->fb[j] = j == c;
+    dpi_lu_solve(w->jac, n, w->jac_piv, w->fb);
+    double sum = 0;
+    for (int j = 0; j < n; j++) sum += fabs(w->fb[j]);
+    best += sum;
+  }
+  w->jac_inverse = best;
+}
+
+/* Exact area of an affine output over [a, b]; false where rounding would spoil it. */
+static bool exact_area(look *k, double a, double b, double *out) {
+  dpi_eq_bench *w = k->w;
+  const dpi_eq_map *map = &w->spoke->dot[k->f->output];
+  const dpi_solver *s = w->solver;
+  const int n = w->spoke->nstate;
+  if (!w->spoke->affine[k->f->output]) return false;
+  factor_segment(w);
+  if (!isfinite(w->jac_inverse)) return false;
+  double *xa = w->xs, *xb = w->xb, *y = w->fa, size = 0;
+  s->ops->dense(w->solver, a, xa, NULL);
+  s->ops->dense(w->solver, b, xb, NULL);
+  for (int j = 0; j < n; j++) w->fb[j] = 0;
+  dpi_eq_rhs(w, a, w->fb, w->u, y); /* b + u */
+  for (int j = 0; j < n; j++) {
+    size = fmax(size, fmax(fabs(xa[j]) + fabs(xb[j]), fabs(y[j]) * (b - a)));
+    y[j] = xb[j] - xa[j] - y[j] * (b - a);
+  }
+  dpi_lu_solve(w->jac, n, w->jac_piv, y);
+  const double *v = dpi_eq_eval(w, map, a, xa, NULL);
+  double sum = 0, rest = v[1], weight = 0;
+  for (int i = 0; i < map->nder; i++) {
+    sum += v[2 + i] * y[map->col[i]];
+    rest -= v[2 + i] * xa[map->col[i]];
+    weight += fabs(v[2 + i]);
+  }
+  if (!(1e-16 * size * w->jac_inverse * weight <= 1e-12 * fabs(sum))) return false;
+  *out = sum + rest * (b - a);
+  return true;
+}
+
+/* The part of the path from pa to b; pa becomes its end. */
+static void cell(look *k, point *pa, double b) {
   if (k->f->kind == DP_INTEGRAL) {
-    k->p->value += area(k, a, b, 0);
+    k->p->value += area(k, pa->t, b, 0);
     k->p->any = 1;
+    pa->t = b;
     return;
   }
-  if (k->p->any && (k->f->kind == DP_FIRST_ABOVE || k->f->kind == DP_FIRST_BELOW)) return;
-  const point pa = curve_at(k, a), pb = curve_at(k, b);
-  curve(k, &pa, &pb, 0);
+  const point pb = curve_at(k, b);
+  curve(k, pa, &pb, 0);
+  *pa = pb;
 }
 
 static void piece(look *k, double a, double b) {
   dpi_eq_bench *w = k->w;
+  double exact;
+  point pa = {a, 0, 0};
+  if ((k->f->kind == DP_FIRST_ABOVE || k->f->kind == DP_FIRST_BELOW) && k->p->any) return;
+  if (k->f->kind != DP_INTEGRAL) pa = curve_at(k, a);
   if (w->spoke->whole) {
+    if (k->f->kind == DP_INTEGRAL && exact_area(k, a, b, &exact)) {
+      k->p->value += exact;
+      k->p->any = 1;
+      return;
+    }
     const double origin = w->solver->t_prev, rate = segment_rate(w);
     double h = rate > 0 ? 0.25 / rate : b - origin;
     if (h < (b - origin) * 1e-12) h = (b - origin) * 1e-12;
-    for (int i = 0; i < CELLS_MAX && a < b; i++, h *= 2) {
+    for (int i = 0; i < CELLS_MAX && pa.t < b; i++, h *= 2) {
       const double edge = origin + h;
-      if (edge <= a) continue;
-      cell(k, a, edge < b ? edge : b);
-      a = edge;
+      if (edge > pa.t) cell(k, &pa, edge < b ? edge : b);
     }
-    if (a >= b) return;
   }
-  cell(k, a, b);
+  if (pa.t < b) cell(k, &pa, b);
 }
 
 void dpi_eq_path_look(dpi_eq_bench *w, double from, double to) {

@@ -75,6 +75,7 @@ typedef struct dpi_eq_spoke {
   dpi_eq_map out;              /* outputs */
   dpi_eq_map out_der;          /* outputs with derivatives: columns states, then active */
   dpi_eq_map *dot;             /* [noutput] slope along the path without inputs, value; derivatives of the value by state */
+  const bool *affine;          /* [noutput] affine in the states, free of time */
   dpi_eq_map rhs, full, init;  /* the system's tapes; owned by it */
   dpi_eq_control *control;
   dpi_eq_event *event;
@@ -180,6 +181,9 @@ struct dpi_eq_bench {
   double found;            /* real time of a trigger's change seen on the path; infinite: none */
   double limit;            /* this advance ends here */
   double looked;           /* functionals and events have seen the path up to here */
+  double *jac;             /* [nstate x nstate] factored Jacobian of a linear system, for exact areas */
+  int *jac_piv;
+  double jac_inverse;      /* its inverse's largest row sum; infinite: singular; < 0: not formed yet */
   double scale;            /* fastest rate of the segment (1/time), for the cells of functionals; < 0 unknown */
   int found_event, found_root;
   double *cause;           /* [ndir] how the time of what happens now depends on the parameters */

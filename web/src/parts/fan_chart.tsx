@@ -16,6 +16,7 @@ interface Props {
 }
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
+const ON_PAPER = { width: 430, height: 225 };
 const TWIN = 9; // series of the twin's quantiles
 const BANDS: readonly [number, number, string][] = [
   [9, 1, "--band-95"],
@@ -68,6 +69,12 @@ class FanChart {
   resize(): void {
     const width = this.box.clientWidth;
     if (this.plot && width > 0 && Math.abs(width - this.plot.width) > 1) this.plot.setSize({ width, height: this.height() });
+  }
+
+  /* The paper's columns have a known width; drawn for it, the letters keep their size. */
+  paper(): void {
+    this.refresh(true);
+    this.plot?.setSize(ON_PAPER);
   }
 
   recolour(): void {
@@ -284,7 +291,8 @@ export function Fan(p: Props) {
     const sizes = new ResizeObserver(() => c.resize());
     sizes.observe(element);
     const off = onRedraw((why) => {
-      if (why === "print") c.refresh(true);
+      if (why === "print") c.paper();
+      else c.resize();
       c.recolour();
     });
     return () => {

@@ -1,6 +1,6 @@
 /* Title and the answers a sceptic asks for, in the order they are asked. */
 import type { Report, Score } from "../data";
-import { count, isNum, NONE, percent, plain, sig, signedPercent, withUnit } from "../numbers";
+import { capital, count, isNum, NONE, percent, plain, sig, withUnit } from "../numbers";
 import { countSamples, errorRows, scoresWithSamples, verdictOfCoverage, verdictOfSkill, whereFrom } from "../summary";
 import { linear } from "./common";
 
@@ -19,7 +19,7 @@ export function Head({ report }: { report: Report }) {
   );
 }
 
-const nameOf = (report: Report, id: string): string => report.observables.find((o) => o.id === id)?.name ?? id;
+const nameOf = (report: Report, id: string): string => capital(report.observables.find((o) => o.id === id)?.name ?? id);
 
 /* The share inside the 90 % band with its interval, on a line from 50 to 100 %. */
 function CoverageLine({ score }: { score: Score }) {
@@ -66,21 +66,23 @@ function Honest({ report }: { report: Report }) {
   );
 }
 
+/* A skill as a reader says it: 0.2 is "20 % lower". */
+const lower = (k: number): string => (Math.round(100 * k) === 0 ? "equal" : `${percent(Math.abs(k))} ${k > 0 ? "lower" : "higher"}`);
+
 function skillSentence(report: Report, s: Score): string {
   const name = nameOf(report, s.observable);
   const k = s.skill;
   if (!isNum(k)) return `${name}: no comparison was possible.`;
-  const size = percent(Math.abs(k));
-  const interval = `${signedPercent(isNum(s.skill_interval[0]) ? -s.skill_interval[0] : null)} to ${signedPercent(isNum(s.skill_interval[1]) ? -s.skill_interval[1] : null)} when people are resampled`;
-  const than = k >= 0 ? `${size} lower than` : `${size} higher than`;
+  const [a, b] = s.skill_interval;
+  const interval = isNum(a) && isNum(b) ? ` (${lower(a)} to ${lower(b)} when people are resampled)` : "";
   const judged = {
-    better: "so the twin is better than the population\u2019s forecast.",
-    worse: "so the twin is worse than the population\u2019s forecast.",
-    unclear: "so this data does not settle whether the twin is better than the population\u2019s forecast.",
+    better: "The twin is better than the population\u2019s forecast.",
+    worse: "The twin is worse than the population\u2019s forecast.",
+    unclear: "These data do not settle whether the twin is better than the population\u2019s forecast.",
   }[verdictOfSkill(s)];
   const last = s.crps.last_value;
-  const carried = isNum(last) && isNum(s.crps.twin) ? (s.crps.twin < last ? "" : " Carrying the last value forward did no worse than the twin.") : "";
-  return `${name}: the twin\u2019s CRPS is ${than} that of the population\u2019s forecast (${interval}), ${judged}${carried}`;
+  const carried = isNum(last) && isNum(s.crps.twin) && s.crps.twin >= last ? " Carrying the last value forward did no worse than the twin." : "";
+  return `${name}: mean CRPS ${lower(k)} ${Math.round(100 * k) === 0 ? "to" : "than"} the population\u2019s forecast${interval}. ${judged}${carried}`;
 }
 
 function Errors({ report }: { report: Report }) {
@@ -91,19 +93,16 @@ function Errors({ report }: { report: Report }) {
         <caption>Mean error over the sealed samples; shorter is better</caption>
         <thead>
           <tr>
-            <th scope="col">Observable</th>
-            <th scope="col">Measure</th>
+            <th scope="col">Of</th>
             {WHO.map((w) => <th scope="col" key={w}>{w}</th>)}
           </tr>
         </thead>
         <tbody>
-          {rows.map((r, i) => {
+          {rows.map((r) => {
             const most = Math.max(...r.values.map((v) => v ?? 0)) || 1;
-            const first = i === 0 || rows[i - 1]?.observable !== r.observable;
             return (
-              <tr key={r.observable + r.what} class={first ? "first" : ""}>
-                <th scope="row">{first ? r.name : ""}</th>
-                <td>{r.what}</td>
+              <tr key={r.observable + r.what}>
+                <th scope="row">{capital(r.name)}<span class="sub">{r.what}</span></th>
                 {r.values.map((v, k) => (
                   <td key={k} class="barred">
                     <span class={`bar bar-${k}`} style={{ width: `${(100 * (v ?? 0)) / most}%` }} />

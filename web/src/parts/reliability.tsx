@@ -1,6 +1,6 @@
 /* Reliability of all forecasts together: coverage curve and PIT histogram of each observable. */
 import type { Report, Score } from "../data";
-import { count, percent, plain, ticks } from "../numbers";
+import { capital, count, percent, plain, ticks } from "../numbers";
 import { coveragePoints, pitBars, scoresWithSamples, shareScatter } from "../summary";
 import { Fold, linear, path } from "./common";
 
@@ -86,8 +86,8 @@ export function Reliability({ report }: { report: Report }) {
     <section aria-labelledby="reliability">
       <h2 id="reliability">Can the probabilities be believed?</h2>
       <p>
-        Left: of all sealed samples, the share inside each central band against what the band promises; honest forecasts lie on the diagonal, too
-        narrow bands below it. Right: where each measured value fell in its own forecast; honest forecasts give level bars, too narrow bands high
+        First chart: of all sealed samples, the share inside each central band against what the band promises; honest forecasts lie on the diagonal, too
+        narrow bands below it. Second chart: where each measured value fell in its own forecast; honest forecasts give level bars, too narrow bands high
         ends. The grey area is the scatter (95{"\u00a0"}%) that as many <em>independent</em> samples would show; samples of one person are not
         independent, so more scatter than that is possible by chance.
       </p>
@@ -95,7 +95,7 @@ export function Reliability({ report }: { report: Report }) {
         const name = report.observables.find((o) => o.id === s.observable)?.name ?? s.observable;
         return (
           <div class="reliability" key={s.observable}>
-            <h3>{name}, {count(s.samples, "sealed sample")}</h3>
+            <h3>{capital(name)}, {count(s.samples, "sealed sample")}</h3>
             <div class="plots">
               <CoverageCurve score={s} name={name} />
               <PitHistogram score={s} name={name} />

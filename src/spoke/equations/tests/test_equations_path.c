@@ -121,6 +121,39 @@ static void test_corner(void **state) {
   dp_model_destroy(m);
 }
 
+/* A peak while an infusion runs: the slope there has the input in it. Truth by golden-section search on the formula. */
+static double with_infusion(double t) { return oral(t) - 5 / CL * expm1(-CL / V * t); }
+
+static void test_peak_under_infusion(void **state) {
+  (void)state;
+  double a = 0.5, b = 12;
+  const double golden = 0.6180339887498949;
+  for (int i = 0; i < 80; i++) {
+    const double c = b - golden * (b - a), d = a + golden * (b - a);
+    if (with_infusion(c) > with_infusion(d)) b = d;
+    else a = c;
+  }
+  dp_model *m = bed_model(bed_one, bed_one_param, NULL);
+  for (int k = 0; k < DPI_COUNT(methods); k++) {
+    static bed_run r;
+    dp_sim *sim = bed_sim(m, methods[k], 1e-10);
+    bed_defaults(sim, &r);
+    r.in[0] = bed_at(0, DP_ADD, C_ORAL, 320 * 4);
+    r.in[1] = bed_at(0, DP_INFUSE, C_IV, 5 * 4 * 40);
+    r.in[1].rate = 5 * 4;
+    r.nin = 2;
+    r.f[0] = path(DP_MAXIMUM, 0, 12, 0, 0);
+    r.f[1] = path(DP_INTEGRAL, 0, 12, 0, 0);
+    r.nf = 2;
+    bed_go(sim, &r);
+    const double ke = CL / V, area = 4 * (oral_area(0, 12) + 5 / CL * (12 + expm1(-ke * 12) / ke));
+    bed_near(r.functional[0], 4 * with_infusion(0.5 * (a + b)), 2e-9, 0, methods[k], 0);
+    bed_near(r.functional[1], area, 2e-9, 0, methods[k], 1);
+    dp_sim_destroy(sim);
+  }
+  dp_model_destroy(m);
+}
+
 /* An oscillator seen for many periods by the method that takes the whole segment at once. */
 static void test_oscillation(void **state) {
   (void)state;
@@ -173,7 +206,8 @@ static void test_outputs_do_not_matter(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_oral),        cmocka_unit_test(test_saw_teeth),
-      cmocka_unit_test(test_corner),      cmocka_unit_test(test_oscillation),
+      cmocka_unit_test(test_corner),      cmocka_unit_test(test_peak_under_infusion),
+      cmocka_unit_test(test_oscillation),
       cmocka_unit_test(test_outputs_do_not_matter),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);

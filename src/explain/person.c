@@ -1,4 +1,4 @@
-/* people.c - one person's part of the document. */
+/* person.c - one person's part of the document. */
 #include <math.h>
 
 #include "explain/explain.h"
@@ -63,26 +63,27 @@ static json_t *quantiles(double *x, int n, bool log_scale) {
   return dpi_explain_numbers(q, 5);
 }
 
+static void add_densities(json_t *o, const double *a, int na, const double *b, int nb, bool logs) {
+  double x[DPI_DENSITY_POINTS], da[DPI_DENSITY_POINTS], db[DPI_DENSITY_POINTS];
+  dpi_explain_density(a, na, b, nb, logs, x, da, db);
+  json_object_set_new(o, "x", dpi_explain_numbers(x, DPI_DENSITY_POINTS));
+  json_object_set_new(o, "prior_density", dpi_explain_numbers(da, DPI_DENSITY_POINTS));
+  json_object_set_new(o, "posterior_density", dpi_explain_numbers(db, DPI_DENSITY_POINTS));
+  json_object_set_new(o, "log", json_boolean(logs));
+}
+
+/* Posterior quantiles of one individual parameter, and beside them the prior's where the twin has it. */
 static json_t *individual(const dp_twin_view *v, const dp_kind *kind, int e, bool for_page) {
   const dpi_kind_effect *f = &kind->effect[e];
   bool logs = f->distribution == DPI_DIST_LOGNORMAL;
-  double *a = column(v->before, e, logs), *b = column(v->belief, e, logs);
-  json_t *o = NULL;
-  if (a && b) {
-    o = json_pack("{s:s, s:s, s:s}", "id", f->parameter, "name", f->name, "unit", f->unit);
-    if (for_page) {
-      double x[DPI_DENSITY_POINTS], da[DPI_DENSITY_POINTS], db[DPI_DENSITY_POINTS];
-      dpi_explain_density(a, v->before->ndraw, b, v->belief->ndraw, logs, x, da, db);
-      json_object_set_new(o, "x", dpi_explain_numbers(x, DPI_DENSITY_POINTS));
-      json_object_set_new(o, "prior_density", dpi_explain_numbers(da, DPI_DENSITY_POINTS));
-      json_object_set_new(o, "posterior_density", dpi_explain_numbers(db, DPI_DENSITY_POINTS));
-      json_object_set_new(o, "log", json_boolean(logs));
-    }
-    json_object_set_new(o, "prior", quantiles(a, v->before->ndraw, logs));
-    json_object_set_new(o, "posterior", quantiles(b, v->belief->ndraw, logs));
-  }
-  dpi_free(v->belief->ctx, a);
-  dpi_free(v->belief->ctx, b);
+  dp_ctx *ctx = v->belief->ctx;
+  double *b = column(v->belief, e, logs), *a = v->before ? column(v->before, e, logs) : NULL;
+  json_t *o = json_pack("{s:s, s:s, s:s}", "id", f->parameter, "name", f->name, "unit", f->unit);
+  if (a && b && for_page) add_densities(o, a, v->before->ndraw, b, v->belief->ndraw, logs);
+  if (a) json_object_set_new(o, "prior", quantiles(a, v->before->ndraw, logs));
+  if (b) json_object_set_new(o, "posterior", quantiles(b, v->belief->ndraw, logs));
+  dpi_free(ctx, a);
+  dpi_free(ctx, b);
   return o;
 }
 
@@ -207,7 +208,7 @@ json_t *dpi_explain_person(const dp_study *study, int i, bool for_page) {
   json_object_set_new(o, "prior", prior(v->prior, kind));
   json_object_set_new(o, "belief", belief(v, kind, for_page));
   json_object_set_new(o, "forecast", fans(v->fan, v->nfan, kind));
-  json_object_set_new(o, "population_forecast", fans(v->population, v->nfan, kind));
+  if (v->population) json_object_set_new(o, "population_forecast", fans(v->population, v->nfan, kind));
   json_object_set_new(o, "score", score(v, kind));
   add_advice(o, v->advice, kind, for_page);
   json_object_set_new(o, "hashes", json_pack("{s:s, s:s, s:s}", "prior", v->prior->hash, "belief", v->belief->hash,

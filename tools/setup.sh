@@ -1,27 +1,70 @@
 #!/bin/sh
-# Install what building, running and testing need: Debian packages by name. Says what it does; does nothing when all is there.
+# Install what building, running and testing need, as Debian 12 packages. Does nothing when all is there.
+#
+#   sh tools/setup.sh          what make run and make test need
+#   sh tools/setup.sh fuzz     also Clang with its sanitizers and libFuzzer
+#   sh tools/setup.sh root     also debootstrap (tools/fresh_root.sh)
 set -eu
-packages="gcc g++ cmake ninja-build pkg-config python3 libsundials-dev libsleef-dev libyaml-dev libjansson-dev libssl-dev
-libcmocka-dev xz-utils ca-certificates"
-[ "${DOPPEL_SETUP_EXTRA:-}" ] && packages="$packages $DOPPEL_SETUP_EXTRA"
-# Node.js and npm build the page; an installation that is there already (of version 18 or newer) is used
-if ! command -v npm >/dev/null 2>&1; then packages="$packages nodejs npm"; fi
+
+packages="gcc g++ libc6-dev cmake ninja-build pkg-config python3 xz-utils ca-certificates
+libsundials-dev libsuitesparse-dev libsleef-dev libyaml-dev libjansson-dev libssl-dev libcmocka-dev"
+for word in "$@"; do
+  case $word in
+    fuzz) packages="$packages clang libclang-rt-dev" ;;
+    root) packages="$packages debootstrap" ;;
+    *) echo "setup: unknown word '$word', expected fuzz or root" >&2; exit 2 ;;
+  esac
+done
+
+# The page is built with Node.js: one that stands on the PATH already, from wherever, is used when it is new enough.
+if ! command -v npm >/dev/null 2>&1 || ! command -v node >/dev/null 2>&1; then
+  packages="$packages nodejs npm"
+elif ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 18 || (a == 18 && b >= 19) ? 0 : 1)'; then
+  echo "setup: building the page needs Node.js 18.19 or newer, found $(node --version) at $(command -v node)" >&2
+  exit 1
+fi
+
+if ! command -v apt-get >/dev/null 2>&1; then
+  if command -v cmake >/dev/null 2>&1 && command -v ninja >/dev/null 2>&1; then exit 0; fi
+  echo "setup: no apt-get on this machine; please install what these Debian packages hold:" $packages >&2
+  exit 1
+fi
+
+# the runtime library of a Clang that was installed under its number counts too
+there=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p' |
+  sed 's/^libclang-rt-[0-9]*-dev$/libclang-rt-dev/')
 missing=""
 for p in $packages; do
-  case "$(dpkg-query -W -f='${Status}' "$p" 2>/dev/null || true)" in
-    *"install ok installed"*) ;;
+  case "
+$there
+" in
+    *"
+$p
+"*) ;;
     *) missing="$missing $p" ;;
   esac
 done
-command -v gcc >/dev/null 2>&1 || missing="$missing gcc"
-[ -z "$missing" ] && exit 0
-echo "setup: installing Debian packages:$missing"
-if [ "$(id -u)" = 0 ]; then as=""; elif command -v sudo >/dev/null 2>&1; then as="sudo"; else
-  echo "setup: not root and no sudo; please install:$missing" >&2
-  exit 1
+[ -n "$missing" ] || exit 0
+
+as=""
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null 2>&1 || {
+    echo "setup: not root and no sudo here; as root: apt-get install$missing" >&2
+    exit 1
+  }
+  as="sudo"
 fi
-export DEBIAN_FRONTEND=noninteractive
-$as apt-get update -qq
+echo "setup: installing Debian packages:$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+  $as env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 "$@" >"$log" 2>&1 || {
+    cat "$log" >&2
+    echo "setup: apt-get $1 failed (above); as root: apt-get update && apt-get install$missing" >&2
+    exit 1
+  }
+}
+apt update
 # shellcheck disable=SC2086
-$as apt-get install -y -qq --no-install-recommends $missing >/dev/null
+apt install -y --no-install-recommends $missing
 echo "setup: done"

@@ -54,12 +54,12 @@ dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const
                              const dp_prior *prior, const char *method, double *objective);
 
 /* Priors on disk: a text table of one or several, each under a key (a leave-one-out set: the id of the person left out;
- * "" nobody). Numbers read back to the same bytes. */
+ * "*" nobody). Numbers read back to the same bytes. */
 dp_status dp_prior_write(const dp_kind *kind, const char *path, const char *const *key, const dp_prior *const *prior,
                          int n);
 /* *out stays NULL when the file has no such key. */
 dp_status dp_prior_read(const dp_kind *kind, const char *path, const char *key, dp_prior **out);
-/* The prior of everybody else for one person of the record. Taken from store (a path or NULL) only when everything it
+/* The prior of everybody else for one person of the record (subject -1: of everybody, for a person who is not in it). Taken from store (a path or NULL) only when everything it
  * depends on has the same hash there; otherwise estimated now. */
 dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store, dp_prior **out);
 /* Estimate the whole leave-one-out set (what path already holds and still fits is kept) and write it. */

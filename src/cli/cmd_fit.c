@@ -60,7 +60,7 @@ static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, con
     snprintf(path, sizeof path, "%s/priors.tsv", dir);
     if (cli_has(call, "-o")) snprintf(path, sizeof path, "%s", cli_get(call, "-o"));
     CLI_TRY(call, dp_prior_loo_store(kind, record, path));
-    printf("%s: %d priors, each from everybody else\n", path, record->nsubject);
+    printf("%s: %d priors, each from everybody else, and one from all\n", path, record->nsubject);
     return 0;
   }
   dp_prior *prior = NULL;

@@ -69,9 +69,11 @@ static void add_num(dpi_sha256 *h, double v) {
   dpi_sha256_add(h, &bits, sizeof bits);
 }
 
-/* The parts of a kind that decide an estimate: the sim, and the tables of parameters, effects, observables, covariates. */
+/* The parts of a kind that decide an estimate: its law (model, formulas, integrator), and the tables of parameters, effects,
+ * observables, covariates. Neither the version nor the arithmetic takes part: an estimate is data with a stated
+ * convergence, and a stored one serves machines that would differ from it in the last digits. */
 static void add_kind(dpi_sha256 *h, const dp_kind *k) {
-  add_text(h, dp_sim_describe(k->sim)->hash);
+  add_text(h, k->law);
   for (int i = 0; i < k->nparam; i++) {
     const dpi_kind_param *p = &k->param[i];
     add_text(h, p->id);
@@ -137,9 +139,7 @@ dp_status dpi_prior_hash(const dp_kind *kind, const dp_record *record, const int
                          int nexclude, const dp_fit_def *def, char hash[65]) {
   dpi_sha256 *h = dpi_sha256_create(kind->ctx);
   if (!h) return DP_ERR_MEMORY;
-  add_text(h, "doppel prior 1");
-  add_text(h, dp_version());
-  add_text(h, dp_arithmetic());
+  add_text(h, "doppel prior 2");
   add_kind(h, kind);
   if (def) {
     add_text(h, def->method ? def->method : "laplace");

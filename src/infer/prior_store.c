@@ -8,14 +8,16 @@
  *     1    people                  11           also iterations, converged, objective
  *     1    typical      tv_ka      1.59
  *     1    omega        eta_ka  eta_ka  0.40    also uncertainty; zeros are left out
- * key: the id of the person left out, "" for nobody. A stored prior is taken only when its hash is the one computed now, so
- * a changed kind, changed data of the others, another version or arithmetic make a new estimate.
+ * key: the id of the person left out, "*" for nobody. A stored prior is taken only when its hash is the one computed now, so
+ * a changed kind or changed data of the others make a new estimate.
  */
 #include "infer/infer.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define EVERYBODY "*" /* key of the estimate that leaves nobody out */
 
 static const char HEADER[] = "key\titem\trow\tcolumn\tvalue\n";
 
@@ -207,18 +209,19 @@ dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject
                        dp_prior **out) {
   dp_fit_def def = dp_fit_def_default();
   char hash[65];
+  int nexclude = subject >= 0;
   *out = NULL;
-  if (subject < 0 || subject >= record->nsubject)
+  if (subject >= record->nsubject)
     return dpi_fail(kind->ctx, DP_ERR_USAGE, "%s: subject %d: the record has %d", record->source,
                     subject, record->nsubject);
   if (store && *store && dpi_file_exists(store)) {
-    DP_TRY(dpi_prior_hash(kind, record, &subject, 1, &def, hash));
-    DP_TRY(dp_prior_read(kind, store, record->subject[subject].id, out));
+    DP_TRY(dpi_prior_hash(kind, record, &subject, nexclude, &def, hash));
+    DP_TRY(dp_prior_read(kind, store, nexclude ? record->subject[subject].id : EVERYBODY, out));
     if (*out && !strcmp((*out)->hash, hash)) return DP_OK;
     dp_prior_destroy(*out);
     *out = NULL;
   }
-  return dp_prior_fit(kind, record, &subject, 1, &def, out);
+  return dp_prior_fit(kind, record, &subject, nexclude, &def, out);
 }
 
 typedef struct loo_work {
@@ -228,19 +231,20 @@ typedef struct loo_work {
   dp_prior **prior;
 } loo_work;
 
+/* item nsubject leaves nobody out: for people who are not in the record */
 static dp_status loo_one(void *user, int i, int worker) {
   loo_work *w = user;
   (void)worker;
-  return dp_prior_loo(w->kind, w->record, i, w->store, &w->prior[i]);
+  return dp_prior_loo(w->kind, w->record, i < w->record->nsubject ? i : -1, w->store, &w->prior[i]);
 }
 
 dp_status dp_prior_loo_store(const dp_kind *kind, const dp_record *record, const char *path) {
-  int n = record->nsubject;
+  int n = record->nsubject + 1;
   dp_prior **prior = DPI_NEW_ARRAY(kind->ctx, dp_prior *, n + 1);
   const char **key = DPI_NEW_ARRAY(kind->ctx, const char *, n + 1);
   loo_work w = {kind, record, path, prior};
   dp_status st = prior && key ? dpi_parallel_for(kind->ctx, n, loo_one, &w) : DP_ERR_MEMORY;
-  for (int i = 0; st == DP_OK && i < n; i++) key[i] = record->subject[i].id;
+  for (int i = 0; st == DP_OK && i < n; i++) key[i] = i < record->nsubject ? record->subject[i].id : EVERYBODY;
   if (st == DP_OK) st = dp_prior_write(kind, path, key, (const dp_prior *const *)prior, n);
   for (int i = 0; prior && i < n; i++) dp_prior_destroy(prior[i]);
   dpi_free(kind->ctx, prior);

@@ -289,6 +289,36 @@ static dp_status create_sim(dpi_draft *d, const outputs *o) {
   return dp_sim_create(d->ctx, &def, &k->sim);
 }
 
+static void add_text(dpi_sha256 *h, const char *text) {
+  if (!text) text = "";
+  dpi_sha256_add(h, text, strlen(text) + 1);
+}
+
+/* kind->law: see there. */
+static dp_status hash_law(dpi_draft *d) {
+  dp_kind *k = d->kind;
+  dpi_sha256 *h = dpi_sha256_create(d->ctx);
+  char number[32];
+  if (!h) return DP_ERR_MEMORY;
+  add_text(h, dp_model_hash(k->model));
+  for (int i = 0; i < k->nobservable; i++) {
+    add_text(h, d->value[i].text);
+    add_text(h, d->sigma[i].text);
+  }
+  for (int i = 0; i < k->ncontrol; i++) {
+    const dp_control_def *c = &d->control_def[i];
+    const char *const text[] = {c->target, c->bioavailability, c->lag, c->rate, c->duration};
+    for (int j = 0; j < DPI_COUNT(text); j++) add_text(h, text[j]);
+  }
+  add_text(h, d->method);
+  dpi_format_double(d->rtol, number);
+  add_text(h, number);
+  dpi_format_double(d->atol, number);
+  add_text(h, number);
+  dpi_sha256_finish(h, k->law);
+  return DP_OK;
+}
+
 /* Where the tables' ids ended up in the sim. */
 static dp_status find_indices(dpi_draft *d) {
   dp_kind *k = d->kind;
@@ -332,6 +362,7 @@ dp_status dpi_draft_compose(dpi_draft *d) {
   DP_TRY(add_outputs(d, &o));
   DP_TRY(check_controls(d));
   DP_TRY(create_sim(d, &o));
+  DP_TRY(hash_law(d));
   DP_TRY(find_indices(d));
   return check_values(d);
 }

@@ -138,7 +138,9 @@ struct dp_kind {
   dp_ctx *ctx;
   dpi_arena arena;
   const char *id, *title, *question, *intended_use, *dir, *time_unit, *patients, *people, *source;
-  char hash[65];
+  char hash[65];                /* of every file that decides results */
+  char law[65];                 /* of model, formulas of observables and controls, integrator: what decides an estimate;
+                                   the same for every version and arithmetic, so that stored estimates serve all */
   double until, horizon;
   bool discrepancy;             /* model-discrepancy term switched on by default */
   double discrepancy_sd;        /* its stationary sd, relative to the prediction; 0 when twin.yaml gives none */

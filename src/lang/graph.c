@@ -277,21 +277,17 @@ dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, i
   return memo[node];
 }
 
-void dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym) {
+dp_status dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym) {
   dpi_node *list = NULL;
   int n = 0;
-  if (node < 0) return;
-  if (dpi_g_reach(g, &node, 1, &list, &n) != DP_OK) {
-    memset(
-        seen, 1,
-        (size_t)nsym); /* without memory: say that it depends on everything, which is never wrong */
-    return;
-  }
+  if (node < 0) return DP_OK;
+  DP_TRY(dpi_g_reach(g, &node, 1, &list, &n));
   for (int i = 0; i < n; i++) {
     const dpi_gnode *at = &g->node[list[i]];
     if (at->op == DPI_OP_SYM && at->arg[0] < nsym) seen[at->arg[0]] = 1;
   }
   dpi_free(g->ctx, list);
+  return DP_OK;
 }
 
 dp_status dpi_g_uses(const dpi_graph *g, dpi_node node, const uint8_t *set, int nsym, bool *uses) {

@@ -60,7 +60,7 @@ dpi_node dpi_g_diff(dpi_graph *g, dpi_node node, int sym);
 /* Replace symbol s by replacement[s] where that is not DPI_NODE_NONE (nsym entries), everywhere, once. */
 dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, int nsym);
 /* seen[s] = 1 for each symbol that node depends on (other entries untouched). */
-void dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym);
+dp_status dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym);
 /* Infix text with symbol names. */
 void dpi_g_print(const dpi_graph *g, dpi_node node, const char *(*name)(void *, int), void *user, dpi_str *out);
 

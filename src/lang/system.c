@@ -42,8 +42,8 @@ static dp_status add_entry(builder *b, int row, int col, int sym, entry **list, 
 static dp_status derive(builder *b) {
   int n = b->m->nstate;
   for (int i = 0; i < n; i++)
-    dpi_g_depends(b->g, b->m->sym[1 + i].formula, b->depends + (size_t)i * (size_t)b->m->nsym,
-                  b->m->nsym);
+    DP_TRY(dpi_g_depends(b->g, b->m->sym[1 + i].formula,
+                         b->depends + (size_t)i * (size_t)b->m->nsym, b->m->nsym));
   for (int j = 0; j < n; j++)
     for (int i = 0; i < n; i++) DP_TRY(add_entry(b, i, j, 1 + j, &b->jac, &b->njac, &b->cap_jac));
   for (int k = 0; k < b->sys->nactive; k++)

@@ -30,6 +30,8 @@ const char *dpi_solve_outcome_text(dpi_solve_outcome o) {
       return "too many steps";
     case DPI_SOLVE_FAILED:
       return "the integrator failed";
+    case DPI_SOLVE_MEMORY:
+      return "memory ran out";
   }
   return "unknown outcome";
 }
@@ -120,7 +122,7 @@ static dpi_solve_outcome switch_over(auto_solver *s) {
     snprintf(s->base.reason, sizeof s->base.reason,
              "at t = %.10g: stiff, and cvode cannot take over: %s", from->t_now,
              dp_status_sentence(status));
-    return DPI_SOLVE_FAILED;
+    return status == DP_ERR_MEMORY ? DPI_SOLVE_MEMORY : DPI_SOLVE_FAILED;
   }
   s->now = s->implicit_one;
   s->now->ops->input(s->now, s->has_u ? s->u : NULL, s->has_du ? s->du : NULL);

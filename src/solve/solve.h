@@ -37,7 +37,8 @@ typedef enum dpi_solve_outcome {
   DPI_SOLVE_TOO_SMALL,  /* step size underflow: likely blow-up */
   DPI_SOLVE_NONFINITE,  /* f is not finite */
   DPI_SOLVE_MAX_STEPS,
-  DPI_SOLVE_FAILED      /* library failure; see reason */
+  DPI_SOLVE_FAILED,     /* library failure; see reason */
+  DPI_SOLVE_MEMORY      /* no memory: no fault of this member */
 } dpi_solve_outcome;
 
 typedef struct dpi_solver dpi_solver; /* one per thread; starts with the fields below, the rest is the method's own */

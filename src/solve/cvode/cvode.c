@@ -57,7 +57,7 @@ typedef struct cvode_solver {
   double cached_t;
   bool cached, dirty, moved; /* moved: the last step was CVODES', so it can interpolate */
   long taken;                /* steps since start */
-  int ntiny; /* tiny steps in a row */
+  int ntiny;                 /* tiny steps in a row */
   long fails_seen;           /* error test failures already counted */
   char message[80];          /* what the library said last */
 } cvode_solver;
@@ -349,7 +349,6 @@ static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x
   s->dirty = true;
   s->moved = s->cached = false;
   s->taken = 0;
-  s->ntiny = 0;
   publish(s);
   int bad = dpi_solve_nonfinite(s->x, (int)n);
   if (bad < 0 && dpi_solve_nonfinite(s->s, (int)ns) < 0) return DPI_SOLVE_OK;
@@ -379,6 +378,7 @@ static int restart(cvode_solver *s) {
   int flag = CVodeReInit(s->mem, s->base.t_now, s->y);
   if (flag == CV_SUCCESS && s->nsens > 0) flag = CVodeSensReInit(s->mem, CV_STAGGERED, s->ys);
   s->fails_seen = 0;
+  s->ntiny = 0;
   s->dirty = false;
   return flag;
 }
@@ -459,7 +459,7 @@ static dpi_solve_outcome take(cvode_solver *s, double t_new) {
     return explain(s, CV_REPTD_RHSFUNC_ERR);
   double hlast = h, least = 16.0 * DBL_EPSILON * fabs(t_new);
   CVodeGetLastStep(s->mem, &hlast);
-  // after a dose the first steps are rightly tiny (h is about atol/|x'|) and grow; a blow-up's stay tiny
+  // after a dose the first steps are rightly tiny (about atol/|x'|) and grow; a blow-up's stay tiny
   s->ntiny = fabs(hlast) > least || h > least ? 0 : s->ntiny + 1;
   if (s->ntiny < MAX_TINY) return DPI_SOLVE_OK;
   snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: the step fell to %.3g", t_new,

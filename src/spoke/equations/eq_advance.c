@@ -18,8 +18,9 @@ static bool path_start(dpi_eq_bench *w) {
   dpi_solver *s = w->solver;
   const dpi_eq_member *m = w->m;
   if (!w->bound) {
-    if (s->ops->bind(s, w->sym, w->ndir ? m->p : NULL, w->ndir) != DP_OK)
-      return dpi_eq_fail(w, m->t, "the solver could not take the parameters");
+    const dp_status st = s->ops->bind(s, w->sym, w->ndir ? m->p : NULL, w->ndir);
+    if (st == DP_ERR_MEMORY) return dpi_eq_fail_memory(w);
+    if (st != DP_OK) return dpi_eq_fail(w, m->t, "the solver could not take the parameters");
     w->bound = true;
   }
   s->ops->input(s, w->have_input ? w->u : NULL, w->have_input && w->ndir ? w->du : NULL);

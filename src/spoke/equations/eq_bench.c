@@ -107,6 +107,7 @@ void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member) {
   w->looked = w->m->t;
   w->scale = -1;
   w->storm = 0;
+  w->no_memory = false;
   w->found = INFINITY;
   dpi_eq_bench_params(w);
   dpi_eq_input(w);
@@ -192,6 +193,13 @@ bool dpi_eq_fail(dpi_eq_bench *w, double t, const char *fmt, ...) {
   return false;
 }
 
+bool dpi_eq_fail_memory(dpi_eq_bench *w) {
+  w->no_memory = true;
+  w->live = w->bound = false;
+  return false;
+}
+
 bool dpi_eq_fail_solver(dpi_eq_bench *w, const dpi_solver *s, dpi_solve_outcome o) {
+  if (o == DPI_SOLVE_MEMORY) return dpi_eq_fail_memory(w);
   return dpi_eq_fail(w, s->t_now, "%s%s%s", dpi_solve_outcome_text(o), s->reason[0] ? ": " : "", s->reason);
 }

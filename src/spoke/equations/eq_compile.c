@@ -203,11 +203,7 @@ static dp_status find_affine(builder *b, const dpi_node *node, int n) {
 
 static dp_status output_node(builder *b, const dp_output_def *o, int i, dpi_node *node) {
   char where[200];
-  dpi_str text;
-  dpi_str_init(&text, b->sp->base.ctx);
-  dpi_str_addf(&text, "output '%s'", o->id ? o->id : "?");
-  snprintf(where, sizeof where, "%s", dpi_str_text(&text));
-  dpi_str_release(&text);
+  snprintf(where, sizeof where, "output '%.150s'", o->id ? o->id : "?");
   if (!o->id) return dpi_fail(b->sp->base.ctx, DP_ERR_USAGE, "output %d has no id", i + 1);
   if (o->formula) return dpi_model_parse(b->model, o->formula, where, false, node);
   return dpi_model_parse(b->model, o->id, where, false, node);
@@ -243,8 +239,7 @@ static dp_status control_formula(builder *b, const dp_control_def *c, int f, con
   DP_TRY(dpi_model_parse(b->model, text, where, false, node));
   uint8_t *seen = DPI_NEW_ARRAY(ctx, uint8_t, m->nsym);
   if (!seen) return DP_ERR_MEMORY;
-  dpi_g_depends(m->graph, *node, seen, m->nsym);
-  dp_status st = DP_OK;
+  dp_status st = dpi_g_depends(m->graph, *node, seen, m->nsym);
   for (int j = 1; j <= m->nstate && st == DP_OK; j++)
     if (seen[j])
       st = dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: found state '%s', expected parameters and time only", where, m->sym[j].id);

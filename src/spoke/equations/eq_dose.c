@@ -20,6 +20,11 @@ dp_status dpi_eq_member_doses(dpi_eq_batch *b, dpi_eq_member *m, int need) {
   return reals ? dpi_grow(ctx, (void **)&m->vec, &m->cap_vec, reals, sizeof *m->vec) : DP_OK;
 }
 
+/* Directions of dose i: d start, d stop, d amount; there is no such list without directions. */
+static double *dose_dir(const dpi_eq_bench *w, int i) {
+  return w->ndir ? w->m->vec + (size_t)3 * w->ndir * i : NULL;
+}
+
 void dpi_eq_input(dpi_eq_bench *w) {
   const dpi_eq_member *m = w->m;
   const int n = w->spoke->nstate, nd = w->ndir;
@@ -108,11 +113,11 @@ bool dpi_eq_dose_plan(dpi_eq_bench *w, const dp_instant *in, double t, dpi_eq_pl
 bool dpi_eq_dose_add(dpi_eq_bench *w, const dpi_eq_plan *plan, double t, double shift, bool running) {
   dpi_eq_member *m = w->m;
   const int nd = w->ndir;
-  if (dpi_eq_member_doses(w->batch, m, m->ndose + 1) != DP_OK) return dpi_eq_fail(w, t, "no memory for a dose");
+  if (dpi_eq_member_doses(w->batch, m, m->ndose + 1) != DP_OK) return dpi_eq_fail_memory(w);
   const int i = m->ndose++;
   m->dose[i] = (dpi_eq_dose){.start = t + shift, .stop = t + (shift + plan->duration), .amount = plan->amount,
                              .state = plan->state, .infusion = plan->infusion, .running = running};
-  double *v = m->vec + (size_t)3 * nd * i;
+  double *v = dose_dir(w, i);
   for (int q = 0; q < nd; q++) {
     v[q] = plan->dtime[q] + plan->dlag[q];
     v[nd + q] = v[q] + plan->dduration[q];
@@ -158,7 +163,7 @@ bool dpi_eq_dose_happen(dpi_eq_bench *w, int i) {
   dpi_eq_member *m = w->m;
   dpi_eq_dose *d = &m->dose[i];
   const int n = w->spoke->nstate, nd = w->ndir, c = d->state;
-  const double *v = m->vec + (size_t)3 * nd * i;
+  const double *v = dose_dir(w, i);
   double *row = m->s + (size_t)c * nd;
   w->live = false;
   if (d->infusion) {

@@ -175,7 +175,7 @@ static bool schedule(dpi_eq_bench *w, int e) {
   const int nd = w->ndir, row = due_stride(w);
   if (dpi_grow(ctx, (void **)&m->due, &m->cap_due, m->ndue + 1, sizeof *m->due) != DP_OK ||
       dpi_grow(ctx, (void **)&m->due_vec, &m->cap_due_vec, (m->ndue + 1) * row + 1, sizeof *m->due_vec) != DP_OK)
-    return dpi_eq_fail(w, m->t, "no memory for an event");
+    return dpi_eq_fail_memory(w);
   double *vec = m->due_vec + (size_t)row * m->ndue, delay;
   evaluate(w, e, w->cause, vec + nd, vec + nd + law(w, e)->nassign, &delay, vec);
   if (!(delay >= 0) || !isfinite(delay))

@@ -97,6 +97,7 @@ typedef struct dpi_eq_dose {
   double amount;       /* bolus: what the state gets; infusion: the rate */
   int32_t state;
   uint8_t infusion, running;
+  uint8_t zero[2]; /* no padding: these bytes are saved */
 } dpi_eq_dose;
 
 /* Path functional in progress. */
@@ -105,6 +106,7 @@ typedef struct dpi_eq_path {
   double seen;   /* real time up to which the path was looked at; NaN: nothing yet */
   uint8_t any;   /* value holds something */
   uint8_t done;
+  uint8_t zero[6]; /* no padding: these bytes are saved */
 } dpi_eq_path;
 
 /* A scheduled execution of a model event. */
@@ -189,6 +191,7 @@ struct dpi_eq_bench {
   double *cause;           /* [ndir] how the time of what happens now depends on the parameters */
   double *act;             /* [(nassign_max + 2) x ndir] */
   int storm;               /* events executed without time moving on */
+  bool no_memory;          /* the advance must end with DP_ERR_MEMORY: no fault of this member */
 };
 
 extern const dpi_spoke_ops dp_spoke_equations;
@@ -213,6 +216,8 @@ void dpi_eq_chain(const dpi_eq_bench *w, const dpi_eq_map *map, const double *va
                   double *d);
 /* The member fails; false, so that `return dpi_eq_fail(...)`. */
 bool dpi_eq_fail(dpi_eq_bench *w, double t, const char *fmt, ...) DPI_PRINTF(3, 4);
+/* Memory ran out: the advance ends with DP_ERR_MEMORY. False. */
+bool dpi_eq_fail_memory(dpi_eq_bench *w);
 bool dpi_eq_fail_solver(dpi_eq_bench *w, const dpi_solver *s, dpi_solve_outcome o);
 bool dpi_eq_finite(const double *x, int n);
 /* Initial values (model's or the member's) with derivatives under the present parameters. */

@@ -231,6 +231,7 @@ static bool flow(dpi_eq_bench *w, double t0, double t1, double *x, double *s, in
   dpi_solve_outcome o = y->ops->start(y, t0, x, cols ? s : NULL);
   while (o == DPI_SOLVE_OK && y->t_now < t1) o = y->ops->step(y, t1);
   if (o != DPI_SOLVE_OK || !dpi_eq_finite(y->x_now, n)) {
+    if (o == DPI_SOLVE_MEMORY) return dpi_eq_fail_memory(w);
     if (o == DPI_SOLVE_OK)
       snprintf(r->why, sizeof r->why, "a state is not finite");
     else
@@ -506,6 +507,7 @@ static bool find_rest(dpi_eq_bench *w, double t) {
 /* ---- the two entries ---- */
 
 static bool no_steady(dpi_eq_bench *w, double t) {
+  if (w->no_memory) return false;
   return dpi_eq_fail(w, t, "no steady state: %s", w->rest->why);
 }
 
@@ -547,7 +549,7 @@ bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const d
   if (!constant && in->interval <= 0) return dpi_eq_fail(w, t, "a steady-state dose has no interval");
   if (in->dir_time >= 0 && nd > 0 && !sp->sys->autonomous)
     return dpi_eq_fail(w, t, "derivative by the time of a steady-state dose: the equations depend on time themselves");
-  if (!rest_memory(w)) return dpi_eq_fail(w, t, "no memory for a steady state");
+  if (!rest_memory(w)) return dpi_eq_fail_memory(w);
   rest *r = w->rest;
   dpi_eq_initial(w, t, r->x, r->s0);
   if (!dpi_eq_finite(r->x, n)) return dpi_eq_fail(w, t, "an initial value is not finite");
@@ -580,7 +582,7 @@ bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const d
 bool dpi_eq_equilibrate(dpi_eq_bench *w, double t) {
   dpi_eq_member *m = w->m;
   const int n = w->spoke->nstate, nd = w->ndir;
-  if (!rest_memory(w)) return dpi_eq_fail(w, t, "no memory for a steady state");
+  if (!rest_memory(w)) return dpi_eq_fail_memory(w);
   rest *r = w->rest;
   memcpy(r->x, m->x, sizeof(double) * n);
   memcpy(r->s0, m->s, sizeof(double) * n * nd);

@@ -196,6 +196,7 @@ static dp_status equations_advance(dpi_batch *batch, dp_time to) {
     }
     dpi_eq_bench_lay(w, b, i);
     dpi_eq_member_advance(w, to);
+    if (w->no_memory) st = dpi_fail(b->spoke->base.ctx, DP_ERR_MEMORY, "member %d: no memory to advance it", i);
   }
   dpi_eq_bench_give(w);
   return st;

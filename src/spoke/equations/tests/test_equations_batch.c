@@ -317,11 +317,79 @@ static void test_warm(void **state) {
   dp_model_destroy(m);
 }
 
+typedef struct faulty {
+  long count, fail_at; /* the allocation of this number fails, once */
+} faulty;
+
+static void *faulty_alloc(void *user, void *ptr, size_t size_old, size_t size_new) {
+  (void)size_old;
+  faulty *x = user;
+  if (size_new == 0) {
+    free(ptr);
+    return NULL;
+  }
+  return ++x->count == x->fail_at ? NULL : realloc(ptr, size_new);
+}
+
+/* A steady state, lagged infusions and a delayed event on a model that is not linear: whichever allocation of the advance fails,
+ * the call says so and no member is blamed. */
+static dp_status advance_short_of_memory(const char *method, faulty *x, long fail_at, bool *through) {
+  static const bed_state s[] = {{"depot", "0", "-ka*depot"}, {"central", "0", "ka*depot - CL*central/(V + central)"}, {0}};
+  static const bed_event e[] = {{"central > 5", "0.5", NULL, true, true, false, "depot", "depot + 1"}, {0}};
+  static bed_run r;
+  dp_run_opts opts = dp_run_opts_default();
+  dp_run *run = NULL;
+  x->fail_at = 0;
+  dp_model *m = bed_model(s, bed_one_param, e);
+  dp_sim *sim = bed_sim(m, method, 1e-7);
+  bed_defaults(sim, &r);
+  r.in[0] = bed_at(0, DP_ADD, C_ORAL, 10);
+  r.in[0].interval = bed_ticks(12);
+  r.in[0].steady = 1;
+  r.in[1] = bed_at(1, DP_INFUSE, C_IV_ALL, 8);
+  r.in[1].rate = 2;
+  r.nin = 2;
+  bed_out(&r, 9, 1);
+  const dp_member one = bed_member(&r);
+  BED_OK(dp_run_open(sim, &one, 1, &opts, &run));
+  x->count = 0;
+  x->fail_at = fail_at;
+  const dp_status st = dp_run_advance(run, bed_ticks(9));
+  *through = x->count < fail_at;
+  x->fail_at = 0;
+  dp_run_close(run);
+  dp_sim_destroy(sim);
+  dp_model_destroy(m);
+  return st;
+}
+
+static void test_short_of_memory(void **state) {
+  (void)state;
+  dp_ctx *keep = bed_ctx;
+  for (int k = 1; k < DPI_COUNT(methods); k++) {
+    long n = 1;
+    for (bool through = false; !through; n++) {
+      faulty x = {0};
+      dp_ctx_def def = dp_ctx_def_default();
+      def.alloc = faulty_alloc;
+      def.alloc_user = &x;
+      assert_int_equal(dp_ctx_create(&def, &bed_ctx), DP_OK);
+      const dp_status st = advance_short_of_memory(methods[k], &x, n, &through);
+      if (st != (through ? DP_OK : DP_ERR_MEMORY))
+        fail_msg("%s: allocation %ld: %s: %s", methods[k], n, dp_status_name(st), dp_ctx_error(bed_ctx));
+      assert_int_equal(dpi_alloc_live(bed_ctx), 0);
+      dp_ctx_destroy(bed_ctx);
+    }
+    assert_true(n > 5);
+  }
+  bed_ctx = keep;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_company), cmocka_unit_test(test_fork_save_load), cmocka_unit_test(test_cut),
       cmocka_unit_test(test_edit),    cmocka_unit_test(test_failures),       cmocka_unit_test(test_fails_alone),
-      cmocka_unit_test(test_warm),
+      cmocka_unit_test(test_warm),    cmocka_unit_test(test_short_of_memory),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

@@ -5,15 +5,16 @@ BUILD ?= build
 T ?= 60
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
+PREFIX ?= /usr/local
 
-.PHONY: run test test-all build setup bench san fuzz install docs priors check format clean
+.PHONY: run test test-all build setup bench san fuzz install docs priors check fresh format clean
 
 setup:
 	@sh tools/setup.sh
 
 build: setup
-	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
-	@rm -f $(BUILD).log
+	@mkdir -p $(BUILD)
+	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
 	@ninja -C $(BUILD) -j$(JOBS)
 
 run: build
@@ -21,10 +22,11 @@ run: build
 	@echo; $(BUILD)/doppel run warfarin
 	@echo; echo "Open out/theophylline.html and out/warfarin.html in a browser."
 
-test: build check
+test: check
 	@sh tools/run_tests.sh $(BUILD)
 
-test-all: build check
+# also the suites and studies that take minutes each, whole
+test-all: check
 	@DOPPEL_TEST_ALL=1 sh tools/run_tests.sh $(BUILD)
 
 check: build
@@ -34,22 +36,33 @@ check: build
 bench: build
 	@sh tools/run_bench.sh $(BUILD)
 
+# address and undefined sanitizers
 san:
-	@$(MAKE) --no-print-directory test BUILD=build-san CMAKE_FLAGS="-DDOPPEL_SANITIZE=ON"
+	@$(MAKE) --no-print-directory test BUILD=$(if $(filter file,$(origin BUILD)),build-san,$(BUILD)) CMAKE_FLAGS="-DDOPPEL_SANITIZE=ON $(CMAKE_FLAGS)"
 
-fuzz: setup
-	@CC=clang cmake -S . -B build-fuzz -G Ninja -DDOPPEL_FUZZ=ON >/dev/null
-	@ninja -C build-fuzz -j$(JOBS)
-	@sh tools/run_fuzz.sh build-fuzz $(T)
+# each parser's fuzz target for T seconds
+fuzz: FUZZ_BUILD = $(if $(filter file,$(origin BUILD)),build-fuzz,$(BUILD))
+fuzz:
+	@sh tools/setup.sh fuzz
+	@mkdir -p $(FUZZ_BUILD)
+	@CC=clang cmake -S . -B $(FUZZ_BUILD) -G Ninja -DDOPPEL_FUZZ=ON $(CMAKE_FLAGS) >$(FUZZ_BUILD)/configure.log 2>&1 || \
+	  { cat $(FUZZ_BUILD)/configure.log; exit 1; }
+	@ninja -C $(FUZZ_BUILD) -j$(JOBS) fuzzers
+	@sh tools/run_fuzz.sh $(FUZZ_BUILD) $(T)
 
+# make install PREFIX=/usr/local DESTDIR=
 install: build
-	@cmake --install $(BUILD)
+	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 docs: build
 	@sh tools/make_docs.sh $(BUILD)
 
 priors: build
 	@for k in theophylline warfarin; do $(BUILD)/doppel fit $$k --leave-one-out -o twins/$$k/priors.tsv; done
+
+# the check of the two commands: a bare Debian 12 in ROOT, everything from nothing (needs root)
+fresh:
+	@sh tools/fresh_root.sh $(ROOT)
 
 format:
 	@clang-format -i $$(git ls-files '*.c' '*.h')

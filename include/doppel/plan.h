@@ -28,8 +28,8 @@ typedef struct dp_candidate {
   double dose;        /* amount each time, control's unit */
   double interval;    /* time units */
   int units;          /* tablets each time */
-  char tablets[48];   /* "300 mg + 100 mg" */
-  dp_term_value *term; /* [nterm] on the search ensemble */
+  char tablets[96];   /* "300 mg + 100 mg" */
+  dp_term_value *term; /* [nterm] on the search ensemble, or on the screen's part of it: ndraw says which */
   dp_term_value *fresh; /* [nterm] on fresh draws, or NULL when not scored again */
   double reward;      /* weighted sum of expected rewards */
   double reward_low, reward_high;
@@ -42,7 +42,8 @@ typedef struct dp_next_sample {
   double time;        /* after the start of the record, time units */
   int observable;
   double change;      /* probability that the advice would be another one */
-  double gain;        /* expected gain in reward of deciding after that sample; "no recommendation" counts as 0 */
+  double gain;        /* expected gain in reward of deciding after that sample, >= 0 where rewards are; no plan, or one that
+                         the sample shows to be inadmissible, counts as 0 */
   double advise;      /* probability that there would be an admissible plan */
 } dp_next_sample;
 
@@ -76,6 +77,7 @@ typedef struct dp_plan_patient {
   const int *eta_effect;     /* [neta] kind effect of each direction; of an effect with occasions the last one is used */
   const dp_instant *history; /* what was given so far: a next sample is imagined under it */
   int nhistory;
+  double now;                /* a plan is made with the covariates that hold at this time (time units) */
   uint64_t stream;
   const dp_belief *belief, *fresh; /* fresh: independent draws on which the chosen plan is scored again */
 } dp_plan_patient;

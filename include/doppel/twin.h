@@ -65,6 +65,7 @@ typedef struct dp_twin_view {
   int nscore;
   const dp_sample_score *score;
   double rel_crps[3];      /* mean over samples of CRPS / the population's mean CRPS of that observable: see dp_study */
+  double rel_crps_last;    /* rel_crps[DP_BY_TWIN] on the samples that rel_crps[DP_BY_LAST] is about */
   const dp_advice *advice; /* NULL when deciding was not asked for */
   int ndose;
   const double *dose_time, *dose_amount;
@@ -111,6 +112,8 @@ typedef struct dp_study_score {
   double coverage90, coverage_low, coverage_high; /* interval from resampling people */
   int inside_population;   /* 90 % band of the population's forecast */
   double crps[3], mae[3], rmse[3];
+  int nlast;               /* of nsample, with a last value to carry forward: what the third figures are about */
+  double crps_twin_last;   /* the twin's CRPS on those nlast samples: the fair comparison with crps[DP_BY_LAST] */
   double skill, skill_low, skill_high; /* 1 - crps[twin]/crps[population], interval from resampling people */
 } dp_study_score;
 

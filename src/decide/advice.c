@@ -4,8 +4,10 @@
  * Invariants:
  *   1. a candidate leaves at the screen only when even the favourable bound (99.9 %) of a limit misses it;
  *   2. the same draws serve every candidate (common random numbers), so two plans are compared fairly;
- *   3. a choice that does not hold on fresh draws is not advised; the next best is tried, three at most. */
+ *   3. only a candidate judged on all draws may be advised or be the runner-up;
+ *   4. a choice that does not hold on fresh draws is not advised; the next best is tried, three at most. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,13 +64,13 @@ static bool hopeful(const dp_kind *kind, const dpi_rehearsal *r, int row, double
 }
 
 /* How far the worst limit is missed, as a fraction of what is allowed; *which is that limit. */
-static double shortfall(const dp_kind *kind, const dp_candidate *c, int *which) {
+static double shortfall(const dp_kind *kind, const dp_term_value *term, int *which) {
   double worst = -INFINITY;
   for (int t = 0; t < kind->reward.nterm; t++) {
     const dpi_kind_term *k = &kind->reward.term[t];
     if (k->goal != DPI_GOAL_LIMIT) continue;
     double allowed = k->at_least ? 1.0 - k->probability : k->probability;
-    double risk = k->at_least ? 1.0 - c->term[t].low : c->term[t].high;
+    double risk = k->at_least ? 1.0 - term[t].low : term[t].high;
     double miss = risk / fmax(allowed, 1e-6);
     if (miss > worst) {
       worst = miss;
@@ -84,8 +86,11 @@ typedef struct search {
   const dp_plan_def *def;
   dp_advice *advice;
   int *draw;        /* [ndraw] screening draws, then all */
-  int *which;       /* [ncandidate] survivors */
+  int *which;       /* [ncandidate] survivors of the screen, the highest reward first */
   int nwhich;
+  int *row;         /* [ncandidate] row of `full`, or -1: not judged on all draws */
+  uint8_t *tried;   /* [ncandidate] scored on fresh draws */
+  double *error;    /* [ncandidate] standard error of the screen's reward */
   dpi_rehearsal screen, full;
 } search;
 
@@ -105,6 +110,8 @@ static dp_status screen_all(search *s) {
   s->nwhich = 0;
   for (int c = 0; c < a->ncandidate; c++) {
     judge(s->kind, &s->screen, c, effective(b, n), &a->candidate[c], a->candidate[c].term);
+    s->row[c] = -1;
+    s->error[c] = (a->candidate[c].reward_high - a->candidate[c].reward) / dpi_norm_quantile(s->kind->reward.confidence);
     if (hopeful(s->kind, &s->screen, c, effective(b, n), a->candidate[c].interval)) s->which[s->nwhich++] = c;
   }
   return DP_OK;
@@ -121,58 +128,53 @@ static void order_survivors(search *s) {
     }
 }
 
-/* Reward of the second best admissible candidate judged so far, or minus infinity. */
-static double second_best(const search *s, int njudged) {
+/* May this candidate still be advised? */
+static bool open_to_advice(const search *s, int c) {
+  return s->row[c] >= 0 && s->advice->candidate[c].admissible && !s->tried[c];
+}
+
+/* Reward of the second best candidate open to advice, or minus infinity. */
+static double second_best(const search *s) {
   double first = -INFINITY, second = -INFINITY;
-  for (int i = 0; i < njudged; i++) {
-    const dp_candidate *c = &s->advice->candidate[s->which[i]];
-    if (!c->admissible) continue;
-    if (c->reward > first) {
-      second = first;
-      first = c->reward;
-    } else if (c->reward > second) {
-      second = c->reward;
-    }
+  for (int i = 0; i < s->nwhich; i++) {
+    double reward = s->advice->candidate[s->which[i]].reward;
+    if (!open_to_advice(s, s->which[i]) || reward <= second) continue;
+    second = fmin(first, reward);
+    first = fmax(first, reward);
   }
   return second;
 }
 
-/* The survivors on every draw, most promising first, until choice and runner-up are certain not to be beaten: what is left
- * has, by the screen, a reward below the runner-up's by more than 4 standard errors. */
-static dp_status judge_survivors(search *s) {
+/* One survivor on every draw, kept as the next row of `full`. */
+static dp_status judge_full(search *s, int c, const int *all) {
   const dp_belief *b = s->patient->belief;
-  dp_ctx *ctx = s->kind->ctx;
-  order_survivors(s);
-  int *all = DPI_NEW_ARRAY(ctx, int, b->ndraw), done = 0;
-  s->full = (dpi_rehearsal){.nterm = s->advice->nterm, .ndraw = b->ndraw};
-  s->full.value = DPI_NEW_ARRAY(ctx, double, (size_t)(s->nwhich + 1) * (size_t)s->full.nterm *(size_t)b->ndraw);
-  dp_status status = all && s->full.value ? DP_OK : DP_ERR_MEMORY;
-  for (int k = 0; all && k < b->ndraw; k++) all[k] = k;
-  double z = dpi_norm_quantile(s->kind->reward.confidence);
-  while (status == DP_OK && done < s->nwhich) {
-    const dp_candidate *next = &s->advice->candidate[s->which[done]];
-    double error = z > 0 ? (next->reward_high - next->reward) / z : 0;
-    if (next->reward + 4 * error < second_best(s, done)) break;
-    dpi_rehearsal one = {0};
-    status = dpi_decide_rehearse(s->kind, s->patient, b, s->advice->candidate, &s->which[done], 1, all, b->ndraw, &one);
-    if (status != DP_OK) break;
-    dp_candidate *c = &s->advice->candidate[s->which[done]];
-    judge(s->kind, &one, 0, effective(b, b->ndraw), c, c->term);
-    memcpy((double *)dpi_rehearsed(&s->full, done, 0), one.value, sizeof(double) * (size_t)one.nterm * (size_t)one.ndraw);
-    dpi_free(ctx, one.value);
-    done++;
-  }
-  s->full.ncandidate = s->nwhich = done;
-  dpi_free(ctx, all);
-  return status;
+  dp_candidate *candidate = &s->advice->candidate[c];
+  dpi_rehearsal one = {0};
+  DP_TRY(dpi_decide_rehearse(s->kind, s->patient, b, s->advice->candidate, &c, 1, all, b->ndraw, &one));
+  judge(s->kind, &one, 0, effective(b, b->ndraw), candidate, candidate->term);
+  s->row[c] = s->full.ncandidate++;
+  memcpy((double *)dpi_rehearsed(&s->full, s->row[c], 0), one.value,
+         sizeof(double) * (size_t)one.nterm * (size_t)one.ndraw);
+  dpi_free(s->kind->ctx, one.value);
+  return DP_OK;
 }
 
-/* Best admissible candidate not yet tried, or -1. */
-static int best_admissible(const dp_advice *a, const uint8_t *tried) {
+/* The survivors on every draw, most promising first. Passed over is who has, by the screen, a reward below the runner-up's by
+ * more than 4 standard errors. Called again when a choice has failed and more may be needed. */
+static dp_status judge_survivors(search *s, const int *all) {
+  for (int i = 0; i < s->nwhich; i++) {
+    int c = s->which[i];
+    if (s->row[c] >= 0 || s->advice->candidate[c].reward + 4 * s->error[c] < second_best(s)) continue;
+    DP_TRY(judge_full(s, c, all));
+  }
+  return DP_OK;
+}
+
+/* Best candidate open to advice, or -1. */
+static int best_open(const search *s) {
   int best = -1;
-  for (int c = 0; c < a->ncandidate; c++)
-    if (a->candidate[c].admissible && !(tried && tried[c]) &&
-        (best < 0 || a->candidate[c].reward > a->candidate[best].reward))
+  for (int c = 0; c < s->advice->ncandidate; c++)
+    if (open_to_advice(s, c) && (best < 0 || s->advice->candidate[c].reward > s->advice->candidate[best].reward))
       best = c;
   return best;
 }
@@ -202,29 +204,27 @@ static dp_status score_fresh(search *s, int which, bool *holds) {
   return status;
 }
 
-/* P(chosen has the highest reward among the admissible), draw by draw. */
+/* What candidate c gives in draw k of `full`. */
+static double reward_of_draw(const search *s, int c, int k) {
+  double sum = 0;
+  for (int t = 0; t < s->full.nterm; t++) {
+    const dpi_kind_term *term = &s->kind->reward.term[t];
+    if (term->goal != DPI_GOAL_REWARD) continue;
+    double v = dpi_rehearsed(&s->full, s->row[c], t)[k];
+    sum += term->weight * dpi_decide_reward(s->kind, term, v, s->advice->candidate[c].interval);
+  }
+  return sum;
+}
+
+/* P(chosen has the highest reward among those that could be advised), draw by draw. */
 static double probability_best(const search *s, int chosen) {
-  const dp_advice *a = s->advice;
   int wins = 0;
   for (int k = 0; k < s->full.ndraw; k++) {
-    double top = -INFINITY;
-    int who = -1;
-    for (int i = 0; i < s->nwhich; i++) {
-      const dp_candidate *c = &a->candidate[s->which[i]];
-      if (!c->admissible) continue;
-      double sum = 0;
-      for (int t = 0; t < s->full.nterm; t++) {
-        const dpi_kind_term *term = &s->kind->reward.term[t];
-        double v = dpi_rehearsed(&s->full, i, t)[k];
-        if (term->goal == DPI_GOAL_REWARD && !isnan(v))
-          sum += term->weight * v / (term->fraction ? dpi_decide_window(s->kind, c->interval) : 1.0);
-      }
-      if (sum > top) {
-        top = sum;
-        who = s->which[i];
-      }
-    }
-    wins += who == chosen;
+    double mine = reward_of_draw(s, chosen, k);
+    bool best = true;
+    for (int c = 0; best && c < s->advice->ncandidate; c++)
+      if (open_to_advice(s, c) && reward_of_draw(s, c, k) > mine) best = false;
+    wins += best;
   }
   return s->full.ndraw ? (double)wins / s->full.ndraw : NAN;
 }
@@ -235,7 +235,7 @@ static int nearest_miss(const search *s, int *term) {
   double least = INFINITY;
   for (int c = 0; c < s->advice->ncandidate; c++) {
     int t = -1;
-    double miss = shortfall(s->kind, &s->advice->candidate[c], &t);
+    double miss = shortfall(s->kind, s->advice->candidate[c].term, &t);
     if (t >= 0 && miss < least) {
       least = miss;
       best = c;
@@ -245,91 +245,126 @@ static int nearest_miss(const search *s, int *term) {
   return best;
 }
 
-static void say_limit(const dp_kind *kind, const dp_candidate *c, int t, char *out, size_t size) {
+static void say_limit(const dp_kind *kind, const dp_term_value *term, int t, char *out, size_t size) {
   const dpi_kind_term *k = &kind->reward.term[t];
-  const dp_term_value *v = &c->term[t];
+  const dp_term_value *v = &term[t];
   snprintf(out, size, "%s: estimate %.1f %%, at the %.0f %% bound %.1f %%", k->text, 100 * v->value,
            100 * kind->reward.confidence, 100 * (k->at_least ? v->low : v->high));
 }
 
-static void explain_choice(search *s) {
-  dp_advice *a = s->advice;
-  const dp_candidate *c = &a->candidate[a->chosen];
-  int t = -1;
-  shortfall(s->kind, c, &t);
-  if (t >= 0) say_limit(s->kind, c, t, a->binding, sizeof a->binding);
-  int others = -1;
-  for (int i = 0; i < a->ncandidate; i++) others += a->candidate[i].admissible;
-  snprintf(a->reason, sizeof a->reason,
-           "%s every %g %s: highest reward of %d admissible regimens out of %d; every limit holds at its bound on the "
-           "search draws and again on fresh draws",
-           c->tablets, c->interval, s->kind->time_unit, others + 1, a->ncandidate);
+/* Add to the reason what fits. */
+static void reason(dp_advice *a, const char *fmt, ...) DPI_PRINTF(2, 3);
+static void reason(dp_advice *a, const char *fmt, ...) {
+  size_t at = strlen(a->reason);
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(a->reason + at, sizeof a->reason - at, fmt, ap);
+  va_end(ap);
 }
 
-static void explain_refusal(search *s, int tries) {
+static void explain_choice(search *s, int tries) {
   dp_advice *a = s->advice;
-  const dpi_kind_reward *r = &s->kind->reward;
-  if (tries > 0) {
-    snprintf(a->reason, sizeof a->reason,
-             "no recommendation, because the %d best admissible regimens did not hold their limits on fresh draws",
-             tries);
-    return;
-  }
+  const dp_candidate *c = &a->candidate[a->chosen];
+  int t = -1, admissible = 0;
+  shortfall(s->kind, c->term, &t);
+  if (t >= 0) say_limit(s->kind, c->term, t, a->binding, sizeof a->binding);
+  for (int i = 0; i < a->ncandidate; i++) admissible += a->candidate[i].admissible;
+  reason(a,
+         "%s every %g %s: highest reward of %d admissible regimens out of %d; every limit holds at its bound on the search "
+         "draws and again on fresh draws",
+         c->tablets, c->interval, s->kind->time_unit, admissible, a->ncandidate);
+  if (tries > 1) reason(a, "; %d with a higher reward did not hold on fresh draws", tries - 1);
+  if (s->patient->belief->discrepancy)
+    reason(a, "; limits are about the model's own curve, without the discrepancy term");
+}
+
+/* Why none; first: the first candidate that was tried on fresh draws, or -1. */
+static void explain_refusal(search *s, int tries, int first) {
+  dp_advice *a = s->advice;
   int t = -1;
-  a->runner_up = nearest_miss(s, &t);
+  a->runner_up = tries > 0 ? first : nearest_miss(s, &t);
   if (a->runner_up < 0) return;
   const dp_candidate *c = &a->candidate[a->runner_up];
-  say_limit(s->kind, c, t, a->binding, sizeof a->binding);
-  snprintf(a->reason, sizeof a->reason,
-           "no recommendation, because none of %d regimens holds every limit at the %.0f %% bound; nearest: %s every %g "
-           "%s, which misses %s",
-           a->ncandidate, 100 * r->confidence, c->tablets, c->interval, s->kind->time_unit, a->binding);
+  if (tries > 0) shortfall(s->kind, c->fresh, &t);
+  say_limit(s->kind, tries > 0 ? c->fresh : c->term, t, a->binding, sizeof a->binding);
+  if (tries > 0)
+    reason(a,
+           "no recommendation, because the %d best admissible regimens did not hold their limits on fresh draws; the first, "
+           "%s every %g %s, misses %s",
+           tries, c->tablets, c->interval, s->kind->time_unit, a->binding);
+  else
+    reason(a,
+           "no recommendation, because none of %d regimens holds every limit at the %.0f %% bound; nearest: %s every %g %s, "
+           "which misses %s",
+           a->ncandidate, 100 * s->kind->reward.confidence, c->tablets, c->interval, s->kind->time_unit, a->binding);
 }
 
 /* Choose, score again, explain. */
-static dp_status choose(search *s) {
+static dp_status choose(search *s, const int *all) {
   dp_advice *a = s->advice;
-  uint8_t *tried = DPI_NEW_ARRAY(s->kind->ctx, uint8_t, a->ncandidate);
-  if (!tried) return DP_ERR_MEMORY;
-  dp_status status = DP_OK;
-  int tries = 0;
-  while (status == DP_OK && a->chosen < 0 && tries < MAX_TRIES) {
-    int c = best_admissible(a, tried);
+  int tries = 0, first = -1;
+  while (a->chosen < 0 && tries < MAX_TRIES) {
+    DP_TRY(judge_survivors(s, all));
+    int c = best_open(s);
     if (c < 0) break;
-    tried[c] = 1;
-    tries++;
     bool holds = false;
-    status = score_fresh(s, c, &holds);
-    if (status == DP_OK && holds) {
-      a->chosen = c;
-      a->runner_up = best_admissible(a, tried);
-    }
+    if (tries++ == 0) first = c;
+    DP_TRY(score_fresh(s, c, &holds));
+    s->tried[c] = 1;
+    if (holds) a->chosen = c;
   }
-  dpi_free(s->kind->ctx, tried);
-  DP_TRY(status);
-  if (a->chosen >= 0) {
-    a->best_probability = probability_best(s, a->chosen);
-    explain_choice(s);
-  } else {
-    explain_refusal(s, tries);
+  if (a->chosen < 0) {
+    explain_refusal(s, tries, first);
+    return DP_OK;
   }
+  a->runner_up = best_open(s);
+  a->best_probability = probability_best(s, a->chosen);
+  explain_choice(s, tries);
   return DP_OK;
+}
+
+/* Memory that the search needs beside its candidates. */
+static dp_status make_room(search *s) {
+  dp_ctx *ctx = s->kind->ctx;
+  int n = s->advice->ncandidate, ndraw = s->patient->belief->ndraw;
+  s->which = DPI_NEW_ARRAY(ctx, int, n);
+  s->row = DPI_NEW_ARRAY(ctx, int, n);
+  s->tried = DPI_NEW_ARRAY(ctx, uint8_t, n);
+  s->error = DPI_NEW_ARRAY(ctx, double, n);
+  s->draw = DPI_NEW_ARRAY(ctx, int, ndraw);
+  return s->which && s->row && s->tried && s->error && s->draw ? DP_OK : DP_ERR_MEMORY;
 }
 
 static dp_status run_search(search *s) {
   dp_advice *a = s->advice;
   dp_ctx *ctx = s->kind->ctx;
+  int ndraw = s->patient->belief->ndraw;
   DP_TRY(dpi_decide_candidates(s->kind, &a->candidate, &a->ncandidate));
   a->nterm = s->kind->reward.nterm;
   for (int c = 0; c < a->ncandidate; c++)
     if (!(a->candidate[c].term = DPI_NEW_ARRAY(ctx, dp_term_value, a->nterm))) return DP_ERR_MEMORY;
-  s->which = DPI_NEW_ARRAY(ctx, int, a->ncandidate);
-  s->draw = DPI_NEW_ARRAY(ctx, int, s->patient->belief->ndraw);
-  if (!s->which || !s->draw) return DP_ERR_MEMORY;
+  DP_TRY(make_room(s));
   DP_TRY(screen_all(s));
-  DP_TRY(judge_survivors(s));
-  DP_TRY(choose(s));
+  order_survivors(s);
+  s->full = (dpi_rehearsal){.nterm = a->nterm, .ndraw = ndraw};
+  s->full.value = DPI_NEW_ARRAY(ctx, double, (size_t)(s->nwhich + 1) * (size_t)a->nterm *(size_t)ndraw);
+  int *all = DPI_NEW_ARRAY(ctx, int, ndraw);
+  for (int k = 0; all && k < ndraw; k++) all[k] = k;
+  dp_status status = all && s->full.value ? choose(s, all) : DP_ERR_MEMORY;
+  dpi_free(ctx, all);
+  DP_TRY(status);
   return dpi_decide_next(s->kind, s->patient, s->def, &s->screen, s->draw, a);
+}
+
+static void search_release(search *s) {
+  dp_ctx *ctx = s->kind->ctx;
+  dpi_free(ctx, s->screen.value);
+  dpi_free(ctx, s->full.value);
+  dpi_free(ctx, s->draw);
+  dpi_free(ctx, s->which);
+  dpi_free(ctx, s->row);
+  dpi_free(ctx, s->tried);
+  dpi_free(ctx, s->error);
 }
 
 static dp_status check(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def) {
@@ -341,8 +376,8 @@ static dp_status check(const dp_kind *kind, const dp_plan_patient *patient, cons
     return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
                     "%s: reward.yaml: residual: true (limits on measured rather than true values) is not supported",
                     kind->dir);
-  if (patient->belief->ndraw < 2 || patient->fresh->ndraw < 2)
-    return dpi_fail(kind->ctx, DP_ERR_USAGE, "a plan needs at least two draws of the belief");
+  if (patient->belief->ndraw < 2 || patient->fresh->ndraw < 2 || def->nscreen < 2)
+    return dpi_fail(kind->ctx, DP_ERR_USAGE, "a plan needs at least two draws of the belief and two to screen on");
   return DP_OK;
 }
 
@@ -355,14 +390,11 @@ dp_status dp_plan_search(const dp_kind *kind, const dp_plan_patient *patient, co
   search s = {.kind = kind, .patient = patient, .def = def, .advice = a};
   dp_status status = DP_OK;
   if (!patient->belief->usable || !patient->fresh->usable)
-    snprintf(a->reason, sizeof a->reason, "no recommendation, because the posterior may not be used: %.200s",
-             patient->belief->usable ? patient->fresh->verdict : patient->belief->verdict);
+    reason(a, "no recommendation, because the posterior may not be used: %s",
+           patient->belief->usable ? patient->fresh->verdict : patient->belief->verdict);
   else
     status = run_search(&s);
-  dpi_free(kind->ctx, s.screen.value);
-  dpi_free(kind->ctx, s.full.value);
-  dpi_free(kind->ctx, s.draw);
-  dpi_free(kind->ctx, s.which);
+  search_release(&s);
   if (status != DP_OK) {
     dp_advice_destroy(a);
     return status;

@@ -16,7 +16,7 @@
 /* Values of every term's functional for some candidates on some draws: the rehearsal's whole result. */
 typedef struct dpi_rehearsal {
   int ncandidate, nterm, ndraw;
-  double *value; /* [ncandidate x nterm x ndraw], NaN where the member failed */
+  double *value; /* [ncandidate x nterm x ndraw], NaN where the member failed, infinite for a passage that never comes */
 } dpi_rehearsal;
 
 static inline const double *dpi_rehearsed(const dpi_rehearsal *r, int candidate, int term) {
@@ -33,6 +33,8 @@ dp_status dpi_decide_rehearse(const dp_kind *kind, const dp_plan_patient *patien
 
 /* Did the limit's event happen for this functional value? A failed member counts against the plan. */
 bool dpi_decide_event(const dpi_kind_term *term, double value);
+/* What one draw adds to a reward term, before its weight: a failed member adds nothing. */
+double dpi_decide_reward(const dp_kind *kind, const dpi_kind_term *term, double value, double interval);
 /* Length of the window that a reward is counted over, time units. */
 double dpi_decide_window(const dp_kind *kind, double interval);
 
@@ -46,9 +48,12 @@ double dpi_decide_threshold(const dpi_kind_term *term, double neff, double confi
 dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def,
                           const dpi_rehearsal *screen, const int *draw, dp_advice *advice);
 
-/* Parameter vector of one draw. */
+/* Parameter vector of one draw for a plan from now on: covariates of now, the last occasion's effects. */
 void dpi_decide_param(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief, int draw,
                       double *param);
+/* Parameters and instants [nhistory] of one draw living through the history again, occasion by occasion. */
+void dpi_decide_relive(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief, int draw,
+                       double *param, dp_instant *instant);
 
 enum { DPI_PURPOSE_NEXT_SAMPLE = 0x4e585431 }; /* random purposes of this room */
 

@@ -30,12 +30,18 @@ static dp_term_value judge_limit(const dpi_kind_term *term, const double *value,
   return v;
 }
 
+double dpi_decide_reward(const dp_kind *kind, const dpi_kind_term *term, double value, double interval) {
+  double window = dpi_decide_window(kind, interval);
+  if (isnan(value)) return 0.0;
+  if (isinf(value)) value = window; /* a passage that does not come within the window */
+  return term->fraction ? value / window : value;
+}
+
 static dp_term_value judge_reward(const dp_kind *kind, const dpi_kind_term *term, const double *value, int ndraw,
                                   double neff, double interval, double confidence) {
-  double scale = term->fraction ? 1.0 / dpi_decide_window(kind, interval) : 1.0;
   double sum = 0, sum2 = 0;
   for (int k = 0; k < ndraw; k++) {
-    double x = isnan(value[k]) ? 0.0 : value[k] * scale;
+    double x = dpi_decide_reward(kind, term, value[k], interval);
     sum += x;
     sum2 += x * x;
   }

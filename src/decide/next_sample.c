@@ -2,8 +2,9 @@
  *
  * For a sample at time t: draw k of the belief plays the truth and gives a hypothetical result y = f_k + sigma_k z; the
  * other draws are reweighted by its likelihood; every candidate's probabilities and rewards are weighted sums over the
- * rehearsal that was made already, so no further simulation is needed. The advice after y is compared with the advice now.
- * (Raiffa & Schlaifer 1961: expected value of sample information.) */
+ * rehearsal that was made already, so no further simulation is needed. The advice after y is compared with the advice now,
+ * both judged on the screened draws with the bound that the whole ensemble would have (a belief made after y would be as
+ * large). (Raiffa & Schlaifer 1961: expected value of sample information.) */
 #include <math.h>
 
 #include "decide/decide.h"
@@ -16,31 +17,37 @@ typedef struct sampling {
   double *w;           /* [ndraw] */
 } sampling;
 
+/* Expected reward of candidate c under weights w; *ok: every limit holds. */
+static double worth(const sampling *s, int c, const double *w, bool *ok) {
+  double total = 0;
+  *ok = true;
+  for (int t = 0; t < s->r->nterm; t++) {
+    const dpi_kind_term *term = &s->kind->reward.term[t];
+    const double *v = dpi_rehearsed(s->r, c, t);
+    double sum = 0;
+    if (term->goal == DPI_GOAL_LIMIT) {
+      for (int k = 0; k < s->r->ndraw; k++)
+        sum += isnan(v[k]) ? (term->at_least ? 0 : w[k]) : dpi_decide_event(term, v[k]) ? w[k] : 0;
+      if (term->at_least ? !(sum >= s->limit[t]) : !(sum <= s->limit[t])) *ok = false;
+    } else {
+      for (int k = 0; k < s->r->ndraw; k++)
+        sum += w[k] * dpi_decide_reward(s->kind, term, v[k], s->candidate[c].interval);
+      total += term->weight * sum;
+    }
+  }
+  return total;
+}
+
 /* Best admissible candidate under weights w, or -1; its reward in *reward. */
 static int best_under(const sampling *s, const double *w, double *reward) {
   int best = -1;
   *reward = 0;
   for (int c = 0; c < s->r->ncandidate; c++) {
-    double total = 0;
-    bool ok = true;
-    for (int t = 0; ok && t < s->r->nterm; t++) {
-      const dpi_kind_term *term = &s->kind->reward.term[t];
-      const double *v = dpi_rehearsed(s->r, c, t);
-      double sum = 0;
-      if (term->goal == DPI_GOAL_LIMIT) {
-        for (int k = 0; k < s->r->ndraw; k++)
-          sum += isnan(v[k]) ? (term->at_least ? 0 : w[k]) : dpi_decide_event(term, v[k]) ? w[k] : 0;
-        ok = term->at_least ? sum >= s->limit[t] : sum <= s->limit[t];
-      } else {
-        double scale = term->fraction ? 1.0 / dpi_decide_window(s->kind, s->candidate[c].interval) : 1.0;
-        for (int k = 0; k < s->r->ndraw; k++) sum += isnan(v[k]) ? 0 : w[k] * v[k];
-        total += term->weight * scale * sum;
-      }
-    }
-    if (ok && (best < 0 || total > *reward)) {
-      best = c;
-      *reward = total;
-    }
+    bool ok;
+    double total = worth(s, c, w, &ok);
+    if (!ok || (best >= 0 && total <= *reward)) continue;
+    best = c;
+    *reward = total;
   }
   return best;
 }
@@ -71,22 +78,15 @@ static void sample_value(const sampling *s, const dp_plan_patient *patient, cons
     int k = (int)((int64_t)h * n / def->nhypothetical);
     double z = dpi_rng_normal(&rng);
     double y = o->noise == DPI_NOISE_LOGNORMAL ? f[k] * dpi_m_exp(sigma[k] * z) : f[k] + sigma[k] * z;
-    if (!isfinite(y)) continue;
+    if (!isfinite(y) || !(sigma[k] > 0)) continue;
     reweight(o, f, sigma, n, y, s->w);
     double reward, kept = 0;
+    bool still = false;
     int then = best_under(s, s->w, &reward);
-    if (now >= 0) { /* what the present advice would be worth after y */
-      for (int t = 0; t < s->r->nterm; t++) {
-        const dpi_kind_term *term = &s->kind->reward.term[t];
-        if (term->goal != DPI_GOAL_REWARD) continue;
-        double scale = term->fraction ? 1.0 / dpi_decide_window(s->kind, s->candidate[now].interval) : 1.0;
-        const double *v = dpi_rehearsed(s->r, now, t);
-        for (int j = 0; j < n; j++) kept += isnan(v[j]) ? 0 : s->w[j] * v[j] * scale * term->weight;
-      }
-    }
+    if (now >= 0) kept = worth(s, now, s->w, &still); /* what the present advice is worth, knowing y */
     changed += then != now;
     advise += then >= 0;
-    gain += (then >= 0 ? reward : 0) - (now >= 0 ? kept : 0);
+    gain += reward - (still ? kept : 0);
     done++;
   }
   if (done == 0) return;
@@ -95,40 +95,50 @@ static void sample_value(const sampling *s, const dp_plan_patient *patient, cons
   next->advise = advise / done;
 }
 
-/* Predictions and error of every observable's first (primary) one at the imagined times, for the screened draws. */
+/* Predictions of the observables at the imagined times, for the screened draws. */
 static dp_status predict(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def, const int *draw,
                          int ndraw, dp_result **out) {
   dp_ctx *ctx = kind->ctx;
   int nparam = dp_sim_describe(kind->sim)->nparam, nt = def->nnext_time;
+  size_t nhistory = (size_t)patient->nhistory;
   double *param = DPI_NEW_ARRAY(ctx, double, (size_t)ndraw *(size_t)nparam);
+  dp_instant *instant = DPI_NEW_ARRAY(ctx, dp_instant, (size_t)ndraw *nhistory + 1);
   dp_member *member = DPI_NEW_ARRAY(ctx, dp_member, ndraw);
   dp_output_time *when = DPI_NEW_ARRAY(ctx, dp_output_time, nt);
   dp_status status = DP_ERR_MEMORY;
-  if (param && member && when) {
+  if (param && instant && member && when) {
     for (int t = 0; t < nt; t++)
       when[t] = (dp_output_time){(dp_time)llround(def->next_time[t] * (double)DP_TICKS), INT32_MAX};
     for (int k = 0; k < ndraw; k++) {
       double *p = param + (size_t)k * (size_t)nparam;
-      dpi_decide_param(kind, patient, patient->belief, draw[k], p);
-      member[k] = (dp_member){.param = p, .instant = patient->history, .ninstant = patient->nhistory, .out = when,
-                              .nout = nt, .stream = patient->stream};
+      dp_instant *in = instant + (size_t)k * nhistory;
+      dpi_decide_relive(kind, patient, patient->belief, draw[k], p, in);
+      member[k] = (dp_member){.param = p, .instant = in, .ninstant = patient->nhistory, .out = when, .nout = nt,
+                              .stream = patient->stream};
     }
     dp_run_opts opts = dp_run_opts_default();
+    opts.seed = def->seed;
     status = dp_simulate(kind->sim, member, ndraw, &opts, out);
   }
   dpi_free(ctx, param);
+  dpi_free(ctx, instant);
   dpi_free(ctx, member);
   dpi_free(ctx, when);
   return status;
 }
 
-/* Columns f and sigma of one output time. */
-static void columns(const dp_kind *kind, const dp_result *result, int observable, int t, double *f, double *sigma) {
+/* Columns f and sigma of one output time. A discrepancy of the model blurs a sample as its error does (its marginal law:
+ * what the seen samples say about it is left out, so a sample is never thought to tell more than it would). */
+static void columns(const dp_kind *kind, const dp_result *result, int observable, int t, const dp_belief *b,
+                    const int *draw, double *f, double *sigma) {
   const dpi_kind_observable *o = &kind->observable[observable];
   for (int k = 0; k < result->nmember; k++) {
     const double *row = result->value + (result->value_at[k] + (size_t)t) * (size_t)result->noutput;
     f[k] = row[o->value_output];
     sigma[k] = row[o->sigma_output];
+    if (!b->discrepancy) continue;
+    double d = b->discrepancy[draw[k]] * (o->noise == DPI_NOISE_LOGNORMAL ? 1.0 : f[k]);
+    sigma[k] = sqrt(sigma[k] * sigma[k] + d * d);
   }
 }
 
@@ -159,7 +169,7 @@ dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, c
     advice->nnext = def->nnext_time;
     for (int t = 0; t < def->nnext_time; t++) {
       advice->next[t] = (dp_next_sample){.time = def->next_time[t], .observable = observable};
-      columns(kind, result, observable, t, f, sigma);
+      columns(kind, result, observable, t, patient->belief, draw, f, sigma);
       sample_value(&s, patient, def, f, sigma, now, &advice->next[t]);
     }
   }

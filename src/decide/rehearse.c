@@ -9,7 +9,24 @@ void dpi_decide_param(const dp_kind *kind, const dp_plan_patient *patient, const
                       double *param) {
   memcpy(param, patient->param, sizeof(double) * (size_t)dp_sim_describe(kind->sim)->nparam);
   const double *eta = belief->eta + (size_t)draw * (size_t)belief->neta;
+  for (int i = 0; i < patient->nhistory; i++) {
+    const dp_instant *s = &patient->history[i];
+    if (s->type == DP_SWITCH && s->dir_amount < 0 && (double)s->time <= patient->now * (double)DP_TICKS)
+      param[s->target] = s->amount;
+  }
   for (int e = 0; e < belief->neta; e++) param[kind->effect[patient->eta_effect[e]].sim_param] = eta[e];
+}
+
+void dpi_decide_relive(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief, int draw,
+                       double *param, dp_instant *instant) {
+  memcpy(param, patient->param, sizeof(double) * (size_t)dp_sim_describe(kind->sim)->nparam);
+  const double *eta = belief->eta + (size_t)draw * (size_t)belief->neta;
+  /* downwards: of an effect with occasions the first one stays, the switches bring the others */
+  for (int e = belief->neta - 1; e >= 0; e--) param[kind->effect[patient->eta_effect[e]].sim_param] = eta[e];
+  for (int i = 0; i < patient->nhistory; i++) {
+    instant[i] = patient->history[i];
+    if (instant[i].type == DP_SWITCH && instant[i].dir_amount >= 0) instant[i].amount = eta[instant[i].dir_amount];
+  }
 }
 
 double dpi_decide_window(const dp_kind *kind, double interval) {
@@ -52,12 +69,17 @@ static void block_release(dp_ctx *ctx, rehearse_block *b) {
   dpi_free(ctx, b->member);
 }
 
-static dp_status simulate_block(const dp_kind *kind, const dp_plan_patient *patient, rehearse_block *b,
-                                dpi_rehearsal *out) {
+/* What a functional's value means: a first passage that is masked in a sound member never came. */
+static double value_of(dp_functional_kind kind, bool failed, double value) {
+  if (failed) return NAN;
+  bool passage = kind == DP_FIRST_ABOVE || kind == DP_FIRST_BELOW;
+  return passage && isnan(value) ? INFINITY : value;
+}
+
+static dp_status simulate_block(const dp_kind *kind, rehearse_block *b, dpi_rehearsal *out) {
   dp_run_opts opts = dp_run_opts_default();
   dp_result *result = NULL;
   int n = out->ncandidate * out->ndraw;
-  (void)patient;
   DP_TRY(dp_simulate(kind->sim, b->member, n, &opts, &result));
   for (int c = 0; c < out->ncandidate; c++)
     for (int k = 0; k < out->ndraw; k++) {
@@ -66,7 +88,7 @@ static dp_status simulate_block(const dp_kind *kind, const dp_plan_patient *pati
       bool failed = result->status[m] != DP_MEMBER_OK;
       for (int t = 0; t < out->nterm; t++) {
         double *row = (double *)dpi_rehearsed(out, c, t);
-        row[k] = failed ? NAN : f[t];
+        row[k] = value_of(kind->reward.term[t].functional, failed, f[t]);
       }
     }
   dp_result_destroy(result);
@@ -103,7 +125,7 @@ dp_status dpi_decide_rehearse(const dp_kind *kind, const dp_plan_patient *patien
                                               .nfunctional = nterm,
                                               .stream = patient->stream};
     }
-    status = simulate_block(kind, patient, &b, out);
+    status = simulate_block(kind, &b, out);
   }
   block_release(ctx, &b);
   if (status != DP_OK) {

@@ -1,5 +1,5 @@
 /* forecast.c - Q: what later samples will show. The belief's draws (and the prior's, for the fair opponent) are simulated
- * under the doses of the record; a measurement is prediction plus residual error. */
+ * under the doses of the record; a measurement is (prediction + discrepancy) + residual error (model_error.c). */
 #include <math.h>
 #include <string.h>
 
@@ -24,6 +24,7 @@ static dp_status layout(dp_twin *t) {
     return DP_ERR_MEMORY;
   }
   double end = c->last_time > 0 ? c->last_time : t->kind->horizon;
+  if (!(end > 0)) end = 1.0;
   while (f < nfan || r < c->nout) {
     /* denser early, where curves bend: t = end * u^1.6 */
     double u = (double)f / (nfan - 1);
@@ -43,8 +44,8 @@ static dp_status layout(dp_twin *t) {
   return DP_OK;
 }
 
-/* Simulate every draw of a belief at t->when. */
-static dp_status predict(dp_twin *t, const dp_belief *b, dpi_prediction *out) {
+/* Simulate every draw of a belief at t->when; nseen: samples that the belief knows. */
+static dp_status predict(dp_twin *t, const dp_belief *b, int nseen, dpi_prediction *out) {
   const dpi_case *c = t->c;
   size_t nparam = (size_t)dp_sim_describe(t->kind->sim)->nparam, nin = (size_t)c->ninstant;
   size_t own = c->noccasion > 1 ? (size_t)b->ndraw : 1; /* instants differ between draws only through occasions */
@@ -68,7 +69,14 @@ static dp_status predict(dp_twin *t, const dp_belief *b, dpi_prediction *out) {
   dpi_free(t->ctx, param);
   dpi_free(t->ctx, instant);
   dpi_free(t->ctx, member);
-  return status;
+  return status == DP_OK ? dpi_twin_discrepancy(t, b, nseen, out) : status;
+}
+
+void dpi_prediction_release(dp_ctx *ctx, dpi_prediction *p) {
+  dp_result_destroy(p->result);
+  dpi_free(ctx, p->shift);
+  dpi_free(ctx, p->extra);
+  *p = (dpi_prediction){0};
 }
 
 void dpi_twin_predicted(const dp_twin *t, const dpi_prediction *p, int draw, int row, int observable, double *f,
@@ -77,6 +85,10 @@ void dpi_twin_predicted(const dp_twin *t, const dpi_prediction *p, int draw, int
   const double *v = p->result->value + (p->result->value_at[draw] + (size_t)row) * (size_t)p->result->noutput;
   *f = v[o->value_output];
   *sigma = v[o->sigma_output];
+  if (!p->shift) return;
+  size_t at = ((size_t)draw * (size_t)p->ntime + (size_t)row) * (size_t)t->kind->nobservable + (size_t)observable;
+  *f = o->noise == DPI_NOISE_LOGNORMAL ? *f * dpi_m_exp(p->shift[at]) : *f + p->shift[at];
+  *sigma = sqrt(*sigma * *sigma + p->extra[at]);
 }
 
 int dpi_twin_measured(const dp_twin *t, const dpi_prediction *p, const dp_belief *b, int row, int observable, int nrep,
@@ -120,10 +132,10 @@ static dp_status fans(dp_twin *t, const dpi_prediction *p, const dp_belief *b, d
 dp_status dpi_twin_forecast(dp_twin *t) {
   double begin = dpi_now();
   DP_TRY(layout(t));
-  DP_TRY(predict(t, t->belief, &t->ahead));
+  DP_TRY(predict(t, t->belief, t->view.nseen, &t->ahead));
   DP_TRY(fans(t, &t->ahead, t->belief, &t->fan));
   if (t->before) {
-    DP_TRY(predict(t, t->before, &t->population));
+    DP_TRY(predict(t, t->before, 0, &t->population));
     DP_TRY(fans(t, &t->population, t->before, &t->fan_population));
   }
   t->view.nfan = t->kind->nobservable;

@@ -1,22 +1,57 @@
 /* people.c - whose data may make whose prior.
  *
- * Priors come from the kind's own record. A person of the study who is also in that record is left out of their own prior:
- * whoever has the same doses at the same times and samples at the same times is taken for the same person, whatever the id
- * or the values say (the cautious reading: leaving out a stranger costs little, keeping the person in would be peeking). */
+ * Priors come from the kind's own record. Whoever of that record may be the person under test is left out of that person's
+ * prior. Ids say nothing (a file of one's own numbers people anew) and neither do values (they are what is being tested), so
+ * two people are taken for the same when they have the same doses and one's samples lie at the other's times: a copy of the
+ * record, also one whose later rows were cut off, is recognised. This is the cautious reading: leaving out a stranger costs
+ * a little information, keeping the person in would be peeking. */
 #include <math.h>
+#include <string.h>
 
 #include "twin/people.h"
 
-static bool same_amount(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+/* times are copied with fewer digits, amounts are rounded */
+#define SAME_TIME 0.01   /* of the time, or of the unit of time where that is more */
+#define SAME_AMOUNT 0.01 /* of the amount */
 
-static bool same_person(const dp_subject *a, const dp_subject *b) {
-  if (a->nevent != b->nevent) return false;
+static bool same_time(const dp_event *a, const dp_event *b) {
+  double x = (double)a->time / (double)DP_TICKS, y = (double)b->time / (double)DP_TICKS;
+  return fabs(x - y) <= SAME_TIME * fmax(1.0, fmin(x, y));
+}
+
+static bool is_dose(const dp_event *e) { return e->evid == 1 || e->evid == 4; }
+static bool is_sample(const dp_event *e) { return e->evid == 0 && !e->missing; }
+
+static const dp_event *next_dose(const dp_subject *s, int *at) {
+  while (*at < s->nevent && !is_dose(&s->event[*at])) (*at)++;
+  return *at < s->nevent ? &s->event[(*at)++] : NULL;
+}
+
+/* The doses of one are those of the other, as far as the shorter list goes; both have some. */
+static bool same_doses(const dp_subject *a, const dp_subject *b) {
+  int i = 0, j = 0, n = 0;
+  for (;; n++) {
+    const dp_event *x = next_dose(a, &i), *y = next_dose(b, &j);
+    if (!x || !y) return n > 0 || (!x && !y);
+    if (!same_time(x, y) || fabs(x->amount - y->amount) > SAME_AMOUNT * fmax(fabs(x->amount), fabs(y->amount)))
+      return false;
+  }
+}
+
+/* Each sample of a lies at the time of one of b's. */
+static bool sampled_within(const dp_subject *a, const dp_subject *b) {
   for (int i = 0; i < a->nevent; i++) {
-    const dp_event *x = &a->event[i], *y = &b->event[i];
-    if (x->time != y->time || x->evid != y->evid || x->compartment != y->compartment) return false;
-    if (!same_amount(x->amount, y->amount)) return false;
+    if (!is_sample(&a->event[i])) continue;
+    bool found = false;
+    for (int j = 0; !found && j < b->nevent; j++)
+      found = is_sample(&b->event[j]) && same_time(&a->event[i], &b->event[j]);
+    if (!found) return false;
   }
   return true;
+}
+
+bool dpi_people_same(const dp_subject *a, const dp_subject *b) {
+  return same_doses(a, b) && (sampled_within(a, b) || sampled_within(b, a));
 }
 
 dp_status dpi_people_create(const dp_kind *kind, const dp_record *study, dpi_people *out) {
@@ -32,12 +67,32 @@ void dpi_people_release(dpi_people *p) {
   *p = (dpi_people){0};
 }
 
+/* The source is the study itself: only the person, whose place is known. Else everybody who may be the person. */
+static int list_left_out(const dpi_people *p, int subject, int *out) {
+  int n = 0;
+  bool itself = p->own == NULL || strcmp(p->own->hash, p->study->hash) == 0;
+  if (itself) {
+    out[n++] = subject;
+    return n;
+  }
+  for (int i = 0; i < p->source->nsubject; i++)
+    if (dpi_people_same(&p->source->subject[i], &p->study->subject[subject])) out[n++] = i;
+  return n;
+}
+
 dp_status dpi_people_prior(const dp_kind *kind, const dpi_people *p, int subject, const char *store, dp_prior **out) {
-  int left_out = p->source == p->study ? subject : -1;
-  for (int i = 0; left_out < 0 && i < p->source->nsubject; i++)
-    if (same_person(&p->source->subject[i], &p->study->subject[subject])) left_out = i;
-  int others = p->source->nsubject - (left_out >= 0);
-  if (others < 2) /* nobody to learn from: the kind's published values, and the report says so */
-    return dp_prior_nominal(kind, out);
-  return dp_prior_loo(kind, p->source, left_out, store, out);
+  int *left_out = DPI_NEW_ARRAY(kind->ctx, int, p->source->nsubject + 1);
+  if (!left_out) return DP_ERR_MEMORY;
+  int n = list_left_out(p, subject, left_out);
+  dp_status status;
+  if (p->source->nsubject - n < 2) { /* nobody to learn from: the kind's published values, and the report says so */
+    status = dp_prior_nominal(kind, out);
+  } else if (n <= 1) {
+    status = dp_prior_loo(kind, p->source, n ? left_out[0] : -1, store, out);
+  } else {
+    dp_fit_def def = dp_fit_def_default();
+    status = dp_prior_fit(kind, p->source, left_out, n, &def, out);
+  }
+  dpi_free(kind->ctx, left_out);
+  return status;
 }

@@ -10,6 +10,9 @@ typedef struct dpi_people {
   const dp_record *source; /* one of the two */
 } dpi_people;
 
+/* May these two be one person? (people.c says by what) */
+bool dpi_people_same(const dp_subject *a, const dp_subject *b);
+
 dp_status dpi_people_create(const dp_kind *kind, const dp_record *study, dpi_people *out);
 void dpi_people_release(dpi_people *p);
 /* The prior of one person of the study, made without that person. */

@@ -2,7 +2,8 @@
  *
  *   population   the prior's predictive distribution with the same noise model (the fair opponent)
  *   last value   the last seen value of the same observable carried forward (a point: its CRPS is the absolute error)
- * CRPS: Gneiting & Raftery 2007. PIT: F(y) of the exact mixture of the draws' noise distributions. */
+ * CRPS: Gneiting & Raftery 2007. PIT: F(y) of the exact mixture of the draws' laws of a measurement (noise and, when it is on,
+ * discrepancy). */
 #include <math.h>
 
 #include "twin/twin_impl.h"
@@ -83,6 +84,8 @@ dp_status dpi_twin_score(dp_twin *t) {
   for (int i = t->view.nseen; i < t->c->nobs; i++)
     if (!t->seen[i].censored) score_sample(t, i, work, &t->score[n++]); /* a censored value has no number to score */
   dpi_free(t->ctx, work);
+  dpi_prediction_release(t->ctx, &t->ahead); /* megabytes a person, and of no further use */
+  dpi_prediction_release(t->ctx, &t->population);
   t->view.nscore = n;
   t->view.score = t->score;
   t->view.seconds[2] = dpi_now() - begin;

@@ -8,6 +8,7 @@
 
 #define COOKIE 0x53545544u
 #define RESAMPLES 2000
+#define ENOUGH 40 /* resamples that an interval is made of */
 #define SLIDER_DRAWS 300
 #define SLIDER_PROPOSALS 800
 #define SLIDER_FAN 33
@@ -66,7 +67,7 @@ static dp_status slider(dp_study *s, double until) {
     if (kept && x <= s->until[kept - 1]) continue;
     s->until[kept++] = x;
   }
-  for (int i = 1; i < kept; i++)
+  for (int i = 1; i < kept && until > s->until[0]; i++)
     if (fabs(s->until[i] - until) < nearest) {
       nearest = fabs(s->until[i] - until);
       which = i;
@@ -104,8 +105,9 @@ static dp_status one_person(void *user, int i, int worker) {
 /* ---- sums over people ---- */
 
 typedef struct person_sum { /* one person, one observable */
-  int n, inside[4], inside_population, nlast;
-  double crps[3], abs[3], square[3];
+  int n, inside[4], inside_population;
+  int given[3]; /* samples that each forecaster said something about */
+  double crps[3], abs[3], square[3], twin_where_last;
 } person_sum;
 
 static person_sum sum_person(const dp_twin_view *v, int observable) {
@@ -117,12 +119,13 @@ static person_sum sum_person(const dp_twin_view *v, int observable) {
     for (int w = 0; w < 4; w++) p.inside[w] += x->inside[w];
     p.inside_population += x->inside_population;
     for (int f = 0; f < 3; f++) {
-      if (isnan(x->crps[f])) continue; /* no last value yet: nothing was carried forward */
-      if (f == DP_BY_LAST) p.nlast++;
+      if (isnan(x->crps[f])) continue; /* no last value yet: nothing was carried forward; or no opponent */
+      p.given[f]++;
       p.crps[f] += x->crps[f];
       p.abs[f] += fabs(x->error[f]);
       p.square[f] += x->error[f] * x->error[f];
     }
+    if (!isnan(x->crps[DP_BY_LAST])) p.twin_where_last += x->crps[DP_BY_TWIN];
   }
   return p;
 }
@@ -141,7 +144,7 @@ static void percentile_interval(double *x, int n, double *low, double *high) {
 /* Intervals by resampling people: samples of one person are not independent. */
 static void resample(const dp_study *s, const person_sum *p, dp_study_score *out, double *cover, double *skill) {
   dpi_rng rng = dpi_rng_make(s->def.twin.seed, (uint64_t)out->observable, DPI_PURPOSE_PEOPLE);
-  int kept = 0;
+  int kept = 0, compared = 0;
   for (int b = 0; b < RESAMPLES; b++) {
     double n = 0, in = 0, twin = 0, population = 0;
     for (int i = 0; i < s->ntwin; i++) {
@@ -151,14 +154,13 @@ static void resample(const dp_study *s, const person_sum *p, dp_study_score *out
       twin += q->crps[DP_BY_TWIN];
       population += q->crps[DP_BY_POPULATION];
     }
-    if (n == 0 || population == 0) continue;
-    cover[kept] = in / n;
-    skill[kept++] = 1 - twin / population;
+    if (n == 0) continue; /* people without sealed samples only */
+    cover[kept++] = in / n;
+    if (population > 0) skill[compared++] = 1 - twin / population;
   }
   out->coverage_low = out->coverage_high = out->skill_low = out->skill_high = NAN;
-  if (kept < 40) return;
-  percentile_interval(cover, kept, &out->coverage_low, &out->coverage_high);
-  percentile_interval(skill, kept, &out->skill_low, &out->skill_high);
+  if (kept >= ENOUGH) percentile_interval(cover, kept, &out->coverage_low, &out->coverage_high);
+  if (compared >= ENOUGH) percentile_interval(skill, compared, &out->skill_low, &out->skill_high);
 }
 
 static dp_status sum_observable(dp_study *s, int observable, dp_study_score *out) {
@@ -170,25 +172,28 @@ static dp_status sum_observable(dp_study *s, int observable, dp_study_score *out
     return DP_ERR_MEMORY;
   }
   *out = (dp_study_score){.observable = observable};
-  int nlast = 0;
+  int given[3] = {0};
   for (int i = 0; i < s->ntwin; i++) {
     p[i] = sum_person(dp_twin_look(s->twin[i]), observable);
     out->nsample += p[i].n;
-    nlast += p[i].nlast;
+    out->crps_twin_last += p[i].twin_where_last;
     for (int w = 0; w < 4; w++) out->inside[w] += p[i].inside[w];
     out->inside_population += p[i].inside_population;
     for (int f = 0; f < 3; f++) {
+      given[f] += p[i].given[f];
       out->crps[f] += p[i].crps[f];
       out->mae[f] += p[i].abs[f];
       out->rmse[f] += p[i].square[f];
     }
   }
   for (int f = 0; f < 3; f++) {
-    double n = f == DP_BY_LAST ? nlast : out->nsample;
+    double n = given[f];
     out->crps[f] = n > 0 ? out->crps[f] / n : NAN;
     out->mae[f] = n > 0 ? out->mae[f] / n : NAN;
     out->rmse[f] = n > 0 ? sqrt(out->rmse[f] / n) : NAN;
   }
+  out->nlast = given[DP_BY_LAST];
+  out->crps_twin_last = out->nlast ? out->crps_twin_last / out->nlast : NAN;
   out->coverage90 = out->nsample ? (double)out->inside[2] / out->nsample : NAN;
   out->skill = 1 - out->crps[DP_BY_TWIN] / out->crps[DP_BY_POPULATION];
   resample(s, p, out, work, work + RESAMPLES);
@@ -202,7 +207,7 @@ static void relative(dp_study *s) {
   for (int i = 0; i < s->ntwin; i++) {
     dp_twin_view *v = &s->twin[i]->view;
     int n[3] = {0};
-    double sum[3] = {0};
+    double sum[3] = {0}, fair = 0;
     for (int k = 0; k < v->nscore; k++) {
       double unit = s->score[v->seen[v->score[k].observation].observable].crps[DP_BY_POPULATION];
       for (int f = 0; f < 3; f++) {
@@ -210,12 +215,14 @@ static void relative(dp_study *s) {
         if (isnan(c) || !(unit > 0)) continue;
         sum[f] += c / unit;
         n[f]++;
+        if (f == DP_BY_LAST) fair += v->score[k].crps[DP_BY_TWIN] / unit;
       }
     }
     for (int f = 0; f < 3; f++) v->rel_crps[f] = n[f] ? sum[f] / n[f] : NAN;
+    v->rel_crps_last = n[DP_BY_LAST] ? fair / n[DP_BY_LAST] : NAN;
     if (v->rel_crps[DP_BY_TWIN] > v->rel_crps[DP_BY_POPULATION]) s->nlost++;
     if (v->rel_crps[DP_BY_TWIN] < v->rel_crps[DP_BY_POPULATION]) s->nwon++;
-    if (v->rel_crps[DP_BY_TWIN] > v->rel_crps[DP_BY_LAST]) s->nlost_last++;
+    if (v->rel_crps_last > v->rel_crps[DP_BY_LAST]) s->nlost_last++;
   }
 }
 

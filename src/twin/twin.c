@@ -27,6 +27,9 @@ dp_status dp_twin_create(const dp_kind *kind, const dp_record *record, int subje
   if (def->nfan < 2 || def->ndraw < 2)
     return dpi_fail(kind->ctx, DP_ERR_USAGE, "a twin needs at least 2 draws and 2 points of a fan, got %d and %d",
                     def->ndraw, def->nfan);
+  if (subject < 0 || subject >= record->nsubject)
+    return dpi_fail(kind->ctx, DP_ERR_USAGE, "%s: subject %d, but it has %d", record->source, subject,
+                    record->nsubject);
   dp_twin *t = DPI_NEW(kind->ctx, dp_twin);
   if (!t) return DP_ERR_MEMORY;
   *t = (dp_twin){.ctx = kind->ctx, .kind = kind, .record = record, .prior = prior, .def = *def, .subject = subject};
@@ -59,8 +62,8 @@ static void clear(dp_twin *t) {
   dpi_free(t->ctx, t->when);
   dpi_free(t->ctx, t->fan_row);
   dpi_free(t->ctx, t->obs_row);
-  dp_result_destroy(t->ahead.result);
-  dp_result_destroy(t->population.result);
+  dpi_prediction_release(t->ctx, &t->ahead);
+  dpi_prediction_release(t->ctx, &t->population);
   fans_release(t, t->fan);
   fans_release(t, t->fan_population);
   dpi_free(t->ctx, t->score);
@@ -170,8 +173,8 @@ dp_status dpi_twin_decide(dp_twin *t) {
   if (param && zero && history) {
     dpi_case_apply(t->c, t->prior->typical, zero, param, history);
     dp_plan_patient patient = {.param = param, .eta_effect = t->c->eta_effect, .history = history,
-                               .nhistory = t->c->ninstant, .stream = t->c->stream, .belief = t->belief,
-                               .fresh = t->fresh};
+                               .nhistory = t->c->ninstant, .now = t->until, .stream = t->c->stream,
+                               .belief = t->belief, .fresh = t->fresh};
     dp_plan_def def = dp_plan_def_default();
     def.seed = t->def.seed;
     def.next_time = next;
@@ -193,11 +196,39 @@ static void hash_fan(dpi_sha256 *h, const dp_twin *t, const dp_fan *fan) {
     dpi_sha256_add(h, fan[o].q, sizeof(double) * DP_NLEVEL * (size_t)fan[o].ntime);
 }
 
-/* One hash over all results of the turn; timings are left out. */
+static void hash_terms(dpi_sha256 *h, const dp_term_value *term, int n) {
+  for (int k = 0; term && k < n; k++) {
+    double v[4] = {term[k].value, term[k].low, term[k].high, term[k].holds};
+    dpi_sha256_add(h, v, sizeof v);
+  }
+}
+
+static void hash_advice(dpi_sha256 *h, const dp_advice *a) {
+  double v[3] = {a->chosen, a->runner_up, a->best_probability};
+  dpi_sha256_add(h, v, sizeof v);
+  dpi_sha256_add(h, a->reason, strlen(a->reason));
+  for (int c = 0; c < a->ncandidate; c++) {
+    const dp_candidate *x = &a->candidate[c];
+    double w[5] = {x->dose, x->interval, x->reward, x->admissible, x->ndraw};
+    dpi_sha256_add(h, w, sizeof w);
+    hash_terms(h, x->term, a->nterm);
+    hash_terms(h, x->fresh, a->nterm);
+  }
+  for (int n = 0; n < a->nnext; n++) {
+    double w[4] = {a->next[n].time, a->next[n].change, a->next[n].gain, a->next[n].advise};
+    dpi_sha256_add(h, w, sizeof w);
+  }
+}
+
+/* One hash over the prior, the beliefs and all results of the turn; timings are left out. */
 dp_status dpi_twin_audit(dp_twin *t) {
   dpi_sha256 *h = dpi_sha256_create(t->ctx);
   if (!h) return DP_ERR_MEMORY;
+  dpi_sha256_add(h, &t->until, sizeof t->until);
+  dpi_sha256_add(h, t->prior->hash, strlen(t->prior->hash));
   dpi_sha256_add(h, t->belief->hash, 64);
+  if (t->before) dpi_sha256_add(h, t->before->hash, 64);
+  if (t->fresh) dpi_sha256_add(h, t->fresh->hash, 64);
   hash_fan(h, t, t->fan);
   hash_fan(h, t, t->fan_population);
   for (int i = 0; i < t->view.nscore; i++) {
@@ -205,13 +236,9 @@ dp_status dpi_twin_audit(dp_twin *t) {
     dpi_sha256_add(h, s->q, sizeof s->q);
     dpi_sha256_add(h, &s->pit, sizeof s->pit);
     dpi_sha256_add(h, s->crps, sizeof s->crps);
+    dpi_sha256_add(h, s->error, sizeof s->error);
   }
-  if (t->advice) {
-    dpi_sha256_add(h, t->advice->reason, strlen(t->advice->reason));
-    for (int c = 0; c < t->advice->ncandidate; c++)
-      for (int k = 0; k < t->advice->nterm; k++)
-        dpi_sha256_add(h, &t->advice->candidate[c].term[k].value, sizeof(double));
-  }
+  if (t->advice) hash_advice(h, t->advice);
   dpi_sha256_finish(h, t->view.hash);
   return DP_OK;
 }

@@ -11,10 +11,13 @@ enum { /* random purposes of this room */
   DPI_PURPOSE_PEOPLE = 0x50454f50,
 };
 
-/* An ensemble's predictions at some times: all draws, all outputs. */
+/* An ensemble's predictions at some times: all draws, all outputs; kept from forecast to score. */
 typedef struct dpi_prediction {
   dp_result *result;
   int ntime;
+  /* model discrepancy given what was seen, [ndraw x ntime x nobservable] each, NULL when the term is off: mean and variance
+   * of what is to be added to the prediction (to its logarithm under lognormal noise) */
+  double *shift, *extra;
 } dpi_prediction;
 
 struct dp_twin {
@@ -60,7 +63,11 @@ dp_status dpi_twin_score(dp_twin *t);      /* the sealed samples opened, three f
 dp_status dpi_twin_decide(dp_twin *t);     /* R, U: candidate regimens, or none because ... */
 dp_status dpi_twin_audit(dp_twin *t);      /* one hash over every result */
 
-/* Draw k's prediction of an observable and its error at row `row` of when. */
+/* Fill p->shift and p->extra when the belief b has the discrepancy term; the first nseen samples are conditioned on. */
+dp_status dpi_twin_discrepancy(const dp_twin *t, const dp_belief *b, int nseen, dpi_prediction *p);
+void dpi_prediction_release(dp_ctx *ctx, dpi_prediction *p);
+
+/* Draw k's prediction of an observable at row `row` of when, and the sd of a measurement about it (discrepancy included). */
 void dpi_twin_predicted(const dp_twin *t, const dpi_prediction *p, int draw, int row, int observable, double *f,
                         double *sigma);
 /* Ensemble of what a measurement would show: n = draws x replicates values, stratified noise common to all times.

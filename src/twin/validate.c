@@ -53,7 +53,7 @@ static dp_status fill(const dp_kind *k, const dp_record *record, dp_validation_r
     if (before < i) continue;
     dp_fit_def def = dp_fit_def_default();
     def.method = e->method;
-    def.tolerance = 1e-7;
+    def.tolerance = 1e-6;
     dp_prior *fit = NULL;
     DP_TRY(dp_prior_fit(k, record, NULL, 0, &def, &fit));
     int nobs = count_observations(record);

@@ -14,6 +14,7 @@ export function sig(x: Num | undefined, digits = 3): string {
   if (x === 0) return "0";
   const size = Math.abs(x);
   if (size >= 1e6 || size < 1e-4) return signed(x.toExponential(Math.max(0, digits - 1)));
+  if (size >= 10 ** digits) return signed(x.toFixed(0)); // digits before the point are never made zero
   const rounded = Number(x.toPrecision(digits));
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(rounded)) + 1e-12));
   return signed(rounded.toFixed(Math.min(decimals, 8)));
@@ -87,5 +88,5 @@ export function logTicks(low: number, high: number): number[] {
       const x = Number((m * 10 ** d).toPrecision(3));
       if (x >= low && x <= high) out.push(x);
     }
-  return out.length >= 3 || many ? out : ticks(low, high, 3);
+  return out.length >= 3 || many ? out : ticks(low, high, 4);
 }

@@ -24,18 +24,21 @@ export function countSamples(report: Report): Counts {
 
 export const scoresWithSamples = (report: Report): Score[] => report.summary.scores.filter((s) => s.samples > 0);
 
+/* Resampling a handful of people gives an interval that says nothing (one person: no width at all). */
+export const enoughPeople = (report: Report): boolean => report.summary.people >= 5;
+
 /* Skill over the population's forecast; "unclear" when resampling people gives both signs. */
-export function verdictOfSkill(score: Score): Verdict {
+export function verdictOfSkill(score: Score, enough = true): Verdict {
   const [low, high] = score.skill_interval;
-  if (!isNum(low) || !isNum(high)) return "unclear";
+  if (!enough || !isNum(low) || !isNum(high)) return "unclear";
   if (low > 0) return "better";
   return high < 0 ? "worse" : "unclear";
 }
 
 /* Does the expected share lie inside the interval from resampling people? */
-export function verdictOfCoverage(score: Score): "as expected" | "too few" | "too many" | "unclear" {
+export function verdictOfCoverage(score: Score, enough = true): "as expected" | "too few" | "too many" | "unclear" {
   const [low, high] = score.coverage_90_interval;
-  if (!isNum(low) || !isNum(high)) return "unclear";
+  if (!enough || !isNum(low) || !isNum(high)) return "unclear";
   if (high < 0.9) return "too few";
   return low > 0.9 ? "too many" : "as expected";
 }

@@ -658,7 +658,7 @@ static dp_status check_duplicates(const reader *r, keyed_row *key, int n) {
   if (second < 0) return DP_OK;
   return dpi_table_fail(
       r->table, second, -1,
-      "found every field equal to line %d, expected a row of its own (replicates differ "
+      "found a duplicate of line %d (every field equal), expected a row of its own (replicates differ "
       "in some field)",
       dpi_table_line(r->table, first));
 }

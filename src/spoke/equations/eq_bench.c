@@ -43,6 +43,7 @@ void dpi_eq_bench_destroy(dpi_eq_bench *w) {
   dp_ctx *ctx = w->spoke->base.ctx;
   dpi_solver_destroy(w->solver);
   dpi_solver_destroy(w->steady);
+  dpi_solver_destroy(w->rough);
   dpi_arena_release(&w->arena);
   dpi_free(ctx, w);
 }

@@ -160,6 +160,7 @@ struct dpi_eq_bench {
   int ndir;
   dpi_solver *solver;      /* owned */
   dpi_solver *steady;      /* owned; made when first needed, for nstate + ndir directions */
+  dpi_solver *rough;       /* owned; the same at low accuracy, for nstate directions */
   double *sym;             /* [nsym] present symbol values */
   double **reg;            /* [nmap] registers */
   uint8_t *stale;          /* [nmap] prologue must run */

@@ -3,7 +3,9 @@
  * Periodic. Let P(x) be the state one interval T after x with the dose in between (at lag mod T; infusions that last longer
  * than T overlap: floor(D/T) of them always run). The steady state is x* = P(x*). With the monodromy matrix M = dP/dx and
  * P_theta from one integration in nstate + ndir directions, Newton's step is (I - M) dx = P(x) - x; for linear systems the
- * first step is exact. Derivatives: (I - M) dx* = P_theta.
+ * first step is exact. Derivatives: (I - M) dx* = P_theta. Other systems first search at low accuracy; the M found there then
+ * corrects maps of full accuracy (chord method: each correction shrinks the error by about the low accuracy), and only
+ * derivatives or doubts about stability ask for M at full accuracy. Where this does not settle, Newton at full accuracy does.
  *
  * Equilibrium: f(x) + u = 0 by Newton on the analytic Jacobian, from where the system goes by itself.
  *
@@ -18,7 +20,10 @@
 
 #include <math.h>
 
+#define ROUGH_RTOL 1e-4 /* accuracy of the first search */
+
 typedef struct dpi_eq_rest {
+  dpi_solver *way; /* what flow() goes by: steady or rough */
   int ncol;      /* nstate + ndir */
   double *x;     /* [n] where the search stands */
   double *y;     /* [n] one interval later; f at x */
@@ -68,7 +73,16 @@ static bool rest_memory(dpi_eq_bench *w) {
     if (!(*part[i].at = DPI_ARENA_ARRAY(&w->arena, double, part[i].count + 1))) return false;
   if (!(r->piv = DPI_ARENA_ARRAY(&w->arena, int, n + 1))) return false;
   r->ncol = nc;
-  if (dpi_solver_create(w->spoke->base.ctx, w->spoke->method, w->spoke->sys, &w->spoke->opts, nc, &w->steady) != DP_OK)
+  dp_ctx *ctx = w->spoke->base.ctx;
+  const dpi_solve_opts *fine = &w->spoke->opts;
+  dpi_solve_opts coarse = *fine;
+  if (!w->steady && dpi_solver_create(ctx, w->spoke->method, w->spoke->sys, fine, nc, &w->steady) != DP_OK) return false;
+  if (coarse.rtol < ROUGH_RTOL) {
+    coarse.atol *= ROUGH_RTOL / coarse.rtol;
+    coarse.rtol = ROUGH_RTOL;
+  }
+  if (!w->spoke->sys->linear &&
+      dpi_solver_create(ctx, w->spoke->method, w->spoke->sys, &coarse, n, &w->rough) != DP_OK)
     return false;
   w->rest = r;
   return true;
@@ -191,8 +205,8 @@ static void keep_laws(const rest *r, int n, int nd, int d, double c, double *b) 
 
 /* ---- stability ---- */
 
-/* Do powers of m stay bounded, conserved directions left out? m is used up. */
-static bool stable(rest *r, int n, double *m) {
+/* Do powers of m fall below `bound` within 2^turns of them, conserved directions left out? m is used up. */
+static bool falls(rest *r, int n, double *m, double bound, int turns) {
   for (int k = 0; k < r->nlaw; k++) { /* m := (I - W'W) m */
     for (int c = 0; c < n; c++) {
       double dot = 0;
@@ -200,7 +214,7 @@ static bool stable(rest *r, int n, double *m) {
       for (int j = 0; j < n; j++) m[j * n + c] -= dot * r->law[k * n + j];
     }
   }
-  for (int turn = 0; turn < 40; turn++) {
+  for (int turn = 0; turn < turns; turn++) {
     double norm = 0;
     for (int i = 0; i < n; i++) {
       double row = 0;
@@ -208,7 +222,7 @@ static bool stable(rest *r, int n, double *m) {
       norm = fmax(norm, row);
     }
     if (!(norm < 1e100)) return false;
-    if (norm < 1) return true;
+    if (norm < bound) return true;
     for (int i = 0; i < n; i++)
       for (int j = 0; j < n; j++) {
         double sum = 0;
@@ -217,14 +231,22 @@ static bool stable(rest *r, int n, double *m) {
       }
     memcpy(m, r->q, sizeof(double) * n * n);
   }
+  return false;
+}
+
+/* Do powers of m stay bounded? What neither grows nor falls in 2^40 of them is taken as bounded. */
+static bool stable(rest *r, int n, double *m) {
+  if (falls(r, n, m, 1, 40)) return true;
+  for (int i = 0; i < n * n; i++)
+    if (!(fabs(m[i]) < 1e100)) return false;
   return true;
 }
 
 /* ---- the flow and the map over one interval ---- */
 
 static bool flow(dpi_eq_bench *w, double t0, double t1, double *x, double *s, int cols) {
-  dpi_solver *y = w->steady;
   rest *r = w->rest;
+  dpi_solver *y = r->way;
   const int n = w->spoke->nstate;
   if (!(t1 > t0)) return true;
   y->ops->input(y, r->u, cols ? r->du : NULL);
@@ -292,12 +314,17 @@ static bool period_map(dpi_eq_bench *w, const period *p, double *x, double *s, i
 
 /* ---- Newton on the map ---- */
 
-static void bind_steady(dpi_eq_bench *w, bool directions) {
+/* Flows go by y from now on, with cols columns: none, the states, or the states and the member's directions. */
+static bool bind_steady(dpi_eq_bench *w, dpi_solver *y, int cols) {
   rest *r = w->rest;
-  const int n = w->spoke->nstate, nd = w->ndir, nc = r->ncol;
+  const int n = w->spoke->nstate, nd = w->ndir;
   for (int a = 0; a < w->spoke->nactive; a++)
-    for (int q = 0; q < nc; q++) r->seed[a * nc + q] = q < n ? 0 : w->m->p[a * nd + q - n];
-  (void)w->steady->ops->bind(w->steady, w->sym, directions ? r->seed : NULL, directions ? nc : 0);
+    for (int q = 0; q < cols; q++) r->seed[a * cols + q] = q < n ? 0 : w->m->p[a * nd + q - n];
+  r->way = y;
+  const dp_status st = y->ops->bind(y, w->sym, cols ? r->seed : NULL, cols);
+  if (st == DP_ERR_MEMORY) return dpi_eq_fail_memory(w);
+  if (st != DP_OK) snprintf(r->why, sizeof r->why, "the solver could not take the parameters");
+  return st == DP_OK;
 }
 
 /* max |d_i| / (rtol |x_i| + atol) */
@@ -311,13 +338,13 @@ static double weigh(const dpi_eq_bench *w, const double *d, const double *x) {
   return worst;
 }
 
-/* Factor I - M + W'W; M from the states' columns of s. */
-static bool factor_map(dpi_eq_bench *w) {
+/* Factor I - M + W'W; M from the states' columns of s, which has cols. */
+static bool factor_map(dpi_eq_bench *w, int cols) {
   rest *r = w->rest;
-  const int n = w->spoke->nstate, nc = r->ncol;
+  const int n = w->spoke->nstate;
   for (int i = 0; i < n; i++)
     for (int j = 0; j < n; j++) {
-      r->m[i * n + j] = r->s[i * nc + j];
+      r->m[i * n + j] = r->s[i * cols + j];
       r->a[i * n + j] = (i == j ? 1 : 0) - r->m[i * n + j];
     }
   add_laws(r, n, 1, r->a);
@@ -345,18 +372,79 @@ static void map_derivatives(dpi_eq_bench *w) {
   }
 }
 
+/* y := P(x), b := y - x; with columns also M, factored. */
+static bool map_miss(dpi_eq_bench *w, const period *p, int cols) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  memcpy(r->y, r->x, sizeof(double) * n);
+  for (int i = 0; i < n * cols; i++) r->s[i] = 0;
+  for (int j = 0; cols && j < n; j++) r->s[j * cols + j] = 1;
+  if (!period_map(w, p, r->y, r->s, cols, cols ? n : 0)) return false;
+  for (int j = 0; j < n; j++) r->b[j] = r->y[j] - r->x[j];
+  return cols == 0 || factor_map(w, cols);
+}
+
+/* x += (I - M)^-1 b; the size of this step in tolerances comes back, infinite when it makes no sense. */
+static double map_correct(dpi_eq_bench *w) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  if (!laws_hold(w, r->b, 10 * w->spoke->opts.atol)) return INFINITY;
+  dpi_lu_solve(r->a, n, r->piv, r->b);
+  const double step = weigh(w, r->b, r->x);
+  for (int j = 0; j < n; j++) r->x[j] += r->b[j];
+  return dpi_eq_finite(r->x, n) ? step : INFINITY;
+}
+
+/* Near to the fixed point at low accuracy, from a few doses on; r->a, r->m are those of the last turn. */
+static bool rough_map(dpi_eq_bench *w, const period *p) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  const double near_by = 10 * ROUGH_RTOL / w->spoke->opts.rtol;
+  if (!bind_steady(w, w->rough, 0)) return false;
+  for (int k = 0; k < 3; k++)
+    if (!period_map(w, p, r->x, NULL, 0, 0)) return false;
+  if (!bind_steady(w, w->rough, n)) return false;
+  for (int turn = 0; turn < 8; turn++) {
+    if (!map_miss(w, p, n)) return false;
+    const double step = map_correct(w);
+    if (step <= near_by) return true;
+    if (!isfinite(step)) return false;
+  }
+  return false;
+}
+
+/* From r->x by low accuracy, then by corrected maps of full accuracy; false: not settled, nothing is said. */
+static bool chord_map(dpi_eq_bench *w, const period *p) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  double last = INFINITY;
+  bool there = false;
+  if (!rough_map(w, p)) return false;
+  const bool calm = falls(r, n, r->m, 0.5, 6); /* far enough from 1 for an M that is not exact */
+  if (!bind_steady(w, w->steady, 0)) return false;
+  for (int turn = 0; turn < 8 && !there; turn++) {
+    if (!map_miss(w, p, 0)) return false;
+    const double step = map_correct(w), rate = step / last;
+    if (!isfinite(step)) return false;
+    /* what is left is about rate x step; below 1 the solver's own errors may be all that is seen */
+    there = step <= 0.01 || (rate < 0.3 && rate * step <= 0.02) || (step <= 1 && rate >= 0.3 && turn > 0);
+    if (!there && turn > 0 && rate >= 0.3) return false;
+    last = step;
+  }
+  if (!there || (calm && w->ndir == 0)) return there;
+  if (!bind_steady(w, w->steady, r->ncol) || !map_miss(w, p, r->ncol) || !stable(r, n, r->m)) return false;
+  map_derivatives(w);
+  return true;
+}
+
 /* From r->x to the fixed point; false: this start did not lead there (r->why). */
 static bool newton_map(dpi_eq_bench *w, const period *p) {
   rest *r = w->rest;
   const int n = w->spoke->nstate, nc = r->ncol;
   double last = INFINITY;
-  bind_steady(w, true);
+  if (!bind_steady(w, w->steady, nc)) return false;
   for (int turn = 0; turn < 15; turn++) {
-    memcpy(r->y, r->x, sizeof(double) * n);
-    for (int i = 0; i < n * nc; i++) r->s[i] = 0;
-    for (int j = 0; j < n; j++) r->s[j * nc + j] = 1;
-    if (!period_map(w, p, r->y, r->s, nc, n) || !factor_map(w)) return false;
-    for (int j = 0; j < n; j++) r->b[j] = r->y[j] - r->x[j];
+    if (!map_miss(w, p, nc)) return false;
     const double miss = weigh(w, r->b, r->x);
     const bool there = miss <= 0.01 || (miss <= 10 && miss > 0.5 * last);
     const bool exact = w->spoke->sys->linear && turn == 0 && w->ndir == 0;
@@ -368,14 +456,12 @@ static bool newton_map(dpi_eq_bench *w, const period *p) {
       map_derivatives(w);
     }
     if (there) return true;
-    if (!laws_hold(w, r->b, 10 * w->spoke->opts.atol)) return false;
     last = miss;
-    dpi_lu_solve(r->a, n, r->piv, r->b);
-    for (int j = 0; j < n; j++) r->x[j] += r->b[j];
-    if (!dpi_eq_finite(r->x, n)) break;
+    r->why[0] = '\0';
+    if (!isfinite(map_correct(w))) break;
     if (exact) return true;
   }
-  snprintf(r->why, sizeof r->why, "the search did not converge");
+  if (!r->why[0]) snprintf(r->why, sizeof r->why, "the search did not converge");
   return false;
 }
 
@@ -385,8 +471,10 @@ static bool find_period(dpi_eq_bench *w, const period *p) {
   rest *r = w->rest;
   if (w->spoke->sys->linear) return newton_map(w, p);
   memcpy(w->xs, r->x, sizeof(double) * w->spoke->nstate);
+  if (chord_map(w, p)) return true;
+  if (w->no_memory) return false;
   for (int round = 0; round < DPI_COUNT(intervals); round++) {
-    bind_steady(w, false);
+    if (!bind_steady(w, w->steady, 0)) return false;
     for (int k = 0; k < intervals[round]; k++)
       if (!period_map(w, p, w->xs, NULL, 0, 0)) return false;
     memcpy(r->x, w->xs, sizeof(double) * w->spoke->nstate);
@@ -496,7 +584,7 @@ static bool find_rest(dpi_eq_bench *w, double t) {
   double span = size > 0 ? 10 / size : 1;
   memcpy(w->xs, r->x, sizeof(double) * n);
   for (int round = 0; round < 25; round++, span *= 3) {
-    bind_steady(w, false);
+    if (!bind_steady(w, w->steady, 0)) return false;
     if (!flow(w, t, t + span, w->xs, NULL, 0)) return false;
     memcpy(r->x, w->xs, sizeof(double) * n);
     if (newton_rest(w, t) && near(r->x, w->xs, n, w->spoke->opts.atol)) return true;

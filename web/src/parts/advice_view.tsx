@@ -103,14 +103,14 @@ function CandidateMapView({ report, person }: { report: Report; person: Person }
   const name = (id: string): string => pretty(report.reward?.terms.find((t) => t.id === id)?.text ?? id);
   return (
     <figure class="map">
-      <figcaption>All {count(list.length, "regimen")}: {admissible} admissible</figcaption>
+      <figcaption>All {count(list.length, "regimen")}: {admissible || "none"} admissible</figcaption>
       <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Map of ${list.length} regimens by dose and interval; ${admissible} are admissible`}>
         {map.cells.map((c) => (
           <Cell key={`${c.row} ${c.column}`} cell={c} x={left + c.column * w} w={w} unit={unit} chosen={sameRegimen(c.candidate, person.proposal)} second={sameRegimen(c.candidate, person.runner_up)} />
         ))}
         {map.intervals.map((t, i) => <text key={t} x={left - 6} y={i * CELL_H + CELL_H / 2 + 4} text-anchor="end">{plain(t)} {unit}</text>)}
         {map.doses.map((d, i) => (i % step === 0 ? <text key={d} x={left + i * w + w / 2} y={height - 25} text-anchor="middle">{plain(d)}</text> : null))}
-        <text x={left + (w * map.doses.length) / 2} y={height - 7} text-anchor="middle">dose [{list[0]?.unit}] every ...</text>
+        <text x={left + (w * map.doses.length) / 2} y={height - 7} text-anchor="middle">dose [{list[0]?.unit}]; rows: interval</text>
       </svg>
       <ul class="legend">
         {admissible > 0 ? <li><i class="sw cell-good" />admissible (darker: higher reward)</li> : null}
@@ -145,6 +145,9 @@ function CandidateTable({ report, list }: { report: Report; list: Candidate[] })
 
 /* ---- the next sample ---- */
 
+/* Without a recommendation now, another advice and an admissible plan are the same event. */
+const sameCurves = (next: NextSample[]): boolean => next.every((n) => n.changes_advice === n.admissible_plan);
+
 function NextChart({ next, timeUnit }: { next: NextSample[]; timeUnit: string }) {
   const W = 300;
   const H = 150;
@@ -160,7 +163,7 @@ function NextChart({ next, timeUnit }: { next: NextSample[]; timeUnit: string })
       return isNum(n.time) && isNum(v) ? [x(n.time), y(v)] : null;
     });
   const change = line((n) => n.changes_advice);
-  const plan = line((n) => n.admissible_plan);
+  const plan = sameCurves(next) ? [] : line((n) => n.admissible_plan);
   return (
     <svg class="plot" width={W} height={H} viewBox={`0 0 ${W} ${H}`} role="img" aria-label="Probability that a sample at a later time changes the advice, and that a plan is then admissible">
       {[0, 0.5, 1].map((t) => (
@@ -196,8 +199,8 @@ function NextSamples({ report, person }: { report: Report; person: Person }) {
       </p>
       <NextChart next={next} timeUnit={unit} />
       <ul class="legend">
-        <li><i class="sw sw-change" />the advice would change</li>
-        <li><i class="sw sw-plan" />some regimen would be admissible</li>
+        <li><i class="sw sw-change" />the advice would change{sameCurves(next) ? ": some regimen would be admissible" : ""}</li>
+        {sameCurves(next) ? null : <li><i class="sw sw-plan" />some regimen would be admissible</li>}
       </ul>
       <Fold title="Next samples as a table">
         {() => (

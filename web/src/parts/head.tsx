@@ -1,7 +1,7 @@
 /* Title and the answers a sceptic asks for, in the order they are asked. */
 import type { Report, Score } from "../data";
 import { capital, count, isNum, NONE, percent, plain, sig, withUnit } from "../numbers";
-import { countSamples, errorRows, scoresWithSamples, verdictOfCoverage, verdictOfSkill, whereFrom } from "../summary";
+import { countSamples, enoughPeople, errorRows, scoresWithSamples, verdictOfCoverage, verdictOfSkill, whereFrom } from "../summary";
 import { linear } from "./common";
 
 const WHO = ["Twin", "Population\u2019s forecast", "Last value carried forward"] as const;
@@ -22,7 +22,7 @@ export function Head({ report }: { report: Report }) {
 const nameOf = (report: Report, id: string): string => capital(report.observables.find((o) => o.id === id)?.name ?? id);
 
 /* The share inside the 90 % band with its interval, on a line from 50 to 100 %. */
-function CoverageLine({ score }: { score: Score }) {
+function CoverageLine({ score, enough }: { score: Score; enough: boolean }) {
   const x = linear(0.4, 1, 8, 232);
   const [low, high] = score.coverage_90_interval;
   const at = (v: number): number => x(Math.max(0.4, Math.min(1, v)));
@@ -36,7 +36,7 @@ function CoverageLine({ score }: { score: Score }) {
         </g>
       ))}
       <line x1={x(0.9)} x2={x(0.9)} y1="2" y2="24" class="target" />
-      {isNum(low) && isNum(high) ? <line x1={at(low)} x2={at(high)} y1="10" y2="10" class="interval" /> : null}
+      {enough && isNum(low) && isNum(high) ? <line x1={at(low)} x2={at(high)} y1="10" y2="10" class="interval" /> : null}
       {isNum(score.coverage_90) ? <circle cx={at(score.coverage_90)} cy="10" r="4.5" class="estimate" /> : null}
     </svg>
   );
@@ -49,17 +49,19 @@ function Honest({ report }: { report: Report }) {
     "too many": "The interval lies above 90 %: the bands were wider than needed.",
     unclear: "There are too few people for an interval.",
   } as const;
+  const enough = enoughPeople(report);
   return (
     <>
       {scoresWithSamples(report).map((s) => (
         <div class="pair" key={s.observable}>
           <p>
             {nameOf(report, s.observable)}: <strong>{s.inside_50_80_90_95[2]} of {s.samples}</strong> sealed samples ({percent(s.coverage_90)}) fell inside
-            the 90{"\u00a0"}% band; <strong>{plain(Math.round(9 * s.samples) / 10)}</strong> should have. Resampling people gives{" "}
-            {percent(s.coverage_90_interval[0])} to {percent(s.coverage_90_interval[1])}. {say[verdictOfCoverage(s)]} The population{"\u2019"}s
+            the 90{"\u00a0"}% band; <strong>{plain(Math.round(9 * s.samples) / 10)}</strong> should have.{" "}
+            {enough ? `Resampling people gives ${percent(s.coverage_90_interval[0])} to ${percent(s.coverage_90_interval[1])}. ` : ""}
+            {say[verdictOfCoverage(s, enough)]} The population{"\u2019"}s
             90{"\u00a0"}% band, without any sample of the person, held {s.inside_population_90}.
           </p>
-          <CoverageLine score={s} />
+          <CoverageLine score={s} enough={enough} />
         </div>
       ))}
     </>
@@ -74,12 +76,13 @@ function skillSentence(report: Report, s: Score): string {
   const k = s.skill;
   if (!isNum(k)) return `${name}: no comparison was possible.`;
   const [a, b] = s.skill_interval;
-  const interval = isNum(a) && isNum(b) ? ` (${lower(a)} to ${lower(b)} when people are resampled)` : "";
+  const enough = enoughPeople(report);
+  const interval = enough && isNum(a) && isNum(b) ? ` (${lower(a)} to ${lower(b)} when people are resampled)` : "";
   const judged = {
     better: "The twin is better than the population\u2019s forecast.",
     worse: "The twin is worse than the population\u2019s forecast.",
     unclear: "These data do not settle whether the twin is better than the population\u2019s forecast.",
-  }[verdictOfSkill(s)];
+  }[verdictOfSkill(s, enough)];
   const last = s.crps.last_value;
   const carried = isNum(last) && isNum(s.crps.twin) && s.crps.twin >= last ? " Carrying the last value forward did no worse than the twin." : "";
   return `${name}: mean CRPS ${lower(k)} ${Math.round(100 * k) === 0 ? "to" : "than"} the population\u2019s forecast${interval}. ${judged}${carried}`;
@@ -121,13 +124,13 @@ function Errors({ report }: { report: Report }) {
 function Lost({ report }: { report: Report }) {
   const s = report.summary;
   const lost = report.summary.worst_first.slice(0, s.twin_lost);
-  const who = lost.length > 0 && lost.length <= 12 ? ` (${lost.length === 1 ? "person" : "people"} ${lost.join(", ")})` : "";
+  const who = lost.length > 0 && lost.length <= 12 ? ` (${lost.length === 1 ? "person" : "people"} ${lost.join(", ")}, first below)` : "";
   return (
     <>
       <p>
         In <strong>{s.twin_lost} of {s.people}</strong> {s.people === 1 ? "person" : "people"} the twin{"\u2019"}s CRPS was higher than that of the
         population{"\u2019"}s forecast{who}; it was lower in {s.twin_won}. In {s.twin_lost_to_last_value} of {s.people} it was higher than
-        that of the last value carried forward.{s.twin_lost > 0 ? " They come first below." : ""}
+        that of the last value carried forward.
       </p>
     </>
   );

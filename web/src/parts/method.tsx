@@ -62,7 +62,7 @@ function Steps({ report }: { report: Report }) {
   const beliefs = [...new Set(report.patients.map((p) => p.belief.method))].join(", ");
   return (
     <ol class="steps">
-      <li><strong>Prior.</strong> A nonlinear mixed-effects model gives typical parameters and their spread between people; estimated by maximum marginal likelihood ({methods}).</li>
+      <li><strong>Prior.</strong> A nonlinear mixed-effects model gives typical parameters and their spread between people; {methods === "published" ? "its values are published ones" : `estimated by maximum marginal likelihood (${methods})`}.</li>
       <li><strong>Posterior.</strong> The samples up to {withUnit(plain(report.until), report.kind.time_unit)} of one person update that law ({beliefs}); the effective number of draws and the k-hat of the importance weights say whether the draws can be trusted.</li>
       <li><strong>Forecast.</strong> Every draw is simulated under the doses of the record; residual error is added, so the bands are about a measurement and not about its mean.</li>
       <li><strong>Score.</strong> Then the sealed samples are opened. The opponents are the prior{"\u2019"}s forecast with the same error model and the last seen value carried forward. Intervals over people come from resampling whole persons.</li>

@@ -85,8 +85,8 @@ export function ParameterView({ main, now }: { main: Parameter; now: Parameter }
         ))}
       </svg>
       <p class="pnum">
-        <span class="k-posterior">posterior {say(now.posterior)}</span>
-        <span class="k-prior">prior {say(now.prior)}</span>
+        <span class="k-posterior">posterior <span class="range">{say(now.posterior)}</span></span>
+        <span class="k-prior">prior <span class="range">{say(now.prior)}</span></span>
       </p>
     </figure>
   );

@@ -136,8 +136,9 @@ function Verdict({ person }: { person: Person }) {
   return (
     <p class={b.usable ? "verdict" : "verdict bad"}>
       <strong>Posterior {b.usable ? "usable" : "NOT usable"}</strong>
-      {b.verdict && b.verdict !== "usable" ? ` (${b.verdict})` : ""}: {b.method}, {count(b.samples_used, "sample")} used, {sig(b.effective_draws)} effective of{" "}
-      {b.draws} draws, k-hat {sig(b.khat, 2)}, posterior predictive check p = {sig(b.predictive_check_p, 2)}. Prior: {person.prior.source}
+      {/^usable/.test(b.verdict) ? "" : ` (${b.verdict})`}: {b.method}, {count(b.samples_used, "sample")} used, effective sample size of the
+      weighted proposals {sig(b.effective_draws)}, {b.draws} draws kept, k-hat {sig(b.khat, 2)}, posterior predictive check p = {sig(b.predictive_check_p, 2)}. Prior:{" "}
+      {person.prior.source}
       {person.prior.converged || person.prior.method === "published" ? "" : "; its estimation did NOT converge"}.
     </p>
   );
@@ -202,7 +203,7 @@ function Card({ report, person, rank, scales }: { report: Report; person: Person
       ))}
       {moved ? <p class="note moved">What follows is as of the report: {stopName(report, mainStop(report))}.</p> : null}
       <Verdict person={person} />
-      {report.reward || person.candidates ? <Advice report={report} person={person} /> : <p class="reason">{person.reason}.</p>}
+      {person.candidates ? <Advice report={report} person={person} /> : <p class="reason">No advice: {person.reason}.</p>}
     </article>
   );
 }

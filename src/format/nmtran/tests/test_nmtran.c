@@ -258,7 +258,7 @@ static const refusal refusals[] = {
     {"ID,TIME,DV\n1,5,1\n2,0,1\n1,4,1\n",
      "t.csv:4: column TIME: found '4', earlier than line 2 of subject 1, expected ascending times"},
     {"ID,TIME,DV\n1,5,1\n1,5.0,1.00\n",
-     "t.csv:3: found every field equal to line 2, expected a row of its own (replicates differ in "
+     "t.csv:3: found a duplicate of line 2 (every field equal), expected a row of its own (replicates differ in "
      "some field)"},
     {EVENTS "1,5,.,1,0,.,.,.,.,.,.,.,.\n1,0,1,.,4,.,.,.,.,.,.,.,.\n",
      "t.csv:3: column TIME: found '0' on a reset (EVID 4) of subject 1, earlier than line 2; a "
@@ -367,7 +367,7 @@ static void duplicates_among_many(void **state) {
   dp_record *r;
   assert_int_equal(read_text(dpi_str_text(&text), NULL, &r), DP_ERR_INPUT);
   assert_string_equal(dp_ctx_error(ctx),
-                      "t.csv:3002: found every field equal to line 2502, expected a row of its own "
+                      "t.csv:3002: found a duplicate of line 2502 (every field equal), expected a row of its own "
                       "(replicates differ in some field)");
   dp_ctx_clear_error(ctx);
   dpi_str_release(&text);

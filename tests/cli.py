@@ -95,7 +95,9 @@ def records():
 def kinds():
     bad_kind("typo in the model", "model.ant", lambda t: t.replace("depot;", "depo;", 1) if "depot;" in t
              else t.replace("depot", "depo", 1), "model.ant:")
-    bad_kind("unit mismatch", "twin.yaml", lambda t: t.replace("value: mg/L", "value: mmol/L"), "mmol/L", "mg/L")
+    bad_kind("unit mismatch", "observables.tsv", lambda t: t.replace("mg/L", "mmol/L"), "quantities.tsv:2", "mmol/L", "mg/L")
+    bad_kind("unit mismatch in a limit", "reward.yaml", lambda t: t.replace("5 mg/L\"", "5 h\"", 1), "reward.yaml:", "'h'",
+             "mg/L")
 
     def unbounded(text):
         lines = text.splitlines()

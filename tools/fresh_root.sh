@@ -41,6 +41,7 @@ if [ -n "$sources" ]; then
 fi
 apt-config dump | grep -E '^Acquire::(http|https|ftp)::Proxy' >"$root/etc/apt/apt.conf.d/90proxy" || true
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 if [ -d /usr/local/share/ca-certificates ]; then
   mkdir -p "$root/usr/local/share/ca-certificates"
   cp -RL /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"

@@ -3,6 +3,7 @@
  * Commands and options are tables: parsing, --help, "did you mean" and the manual page all come from them.
  *   main.c      the table of commands, dispatch, exit codes
  *   options.c   parsing by table
+ *   output.c    what goes to files and standard output
  *   help.c      help and manual page from the tables
  *   cmd_*.c     one file a noun
  */
@@ -34,7 +35,7 @@ typedef struct cli_call {
   int ngiven;
   const char *plain[CLI_MAX_PLAIN]; /* arguments that are no options */
   int nplain;
-  char line[1024]; /* the command line as typed, for reports */
+  char *line; /* the command line as typed, quoted where a shell needs it, for reports */
 } cli_call;
 
 typedef struct cli_command {
@@ -56,6 +57,9 @@ bool cli_number(const cli_call *call, const char *name, double *out);  /* false 
 bool cli_integer(const cli_call *call, const char *name, long long *out);
 int cli_each(const cli_call *call, const char *name, int after); /* index in given[] after `after`, or -1 */
 const char *cli_nearest(const char *word, const char *const *words, int n);
+/* Can a report go to path? Asked before the work, so that an hour is not spent for nothing; exit code after a message. */
+int cli_writable(const char *path);
+void cli_json_text(const char *s); /* as a quoted JSON string on standard output */
 int cli_usage(const cli_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* help.c */
@@ -64,7 +68,8 @@ void cli_manual(FILE *to);
 
 /* main.c */
 int cli_failed(cli_call *call, dp_status status); /* prints the context's message, returns the exit code */
-/* Folder of a kind by id or path, into dir[1024]; exit code on failure after a message. */
+/* Folder of a kind by id or path (also a template, whose name begins with '_'), into dir[1024]; exit code on failure after
+ * a message. */
 int cli_kind_dir(cli_call *call, const char *name, char dir[1024]);
 int cli_kind_dirs(const cli_call *call, const char *out[8]);
 dp_ctx *cli_context(void);

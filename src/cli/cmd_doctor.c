@@ -52,9 +52,12 @@ static int check_integrators(cli_call *call) {
   static const char *const method[] = {"linear", "rk853", "cvode"};
   char path[] = "/tmp/doppel-doctor-XXXXXX", detail[160];
   int fd = mkstemp(path), failed = 0;
-  if (fd < 0 || write(fd, text, sizeof text - 1) != (ssize_t)(sizeof text - 1))
+  bool written = fd >= 0 && write(fd, text, sizeof text - 1) == (ssize_t)(sizeof text - 1);
+  if (fd >= 0) close(fd);
+  if (!written) {
+    if (fd >= 0) unlink(path);
     return report(false, "temporary file", "cannot be written under /tmp");
-  close(fd);
+  }
   for (int i = 0; i < 3; i++) {
     char what[64];
     double error = decay_error(call->ctx, path, method[i]);

@@ -48,19 +48,39 @@ static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
   printf(json ? "],\n \"hash\":\"%s\"}\n" : "hash %s\n", p->hash);
 }
 
-static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, const char *dir) {
-  dp_fit_def def = dp_fit_def_default();
-  if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
+/* Everybody's prior, made without that person, into one file. */
+static int leave_one_out(cli_call *call, const dp_kind *kind, const dp_record *record, const char *dir) {
+  char path[1100];
+  snprintf(path, sizeof path, "%s/priors.tsv", dir);
+  if (cli_has(call, "-o")) snprintf(path, sizeof path, "%s", cli_get(call, "-o"));
+  int code = cli_writable(path);
+  if (code) return code;
   if (cli_has(call, "--dry-run")) {
-    printf("would fit %s on %d people of %s\n", dp_kind_id(kind), record->nsubject, record->source);
+    printf("would fit %s %d times and write %s\n", dp_kind_id(kind), record->nsubject + 1, path);
     return 0;
   }
-  if (cli_has(call, "--leave-one-out")) {
-    char path[1100];
-    snprintf(path, sizeof path, "%s/priors.tsv", dir);
-    if (cli_has(call, "-o")) snprintf(path, sizeof path, "%s", cli_get(call, "-o"));
-    CLI_TRY(call, dp_prior_loo_store(kind, record, path));
+  CLI_TRY(call, dp_prior_loo_store(kind, record, path));
+  if (cli_has(call, "--json")) {
+    printf("{\"people\":%d,\"priors\":%d,\"file\":", record->nsubject, record->nsubject + 1);
+    cli_json_text(path);
+    printf("}\n");
+  } else {
     printf("%s: %d priors, each from everybody else, and one from all\n", path, record->nsubject);
+  }
+  return 0;
+}
+
+static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, const char *dir) {
+  dp_fit_def def = dp_fit_def_default();
+  bool each = cli_has(call, "--leave-one-out");
+  if (each && cli_has(call, "--method")) return cli_usage(call, "--leave-one-out fits by laplace; leave --method out");
+  if (!each && cli_has(call, "-o")) return cli_usage(call, "option -o belongs to --leave-one-out");
+  if (each) return leave_one_out(call, kind, record, dir);
+  if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
+  if (strcmp(def.method, "laplace") != 0 && strcmp(def.method, "focei") != 0)
+    return cli_usage(call, "option --method: found '%s', expected laplace or focei", def.method);
+  if (cli_has(call, "--dry-run")) {
+    printf("would fit %s on %d people of %s\n", dp_kind_id(kind), record->nsubject, record->source);
     return 0;
   }
   dp_prior *prior = NULL;
@@ -80,6 +100,11 @@ int cmd_fit(cli_call *call) {
   dp_record *record = NULL;
   CLI_TRY(call, dp_kind_load(call->ctx, dir, &kind));
   const char *path = cli_has(call, "--patients") ? cli_get(call, "--patients") : dp_kind_patients(kind);
+  if (!path[0]) {
+    code = cli_usage(call, "kind '%s' has no patients of its own; give --patients FILE", dp_kind_id(kind));
+    dp_kind_destroy(kind);
+    return code;
+  }
   dp_status status = dp_kind_record(kind, path, &record);
   code = status == DP_OK ? fit(call, kind, record, dir) : cli_failed(call, status);
   dp_record_destroy(record);

@@ -76,11 +76,16 @@ int cmd_data_check(cli_call *call) {
     dp_record_def def = dp_record_def_default();
     status = dp_record_read(call->ctx, call->plain[0], &def, &record);
   }
+  char *text = NULL;
+  if (status == DP_OK && kind) status = dp_report_record(kind, record, &text);
   int code = 0;
-  if (status == DP_OK)
+  if (status == DP_OK) {
     print_record(record);
-  else
+    if (text) fputs(text, stdout);
+  } else {
     code = cli_failed(call, status);
+  }
+  dp_report_free(call->ctx, text);
   dp_record_destroy(record);
   dp_kind_destroy(kind);
   return code;

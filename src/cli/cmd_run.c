@@ -50,17 +50,27 @@ static bool read_options(cli_call *call, dp_study_def *def, const char *kind_dir
   snprintf(priors, 1100, "%s/priors.tsv", kind_dir);
   if (cli_has(call, "--priors")) snprintf(priors, 1100, "%s", cli_get(call, "--priors"));
   if (file_there(priors)) def->priors = priors;
+  else if (cli_has(call, "--priors"))
+    fprintf(stderr, "doppel: warning: %s: no such file; priors are estimated now\n", priors);
   return true;
 }
 
-/* The report's path, its folder made. */
+/* The report's path. */
 static void report_path(cli_call *call, const dp_kind *kind, char path[1100]) {
   if (cli_has(call, "-o")) {
     snprintf(path, 1100, "%s", cli_get(call, "-o"));
     return;
   }
   snprintf(path, 1100, "out/%s.html", dp_kind_id(kind));
-  mkdir("out", 0777); /* when it can't be made, writing the report says so */
+}
+
+/* Before the work: is there a place for the report? Exit code after a message. */
+static int check_report(cli_call *call, const dp_kind *kind) {
+  char path[1100];
+  if (cli_has(call, "--no-report")) return 0;
+  report_path(call, kind, path);
+  if (!cli_has(call, "-o") && !cli_has(call, "--dry-run")) mkdir("out", 0777); /* what is wrong with it, the check says */
+  return cli_has(call, "--dry-run") && !cli_has(call, "-o") ? 0 : cli_writable(path);
 }
 
 /* Where the time went, to standard error: no result depends on it. */
@@ -74,7 +84,14 @@ static void print_seconds(const dp_study *study) {
           study->ntwin, study->seconds, sum[0], sum[1], sum[2], sum[3]);
 }
 
+/* The page first: whoever reads the table may hang up early (a pipe into head). */
 static int show(cli_call *call, const dp_study *study) {
+  if (!cli_has(call, "--no-report")) {
+    char path[1100];
+    report_path(call, study->kind, path);
+    CLI_TRY(call, dp_report_html(study, path, call->line));
+    fprintf(stderr, "report: %s\n", path);
+  }
   char *text = NULL;
   dp_status status =
       cli_has(call, "--json") ? dp_report_json(study, call->line, &text) : dp_report_table(study, &text);
@@ -82,19 +99,20 @@ static int show(cli_call *call, const dp_study *study) {
   fputs(text, stdout);
   if (cli_has(call, "--json")) fputc('\n', stdout);
   dp_report_free(call->ctx, text);
-  if (cli_has(call, "--no-report")) return 0;
-  char path[1100];
-  report_path(call, study->kind, path);
-  status = dp_report_html(study, path, call->line);
-  if (status != DP_OK) return cli_failed(call, status);
-  fprintf(stderr, "report: %s\n", path);
   return 0;
 }
 
 static int run_record(cli_call *call, const dp_kind *kind, const dp_record *record, dp_study_def *def) {
   for (int i = 0; i < record->nwarning; i++) fprintf(stderr, "doppel: warning: %s\n", record->warning[i]);
+  int code = check_report(call, kind);
+  if (code) return code;
   if (cli_has(call, "--dry-run")) {
-    printf("would run %s on %d people of %s until %g %s\n", dp_kind_id(kind), record->nsubject, record->source,
+    if (def->only && dp_record_subject(record, def->only) < 0) {
+      fprintf(stderr, "doppel: %s: no subject with id '%s'\n", record->source, def->only);
+      return dp_status_exit_code(DP_ERR_INPUT);
+    }
+    printf("would run %s on %d %s of %s until %g %s\n", dp_kind_id(kind),
+           def->only ? 1 : record->nsubject, def->only ? "person" : "people", record->source,
            isnan(def->twin.until) ? dp_kind_until(kind) : def->twin.until, dp_kind_time_unit(kind));
     return 0;
   }
@@ -102,7 +120,7 @@ static int run_record(cli_call *call, const dp_kind *kind, const dp_record *reco
   dp_status status = dp_study_run(kind, record, def, &study);
   if (status != DP_OK) return cli_failed(call, status);
   print_seconds(study);
-  int code = show(call, study);
+  code = show(call, study);
   dp_study_destroy(study);
   return code;
 }

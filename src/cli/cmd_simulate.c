@@ -42,7 +42,16 @@ typedef struct simulation {
   unsigned long long seed;
 } simulation;
 
+#define LAST_TIME 9e9 /* what ticks can hold */
+
 static dp_time ticks(double t) { return (dp_time)llround(t * (double)DP_TICKS); }
+
+/* A time that ticks can hold, from *p on, which is moved behind it. */
+static bool take_time(char **p, double *t) {
+  char *from = *p;
+  *t = strtod(from, p);
+  return *p != from && fabs(*t) <= LAST_TIME; /* false for NaN */
+}
 
 /* ---- times ---- */
 
@@ -53,7 +62,8 @@ static int read_times(cli_call *call, simulation *s) {
       !cli_integer(call, "--steps", &steps))
     return 2;
   const char *at = cli_get(call, "--at");
-  if (!at && (steps < 1 || steps >= MAX_TIME || !(end > s->start) || fabs(end) > 9e9))
+  if (fabs(s->start) > LAST_TIME) return cli_usage(call, "option --start: found %g, expected at most %g", s->start, LAST_TIME);
+  if (!at && (steps < 1 || steps >= MAX_TIME || !(end > s->start) || end > LAST_TIME))
     return cli_usage(call, "need --end > --start and 1 to %d --steps", MAX_TIME - 1);
   s->when = calloc(at ? strlen(at) + 1 : (size_t)steps + 1, sizeof *s->when);
   if (!s->when) return dp_status_exit_code(DP_ERR_MEMORY);
@@ -62,7 +72,7 @@ static int read_times(cli_call *call, simulation *s) {
   while (at && *at) {
     char *next;
     double t = strtod(at, &next);
-    if (next == at || (*next && *next != ',') || !(fabs(t) <= 9e9) || t < s->start)
+    if (next == at || (*next && *next != ',') || !(fabs(t) <= LAST_TIME) || t < s->start)
       return cli_usage(call, "option --at: found '%s', expected times not before the start", at);
     if (s->nwhen && ticks(t) < s->when[s->nwhen - 1].time)
       return cli_usage(call, "option --at: times must ascend, found %g after a later one", t);
@@ -91,21 +101,25 @@ static int read_dose(cli_call *call, simulation *s, const char *text) {
   dp_instant d = dp_instant_default();
   d.type = DP_ADD;
   d.amount = strtod(equals + 1, &p);
-  if (*p != '@') return cli_usage(call, "option --dose: found '%s', expected AMOUNT@TIME after '='", text);
-  double t = strtod(p + 1, &p);
+  if (*p != '@' || p == equals + 1) return cli_usage(call, "option --dose: found '%s', expected AMOUNT@TIME after '='", text);
+  double t, duration, interval;
+  p++;
+  if (!take_time(&p, &t)) return cli_usage(call, "option --dose: '%s': expected a time after '@'", text);
   d.time = ticks(t);
   if (*p == '/') {
-    double duration = strtod(p + 1, &p);
-    if (!(duration > 0)) return cli_usage(call, "option --dose: '%s': a duration must be positive", text);
+    p++;
+    if (!take_time(&p, &duration) || !(duration > 0)) return cli_usage(call, "option --dose: '%s': a duration must be positive", text);
     d.type = DP_INFUSE;
     d.rate = d.amount / duration;
   }
   if (*p == '+') {
-    double interval = strtod(p + 1, &p);
-    d.interval = ticks(interval);
-    d.repeats = *p == '*' ? (int32_t)strtol(p + 1, &p, 10) - 1 : 0;
-    if (!(interval > 0) || d.repeats < 0)
+    p++;
+    bool good = take_time(&p, &interval) && interval > 0 && *p == '*';
+    long count = good ? strtol(p + 1, &p, 10) : 0;
+    if (count < 1 || count > MAX_TIME || t + interval * (double)count > LAST_TIME)
       return cli_usage(call, "option --dose: '%s': expected +INTERVAL*COUNT", text);
+    d.interval = ticks(interval);
+    d.repeats = (int32_t)count - 1;
   }
   if (*p || t < s->start || !isfinite(d.amount))
     return cli_usage(call, "option --dose: found '%s' at '%s', expected STATE=AMOUNT@TIME[/DURATION][+II*N]", text, p);
@@ -165,11 +179,26 @@ static int vary(cli_call *call, const simulation *s, const char *text, double *p
 
 /* ---- answers ---- */
 
+/* The shortest text that reads back to the same number. */
 static void print_number(double x, bool json) {
-  if (isfinite(x))
-    printf("%.17g", x);
-  else
+  char text[40];
+  if (!isfinite(x)) {
     printf("%s", json ? "null" : "");
+    return;
+  }
+  for (int digits = 15; digits <= 17; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, x);
+    if (strtod(text, NULL) == x) break;
+  }
+  printf("%s", text);
+}
+
+/* A column's name; in CSV it is quoted when it has a comma in it (a formula may). */
+static void print_name(const char *id, const char *suffix, bool json) {
+  bool quote = json || strpbrk(id, ",\"");
+  printf(quote ? ",\"" : ",");
+  for (const char *c = id; *c; c++) printf(*c == '"' ? (json ? "\\\"" : "\"\"") : "%c", *c);
+  printf(quote ? "%s\"" : "%s", suffix);
 }
 
 static int by_value(const void *a, const void *b) {
@@ -201,7 +230,7 @@ static void print_header(const simulation *s, bool json) {
   printf(json ? "{\"columns\":[\"time\"" : "time");
   for (int c = 0; c < s->ncolumn; c++)
     for (int k = 0; k < per; k++)
-      printf(json ? ",\"%s%s\"" : ",%s%s", s->column[c].id, per == 1 ? "" : suffix[k]);
+      print_name(s->column[c].id, per == 1 ? "" : suffix[k], json);
   printf(json ? "],\n\"rows\":[" : "\n");
 }
 
@@ -307,6 +336,10 @@ int cmd_simulate(cli_call *call) {
   long long n = 1, seed = 1;
   if (call->nplain != 1) return cli_usage(call, "simulate needs one MODEL, found %d", call->nplain);
   if (!cli_integer(call, "--members", &n) || !cli_integer(call, "--seed", &seed)) return 2;
+  const char *form = cli_get(call, "-o");
+  if (form && strcmp(form, "csv") != 0 && strcmp(form, "json") != 0)
+    return cli_usage(call, "option -o: found '%s', expected csv or json", form);
+  if (cli_has(call, "--vary") && !cli_has(call, "--members")) return cli_usage(call, "option --vary needs --members");
   if (n < 1 || n > 10000000) return cli_usage(call, "option --members: found %lld, expected 1 to 10000000", n);
   s.nmember = (int)n;
   s.seed = (unsigned long long)seed;

@@ -18,15 +18,6 @@ typedef struct tally {
   int passed, failed, refused;
 } tally;
 
-static void print_quoted(const char *s) {
-  putchar('"');
-  for (; *s; s++) {
-    if (*s == '"' || *s == '\\') putchar('\\');
-    putchar((unsigned char)*s < 32 ? ' ' : *s);
-  }
-  putchar('"');
-}
-
 static void each_run(void *user, const dp_nonmem_result *r) {
   tally *t = user;
   if (strcmp(r->status, "pass") == 0)
@@ -38,7 +29,7 @@ static void each_run(void *user, const dp_nonmem_result *r) {
   if (t->ndjson) {
     printf("{\"case\":\"%s\",\"status\":\"%s\",\"seconds\":%.3f,\"worst\":%.4g,\"why\":", r->run, r->status, r->seconds,
            r->worst);
-    print_quoted(r->why);
+    cli_json_text(r->why);
     printf("}\n");
   } else {
     printf("%s %-7s %d subjects; objective at their mode: worst difference %.2e (%.3f of the tolerance); sum %.6f, "

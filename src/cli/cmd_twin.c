@@ -1,4 +1,5 @@
 /* cmd_twin.c - doppel twin list | show | new | validate. */
+#include <math.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -14,6 +15,7 @@ const cli_option cli_options_new[] = {{"--into", "DIR", "the folder that gets it
                                       {0}};
 
 int cmd_twin_list(cli_call *call) {
+  if (call->nplain) return cli_usage(call, "list takes no argument, found '%s'", call->plain[0]);
   const char *dirs[8];
   int n = cli_kind_dirs(call, dirs), found = 0;
   dp_kind_entry *entry = NULL;
@@ -21,10 +23,15 @@ int cmd_twin_list(cli_call *call) {
   bool json = cli_has(call, "--json");
   if (json) printf("[");
   for (int i = 0; i < found; i++) {
-    if (json)
-      printf("%s\n {\"id\":\"%s\",\"title\":\"%s\",\"dir\":\"%s\"}", i ? "," : "", entry[i].id, entry[i].title,
-             entry[i].dir);
-    else
+    if (json) {
+      printf("%s\n {\"id\":", i ? "," : "");
+      cli_json_text(entry[i].id);
+      printf(",\"title\":");
+      cli_json_text(entry[i].title);
+      printf(",\"dir\":");
+      cli_json_text(entry[i].dir);
+      printf("}");
+    } else
       printf("%-16s %-60s %s\n", entry[i].id, entry[i].title, entry[i].dir);
   }
   if (json) printf("\n]\n");
@@ -46,8 +53,9 @@ int cmd_twin_show(cli_call *call) {
   int code = load(call, &kind);
   if (code) return code;
   char *text = NULL;
-  dp_status status = dp_report_kind(kind, &text);
-  if (status == DP_OK) fputs(text, stdout);
+  bool json = cli_has(call, "--json");
+  dp_status status = json ? dp_report_kind_json(kind, &text) : dp_report_kind(kind, &text);
+  if (status == DP_OK) printf("%s%s", text, json ? "\n" : "");
   dp_report_free(call->ctx, text);
   if (status != DP_OK) code = cli_failed(call, status);
   dp_kind_destroy(kind);
@@ -71,6 +79,33 @@ int cmd_twin_new(cli_call *call) {
   return 0;
 }
 
+static void json_number(const char *key, double x) {
+  if (isfinite(x))
+    printf(",\"%s\":%.10g", key, x);
+  else
+    printf(",\"%s\":null", key);
+}
+
+static int print_rows_json(const dp_validation_row *row, int n) {
+  int failed = 0;
+  printf("[");
+  for (int i = 0; i < n; i++) {
+    failed += !row[i].pass;
+    printf("%s\n {\"figure\":", i ? "," : "");
+    cli_json_text(row[i].id);
+    json_number("published", row[i].published);
+    json_number("ours", row[i].ours);
+    json_number("tolerance", row[i].tolerance);
+    printf(",\"pass\":%s,\"source\":", row[i].pass ? "true" : "false");
+    cli_json_text(row[i].source ? row[i].source : "");
+    printf(",\"note\":");
+    cli_json_text(row[i].note);
+    printf("}");
+  }
+  printf("\n]\n");
+  return failed;
+}
+
 int cmd_twin_validate(cli_call *call) {
   dp_kind *kind = NULL;
   int code = load(call, &kind), n = 0, failed = 0;
@@ -81,6 +116,12 @@ int cmd_twin_validate(cli_call *call) {
     code = cli_failed(call, status);
     dp_kind_destroy(kind);
     return code;
+  }
+  if (cli_has(call, "--json")) {
+    failed = print_rows_json(row, n);
+    dp_validation_free(call->ctx, row);
+    dp_kind_destroy(kind);
+    return failed ? 1 : 0;
   }
   printf("%-24s %14s %14s %10s  %-5s %s\n", "figure", "published", "ours", "tolerance", "", "source");
   for (int i = 0; i < n; i++) {

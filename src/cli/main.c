@@ -73,35 +73,22 @@ int cli_kind_dirs(const cli_call *call, const char *out[8]) {
   return n;
 }
 
-static bool is_kind(const char *dir) {
-  char path[1100];
-  struct stat st;
-  snprintf(path, sizeof path, "%s/twin.yaml", dir);
-  return stat(path, &st) == 0;
-}
-
 int cli_kind_dir(cli_call *call, const char *name, char dir[1024]) {
   const char *dirs[8];
-  snprintf(dir, 1024, "%s", name);
-  if (strchr(name, '/') && is_kind(dir)) return 0;
   int n = cli_kind_dirs(call, dirs);
-  for (int i = 0; i < n; i++) {
-    snprintf(dir, 1024, "%s/%s", dirs[i], name);
-    if (is_kind(dir)) return 0;
+  for (int i = 0; i < n && name[0] == '_'; i++) { /* no list has templates: look for them by their path */
+    char path[1024];
+    struct stat st;
+    int len = snprintf(path, sizeof path, "%s/%s", dirs[i], name);
+    if (len < (int)sizeof path && stat(path, &st) == 0) {
+      memcpy(dir, path, (size_t)len + 1);
+      return 0;
+    }
   }
-  dp_kind_entry *entry = NULL;
-  int found = 0;
-  if (dp_kind_list(call->ctx, dirs, n, &entry, &found) == DP_OK && found > 0) {
-    const char *names[64];
-    int m = found < 64 ? found : 64;
-    for (int i = 0; i < m; i++) names[i] = entry[i].id;
-    const char *near = cli_nearest(name, names, m);
-    fprintf(stderr, "doppel: no kind of twin '%s'%s%s%s; see: doppel twin list\n", name, near ? "; did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
-  } else {
-    fprintf(stderr, "doppel: no kind of twin '%s' (looked in %d folders; --twins DIR adds one)\n", name, n);
-  }
-  dp_kind_list_free(call->ctx, entry);
+  dp_status status = dp_kind_find(call->ctx, name, dirs, n, dir, 1024);
+  if (status == DP_OK) return 0;
+  if (status != DP_ERR_INPUT) return cli_failed(call, status);
+  fprintf(stderr, "doppel: %s; see: doppel twin list (--twins DIR adds a folder)\n", dp_ctx_error(call->ctx));
   return dp_status_exit_code(DP_ERR_USAGE);
 }
 
@@ -144,46 +131,65 @@ static int nthread(const cli_call *call) {
   return cpus > 0 ? (int)cpus : 1;
 }
 
+/* The words of the command line with quotes where a shell needs them, so that the line can be run again. */
+static char *typed_line(int argc, char **argv) {
+  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%^";
+  size_t size = sizeof "doppel";
+  for (int i = 1; i < argc; i++) size += 4 * strlen(argv[i]) + 3; /* a quote inside quotes takes four */
+  char *line = malloc(size), *at = line;
+  if (!line) return NULL;
+  at += sprintf(at, "doppel");
+  for (int i = 1; i < argc; i++) {
+    bool quote = !argv[i][0] || strspn(argv[i], plain) != strlen(argv[i]);
+    at += sprintf(at, quote ? " '" : " ");
+    for (const char *c = argv[i]; *c; c++) at += *c == '\'' ? sprintf(at, "'\\''") : sprintf(at, "%c", *c);
+    if (quote) at += sprintf(at, "'");
+  }
+  return line;
+}
+
+/* Everything has to have reached standard output; a full disk or closed pipe must not look like success. */
+static int finish_output(int code) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+  fprintf(stderr, "doppel: standard output could not be written\n");
+  return dp_status_exit_code(DP_ERR_IO);
+}
+
+static int out_of_memory(void) {
+  fprintf(stderr, "doppel: out of memory\n");
+  return dp_status_exit_code(DP_ERR_MEMORY);
+}
+
 static int dispatch(const cli_command *command, int argc, char **argv, int used) {
   static cli_call call;
   call.command = command;
-  size_t at = 0;
-  for (int i = 0; i < argc && at < sizeof call.line; i++) {
-    const char *word = i ? argv[i] : "doppel";
-    int wrote = snprintf(call.line + at, sizeof call.line - at, "%s%s", i ? " " : "", word);
-    at += wrote > 0 ? (size_t)wrote : 0;
-    if (i && strcmp(argv[i], "--help") == 0) {
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+    if (strcmp(argv[i], "--help") == 0) {
       cli_help(stdout, command);
       return 0;
     }
-  }
   int code = cli_parse(&call, argc - 1 - used, argv + 1 + used);
   if (code) return code;
   dp_ctx_def def = dp_ctx_def_default();
   def.log = log_line;
   def.nthread = nthread(&call);
   if (def.nthread < 0) return dp_status_exit_code(DP_ERR_USAGE);
+  call.line = typed_line(argc, argv);
+  if (!call.line) return out_of_memory();
   if (dp_ctx_create(&def, &call.ctx) != DP_OK) {
-    fprintf(stderr, "doppel: out of memory\n");
-    return dp_status_exit_code(DP_ERR_MEMORY);
+    free(call.line);
+    return out_of_memory();
   }
   the_context = call.ctx;
   signal(SIGINT, on_interrupt);
   code = command->run(&call);
   the_context = NULL;
   dp_ctx_destroy(call.ctx);
-  if (fflush(stdout) != 0) {
-    fprintf(stderr, "doppel: standard output could not be written\n");
-    return dp_status_exit_code(DP_ERR_IO);
-  }
+  free(call.line);
   return code;
 }
 
-int main(int argc, char **argv) {
-  if (argc < 2) {
-    cli_help(stderr, NULL);
-    return dp_status_exit_code(DP_ERR_USAGE);
-  }
+static int run(int argc, char **argv) {
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
     cli_help(stdout, NULL);
     return 0;
@@ -198,6 +204,13 @@ int main(int argc, char **argv) {
   }
   int used = 0;
   const cli_command *command = find_command(argc, argv, &used);
-  if (!command) return dp_status_exit_code(DP_ERR_USAGE);
-  return dispatch(command, argc, argv, used);
+  return command ? dispatch(command, argc, argv, used) : dp_status_exit_code(DP_ERR_USAGE);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) {
+    cli_help(stderr, NULL);
+    return dp_status_exit_code(DP_ERR_USAGE);
+  }
+  return finish_output(run(argc, argv));
 }

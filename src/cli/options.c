@@ -1,4 +1,6 @@
 /* options.c - the command line parsed by a command's table of options. */
+#include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +91,11 @@ static int take_option(cli_call *call, int argc, char **argv, int *i) {
 }
 
 int cli_parse(cli_call *call, int argc, char **argv) {
+  bool options = true; /* until "--" */
   for (int i = 0; i < argc; i++) {
-    if (strncmp(argv[i], "--", 2) == 0 || (argv[i][0] == '-' && argv[i][1] == 'o' && !argv[i][2])) {
+    if (options && strcmp(argv[i], "--") == 0) {
+      options = false;
+    } else if (options && argv[i][0] == '-' && argv[i][1]) {
       int code = take_option(call, argc, argv, &i);
       if (code) return code;
     } else {
@@ -120,7 +125,7 @@ bool cli_number(const cli_call *call, const char *name, double *out) {
   if (!text) return true;
   char *end;
   double x = strtod(text, &end);
-  if (end == text || *end || x != x) {
+  if (end == text || *end || !isfinite(x)) {
     cli_usage(call, "option %s: found '%s', expected a number", name, text);
     return false;
   }
@@ -132,8 +137,9 @@ bool cli_integer(const cli_call *call, const char *name, long long *out) {
   const char *text = cli_get(call, name);
   if (!text) return true;
   char *end;
+  errno = 0;
   long long x = strtoll(text, &end, 10);
-  if (end == text || *end || x < 0) {
+  if (end == text || *end || x < 0 || errno) {
     cli_usage(call, "option %s: found '%s', expected a whole number that is not negative", name, text);
     return false;
   }

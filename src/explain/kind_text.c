@@ -44,6 +44,23 @@ static void add_reward(dpi_str *out, const dp_kind *k) {
   line(out, "note", k->reward.note);
 }
 
+dp_status dp_report_kind_json(const dp_kind *k, char **text) {
+  json_t *o = json_object();
+  bool good = o != NULL;
+  dpi_explain_set(o, "kind", dpi_explain_kind(k), &good);
+  dpi_explain_set(o, "until", dpi_explain_number(k->until), &good);
+  dpi_explain_set(o, "states", json_integer(dp_model_nstate(k->model)), &good);
+  dpi_explain_set(o, "parameters", dpi_explain_parameters(k), &good);
+  dpi_explain_set(o, "observables", dpi_explain_observables(k), &good);
+  dpi_explain_set(o, "reward", dpi_explain_reward(k), &good);
+  dpi_explain_set(o, "model_hash", json_string(dp_model_hash(k->model)), &good);
+  if (!good) {
+    json_decref(o);
+    o = NULL;
+  }
+  return dpi_explain_dump(k->ctx, o, JSON_REAL_PRECISION(12) | JSON_INDENT(1), text);
+}
+
 dp_status dp_report_kind(const dp_kind *k, char **text) {
   dpi_str out;
   dpi_str_init(&out, k->ctx);

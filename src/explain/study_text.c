@@ -1,5 +1,6 @@
 /* study_text.c - the study as text for a terminal: the sceptic's answers first, then one line a person, the worst first. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "explain/explain.h"
@@ -8,7 +9,24 @@ static void number(dpi_str *out, double x, const char *fmt) {
   if (isfinite(x))
     dpi_str_addf(out, fmt, x);
   else
-    dpi_str_addf(out, "%*s", 7, "-");
+    dpi_str_addf(out, "%*s", (int)snprintf(NULL, 0, fmt, 0.0), "-");
+}
+
+/* Is the model taken at its word? */
+static void add_discrepancy(dpi_str *out, const dp_study *s) {
+  double low = INFINITY, high = -INFINITY;
+  for (int i = 0; i < s->ntwin; i++) {
+    double d = dpi_explain_discrepancy(dp_twin_look(s->twin[i])->belief);
+    if (d < low) low = d;
+    if (d > high) high = d;
+  }
+  if (low > high)
+    dpi_str_add(out, "  model      taken as true up to its parameters (--discrepancy on widens the bands by its error)\n");
+  else
+    dpi_str_addf(out,
+                 "  model      not taken as true: bands hold a discrepancy term, sd %.1f to %.1f %% of the prediction "
+                 "(posterior medians)\n",
+                 100 * low, 100 * high);
 }
 
 static void heading(dpi_str *out, const dp_study *s) {
@@ -24,6 +42,13 @@ static void heading(dpi_str *out, const dp_study *s) {
   dpi_str_addf(out, "  seen       %d samples up to %g %s; %d later ones stayed sealed until the forecast was made\n",
                seen, dp_twin_look(s->twin[0])->until, k->time_unit, sealed);
   dpi_str_addf(out, "  prior      %s\n", dp_twin_look(s->twin[0])->prior->source);
+  add_discrepancy(out, s);
+}
+
+static void three(dpi_str *out, const char *label, const double x[3]) {
+  dpi_str_addf(out, "    %-15s", label);
+  for (int f = 0; f < 3; f++) number(out, x[f], f ? "     %7.3f" : "  %7.3f");
+  dpi_str_add(out, "\n");
 }
 
 static void observable_block(dpi_str *out, const dp_study *s, const dp_study_score *x) {
@@ -35,11 +60,14 @@ static void observable_block(dpi_str *out, const dp_study *s, const dp_study_sco
                x->inside[2], x->nsample, 100 * x->coverage90, 100 * x->coverage_low, 100 * x->coverage_high,
                0.9 * x->nsample, x->inside_population);
   dpi_str_add(out, "                        twin  population  last value\n");
-  dpi_str_addf(out, "    CRPS             %7.3f     %7.3f     %7.3f\n", x->crps[0], x->crps[1], x->crps[2]);
-  dpi_str_addf(out, "    absolute error   %7.3f     %7.3f     %7.3f\n", x->mae[0], x->mae[1], x->mae[2]);
+  three(out, "CRPS", x->crps);
+  three(out, "absolute error", x->mae);
+  if (x->nlast > 0 && x->nlast < x->nsample)
+    dpi_str_addf(out, "    the last value speaks of %d of them only; there the twin's CRPS is %.3f\n", x->nlast,
+                 x->crps_twin_last);
   dpi_str_addf(out, "    skill over population %+.0f %% (%+.0f to %+.0f): the twin %s both alternatives in CRPS\n",
                100 * x->skill, 100 * x->skill_low, 100 * x->skill_high,
-               x->crps[0] < x->crps[1] && !(x->crps[0] >= x->crps[2]) ? "beats" : "does NOT beat");
+               x->crps[0] < x->crps[1] && !(x->crps_twin_last >= x->crps[2]) ? "beats" : "does NOT beat");
 }
 
 static void person_line(dpi_str *out, const dp_study *s, int i) {
@@ -56,7 +84,7 @@ static void person_line(dpi_str *out, const dp_study *s, int i) {
     for (int t = 0; t < k->reward.nterm; t++)
       dpi_str_addf(out, "; %s %.0f %%", k->reward.term[t].id, 100 * c->term[t].value);
   } else if (v->advice) {
-    dpi_str_addf(out, " %s", v->advice->chosen < 0 && v->advice->runner_up >= 0 ? "no recommendation; nearest: " : v->advice->reason);
+    dpi_str_addf(out, " %s", v->advice->runner_up >= 0 ? "no recommendation; nearest: " : v->advice->reason);
     if (v->advice->runner_up >= 0) {
       const dp_candidate *r = &v->advice->candidate[v->advice->runner_up];
       dpi_str_addf(out, "%s every %g %s (%s)", r->tablets, r->interval, k->time_unit, v->advice->binding);

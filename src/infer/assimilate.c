@@ -270,6 +270,20 @@ static double predictive_p(const work *w, const int *index) {
   return s / w->b->ndraw;
 }
 
+/* Individual parameters of the draws kept; *nbad (unless NULL) counts draws at which the model can't be evaluated. */
+static dp_status individual_fill(work *w, int *nbad) {
+  dp_belief *b = w->b;
+  size_t n = (size_t)b->ndraw, nobs = (size_t)w->p->nobs;
+  double *f = DPI_ARENA_ARRAY(&w->arena, double, n *nobs + 1),
+         *s = DPI_ARENA_ARRAY(&w->arena, double, n *nobs + 1);
+  uint8_t *ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
+  if (!f || !s || !ok) return DP_ERR_MEMORY;
+  dpi_person_batch out = {f, s, b->individual, ok};
+  DP_TRY(dpi_person_simulate(w->p, b->eta, b->ndraw, &out));
+  for (int k = 0; nbad && k < b->ndraw; k++) *nbad += !ok[k];
+  return DP_OK;
+}
+
 /* Draws of equal weight from the weighted ones. */
 static dp_status keep(work *w, const dpi_importance *im) {
   dp_belief *b = w->b;
@@ -292,6 +306,9 @@ static dp_status keep(work *w, const dpi_importance *im) {
     if (b->discrepancy) b->discrepancy[k] = dpi_m_exp(x[iv->nfree]);
   }
   b->ppc_p = predictive_p(w, index);
+  /* an occasion that began at the last observation acts on the parameters there, not yet on any observation */
+  for (int j = 0; j < b->neta; j++)
+    if (!w->seen[j]) return individual_fill(w, NULL);
   return DP_OK;
 }
 
@@ -319,21 +336,6 @@ static void judge(work *w, const dpi_importance *im, int nmode) {
              nmode, nmode == 1 ? "" : "s");
 }
 
-/* Individual parameters of the draws kept; *nbad: draws at which the model can't be evaluated. */
-static dp_status individual_fill(work *w, int *nbad) {
-  dp_belief *b = w->b;
-  size_t n = (size_t)b->ndraw, nobs = (size_t)w->p->nobs;
-  double *f = DPI_ARENA_ARRAY(&w->arena, double, n *nobs + 1),
-         *s = DPI_ARENA_ARRAY(&w->arena, double, n *nobs + 1);
-  uint8_t *ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
-  if (!f || !s || !ok) return DP_ERR_MEMORY;
-  dpi_person_batch out = {f, s, b->individual, ok};
-  DP_TRY(dpi_person_simulate(w->p, b->eta, b->ndraw, &out));
-  *nbad = 0;
-  for (int k = 0; k < b->ndraw; k++) *nbad += !ok[k];
-  return DP_OK;
-}
-
 /* Without data the belief is the prior. */
 static dp_status from_prior(work *w) {
   dp_belief *b = w->b;
@@ -355,6 +357,26 @@ static dp_status from_prior(work *w) {
              "not usable: the model fails at %d of %d draws of the prior", nbad, b->ndraw);
   else
     snprintf(b->verdict, sizeof b->verdict, "usable: no observations yet, this is the prior");
+  return DP_OK;
+}
+
+/* Data of a person without a random effect to learn: the prior, and what it says of the data. */
+static dp_status from_fixed(work *w) {
+  dp_belief *b = w->b;
+  dpi_point pt = {0, NULL, NULL};
+  double x = 0;
+  bool ok = false;
+  DP_TRY(from_prior(w));
+  DP_TRY(dpi_indiv_eval(w->iv, &x, false, &pt, &ok));
+  int n = dpi_indiv_nmeasured(w->iv);
+  b->evidence = ok ? -0.5 * (pt.l + dpi_indiv_constant(w->iv, false) + w->p->jacobian) : -INFINITY;
+  b->nll = -b->evidence;
+  if (ok && n > 0)
+    b->ppc_p = 1 - dpi_gamma_p(0.5 * n, 0.5 * dpi_indiv_chi2(w->iv, &x, &w->iv->pred));
+  b->usable = b->usable && ok;
+  snprintf(b->verdict, sizeof b->verdict, "%s",
+           ok ? "usable: no random effect acts on these observations, this is the prior"
+              : "not usable: these observations are impossible under the model");
   return DP_OK;
 }
 
@@ -440,8 +462,10 @@ static dp_status work_run(work *w) {
     return dpi_fail(w->ctx, DP_ERR_UNSUPPORTED,
                     "subject %s: %d informed random effects, at most 60", w->p->c->id, w->iv->dim);
   DP_TRY(belief_create(w));
-  if (w->p->nobs == 0 || w->iv->dim == 0)
+  if (w->p->nobs == 0)
     DP_TRY(from_prior(w));
+  else if (w->iv->dim == 0)
+    DP_TRY(from_fixed(w));
   else
     DP_TRY(from_data(w));
   return belief_hash(w);

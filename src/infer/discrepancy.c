@@ -114,15 +114,14 @@ static void kernel_derive(const kernel *k, const dpi_datum *d, const dpi_pred *p
     }
 }
 
-/* A censored value: u = +-(y - f)/sd, sd^2 = s^2 + delta^2 v^2. */
+/* A censored value: u = +-(y - f)/sd, sd^2 = s^2 + delta^2 v^2. du [neta + 1]: room for its slopes. */
 static void censored_part(const dpi_datum *d, int i, int neta, const dpi_pred *p, double delta,
-                          dpi_disc_point *out) {
+                          double *du, dpi_disc_point *out) {
   double f = d[i].log ? dpi_m_log(p->f[i]) : p->f[i], v = d[i].log ? 1.0 : p->f[i];
   double sd = sqrt(p->s[i] * p->s[i] + delta * delta * v * v),
          sign = d[i].censored > 0 ? 1.0 : -1.0;
   double u = sign * (d[i].y - f) / sd, h = dpi_norm_hazard(u), w = h * (h + u);
   int q = neta + 1;
-  double du[65];
   out->l += -2 * dpi_norm_logcdf(u);
   for (int a = 0; out->g && a < q; a++) {
     double df = 0, dv2;
@@ -153,7 +152,7 @@ bool dpi_disc_eval(const dpi_datum *d, int nobs, int neta, const dpi_pred *p, do
   if (out->g) memset(out->g, 0, sizeof(double) * q);
   if (out->fisher) memset(out->fisher, 0, sizeof(double) * q * q);
   for (int i = 0; i < nobs; i++)
-    if (d[i].censored) censored_part(d, i, neta, p, delta, out);
+    if (d[i].censored) censored_part(d, i, neta, p, delta, b, out);
   for (int group = 0, ng = ngroup(d, nobs); group < ng; group++) {
     k.n = group_members(d, nobs, group, at);
     if (k.n == 0) continue;

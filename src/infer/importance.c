@@ -107,6 +107,17 @@ static void draw_round(sampler *s, int r) {
   }
 }
 
+/* With few possible draws the smoothed tail reaches impossible ones and would give them weight: take it back. */
+static void drop_impossible(sampler *s, int n) {
+  double taken = 0;
+  for (int i = 0; i < n; i++)
+    if (s->logw[i] == -INFINITY && s->w[i] > 0) {
+      taken += s->w[i];
+      s->w[i] = 0;
+    }
+  for (int i = 0; taken > 0 && taken < 1 && i < n; i++) s->w[i] /= 1 - taken;
+}
+
 /* Weights of all draws of rounds 0..r under the mixture of all their proposals; smoothed; diagnostics. */
 static void weigh(sampler *s, int r, dpi_importance *out) {
   const dpi_importance_def *def = s->def;
@@ -127,6 +138,7 @@ static void weigh(sampler *s, int r, dpi_importance *out) {
   out->evidence = best + dpi_m_log(sum / n);
   memcpy(s->w, s->logw, sizeof(double) * (size_t)n);
   out->khat = dpi_psis(s->w, n, s->work, s->order);
+  drop_impossible(s, n);
   out->ess = dpi_ess(s->w, n);
   out->n = n;
   out->nround = r + 1;

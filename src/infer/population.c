@@ -9,7 +9,7 @@
  *   entry of Omega, E = dOmega/dtheta:               -x'P E P x + tr(P E)    - tr(Q^-1 P E P) + q' H^-1 P E P x
  *   anything else: l, grad l and ln|Q| differenced at fixed x
  * (Almquist et al. 2015, J Pharmacokinet Pharmacodyn 42:191, give the like for FOCE). Whether a typical value only shifts
- * is not believed but tried on the first people.
+ * is not believed but tried on everybody: a covariate's factor may spoil it for some.
  */
 #include "infer/infer.h"
 
@@ -55,6 +55,7 @@ struct dpi_population {
   block_def *block;
   int *order;
   double *typical, *omega; /* present values, kind's layout */
+  double *factor;          /* [ne x ne] work */
   double *domega;          /* [ntheta x ne x ne] dOmega/dtheta, zero rows for other kinds */
   double *value;           /* [npeople] */
   double *score;           /* [npeople x ntheta] */
@@ -155,6 +156,23 @@ static dp_status add_block(dpi_population *pop, const dp_prior *start, const blo
   return DP_OK;
 }
 
+/* A covariance is estimated only together with both of its variances. */
+static dp_status check_free(const dpi_population *pop) {
+  const dp_kind *k = pop->kind;
+  int ne = k->neffect;
+  if (ne > 64)
+    return dpi_fail(pop->ctx, DP_ERR_UNSUPPORTED, "kind %s: %d random effects, at most 64 are supported", k->id,
+                    ne);
+  for (int i = 0; i < ne; i++)
+    for (int j = 0; j < i; j++)
+      if (k->omega_free[i * ne + j] && !(k->omega_free[i * ne + i] && k->omega_free[j * ne + j]))
+        return dpi_fail(pop->ctx, DP_ERR_UNSUPPORTED,
+                        "random effects %s and %s: their covariance is free and a variance is fixed; only "
+                        "whole blocks can be estimated",
+                        k->effect[j].id, k->effect[i].id);
+  return DP_OK;
+}
+
 static dp_status layout(dpi_population *pop, const dp_prior *start) {
   const dp_kind *k = pop->kind;
   size_t ne = (size_t)k->neffect, max = (size_t)k->nparam + ne * (ne + 1) / 2 + 1;
@@ -166,6 +184,7 @@ static dp_status layout(dpi_population *pop, const dp_prior *start) {
   if (!pop->theta || !pop->start || !pop->block || !pop->order || !used) return DP_ERR_MEMORY;
   for (int i = 0; i < k->nparam; i++)
     if (k->param[i].estimate) DP_TRY(add_typical(pop, start, i));
+  DP_TRY(check_free(pop));
   int n = 0;
   for (int e = 0; e < k->neffect; e++) {
     if (used[e] || !k->omega_free[e * k->neffect + e]) continue;
@@ -211,7 +230,16 @@ static void unpack_block(dpi_population *pop, const double *theta, int first, co
     }
 }
 
-/* false: outside the bounds */
+/* Is Omega a covariance? Variances that go down beside a fixed covariance may leave it none. */
+static bool definite(const dpi_population *pop) {
+  int n = pop->ne;
+  memcpy(pop->factor, pop->omega, sizeof(double) * (size_t)n * (size_t)n);
+  for (int e = 0; e < n; e++)
+    if (pop->factor[e * n + e] == 0) pop->factor[e * n + e] = 1;
+  return dpi_chol(pop->factor, n);
+}
+
+/* false: outside the bounds, or no covariance */
 static bool unpack(dpi_population *pop, const double *theta) {
   memset(pop->domega, 0, sizeof(double) * (size_t)pop->ntheta * (size_t)(pop->ne * pop->ne));
   for (int k = 0; k < pop->ntheta; k++) {
@@ -223,7 +251,7 @@ static bool unpack(dpi_population *pop, const double *theta) {
     else if (t->row == 0 && t->col == 0)
       unpack_block(pop, theta, k, &pop->block[t->block]);
   }
-  return true;
+  return definite(pop);
 }
 
 /* ---- what a typical value shifts ---- */
@@ -296,7 +324,7 @@ static dp_status find_shifts(dpi_population *pop) {
     theta_def *t = &pop->theta[k];
     if (t->param < 0) continue;
     bool holds = true;
-    for (int i = 0; i < pop->npeople && i < 3 && holds; i++)
+    for (int i = 0; i < pop->npeople && holds; i++)
       DP_TRY(shift_holds(pop, &pop->member[i], t, &holds));
     if (holds) t->kind = THETA_SHIFT;
   }
@@ -329,11 +357,13 @@ static dp_status population_fill(dpi_population *pop, const dp_record *record, c
   pop->member = DPI_ARENA_ARRAY(&pop->arena, member, (size_t)record->nsubject + 1);
   pop->typical = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)pop->nparam + 1);
   pop->omega = DPI_ARENA_ARRAY(&pop->arena, double, ne *ne + 1);
+  pop->factor = DPI_ARENA_ARRAY(&pop->arena, double, ne *ne + 1);
   pop->domega = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)pop->ntheta *ne *ne + 1);
   pop->value = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)record->nsubject + 1);
   pop->score =
       DPI_ARENA_ARRAY(&pop->arena, double, (size_t)record->nsubject *(size_t)pop->ntheta + 1);
-  if (!pop->member || !pop->typical || !pop->omega || !pop->domega || !pop->value || !pop->score)
+  if (!pop->member || !pop->typical || !pop->omega || !pop->factor || !pop->domega || !pop->value ||
+      !pop->score)
     return DP_ERR_MEMORY;
   memcpy(pop->typical, start->typical, sizeof(double) * (size_t)pop->nparam);
   memcpy(pop->omega, start->omega, sizeof(double) * ne * ne);

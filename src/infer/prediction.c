@@ -32,7 +32,8 @@ static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_ca
   return DP_OK;
 }
 
-/* The timeline up to the last observation used; with none, one output at the start gives the individual parameters. */
+/* The timeline up to the last observation used; with none, one output at the start gives the individual parameters, before
+ * a later row's covariates act backwards. */
 static dp_status timeline_cut(dpi_person *p) {
   const dpi_case *c = p->c;
   p->nout = p->nobs > 0 ? c->obs[p->nobs - 1].row + 1 : 1;
@@ -41,7 +42,7 @@ static dp_status timeline_cut(dpi_person *p) {
   if (p->nobs > 0)
     memcpy(p->out, c->out, sizeof *p->out * (size_t)p->nout);
   else
-    p->out[0] = (dp_output_time){0, INT32_MAX};
+    p->out[0] = c->start;
   dp_time last = p->out[p->nout - 1].time;
   p->ninstant = 0;
   while (p->ninstant < c->ninstant && c->instant[p->ninstant].time <= last) p->ninstant++;

@@ -79,6 +79,7 @@ enum { KEY, ITEM, ROW, COL, VALUE, NFIELD };
 typedef struct reader {
   const dp_kind *kind;
   const char *path;
+  bool hash_only;
   int line;
   char *field[NFIELD];
 } reader;
@@ -159,7 +160,9 @@ static dp_status take_line(const reader *r, dp_prior *p) {
   if (!strcmp(item, "hash")) {
     if (strlen(value) != 64) return wrong(r, VALUE, "64 hexadecimal digits");
     snprintf(p->hash, sizeof p->hash, "%s", value);
-  } else if (!strcmp(item, "method"))
+  } else if (r->hash_only)
+    return DP_OK;
+  else if (!strcmp(item, "method"))
     snprintf(p->method, sizeof p->method, "%s", value);
   else if (!strcmp(item, "source"))
     snprintf(p->source, sizeof p->source, "%s", value);
@@ -185,6 +188,16 @@ static dp_status read_lines(reader *r, char *text, const char *key, dp_prior *p,
   return DP_OK;
 }
 
+/* Nothing that an estimate needs is missing. */
+static dp_status check_whole(const reader *r, const char *key, const dp_prior *p) {
+  for (int i = 0; i < p->nparam; i++)
+    if (isnan(p->typical[i]))
+      return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: key '%s': found no typical value of %s", r->path,
+                      key, r->kind->param[i].id);
+  if (*p->hash) return DP_OK;
+  return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: key '%s': found no hash", r->path, key);
+}
+
 dp_status dp_prior_read(const dp_kind *kind, const char *path, const char *key, dp_prior **out) {
   char *text = NULL;
   size_t size;
@@ -194,7 +207,9 @@ dp_status dp_prior_read(const dp_kind *kind, const char *path, const char *key, 
   *out = NULL;
   DP_TRY(dpi_file_read(kind->ctx, path, 0, &text, &size));
   dp_status st = dpi_prior_create(kind, &p);
+  for (int i = 0; st == DP_OK && i < kind->nparam; i++) p->typical[i] = NAN;
   if (st == DP_OK) st = read_lines(&r, text, key, p, &found);
+  if (st == DP_OK && found) st = check_whole(&r, key, p);
   dpi_free(kind->ctx, text);
   if (st == DP_OK && found)
     *out = p;
@@ -203,12 +218,27 @@ dp_status dp_prior_read(const dp_kind *kind, const char *path, const char *key, 
   return st;
 }
 
+/* The hash under a key, "" when there is none. Nothing else is judged: an entry of another version of the kind may name
+ * parameters that exist no more. */
+static dp_status read_hash(const dp_kind *kind, const char *path, const char *key, char hash[65]) {
+  char *text = NULL;
+  size_t size;
+  bool found = false;
+  dp_prior p = {0};
+  reader r = {.kind = kind, .path = path, .hash_only = true};
+  DP_TRY(dpi_file_read(kind->ctx, path, 0, &text, &size));
+  dp_status st = read_lines(&r, text, key, &p, &found);
+  dpi_free(kind->ctx, text);
+  memcpy(hash, p.hash, sizeof p.hash);
+  return st;
+}
+
 /* ---- leave one out ---- */
 
 dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store,
                        dp_prior **out) {
   dp_fit_def def = dp_fit_def_default();
-  char hash[65];
+  char hash[65], stored[65];
   int nexclude = subject >= 0;
   *out = NULL;
   if (subject >= record->nsubject)
@@ -216,10 +246,9 @@ dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject
                     subject, record->nsubject);
   if (store && *store && dpi_file_exists(store)) {
     DP_TRY(dpi_prior_hash(kind, record, &subject, nexclude, &def, hash));
-    DP_TRY(dp_prior_read(kind, store, nexclude ? record->subject[subject].id : EVERYBODY, out));
-    if (*out && !strcmp((*out)->hash, hash)) return DP_OK;
-    dp_prior_destroy(*out);
-    *out = NULL;
+    const char *key = nexclude ? record->subject[subject].id : EVERYBODY;
+    DP_TRY(read_hash(kind, store, key, stored));
+    if (!strcmp(stored, hash)) return dp_prior_read(kind, store, key, out);
   }
   return dp_prior_fit(kind, record, &subject, nexclude, &def, out);
 }
@@ -240,6 +269,10 @@ static dp_status loo_one(void *user, int i, int worker) {
 
 dp_status dp_prior_loo_store(const dp_kind *kind, const dp_record *record, const char *path) {
   int n = record->nsubject + 1;
+  if (dp_record_subject(record, EVERYBODY) >= 0)
+    return dpi_fail(kind->ctx, DP_ERR_INPUT,
+                    "%s: a subject has the id '" EVERYBODY "', which stands for nobody left out: rename it",
+                    record->source);
   dp_prior **prior = DPI_NEW_ARRAY(kind->ctx, dp_prior *, n + 1);
   const char **key = DPI_NEW_ARRAY(kind->ctx, const char *, n + 1);
   loo_work w = {kind, record, path, prior};

@@ -344,6 +344,7 @@ static dp_status add_row(builder *b, int row) {
   const dp_event *e = event_at(b, row);
   DP_TRY(check_time(b, row));
   if (to_units(e->time) > b->c->last_time) b->c->last_time = to_units(e->time);
+  if (e->time == 0) b->c->start = (dp_output_time){0, row * ORDERS + AT_OUTPUT};
   switch_covariates(b, row, AT_BEFORE, row, false);
   switch_occasion(b, row, AT_BEFORE, row, false);
   if (e->evid == 3 || e->evid == 4) add_instant(b, row, AT_RESET, DP_RESET);

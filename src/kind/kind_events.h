@@ -1,5 +1,5 @@
 /* kind_events.h - what an event of a record means under a kind: its control, its observable, its covariates' columns.
- * Private to the room: case.c and kind_record.c.
+ * For case.c and kind_record.c, and for explain, which tells people what was understood.
  */
 #ifndef DPI_KIND_EVENTS_H
 #define DPI_KIND_EVENTS_H

@@ -192,6 +192,7 @@ typedef struct dpi_case {
   dpi_case_obs *obs;       /* ascending by row; all of the record's observations, seen and sealed */
   int nobs;
   double last_time;
+  dp_output_time start;    /* after the rows of time 0, before what the next row announces backwards */
 } dpi_case;
 
 /* Build a case from a subject; all observations included. ERR_INPUT with file and line. */

@@ -56,8 +56,19 @@ static dp_status folder_names(dp_ctx *ctx, dpi_arena *arena, const char *dir, ch
 
 /* ---------------------------------------------------------------- list */
 
-/* Id and title from a kind's twin.yaml; a file that cannot be read is listed under its folder's name, and why. */
-static dp_status read_entry(dp_ctx *ctx, const char *name, dp_kind_entry *entry) {
+typedef struct entry_work {
+  dp_ctx *ctx;
+  const char *name; /* of the folder */
+  dp_kind_entry *entry;
+} entry_work;
+
+/* Id and title from a kind's twin.yaml; a file that cannot be read is listed under its folder's name, and why. A dpi_work_fn
+ * of a loop of one item, so that the reason is this file's own message and no older one. */
+static dp_status read_entry(void *user, int i, int worker) {
+  (void)i, (void)worker;
+  const entry_work *w = user;
+  dp_ctx *ctx = w->ctx;
+  dp_kind_entry *entry = w->entry;
   dpi_arena arena;
   dpi_arena_init(&arena, ctx);
   char path[1100], *text = NULL;
@@ -65,7 +76,6 @@ static dp_status read_entry(dp_ctx *ctx, const char *name, dp_kind_entry *entry)
   const char *id = "", *title = "";
   snprintf(path, sizeof path, "%s/twin.yaml", entry->dir);
   dpi_yaml_doc doc = {.ctx = ctx, .arena = &arena, .source = path};
-  bool clean = !*dp_ctx_error(ctx);
   dp_status status = dpi_file_read(ctx, path, 1u << 20, &text, &size);
   if (status == DP_OK) status = dpi_yaml_parse(&doc, text, size);
   if (status == DP_OK) status = dpi_yaml_string(&doc, doc.root, "kind", NULL, &id);
@@ -74,9 +84,8 @@ static dp_status read_entry(dp_ctx *ctx, const char *name, dp_kind_entry *entry)
     snprintf(entry->id, sizeof entry->id, "%s", id);
     snprintf(entry->title, sizeof entry->title, "%s", title);
   } else if (status != DP_ERR_MEMORY) {
-    snprintf(entry->id, sizeof entry->id, "%.63s", name);
+    snprintf(entry->id, sizeof entry->id, "%.63s", w->name);
     snprintf(entry->title, sizeof entry->title, "(cannot be read: %.120s)", dp_ctx_error(ctx));
-    if (clean) dp_ctx_clear_error(ctx);
     status = DP_OK;
   }
   dpi_free(ctx, text);
@@ -103,7 +112,8 @@ static dp_status list_folder(dp_ctx *ctx, dpi_arena *arena, const char *dir, ent
     dp_kind_entry *entry = &out->list[out->n];
     memset(entry, 0, sizeof *entry);
     memcpy(entry->dir, path, (size_t)len + 1);
-    DP_TRY(read_entry(ctx, names[i], entry));
+    entry_work w = {ctx, names[i], entry};
+    DP_TRY(dpi_parallel_for(ctx, 1, read_entry, &w));
     out->n++;
   }
   return DP_OK;

@@ -275,8 +275,18 @@ static dp_status apply_kind(units *u, const char *path) {
   return check_cases(u);
 }
 
-dp_status dp_kind_record(const dp_kind *kind, const char *path, dp_record **out) {
-  *out = NULL;
+typedef struct record_work {
+  const dp_kind *kind;
+  const char *path;
+  dp_record **out;
+} record_work;
+
+/* dpi_work_fn */
+static dp_status record_one(void *user, int i, int worker) {
+  (void)i, (void)worker;
+  const record_work *w = user;
+  const dp_kind *kind = w->kind;
+  const char *path = w->path;
   dp_record_def def = dp_record_def_default();
   def.codes = kind->codes;
   dp_record *record;
@@ -289,6 +299,13 @@ dp_status dp_kind_record(const dp_kind *kind, const char *path, dp_record **out)
   if (status != DP_OK)
     dp_record_destroy(record);
   else
-    *out = record;
+    *w->out = record;
   return status;
+}
+
+/* As a loop of one item: see dp_kind_load. */
+dp_status dp_kind_record(const dp_kind *kind, const char *path, dp_record **out) {
+  record_work w = {kind, path, out};
+  *out = NULL;
+  return dpi_parallel_for(kind->ctx, 1, record_one, &w);
 }

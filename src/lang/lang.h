@@ -77,6 +77,8 @@ int dpi_tape_nstep(const dpi_tape *tape);                                       
 void dpi_tape_init(const dpi_tape *tape, double *reg);                              /* load constants */
 void dpi_tape_prologue(const dpi_tape *tape, const double *sym, double *reg);       /* slow symbols changed */
 void dpi_tape_eval(const dpi_tape *tape, const double *sym, double *reg, double *out);
+/* The same where the fast symbols are time and states: output i is reg[out[i]], out comes back. */
+const int32_t *dpi_tape_run(const dpi_tape *tape, double t, const double *x, double *reg);
 
 /* ---------------------------------------------------------------- the model (model.c) */
 /* Symbol 0 is time. A symbol is one id of the model. After sealing, states come first: symbols 1..nstate, then all others.

@@ -372,6 +372,13 @@ void dpi_tape_prologue(const dpi_tape *t, const double *sym, double *reg) {
   run(t->prologue, reg);
 }
 
+const int32_t *dpi_tape_run(const dpi_tape *t, double time, const double *x, double *reg) {
+  for (const load *f = t->fast, *end = f + t->nfast; f < end; f++)
+    reg[f->reg] = f->sym == 0 ? time : x[f->sym - 1];
+  run(t->body, reg);
+  return t->out;
+}
+
 void dpi_tape_eval(const dpi_tape *t, const double *sym, double *reg, double *out) {
   for (int i = 0; i < t->nfast; i++) reg[t->fast[i].reg] = sym[t->fast[i].sym];
   run(t->body, reg);

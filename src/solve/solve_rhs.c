@@ -102,22 +102,24 @@ int dpi_solve_nonfinite(const double *v, int n) {
 }
 
 bool dpi_solve_rhs_f(dpi_solve_rhs *r, double t, const double *x, double *f) {
-  const dpi_system *sys = r->sys;
-  int n = sys->nstate;
-  r->sym[0] = t;
-  for (int i = 0; i < n; i++) r->sym[1 + i] = x[i];
-  dpi_tape_eval(sys->rhs, r->sym, r->reg_rhs, f);
+  int n = r->sys->nstate;
+  const int32_t *at = dpi_tape_run(r->sys->rhs, t, x, r->reg_rhs);
+  double zero = 0.0; /* v - v is 0 for every finite v and NaN otherwise */
   r->nrhs++;
-  if (r->has_u)
-    for (int i = 0; i < n; i++) f[i] += r->u[i];
-  return all_finite(f, n);
+  for (int i = 0; i < n; i++) {
+    double v = r->reg_rhs[at[i]];
+    if (r->has_u) v += r->u[i];
+    f[i] = v;
+    zero += v - v;
+  }
+  return zero == 0.0;
 }
 
 void dpi_solve_rhs_full(dpi_solve_rhs *r, double t, const double *x) {
   const dpi_system *sys = r->sys;
-  r->sym[0] = t;
-  for (int i = 0; i < sys->nstate; i++) r->sym[1 + i] = x[i];
-  dpi_tape_eval(sys->full, r->sym, r->reg_full, r->out);
+  const int32_t *at = dpi_tape_run(sys->full, t, x, r->reg_full);
+  int nout = sys->nstate + sys->jac_nnz + sys->fp_nnz;
+  for (int i = 0; i < nout; i++) r->out[i] = r->reg_full[at[i]];
   r->nrhs++;
   r->njac++;
 }

@@ -244,7 +244,7 @@ static dp_status order_people(dp_study *s) {
   return DP_OK;
 }
 
-static dp_status sum_up(dp_study *s) {
+dp_status dpi_study_sum(dp_study *s) {
   s->nscore = s->kind->nobservable;
   s->score = DPI_NEW_ARRAY(s->ctx, dp_study_score, s->nscore);
   if (!s->score) return DP_ERR_MEMORY;
@@ -287,7 +287,7 @@ static dp_status run(dp_study *s) {
   w.slide.nfan = SLIDER_FAN;
   dp_status status = dpi_parallel_for(s->ctx, s->ntwin, one_person, &w);
   dpi_people_release(&people);
-  return status == DP_OK ? sum_up(s) : status;
+  return status == DP_OK ? dpi_study_sum(s) : status;
 }
 
 dp_status dp_study_run(const dp_kind *kind, const dp_record *record, const dp_study_def *def, dp_study **out) {

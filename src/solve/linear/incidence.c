@@ -10,7 +10,7 @@
  *   nothing cancels and every entry keeps its relative accuracy (J. Xue, Q. Ye, Entrywise relative
  *   perturbation bounds for exponentials of essentially non-negative matrices, Numer. Math. 110
  *   (2008)).
- * - The size of N is taken as max(|N^3|^(1/3), |N^4|^(1/4)) (A. Al-Mohy, N. Higham, A new scaling
+ * - The size of N is taken as alpha = max(|N^3|^(1/3), |N^4|^(1/4)), compared without taking roots (A. Al-Mohy, N. Higham, A new scaling
  *   and squaring algorithm, SIAM J. Matrix Anal. Appl. 31 (2009)), so units that differ between
  *   states do not cause needless squaring.
  * - Derivatives go with every product by the product rule (A. Al-Mohy, N. Higham, Computing the
@@ -188,12 +188,12 @@ void dpi_incidence_multiply(const dpi_incidence *p, int nblock, const double *a,
   }
 }
 
-double dpi_incidence_norm(const dpi_incidence *p, const double *a, double *work) {
-  double most = 0.0;
-  for (int j = 0; j < p->n; j++) work[j] = 0.0;
-  for (int e = 0; e < p->nnz; e++) work[p->col[e]] += fabs(a[e]);
-  for (int j = 0; j < p->n; j++)
-    if (!(work[j] <= most)) most = work[j];
+double dpi_incidence_norm(const dpi_incidence *p, const double *a) {
+  double most = 0.0, sum = 0.0;
+  for (int e = 0; e < p->nnz; e++) {
+    sum = e > 0 && p->row[e] == p->row[e - 1] ? sum + fabs(a[e]) : fabs(a[e]);
+    if (sum > most || sum != sum) most = sum; /* not a number stays */
+  }
   return most;
 }
 
@@ -207,13 +207,13 @@ static void add_block(const dpi_incidence *p, int nl, const double *c, double *c
     dy[e] += c[1] * dx[1][e] + c[2] * dx[2][e] + c[3] * dx[3][e];
 }
 
-/* Known diagonals: exp(m_ii tau), derivative tau dm_ii exp(m_ii tau). */
+/* Known diagonals: exp(m_ii tau), derivative tau dm_ii exp(m_ii tau). power = exp(mu tau). */
 static void refresh_diagonal(const dpi_incidence *p, int nl, const double *m, const double *dm,
-                             double tau, double *e, double *de) {
+                             double tau, double mu, double power, double *e, double *de) {
   for (int i = 0; i < p->n; i++) {
     if (!p->alone[i]) continue;
     int c = p->diag[i];
-    e[c] = m[c] == 0.0 ? 1.0 : dpi_m_exp(m[c] * tau);
+    e[c] = m[c] == 0.0 ? 1.0 : m[c] == mu ? power : dpi_m_exp(m[c] * tau);
     for (int l = 0; l < nl; l++) de[c * nl + l] = tau * dm[c * nl + l] * e[c];
   }
 }
@@ -251,9 +251,9 @@ static double shift_of(const dpi_incidence *p, const double *m, bool metzler) {
   return metzler ? least : sum / p->n;
 }
 
-/* x[1..4] = powers of (m - mu I) h with derivatives; the size alpha comes back. */
-static double powers(const dpi_incidence *p, int nblock, const double *m, const double *dm,
-                     double mu, double h, dpi_expm_work *w) {
+/* x[1..4] = powers of (m - mu I) h with derivatives; the norms of the third and fourth come back. */
+static void powers(const dpi_incidence *p, int nblock, const double *m, const double *dm, double mu,
+                   double h, dpi_expm_work *w, double *n3, double *n4) {
   int nl = 4 * nblock;
   double *const *x = w->x, *const *dx = w->dx;
   for (int e = 0; e < p->nnz; e++) x[1][e] = m[e] * h;
@@ -262,21 +262,33 @@ static double powers(const dpi_incidence *p, int nblock, const double *m, const 
   dpi_incidence_multiply(p, nblock, x[1], dx[1], x[1], dx[1], x[2], dx[2]);
   dpi_incidence_multiply(p, nblock, x[1], dx[1], x[2], dx[2], x[3], dx[3]);
   dpi_incidence_multiply(p, nblock, x[2], dx[2], x[2], dx[2], x[4], dx[4]);
-  double d3 = dpi_m_cbrt(dpi_incidence_norm(p, x[3], w->column));
-  double d4 = sqrt(sqrt(dpi_incidence_norm(p, x[4], w->column)));
-  return isfinite(d3 + d4) ? fmax(d3, d4) : INFINITY;
+  *n3 = dpi_incidence_norm(p, x[3]);
+  *n4 = dpi_incidence_norm(p, x[4]);
+}
+
+/* alpha <= theta */
+static bool below(double n3, double n4, double theta) {
+  double square = theta * theta;
+  return n3 <= square * theta && n4 <= square * square;
+}
+
+/* Least s >= 0 with value <= 2^(power s) */
+static int halvings(double value, int power) {
+  int exponent = 0;
+  if (frexp(value, &exponent) == 0.5) exponent--;
+  return exponent > 0 ? (exponent + power - 1) / power : 0;
 }
 
 /* Degree of the series and number of squarings for size alpha: the first neglected term of the
  * *derivative*, theta^m / m!, stays below 2e-17. */
-static int degree_for(double alpha, int *nsquare) {
+static int degree_for(double n3, double n4, int *nsquare) {
+  const double theta = 0.615;
   *nsquare = 0;
-  if (alpha <= 0.0308) return 8;
-  if (alpha <= 0.214) return 12;
-  int exponent = 0;
-  double mantissa = frexp(alpha / 0.615, &exponent);
-  if (mantissa == 0.5) exponent--;
-  *nsquare = exponent > 0 ? exponent : 0;
+  if (below(n3, n4, 0.0308)) return 8;
+  if (below(n3, n4, 0.214)) return 12;
+  int s3 = halvings(n3 / (theta * theta * theta), 3);
+  int s4 = halvings(n4 / (theta * theta * theta * theta), 4);
+  *nsquare = s3 > s4 ? s3 : s4;
   return 16;
 }
 
@@ -324,12 +336,14 @@ bool dpi_incidence_expm(const dpi_incidence *p, int nblock, const double *m, con
   int nl = 4 * nblock, nsquare = 0;
   if (p->n == 0) return true;
   double mu = shift_of(p, m, metzler);
-  double alpha = powers(p, nblock, m, dm, mu, h, w);
-  if (!isfinite(alpha)) return false;
-  int degree = degree_for(alpha, &nsquare);
+  double n3, n4;
+  powers(p, nblock, m, dm, mu, h, w, &n3, &n4);
+  if (!isfinite(n3 + n4)) return false;
+  int degree = degree_for(n3, n4, &nsquare);
   if (nsquare > MAX_SQUARINGS) return false;
   double tau = ldexp(h, -nsquare);
-  int y = series(p, nblock, degree, nsquare, dpi_m_exp(mu * tau), w), other = 5 - y;
+  double power = dpi_m_exp(mu * tau);
+  int y = series(p, nblock, degree, nsquare, power, w), other = 5 - y;
   for (int k = 1; k <= nsquare; k++) {
     dpi_incidence_multiply(p, nblock, w->x[y], w->dx[y], w->x[y], w->dx[y], w->x[other],
                            w->dx[other]);
@@ -337,10 +351,11 @@ bool dpi_incidence_expm(const dpi_incidence *p, int nblock, const double *m, con
     other = 5 - y;
     tau *= 2.0;
     if (k < nsquare && k % REFRESH != 0) continue;
-    refresh_diagonal(p, nl, m, dm, tau, w->x[y], w->dx[y]);
+    power = dpi_m_exp(mu * tau);
+    refresh_diagonal(p, nl, m, dm, tau, mu, power, w->x[y], w->dx[y]);
     if (k >= BLOCK_REFRESH) refresh_blocks(p, nblock, m, dm, tau, w->x[y], w->dx[y], w);
   }
-  if (nsquare == 0) refresh_diagonal(p, nl, m, dm, h, w->x[y], w->dx[y]);
+  if (nsquare == 0) refresh_diagonal(p, nl, m, dm, h, mu, power, w->x[y], w->dx[y]);
   memcpy(e, w->x[y], (size_t)p->nnz * sizeof *e);
   memcpy(de, w->dx[y], (size_t)p->nnz * (size_t)nl * sizeof *de);
   return true;

@@ -45,12 +45,11 @@ void dpi_incidence_release(dp_ctx *ctx, dpi_incidence *p);
 /* c = a b and, where nblock > 0, dc = da b + a db. c may not be a or b. */
 void dpi_incidence_multiply(const dpi_incidence *p, int nblock, const double *a, const double *da,
                             const double *b, const double *db, double *c, double *dc);
-/* Largest column sum of absolute values. */
-double dpi_incidence_norm(const dpi_incidence *p, const double *a, double *work /*[n]*/);
+/* Largest row sum of absolute values. */
+double dpi_incidence_norm(const dpi_incidence *p, const double *a);
 
 typedef struct dpi_expm_work {
   double *x[6], *dx[6];    /* powers and scratch: entries [nnz] and derivatives [nnz x 4 nblock] */
-  double *column;          /* [n] */
   double *m, *dm, *e, *de; /* of a block, as large as the whole; used where there are blocks */
   struct dpi_expm_work *inner; /* for a block's exponential */
 } dpi_expm_work;

@@ -115,9 +115,7 @@ static dp_status make_block(linear_solver *s, int max_dir) {
                {&s->s, n * nd},
                {&s->sprev, n * nd},
                {&s->u, n},
-               {&s->du, n * nd},
-               {&s->work.column, n + 1},
-               {&s->inner.column, n + 1}};
+               {&s->du, n * nd}};
   // entries and derivatives of one matrix each
   struct {
     double **to, **dto;

@@ -27,6 +27,7 @@ static bool path_start(dpi_eq_bench *w) {
   const dpi_solve_outcome o = s->ops->start(s, m->t, m->x, w->ndir ? m->s : NULL);
   if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
   w->live = true;
+  w->piece++;
   w->looked = m->t;
   w->scale = -1;
   w->found = INFINITY;
@@ -60,6 +61,7 @@ static bool path_cover(dpi_eq_bench *w, double t) {
   path_look(w);
   while (s->t_now < t && !isfinite(w->found)) {
     const dpi_solve_outcome o = s->ops->step(s, path_target(w));
+    w->piece++;
     if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
     if (!dpi_eq_finite(s->x_now, w->spoke->nstate)) return dpi_eq_fail(w, s->t_now, "a state is not finite");
     if (!isfinite(s->t_now)) return dpi_eq_fail(w, w->m->t, "the solver left the line of time");

@@ -20,6 +20,7 @@ static dp_status bench_memory(dpi_eq_bench *w) {
       {&w->sym, sp->nsym}, {&w->val, value},   {&w->xs, n}, {&w->ss, n * nd},      {&w->fa, n},
       {&w->fb, n},         {&w->u, n},         {&w->du, n * nd}, {&w->dir, 8 * nd}, {&w->sa, n * nd},
       {&w->sb, n * nd},    {&w->xb, n},        {&w->held, sp->nassign_max * (1 + nd)},
+      {&w->memo_t, DPI_EQ_MEMO}, {&w->memo_x, DPI_EQ_MEMO * n},
       {&w->jac, n * n},     {&w->cause, nd},     {&w->act, (sp->nassign_max + 2) * nd},
   };
   for (int i = 0; i < DPI_COUNT(part); i++) {
@@ -29,7 +30,8 @@ static dp_status bench_memory(dpi_eq_bench *w) {
   w->reg = DPI_ARENA_ARRAY(&w->arena, double *, sp->nmap + 1);
   w->stale = DPI_ARENA_ARRAY(&w->arena, uint8_t, sp->nmap + 1);
   w->jac_piv = DPI_ARENA_ARRAY(&w->arena, int, n + 1);
-  if (!w->reg || !w->stale || !w->jac_piv) return DP_ERR_MEMORY;
+  w->memo_piece = DPI_ARENA_ARRAY(&w->arena, uint64_t, DPI_EQ_MEMO);
+  if (!w->reg || !w->stale || !w->jac_piv || !w->memo_piece) return DP_ERR_MEMORY;
   for (int i = 0; i < sp->nmap; i++) {
     w->reg[i] = DPI_ARENA_ARRAY(&w->arena, double, dpi_tape_nreg(sp->tape[i]) + 1);
     if (!w->reg[i]) return DP_ERR_MEMORY;

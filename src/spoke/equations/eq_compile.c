@@ -201,6 +201,63 @@ static dp_status find_affine(builder *b, const dpi_node *node, int n) {
   return DP_OK;
 }
 
+/* in[j]: state j's rate is affine in states that are in, and free of time. */
+static dp_status find_head(builder *b, int8_t *degree, uint8_t *seen, bool *in) {
+  const dp_model *m = b->model;
+  const int n = m->nstate;
+  for (int j = 0; j < n; j++) in[j] = affine(b, m->sym[1 + j].formula, degree) <= 1;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (int j = 0; j < n; j++) {
+      if (!in[j]) continue;
+      memset(seen, 0, (size_t)m->nsym);
+      DP_TRY(dpi_g_depends(m->graph, m->sym[1 + j].formula, seen, m->nsym));
+      for (int i = 0; i < n && in[j]; i++) changed = changed || (seen[1 + i] && !in[i]), in[j] = !seen[1 + i] || in[i];
+    }
+  }
+  return DP_OK;
+}
+
+/* Is every other state's rate affine in these others when those of the head are held? */
+static bool tail_affine(builder *b, int8_t *degree, const bool *in) {
+  const dp_model *m = b->model;
+  bool all = true;
+  memset(degree, -1, (size_t)dpi_graph_count(m->graph));
+  for (int j = 0; j < m->nstate; j++) b->fast[1 + j] = !in[j];
+  for (int j = 0; j < m->nstate; j++) all = all && (in[j] || affine(b, m->sym[1 + j].formula, degree) <= 1);
+  for (int j = 0; j < m->nstate; j++) b->fast[1 + j] = 1;
+  return all;
+}
+
+/* Typical of drugs: linear kinetics drive a response that is linear in itself. Steady states are cheap there. */
+static dp_status find_cascade(builder *b) {
+  dpi_eq_spoke *sp = b->sp;
+  dp_ctx *ctx = sp->base.ctx;
+  const int n = sp->nstate, count = dpi_graph_count(b->model->graph);
+  int *head = DPI_ARENA_ARRAY(&sp->arena, int, n + 1), *tail = DPI_ARENA_ARRAY(&sp->arena, int, n + 1);
+  int *at = DPI_ARENA_ARRAY(&sp->arena, int, n + 1);
+  bool *in = DPI_ARENA_ARRAY(&sp->arena, bool, n + 1);
+  int8_t *degree = DPI_NEW_ARRAY(ctx, int8_t, count + 1);
+  uint8_t *seen = DPI_NEW_ARRAY(ctx, uint8_t, sp->nsym + 1);
+  dp_status st = head && tail && at && in && degree && seen ? DP_OK : DP_ERR_MEMORY;
+  if (st == DP_OK) memset(degree, -1, (size_t)count);
+  if (st == DP_OK) st = find_head(b, degree, seen, in);
+  for (int j = 0; j < n && st == DP_OK; j++) {
+    at[j] = in[j] ? sp->nhead : -1;
+    if (in[j])
+      head[sp->nhead++] = j;
+    else
+      tail[sp->ntail++] = j;
+  }
+  sp->head = head;
+  sp->tail = tail;
+  sp->head_at = at;
+  sp->cascade = st == DP_OK && sp->nhead > 0 && sp->ntail > 0 && tail_affine(b, degree, in);
+  dpi_free(ctx, degree);
+  dpi_free(ctx, seen);
+  return st;
+}
+
 static dp_status output_node(builder *b, const dp_output_def *o, int i, dpi_node *node) {
   char where[200];
   snprintf(where, sizeof where, "output '%.150s'", o->id ? o->id : "?");
@@ -384,6 +441,7 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
   for (int j = 0; j < sp->nstate; j++) b.state_active[j] = 1 + j;
   for (int a = 0; a < sp->nactive; a++) b.state_active[sp->nstate + a] = active[a];
   b.state_active[sp->nstate + sp->nactive] = 0;
+  DP_TRY(find_cascade(&b));
   DP_TRY(build_outputs(&b, def));
   DP_TRY(build_controls(&b, def));
   DP_TRY(build_events(&b));

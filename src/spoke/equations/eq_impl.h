@@ -30,6 +30,7 @@
 #include "spoke/spoke.h"
 
 #define DPI_EQ_BLOCK 32 /* members in a batch */
+#define DPI_EQ_MEMO 256 /* states read from dense output that several functionals share; a power of two */
 
 /* Values and their sparse derivatives in one tape: out = value[nvalue], then d value[row[k]] / d column col[k]. */
 typedef struct dpi_eq_map {
@@ -76,6 +77,11 @@ typedef struct dpi_eq_spoke {
   dpi_eq_map out_der;          /* outputs with derivatives: columns states, then active */
   dpi_eq_map *dot;             /* [noutput] slope along the path without inputs, value; derivatives of the value by state */
   const bool *affine;          /* [noutput] affine in the states, free of time */
+  /* a cascade: the head's rates are affine in the head alone, the tail's affine in the tail when the head is given */
+  bool cascade;                /* there is a head, a tail, and both are so */
+  int nhead, ntail;
+  const int *head, *tail;      /* states */
+  const int *head_at;          /* [nstate] place in head or -1 */
   dpi_eq_map rhs, full, init;  /* the system's tapes; owned by it */
   dpi_eq_control *control;
   dpi_eq_event *event;
@@ -188,6 +194,9 @@ struct dpi_eq_bench {
   int *jac_piv;
   double jac_inverse;      /* its inverse's largest row sum; infinite: singular; < 0: not formed yet */
   double scale;            /* fastest rate of the segment (1/time), for the cells of functionals; < 0 unknown */
+  double *memo_t, *memo_x; /* [DPI_EQ_MEMO], [DPI_EQ_MEMO x nstate] dense output read for functionals */
+  uint64_t *memo_piece;    /* [DPI_EQ_MEMO] the piece of path it belongs to; 0: none */
+  uint64_t piece;          /* counts solver steps and starts */
   int found_event, found_root;
   double *cause;           /* [ndir] how the time of what happens now depends on the parameters */
   double *act;             /* [(nassign_max + 2) x ndir] */

@@ -7,6 +7,9 @@
  * corrects maps of full accuracy (chord method: each correction shrinks the error by about the low accuracy), and only
  * derivatives or doubts about stability ask for M at full accuracy. Where this does not settle, Newton at full accuracy does.
  *
+ * Cascade (eq_compile.c finds it): the dosed head is linear by itself, so its steady state comes from matrix exponentials; the
+ * tail is linear in itself once the head is given, so P is affine in the tail and one Newton step is exact there too.
+ *
  * Equilibrium: f(x) + u = 0 by Newton on the analytic Jacobian, from where the system goes by itself.
  *
  * Conserved quantities (w'f = 0 for all x) make these matrices singular. Their left null vectors W (orthonormal rows) are found by
@@ -395,31 +398,160 @@ static double map_correct(dpi_eq_bench *w) {
   return dpi_eq_finite(r->x, n) ? step : INFINITY;
 }
 
-/* Near to the fixed point at low accuracy, from a few doses on; r->a, r->m are those of the last turn. */
-static bool rough_map(dpi_eq_bench *w, const period *p) {
+/* ---- cascades ---- */
+
+/* r->m := exp(r->a tau) r->m, with `count` infusions running; matrices of the head with one column for what is constant. */
+static void head_flow(dpi_eq_bench *w, const period *p, double count, double tau) {
+  const dpi_eq_spoke *sp = w->spoke;
+  rest *r = w->rest;
+  const int k = sp->nhead + 1;
+  double *a = r->sample, *product = r->sample + k * k;
+  if (!(tau > 0)) return;
+  memcpy(a, r->a, sizeof(double) * k * k);
+  a[sp->head_at[p->plan->state] * k + k - 1] += count * p->plan->amount;
+  dpi_expm(a, k, tau, r->q, r->work);
+  for (int i = 0; i < k; i++)
+    for (int j = 0; j < k; j++) {
+      double sum = 0;
+      for (int l = 0; l < k; l++) sum += r->q[i * k + l] * r->m[l * k + j];
+      product[i * k + j] = sum;
+    }
+  memcpy(r->m, product, sizeof(double) * k * k);
+}
+
+/* r->m := the affine map of the head over one interval. */
+static void head_map(dpi_eq_bench *w, const period *p) {
+  const dpi_eq_spoke *sp = w->spoke;
+  rest *r = w->rest;
+  const int k = sp->nhead + 1, c = sp->head_at[p->plan->state];
+  const double end = p->phase + p->hold;
+  for (int i = 0; i < k * k; i++) r->m[i] = i % (k + 1) == 0;
+  if (!p->plan->infusion) {
+    head_flow(w, p, 0, p->phase);
+    r->m[c * k + k - 1] += p->plan->amount; /* the last row is 0 ... 0 1 */
+    head_flow(w, p, 0, p->interval - p->phase);
+    return;
+  }
+  const bool wrap = end > p->interval;
+  const double first = wrap ? end - p->interval : p->phase, second = wrap ? p->phase : end;
+  head_flow(w, p, p->full + (wrap ? 1 : 0), first);
+  head_flow(w, p, p->full + (wrap ? 0 : 1), second - first);
+  head_flow(w, p, p->full + (wrap ? 1 : 0), p->interval - second);
+}
+
+/* The head's steady state into r->x; false: it has none, or not one that rounding leaves alone. */
+static bool head_steady(dpi_eq_bench *w, const period *p) {
+  const dpi_eq_spoke *sp = w->spoke;
+  const dpi_system *sys = sp->sys;
+  rest *r = w->rest;
+  const int n = sp->nstate, h = sp->nhead, k = h + 1;
+  for (int i = 0; i < h; i++) r->x[sp->head[i]] = 0;
+  const double *val = dpi_eq_eval(w, &sp->full, p->t0, r->x, NULL);
+  for (int i = 0; i < k * k; i++) r->a[i] = 0;
+  for (int i = 0; i < h; i++) r->a[i * k + h] = val[sp->head[i]];
+  for (int e = 0; e < sys->jac_nnz; e++) {
+    const int row = sp->head_at[sys->jac_row[e]];
+    if (row >= 0) r->a[row * k + sp->head_at[sys->jac_col[e]]] = val[n + e];
+  }
+  head_map(w, p);
+  for (int i = 0; i < h; i++) {
+    r->b[i] = r->m[i * k + h];
+    for (int j = 0; j < h; j++) {
+      r->work[i * h + j] = r->m[i * k + j];
+      r->a[i * h + j] = (i == j) - r->m[i * k + j];
+    }
+  }
+  if (!dpi_eq_finite(r->m, k * k) || !dpi_lu(r->a, h, r->piv) || !falls(r, h, r->work, 1, 40)) return false;
+  dpi_lu_solve(r->a, h, r->piv, r->b);
+  for (int i = 0; i < h; i++) r->x[sp->head[i]] = r->b[i];
+  return dpi_eq_finite(r->b, h);
+}
+
+/* b := what the tail misses, or false when the head does not repeat itself within the solver's tolerance. */
+static bool tail_miss(dpi_eq_bench *w) {
+  const dpi_eq_spoke *sp = w->spoke;
+  rest *r = w->rest;
+  for (int j = 0; j < sp->nstate; j++) r->before[j] = sp->head_at[j] >= 0 ? r->y[j] - r->x[j] : 0;
+  for (int i = 0; i < sp->ntail; i++) r->b[i] = r->y[sp->tail[i]] - r->x[sp->tail[i]];
+  return weigh(w, r->before, r->x) <= 10;
+}
+
+static bool tail_correct(dpi_eq_bench *w) {
+  const dpi_eq_spoke *sp = w->spoke;
+  rest *r = w->rest;
+  dpi_lu_solve(r->a, sp->ntail, r->piv, r->b);
+  for (int i = 0; i < sp->ntail; i++) r->x[sp->tail[i]] += r->b[i];
+  return dpi_eq_finite(r->b, sp->ntail);
+}
+
+/* The largest row sum of the tail's M (used up), or infinity when its powers grow. */
+static double tail_factor(dpi_eq_bench *w) {
+  const dpi_eq_spoke *sp = w->spoke;
+  rest *r = w->rest;
+  const int nt = sp->ntail;
+  double size = 0;
+  for (int i = 0; i < nt; i++) {
+    double row = 0;
+    for (int j = 0; j < nt; j++) {
+      const double m = r->s[sp->tail[i] * nt + j];
+      r->m[i * nt + j] = m;
+      r->a[i * nt + j] = (i == j) - m;
+      row += fabs(m);
+    }
+    size = fmax(size, row);
+  }
+  return dpi_lu(r->a, nt, r->piv) && falls(r, nt, r->m, 1, 40) ? size : INFINITY;
+}
+
+/* Steady state of a cascade whose head is dosed; false: not settled, nothing is said. */
+static bool cascade_map(dpi_eq_bench *w, const period *p) {
+  const dpi_eq_spoke *sp = w->spoke;
+  rest *r = w->rest;
+  const int n = sp->nstate, nt = sp->ntail;
+  if (!sp->cascade || r->nlaw > 0 || sp->head_at[p->plan->state] < 0 || !head_steady(w, p)) return false;
+  if (!bind_steady(w, w->steady, nt)) return false;
+  memcpy(r->y, r->x, sizeof(double) * n);
+  for (int i = 0; i < n * nt; i++) r->s[i] = 0;
+  for (int i = 0; i < nt; i++) r->s[sp->tail[i] * nt + i] = 1;
+  if (!period_map(w, p, r->y, r->s, nt, nt)) return false;
+  const double size = tail_factor(w);
+  if (!isfinite(size) || !tail_miss(w) || !tail_correct(w)) return false;
+  if (size > 0.8) { /* slow: the error of M counts many times over; correct once more */
+    if (!bind_steady(w, w->steady, 0) || !map_miss(w, p, 0) || !tail_miss(w) || !tail_correct(w)) return false;
+  }
+  if (w->ndir == 0) return true;
+  if (!bind_steady(w, w->steady, r->ncol) || !map_miss(w, p, r->ncol)) return false;
+  map_derivatives(w);
+  return true;
+}
+
+/* ---- low accuracy first ---- */
+
+/* Near to the fixed point at low accuracy, from a few doses on; r->a, r->m are those of the last turn, whose step comes back:
+ * infinite when it did not settle. */
+static double rough_map(dpi_eq_bench *w, const period *p) {
   rest *r = w->rest;
   const int n = w->spoke->nstate;
-  const double near_by = 10 * ROUGH_RTOL / w->spoke->opts.rtol;
-  if (!bind_steady(w, w->rough, 0)) return false;
+  const double near_by = 0.1 / w->spoke->opts.rtol;
+  if (!bind_steady(w, w->rough, 0)) return INFINITY;
   for (int k = 0; k < 3; k++)
-    if (!period_map(w, p, r->x, NULL, 0, 0)) return false;
-  if (!bind_steady(w, w->rough, n)) return false;
+    if (!period_map(w, p, r->x, NULL, 0, 0)) return INFINITY;
+  if (!bind_steady(w, w->rough, n)) return INFINITY;
   for (int turn = 0; turn < 8; turn++) {
-    if (!map_miss(w, p, n)) return false;
+    if (!map_miss(w, p, n)) return INFINITY;
     const double step = map_correct(w);
-    if (step <= near_by) return true;
-    if (!isfinite(step)) return false;
+    if (!(step > near_by) || !isfinite(step)) return step;
   }
-  return false;
+  return INFINITY;
 }
 
 /* From r->x by low accuracy, then by corrected maps of full accuracy; false: not settled, nothing is said. */
 static bool chord_map(dpi_eq_bench *w, const period *p) {
   rest *r = w->rest;
   const int n = w->spoke->nstate;
-  double last = INFINITY;
+  double last = rough_map(w, p);
   bool there = false;
-  if (!rough_map(w, p)) return false;
+  if (!isfinite(last)) return false;
   const bool calm = falls(r, n, r->m, 0.5, 6); /* far enough from 1 for an M that is not exact */
   if (!bind_steady(w, w->steady, 0)) return false;
   for (int turn = 0; turn < 8 && !there; turn++) {
@@ -427,8 +559,8 @@ static bool chord_map(dpi_eq_bench *w, const period *p) {
     const double step = map_correct(w), rate = step / last;
     if (!isfinite(step)) return false;
     /* what is left is about rate x step; below 1 the solver's own errors may be all that is seen */
-    there = step <= 0.01 || (rate < 0.3 && rate * step <= 0.02) || (step <= 1 && rate >= 0.3 && turn > 0);
-    if (!there && turn > 0 && rate >= 0.3) return false;
+    there = step <= 0.01 || (rate < 0.3 && rate * step <= 0.02) || (step <= 1 && rate >= 0.3);
+    if (!there && rate >= 0.3) return false;
     last = step;
   }
   if (!there || (calm && w->ndir == 0)) return there;
@@ -471,7 +603,9 @@ static bool find_period(dpi_eq_bench *w, const period *p) {
   rest *r = w->rest;
   if (w->spoke->sys->linear) return newton_map(w, p);
   memcpy(w->xs, r->x, sizeof(double) * w->spoke->nstate);
-  if (chord_map(w, p)) return true;
+  if (cascade_map(w, p)) return true;
+  memcpy(r->x, w->xs, sizeof(double) * w->spoke->nstate);
+  if (!w->no_memory && chord_map(w, p)) return true;
   if (w->no_memory) return false;
   for (int round = 0; round < DPI_COUNT(intervals); round++) {
     if (!bind_steady(w, w->steady, 0)) return false;

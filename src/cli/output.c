@@ -1,0 +1,41 @@
+/* output.c - what goes to files and standard output: JSON texts, numbers that read back, a report's place. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+void cli_json_text(const char *s) {
+  putchar('"');
+  for (; *s; s++) {
+    unsigned char c = (unsigned char)*s;
+    if (c == '"' || c == '\\')
+      printf("\\%c", c);
+    else if (c < 32)
+      printf("\\u%04x", c);
+    else
+      putchar(c);
+  }
+  putchar('"');
+}
+
+int cli_writable(const char *path) {
+  char folder[1100];
+  struct stat st;
+  const char *slash = strrchr(path, '/');
+  size_t n = slash ? (size_t)(slash - path) : 1;
+  if (!path[0] || n >= sizeof folder) {
+    fprintf(stderr, "doppel: the output's path is %s\n", path[0] ? "too long" : "empty");
+    return dp_status_exit_code(DP_ERR_USAGE);
+  }
+  snprintf(folder, sizeof folder, "%.*s", slash && n == 0 ? 1 : (int)n, slash ? path : ".");
+  if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a report takes the place of the file of its name */
+    fprintf(stderr, "doppel: %s: exists and is no plain file; nothing was run\n", path);
+    return dp_status_exit_code(DP_ERR_IO);
+  }
+  if (stat(folder, &st) == 0 && !S_ISDIR(st.st_mode)) errno = ENOTDIR;
+  else if (access(folder, W_OK | X_OK) == 0) return 0;
+  fprintf(stderr, "doppel: %s: cannot be written: %s; nothing was run\n", path, strerror(errno));
+  return dp_status_exit_code(DP_ERR_IO);
+}

@@ -1,0 +1,126 @@
+/* Independent comparison: Clopper-Pearson bounds as roots of the binomial tail summed term by term (libm), and the closed form
+ * 1 - (1 - c)^(1/n) for no event; expectations by plain sums. */
+#include "decide_rig.h"
+
+/* P(X <= k), X ~ Binomial(n, p) */
+static double tail(int k, int n, double p) {
+  double sum = 0;
+  for (int i = 0; i <= k; i++)
+    sum += exp(lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) + i * log(p) + (n - i) * log1p(-p));
+  return sum;
+}
+
+/* one-sided upper bound: the p at which k or fewer events have probability 1 - c */
+static double upper(int k, int n, double c) {
+  double a = 0, b = 1;
+  for (int i = 0; i < 100; i++) {
+    double mid = 0.5 * (a + b);
+    if (mid > 0 && mid < 1 && tail(k, n, mid) < 1 - c)
+      b = mid;
+    else
+      a = mid;
+  }
+  return a;
+}
+
+static dpi_kind_term limit(int relation, double bound, bool at_least, double probability) {
+  return (dpi_kind_term){.goal = DPI_GOAL_LIMIT, .relation = relation, .bound = bound, .at_least = at_least,
+                         .probability = probability};
+}
+
+static void values(double *x, int n, int hits) {
+  for (int k = 0; k < n; k++) x[k] = k < hits ? 2 : 0; /* the event is > 1 */
+}
+
+static void bounds_of_counts(void **state) {
+  (void)state;
+  static const int cases[][2] = {{0, 20}, {0, 1000}, {1, 30}, {5, 100}, {25, 1000}, {37, 250}};
+  double x[1000];
+  dpi_kind_term at_most = limit(1, 1, false, 0.05), at_least = limit(1, 1, true, 0.9);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int k = cases[i][0], n = cases[i][1];
+    double up = upper(k, n, 0.95);
+    values(x, n, k);
+    dp_term_value v = dpi_decide_judge(NULL, &at_most, x, n, n, 0, 0.95);
+    rig_near(v.value, (double)k / n, 1e-15);
+    rig_near(v.high, up, 1e-9);
+    assert_int_equal(v.holds, up <= 0.05);
+    values(x, n, n - k); /* mirrored: the lower bound of the complement */
+    v = dpi_decide_judge(NULL, &at_least, x, n, n, 0, 0.95);
+    rig_near(v.low, 1 - up, 1e-9);
+    assert_int_equal(v.holds, 1 - up >= 0.9);
+  }
+  values(x, 59, 0); /* the classical 59: 0 of 59 shows at most 5 %, 0 of 58 does not */
+  assert_int_equal(dpi_decide_judge(NULL, &at_most, x, 59, 59, 0, 0.95).holds, 1);
+  assert_int_equal(dpi_decide_judge(NULL, &at_most, x, 58, 58, 0, 0.95).holds, 0);
+  rig_near(dpi_decide_judge(NULL, &at_most, x, 58, 58, 0, 0.95).high, 1 - pow(0.05, 1.0 / 58), 1e-12);
+}
+
+/* fewer effective draws make it stricter */
+static void effective_draws(void **state) {
+  (void)state;
+  double x[1000];
+  dpi_kind_term t = limit(1, 1, false, 0.05);
+  values(x, 1000, 30);
+  assert_int_equal(dpi_decide_judge(NULL, &t, x, 1000, 1000, 0, 0.95).holds, 1);
+  dp_term_value v = dpi_decide_judge(NULL, &t, x, 1000, 100, 0, 0.95);
+  assert_int_equal(v.holds, 0);
+  rig_near(v.high, upper(3, 100, 0.95), 1e-9);
+}
+
+/* a member that failed counts against the plan, whichever way limit and event point */
+static void failures_count(void **state) {
+  (void)state;
+  for (int relation = -1; relation <= 1; relation += 2)
+    for (int at_least = 0; at_least < 2; at_least++) {
+      dpi_kind_term t = limit(relation, 1, at_least, at_least ? 0.5 : 0.05);
+      double x[200];
+      for (int k = 0; k < 200; k++) x[k] = k < 20 ? NAN : at_least == (relation > 0) ? 2 : 0;
+      dp_term_value v = dpi_decide_judge(NULL, &t, x, 200, 200, 0, 0.95);
+      rig_near(v.value, at_least ? 0.9 : 0.1, 1e-15);
+    }
+}
+
+/* the threshold is where judging by the estimate changes */
+static void threshold(void **state) {
+  (void)state;
+  double x[400];
+  for (int at_least = 0; at_least < 2; at_least++) {
+    dpi_kind_term t = limit(1, 1, at_least, at_least ? 0.9 : 0.05);
+    double edge = dpi_decide_threshold(&t, 400, 0.95);
+    int held = 0;
+    for (int k = 0; k <= 400; k++) {
+      values(x, 400, k);
+      bool holds = dpi_decide_judge(NULL, &t, x, 400, 400, 0, 0.95).holds;
+      bool by_edge = at_least ? k / 400.0 >= edge : k / 400.0 <= edge;
+      assert_int_equal(holds, by_edge);
+      held += holds;
+    }
+    assert_true(held > 5 && held < 395);
+  }
+}
+
+static void rewards(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  dpi_kind_term t = {.goal = DPI_GOAL_REWARD, .functional = DP_TIME_BETWEEN, .fraction = true, .weight = 1};
+  double x[4] = {6, 3, 0, NAN}; /* of an interval of 12: 0.5, 0.25, 0, and a failure counts as 0 */
+  dp_term_value v = dpi_decide_judge(w.kind, &t, x, 4, 4, 12, 0.95);
+  double sd = sqrt((0.25 + 0.0625) / 4 - 0.1875 * 0.1875);
+  rig_near(v.value, 0.1875, 1e-15);
+  rig_near(v.high - v.value, 1.6448536269514722 * sd / 2, 1e-12);
+  assert_int_equal(v.holds, 1);
+  t = (dpi_kind_term){.goal = DPI_GOAL_REWARD, .functional = DP_FIRST_BELOW, .weight = 1};
+  rig_near(dpi_decide_reward(w.kind, &t, INFINITY, 12), 12, 0); /* never below: the whole window */
+  world_close(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(bounds_of_counts),
+      cmocka_unit_test(effective_draws),
+      cmocka_unit_test(failures_count),
+      cmocka_unit_test(threshold),
+      cmocka_unit_test_setup_teardown(rewards, rig_setup, rig_teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

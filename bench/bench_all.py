@@ -157,6 +157,9 @@ def main():
             print(f"bench_{word} {n + 1}/{args.repeats}", file=sys.stderr)
             measure(build, table)
     for kind in RUNS if "run" in wanted else ():
+        if not (SOURCE / "twins" / kind / "priors.tsv").exists():
+            skipped.append(f"doppel run {kind}: no stored priors (make priors), most of the time would be fitting them")
+            continue
         for n in range(args.runs):
             print(f"doppel run {kind} {n + 1}/{args.runs}", file=sys.stderr)
             run_kind(build, table, kind)

@@ -3,13 +3,26 @@
 set -eu
 build=$1
 out=$build/docs
-mkdir -p "$out"
 [ -x "$build/doppel" ] || { echo "docs: build first (make build)" >&2; exit 1; }
+mkdir -p "$out"
 "$build/doppel" --manual >"$out/doppel.1"
 echo "docs: $out/doppel.1"
-if command -v doxygen >/dev/null 2>&1; then
-  printf 'PROJECT_NAME=Doppel\nINPUT=include/doppel ARCHITECTURE.md README.md docs\nRECURSIVE=YES\nEXTRACT_ALL=YES\nJAVADOC_AUTOBRIEF=YES\nOPTIMIZE_OUTPUT_FOR_C=YES\nGENERATE_LATEX=NO\nQUIET=YES\nWARNINGS=NO\nOUTPUT_DIRECTORY=%s\n' "$out" | doxygen - >/dev/null
-  echo "docs: $out/html/index.html"
-else
+if ! command -v doxygen >/dev/null 2>&1; then
   echo "docs: doxygen is not installed; API pages left out"
+  exit 0
 fi
+doxygen - >/dev/null <<END
+PROJECT_NAME=Doppel
+INPUT=include/doppel README.md ARCHITECTURE.md docs
+USE_MDFILE_AS_MAINPAGE=README.md
+RECURSIVE=YES
+EXTRACT_ALL=YES
+JAVADOC_AUTOBRIEF=YES
+OPTIMIZE_OUTPUT_FOR_C=YES
+HAVE_DOT=NO
+GENERATE_LATEX=NO
+QUIET=YES
+WARNINGS=NO
+OUTPUT_DIRECTORY=$out
+END
+echo "docs: $out/html/index.html"

@@ -36,8 +36,10 @@ static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
   }
   printf(json ? "},\n \"covariance\":[" : "covariance between people\n");
   for (int i = 0; i < p->neffect; i++) {
-    printf(json ? "%s[" : "", i ? "," : "");
-    if (!json) printf("%-12s", dp_kind_effect_id(kind, i));
+    if (json)
+      printf("%s[", i ? "," : "");
+    else
+      printf("%-12s", dp_kind_effect_id(kind, i));
     for (int j = 0; j <= (json ? p->neffect - 1 : i); j++) {
       if (json && j) printf(",");
       else if (!json) printf(" ");

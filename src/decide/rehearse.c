@@ -26,6 +26,7 @@ void dpi_decide_relive(const dp_kind *kind, const dp_plan_patient *patient, cons
   for (int i = 0; i < patient->nhistory; i++) {
     instant[i] = patient->history[i];
     if (instant[i].type == DP_SWITCH && instant[i].dir_amount >= 0) instant[i].amount = eta[instant[i].dir_amount];
+    instant[i].dir_amount = instant[i].dir_time = -1; /* no derivatives are asked for here */
   }
 }
 

@@ -39,6 +39,20 @@ typedef struct work {
 
 /* ---- the prior of this person ---- */
 
+/* What goes together with a direction that takes part takes part too: drawn apart, the two would lose their covariance. */
+static void join_correlated(work *w) {
+  int n = w->p->c->neta;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++)
+        if (w->seen[i] && !w->seen[j] && w->omega[i * n + j] != 0) {
+          w->seen[j] = 1;
+          changed = true;
+        }
+  }
+}
+
 /* Does an occasion's direction act on any observation used? Tried at 0 and at three draws of the prior. */
 static dp_status find_seen(work *w) {
   const dpi_case *c = w->p->c;
@@ -54,6 +68,7 @@ static dp_status find_seen(work *w) {
       for (int j = 0; j < c->neta; j++)
         if (pred->df[i * c->neta + j] != 0 || pred->ds[i * c->neta + j] != 0) w->seen[j] = 1;
   }
+  join_correlated(w);
   return DP_OK;
 }
 

@@ -319,6 +319,22 @@ dp_status dp_prior_fit(const dp_kind *kind, const dp_record *record, const int *
   return st;
 }
 
+/* Values outside their bounds have no objective. */
+static dp_status check_inside(dp_ctx *ctx, const dpi_population *pop, const double *theta) {
+  int n = dpi_population_ntheta(pop);
+  double *lower = DPI_NEW_ARRAY(ctx, double, 2 * n + 1);
+  if (!lower) return DP_ERR_MEMORY;
+  char label[96];
+  int out = -1;
+  dpi_population_bounds(pop, lower, lower + n);
+  for (int k = n - 1; k >= 0; k--)
+    if (!(theta[k] >= lower[k] && theta[k] <= lower[n + k])) out = k;
+  dpi_free(ctx, lower);
+  if (out < 0) return DP_OK;
+  return dpi_fail(ctx, DP_ERR_INPUT, "marginal likelihood: the value of %s lies outside its bounds",
+                  dpi_population_label(pop, out, label));
+}
+
 dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const int *exclude,
                              int nexclude, const dp_prior *prior, const char *method,
                              double *objective) {
@@ -331,6 +347,9 @@ dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const
   bool ok = false;
   if (st == DP_OK) {
     dpi_population_start(pop, theta);
+    st = check_inside(kind->ctx, pop, theta);
+  }
+  if (st == DP_OK) {
     st = dpi_population_eval(pop, theta, objective, NULL, &ok);
   }
   if (st == DP_OK && !ok)

@@ -161,15 +161,16 @@ static dp_status check_free(const dpi_population *pop) {
   const dp_kind *k = pop->kind;
   int ne = k->neffect;
   if (ne > 64)
-    return dpi_fail(pop->ctx, DP_ERR_UNSUPPORTED, "kind %s: %d random effects, at most 64 are supported", k->id,
-                    ne);
+    return dpi_fail(pop->ctx, DP_ERR_UNSUPPORTED,
+                    "kind %s: %d random effects, at most 64 are supported", k->id, ne);
   for (int i = 0; i < ne; i++)
     for (int j = 0; j < i; j++)
       if (k->omega_free[i * ne + j] && !(k->omega_free[i * ne + i] && k->omega_free[j * ne + j]))
-        return dpi_fail(pop->ctx, DP_ERR_UNSUPPORTED,
-                        "random effects %s and %s: their covariance is free and a variance is fixed; only "
-                        "whole blocks can be estimated",
-                        k->effect[j].id, k->effect[i].id);
+        return dpi_fail(
+            pop->ctx, DP_ERR_UNSUPPORTED,
+            "random effects %s and %s: their covariance is free and a variance is fixed; only "
+            "whole blocks can be estimated",
+            k->effect[j].id, k->effect[i].id);
   return DP_OK;
 }
 
@@ -275,46 +276,57 @@ static bool shift_direction(const dpi_population *pop, const dpi_person *p, int 
   return any;
 }
 
-static double max_abs(const double *x, int n) {
-  double m = 0;
-  for (int i = 0; i < n; i++) m = fmax(m, fabs(x[i]));
-  return m;
+/* Predictions of a person at eta with typical value t moved by h; w [2 nobs] takes values and standard deviations. */
+static dp_status predict_moved(const dpi_population *pop, member *mb, const theta_def *t, double h,
+                               const double *eta, double *w, bool *ok) {
+  dpi_indiv *iv = mb->p->iv;
+  dpi_pred out = {w, w + iv->def.nobs, NULL, NULL};
+  double at = pop->typical[t->param];
+  if (h != 0) mb->typical[t->param] = scale_from(t->scale, scale_to(t->scale, at) + h);
+  dp_status st = iv->def.predict(iv->def.user, eta, false, &out, ok);
+  mb->typical[t->param] = at;
+  return st;
 }
 
-/* Does moving typical value t by theta equal moving the effects along d? Tried at eta = 0.1 on one person. */
+/* How far a trial moves a typical value: visible, and inside the model's domain. */
+static double trial_step(const dpi_population *pop, const member *mb, const theta_def *t,
+                         const double *d) {
+  double v = 0;
+  if (t->scale != DPI_SCALE_LIN) return 0.1;
+  for (int j = 0; j < mb->p->iv->def.neta; j++) {
+    int e = mb->p->c->eta_effect[j];
+    if (d[j] != 0) v = fmax(v, pop->omega[e * pop->ne + e]);
+  }
+  return 0.1 * sqrt(v);
+}
+
+/* Do two predictions agree, beside what the move changed? n values each */
+static bool same_move(const double *base, const double *a, const double *b, int n) {
+  double change = 0, size = 0, apart = 0;
+  for (int i = 0; i < n; i++) {
+    change = fmax(change, fabs(b[i] - base[i]));
+    size = fmax(size, fabs(b[i]));
+    apart = fmax(apart, fabs(a[i] - b[i]));
+  }
+  return apart <= 1e-5 * change + 1e-7 * size;
+}
+
+/* Does moving typical value t equal moving the effects along d? Both are done, at eta = 0.1. */
 static dp_status shift_holds(dpi_population *pop, member *mb, const theta_def *t, bool *holds) {
-  dpi_indiv *iv = mb->p->iv;
-  int n = iv->def.nobs, neta = iv->def.neta;
-  double d[64], eta[64], theta = scale_to(t->scale, pop->typical[t->param]);
+  int n = mb->p->iv->def.nobs, neta = mb->p->iv->def.neta;
+  double d[64], eta[64];
   *holds = neta <= 64 && shift_direction(pop, mb->p, t->param, d);
   if (!*holds || n == 0) return DP_OK;
-  double *w = DPI_NEW_ARRAY(pop->ctx, double, 6 * n);
+  double *w = DPI_NEW_ARRAY(pop->ctx, double, 6 * n), h = trial_step(pop, mb, t, d);
   if (!w) return DP_ERR_MEMORY;
-  double *slope = w + 4 * n;
   bool ok = true;
   for (int j = 0; j < neta; j++) eta[j] = 0.1;
-  dp_status st = iv->def.predict(iv->def.user, eta, true, &iv->pred, &ok);
-  for (int i = 0; i < n; i++) {
-    slope[i] = slope[n + i] = 0;
-    for (int j = 0; j < neta; j++) {
-      slope[i] += iv->pred.df[i * neta + j] * d[j];
-      slope[n + i] += iv->pred.ds[i * neta + j] * d[j];
-    }
-  }
-  for (int side = 0; side < 2 && st == DP_OK && ok; side++) {
-    dpi_pred out = {w + 2 * n * side, w + 2 * n * side + n, NULL, NULL};
-    mb->typical[t->param] = scale_from(t->scale, theta + (side ? -1 : 1) * GENERIC_STEP);
-    st = iv->def.predict(iv->def.user, eta, false, &out, &ok);
-  }
-  mb->typical[t->param] = pop->typical[t->param];
-  double scale_f = max_abs(slope, n), scale_s = max_abs(slope + n, n);
-  for (int i = 0; i < n && ok; i++) {
-    double f = (w[i] - w[2 * n + i]) / (2 * GENERIC_STEP),
-           s = (w[n + i] - w[3 * n + i]) / (2 * GENERIC_STEP);
-    *holds = *holds && fabs(f - slope[i]) <= 1e-3 * scale_f &&
-             fabs(s - slope[n + i]) <= 1e-3 * scale_s + 1e-9;
-  }
-  *holds = *holds && ok;
+  dp_status st = predict_moved(pop, mb, t, 0, eta, w, &ok);
+  if (st == DP_OK && ok) st = predict_moved(pop, mb, t, h, eta, w + 2 * n, &ok);
+  for (int j = 0; j < neta; j++) eta[j] += h * d[j];
+  if (st == DP_OK && ok) st = predict_moved(pop, mb, t, 0, eta, w + 4 * n, &ok);
+  *holds = st == DP_OK && ok && same_move(w, w + 2 * n, w + 4 * n, n) &&
+           same_move(w + n, w + 3 * n, w + 5 * n, n);
   dpi_free(pop->ctx, w);
   return st;
 }

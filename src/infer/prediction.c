@@ -55,6 +55,7 @@ static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *ou
   const dpi_case *c = p->c;
   const dp_kind *kind = c->kind;
   dpi_case_apply(c, p->typical, eta, p->param, p->instant);
+  if (!deriv) dpi_case_undirect(p->instant, p->ninstant);
   dp_member m = {.param = p->param,
                  .seed = deriv ? c->seed : NULL,
                  .instant = p->instant,
@@ -74,7 +75,7 @@ static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *ou
            s = row + (size_t)ob->sigma_output;
     out->f[i] = r->value[f];
     out->s[i] = r->value[s];
-    if (!deriv) continue;
+    if (!deriv || nd == 0) continue;
     memcpy(out->df + (size_t)i * nd, r->dvalue + f * nd, nd * sizeof(double));
     memcpy(out->ds + (size_t)i * nd, r->dvalue + s * nd, nd * sizeof(double));
   }
@@ -186,6 +187,7 @@ dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
   for (int k = 0; st == DP_OK && k < n; k++) {
     dpi_case_apply(c, p->typical, eta + (size_t)k * c->neta, param + (size_t)k * np,
                    inst + (size_t)k * ni);
+    dpi_case_undirect(inst + (size_t)k * ni, p->ninstant);
     m[k] = (dp_member){.param = param + (size_t)k * np,
                        .instant = inst + (size_t)k * ni,
                        .ninstant = p->ninstant,

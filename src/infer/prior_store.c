@@ -192,8 +192,8 @@ static dp_status read_lines(reader *r, char *text, const char *key, dp_prior *p,
 static dp_status check_whole(const reader *r, const char *key, const dp_prior *p) {
   for (int i = 0; i < p->nparam; i++)
     if (isnan(p->typical[i]))
-      return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: key '%s': found no typical value of %s", r->path,
-                      key, r->kind->param[i].id);
+      return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: key '%s': found no typical value of %s",
+                      r->path, key, r->kind->param[i].id);
   if (*p->hash) return DP_OK;
   return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: key '%s': found no hash", r->path, key);
 }
@@ -271,13 +271,15 @@ dp_status dp_prior_loo_store(const dp_kind *kind, const dp_record *record, const
   int n = record->nsubject + 1;
   if (dp_record_subject(record, EVERYBODY) >= 0)
     return dpi_fail(kind->ctx, DP_ERR_INPUT,
-                    "%s: a subject has the id '" EVERYBODY "', which stands for nobody left out: rename it",
+                    "%s: a subject has the id '" EVERYBODY
+                    "', which stands for nobody left out: rename it",
                     record->source);
   dp_prior **prior = DPI_NEW_ARRAY(kind->ctx, dp_prior *, n + 1);
   const char **key = DPI_NEW_ARRAY(kind->ctx, const char *, n + 1);
   loo_work w = {kind, record, path, prior};
   dp_status st = prior && key ? dpi_parallel_for(kind->ctx, n, loo_one, &w) : DP_ERR_MEMORY;
-  for (int i = 0; st == DP_OK && i < n; i++) key[i] = i < record->nsubject ? record->subject[i].id : EVERYBODY;
+  for (int i = 0; st == DP_OK && i < n; i++)
+    key[i] = i < record->nsubject ? record->subject[i].id : EVERYBODY;
   if (st == DP_OK) st = dp_prior_write(kind, path, key, (const dp_prior *const *)prior, n);
   for (int i = 0; prior && i < n; i++) dp_prior_destroy(prior[i]);
   dpi_free(kind->ctx, prior);

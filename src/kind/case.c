@@ -454,3 +454,7 @@ void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta,
     if (instant[i].type == DP_SWITCH && instant[i].dir_amount >= 0)
       instant[i].amount = eta[instant[i].dir_amount];
 }
+
+void dpi_case_undirect(dp_instant *instant, int n) {
+  for (int i = 0; i < n; i++) instant[i].dir_amount = instant[i].dir_time = -1;
+}

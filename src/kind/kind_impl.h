@@ -203,5 +203,7 @@ int dpi_case_seen(const dpi_case *c, double until);
 /* Write typical values (kind->param order; NULL: nominal) and eta [neta] into a member's param vector and instants
  * (copies of c->param, c->instant with c->ninstant entries). */
 void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta, double *param, dp_instant *instant);
+/* Take the directions off applied instants: a run without derivatives refuses those that the switches of occasions carry. */
+void dpi_case_undirect(dp_instant *instant, int n);
 
 #endif

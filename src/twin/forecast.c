@@ -58,6 +58,7 @@ static dp_status predict(dp_twin *t, const dp_belief *b, int nseen, dpi_predicti
       double *p = param + nparam * (size_t)k;
       dp_instant *in = own > 1 ? instant + nin * (size_t)k : instant;
       dpi_case_apply(c, t->prior->typical, b->eta + (size_t)k * (size_t)b->neta, p, in);
+      dpi_case_undirect(in, c->ninstant); /* no derivatives are asked for here */
       member[k] = (dp_member){.param = p, .instant = in, .ninstant = c->ninstant, .out = t->when, .nout = t->nwhen,
                               .stream = c->stream};
     }

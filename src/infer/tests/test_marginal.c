@@ -319,6 +319,48 @@ static void test_corner(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+/* ln p of a standard normal that is impossible below the limit */
+static dp_status cut_target(void *user, const double *x, int n, double *logp) {
+  for (int k = 0; k < n; k++) logp[k] = x[k] < *(double *)user ? -INFINITY : -0.5 * x[k] * x[k];
+  return DP_OK;
+}
+
+/* Few possible draws: the smoothed tail reaches impossible ones, which must not be given weight. */
+static void test_impossible_draws(void **state) {
+  (void)state;
+  dp_ctx *ctx = test_ctx(1);
+  double limit = 1.1, mu = 0, one = 1;
+  dpi_component c = {1, &mu, &one};
+  dpi_importance_def def = {.dim = 1,
+                            .nproposal = 100,
+                            .max_round = 1,
+                            .dof = 5,
+                            .stream = 4,
+                            .target = cut_target,
+                            .user = &limit,
+                            .component = &c,
+                            .ncomponent = 1};
+  int few = 0;
+  for (def.seed = 1; def.seed <= 30; def.seed++) {
+    dpi_arena arena;
+    dpi_importance im;
+    double sum = 0;
+    int npossible = 0;
+    dpi_arena_init(&arena, ctx);
+    assert_int_equal(dpi_importance_run(&arena, &def, &im), DP_OK);
+    for (int i = 0; i < im.n; i++) {
+      npossible += im.x[i] >= limit;
+      sum += im.weight[i];
+      if (im.x[i] < limit) assert_true(im.weight[i] == 0);
+    }
+    few += npossible > 0 && npossible < 20;
+    assert_true(fabs(sum - 1) < 1e-12);
+    dpi_arena_release(&arena);
+  }
+  assert_true(few > 10);
+  dp_ctx_destroy(ctx);
+}
+
 static void test_resample(void **state) {
   (void)state;
   static const double w[4] = {.1, 0, .5, .4};
@@ -333,9 +375,9 @@ static void test_resample(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_linear_gaussian), cmocka_unit_test(test_importance_linear),
-      cmocka_unit_test(test_two_modes),       cmocka_unit_test(test_corner),
-      cmocka_unit_test(test_logdet_gradient), cmocka_unit_test(test_against_quadrature),
-      cmocka_unit_test(test_resample)};
+      cmocka_unit_test(test_linear_gaussian),  cmocka_unit_test(test_importance_linear),
+      cmocka_unit_test(test_two_modes),        cmocka_unit_test(test_corner),
+      cmocka_unit_test(test_logdet_gradient),  cmocka_unit_test(test_against_quadrature),
+      cmocka_unit_test(test_impossible_draws), cmocka_unit_test(test_resample)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -293,6 +293,38 @@ static void units_convert(void **state) {
   dp_kind_destroy(k);
 }
 
+/* Amounts of substance by the molar mass (glucose's); an observable's own unit goes before DV's; limits go along. */
+static void substance_converts(void **state) {
+  rig *r = *state;
+  const char *dir = rig_kind(r, "_template");
+  rig_edit(dir, "observables.tsv", "axisHigh\n", "axisHigh\tmolarMass\n");
+  rig_edit(dir, "observables.tsv", "\t2\t20\n", "\t2\t20\t180.16\n");
+  dp_kind *k = rig_load(r, dir);
+  static const char rows[] =
+      "ID,TIME,AMT,DV,EVID,CMT,WT,CENS,LLOQ\n1,0,100,.,1,1,70,0,.\n"
+      "1,1,0,0.025,0,1,70,0,0.01\n1,9,0,0,0,1,70,1,0.01\n";
+  static const struct {
+    const char *units;
+    double factor;
+  } list[] = {{"#units: DV=mmol/L\n", 180.16},
+              {"#units: DV=mg/dL, c=umol/mL\n", 180.16},
+              {"#units: DV=ug/mL\n", 1},
+              {"#units: c=mg/dL\n", 10},
+              {"", 1}};
+  for (int i = 0; i < DPI_COUNT(list); i++) {
+    char text[500];
+    snprintf(text, sizeof text, "%s%s", list[i].units, rows);
+    dp_record *record = rig_record(r, k, text);
+    dpi_case *c = make(r, k, record, 0);
+    rig_near(c->obs[0].value, .025 * list[i].factor, 1e-14);
+    rig_near(c->obs[1].limit, .01 * list[i].factor, 1e-14);
+    assert_int_equal(c->obs[1].censored, 1);
+    dpi_case_destroy(c);
+    dp_record_destroy(record);
+  }
+  dp_kind_destroy(k);
+}
+
 static void suspicious_dose_is_told(void **state) {
   rig *r = *state;
   dp_kind *k = rig_load(r, TWINS "/_template");
@@ -427,6 +459,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(order_of_rows, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(below_quantification, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(units_convert, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(substance_converts, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(suspicious_dose_is_told, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(streams, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(broken_records_say_where, rig_setup, rig_teardown),

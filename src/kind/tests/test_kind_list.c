@@ -43,6 +43,25 @@ static void broken_kind_is_listed_with_reason(void **state) {
   dp_kind_list_free(r->ctx, list);
 }
 
+/* A message that nobody has cleared is no reason of a kind's. */
+static void older_message_is_no_reason(void **state) {
+  rig *r = *state;
+  char path[300];
+  rig_join(path, sizeof path, r->dir, "bad");
+  assert_int_equal(mkdir(path, 0777), 0);
+  rig_write(strcat(path, "/twin.yaml"), "kind: bad\n  title: x\n");
+  dpi_fail(r->ctx, DP_ERR_INPUT, "an older message");
+  const char *dirs[1] = {r->dir};
+  dp_kind_entry *list = NULL;
+  int n = 0;
+  assert_int_equal(dp_kind_list(r->ctx, dirs, 1, &list, &n), DP_OK);
+  assert_int_equal(n, 1);
+  assert_non_null(strstr(list[0].title, "twin.yaml:2"));
+  assert_string_equal(dp_ctx_error(r->ctx), "an older message");
+  dp_kind_list_free(r->ctx, list);
+  dp_ctx_clear_error(r->ctx);
+}
+
 static void kinds_are_found(void **state) {
   rig *r = *state;
   static const char *const dirs[] = {TWINS};
@@ -118,6 +137,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(kinds_are_listed, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(broken_kind_is_listed_with_reason, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(older_message_is_no_reason, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(kinds_are_found, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(new_kind_loads_at_once, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(nothing_half_written, rig_setup, rig_teardown),

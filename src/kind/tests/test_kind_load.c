@@ -7,7 +7,7 @@ static void good_kinds_load(void **state) {
     const char *dir, *id;
     int nparam, neffect, nobservable, ncovariate, ncontrol, nquantity, nterm, nevidence;
   } want[] = {{TWINS "/theophylline", "theophylline", 4, 3, 1, 1, 1, 2, 3, 17},
-              {TWINS "/warfarin/", "warfarin", 11, 8, 2, 3, 1, 3, 2, 0},
+              {TWINS "/warfarin/", "warfarin", 11, 7, 2, 3, 1, 3, 2, 7},
               {TWINS "/_template", "template_kind", 4, 2, 1, 1, 1, 1, 2, 0}};
   for (int i = 0; i < DPI_COUNT(want); i++) {
     dp_kind *k = rig_load(r, want[i].dir);
@@ -41,12 +41,12 @@ static void tables_become_structs(void **state) {
   dp_kind *k = rig_load(r, TWINS "/theophylline");
   assert_string_equal(k->time_unit, "h");
   rig_near(k->until, 2.25, 0);
-  rig_near(k->param[0].nominal, exp(.46391), 1e-9);
+  rig_near(k->param[0].nominal, 1.5, 0);
   assert_int_equal(k->param[0].scale, DPI_SCALE_LOG);
   assert_true(k->param[0].estimate);
   assert_string_equal(k->effect[1].id, "eta_CL");
   assert_string_equal(k->effect[1].unit, "L/h");
-  rig_near(k->omega[4], .06910, 0);
+  rig_near(k->omega[4], .1, 0);
   assert_int_equal(k->omega_free[4], 1);
   assert_int_equal(k->omega_free[1], 0);
   const dpi_kind_control *c = &k->control[0];
@@ -102,7 +102,8 @@ static void individual_parameters_are_right(void **state) {
       "id,time,amt,dv,dvid,evid,wt,age,sex\n1,0,100,.,cp,1,70,30,male\n1,5,0,9,cp,0,70,30,male\n");
   dpi_case *c;
   assert_int_equal(dpi_case_create(k, record, 0, &c), DP_OK);
-  double eta[8] = {.3, -.2, .1, -.4, .7, .25, -.15, .05};
+  double eta[7] = {.3, -.2, .1, -.4, .7, .25, -.15};
+  assert_int_equal(c->neta, 7);
   dp_result *result = rig_simulate(r, c, NULL, eta);
   for (int e = 0; e < k->neffect; e++) {
     double t = k->param[k->effect[e].typical].nominal;
@@ -118,7 +119,7 @@ static void individual_parameters_are_right(void **state) {
   }
   double cp = rig_prediction(c, result, 0);
   double sigma = result->value[k->observable[0].sigma_output];
-  rig_near(sigma, sqrt(.144 * .144 + .15 * .15 * cp * cp), 1e-13);
+  rig_near(sigma, sqrt(.2 * .2 + .1 * .1 * cp * cp), 1e-13);
   dp_result_destroy(result);
   dpi_case_destroy(c);
   dp_record_destroy(record);
@@ -159,7 +160,7 @@ static void hash_follows_results(void **state) {
   b = rig_load(r, dir);
   assert_string_equal(dp_kind_hash(a), dp_kind_hash(b));
   dp_kind_destroy(b);
-  rig_edit(dir, "parameters.tsv", "0.69442", "0.69443");
+  rig_edit(dir, "parameters.tsv", "\t10\t1\t1\tmg/L", "\t10\t1.01\t1\tmg/L");
   b = rig_load(r, dir);
   assert_string_not_equal(dp_kind_hash(a), dp_kind_hash(b));
   dp_kind_destroy(b);
@@ -283,8 +284,8 @@ static void broken_kinds_say_where(void **state) {
        DP_ERR_INPUT,
        {"population.tsv:2: column distribution", "logitnormal"}},
       {"population.tsv",
-       "0.06",
-       "-0.06",
+       "person\t0.1\t1\tL/h",
+       "person\t-0.1\t1\tL/h",
        DP_ERR_INPUT,
        {"population.tsv:3: column variance", "> 0"}},
       {"population.tsv",

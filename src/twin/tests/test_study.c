@@ -1,7 +1,7 @@
 /* Independent comparison: sums of a study made by hand, written out; intervals whose resampling distribution is known (all
  * people alike: a point; two people: 0, 1/2, 1); priors against the leave-one-out prior of the room below; hashes over threads
  * and repeated steps; the n-th allocation failing. */
-#define _DEFAULT_SOURCE 1
+
 #include "twin_rig.h"
 
 /* ---- a study made by hand: two observables of which the second has no last value ---- */

@@ -76,6 +76,6 @@ static inline double closed_form(const world *w, const dp_belief *b, int draw, d
 }
 
 static inline double phi(double z) { return 0.5 * erfc(-z / sqrt(2)); }
-static inline double bell(double z) { return exp(-0.5 * z * z) / sqrt(2 * M_PI); }
+static inline double bell(double z) { return exp(-0.5 * z * z) / 2.5066282746310002; }
 
 #endif

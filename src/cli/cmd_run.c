@@ -39,7 +39,7 @@ static bool read_options(cli_call *call, dp_study_def *def, const char *kind_dir
   }
   def->twin.seed = (uint64_t)seed;
   def->twin.ndraw = (int)draws;
-  if (draws > def->twin.nproposal / 3) def->twin.nproposal = (int)draws * 3;
+  if (draws > 1000) def->twin.nproposal = (int)(draws + draws / 2);
   const char *d = cli_get(call, "--discrepancy");
   if (d && strcmp(d, "on") != 0 && strcmp(d, "off") != 0) {
     cli_usage(call, "option --discrepancy: found '%s', expected on or off", d);

@@ -18,7 +18,7 @@
 #define MAX_TRIES 3
 
 dp_plan_def dp_plan_def_default(void) {
-  return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 250, .nhypothetical = 60};
+  return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 200, .nhypothetical = 60};
 }
 
 void dp_advice_destroy(dp_advice *a) {
@@ -90,7 +90,6 @@ typedef struct search {
   int nwhich;
   int *row;         /* [ncandidate] row of `full`, or -1: not judged on all draws */
   uint8_t *tried;   /* [ncandidate] scored on fresh draws */
-  double *error;    /* [ncandidate] standard error of the screen's reward */
   dpi_rehearsal screen, full;
 } search;
 
@@ -111,7 +110,6 @@ static dp_status screen_all(search *s) {
   for (int c = 0; c < a->ncandidate; c++) {
     judge(s->kind, &s->screen, c, effective(b, n), &a->candidate[c], a->candidate[c].term);
     s->row[c] = -1;
-    s->error[c] = (a->candidate[c].reward_high - a->candidate[c].reward) / dpi_norm_quantile(s->kind->reward.confidence);
     if (hopeful(s->kind, &s->screen, c, effective(b, n), a->candidate[c].interval)) s->which[s->nwhich++] = c;
   }
   return DP_OK;
@@ -133,16 +131,48 @@ static bool open_to_advice(const search *s, int c) {
   return s->row[c] >= 0 && s->advice->candidate[c].admissible && !s->tried[c];
 }
 
-/* Reward of the second best candidate open to advice, or minus infinity. */
-static double second_best(const search *s) {
-  double first = -INFINITY, second = -INFINITY;
+/* What candidate c gives in draw k of a rehearsal, where it is row `row`. */
+static double reward_in(const search *s, const dpi_rehearsal *r, int row, int c, int k) {
+  double sum = 0;
+  for (int t = 0; t < r->nterm; t++) {
+    const dpi_kind_term *term = &s->kind->reward.term[t];
+    if (term->goal != DPI_GOAL_REWARD) continue;
+    double v = dpi_rehearsed(r, row, t)[k];
+    sum += term->weight * dpi_decide_reward(s->kind, term, v, s->advice->candidate[c].interval);
+  }
+  return sum;
+}
+
+/* The second best candidate open to advice, or -1. */
+static int second_best(const search *s) {
+  int first = -1, second = -1;
   for (int i = 0; i < s->nwhich; i++) {
-    double reward = s->advice->candidate[s->which[i]].reward;
-    if (!open_to_advice(s, s->which[i]) || reward <= second) continue;
-    second = fmin(first, reward);
-    first = fmax(first, reward);
+    int c = s->which[i];
+    const dp_candidate *a = s->advice->candidate;
+    if (!open_to_advice(s, c)) continue;
+    if (first < 0 || a[c].reward > a[first].reward) {
+      second = first;
+      first = c;
+    } else if (second < 0 || a[c].reward > a[second].reward) {
+      second = c;
+    }
   }
   return second;
+}
+
+/* Is candidate c, on the screen's draws, worse than the present runner-up by more than 4 standard errors? The same draws
+ * serve both (common random numbers), so it is the difference draw by draw that counts. */
+static bool beaten(const search *s, int c) {
+  int rival = second_best(s), n = s->screen.ndraw;
+  double sum = 0, sum2 = 0;
+  if (rival < 0) return false;
+  for (int k = 0; k < n; k++) {
+    double d = reward_in(s, &s->screen, rival, rival, k) - reward_in(s, &s->screen, c, c, k);
+    sum += d;
+    sum2 += d * d;
+  }
+  double mean = sum / n, variance = fmax(sum2 / n - mean * mean, 0);
+  return mean > 4 * sqrt(variance / effective(s->patient->belief, n));
 }
 
 /* One survivor on every draw, kept as the next row of `full`. */
@@ -159,12 +189,11 @@ static dp_status judge_full(search *s, int c, const int *all) {
   return DP_OK;
 }
 
-/* The survivors on every draw, most promising first. Passed over is who has, by the screen, a reward below the runner-up's by
- * more than 4 standard errors. Called again when a choice has failed and more may be needed. */
+/* The survivors on every draw, most promising first. Passed over is who is clearly beaten by the runner-up. Called again when a choice has failed and more may be needed. */
 static dp_status judge_survivors(search *s, const int *all) {
   for (int i = 0; i < s->nwhich; i++) {
     int c = s->which[i];
-    if (s->row[c] >= 0 || s->advice->candidate[c].reward + 4 * s->error[c] < second_best(s)) continue;
+    if (s->row[c] >= 0 || beaten(s, c)) continue;
     DP_TRY(judge_full(s, c, all));
   }
   return DP_OK;
@@ -204,26 +233,14 @@ static dp_status score_fresh(search *s, int which, bool *holds) {
   return status;
 }
 
-/* What candidate c gives in draw k of `full`. */
-static double reward_of_draw(const search *s, int c, int k) {
-  double sum = 0;
-  for (int t = 0; t < s->full.nterm; t++) {
-    const dpi_kind_term *term = &s->kind->reward.term[t];
-    if (term->goal != DPI_GOAL_REWARD) continue;
-    double v = dpi_rehearsed(&s->full, s->row[c], t)[k];
-    sum += term->weight * dpi_decide_reward(s->kind, term, v, s->advice->candidate[c].interval);
-  }
-  return sum;
-}
-
 /* P(chosen has the highest reward among those that could be advised), draw by draw. */
 static double probability_best(const search *s, int chosen) {
   int wins = 0;
   for (int k = 0; k < s->full.ndraw; k++) {
-    double mine = reward_of_draw(s, chosen, k);
+    double mine = reward_in(s, &s->full, s->row[chosen], chosen, k);
     bool best = true;
     for (int c = 0; best && c < s->advice->ncandidate; c++)
-      if (open_to_advice(s, c) && reward_of_draw(s, c, k) > mine) best = false;
+      if (open_to_advice(s, c) && reward_in(s, &s->full, s->row[c], c, k) > mine) best = false;
     wins += best;
   }
   return s->full.ndraw ? (double)wins / s->full.ndraw : NAN;
@@ -330,9 +347,8 @@ static dp_status make_room(search *s) {
   s->which = DPI_NEW_ARRAY(ctx, int, n);
   s->row = DPI_NEW_ARRAY(ctx, int, n);
   s->tried = DPI_NEW_ARRAY(ctx, uint8_t, n);
-  s->error = DPI_NEW_ARRAY(ctx, double, n);
   s->draw = DPI_NEW_ARRAY(ctx, int, ndraw);
-  return s->which && s->row && s->tried && s->error && s->draw ? DP_OK : DP_ERR_MEMORY;
+  return s->which && s->row && s->tried && s->draw ? DP_OK : DP_ERR_MEMORY;
 }
 
 static dp_status run_search(search *s) {
@@ -364,7 +380,6 @@ static void search_release(search *s) {
   dpi_free(ctx, s->which);
   dpi_free(ctx, s->row);
   dpi_free(ctx, s->tried);
-  dpi_free(ctx, s->error);
 }
 
 static dp_status check(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def) {

@@ -9,9 +9,9 @@
 #define COOKIE 0x53545544u
 #define RESAMPLES 2000
 #define ENOUGH 40 /* resamples that an interval is made of */
-#define SLIDER_DRAWS 300
-#define SLIDER_PROPOSALS 800
-#define SLIDER_FAN 33
+#define SLIDER_DRAWS 200
+#define SLIDER_PROPOSALS 500
+#define SLIDER_FAN 25
 
 dp_study_def dp_study_def_default(void) {
   return (dp_study_def){.cookie = COOKIE, .twin = dp_twin_def_default(), .nuntil = 6};

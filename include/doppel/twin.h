@@ -100,7 +100,7 @@ typedef struct dp_study_def {
   uint32_t cookie;
   dp_twin_def twin;
   const char *priors;      /* file with stored leave-one-out priors or NULL; used only where its hash matches */
-  int nuntil;              /* further values of `until` for the report's slider (0: none); 6 */
+  int nuntil;              /* further values of `until` for the report's slider (0: none); 5 */
   const char *only;        /* one subject's id or NULL */
 } dp_study_def;
 dp_study_def dp_study_def_default(void);

@@ -118,7 +118,7 @@ static dp_status predict(const dp_kind *kind, const dp_plan_patient *patient, co
     }
     dp_run_opts opts = dp_run_opts_default();
     opts.seed = def->seed;
-    status = dp_simulate(kind->sim, member, ndraw, &opts, out);
+    status = dp_simulate(kind->ensemble, member, ndraw, &opts, out);
   }
   dpi_free(ctx, param);
   dpi_free(ctx, instant);

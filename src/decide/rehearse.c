@@ -81,7 +81,7 @@ static dp_status simulate_block(const dp_kind *kind, rehearse_block *b, dpi_rehe
   dp_run_opts opts = dp_run_opts_default();
   dp_result *result = NULL;
   int n = out->ncandidate * out->ndraw;
-  DP_TRY(dp_simulate(kind->sim, b->member, n, &opts, &result));
+  DP_TRY(dp_simulate(kind->ensemble, b->member, n, &opts, &result));
   for (int c = 0; c < out->ncandidate; c++)
     for (int k = 0; k < out->ndraw; k++) {
       int m = c * out->ndraw + k;

@@ -196,7 +196,7 @@ dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
                        .stream = c->stream};
   }
   dp_run_opts opts = dp_run_opts_default();
-  if (st == DP_OK) st = dp_simulate(c->kind->sim, m, n, &opts, &r);
+  if (st == DP_OK) st = dp_simulate(c->kind->ensemble, m, n, &opts, &r);
   if (st == DP_OK) batch_take(p, r, n, out);
   dp_result_destroy(r);
   dpi_arena_release(&arena);

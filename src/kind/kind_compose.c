@@ -286,7 +286,13 @@ static dp_status create_sim(dpi_draft *d, const outputs *o) {
   def.method = d->method;
   def.rtol = d->rtol;
   def.atol = d->atol;
-  return dp_sim_create(d->ctx, &def, &k->sim);
+  DP_TRY(dp_sim_create(d->ctx, &def, &k->sim));
+  k->ensemble = k->sim;
+  if (d->rtol_ensemble <= d->rtol) return DP_OK;
+  def.rtol = d->rtol_ensemble;
+  def.atol = d->atol * (d->rtol_ensemble / d->rtol);
+  k->ensemble = NULL;
+  return dp_sim_create(d->ctx, &def, &k->ensemble);
 }
 
 static void add_text(dpi_sha256 *h, const char *text) {

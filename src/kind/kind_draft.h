@@ -42,7 +42,7 @@ typedef struct dpi_draft {
   dpi_sha256 *hash;
   dp_unit time_unit;
   const char *method;
-  double rtol, atol;
+  double rtol, atol, rtol_ensemble;
   /* writable faces of the kind's arrays */
   dpi_kind_param *param;
   dpi_kind_effect *effect;

@@ -146,7 +146,8 @@ struct dp_kind {
   double discrepancy_sd;        /* its stationary sd, relative to the prediction; 0 when twin.yaml gives none */
   double discrepancy_timescale; /* its correlation time, time units */
   dp_model *model;
-  dp_sim *sim;
+  dp_sim *sim;                  /* at the kind's tolerances: modes, derivatives, estimates */
+  dp_sim *ensemble;             /* the same law and indices at the tolerance of ensembles: draws, forecasts, rehearsals */
   const char *codes;            /* for dp_record_def.codes */
   int nparam;        const dpi_kind_param *param;
   int neffect;       const dpi_kind_effect *effect;

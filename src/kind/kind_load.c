@@ -167,17 +167,22 @@ static dp_status read_discrepancy(dpi_draft *d) {
   return dpi_yaml_bool(&d->twin, map, "default", false, &d->kind->discrepancy);
 }
 
+/* Draws of a belief differ by percents; five right digits of each are plenty, and stepping integrators take half the time. */
+#define ENSEMBLE_RTOL 1e-5
+
 static dp_status read_tolerances(dpi_draft *d) {
-  static const char *const keys[] = {"relative", "absolute"};
+  static const char *const keys[] = {"relative", "absolute", "ensemble"};
   dp_sim_def def = dp_sim_def_default();
   d->rtol = def.rtol;
   d->atol = def.atol;
+  d->rtol_ensemble = ENSEMBLE_RTOL;
   DP_TRY(dpi_yaml_string(&d->twin, d->twin.root, "method", def.method, &d->method));
   const dpi_yaml *map = dpi_yaml_get(d->twin.root, "tolerances");
   if (!map) return DP_OK;
   DP_TRY(dpi_yaml_known(&d->twin, map, "tolerances", keys, DPI_COUNT(keys)));
   DP_TRY(positive(&d->twin, map, "relative", def.rtol, &d->rtol));
-  return positive(&d->twin, map, "absolute", def.atol, &d->atol);
+  DP_TRY(positive(&d->twin, map, "absolute", def.atol, &d->atol));
+  return positive(&d->twin, map, "ensemble", ENSEMBLE_RTOL, &d->rtol_ensemble);
 }
 
 /* kind: letters, digits, _ and -, at most 63 characters. */
@@ -307,6 +312,7 @@ dp_status dp_kind_load(dp_ctx *ctx, const char *dir, dp_kind **out) {
 
 void dp_kind_destroy(dp_kind *kind) {
   if (!kind) return;
+  if (kind->ensemble != kind->sim) dp_sim_destroy(kind->ensemble);
   dp_sim_destroy(kind->sim);
   dp_model_destroy(kind->model);
   dpi_arena_release(&kind->arena);

@@ -65,7 +65,7 @@ static dp_status predict(dp_twin *t, const dp_belief *b, int nseen, dpi_predicti
     dp_run_opts opts = dp_run_opts_default();
     opts.seed = t->def.seed;
     out->ntime = t->nwhen;
-    status = dp_simulate(t->kind->sim, member, b->ndraw, &opts, &out->result);
+    status = dp_simulate(t->kind->ensemble, member, b->ndraw, &opts, &out->result);
   }
   dpi_free(t->ctx, param);
   dpi_free(t->ctx, instant);

@@ -14,7 +14,7 @@
 #define SLIDER_FAN 25
 
 dp_study_def dp_study_def_default(void) {
-  return (dp_study_def){.cookie = COOKIE, .twin = dp_twin_def_default(), .nuntil = 6};
+  return (dp_study_def){.cookie = COOKIE, .twin = dp_twin_def_default(), .nuntil = 5};
 }
 
 void dp_study_destroy(dp_study *s) {

@@ -404,7 +404,7 @@ static dp_status read_evid(const reader *r, int row, dp_event *e) {
     e->evid = evid_guess(r, row, e);
     return DP_OK;
   }
-  int evid;
+  int evid = 0;
   DP_TRY(whole(r, row, COL_EVID, 0, &evid));
   e->evid = evid;
   if (evid >= 0 && evid <= 4) return DP_OK;

@@ -89,7 +89,7 @@ static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
 dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int member_to) {
   dpi_eq_batch *a = (dpi_eq_batch *)from, *b = (dpi_eq_batch *)to;
   const header h = describe(a, member);
-  slice sa[12], sb[12];
+  slice sa[12] = {{0}}, sb[12] = {{0}};
   DP_TRY(receive(b, member_to, &h));
   const int n = slices(a, member, sa);
   slices(b, member_to, sb);
@@ -101,7 +101,7 @@ dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int memb
 dp_status dpi_eq_save(const dpi_batch *batch, int member, dpi_str *bytes) {
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
   const header h = describe(b, member);
-  slice s[12];
+  slice s[12] = {{0}};
   const int n = slices(b, member, s);
   dpi_str_addn(bytes, (const char *)&h, sizeof h);
   for (int i = 0; i < n; i++)
@@ -129,7 +129,7 @@ dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t si
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
   dp_ctx *ctx = b->spoke->base.ctx;
   header h;
-  slice s[12];
+  slice s[12] = {{0}};
   const char *at = bytes;
   if (size < sizeof h) return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found %zu bytes, expected more", size);
   memcpy(&h, at, sizeof h);

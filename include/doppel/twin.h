@@ -125,6 +125,7 @@ typedef struct dp_study {
   int ntwin;
   dp_twin **twin;          /* at the default until, in record order */
   int *subject;
+  int own;                 /* the record is the kind's own: kind's words about its people are about these */
   dp_prior **prior;        /* each person's */
   int nuntil;
   double *until;           /* slider's values */

@@ -141,8 +141,8 @@ static void add_head(json_t *o, const dp_study *s, const char *command, bool *go
   dpi_explain_set(o, "command", dpi_explain_text(command), good);
   dpi_explain_set(o, "kind", dpi_explain_kind(s->kind), good);
   dpi_explain_set(o, "record",
-                  json_pack("{s:o, s:s, s:i}", "source", dpi_explain_text(base_name(s->record->source)), "hash",
-                            s->record->hash, "subjects", s->record->nsubject),
+                  json_pack("{s:o, s:s, s:i, s:b}", "source", dpi_explain_text(base_name(s->record->source)), "hash",
+                            s->record->hash, "subjects", s->record->nsubject, "own", s->own),
                   good);
   dpi_explain_set(o, "seed", json_integer((json_int_t)s->def.twin.seed), good);
   dpi_explain_set(o, "draws", json_integer(s->def.twin.ndraw), good);

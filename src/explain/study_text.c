@@ -38,7 +38,10 @@ static void heading(dpi_str *out, const dp_study *s) {
     sealed += v->nsealed;
   }
   dpi_str_addf(out, "%s\n", k->title);
-  if (k->people && k->people[0]) dpi_str_addf(out, "  who        %s\n", k->people);
+  if (!s->own)
+    dpi_str_addf(out, "  who        %d of the %d in %s\n", s->ntwin, s->record->nsubject, s->record->source);
+  else if (k->people && k->people[0])
+    dpi_str_addf(out, "  who        %s\n", k->people);
   dpi_str_addf(out, "  seen       %d samples up to %g %s; %d later ones stayed sealed until the forecast was made\n",
                seen, dp_twin_look(s->twin[0])->until, k->time_unit, sealed);
   dpi_str_addf(out, "  prior      %s\n", dp_twin_look(s->twin[0])->prior->source);

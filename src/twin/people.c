@@ -1,10 +1,11 @@
 /* people.c - whose data may make whose prior.
  *
  * Priors come from the kind's own record. Whoever of that record may be the person under test is left out of that person's
- * prior. Ids say nothing (a file of one's own numbers people anew) and neither do values (they are what is being tested), so
- * two people are taken for the same when they have the same doses and one's samples lie at the other's times: a copy of the
- * record, also one whose later rows were cut off, is recognised. This is the cautious reading: leaving out a stranger costs
- * a little information, keeping the person in would be peeking. */
+ * prior. Ids say nothing (a file of one's own numbers people anew), so two people are taken for the same when they have the
+ * same doses, one's samples lie at the other's times, and a third of the values there agree: a copy of the record is
+ * recognised also when its later rows were cut off or its later values were changed. Study protocols give many people the
+ * same doses and times; without a look at the values every newcomer of that protocol would shut them all out.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 /* times are copied with fewer digits, amounts are rounded */
 #define SAME_TIME 0.01   /* of the time, or of the unit of time where that is more */
 #define SAME_AMOUNT 0.01 /* of the amount */
+#define SAME_VALUE 0.02  /* of the value */
 
 static bool same_time(const dp_event *a, const dp_event *b) {
   double x = (double)a->time / (double)DP_TICKS, y = (double)b->time / (double)DP_TICKS;
@@ -38,16 +40,26 @@ static bool same_doses(const dp_subject *a, const dp_subject *b) {
   }
 }
 
-/* Each sample of a lies at the time of one of b's. */
+static bool same_value(const dp_event *a, const dp_event *b) {
+  return fabs(a->value - b->value) <= SAME_VALUE * fmax(fabs(a->value), fabs(b->value)) && strcmp(a->dvid, b->dvid) == 0;
+}
+
+/* Each sample of a lies at the time of one of b's, and at least a third of them have its value too. */
 static bool sampled_within(const dp_subject *a, const dp_subject *b) {
+  int n = 0, agree = 0;
   for (int i = 0; i < a->nevent; i++) {
     if (!is_sample(&a->event[i])) continue;
-    bool found = false;
-    for (int j = 0; !found && j < b->nevent; j++)
-      found = is_sample(&b->event[j]) && same_time(&a->event[i], &b->event[j]);
+    bool found = false, equal = false;
+    for (int j = 0; !equal && j < b->nevent; j++) {
+      if (!is_sample(&b->event[j]) || !same_time(&a->event[i], &b->event[j])) continue;
+      found = true;
+      equal = same_value(&a->event[i], &b->event[j]);
+    }
     if (!found) return false;
+    n++;
+    agree += equal;
   }
-  return true;
+  return n == 0 || 3 * agree >= n;
 }
 
 bool dpi_people_same(const dp_subject *a, const dp_subject *b) {
@@ -55,10 +67,11 @@ bool dpi_people_same(const dp_subject *a, const dp_subject *b) {
 }
 
 dp_status dpi_people_create(const dp_kind *kind, const dp_record *study, dpi_people *out) {
-  *out = (dpi_people){.study = study, .source = study};
+  *out = (dpi_people){.study = study, .source = study, .itself = true};
   if (!kind->patients || !kind->patients[0]) return DP_OK;
   DP_TRY(dp_kind_record(kind, kind->patients, &out->own));
   out->source = out->own;
+  out->itself = strcmp(out->own->hash, study->hash) == 0;
   return DP_OK;
 }
 
@@ -70,8 +83,7 @@ void dpi_people_release(dpi_people *p) {
 /* The source is the study itself: only the person, whose place is known. Else everybody who may be the person. */
 static int list_left_out(const dpi_people *p, int subject, int *out) {
   int n = 0;
-  bool itself = p->own == NULL || strcmp(p->own->hash, p->study->hash) == 0;
-  if (itself) {
+  if (p->itself) {
     out[n++] = subject;
     return n;
   }

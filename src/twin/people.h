@@ -8,6 +8,7 @@ typedef struct dpi_people {
   const dp_record *study;  /* borrowed */
   dp_record *own;          /* the kind's record, owned; NULL when it has none */
   const dp_record *source; /* one of the two */
+  bool itself;             /* the study is the source */
 } dpi_people;
 
 /* May these two be one person? (people.c says by what) */

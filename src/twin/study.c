@@ -280,6 +280,7 @@ static dp_status run(dp_study *s) {
   if (!s->twin || !s->prior || !s->at) return DP_ERR_MEMORY;
   dpi_people people;
   DP_TRY(dpi_people_create(s->kind, s->record, &people));
+  s->own = people.itself;
   study_work w = {.s = s, .people = &people, .main = s->def.twin, .slide = s->def.twin};
   w.slide.decide = w.slide.opponent = 0; /* the opponent does not change with `until` */
   w.slide.ndraw = SLIDER_DRAWS;

@@ -213,7 +213,7 @@ export interface Report {
     time_unit: string;
     hash: string;
   };
-  record: { source: string; hash: string; subjects: number };
+  record: { source: string; hash: string; subjects: number; own: boolean };
   seed: number;
   draws: number;
   levels: Num[];

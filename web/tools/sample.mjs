@@ -272,7 +272,7 @@ function finish({ patients, observables, people, seed }) {
     doppel: { version: "0.0.0-sample", arithmetic: "fma" },
     command: "doppel run sample",
     kind: { id: "sample", title: "SIMULATED SAMPLE: one compartment by mouth", question: "Which dose and interval keep this person's concentration in range at steady state?", intended_use: "Developing and testing the page only.", people: `${people} simulated people; nobody measured anything.`, source: "tools/sample.mjs", time_unit: "h", hash: "4".repeat(64) },
-    record: { source: "sample.csv", hash: "5".repeat(64), subjects: people },
+    record: { source: "sample.csv", hash: "5".repeat(64), subjects: people, own: true },
     seed, draws: 300, levels: LEVELS, observables, parameters: PARAMS.map(({ id, name, unit: u }) => ({ id, name, unit: u })), reward: REWARD,
     summary: {
       people, twin_lost: rel.filter((r) => r.twin > r.population).length, twin_won: rel.filter((r) => r.twin < r.population).length, twin_lost_to_last_value: rel.filter((r) => r.twin > r.last_value).length,

@@ -137,7 +137,8 @@ static void who_is_the_same(void **state) {
     const char *rows;
     bool same;
   } other[] = {
-      {"x,0,.,320,1,1,80\nx,1,9,.,0,2,80\nx,2,9,.,0,2,80\nx,9,9,.,0,2,80\n", true},        /* other values */
+      {"x,0,.,320,1,1,80\nx,1,9,.,0,2,80\nx,2,9,.,0,2,80\nx,9,9,.,0,2,80\n", false},       /* all values differ */
+      {"x,0,.,320,1,1,80\nx,1,5,.,0,2,80\nx,2,9,.,0,2,80\nx,9,9,.,0,2,80\n", true},        /* later values changed */
       {"x,0,.,320,1,1,80\nx,1,5,.,0,2,80\n", true},                                        /* later rows cut off */
       {"x,0,.,319,1,1,80\nx,1.005,5,.,0,2,80\nx,2,6,.,0,2,80\n", true},                    /* rounded */
       {"x,0,.,320,1,1,80\nx,1,5,.,0,2,80\nx,2,6,.,0,2,80\nx,9,3,.,0,2,80\nx,30,1,.,0,2,80\n", true}, /* one more */
@@ -169,7 +170,8 @@ static void expect_prior(world *w, const dp_record *study, int subject, const ch
 }
 
 /* A study of the kind's own record leaves out the very person, though another has the same doses and times; a part of that
- * person's rows in a file of one's own leaves out both who look alike; a stranger leaves out nobody. */
+ * person's rows in a file of one's own leaves that person out; a newcomer of the same protocol and a stranger leave out
+ * nobody. */
 static void priors_without_the_person(void **state) {
   world u, *w = &u;
   const char *dir = rig_kind(*state, "_template");
@@ -185,24 +187,24 @@ static void priors_without_the_person(void **state) {
   rig_join(path, sizeof path, kind, "patients/example.csv");
   rig_write(path, text);
   world_open(w, *state, kind);
-  dp_prior *without[3], *both, *all;
-  int pair[2] = {0, 1};
+  dp_prior *without[3], *all;
   dp_fit_def def = dp_fit_def_default();
   for (int i = 0; i < 3; i++) OK(dp_prior_loo(w->kind, w->record, i, NULL, &without[i]));
-  OK(dp_prior_fit(w->kind, w->record, pair, 2, &def, &both));
   OK(dp_prior_fit(w->kind, w->record, NULL, 0, &def, &all));
   dp_record *again = NULL;
   OK(dp_kind_record(w->kind, dp_kind_patients(w->kind), &again));
   for (int i = 0; i < 3; i++) expect_prior(w, again, i, without[i]->hash);
-  dp_record *part = table(w, "part.csv", "ID,TIME,AMT,DV,EVID,CMT,WT\nq,0,200,.,1,1,70\nq,1,.,1,0,1,70\n");
-  expect_prior(w, part, 0, both->hash);
+  dp_record *part = table(w, "part.csv", "ID,TIME,AMT,DV,EVID,CMT,WT\nq,0,200,.,1,1,70\nq,1,.,10.3,0,1,70\n");
+  expect_prior(w, part, 0, without[0]->hash);
+  dp_record *newcomer = table(w, "newcomer.csv", "ID,TIME,AMT,DV,EVID,CMT,WT\nq,0,200,.,1,1,70\nq,1,.,8,0,1,70\n");
+  expect_prior(w, newcomer, 0, all->hash);
   dp_record *stranger = table(w, "stranger.csv", "ID,TIME,AMT,DV,EVID,CMT,WT\nq,0,55,.,1,1,70\nq,1,.,1,0,1,70\n");
   expect_prior(w, stranger, 0, all->hash);
   dp_record_destroy(again);
   dp_record_destroy(part);
+  dp_record_destroy(newcomer);
   dp_record_destroy(stranger);
   for (int i = 0; i < 3; i++) dp_prior_destroy(without[i]);
-  dp_prior_destroy(both);
   dp_prior_destroy(all);
   world_close(w);
 }

@@ -183,7 +183,14 @@ export function Answers({ report }: { report: Report }) {
       <dl class="answers">
         <dt>Who were these people?</dt>
         <dd>
-          <p>{report.kind.people}</p>
+          {report.record.own ? (
+            <p>{report.kind.people}</p>
+          ) : (
+            <p>
+              {count(n.people, "person", "people")} of {report.record.source}, a record that came with this run. The kind was made from other
+              people: {report.kind.people}
+            </p>
+          )}
           <p class="source">{report.kind.source}</p>
         </dd>
         <dt>What did Doppel see?</dt>

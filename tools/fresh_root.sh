@@ -24,7 +24,7 @@ for f in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
 done
 # shellcheck disable=SC2086
 mirror=$([ -z "$sources" ] || sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p' $sources | head -1)
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || { echo "fresh_root: no Debian source found under /etc/apt" >&2; exit 1; }
 
 now() { date +%s; }
 begin=$(now)

@@ -120,9 +120,23 @@ static bool do_reset(dpi_eq_bench *w, double t) {
   return true;
 }
 
+/* A steady state is the state of its own doses alone: repeats that earlier records ordered are cancelled, as NONMEM does
+ * (its help on the SS data item). Those of this very record stay. */
+static void cancel_repeats(dpi_eq_member *m, int instant) {
+  int kept = 0;
+  for (int r = 0; r < m->nrepeat; r++) {
+    if (m->repeat[2 * r] != instant) continue;
+    m->repeat[2 * kept] = m->repeat[2 * r];
+    m->repeat[2 * kept + 1] = m->repeat[2 * r + 1];
+    kept++;
+  }
+  m->nrepeat = kept;
+}
+
 bool dpi_eq_instant(dpi_eq_bench *w, const dpi_eq_next *n) {
   dp_instant in = w->def->instant[n->instant];
   if (n->repeat >= 0) in.steady = 0; /* the repeats of a steady-state dose are ordinary doses */
+  if ((in.type == DP_ADD || in.type == DP_INFUSE) && in.steady == 1) cancel_repeats(w->m, n->instant);
   switch (in.type) {
     case DP_SWITCH: return do_switch(w, &in, n->t);
     case DP_SET: return do_set(w, &in, n->t);

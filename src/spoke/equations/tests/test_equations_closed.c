@@ -208,6 +208,11 @@ static void test_steady_replaces_and_adds(void **state) {
   in[1].interval = bed_ticks(12);
   in[1].steady = 1;
   EACH("steady state forgets", in, t_ss_after_dose, times);
+  in[0].repeats = 5; /* ordered before the steady state: cancelled by it */
+  in[0].interval = in[1].interval;
+  EACH("steady state cancels earlier repeats", in, t_ss_after_dose, times);
+  in[0].repeats = 0;
+  in[0].interval = 0;
   in[1].steady = 2;
   EACH("steady state is added", in, t_ss_added, times);
 }

@@ -137,7 +137,8 @@ typedef struct dp_instant {
   dp_time interval;     /* II; 0 none */
   int32_t repeats;      /* ADDL: further doses at time + k interval, k = 1..repeats */
   int32_t steady;       /* ADD, INFUSE: 0; 1: the state becomes the steady state of this dose every interval (rate > 0 and
-                           amount 0: of the constant infusion); 2: that steady state is added to the present state */
+                           amount 0: of the constant infusion), repeats that earlier instants ordered are cancelled;
+                           2: that steady state is added to the present state */
   int32_t dir_amount;   /* direction whose derivative of amount is 1, or -1 */
   int32_t dir_time;     /* direction whose derivative of time is 1, or -1 (ADD, INFUSE) */
 } dp_instant;

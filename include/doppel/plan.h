@@ -64,7 +64,7 @@ void dp_advice_destroy(dp_advice *advice);
 typedef struct dp_plan_def {
   uint32_t cookie;
   uint64_t seed;
-  int nscreen;              /* draws on which all candidates are screened: 160 */
+  int nscreen;              /* draws on which all candidates are screened: 120 */
   const double *next_time;  /* candidate times of a next sample, borrowed */
   int nnext_time;
   int nhypothetical;        /* hypothetical results for each next sample: 60 */

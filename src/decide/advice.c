@@ -18,7 +18,7 @@
 #define MAX_TRIES 3
 
 dp_plan_def dp_plan_def_default(void) {
-  return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 160, .nhypothetical = 60};
+  return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 120, .nhypothetical = 60};
 }
 
 void dp_advice_destroy(dp_advice *a) {

@@ -16,7 +16,7 @@ double dpi_now(void) {
 }
 
 dp_twin_def dp_twin_def_default(void) {
-  return (dp_twin_def){.cookie = COOKIE, .seed = 20240229, .until = NAN, .ndraw = 1000, .nproposal = 1500, .nfan = 41,
+  return (dp_twin_def){.cookie = COOKIE, .seed = 20240229, .until = NAN, .ndraw = 1000, .nproposal = 1300, .nfan = 37,
                        .discrepancy = -1, .decide = 1, .opponent = 1};
 }
 

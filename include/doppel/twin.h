@@ -69,8 +69,7 @@ typedef struct dp_twin_view {
   const dp_advice *advice; /* NULL when deciding was not asked for */
   int ndose;
   const double *dose_time, *dose_amount;
-  double seconds[5];       /* assimilate, forecast, score, decide, all */
-  const char *error;       /* "" or why this person's turn failed */
+  double seconds[4];       /* assimilate, forecast, score, decide */
   char hash[65];           /* of everything above that is a result */
 } dp_twin_view;
 

@@ -75,10 +75,10 @@ static int check_report(cli_call *call, const dp_kind *kind) {
 
 /* Where the time went, to standard error: no result depends on it. */
 static void print_seconds(const dp_study *study) {
-  double sum[5] = {0};
+  double sum[4] = {0};
   for (int i = 0; i < study->ntwin * (1 + study->nuntil); i++) {
     const dp_twin *twin = i < study->ntwin ? study->twin[i] : study->at[i - study->ntwin];
-    for (int k = 0; k < 5; k++) sum[k] += dp_twin_look(twin)->seconds[k];
+    for (int k = 0; k < 4; k++) sum[k] += dp_twin_look(twin)->seconds[k];
   }
   fprintf(stderr, "%d people in %.1f s (thread seconds: assimilate %.1f, forecast %.1f, score %.1f, decide %.1f)\n",
           study->ntwin, study->seconds, sum[0], sum[1], sum[2], sum[3]);

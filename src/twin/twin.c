@@ -35,7 +35,6 @@ dp_status dp_twin_create(const dp_kind *kind, const dp_record *record, int subje
   *t = (dp_twin){.ctx = kind->ctx, .kind = kind, .record = record, .prior = prior, .def = *def, .subject = subject};
   t->until = isnan(def->until) ? kind->until : def->until;
   t->view.subject = record->subject[subject].id;
-  t->view.error = "";
   dp_status status = dpi_case_create(kind, record, subject, &t->c);
   if (status != DP_OK) {
     dp_twin_destroy(t);
@@ -72,7 +71,6 @@ static void clear(dp_twin *t) {
   *t = (dp_twin){.ctx = kept.ctx, .kind = kept.kind, .record = kept.record, .prior = kept.prior, .def = kept.def,
                  .subject = kept.subject, .c = kept.c, .until = kept.until};
   t->view.subject = kept.view.subject;
-  t->view.error = "";
 }
 
 void dp_twin_destroy(dp_twin *t) {

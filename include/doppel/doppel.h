@@ -7,6 +7,7 @@
 #include "doppel/random.h"
 #include "doppel/units.h"
 #include "doppel/model.h"
+#include "doppel/flux.h"
 #include "doppel/sim.h"
 #include "doppel/record.h"
 #include "doppel/kind.h"

@@ -1,15 +1,17 @@
-/* model.h - a mechanistic model as text (Antimony) turned into equations.  S -> D: the law by which a state evolves.
+/* model.h - a mechanistic model as text (SBML, Antimony) turned into equations.  S -> D: the law by which a state evolves.
  *
  * A dp_model is created unsealed, may be given more formulas, is sealed once and then constant and shared. Owned by whoever
  * created it; destroyed with dp_model_destroy.
  *
  *     dp_model *m = NULL;
- *     DP_TRY(dp_model_read(ctx, "model.ant", &m));
+ *     DP_TRY(dp_model_read(ctx, "model.xml", &m));
  *     DP_TRY(dp_model_seal(m));
  *     printf("%d states\n", dp_model_nstate(m));
  */
 #ifndef DOPPEL_MODEL_H
 #define DOPPEL_MODEL_H
+
+#include <stdbool.h>
 
 #include "doppel/context.h"
 
@@ -19,8 +21,8 @@ extern "C" {
 
 typedef struct dp_model dp_model;
 
-/* Read a model file; the format is recognised by content and ending (.ant, .txt: Antimony). ERR_UNSUPPORTED names the
- * construct and line. */
+/* Read a model file; the language is recognised by content. ERR_INPUT: what is wrong and the line; ERR_UNSUPPORTED names the
+ * construct, the element and the line. */
 dp_status dp_model_read(dp_ctx *ctx, const char *path, dp_model **out);
 dp_status dp_model_seal(dp_model *model);
 void dp_model_destroy(dp_model *model);
@@ -32,6 +34,46 @@ const char *dp_model_hash(const dp_model *model); /* 64 hex digits */
 /* Equations as readable text, one line each: "d[depot]/dt = -ka*depot". Free with dp_model_text_free. */
 dp_status dp_model_show(const dp_model *model, char **text);
 void dp_model_text_free(const dp_model *model, char *text);
+
+/* ---- what the modeller's text names (available before and after sealing; none for a model made by hand) ---- */
+typedef enum dp_element_kind {
+  DP_ELEMENT_COMPARTMENT,
+  DP_ELEMENT_SPECIES,
+  DP_ELEMENT_PARAMETER,
+  DP_ELEMENT_REACTION,      /* its value is its rate */
+  DP_ELEMENT_STOICHIOMETRY, /* a species reference with an id */
+} dp_element_kind;
+
+typedef struct dp_element { /* strings belong to the model */
+  const char *id, *name;    /* id: also the name of a signal of the sim; name "" when there is none */
+  dp_element_kind kind;
+  bool amount;              /* species: formulas mean its amount; else its concentration. The signals amount(id) and
+                               concentration(id) exist for every species */
+  const char *compartment;  /* species; "" */
+  bool constant;            /* nothing in the model changes it */
+} dp_element;
+int dp_model_nelement(const dp_model *model);
+dp_element dp_model_element(const dp_model *model, int index);
+
+/* The same model in another language ("sbml", "antimony"); free with dp_model_text_free. What can't be said there is refused
+ * by name. `notes` (NULL allowed) receives what was renamed or left out, one line each, freed likewise. */
+dp_status dp_model_write(const dp_model *model, const char *language, char **text, char **notes);
+
+/* What a careful reader would find: units, conserved sums, structure. The model must be sealed. */
+typedef enum dp_finding_kind {
+  DP_FINDING_SUMMARY,      /* counts of elements, states, events, what the model needs to run */
+  DP_FINDING_CONSERVED,    /* a sum that stays constant: "A + 2 B" */
+  DP_FINDING_UNITS,        /* units do not agree, or could not be checked */
+  DP_FINDING_STRUCTURE,    /* never used, never changes, disconnected, stiff by construction, ... */
+} dp_finding_kind;
+typedef struct dp_finding {
+  dp_finding_kind kind;
+  const char *element; /* id or "" */
+  int line;            /* in the file, 0 unknown */
+  const char *text;
+} dp_finding;
+typedef dp_status (*dp_finding_fn)(void *user, const dp_finding *finding);
+dp_status dp_model_check(const dp_model *model, dp_finding_fn each, void *user);
 
 #ifdef __cplusplus
 }

@@ -13,6 +13,9 @@
 #ifndef DOPPEL_SUITE_H
 #define DOPPEL_SUITE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "doppel/context.h"
 
 #ifdef __cplusplus
@@ -54,6 +57,42 @@ dp_nonmem_def dp_nonmem_def_default(void);
 typedef void (*dp_nonmem_fn)(void *user, const dp_nonmem_result *result);
 dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
                           const dp_nonmem_def *def, dp_nonmem_fn each, void *user);
+
+/* ---- SBML Test Suite: dir holds NNNNN/NNNNN-settings.txt, -results.csv, -sbml-lLvV.xml ----
+ * Semantic cases: every row and column within absolute + relative |expected|; NaN matches NaN, an infinity only itself.
+ * `--all-levels`: every level and version of the case must pass. */
+typedef struct dp_sbml_case {
+  char id[16];      /* "00001" */
+  char status[12];  /* pass, fail, refused (names the construct, before any number), error */
+  char why[400];    /* "" for pass */
+  char level[16];   /* "l3v2"; of the file that decided, "all" with all_levels */
+  double seconds;
+  double worst;     /* largest deviation over its tolerance; NaN when nothing was compared */
+  bool analytic;    /* the case says that its reference is analytic */
+  bool tighter;     /* also passes at a tenth of the tolerance */
+  int excursions;   /* stochastic: columns and rows that left their range in the first try */
+  double expected;  /* stochastic: how many a perfect simulator would show, on average */
+  int compared;     /* values compared */
+} dp_sbml_case;
+
+typedef struct dp_sbml_def {
+  uint32_t cookie;
+  const char *const *only; /* cases, or NULL: all */
+  int nonly;
+  bool all_levels;
+  int runs;        /* stochastic: 10000 */
+  uint64_t seed;   /* of random ties and draws */
+  double rtol, atol; /* of the integration; 0: chosen from the case's own tolerances */
+  const char *method; /* stochastic: "direct" or "next-reaction"; NULL: direct */
+} dp_sbml_def;
+dp_sbml_def dp_sbml_def_default(void);
+
+typedef void (*dp_sbml_fn)(void *user, const dp_sbml_case *result); /* in ascending order of ids */
+dp_status dp_suite_sbml(dp_ctx *ctx, const char *dir, const dp_sbml_def *def, dp_sbml_fn each, void *user);
+/* Mean and standard deviation over runs against their exact values: Z = sqrt(n) (X - mu) / sigma and
+ * Y = sqrt(n/2) (S^2 / sigma^2 - 1) within each settings file's ranges; exact where sigma = 0. A case that leaves a range is
+ * repeated twice with fresh fixed seeds and fails when the same column leaves it again. */
+dp_status dp_suite_sbml_stochastic(dp_ctx *ctx, const char *dir, const dp_sbml_def *def, dp_sbml_fn each, void *user);
 
 #ifdef __cplusplus
 }

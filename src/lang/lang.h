@@ -81,13 +81,17 @@ void dpi_tape_eval(const dpi_tape *tape, const double *sym, double *reg, double 
 const int32_t *dpi_tape_run(const dpi_tape *tape, double t, const double *x, double *reg);
 
 /* ---------------------------------------------------------------- the model (model.c) */
-/* Symbol 0 is time. A symbol is one id of the model. After sealing, states come first: symbols 1..nstate, then all others.
+/* Symbol 0 is time. A symbol is one id of the model. After sealing, states come first: symbols 1..nstate (differential, then
+ * algebraic), then the delayed, then all others. Sealed expressions may contain delayed and draw symbols besides.
  * Assigned symbols never appear in sealed expressions: they are substituted. */
 typedef enum dpi_sym_kind {
   DPI_SYM_TIME,
   DPI_SYM_STATE,    /* has a rate (rate rule or reactions) */
   DPI_SYM_PARAM,    /* constant unless set by an event or a timeline switch */
   DPI_SYM_ASSIGNED, /* given by a formula at all times; after sealing also a parameter computed from other parameters */
+  DPI_SYM_RATEOF,   /* before sealing: the rate of change of symbol `target`; becomes ASSIGNED */
+  DPI_SYM_DELAYED,  /* value of `formula` at time - `delay`; before the start: of its value at the start, as a function of time */
+  DPI_SYM_DRAW,     /* a random draw, made anew whenever its owner (dpi_draw) is executed; between that a constant */
 } dpi_sym_kind;
 
 typedef struct dpi_symbol {
@@ -96,6 +100,9 @@ typedef struct dpi_symbol {
   double value;      /* PARAM: default; NaN: no default was given */
   dpi_node init;     /* STATE and PARAM: initial expression (sealed: in params and time only) or DPI_NODE_NONE */
   dpi_node formula;  /* STATE: rate; ASSIGNED: value; PARAM: DPI_NODE_NONE. Sealed: in time, states and params only */
+  dpi_node delay;    /* DELAYED: lag; else DPI_NODE_NONE */
+  int target;        /* RATEOF: symbol */
+  bool algebraic;    /* sealed STATE given by a constraint: 0 = formula; init is where the search for it starts */
   const char *unit;  /* "" unknown */
   int line;          /* where it was defined */
   bool defined;      /* false: only used so far; sealing fails unless something defines it or gives it a value */
@@ -123,6 +130,49 @@ typedef struct dpi_model_event {
   int line;
 } dpi_model_event;
 
+/* An equation 0 = residual that determines some variable; sealing finds which (algebraic.c). */
+typedef struct dpi_constraint {
+  dpi_node residual;
+  int line;
+} dpi_constraint;
+
+/* What a draw belongs to decides when it is made. */
+typedef enum dpi_draw_phase {
+  DPI_DRAW_START,     /* initial values, in order of creation */
+  DPI_DRAW_TRIGGER,   /* when `event` is triggered: its delay, its priority, values from trigger time */
+  DPI_DRAW_EXECUTION, /* when `event` is executed */
+} dpi_draw_phase;
+
+typedef struct dpi_draw {
+  int sym;
+  int variate; /* dpi_variate of num/num.h */
+  int narg;    /* with the bounds of a truncated distribution, when given */
+  dpi_node arg[4]; /* sealed: START: values at the start; else present values */
+  dpi_draw_phase phase;
+  int event;
+  int line;
+} dpi_draw;
+
+/* A reaction as a jump: with propensity `rate` (amount per time), each change's state grows by `by`. A deterministic
+ * reading is the sum of by * rate in the states' formulas. Kept for stochastic simulation and for analysis. */
+typedef struct dpi_change {
+  int state;
+  dpi_node by;
+} dpi_change;
+typedef struct dpi_model_reaction {
+  const char *id;
+  int sym;       /* ASSIGNED symbol whose value is the rate */
+  dpi_node rate;
+  bool reversible, fast;
+  int nchange;
+  const dpi_change *change; /* states only: boundary species are left out; a species on both sides has one net change */
+  int norder;               /* reactants counted with their stoichiometry, for tau-leaping: species and how many */
+  const dpi_change *order;
+  int line;
+} dpi_model_reaction;
+
+struct dpi_net;
+
 struct dp_model {
   dp_ctx *ctx;
   dpi_arena arena;
@@ -134,9 +184,20 @@ struct dp_model {
   int nsym, cap_sym;
   dpi_symbol *sym;
   int nstate;             /* after sealing: symbols 1..nstate */
+  int nalgebraic;         /* after sealing: the last nalgebraic of them are algebraic */
+  int ndelayed;           /* after sealing: symbols nstate+1 .. nstate+ndelayed are DELAYED */
   int nevent, cap_event;
   dpi_model_event *event;
+  int nconstraint, cap_constraint;
+  dpi_constraint *constraint; /* before sealing */
+  int ndraw, cap_draw;
+  dpi_draw *draw;
+  int nreaction, cap_reaction;
+  dpi_model_reaction *reaction;
+  struct dpi_net *net;    /* what it was made of; NULL: made by hand. Owned */
   dpi_node *value;        /* sealed: node of each symbol, see dpi_model_value */
+  dpi_node *start;        /* sealed: value at the start in params, draws and time (evaluated at another time: what
+                             the symbol was before the start) */
   bool sealed;
 };
 
@@ -177,6 +238,11 @@ typedef struct dpi_system {
   int fp_nnz;
   const int *fp_row, *fp_col;     /* [fp_nnz]; col indexes active[] */
   dpi_tape *init;        /* x(0) [nstate] then d x0 / d active, dense [nstate x nactive] */
+  int nalgebraic;        /* the last of the states: rhs gives their residual, to be 0; J is that of rhs all the same */
+  int ndelayed;          /* symbols nstate+1..: sym and x arrays of every tape go on with their values: x [nstate + ndelayed].
+                            J leaves them constant: a step is never longer than the shortest lag */
+  dpi_tape *lag;         /* NULL without: lags [ndelayed], then the delayed expressions [ndelayed], at (t, x) */
+  dpi_tape *past;        /* NULL without: the delayed expressions [ndelayed] at a time before the start */
   bool linear;           /* rhs = A(params) x + b(params): J and the remainder are free of x and time */
   bool autonomous;       /* rhs does not depend on time */
 } dpi_system;
@@ -185,7 +251,9 @@ dp_status dpi_system_create(dp_ctx *ctx, const dp_model *m, const int *active, i
 void dpi_system_destroy(dpi_system *sys);
 
 /* ---------------------------------------------------------------- readers */
-/* Antimony text -> unsealed model (antimony.c). source names the file in messages. */
+/* Text in any language (network.h) -> unsealed model; base for files it refers to and name in messages: source. */
+dp_status dpi_model_read_text(dp_ctx *ctx, const char *text, size_t size, const char *source, dp_model **out);
+/* Antimony text -> unsealed model. source names the file in messages. */
 dp_status dpi_antimony_read(dp_ctx *ctx, const char *text, size_t size, const char *source, dp_model **out);
 
 #endif

@@ -56,6 +56,28 @@ double dpi_rng_normal(dpi_rng *rng);                                            
 uint64_t dpi_rng_u64(dpi_rng *rng);
 uint64_t dpi_rng_at(uint64_t seed, uint64_t stream, uint32_t purpose, uint64_t counter); /* stateless */
 /* The bijection itself, as published. */
+/* Draws from the distributions of SBML's package distrib (variate.c). Arguments in its order:
+ * NORMAL mean sd; UNIFORM low high; EXPONENTIAL rate; GAMMA shape scale; POISSON rate; LOGNORMAL mu sigma (of the logarithm);
+ * CHISQUARE degrees; LAPLACE location scale; CAUCHY location scale (or location 0 when only one argument: scale);
+ * RAYLEIGH scale; BINOMIAL trials probability; BERNOULLI probability. */
+#define DPI_VARIATE_LIST(X)                                                                                        \
+  X(NORMAL, "normal", 2) X(UNIFORM, "uniform", 2) X(EXPONENTIAL, "exponential", 1) X(GAMMA, "gamma", 2)            \
+  X(POISSON, "poisson", 1) X(LOGNORMAL, "lognormal", 2) X(CHISQUARE, "chisquare", 1) X(LAPLACE, "laplace", 2)      \
+  X(CAUCHY, "cauchy", 2) X(RAYLEIGH, "rayleigh", 1) X(BINOMIAL, "binomial", 2) X(BERNOULLI, "bernoulli", 1)
+typedef enum dpi_variate {
+#define DPI_VARIATE_ENUM(name, text, narg) DPI_VARIATE_##name,
+  DPI_VARIATE_LIST(DPI_VARIATE_ENUM)
+#undef DPI_VARIATE_ENUM
+      DPI_VARIATE_COUNT
+} dpi_variate;
+const char *dpi_variate_name(dpi_variate v);
+int dpi_variate_find(const char *name); /* -1: none */
+int dpi_variate_narg(dpi_variate v);    /* without bounds */
+/* One draw. narg = dpi_variate_narg, or two more: only values within [bound, bound] (exact truncation). NaN when the
+ * arguments lie outside the distribution's domain. The number of uniforms it takes depends on the arguments only through what
+ * was drawn, so that a stream is reproducible. */
+double dpi_variate_draw(dpi_variate v, const double *arg, int narg, dpi_rng *rng);
+
 void dpi_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 uint64_t dpi_hash64(const char *text); /* stable 64-bit hash of a name: stream ids */
 

@@ -12,7 +12,13 @@
  *             DPI_SOLVE_STIFF when it sees stiffness
  *   cvode     SUNDIALS CVODES: BDF with analytic dense or sparse (KLU) Jacobian and simultaneous/staggered
  *             sensitivities with analytic right-hand side
- * dpi_solver_create("auto") chooses linear, else rk853 with a fall back to cvode for that member when stiff.
+ *   idas      SUNDIALS IDAS: BDF for systems with algebraic states (index 1); the only one that takes them
+ * dpi_solver_create("auto") chooses linear, idas where there are algebraic states, else rk853 with a fall back to cvode for
+ * that member when stiff.
+ *
+ * Algebraic states: 0 = f_i(t, x, p) for the last sys->nalgebraic states. start needs them consistent: dpi_solver_settle.
+ * Delayed values: sys->ndelayed symbols are given by whoever keeps the history, through `past`; it keeps `step_limit` below
+ * the shortest lag.
  *
  * Invariant: what a solver does depends on this member alone, never on what it did before bind/start.
  */
@@ -72,6 +78,10 @@ struct dpi_solver {
   double t_prev, t_now;   /* last accepted step */
   const double *x_now;    /* [nstate] at t_now, owned by the solver */
   const double *sens_now; /* [nstate x ndir] at t_now, NULL when ndir = 0 */
+  double step_limit;      /* no step longer than this; 0: none. May be changed before start and between steps */
+  void (*past)(void *user, double t, const double *x, double *delayed); /* must be set when sys->ndelayed > 0 */
+  void *past_user;
+  double *point;          /* [nstate + ndelayed] scratch of dpi_solver_point */
   long nstep, nreject, nrhs, njac; /* work since create */
   char reason[160];       /* for an outcome other than OK */
 };
@@ -80,6 +90,11 @@ struct dpi_solver {
 dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *sys, const dpi_solve_opts *opts, int max_dir,
                             dpi_solver **out);
 void dpi_solver_destroy(dpi_solver *s); /* NULL allowed */
+/* x with the delayed values behind it, as tapes want it: x itself where nothing is delayed. Borrowed until the next call. */
+const double *dpi_solver_point(dpi_solver *s, double t, const double *x);
+/* Make the algebraic states of x consistent at t (Newton, from the values they have); differential states stay. Bound
+ * solver only. Does nothing without algebraic states; FAILED says which constraint can't be met. */
+dpi_solve_outcome dpi_solver_settle(dpi_solver *s, double t, double *x);
 /* All compiled-in methods, NULL-terminated (generated registry). */
 const dpi_solver_ops *const *dpi_solver_registry(void);
 const char *dpi_solve_outcome_text(dpi_solve_outcome o);

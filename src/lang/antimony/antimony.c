@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "lang/antimony_impl.h"
+#include "lang/antimony/antimony_impl.h"
 
 bool dpi_ant_word(const dpi_tok *t, const char *word) {
   return t->kind == DPI_TOK_ID && strcmp(t->text, word) == 0;

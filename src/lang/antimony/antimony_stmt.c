@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lang/antimony_impl.h"
+#include "lang/antimony/antimony_impl.h"
 
 /* ---- small steps over the words ---- */
 static const dpi_tok *peek(ant_reader *r) { return dpi_parser_peek(&r->p); }

@@ -8,7 +8,7 @@
  */
 #include <math.h>
 
-#include "lang/antimony_impl.h"
+#include "lang/antimony/antimony_impl.h"
 
 static dp_status fail_sym(const ant_reader *r, int sym, dp_status status, const char *what,
                           const char *other) {

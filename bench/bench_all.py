@@ -5,7 +5,7 @@ usage: bench_all.py BUILD [--repeats N] [--runs N] [--only WORD ...]
 
 --repeats  how often each bench_* program is run (5)
 --runs     how often each kind's `doppel run` is timed (3)
---only     solve, simulate, infer, run
+--only     solve, simulate, infer, load, run
 
 A ratio stands beside the peer or the plain method that was timed in the same process run (above 1: slower than it); its median
 is that of the ratios, not the ratio of the medians. "others" is the processor time that went to other processes while we
@@ -20,6 +20,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
@@ -87,6 +88,31 @@ def infer(build, table):
         table.add("infer", m[1].strip(), m[3], float(m[2]))
 
 
+def published(build):
+    """The folder of the published PEtab problems, unpacked once into the build folder; None when there is none."""
+    archive, place = SOURCE.parent / "shared/suites/petab-benchmark.tar.xz", build / "suites/petab-benchmark"
+    if not place.exists():
+        if not archive.exists():
+            return None
+        place.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as part:
+            subprocess.run(["tar", "-xJf", archive, "-C", part], check=True)
+            os.mkdir(f"{part}/whole")
+            for name in os.listdir(part):
+                if name != "whole":
+                    os.rename(f"{part}/{name}", f"{part}/whole/{name}")
+            os.rename(f"{part}/whole", place)
+    inner = list(place.iterdir())
+    return inner[0] if len(inner) == 1 else place
+
+
+def load(build, table):
+    """Text to first step. Growth is the power of the model's size by which time rises: 1 is in proportion."""
+    folder = published(build)
+    for line in json.loads(output([build / "bench_load", "--json"] + ([folder] if folder else [])))["lines"]:
+        table.add("load", line["name"], line["unit"], line["value"])
+
+
 def seconds(command):
     begin = time.monotonic()
     output(command)
@@ -140,19 +166,21 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=("solve", "simulate", "infer", "run"))
+    parser.add_argument("--only", nargs="+", choices=("solve", "simulate", "infer", "load", "run"))
     args = parser.parse_args()
     build = args.build.resolve()
-    wanted = args.only or ["solve", "simulate", "infer", "run"]
+    wanted = args.only or ["solve", "simulate", "infer", "load", "run"]
     table, skipped = Table(), []
     busy, ours = processor_seconds()
     begin = time.monotonic()
-    for word, measure in (("solve", solve), ("simulate", simulate), ("infer", infer)):
+    for word, measure in (("solve", solve), ("simulate", simulate), ("infer", infer), ("load", load)):
         if word not in wanted:
             continue
         if not (build / f"bench_{word}").exists():
             skipped.append(f"bench_{word} is not built")
             continue
+        if word == "load" and published(build) is None:
+            skipped.append("published models: ../shared not there")
         for n in range(args.repeats):
             print(f"bench_{word} {n + 1}/{args.repeats}", file=sys.stderr)
             measure(build, table)

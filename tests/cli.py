@@ -175,7 +175,7 @@ def new_kind():
 def helps():
     """Every command explains itself, and every option in its help is taken by its parser."""
     commands = [["run"], ["twin", "list"], ["twin", "show"], ["twin", "new"], ["twin", "validate"], ["fit"], ["simulate"],
-                ["model", "show"], ["model", "check"], ["data", "check"], ["suite"], ["doctor"]]
+                ["model", "show"], ["model", "check"], ["model", "convert"], ["data", "check"], ["suite"], ["doctor"]]
     overall = run("--help").stdout
     for c in commands:
         r = run(*c, "--help")
@@ -265,6 +265,170 @@ def simulate():
             check(f"simulate {args}: says {wanted}", wanted in r.stderr, r.stderr)
 
 
+SBML = """<?xml version="1.0" encoding="UTF-8"?>
+<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"{package}>
+<model id="m"{strict}>
+<listOfCompartments><compartment id="c" size="2" constant="true"/></listOfCompartments>
+<listOfSpecies>{species}</listOfSpecies>
+<listOfParameters>{parameters}</listOfParameters>
+<listOfReactions>{reactions}</listOfReactions>
+{more}</model></sbml>
+"""
+
+
+def sbml_text(species, parameters, reactions, more="", flux=False):
+    """species: id -> initial amount; parameters: id -> value; reactions: (id, from, to, rest of the element, attributes)."""
+    head = "http://www.sbml.org/sbml/level3/version1/fbc/version2"
+    return SBML.format(
+        package=f' xmlns:fbc="{head}" fbc:required="false"' if flux else "", strict=' fbc:strict="true"' if flux else "",
+        species="".join(f'<species id="{k}" compartment="c" initialAmount="{v}" hasOnlySubstanceUnits="false" '
+                        'boundaryCondition="false" constant="false"/>' for k, v in species.items()),
+        parameters="".join(f'<parameter id="{k}" value="{v}" constant="true"/>' for k, v in parameters.items()),
+        reactions="".join(
+            f'<reaction id="{name}" reversible="false" fast="false"{attributes}>' + "".join(
+                f'<listOf{side}s><speciesReference species="{x}" stoichiometry="1" constant="true"/></listOf{side}s>'
+                for side, x in (("Reactant", a), ("Product", b)) if x) + rest + "</reaction>"
+            for name, a, b, rest, attributes in reactions), more=more)
+
+
+def law(words):
+    times = "".join(f"<ci> {w} </ci>" for w in words.split())
+    return f'<kineticLaw><math xmlns="http://www.w3.org/1998/Math/MathML"><apply><times/>{times}</apply></math></kineticLaw>'
+
+
+def simulate_sbml():
+    """A decay in SBML: amounts and concentrations; jumps, whose mean is the decay; every trajectory."""
+    with tempfile.TemporaryDirectory() as tmp:
+        model = f"{tmp}/decay.xml"
+        pathlib.Path(model).write_text(sbml_text({"S": 400, "P": 0}, {"k": 0.5}, [("J", "S", "P", law("k S c"), "")]),
+                                       encoding="utf-8")
+        r = run("simulate", model, "--at", "0,1,2")
+        check("simulate sbml: exit 0", r.returncode == 0, r.stderr)
+        head, rows = table_of(r.stdout)
+        check("simulate sbml: all species", head == ["time", "S", "P"], head)
+        check("simulate sbml: concentrations", all(abs(x[1] - 200 * math.exp(-0.5 * x[0])) < 1e-4 for x in rows), rows)
+        head, rows = table_of(run("simulate", model, "--at", "0,2", "--output", "amount(S)", "--output", "S", "--output", "k*2",
+                                  "--output", "J").stdout)
+        check("simulate sbml: amounts, formulas, rates", head == ["time", "amount(S)", "S", "k*2", "J"] and
+              abs(rows[1][1] - 400 * math.exp(-1)) < 1e-4 and rows[1][1] == 2 * rows[1][2] and rows[1][3] == 1, rows)
+        r = run("simulate", model, "--start", "1")
+        check("simulate sbml: an end of our own is said", "no --end: from 1 to 11" in r.stderr, r.stderr)
+        jumps = ["simulate", model, "--at", "0,1,2", "--output", "amount(S)", "--method", "direct", "--members", "400"]
+        head, rows = table_of(run(*jumps).stdout)
+        check("simulate jumps: columns", head == ["time"] + [f"amount(S)_{x}" for x in ("mean", "sd", "q05", "q50", "q95")], head)
+        for t, mean, sd, low, mid, high in rows:
+            p = math.exp(-0.5 * t)
+            error = math.sqrt(400 * p * (1 - p) / 400)
+            check(f"simulate jumps: mean and sd at {t}", abs(mean - 400 * p) <= 4.5 * error and
+                  abs(sd - 20 * error) <= 4.5 * 20 * error / math.sqrt(800) and low <= mid <= high, (mean, sd))
+        a, b = (run(*jumps, "--threads", n).stdout for n in ("1", "2"))
+        check("simulate jumps: same bytes on 1 and 2 threads", a == b and len(a) > 100)
+        head, rows = table_of(run("simulate", model, "--at", "0,1", "--method", "next-reaction", "--members", "3", "--all").stdout)
+        check("simulate jumps: trajectories", head == ["member", "time", "S", "P"] and [x[:2] for x in rows] ==
+              [[m, t] for m in range(3) for t in range(2)] and len({x[2] for x in rows if x[1] == 1}) > 1, rows)
+
+
+def simulate_trouble():
+    """A model that blows up keeps the rows before, says when, in which state and why, and exits 6."""
+    with tempfile.TemporaryDirectory() as tmp:
+        model = f"{tmp}/blow.ant"
+        pathlib.Path(model).write_text("x = 1; x' = x*x; y = 1; y' = -y\n", encoding="utf-8")
+        r = run("simulate", model, "--at", "0,0.5,2,3")
+        _, rows = table_of(r.stdout)
+        check("simulate blow-up: exit 6", r.returncode == 6, r.returncode)
+        check("simulate blow-up: rows before", [x[0] for x in rows] == [0, 0.5] and abs(rows[1][1] - 2) < 1e-6, rows)
+        for word in ("failed at time 1", "state at time 0.99999", "likely cause: x grows without bound"):
+            check(f"simulate blow-up: says {word}", word in r.stderr, r.stderr)
+        document = json.loads(run("simulate", model, "--at", "0,0.5,2", "--json").stdout)
+        check("simulate blow-up: json", document["failed"] == 1 and abs(document["failed_at"] - 1) < 1e-6 and
+              len(document["rows"]) == 2, document)
+
+
+def flux_model(upper):
+    bounds = ' fbc:lowerFluxBound="zero" fbc:upperFluxBound="{}"'.format
+    more = ('<fbc:listOfObjectives fbc:activeObjective="OBJ"><fbc:objective fbc:id="OBJ" fbc:type="maximize"><fbc:listOfFluxObjectives>'
+            '<fbc:fluxObjective fbc:reaction="out" fbc:coefficient="2"/></fbc:listOfFluxObjectives></fbc:objective></fbc:listOfObjectives>')
+    return sbml_text({"S": 0}, {"zero": 0, "four": 4, "ten": 10},
+                     [("in", "", "S", "", bounds(upper)), ("out", "S", "", "", bounds("ten"))], more, flux=True)
+
+
+def fluxes():
+    """A flux balance model prints its fluxes; one without solution says which."""
+    with tempfile.TemporaryDirectory() as tmp:
+        model = pathlib.Path(tmp) / "flux.xml"
+        model.write_text(flux_model("four"), encoding="utf-8")
+        r = run("simulate", str(model))
+        check("fluxes", r.returncode == 0 and r.stdout == "reaction,flux\n[objective],8\nin,4\nout,4\n", r.stdout + r.stderr)
+        document = json.loads(run("simulate", str(model), "--json").stdout)
+        check("fluxes: json", document == {"objective": 8, "fluxes": {"in": 4, "out": 4}}, document)
+        model.write_text(flux_model("four").replace('"out" reversible="false" fast="false" fbc:lowerFluxBound="zero"',
+                                                    '"out" reversible="false" fast="false" fbc:lowerFluxBound="ten"'), encoding="utf-8")
+        r = run("simulate", str(model))
+        check("fluxes: no solution", r.returncode == 6 and r.stdout == "" and "'OBJ': infeasible" in r.stderr, r.stderr)
+
+
+def put_case(folder, name, model, end, values, off=0.0):
+    place = pathlib.Path(folder) / name
+    place.mkdir()
+    (place / f"{name}-sbml-l3v1.xml").write_text(model, encoding="utf-8")
+    (place / f"{name}-settings.txt").write_text(
+        f"start: 0\nduration: {end}\nsteps: {len(values) - 1}\nvariables: S\nabsolute: 1e-6\nrelative: 1e-4\n"
+        "amount: S\nconcentration:\n", encoding="utf-8")
+    rows = "".join(f"{end * i / (len(values) - 1)},{v + off}\n" for i, v in enumerate(values))
+    (place / f"{name}-results.csv").write_text("time,S\n" + rows, encoding="utf-8")
+    (place / f"{name}-model.m").write_text("generatedBy: Analytic\n", encoding="utf-8")
+
+
+def suite_stochastic():
+    """400 independent decays: binomial mean and standard deviation; another mean is found out."""
+    decay = sbml_text({"X": 400}, {"k": 0.5}, [("J", "X", "", law("k X c"), "")]).replace('size="2"', 'size="1"')
+    with tempfile.TemporaryDirectory() as tmp:
+        for name, off in (("00001", 0), ("00002", 5)):
+            put_case(tmp, name, decay, 4, [0] * 5)
+            place = pathlib.Path(tmp) / name
+            (place / f"{name}-settings.txt").write_text(
+                "start: 0\nduration: 4\nsteps: 4\nvariables: X\nabsolute:\nrelative:\namount: X\nconcentration:\n"
+                "output: X-mean, X-sd\nmeanRange: (-5, 5)\nsdRange: (-6, 6)\n", encoding="utf-8")
+            rows = "".join(f"{t},{400 * math.exp(-0.5 * t) + (off if t else 0)},"
+                           f"{20 * math.sqrt(math.exp(-0.5 * t) * (1 - math.exp(-0.5 * t)))}\n" for t in range(5))
+            (place / f"{name}-results.csv").write_text("time,X-mean,X-sd\n" + rows, encoding="utf-8")
+        for method in ("direct", "next-reaction"):
+            r = run("suite", "sbml-stochastic", tmp, "--runs", "2000", "--method", method, "--ndjson")
+            rows = [json.loads(x) for x in r.stdout.splitlines()[:-1]]
+            check(f"suite sbml-stochastic {method}", r.returncode == 1 and [x["status"] for x in rows] == ["pass", "fail"] and
+                  "X-mean" in rows[1]["why"] and r.stdout.endswith("1 passed, 1 failed, 0 refused\n"), r.stdout + r.stderr)
+
+
+def suite_sbml():
+    """Cases made by hand: the shape of the answer, what passes, fails, is an error; order and exit code."""
+    decay = sbml_text({"S": 4}, {"k": 0.5}, [("J", "S", "", law("k S c"), "")])
+    truth = [4 * math.exp(-0.5 * t) for t in range(5)]
+    with tempfile.TemporaryDirectory() as tmp:
+        put_case(tmp, "00003", decay, 4, truth)
+        put_case(tmp, "00001", decay, 4, truth, 0.01)
+        put_case(tmp, "00002", decay.replace("<ci> k </ci>", "<ci> q </ci>"), 4, truth)
+        r = run("suite", "sbml", tmp)
+        lines = r.stdout.splitlines()
+        check("suite sbml: exit 1 when one fails", r.returncode == 1, r.stderr)
+        check("suite sbml: last line", lines[-1] == "1 passed, 2 failed, 0 refused", lines[-1])
+        check("suite sbml: counts by status", "pass 1, fail 1, error 1, refused 0" in lines, lines)
+        check("suite sbml: analytic cases", any("analytic reference: 3, passed 1, at a tenth of the tolerance 1" in x for x in lines), lines)
+        r = run("suite", "sbml", tmp, "--ndjson", "--threads", "2")
+        rows = [json.loads(x) for x in r.stdout.splitlines()[:-1]]
+        check("suite sbml: ndjson in order", [(x["case"], x["status"]) for x in rows] ==
+              [("00001", "fail"), ("00002", "error"), ("00003", "pass")], rows)
+        check("suite sbml: ndjson keys", all(list(x) == ["case", "status", "seconds", "worst", "why"] for x in rows), rows)
+        check("suite sbml: worst and why", rows[0]["worst"] > 1 and "S at time" in rows[0]["why"] and rows[1]["worst"] is None and
+              "'q'" in rows[1]["why"] and rows[2]["worst"] <= 1 and rows[2]["why"] == "", rows)
+        check("suite sbml: ndjson last line", r.stdout.splitlines()[-1] == "1 passed, 2 failed, 0 refused")
+        r = run("suite", "sbml", tmp, "--only", "00003", "--all-levels")
+        check("suite sbml: only", r.returncode == 0 and r.stdout.endswith("1 passed, 0 failed, 0 refused\n"), r.stdout)
+        r = run("suite", "sbml", tmp, "--only", "00004")
+        check("suite sbml: no such case", r.returncode == 3 and "00004" in r.stderr, r.stderr)
+        r = run("suite", "sbml", f"{tmp}/00003")
+        check("suite sbml: a folder without cases", r.returncode == 3 and "settings" in r.stderr, r.stderr)
+
+
 def output():
     """Output that cannot be written is exit 75 and leaves nothing; a reader who hangs up harms nobody."""
     kind = str(KINDS / "theophylline")
@@ -326,6 +490,53 @@ def discrepancy():
     check("discrepancy: refused where the kind gives none", r.returncode == 7 and "discrepancy" in r.stderr, r.stderr)
 
 
+ENZYME = """model enzyme()
+  compartment C = 2;
+  species S in C, E in C, ES in C, P in C;
+  S = 5; E = 1; ES = 0; P = 0; k1 = 1; k2 = 0.1; k3 = 0.30000000000000004; never = 3;
+  J1: S + E -> ES; C*k1*S*E;
+  J2: ES -> S + E; C*k2*ES;
+  J3: ES -> E + P; C*k3*ES;
+  at time > 4: S = 5;
+end
+"""
+
+
+def model_commands():
+    """model check says what a reader finds; model convert writes SBML and back, and the equations stay the same."""
+    def equations(path):
+        return run("model", "show", str(path)).stdout.splitlines()[1:]
+
+    with tempfile.TemporaryDirectory() as tmp:
+        ant, xml, back = (pathlib.Path(tmp) / x for x in ("enzyme.ant", "enzyme.xml", "back.ant"))
+        ant.write_text(ENZYME, encoding="utf-8")
+        r = run("model", "check", str(ant))
+        check("model check: exit 0", r.returncode == 0, r.stderr)
+        for wanted in ("4 species", "to run: 4 differential equations, 1 event", "E + ES = 2", "never is not used", "no units"):
+            check(f"model check: says {wanted}", wanted in r.stdout, r.stdout)
+        r = run("model", "check", str(ant), "--json")
+        document = json.loads(r.stdout)
+        check("model check --json: sound", document["status"] == "sound" and document["states"] == 4, r.stdout)
+        check("model check --json: findings", {"conserved", "structure", "units", "summary"} == {x["kind"] for x in document["findings"]})
+        r = run("model", "convert", str(ant), "-o", str(xml), "--dry-run")
+        check("model convert --dry-run: writes nothing", r.returncode == 0 and not xml.exists(), r.stderr)
+        r = run("model", "convert", str(ant), "-o", str(xml))
+        check("model convert: SBML", r.returncode == 0 and "level3/version2" in xml.read_text(encoding="utf-8"), r.stderr)
+        check("model convert: the same equations", equations(ant) == equations(xml), (equations(ant), equations(xml)))
+        r = run("model", "convert", str(xml), "-o", str(back))
+        check("model convert: and back", r.returncode == 0 and equations(back) == equations(ant), r.stderr)
+        check("model convert: to standard output", run("model", "convert", str(xml), "--to", "sbml").stdout.startswith("<?xml"))
+        check("model convert: no such language", run("model", "convert", str(xml), "--to", "modelica").returncode == 2)
+        check("model convert: nowhere to write", run("model", "convert", str(xml), "-o", f"{tmp}/no/x.ant").returncode == 75)
+        xml.write_text(xml.read_text(encoding="utf-8").replace("species=\"ES\"", "species=\"Q\""), encoding="utf-8")
+        r = run("model", "check", str(xml), "--json")
+        check("model check: invalid", r.returncode == 3 and json.loads(r.stdout)["status"] == "invalid", r.stdout)
+        check("model check: invalid is named", "Q" in r.stderr and "enzyme.xml:" in r.stderr, r.stderr)
+        ant.write_text(ENZYME.replace("k1 = 1; k2 = 0.1;", "k1 := k2; k2 := k1;"), encoding="utf-8")
+        r = run("model", "check", str(ant))
+        check("model check: a loop is named", r.returncode == 3 and "k1" in r.stderr and "k2" in r.stderr, r.stderr)
+
+
 def data_check():
     path = str(KINDS / "theophylline" / "patients" / "theophylline.csv")
     r = run("data", "check", path, "--kind", str(KINDS / "theophylline"))
@@ -351,7 +562,8 @@ def copied_person():
         check("copied person: left out", json.loads(mine.stdout)["hashes"]["prior"] == json.loads(theirs.stdout)["hashes"]["prior"])
 
 
-for test in (records, kinds, usage, helps, replay, sealed, new_kind, simulate, output, private_paths, discrepancy, data_check,
+for test in (records, kinds, usage, helps, replay, sealed, new_kind, simulate, simulate_sbml, simulate_trouble,
+             fluxes, suite_sbml, suite_stochastic, output, private_paths, discrepancy, model_commands, data_check,
              copied_person):
     test()
 print(f"{passed} passed, {len(failures)} failed")

@@ -24,8 +24,10 @@ typedef struct dp_flux {
 
 /* Does the model state a flux balance problem (an active objective)? */
 bool dp_flux_has(const dp_model *model);
-/* Solve it. ERR_INPUT: bounds missing or crossed; ERR_CONVERGENCE: infeasible or unbounded, named. Free with
- * dp_flux_destroy. */
+/* It does, and says nothing else: no reaction has a rate, no rule or event changes anything over time. */
+bool dp_flux_only(const dp_model *model);
+/* Solve it, before or after sealing. ERR_INPUT: bounds missing or crossed; ERR_CONVERGE: infeasible or unbounded, named.
+ * Free with dp_flux_destroy. */
 dp_status dp_flux_solve(const dp_model *model, dp_flux **out);
 void dp_flux_destroy(dp_flux *flux);
 

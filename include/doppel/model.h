@@ -55,6 +55,8 @@ typedef struct dp_element { /* strings belong to the model */
 int dp_model_nelement(const dp_model *model);
 dp_element dp_model_element(const dp_model *model, int index);
 
+/* What it was read from: "SBML L3V2", "Antimony"; "" when made by hand. */
+const char *dp_model_language(const dp_model *model);
 /* The same model in another language ("sbml", "antimony"); free with dp_model_text_free. What can't be said there is refused
  * by name. `notes` (NULL allowed) receives what was renamed or left out, one line each, freed likewise. */
 dp_status dp_model_write(const dp_model *model, const char *language, char **text, char **notes);

@@ -89,11 +89,12 @@ int cmd_twin_new(cli_call *call);
 int cmd_twin_validate(cli_call *call);
 int cmd_model_show(cli_call *call);
 int cmd_model_check(cli_call *call);
+int cmd_model_convert(cli_call *call);
 int cmd_data_check(cli_call *call);
 int cmd_suite(cli_call *call);
 int cmd_doctor(cli_call *call);
 
 extern const cli_option cli_options_run[], cli_options_simulate[], cli_options_fit[], cli_options_kind[],
-    cli_options_new[], cli_options_model[], cli_options_data[], cli_options_suite[], cli_options_doctor[];
+    cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[], cli_options_suite[], cli_options_doctor[];
 
 #endif

@@ -1,9 +1,14 @@
-/* cmd_model.c - doppel model show | check, doppel data check. */
+/* cmd_model.c - doppel model show | check | convert, doppel data check. */
 #include <string.h>
 
 #include "cli/cli.h"
 
 const cli_option cli_options_model[] = {{0}};
+const cli_option cli_options_check[] = {{"--json", NULL, "JSON instead of text"}, {0}};
+const cli_option cli_options_convert[] = {{"--to", "LANGUAGE", "sbml or antimony (the one FILE is not written in)"},
+                                          {"-o", "FILE", "where it goes (standard output)"},
+                                          {"--dry-run", NULL, "read and convert everything, write nothing"},
+                                          {0}};
 const cli_option cli_options_data[] = {{"--kind", "KIND", "the kind whose record it shall be"},
                                        {"--twins", "DIR", "a further folder with kinds"},
                                        {0}};
@@ -32,13 +37,131 @@ int cmd_model_show(cli_call *call) {
   return code;
 }
 
+/* ---- check ---- */
+typedef struct check_answer {
+  bool json;
+  int n;      /* findings so far */
+  int kind;   /* of the last one */
+} check_answer;
+
+static const struct {
+  const char *key, *title;
+} finding_kinds[] = {
+    [DP_FINDING_SUMMARY] = {"summary", ""},
+    [DP_FINDING_CONSERVED] = {"conserved", "conserved"},
+    [DP_FINDING_UNITS] = {"units", "units"},
+    [DP_FINDING_STRUCTURE] = {"structure", "structure"},
+};
+
+static void finding_json(check_answer *a, const dp_finding *f) {
+  printf("%s\n  {\"kind\": \"%s\", \"element\": ", a->n ? "," : "", finding_kinds[f->kind].key);
+  cli_json_text(f->element);
+  if (f->line > 0) printf(", \"line\": %d", f->line);
+  printf(", \"text\": ");
+  cli_json_text(f->text);
+  printf("}");
+}
+
+static void finding_text(check_answer *a, const dp_finding *f) {
+  const char *title = finding_kinds[f->kind].title;
+  if (title[0] && (a->n == 0 || a->kind != (int)f->kind)) printf("%s\n", title);
+  printf("  %s", f->text);
+  if (f->line > 0 && f->kind != DP_FINDING_SUMMARY) printf("  (line %d)", f->line);
+  printf("\n");
+}
+
+static dp_status take_finding(void *user, const dp_finding *f) {
+  check_answer *a = user;
+  if (a->json) finding_json(a, f);
+  else finding_text(a, f);
+  a->n++;
+  a->kind = (int)f->kind;
+  return DP_OK;
+}
+
+/* the answer of a program that asked for a model that is not sound */
+static int check_failed(cli_call *call, int code) {
+  if (!cli_has(call, "--json")) return code;
+  const char *word = code == dp_status_exit_code(DP_ERR_UNSUPPORTED) ? "unsupported" : code == dp_status_exit_code(DP_ERR_INPUT) ? "invalid" : NULL;
+  if (!word) return code;
+  printf("{\"file\": ");
+  cli_json_text(call->plain[0]);
+  printf(", \"status\": \"%s\", \"message\": ", word);
+  cli_json_text(dp_ctx_error(call->ctx));
+  printf("}\n");
+  return code;
+}
+
 int cmd_model_check(cli_call *call) {
   dp_model *model = NULL;
   int code = read_model(call, &model);
-  if (code) return code;
-  printf("%s: sound; %d states; hash %s\n", call->plain[0], dp_model_nstate(model), dp_model_hash(model));
+  if (code) return check_failed(call, code);
+  check_answer a = {.json = cli_has(call, "--json")};
+  if (a.json) {
+    printf("{\"file\": ");
+    cli_json_text(call->plain[0]);
+    printf(", \"status\": \"sound\", \"language\": ");
+    cli_json_text(dp_model_language(model));
+    printf(", \"states\": %d, \"hash\": \"%s\", \"findings\": [", dp_model_nstate(model), dp_model_hash(model));
+  } else {
+    printf("%s: sound; %d states; hash %s\n", call->plain[0], dp_model_nstate(model), dp_model_hash(model));
+  }
+  dp_status status = dp_model_check(model, take_finding, &a);
+  if (a.json) printf("\n]}\n");
+  if (status != DP_OK) code = cli_failed(call, status);
   dp_model_destroy(model);
-  return 0;
+  return code;
+}
+
+/* ---- convert ---- */
+static int write_text(const char *path, const char *text) {
+  char part[1200];
+  int n = snprintf(part, sizeof part, "%s.part", path);
+  if (n < 0 || n >= (int)sizeof part) return dp_status_exit_code(DP_ERR_IO);
+  FILE *f = fopen(part, "wb");
+  bool good = f && fputs(text, f) >= 0;
+  if (f && fclose(f) != 0) good = false;
+  if (good && rename(part, path) == 0) return 0;
+  if (f) remove(part);
+  fprintf(stderr, "doppel: %s: cannot be written\n", path);
+  return dp_status_exit_code(DP_ERR_IO);
+}
+
+static void print_notes(const char *notes) {
+  while (notes && *notes) {
+    size_t n = strcspn(notes, "\n");
+    fprintf(stderr, "doppel: note: %.*s\n", (int)n, notes);
+    notes += n + (notes[n] == '\n');
+  }
+}
+
+static int convert(cli_call *call, dp_model *model) {
+  const char *to = cli_get(call, "--to"), *path = cli_get(call, "-o");
+  char *text = NULL, *notes = NULL;
+  if (!to) to = strncmp(dp_model_language(model), "SBML", 4) == 0 ? "antimony" : "sbml";
+  CLI_TRY(call, dp_model_write(model, to, &text, &notes));
+  print_notes(notes);
+  int code = 0;
+  if (cli_has(call, "--dry-run")) printf("%s: can be written as %s, %zu bytes; nothing was written\n", call->plain[0], to, strlen(text));
+  else if (path) code = write_text(path, text);
+  else fputs(text, stdout);
+  dp_model_text_free(model, text);
+  dp_model_text_free(model, notes);
+  return code;
+}
+
+int cmd_model_convert(cli_call *call) {
+  const char *path = cli_get(call, "-o");
+  dp_model *model = NULL;
+  if (path) {
+    int bad = cli_writable(path);
+    if (bad) return bad;
+  }
+  if (call->nplain != 1) return cli_usage(call, "expected one FILE, found %d", call->nplain);
+  CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &model)); /* not sealed: what can't be run can be converted */
+  int code = convert(call, model);
+  dp_model_destroy(model);
+  return code;
 }
 
 static void count_rows(const dp_record *r, int counts[5]) {

@@ -1,9 +1,10 @@
-/* cmd_simulate.c - doppel simulate MODEL: one curve, or many members with quantile bands, with doses given by hand. */
+/* cmd_simulate.c - doppel simulate MODEL: one curve, or many members with bands, with doses given by hand; the fluxes of
+ * a model that has no rates but states a flux balance problem. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/simulate.h"
 
 const cli_option cli_options_simulate[] = {
     {"--start", "T", "start time (0)"},
@@ -12,35 +13,18 @@ const cli_option cli_options_simulate[] = {
     {"--at", "T,T,...", "output times instead of --end and --steps"},
     {"--set", "ID=VALUE", "a parameter's value; may be repeated"},
     {"--dose", "STATE=AMOUNT@T", "dose into a state; also AMOUNT@T/DURATION, AMOUNT@T+II*N; may be repeated"},
-    {"--output", "FORMULA", "a quantity to print (all states); may be repeated"},
-    {"--members", "N", "members of an ensemble (1)"},
+    {"--output", "FORMULA", "a quantity to print, also amount(S), concentration(S) (all species); may be repeated"},
+    {"--members", "N", "members of an ensemble (1): bands over them"},
     {"--vary", "ID=DIST", "normal(m,s), lognormal(median,s), uniform(a,b); needs --members"},
+    {"--all", NULL, "every member's trajectory instead of bands"},
     {"--seed", "N", "seed of all random streams (1)"},
-    {"--method", "NAME", "auto, linear, rk853, cvode"},
+    {"--method", "NAME", "auto, linear, rk853, cvode; jumps: direct, next-reaction, tau-leap, langevin"},
     {"--rtol", "X", "relative tolerance of the result (1e-8)"},
     {"--atol", "X", "absolute tolerance of the result (1e-10)"},
     {"-o", "csv|json", "form of the answer (csv)"},
     {"--json", NULL, "same as -o json"},
     {"--threads", "N", "threads; results do not depend on it"},
     {0}};
-
-enum { MAX_TIME = 1000001, MAX_DOSE = 256, MAX_COLUMN = 256 };
-
-typedef struct simulation {
-  dp_model *model;
-  dp_sim *sim;
-  dp_output_def column[MAX_COLUMN];
-  int ncolumn;
-  dp_control_def control[MAX_DOSE];
-  dp_instant instant[MAX_DOSE];
-  int ndose, ncontrol;
-  char target[MAX_DOSE][64];
-  dp_output_time *when;
-  int nwhen;
-  double start;
-  int nmember;
-  unsigned long long seed;
-} simulation;
 
 #define LAST_TIME 9e9 /* what ticks can hold */
 
@@ -62,9 +46,10 @@ static int read_times(cli_call *call, simulation *s) {
       !cli_integer(call, "--steps", &steps))
     return 2;
   const char *at = cli_get(call, "--at");
+  if (!at && !cli_has(call, "--end")) end += s->start;
   if (fabs(s->start) > LAST_TIME) return cli_usage(call, "option --start: found %g, expected at most %g", s->start, LAST_TIME);
-  if (!at && (steps < 1 || steps >= MAX_TIME || !(end > s->start) || end > LAST_TIME))
-    return cli_usage(call, "need --end > --start and 1 to %d --steps", MAX_TIME - 1);
+  if (!at && (steps < 1 || steps >= CLI_MAX_TIME || !(end > s->start) || end > LAST_TIME))
+    return cli_usage(call, "need --end > --start and 1 to %d --steps", CLI_MAX_TIME - 1);
   s->when = calloc(at ? strlen(at) + 1 : (size_t)steps + 1, sizeof *s->when);
   if (!s->when) return dp_status_exit_code(DP_ERR_MEMORY);
   for (long long i = 0; !at && i <= steps; i++)
@@ -96,7 +81,7 @@ static int read_dose(cli_call *call, simulation *s, const char *text) {
   const char *equals = strchr(text, '=');
   if (!equals || equals == text || equals - text > 63)
     return cli_usage(call, "option --dose: found '%s', expected STATE=AMOUNT@TIME", text);
-  if (s->ndose == MAX_DOSE) return cli_usage(call, "more than %d doses", MAX_DOSE);
+  if (s->ndose == CLI_MAX_DOSE) return cli_usage(call, "more than %d doses", CLI_MAX_DOSE);
   char *p;
   dp_instant d = dp_instant_default();
   d.type = DP_ADD;
@@ -116,7 +101,7 @@ static int read_dose(cli_call *call, simulation *s, const char *text) {
     p++;
     bool good = take_time(&p, &interval) && interval > 0 && *p == '*';
     long count = good ? strtol(p + 1, &p, 10) : 0;
-    if (count < 1 || count > MAX_TIME || t + interval * (double)count > LAST_TIME)
+    if (count < 1 || count > CLI_MAX_TIME || t + interval * (double)count > LAST_TIME)
       return cli_usage(call, "option --dose: '%s': expected +INTERVAL*COUNT", text);
     d.interval = ticks(interval);
     d.repeats = (int32_t)count - 1;
@@ -177,102 +162,26 @@ static int vary(cli_call *call, const simulation *s, const char *text, double *p
   return 0;
 }
 
-/* ---- answers ---- */
+/* ---- what to simulate, and what of it ---- */
 
-/* The shortest text that reads back to the same number. */
-static void print_number(double x, bool json) {
-  char text[40];
-  if (!isfinite(x)) {
-    printf("%s", json ? "null" : "");
-    return;
-  }
-  for (int digits = 15; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, x);
-    if (strtod(text, NULL) == x) break;
-  }
-  printf("%s", text);
+/* Methods that simulate jumps are of another spoke. */
+static void choose_method(cli_call *call, simulation *s) {
+  static const char *const jumps[] = {"direct", "next-reaction", "tau-leap", "langevin"};
+  s->spoke = "equations";
+  s->method = cli_has(call, "--method") ? cli_get(call, "--method") : "auto";
+  for (size_t k = 0; k < sizeof jumps / sizeof *jumps; k++)
+    if (strcmp(s->method, jumps[k]) == 0) s->spoke = "stochastic";
 }
-
-/* A column's name; in CSV it is quoted when it has a comma in it (a formula may). */
-static void print_name(const char *id, const char *suffix, bool json) {
-  bool quote = json || strpbrk(id, ",\"");
-  printf(quote ? ",\"" : ",");
-  for (const char *c = id; *c; c++) printf(*c == '"' ? (json ? "\\\"" : "\"\"") : "%c", *c);
-  printf(quote ? "%s\"" : "%s", suffix);
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-/* One row: the single member's values, or 5, 50, 95 % of each column over members. */
-static void row_values(const simulation *s, const dp_result *r, int t, double *work, double *out) {
-  for (int c = 0; c < s->ncolumn; c++) {
-    int n = 0;
-    for (int m = 0; m < s->nmember; m++) {
-      double v = r->value[(r->value_at[m] + (size_t)t) * (size_t)r->noutput + (size_t)c];
-      if (isfinite(v)) work[n++] = v;
-    }
-    if (s->nmember == 1) {
-      out[c] = n ? work[0] : NAN;
-      continue;
-    }
-    qsort(work, (size_t)n, sizeof *work, by_value);
-    static const double q[3] = {.05, .5, .95};
-    for (int k = 0; k < 3; k++) out[3 * c + k] = n ? work[(int)(q[k] * (n - 1) + 0.5)] : NAN;
-  }
-}
-
-static void print_header(const simulation *s, bool json) {
-  static const char *suffix[3] = {"_q05", "_q50", "_q95"};
-  int per = s->nmember == 1 ? 1 : 3;
-  printf(json ? "{\"columns\":[\"time\"" : "time");
-  for (int c = 0; c < s->ncolumn; c++)
-    for (int k = 0; k < per; k++)
-      print_name(s->column[c].id, per == 1 ? "" : suffix[k], json);
-  printf(json ? "],\n\"rows\":[" : "\n");
-}
-
-static int print_result(cli_call *call, const simulation *s, const dp_result *r) {
-  bool json = cli_has(call, "--json") || (cli_get(call, "-o") && strcmp(cli_get(call, "-o"), "json") == 0);
-  int n = s->ncolumn * (s->nmember == 1 ? 1 : 3);
-  double *work = calloc((size_t)s->nmember + (size_t)n, sizeof *work);
-  if (!work) return dp_status_exit_code(DP_ERR_MEMORY);
-  print_header(s, json);
-  for (int t = 0; t < s->nwhen; t++) {
-    double *out = work + s->nmember;
-    row_values(s, r, t, work, out);
-    if (json) printf("%s\n[", t ? "," : "");
-    print_number((double)s->when[t].time / (double)DP_TICKS, json);
-    for (int c = 0; c < n; c++) {
-      printf(",");
-      print_number(out[c], json);
-    }
-    printf(json ? "]" : "\n");
-  }
-  if (json) printf("],\n\"members\":%d,\"failed\":%d,\"hash\":\"%s\"}\n", s->nmember, r->nfailed,
-                   dp_sim_describe(s->sim)->hash);
-  free(work);
-  for (int m = 0; m < s->nmember; m++)
-    if (r->status[m] != DP_MEMBER_OK) {
-      fprintf(stderr, "doppel: member %d failed at time %g: %s (%d of %d failed)\n", m, r->fail_time[m], r->reason[m],
-              r->nfailed, s->nmember);
-      return dp_status_exit_code(DP_ERR_NUMERIC);
-    }
-  return 0;
-}
-
-/* ---- putting it together ---- */
 
 static int make_sim(cli_call *call, simulation *s) {
   dp_sim_def def = dp_sim_def_default();
+  def.spoke = s->spoke;
+  def.method = s->method;
   def.model = s->model;
   def.output = s->column;
   def.noutput = s->ncolumn;
   def.control = s->control;
   def.ncontrol = s->ncontrol;
-  if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
   if (!cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol)) return 2;
   if (!(def.rtol > 0) || !(def.atol > 0)) return cli_usage(call, "tolerances must be positive");
   dp_sim_destroy(s->sim);
@@ -281,81 +190,131 @@ static int make_sim(cli_call *call, simulation *s) {
   return 0;
 }
 
-/* Columns: what was asked for, else every state (a first sim without outputs tells their names). */
-static int choose_columns(cli_call *call, simulation *s) {
-  for (int i = cli_each(call, "--output", -1); i >= 0; i = cli_each(call, "--output", i)) {
-    if (s->ncolumn == MAX_COLUMN) return cli_usage(call, "more than %d outputs", MAX_COLUMN);
-    s->column[s->ncolumn++] = (dp_output_def){.id = call->given[i].value, .formula = call->given[i].value, .unit = ""};
+/* The species a state or a text of --output is about: "S", "amount(S)", "concentration(S)"; NULL: none. */
+static const char *species_of(const dp_model *model, const char *text) {
+  static const char *const form[] = {"", "amount(", "concentration("};
+  for (int i = 0; i < dp_model_nelement(model); i++) {
+    dp_element e = dp_model_element(model, i);
+    size_t n = strlen(e.id);
+    for (int k = 0; e.kind == DP_ELEMENT_SPECIES && k < 3; k++) {
+      size_t m = strlen(form[k]);
+      if (strncmp(text, form[k], m) == 0 && strncmp(text + m, e.id, n) == 0 && strcmp(text + m + n, m ? ")" : "") == 0)
+        return e.id;
+    }
   }
-  if (s->ncolumn) return 0;
-  int code = make_sim(call, s);
+  return NULL;
+}
+
+static void add_column(simulation *s, const char *id, const char *formula) {
+  s->column[s->ncolumn++] = (dp_output_def){.id = id, .formula = formula, .unit = ""};
+}
+
+/* All species in the model's own sense, then the states that belong to none (a first sim without outputs has them). */
+static int default_columns(cli_call *call, simulation *s) {
+  int code = make_sim(call, s), nelement = dp_model_nelement(s->model);
   if (code) return code;
   const dp_sim_desc *d = dp_sim_describe(s->sim);
-  static char ids[MAX_COLUMN][128];
-  for (int i = 0; i < d->nstate && i < MAX_COLUMN; i++) {
-    snprintf(ids[i], sizeof ids[i], "%s", d->state_id[i]);
-    s->column[s->ncolumn++] = (dp_output_def){.id = ids[i], .unit = ""};
+  s->column = calloc((size_t)nelement + (size_t)d->nstate + 1, sizeof *s->column);
+  s->words = calloc((size_t)d->nstate + 1, sizeof *s->words);
+  if (!s->column || !s->words) return dp_status_exit_code(DP_ERR_MEMORY);
+  for (int i = 0; i < nelement; i++) {
+    dp_element e = dp_model_element(s->model, i);
+    if (e.kind == DP_ELEMENT_SPECIES) add_column(s, e.id, NULL);
+  }
+  for (int j = 0; j < d->nstate; j++) { /* the sim's own names go with it */
+    if (species_of(s->model, d->state_id[j])) continue;
+    snprintf(s->words[j], sizeof s->words[j], "%s", d->state_id[j]);
+    add_column(s, s->words[j], NULL);
   }
   return 0;
 }
 
-static int simulate(cli_call *call, simulation *s) {
+static int choose_columns(cli_call *call, simulation *s) {
+  if (!cli_has(call, "--output")) return default_columns(call, s);
+  s->column = calloc((size_t)call->ngiven + 1, sizeof *s->column);
+  if (!s->column) return dp_status_exit_code(DP_ERR_MEMORY);
+  for (int i = cli_each(call, "--output", -1); i >= 0; i = cli_each(call, "--output", i)) {
+    const char *text = call->given[i].value;
+    add_column(s, text, species_of(s->model, text) ? NULL : text);
+  }
+  return 0;
+}
+
+/* ---- putting it together ---- */
+
+dp_member simulation_member(const simulation *s, int m) {
+  return (dp_member){.param = s->param + (size_t)m * s->param_step, .instant = s->instant, .ninstant = s->ndose,
+                     .out = s->when, .nout = s->nwhen, .start = ticks(s->start), .stream = (uint64_t)m};
+}
+
+static int choose_params(cli_call *call, simulation *s) {
   int nparam = dp_sim_describe(s->sim)->nparam, code = 0;
-  double *param = calloc((size_t)nparam * (size_t)s->nmember + 1, sizeof *param);
-  dp_member *member = calloc((size_t)s->nmember, sizeof *member);
-  if (!param || !member) {
-    free(param);
-    free(member);
-    return dp_status_exit_code(DP_ERR_MEMORY);
-  }
-  memcpy(param, dp_sim_describe(s->sim)->param_default, sizeof *param * (size_t)nparam);
+  bool varied = cli_has(call, "--vary");
+  s->param_step = varied ? (size_t)nparam : 0;
+  s->param = calloc((size_t)nparam * (varied ? (size_t)s->nmember : 1) + 1, sizeof *s->param);
+  if (!s->param) return dp_status_exit_code(DP_ERR_MEMORY);
+  memcpy(s->param, dp_sim_describe(s->sim)->param_default, sizeof *s->param * (size_t)nparam);
   for (int i = cli_each(call, "--set", -1); i >= 0 && !code; i = cli_each(call, "--set", i))
-    code = set_param(call, s, call->given[i].value, param);
-  for (int m = 1; m < s->nmember; m++)
-    memcpy(param + (size_t)m * (size_t)nparam, param, sizeof *param * (size_t)nparam);
+    code = set_param(call, s, call->given[i].value, s->param);
+  for (int m = 1; varied && m < s->nmember; m++)
+    memcpy(s->param + (size_t)m * (size_t)nparam, s->param, sizeof *s->param * (size_t)nparam);
   for (int i = cli_each(call, "--vary", -1); i >= 0 && !code; i = cli_each(call, "--vary", i))
-    code = vary(call, s, call->given[i].value, param, nparam);
-  for (int m = 0; m < s->nmember; m++)
-    member[m] = (dp_member){.param = param + (size_t)m * (size_t)nparam, .instant = s->instant, .ninstant = s->ndose,
-                            .out = s->when, .nout = s->nwhen, .start = ticks(s->start), .stream = (uint64_t)m};
-  dp_run_opts opts = dp_run_opts_default();
-  opts.seed = s->seed;
-  dp_result *result = NULL;
-  if (!code) {
-    dp_status status = dp_simulate(s->sim, member, s->nmember, &opts, &result);
-    code = status == DP_OK ? print_result(call, s, result) : cli_failed(call, status);
-  }
-  dp_result_destroy(result);
-  free(param);
-  free(member);
+    code = vary(call, s, call->given[i].value, s->param, nparam);
   return code;
 }
 
-int cmd_simulate(cli_call *call) {
-  static simulation s;
+static int read_options(cli_call *call, simulation *s) {
   long long n = 1, seed = 1;
-  if (call->nplain != 1) return cli_usage(call, "simulate needs one MODEL, found %d", call->nplain);
   if (!cli_integer(call, "--members", &n) || !cli_integer(call, "--seed", &seed)) return 2;
   const char *form = cli_get(call, "-o");
   if (form && strcmp(form, "csv") != 0 && strcmp(form, "json") != 0)
     return cli_usage(call, "option -o: found '%s', expected csv or json", form);
   if (cli_has(call, "--vary") && !cli_has(call, "--members")) return cli_usage(call, "option --vary needs --members");
   if (n < 1 || n > 10000000) return cli_usage(call, "option --members: found %lld, expected 1 to 10000000", n);
-  s.nmember = (int)n;
-  s.seed = (unsigned long long)seed;
-  int code = read_times(call, &s);
+  s->nmember = (int)n;
+  s->seed = (unsigned long long)seed;
+  s->all = cli_has(call, "--all");
+  s->json = cli_has(call, "--json") || (form && strcmp(form, "json") == 0);
+  s->ensemble = n > 1 || s->all;
+  choose_method(call, s);
+  int code = read_times(call, s);
   for (int i = cli_each(call, "--dose", -1); i >= 0 && !code; i = cli_each(call, "--dose", i))
-    code = read_dose(call, &s, call->given[i].value);
-  if (!code) {
-    dp_status status = dp_model_read(call->ctx, call->plain[0], &s.model);
-    if (status == DP_OK) status = dp_model_seal(s.model);
-    if (status != DP_OK) code = cli_failed(call, status);
-  }
-  if (!code) code = choose_columns(call, &s);
-  if (!code) code = make_sim(call, &s);
+    code = read_dose(call, s, call->given[i].value);
+  return code;
+}
+
+/* Fluxes are meant when the model has nothing else, and nothing was said of time. */
+static bool wants_flux(const cli_call *call, const dp_model *model) {
+  static const char *const timed[] = {"--start", "--end", "--steps", "--at", "--dose", "--method", "--output"};
+  for (size_t k = 0; k < sizeof timed / sizeof *timed; k++)
+    if (cli_has(call, timed[k])) return false;
+  return dp_flux_only(model);
+}
+
+static int simulate(cli_call *call, simulation *s) {
+  CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
+  if (wants_flux(call, s->model)) return simulate_flux(call, s->model, s->json);
+  CLI_TRY(call, dp_model_seal(s->model));
+  int code = choose_columns(call, s);
+  if (!code) code = make_sim(call, s);
+  if (!code) code = choose_params(call, s);
+  if (code) return code;
+  if (!cli_has(call, "--end") && !cli_has(call, "--at"))
+    fprintf(stderr, "doppel: no --end: from %g to %g; a model does not say how long it is meant to run\n", s->start,
+            simulation_time(s->when[s->nwhen - 1].time));
+  return s->ensemble ? simulate_ensemble(call, s) : simulate_curve(call, s);
+}
+
+int cmd_simulate(cli_call *call) {
+  static simulation s;
+  if (call->nplain != 1) return cli_usage(call, "simulate needs one MODEL, found %d", call->nplain);
+  int code = read_options(call, &s);
   if (!code) code = simulate(call, &s);
   dp_sim_destroy(s.sim);
   dp_model_destroy(s.model);
+  free(s.param);
+  free(s.column);
+  free(s.words);
   free(s.when);
   return code;
 }

@@ -1,11 +1,17 @@
 /* cmd_suite.c - doppel suite NAME DIR: somebody else's test suite, one line a case. */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "doppel/suite.h"
 
 const cli_option cli_options_suite[] = {
-    {"--only", "ID", "only this case; may be repeated"},
+    {"--only", "ID", "only this case; may be repeated; sbml: also FIRST-LAST"},
+    {"--all-levels", NULL, "sbml: every level and version of a case, not only the highest"},
+    {"--runs", "N", "sbml-stochastic: runs of each case (10000)"},
+    {"--method", "NAME", "sbml-stochastic: direct (default) or next-reaction"},
+    {"--seed", "N", "sbml, sbml-stochastic: seed of draws and of random ties (1)"},
     {"--models", "DIR", "nonmem: folder with the kinds runNNN (tests/nonmem)"},
     {"--starts", "N", "nonmem: mode searches a subject (3)"},
     {"--subjects", "N", "nonmem: only the first N subjects of each run"},
@@ -66,8 +72,139 @@ static int nonmem(cli_call *call) {
   return t.failed ? 1 : 0;
 }
 
+/* ---- the SBML Test Suite ---- */
+
+enum { MOST_REASON = 200 };
+
+typedef struct sbml_tally {
+  cli_call *call;
+  bool ndjson, stochastic;
+  int passed, failed, refused, errors;
+  int analytic, analytic_passed, analytic_tighter;
+  int excursions;
+  double expected;
+  char reason[MOST_REASON][400]; /* what was refused, without the names of elements */
+  int count[MOST_REASON];
+  int nreason;
+} sbml_tally;
+
+/* A refusal's construct: the message without its place in the file and without quoted names. */
+static void construct_of(const char *why, char *out, size_t size) {
+  const char *from = why;
+  for (const char *colon = strchr(why, ':'); colon && colon[1]; colon = strchr(colon + 1, ':'))
+    if (colon[1] == ' ' && (strspn(from, "0123456789") == (size_t)(colon - from) || strchr(from, '/') < colon))
+      from = colon + 2;
+    else if (colon[1] != ' ')
+      from = colon + 1;
+  size_t n = 0;
+  bool quoted = false;
+  for (; *from && n + 4 < size; from++) {
+    if (*from == '\'' && (quoted || n == 0 || out[n - 1] == ' ' || out[n - 1] == '(')) {
+      quoted = !quoted;
+      if (!quoted) n += (size_t)snprintf(out + n, size - n, "...");
+    } else if (!quoted) {
+      out[n++] = *from;
+    }
+  }
+  out[n] = 0;
+}
+
+static void count_refusal(sbml_tally *t, const char *why) {
+  char text[400];
+  construct_of(why, text, sizeof text);
+  int k = 0;
+  while (k < t->nreason && strcmp(t->reason[k], text)) k++;
+  if (k == MOST_REASON) k--;
+  if (k == t->nreason) snprintf(t->reason[t->nreason++], sizeof t->reason[0], "%s", text);
+  t->count[k]++;
+}
+
+static void count_case(sbml_tally *t, const dp_sbml_case *r) {
+  bool pass = strcmp(r->status, "pass") == 0;
+  if (pass) {
+    t->passed++;
+  } else if (strcmp(r->status, "refused") == 0) {
+    t->refused++;
+    count_refusal(t, r->why);
+  } else if (strcmp(r->status, "fail") == 0) {
+    t->failed++;
+  } else {
+    t->errors++;
+  }
+  t->analytic += r->analytic;
+  t->analytic_passed += r->analytic && pass;
+  t->analytic_tighter += r->analytic && pass && r->tighter;
+  t->excursions += r->excursions;
+  t->expected += r->expected;
+}
+
+static void each_sbml(void *user, const dp_sbml_case *r) {
+  sbml_tally *t = user;
+  count_case(t, r);
+  if (t->ndjson) {
+    printf("{\"case\":");
+    cli_json_text(r->id);
+    printf(",\"status\":\"%s\",\"seconds\":%.3f,\"worst\":", r->status, r->seconds);
+    printf(isfinite(r->worst) ? "%.4g" : "null", r->worst);
+    printf(",\"why\":");
+    cli_json_text(r->why);
+    printf("}\n");
+  } else if (strcmp(r->status, "pass") != 0) {
+    printf("%s %-7s %-5s %s\n", r->id, r->status, r->level, r->why);
+  }
+  fflush(stdout);
+}
+
+static void print_refusals(const sbml_tally *t) {
+  if (t->nreason == 0) return;
+  printf("refused by construct:\n");
+  bool shown[MOST_REASON] = {0};
+  for (int i = 0; i < t->nreason; i++) { /* most frequent first */
+    int best = -1;
+    for (int k = 0; k < t->nreason; k++)
+      if (!shown[k] && (best < 0 || t->count[k] > t->count[best])) best = k;
+    shown[best] = true;
+    printf("  %5d  %s\n", t->count[best], t->reason[best]);
+  }
+}
+
+static void print_summary(const sbml_tally *t) {
+  print_refusals(t);
+  if (t->stochastic)
+    printf("values outside their range in the first try: %d; a perfect simulator shows %.1f on average\n",
+           t->excursions, t->expected);
+  else if (t->analytic)
+    printf("cases with an analytic reference: %d, passed %d, at a tenth of the tolerance %d\n", t->analytic,
+           t->analytic_passed, t->analytic_tighter);
+  printf("pass %d, fail %d, error %d, refused %d\n", t->passed, t->failed, t->errors, t->refused);
+}
+
+static int sbml(cli_call *call, bool stochastic) {
+  static sbml_tally t;
+  const char *only[CLI_MAX_GIVEN];
+  dp_sbml_def def = dp_sbml_def_default();
+  long long runs = def.runs, seed = (long long)def.seed;
+  if (!cli_integer(call, "--runs", &runs) || !cli_integer(call, "--seed", &seed)) return 2;
+  if (runs < 2 || runs > 100000000) return cli_usage(call, "option --runs: found %lld, expected 2 to 100000000", runs);
+  for (int i = cli_each(call, "--only", -1); i >= 0; i = cli_each(call, "--only", i))
+    only[def.nonly++] = call->given[i].value;
+  def.only = def.nonly ? only : NULL;
+  def.all_levels = cli_has(call, "--all-levels");
+  def.runs = (int)runs;
+  def.seed = (uint64_t)seed;
+  def.method = cli_get(call, "--method");
+  t = (sbml_tally){.call = call, .ndjson = cli_has(call, "--ndjson"), .stochastic = stochastic};
+  const char *dir = call->plain[1];
+  CLI_TRY(call, (stochastic ? dp_suite_sbml_stochastic : dp_suite_sbml)(call->ctx, dir, &def, each_sbml, &t));
+  if (!t.ndjson) print_summary(&t);
+  printf("%d passed, %d failed, %d refused\n", t.passed, t.failed + t.errors, t.refused);
+  return t.failed + t.errors ? 1 : 0;
+}
+
 int cmd_suite(cli_call *call) {
   if (call->nplain != 2) return cli_usage(call, "suite needs NAME and DIR, found %d arguments", call->nplain);
   if (strcmp(call->plain[0], "nonmem") == 0) return nonmem(call);
-  return cli_usage(call, "unknown suite '%s'; there is: nonmem", call->plain[0]);
+  if (strcmp(call->plain[0], "sbml") == 0) return sbml(call, false);
+  if (strcmp(call->plain[0], "sbml-stochastic") == 0) return sbml(call, true);
+  return cli_usage(call, "unknown suite '%s'; there are: nonmem, sbml, sbml-stochastic", call->plain[0]);
 }

@@ -67,9 +67,17 @@ static dpi_node make_either(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
   return swapped != DPI_NODE_NONE ? swapped : make(g, op, a, b, -1);
 }
 
+static bool is_negative(const dpi_graph *g, dpi_node n) {
+  double x;
+  return dpi_g_is_const(g, n, &x) && x < 0;
+}
+
+/* negative numbers change the sign of a sum, which is the same number and reads better */
 static dpi_node build_add(dpi_graph *g, dpi_node a, dpi_node b) {
   if (is(g, a, 0)) return b;
   if (is(g, b, 0)) return a;
+  if (is_negative(g, b)) return dpi_g_op2(g, DPI_OP_SUB, a, neg(g, b));
+  if (is_negative(g, a)) return dpi_g_op2(g, DPI_OP_SUB, b, neg(g, a));
   if (op_of(g, b) == DPI_OP_NEG) return dpi_g_op2(g, DPI_OP_SUB, a, arg_of(g, b, 0));
   if (op_of(g, a) == DPI_OP_NEG) return dpi_g_op2(g, DPI_OP_SUB, b, arg_of(g, a, 0));
   return make_either(g, DPI_OP_ADD, a, b);
@@ -78,6 +86,8 @@ static dpi_node build_add(dpi_graph *g, dpi_node a, dpi_node b) {
 static dpi_node build_sub(dpi_graph *g, dpi_node a, dpi_node b) {
   if (is(g, b, 0)) return a;
   if (is(g, a, 0)) return neg(g, b);
+  if (a == b) return dpi_g_const(g, 0.0);
+  if (is_negative(g, b)) return dpi_g_op2(g, DPI_OP_ADD, a, neg(g, b));
   if (op_of(g, b) == DPI_OP_NEG) return dpi_g_op2(g, DPI_OP_ADD, a, arg_of(g, b, 0));
   return make(g, DPI_OP_SUB, a, b, -1);
 }

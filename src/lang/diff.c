@@ -97,7 +97,10 @@ static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
   dpi_node a = n.arg[0], b = n.arg[1], d[3];
   if (n.op == DPI_OP_CONST) return C(0.0);
   if (n.op == DPI_OP_SYM) return C(a == sym ? 1.0 : 0.0);
-  for (int k = 0; k < dpi_op_table[n.op].arity; k++) d[k] = dpi_g_memo_get(g, n.arg[k], sym);
+  for (int k = 0; k < dpi_op_table[n.op].arity; k++) {
+    d[k] = dpi_g_memo_get(g, n.arg[k], sym); /* what was passed over does not depend on sym */
+    if (d[k] == DPI_NODE_NONE) d[k] = C(0.0);
+  }
   switch (n.op) {
     case DPI_OP_ADD:
       return OP2(ADD, d[0], d[1]);

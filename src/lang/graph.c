@@ -19,6 +19,8 @@ struct dpi_graph {
   dp_ctx *ctx;
   dpi_gnode *node;
   int count, cap;
+  uint64_t *mask; /* by node: bit s mod 64 is set for each symbol s that it depends on */
+  int cap_mask;
   int32_t *slot; /* open addressing, node + 1; 0: empty */
   int nslot;
   /* scratch of dpi_g_reach_fast, indexed by node */
@@ -43,6 +45,7 @@ dp_status dpi_graph_create(dp_ctx *ctx, dpi_graph **out) {
 void dpi_graph_destroy(dpi_graph *g) {
   if (g == NULL) return;
   dpi_free(g->ctx, g->node);
+  dpi_free(g->ctx, g->mask);
   dpi_free(g->ctx, g->slot);
   dpi_free(g->ctx, g->stamp);
   dpi_free(g->ctx, g->memo);
@@ -110,6 +113,20 @@ dpi_node dpi_g_find(const dpi_graph *g, dpi_gnode n) {
   return DPI_NODE_NONE;
 }
 
+/* arguments of a node that are nodes themselves */
+static int node_args(const dpi_gnode *n) {
+  return n->op == DPI_OP_SYM || n->op == DPI_OP_CONST ? 0 : dpi_op_table[n->op].arity;
+}
+
+static uint64_t mask_of(const dpi_graph *g, const dpi_gnode *n) {
+  uint64_t mask = n->op == DPI_OP_SYM ? (uint64_t)1 << (n->arg[0] & 63) : 0;
+  for (int k = 0; k < node_args(n); k++) mask |= g->mask[n->arg[k]];
+  return mask;
+}
+
+/* false: node surely does not depend on sym */
+static bool may_use(const dpi_graph *g, dpi_node node, int sym) { return g->mask[node] >> (sym & 63) & 1; }
+
 dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n) {
   if (g->count * 2 >= g->nslot && !rehash(g)) return DPI_NODE_NONE;
   uint64_t at = node_hash(&n) & (uint64_t)(g->nslot - 1);
@@ -122,14 +139,11 @@ dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n) {
   }
   if (dpi_grow(g->ctx, (void **)&g->node, &g->cap, g->count + 1, sizeof *g->node) != DP_OK)
     return DPI_NODE_NONE;
+  if (dpi_grow(g->ctx, (void **)&g->mask, &g->cap_mask, g->count + 1, sizeof *g->mask) != DP_OK) return DPI_NODE_NONE;
   g->node[g->count] = n;
+  g->mask[g->count] = mask_of(g, &n);
   g->slot[at] = ++g->count;
   return g->count - 1;
-}
-
-/* arguments of a node that are nodes themselves */
-static int node_args(const dpi_gnode *n) {
-  return n->op == DPI_OP_SYM || n->op == DPI_OP_CONST ? 0 : dpi_op_table[n->op].arity;
 }
 
 static int by_number(const void *a, const void *b) {
@@ -198,7 +212,7 @@ dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node 
     for (int k = 0; k < node_args(at); k++) {
       dpi_node a = at->arg[k];
       if (g->stamp[a] == g->epoch) continue;
-      if (sym >= 0 && dpi_g_memo_get(g, a, sym) != DPI_NODE_NONE) continue;
+      if (sym >= 0 && (!may_use(g, a, sym) || dpi_g_memo_get(g, a, sym) != DPI_NODE_NONE)) continue;
       g->stamp[a] = g->epoch;
       g->list[count++] = a;
     }

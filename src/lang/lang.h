@@ -98,11 +98,15 @@ typedef struct dpi_symbol {
   const char *id;
   dpi_sym_kind kind;
   double value;      /* PARAM: default; NaN: no default was given */
-  dpi_node init;     /* STATE and PARAM: initial expression (sealed: in params and time only) or DPI_NODE_NONE */
+  dpi_node init;     /* STATE and PARAM: initial expression (sealed: in params, draws and time only) or DPI_NODE_NONE; sealed
+                        DELAYED: what formula was before the start */
   dpi_node formula;  /* STATE: rate; ASSIGNED: value; PARAM: DPI_NODE_NONE. Sealed: in time, states and params only */
   dpi_node delay;    /* DELAYED: lag; else DPI_NODE_NONE */
   int target;        /* RATEOF: symbol */
+  bool free;         /* PARAM, or STATE without a rate of its own, that a constraint may determine: set by whoever fills the model */
   bool algebraic;    /* sealed STATE given by a constraint: 0 = formula; init is where the search for it starts */
+  bool needed;       /* sealed: a rate, a start value, an event, a delay or a draw depends on it */
+  bool varies;       /* sealed: the model may change its value after the start */
   const char *unit;  /* "" unknown */
   int line;          /* where it was defined */
   bool defined;      /* false: only used so far; sealing fails unless something defines it or gives it a value */
@@ -159,6 +163,9 @@ typedef struct dpi_change {
   int state;
   dpi_node by;
 } dpi_change;
+/* Parameter that multiplies the rates of fast reactions, in models that have some; they are stiff, and their first values are
+ * those where the fast reactions have come to rest (dpi_solver_settle). */
+#define DPI_FAST_SPEED "speed(fast)"
 typedef struct dpi_model_reaction {
   const char *id;
   int sym;       /* ASSIGNED symbol whose value is the rate */
@@ -207,6 +214,14 @@ int dpi_model_find(const dp_model *m, const char *id);
 /* Find or add, and count it as defined (a name that formulas use and nobody defines stops sealing: it is a typing error).
  * New symbols are PARAM without a value. */
 dp_status dpi_model_symbol(dp_model *m, const char *id, int line, int *sym);
+/* The same for a name taken as it stands: it may be a word of the formula language, and hides it ("time" too: symbol 0 keeps
+ * meaning time). For elements of a net and for symbols of our own: rateOf(x), delay(x, d), draws. */
+dp_status dpi_model_declare(dp_model *m, const char *id, int line, int *sym);
+/* Append; lists are copied. Before sealing only. */
+dp_status dpi_model_add_event(dp_model *m, const dpi_model_event *e); /* e->assign: not copied, in the model's arena */
+dp_status dpi_model_add_constraint(dp_model *m, dpi_node residual, int line);
+dp_status dpi_model_add_draw(dp_model *m, const dpi_draw *draw); /* makes draw->sym a DRAW */
+dp_status dpi_model_add_reaction(dp_model *m, const dpi_model_reaction *r);
 /* Make id an assigned symbol with this formula text (replaces a parameter's value): how a kind's individual parameters
  * ("ka = tv_ka*exp(eta_ka)") enter the model. where ("population.tsv:3") prefixes messages. Before sealing only. */
 dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, const char *where);
@@ -242,7 +257,8 @@ typedef struct dpi_system {
   int ndelayed;          /* symbols nstate+1..: sym and x arrays of every tape go on with their values: x [nstate + ndelayed].
                             J leaves them constant: a step is never longer than the shortest lag */
   dpi_tape *lag;         /* NULL without: lags [ndelayed], then the delayed expressions [ndelayed], at (t, x) */
-  dpi_tape *past;        /* NULL without: the delayed expressions [ndelayed] at a time before the start */
+  dpi_tape *past;        /* NULL without: the delayed expressions [ndelayed] at a time before the start, from time, params and
+                            draws alone. Its prologue is run once, at the start: an event that sets a param changes no past */
   bool linear;           /* rhs = A(params) x + b(params): J and the remainder are free of x and time */
   bool autonomous;       /* rhs does not depend on time */
 } dpi_system;

@@ -20,6 +20,8 @@ double dpi_op_eval(dpi_op op, double a, double b, double c);
 /* x^n by square and multiply from the lowest bit, negative n as 1 / x^-n. */
 double dpi_powi(double x, int n);
 double dpi_op_digamma(double x);
+/* Does its derivative hide that the operation is not linear (it jumps, or the derivative is not known)? Of IF the condition. */
+bool dpi_op_hides(dpi_op op);
 #define DPI_POWI_MAX 64
 
 /* ---- graph (graph.c, build.c) ---- */
@@ -33,8 +35,8 @@ dpi_node dpi_g_powi(dpi_graph *g, dpi_node a, int n);
 dpi_node dpi_g_rebuild(dpi_graph *g, dpi_gnode n, const dpi_node arg[3]);
 /* All nodes reachable from the roots, ascending (so arguments come before their users). Free the list with dpi_free. */
 dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_node **list, int *n);
-/* Same for one root with the graph's own scratch (cheap when little is reachable); nodes that have a derivative by sym in
- * the memo are left out when sym >= 0. The list is borrowed until the next call. */
+/* Same for one root with the graph's own scratch (cheap when little is reachable); when sym >= 0 nodes that surely do not
+ * depend on sym, or have a derivative by it in the memo, are left out. The list is borrowed until the next call. */
 dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node **list, int *n);
 int32_t *dpi_g_scratch(
     dpi_graph *g); /* one int per node reached by the last call, indexed by node */
@@ -61,6 +63,7 @@ typedef enum dpi_tok_kind {
   DPI_TOK_AND,
   DPI_TOK_OR,
   DPI_TOK_POW2, /* ** */
+  DPI_TOK_QUOTED, /* `any text`: a name (not in Antimony) */
 } dpi_tok_kind;
 
 typedef struct dpi_tok {
@@ -82,41 +85,8 @@ dp_status dpi_lex(dp_ctx *ctx, const dpi_lex_def *def, dpi_tok **tok, int *ntok)
 /* "'x'", "end of line", "end of the text": for messages. buf holds the answer when it must be made. */
 const char *dpi_tok_say(const dpi_tok *t, char buf[48]);
 
-/* ---- infix formulas (formula.c) ---- */
-typedef struct dpi_func { /* a function defined in the text */
-  const char *name;
-  const dpi_tok *body; /* words up to, not including, `end` */
-  int nbody;
-  int narg;
-  const char **arg_name;
-} dpi_func;
-
-typedef struct dpi_parser {
-  dp_model *m;
-  const dpi_tok *tok;
-  int pos;
-  const char *where;
-  bool
-      antimony; /* log(base, x), numbers with units, newline ends a formula; else PEtab's log(x, base) */
-  bool allow_new; /* unknown names become defined parameters */
-  bool use_new;   /* unknown names become symbols still to be defined (readers, dpi_model_assign) */
-  const dpi_func *func;
-  int nfunc;
-  int depth;                     /* of C recursion */
-  int paren;                     /* open parentheses: newlines inside don't count */
-  long budget;                   /* words left to read, bounds the work of nested functions */
-  const struct dpi_frame *frame; /* arguments of the function being expanded, NULL: none */
-  bool (*is_unit)(
-      void *user,
-      const char *word); /* may this word stand after a number as its unit? NULL: never */
-  void *user;
-} dpi_parser;
-
-dp_status dpi_parse_expr(dpi_parser *p, dpi_node *out);
-const dpi_tok *dpi_parser_peek(dpi_parser *p);
-dp_status dpi_parser_fail(const dpi_parser *p, const dpi_tok *t, dp_status status, const char *fmt,
-                          ...) DPI_PRINTF(4, 5);
-/* Is this word a constant or function of the language, or `time`? Such a name can't be defined. */
+/* ---- infix formulas (formula.c; the grammar: infix.h) ---- */
+/* Is this word a constant of the language, or `time`? Such a name can't be defined. */
 bool dpi_formula_reserved(const char *word);
 dp_status dpi_formula_parse(dp_model *m, const char *text, const char *where, bool allow_new,
                             bool use_new, dpi_node *out);
@@ -124,7 +94,10 @@ dp_status dpi_formula_parse(dp_model *m, const char *text, const char *where, bo
 /* ---- model (model.c, seal.c) ---- */
 /* Find or add; a symbol added here is not yet defined: sealing fails at `where` unless something defines it. */
 dp_status dpi_model_use(dp_model *m, const char *id, const char *where, int *sym);
-dp_status dpi_model_add_event(dp_model *m, const dpi_model_event *e);
+/* Read text in this language, lower it, hash it (language.c). */
+struct dpi_language;
+dp_status dpi_language_model(dp_ctx *ctx, const struct dpi_language *language, const char *text, size_t size,
+                             const char *source, dp_model **out);
 /* "; did you mean 'x'?" or "" in buf. skip: symbol not to be proposed, or -1. */
 const char *dpi_model_suggest(const dp_model *m, const char *id, int skip, char buf[160]);
 /* Continue the model's hash with two texts. */

@@ -1,7 +1,7 @@
 /* lex.c - floor 3: model text and formulas into words.
  *
  * Words are copied into an arena, so that they stay readable after the text is gone. In Antimony newlines are words,
- * comments are // # and / * * /, strings are "..." or ```...```, and a backslash joins two lines.
+ * comments are // # and / * * /, strings are "..." or ```...```, and a backslash joins two lines. In tables `...` quotes a name.
  */
 #include <string.h>
 
@@ -39,7 +39,7 @@ static dp_status put(lexer *x, int kind, const char *from, size_t len, int line)
     return lex_fail(x, from, "a text of too many words", "at most 16 million");
   DP_TRY(dpi_grow(x->ctx, (void **)&x->tok, &x->cap, x->n + 1, sizeof *x->tok));
   dpi_tok t = {.kind = kind, .line = line, .col = column(x, from), .text = ""};
-  if (kind == DPI_TOK_ID || kind == DPI_TOK_STRING || kind == DPI_TOK_NUM) {
+  if (kind == DPI_TOK_ID || kind == DPI_TOK_STRING || kind == DPI_TOK_NUM || kind == DPI_TOK_QUOTED) {
     t.text = dpi_arena_strndup(x->def->arena, from, len);
     if (t.text == NULL) return DP_ERR_MEMORY;
   }
@@ -103,6 +103,16 @@ static dp_status lex_string(lexer *x) {
   DP_TRY(put(x, DPI_TOK_STRING, from, (size_t)(to - from), line));
   count_lines(x, to);
   x->s = to + n;
+  return DP_OK;
+}
+
+/* `any name` in a formula of a table */
+static dp_status lex_quoted(lexer *x) {
+  const char *from = x->s + 1, *to = find(x, from, "`");
+  if (to == NULL || to == from) return lex_fail(x, x->s, "'`'", "a name and a closing `");
+  DP_TRY(put(x, DPI_TOK_QUOTED, from, (size_t)(to - from), x->line));
+  count_lines(x, to);
+  x->s = to + 1;
   return DP_OK;
 }
 
@@ -174,6 +184,7 @@ static dp_status lex_word(lexer *x) {
     return DP_OK;
   }
   if (antimony && (*s == '"' || starts(x, "```"))) return lex_string(x);
+  if (!antimony && *s == '`') return lex_quoted(x);
   return lex_punctuation(x);
 }
 
@@ -222,8 +233,9 @@ const char *dpi_tok_say(const dpi_tok *t, char buf[48]) {
                                     "'=='", "'!='", "'&&'", "'||'", "'**'"};
   if (t->kind == DPI_TOK_END) return "the end";
   if (t->kind == DPI_TOK_NEWLINE) return "the end of the line";
-  if (t->kind >= DPI_TOK_ARROW) return two[t->kind - DPI_TOK_ARROW];
-  buf[0] = t->kind == DPI_TOK_STRING ? '"' : '\'';
+  if (t->kind >= DPI_TOK_ARROW && t->kind <= DPI_TOK_POW2) return two[t->kind - DPI_TOK_ARROW];
+  char quote = t->kind == DPI_TOK_STRING ? '"' : t->kind == DPI_TOK_QUOTED ? '`' : '\'';
+  buf[0] = quote;
   buf[1] = '\0';
   if (t->kind < 256) {
     buf[1] = (char)t->kind;
@@ -231,6 +243,6 @@ const char *dpi_tok_say(const dpi_tok *t, char buf[48]) {
   } else {
     strncat(buf, t->text, 40);
   }
-  strcat(buf, t->kind == DPI_TOK_STRING ? "\"" : "'");
+  strcat(buf, (char[2]){quote, '\0'});
   return buf;
 }

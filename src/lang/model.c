@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lang/lang_impl.h"
+#include "lang/network.h"
 
 dp_status dpi_model_hash_add(dp_model *m, const char *a, const char *b) {
   dpi_sha256 *h = dpi_sha256_create(m->ctx);
@@ -30,6 +31,7 @@ static dp_status add_symbol(dp_model *m, const char *id, int *sym) {
                                  .value = NAN,
                                  .init = DPI_NODE_NONE,
                                  .formula = DPI_NODE_NONE,
+                                 .delay = DPI_NODE_NONE,
                                  .unit = "",
                                  .where = ""};
   *sym = m->nsym++;
@@ -70,7 +72,12 @@ void dp_model_destroy(dp_model *m) {
   dpi_map_release(&m->ids);
   dpi_free(m->ctx, m->sym);
   dpi_free(m->ctx, m->event);
+  dpi_free(m->ctx, m->constraint);
+  dpi_free(m->ctx, m->draw);
+  dpi_free(m->ctx, m->reaction);
   dpi_free(m->ctx, m->value);
+  dpi_free(m->ctx, m->start);
+  dpi_net_destroy(m->net);
   dpi_arena_release(&m->arena);
   dpi_free(m->ctx, m);
 }
@@ -101,6 +108,15 @@ dp_status dpi_model_symbol(dp_model *m, const char *id, int line, int *sym) {
     DP_TRY(add_symbol(m, id, sym));
   }
   if (m->sealed) return DP_OK;
+  if (!m->sym[*sym].defined) m->sym[*sym].line = line;
+  m->sym[*sym].defined = true;
+  return DP_OK;
+}
+
+dp_status dpi_model_declare(dp_model *m, const char *id, int line, int *sym) {
+  *sym = dpi_model_find(m, id);
+  if (m->sealed) return refuse_sealed(m, id);
+  if (*sym <= 0) DP_TRY(add_symbol(m, id, sym));
   if (!m->sym[*sym].defined) m->sym[*sym].line = line;
   m->sym[*sym].defined = true;
   return DP_OK;
@@ -172,6 +188,42 @@ dp_status dpi_model_parse(dp_model *m, const char *text, const char *where, bool
 dp_status dpi_model_add_event(dp_model *m, const dpi_model_event *e) {
   DP_TRY(dpi_grow(m->ctx, (void **)&m->event, &m->cap_event, m->nevent + 1, sizeof *m->event));
   m->event[m->nevent++] = *e;
+  return DP_OK;
+}
+
+dp_status dpi_model_add_constraint(dp_model *m, dpi_node residual, int line) {
+  if (residual == DPI_NODE_NONE) return DP_ERR_MEMORY;
+  DP_TRY(dpi_grow(m->ctx, (void **)&m->constraint, &m->cap_constraint, m->nconstraint + 1,
+                  sizeof *m->constraint));
+  m->constraint[m->nconstraint++] = (dpi_constraint){residual, line};
+  return DP_OK;
+}
+
+dp_status dpi_model_add_draw(dp_model *m, const dpi_draw *draw) {
+  DP_TRY(dpi_grow(m->ctx, (void **)&m->draw, &m->cap_draw, m->ndraw + 1, sizeof *m->draw));
+  m->sym[draw->sym].kind = DPI_SYM_DRAW;
+  m->sym[draw->sym].value = NAN;
+  m->sym[draw->sym].init = DPI_NODE_NONE;
+  m->draw[m->ndraw++] = *draw;
+  return DP_OK;
+}
+
+static const dpi_change *copy_changes(dp_model *m, const dpi_change *list, int n) {
+  dpi_change *copy = DPI_ARENA_ARRAY(&m->arena, dpi_change, n > 0 ? n : 1);
+  if (copy != NULL && n > 0) memcpy(copy, list, (size_t)n * sizeof *copy);
+  return copy;
+}
+
+dp_status dpi_model_add_reaction(dp_model *m, const dpi_model_reaction *r) {
+  DP_TRY(dpi_grow(m->ctx, (void **)&m->reaction, &m->cap_reaction, m->nreaction + 1,
+                  sizeof *m->reaction));
+  dpi_model_reaction *made = &m->reaction[m->nreaction];
+  *made = *r;
+  made->id = dpi_arena_strdup(&m->arena, r->id);
+  made->change = copy_changes(m, r->change, r->nchange);
+  made->order = copy_changes(m, r->order, r->norder);
+  if (made->id == NULL || made->change == NULL || made->order == NULL) return DP_ERR_MEMORY;
+  m->nreaction++;
   return DP_OK;
 }
 

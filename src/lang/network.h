@@ -265,6 +265,7 @@ struct dpi_net {
   int active_objective;                /* index, -1 none */
   dpi_map ids;                         /* id -> entry; filled by dpi_net_index */
   int nentry, cap_entry;               struct dpi_net_entry *entry;
+  dpi_str *notes;                      /* borrowed: where a writer says what it renamed or left out (dpi_net_note); NULL */
 };
 
 dp_status dpi_net_create(dp_ctx *ctx, const char *source, dpi_net **out);
@@ -313,6 +314,8 @@ typedef struct dpi_language {
   dp_status (*write)(const dpi_net *net, dpi_str *out);
 } dpi_language;
 extern const dpi_language dpi_language_sbml, dpi_language_antimony;
+/* For writers: one line about what was renamed or left out (convert.c). */
+void dpi_net_note(const dpi_net *net, const char *fmt, ...) DPI_PRINTF(2, 3);
 const dpi_language *dpi_language_find(const char *name); /* NULL: none */
 const dpi_language *dpi_language_of(const char *text, size_t size);
 

@@ -1,5 +1,5 @@
 /* system.c - floor 3: from a sealed model to the tapes an integrator needs: right-hand side, Jacobian, parameter
- * derivatives, initial values; and what is known about its shape (linear, autonomous).
+ * derivatives, initial values, delayed expressions; and what is known about its shape (linear, autonomous).
  *
  * The tape `full` shares all subexpressions between dx/dt, J and F_p because the graph is hash-consed.
  */
@@ -17,7 +17,7 @@ typedef struct builder {
   dpi_graph *g;
   const dp_model *m;
   dpi_system *sys;
-  uint8_t *fast;    /* [nsym] time and states */
+  uint8_t *fast;    /* [nsym] time, states, delayed */
   uint8_t *depends; /* [nstate x nsym] */
   entry *jac, *fp;
   int njac, nfp, cap_jac, cap_fp;
@@ -39,11 +39,21 @@ static dp_status add_entry(builder *b, int row, int col, int sym, entry **list, 
   return DP_OK;
 }
 
+static dp_status find_depends(builder *b, int row) {
+  const dpi_node *list;
+  int n;
+  uint8_t *seen = b->depends + (size_t)row * (size_t)b->m->nsym;
+  if (dpi_g_reach_fast(b->g, b->m->sym[1 + row].formula, -1, &list, &n) != DP_OK) return no_memory(b);
+  for (int i = 0; i < n; i++) {
+    dpi_gnode at = dpi_graph_at(b->g, list[i]);
+    if (at.op == DPI_OP_SYM) seen[at.arg[0]] = 1;
+  }
+  return DP_OK;
+}
+
 static dp_status derive(builder *b) {
   int n = b->m->nstate;
-  for (int i = 0; i < n; i++)
-    DP_TRY(dpi_g_depends(b->g, b->m->sym[1 + i].formula,
-                         b->depends + (size_t)i * (size_t)b->m->nsym, b->m->nsym));
+  for (int i = 0; i < n; i++) DP_TRY(find_depends(b, i));
   for (int j = 0; j < n; j++)
     for (int i = 0; i < n; i++) DP_TRY(add_entry(b, i, j, 1 + j, &b->jac, &b->njac, &b->cap_jac));
   for (int k = 0; k < b->sys->nactive; k++)
@@ -95,52 +105,82 @@ static dp_status build_init(builder *b, dpi_node *out) {
 
 /* ---- shape ---- */
 
-/* operations whose derivative hides that they are not linear: they jump, or their derivative is not known */
-static bool hides(dpi_op op) {
-  return op == DPI_OP_FLOOR || op == DPI_OP_CEIL || op == DPI_OP_SIGN || op == DPI_OP_MOD ||
-         op == DPI_OP_DIGAMMA || op == DPI_OP_IF || (op >= DPI_OP_LT && op <= DPI_OP_NOT);
+/* does this depend on time, a state or a delayed value? by node, for every node there is now */
+static dp_status find_moving(const builder *b, uint8_t **moving) {
+  int n = dpi_graph_count(b->g);
+  uint8_t *flag = DPI_NEW_ARRAY(b->ctx, uint8_t, n > 0 ? n : 1);
+  *moving = flag;
+  if (flag == NULL) return DP_ERR_MEMORY;
+  for (int i = 0; i < n; i++) { /* arguments come before their users */
+    dpi_gnode at = dpi_graph_at(b->g, i);
+    int nchild = at.op == DPI_OP_CONST || at.op == DPI_OP_SYM ? 0 : dpi_op_table[at.op].arity;
+    flag[i] = at.op == DPI_OP_SYM && at.arg[0] < b->m->nsym && b->fast[at.arg[0]];
+    for (int k = 0; k < nchild; k++) flag[i] |= flag[at.arg[k]];
+  }
+  return DP_OK;
 }
 
-/* does an operation that hides depend on time or a state, anywhere in the right-hand side? */
-static dp_status find_hidden(builder *b, const dpi_node *out, bool *found) {
+/* does an operation that hides depend on what moves, anywhere in the right-hand side? */
+static dp_status find_hidden(const builder *b, const dpi_node *rhs, const uint8_t *moving, bool *found) {
   dpi_node *list = NULL;
   int n = 0;
-  DP_TRY(dpi_g_reach(b->g, out, b->m->nstate, &list, &n));
-  dp_status status = DP_OK;
-  for (int i = 0; i < n && !*found && status == DP_OK; i++) {
+  DP_TRY(dpi_g_reach(b->g, rhs, b->m->nstate, &list, &n));
+  for (int i = 0; i < n && !*found; i++) {
     dpi_gnode at = dpi_graph_at(b->g, list[i]);
-    dpi_node what =
-        at.op == DPI_OP_IF ? at.arg[0] : list[i]; /* of a piecewise only the condition */
-    if (hides(at.op)) status = dpi_g_uses(b->g, what, b->fast, b->m->nsym, found);
+    if (dpi_op_hides(at.op)) *found = moving[at.op == DPI_OP_IF ? at.arg[0] : list[i]];
   }
   dpi_free(b->ctx, list);
+  return DP_OK;
+}
+
+/* the right-hand side at x = 0 */
+static dp_status remainder_at_zero(builder *b, dpi_node *rest) {
+  const dp_model *m = b->m;
+  dpi_node *zero = DPI_NEW_ARRAY(b->ctx, dpi_node, m->nsym);
+  if (zero == NULL) return DP_ERR_MEMORY;
+  dp_status status = DP_OK;
+  for (int i = 0; i < m->nsym; i++) zero[i] = i >= 1 && i <= m->nstate ? dpi_g_const(b->g, 0.0) : DPI_NODE_NONE;
+  for (int i = 0; i < m->nstate && status == DP_OK; i++) {
+    rest[i] = dpi_g_subst(b->g, m->sym[1 + i].formula, zero, m->nsym);
+    if (rest[i] == DPI_NODE_NONE) status = no_memory(b);
+  }
+  dpi_free(b->ctx, zero);
   return status;
 }
 
 /* rhs = A(p) x + b(p) exactly when J is free of x and t and what is left at x = 0 is free of t */
 static dp_status find_shape(builder *b, dpi_node *work) {
   const dp_model *m = b->m;
-  bool bent = false;
-  b->sys->autonomous = true;
-  for (int i = 0; i < m->nstate; i++) {
-    work[i] = m->sym[1 + i].formula;
+  int n = m->nstate;
+  /* fast reactions are too stiff for a matrix exponential */
+  bool bent = m->nalgebraic > 0 || m->ndelayed > 0 || dpi_model_find(m, DPI_FAST_SPEED) >= 0;
+  b->sys->autonomous = m->ndelayed == 0;
+  for (int i = 0; i < n; i++)
     if (b->depends[(size_t)i * (size_t)m->nsym]) b->sys->autonomous = false;
-  }
-  DP_TRY(find_hidden(b, work, &bent));
-  for (int i = 0; i < b->njac && !bent; i++)
-    DP_TRY(dpi_g_uses(b->g, b->jac[i].value, b->fast, m->nsym, &bent));
-  dpi_node *zero = DPI_NEW_ARRAY(b->ctx, dpi_node, m->nsym);
-  if (zero == NULL) return DP_ERR_MEMORY;
-  dp_status status = DP_OK;
-  for (int i = 0; i < m->nsym; i++)
-    zero[i] = i >= 1 && i <= m->nstate ? dpi_g_const(b->g, 0.0) : DPI_NODE_NONE;
-  for (int i = 0; i < m->nstate && !bent && status == DP_OK; i++) {
-    dpi_node rest = dpi_g_subst(b->g, work[i], zero, m->nsym);
-    status = rest == DPI_NODE_NONE ? no_memory(b) : dpi_g_uses(b->g, rest, b->fast, m->nsym, &bent);
-  }
-  dpi_free(b->ctx, zero);
+  if (!bent) DP_TRY(remainder_at_zero(b, work));
+  uint8_t *moving = NULL;
+  DP_TRY(find_moving(b, &moving));
+  for (int i = 0; i < b->njac && !bent; i++) bent = moving[b->jac[i].value];
+  for (int i = 0; i < n && !bent; i++) bent = moving[work[i]];
+  for (int i = 0; i < n; i++) work[i] = m->sym[1 + i].formula;
+  dp_status status = bent ? DP_OK : find_hidden(b, work, moving, &bent);
+  dpi_free(b->ctx, moving);
   b->sys->linear = !bent;
   return status;
+}
+
+/* lags and delayed expressions; the expressions as they were before the start */
+static dp_status build_delays(builder *b, dpi_node *out) {
+  const dp_model *m = b->m;
+  int n = m->ndelayed, first = m->nstate + 1;
+  if (n == 0) return DP_OK;
+  for (int i = 0; i < n; i++) {
+    out[i] = m->sym[first + i].delay;
+    out[n + i] = m->sym[first + i].formula;
+  }
+  DP_TRY(build_tape(b, out, 2 * n, &b->sys->lag));
+  for (int i = 0; i < n; i++) out[i] = m->sym[first + i].init;
+  return build_tape(b, out, n, &b->sys->past);
 }
 
 static dp_status check_active(const builder *b) {
@@ -164,13 +204,14 @@ static dp_status build(builder *b) {
   b->depends = dpi_alloc_array(b->ctx, n > 0 ? n : 1, (size_t)m->nsym);
   if (b->fast == NULL || b->depends == NULL) return DP_ERR_MEMORY;
   DP_TRY(check_active(b));
-  memset(b->fast, 1, n + 1);
+  memset(b->fast, 1, n + 1 + (size_t)m->ndelayed);
   DP_TRY(derive(b));
-  size_t most = n + (size_t)b->njac + (size_t)b->nfp + n * na + 1;
+  size_t most = n + (size_t)b->njac + (size_t)b->nfp + n * na + 2 * (size_t)m->ndelayed + 1;
   dpi_node *out = DPI_NEW_ARRAY(b->ctx, dpi_node, most);
   if (out == NULL) return DP_ERR_MEMORY;
   dp_status status = build_tapes(b, out);
   if (status == DP_OK) status = build_init(b, out);
+  if (status == DP_OK) status = build_delays(b, out);
   if (status == DP_OK) status = find_shape(b, out);
   dpi_free(b->ctx, out);
   DP_TRY(status);
@@ -191,6 +232,8 @@ dp_status dpi_system_create(dp_ctx *ctx, const dp_model *m, const int *active, i
   sys->model = m;
   sys->nsym = m->nsym;
   sys->nstate = m->nstate;
+  sys->nalgebraic = m->nalgebraic;
+  sys->ndelayed = m->ndelayed;
   sys->nactive = nactive;
   sys->active = copy;
   builder b = {.ctx = ctx, .g = m->graph, .m = m, .sys = sys};
@@ -215,6 +258,8 @@ void dpi_system_destroy(dpi_system *sys) {
   dpi_tape_destroy(sys->rhs);
   dpi_tape_destroy(sys->full);
   dpi_tape_destroy(sys->init);
+  dpi_tape_destroy(sys->lag);
+  dpi_tape_destroy(sys->past);
   dpi_free(ctx, (void *)sys->active);
   dpi_free(ctx, (void *)sys->jac_row);
   dpi_free(ctx, (void *)sys->jac_col);

@@ -1,8 +1,8 @@
 /* solve.c - floor 3: making a solver by name, and the method "auto".
  *
- * auto is linear where that is exact. Otherwise it is a solver that owns two: rk853 goes until it
- * reports stiffness; then cvode, made when first needed, takes over from the beginning of the
- * failed step and stays until the next bind.
+ * auto is linear where that is exact, idas where there are algebraic states. Otherwise it is a
+ * solver that owns two: rk853 goes until it reports stiffness; then cvode, made when first needed,
+ * takes over from the beginning of the failed step and stays until the next bind.
  *
  * Invariant: which of the two goes depends only on what this member did since its bind.
  */
@@ -49,6 +49,13 @@ typedef struct auto_solver {
 } auto_solver;
 
 static auto_solver *self(dpi_solver *s) { return (auto_solver *)s; }
+
+/* What the user may change between steps. */
+static void pass_on(auto_solver *s) {
+  s->now->step_limit = s->base.step_limit;
+  s->now->past = s->base.past;
+  s->now->past_user = s->base.past_user;
+}
 
 /* Show the working solver's state and the work of both as ours. */
 static void mirror(auto_solver *s) {
@@ -105,6 +112,7 @@ static dpi_solve_outcome auto_start(dpi_solver *base, double t, const double *x,
                                     const double *sens) {
   auto_solver *s = self(base);
   base->reason[0] = '\0';
+  pass_on(s);
   return report(s, s->now->ops->start(s->now, t, x, sens));
 }
 
@@ -125,12 +133,14 @@ static dpi_solve_outcome switch_over(auto_solver *s) {
     return status == DP_ERR_MEMORY ? DPI_SOLVE_MEMORY : DPI_SOLVE_FAILED;
   }
   s->now = s->implicit_one;
+  pass_on(s);
   s->now->ops->input(s->now, s->has_u ? s->u : NULL, s->has_du ? s->du : NULL);
   return report(s, s->now->ops->start(s->now, from->t_now, from->x_now, from->sens_now));
 }
 
 static dpi_solve_outcome auto_step(dpi_solver *base, double t_end) {
   auto_solver *s = self(base);
+  pass_on(s);
   dpi_solve_outcome o = s->now->ops->step(s->now, t_end);
   if (o == DPI_SOLVE_STIFF && s->now == s->explicit_one) {
     o = switch_over(s);
@@ -142,13 +152,13 @@ static dpi_solve_outcome auto_step(dpi_solver *base, double t_end) {
 
 static void auto_dense(dpi_solver *base, double t, double *x, double *sens) {
   auto_solver *s = self(base);
+  pass_on(s);
   s->now->ops->dense(s->now, t, x, sens);
   mirror(s);
 }
 
 static bool auto_can(const dpi_system *sys) {
-  (void)sys;
-  return true;
+  return sys->nalgebraic == 0;
 }
 
 static dp_status auto_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
@@ -156,7 +166,7 @@ static dp_status auto_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve
 
 static const dpi_solver_ops auto_ops = {
     .name = "auto",
-    .help = "linear where exact, else rk853, else (stiff) cvode",
+    .help = "linear where exact, idas with algebraic states, else rk853, else (stiff) cvode",
     .can = auto_can,
     .create = auto_create,
     .destroy = auto_destroy,
@@ -228,6 +238,13 @@ static dp_status check_opts(dp_ctx *ctx, const dpi_solve_opts *o, int nstate) {
   return DP_OK;
 }
 
+/* What keeps a method from taking a system. */
+static const char *why_not(const dpi_system *sys) {
+  if (sys->nalgebraic > 0) return "it has algebraic equations";
+  if (sys->ndelayed > 0) return "it has delays";
+  return sys->linear ? "linear but too large" : "not linear in its states or depending on time";
+}
+
 dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *sys,
                             const dpi_solve_opts *opts, int max_dir, dpi_solver **out) {
   dpi_solve_opts o = opts ? *opts : dpi_solve_opts_default();
@@ -239,15 +256,22 @@ dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *s
   if (strcmp(method, "auto") != 0)
     ops = find(method);
   else
-    ops = linear && linear->can(sys) ? linear : &auto_ops;
+    ops = sys->nalgebraic > 0                                    ? find("idas")
+          : dpi_model_find(sys->model, DPI_FAST_SPEED) >= 0      ? find("cvode")
+          : linear && linear->can(sys)                           ? linear
+                                                                 : &auto_ops;
   if (!ops) return unknown_method(ctx, method);
   if (!ops->can(sys))
-    return dpi_fail(
-        ctx, DP_ERR_UNSUPPORTED, "%s: the method '%s' cannot take this system (%s): %s",
-        sys->model->name ? sys->model->name : "model", method,
-        sys->linear ? "linear but too large" : "not linear in its states or depending on time",
-        ops->help);
+    return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: the method '%s' cannot take this system (%s): %s",
+                    sys->model->name ? sys->model->name : "model", method, why_not(sys), ops->help);
   return ops->create(ctx, sys, &o, max_dir, out);
+}
+
+const double *dpi_solver_point(dpi_solver *s, double t, const double *x) {
+  if (s->sys->ndelayed == 0) return x;
+  memcpy(s->point, x, (size_t)s->sys->nstate * sizeof *x);
+  s->past(s->past_user, t, x, s->point + s->sys->nstate);
+  return s->point;
 }
 
 void dpi_solver_destroy(dpi_solver *s) {

@@ -7,8 +7,11 @@
 #include <string.h>
 
 /* Memory for at most max_dir directions. */
-dp_status dpi_solve_rhs_init(dp_ctx *ctx, const dpi_system *sys, int max_dir, dpi_solve_rhs *r) {
-  *r = (dpi_solve_rhs){.sys = sys, .max_dir = max_dir};
+dp_status dpi_solve_rhs_init(dpi_solver *s, int max_dir, dpi_solve_rhs *r) {
+  dp_ctx *ctx = s->ctx;
+  const dpi_system *sys = s->sys;
+  *r = (dpi_solve_rhs){.sys = sys, .max_dir = max_dir, .delayed = sys->ndelayed > 0 ? s : NULL};
+  s->rhs = r;
   size_t n = (size_t)sys->nstate, nd = (size_t)max_dir;
   r->sym = DPI_NEW_ARRAY(ctx, double, sys->nsym);
   r->reg_rhs = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(sys->rhs));
@@ -22,10 +25,15 @@ dp_status dpi_solve_rhs_init(dp_ctx *ctx, const dpi_system *sys, int max_dir, dp
     return DP_ERR_MEMORY;
   dpi_tape_init(sys->rhs, r->reg_rhs);
   dpi_tape_init(sys->full, r->reg_full);
-  return DP_OK;
+  if (!r->delayed) return DP_OK;
+  s->point = DPI_NEW_ARRAY(ctx, double, sys->nstate + sys->ndelayed);
+  return s->point ? DP_OK : DP_ERR_MEMORY;
 }
 
-void dpi_solve_rhs_release(dp_ctx *ctx, dpi_solve_rhs *r) {
+void dpi_solve_rhs_release(dpi_solver *s, dpi_solve_rhs *r) {
+  dp_ctx *ctx = s->ctx;
+  dpi_free(ctx, s->point);
+  s->point = NULL;
   dpi_free(ctx, r->sym);
   dpi_free(ctx, r->reg_rhs);
   dpi_free(ctx, r->reg_full);
@@ -64,7 +72,7 @@ dp_status dpi_solve_rhs_bind(dp_ctx *ctx, dpi_solve_rhs *r, const double *sym, c
   r->has_u = r->has_du = false;
   memcpy(r->sym, sym, (size_t)sys->nsym * sizeof *sym);
   // time and states are ours: leave nothing of the caller's in them
-  for (int i = 0; i <= sys->nstate; i++) r->sym[i] = 0.0;
+  for (int i = 0; i <= sys->nstate + sys->ndelayed; i++) r->sym[i] = 0.0;
   if (ndir > 0 && sys->nactive > 0)
     memcpy(r->seed, seed, (size_t)sys->nactive * (size_t)ndir * sizeof *seed);
   dpi_tape_prologue(sys->rhs, r->sym, r->reg_rhs);
@@ -103,6 +111,7 @@ int dpi_solve_nonfinite(const double *v, int n) {
 
 bool dpi_solve_rhs_f(dpi_solve_rhs *r, double t, const double *x, double *f) {
   int n = r->sys->nstate;
+  if (r->delayed) x = dpi_solver_point(r->delayed, t, x);
   const int32_t *at = dpi_tape_run(r->sys->rhs, t, x, r->reg_rhs);
   double zero = 0.0; /* v - v is 0 for every finite v and NaN otherwise */
   r->nrhs++;
@@ -117,6 +126,7 @@ bool dpi_solve_rhs_f(dpi_solve_rhs *r, double t, const double *x, double *f) {
 
 void dpi_solve_rhs_full(dpi_solve_rhs *r, double t, const double *x) {
   const dpi_system *sys = r->sys;
+  if (r->delayed) x = dpi_solver_point(r->delayed, t, x);
   const int32_t *at = dpi_tape_run(sys->full, t, x, r->reg_full);
   int nout = sys->nstate + sys->jac_nnz + sys->fp_nnz;
   for (int i = 0; i < nout; i++) r->out[i] = r->reg_full[at[i]];

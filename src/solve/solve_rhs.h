@@ -24,6 +24,7 @@ typedef struct dpi_solve_term {
 
 typedef struct dpi_solve_rhs {
   const dpi_system *sys;
+  dpi_solver *delayed; /* who gives the delayed values; NULL: there are none */
   int max_dir, ndir;
   bool has_u, has_du;
   double *sym;      /* [nsym] */
@@ -38,8 +39,8 @@ typedef struct dpi_solve_rhs {
   long nrhs, njac; /* evaluations of either tape; of the full tape */
 } dpi_solve_rhs;
 
-dp_status dpi_solve_rhs_init(dp_ctx *ctx, const dpi_system *sys, int max_dir, dpi_solve_rhs *r);
-void dpi_solve_rhs_release(dp_ctx *ctx, dpi_solve_rhs *r);
+dp_status dpi_solve_rhs_init(dpi_solver *s, int max_dir, dpi_solve_rhs *r);
+void dpi_solve_rhs_release(dpi_solver *s, dpi_solve_rhs *r);
 /* ERR_USAGE when ndir is out of range or P is missing. */
 dp_status dpi_solve_rhs_bind(dp_ctx *ctx, dpi_solve_rhs *r, const double *sym, const double *seed,
                              int ndir);
@@ -49,6 +50,11 @@ void dpi_solve_rhs_input(dpi_solve_rhs *r, const double *u, const double *du);
 bool dpi_solve_rhs_f(dpi_solve_rhs *r, double t, const double *x, double *f);
 /* Evaluate the full tape at (t, x): r->out is [f without u, J values, F_p values]. */
 void dpi_solve_rhs_full(dpi_solve_rhs *r, double t, const double *x);
+/* The longest step allowed by max_step and step_limit; 0: any. */
+static inline double dpi_solve_step_limit(const dpi_solver *s) {
+  double a = s->opts.max_step, b = s->step_limit;
+  return b > 0.0 && !(a > 0.0 && a < b) ? b : a;
+}
 /* After dpi_solve_rhs_full: f and, from S, S'. False when something is not finite. */
 bool dpi_solve_rhs_apply(const dpi_solve_rhs *r, const double *sens, double *f, double *dsens);
 /* J values of the last dpi_solve_rhs_full. */
@@ -64,6 +70,8 @@ double dpi_solve_rhs_scale(const dpi_solve_rhs *r, int dir);
 int dpi_solve_nonfinite(const double *v, int n);
 /* Write "at t = 3.5: d[depot]/dt is not finite" into s->reason for the first bad element of f. */
 void dpi_solve_say_nonfinite(dpi_solver *s, double t, const double *f);
+/* Bring fast reactions to rest at t, in x (relax.c). Does nothing where there are none. */
+dpi_solve_outcome dpi_solver_relax(dpi_solver *s, double t, double *x);
 /* id of state i, "?" when out of range */
 const char *dpi_solve_state_id(const dpi_system *sys, int i);
 

@@ -39,6 +39,20 @@ static const char mm_text[] =
     "  depot = 1; central = 2; y = 1;\n"
     "  ka = 1.1; vmax = 2; km = 3; V = 20; g = 0;\n"
     "end\n";
+/* individuals that are born and die, a jump process whose last rate turns negative when there are more than `most` */
+static const char crowd_text[] =
+    "model crowd\n"
+    "  species X, Y;\n"
+    "  X = 40; Y = 0; c = 0;\n"
+    "  birth: X => 2 X; b*X;\n"
+    "  death: X => ; d*X;\n"
+    "  guard: => Y; g*(most - X);\n"
+    "  c' = 1;\n"
+    "  b = 0.5; d = 0.3; g = 0.02; most = 1e3;\n"
+    "  alarm: at c >= 2.25: Y = Y + 100, c = 0;\n"
+    "end\n";
+static const dp_output_def crowd_output[] = {{.id = "X"}, {.id = "each", .formula = "Y/(X + 1) + c"}};
+
 static const dp_output_def pk_output[] = {{.id = "depot"}, {.id = "conc", .formula = "central/V"}};
 static const char *const pk_active[] = {"ka", "CL", "V"};
 static const char *const mm_active[] = {"ka", "vmax", "km"};
@@ -48,6 +62,11 @@ static const char *const mm_active[] = {"ka", "vmax", "km"};
   .active = mm_active, .nactive = 3, .param = {{"ka", 1.1}, {"vmax", 2}}, .blow_up = {"g", 1},  \
   .nan_param = "vmax", .change = {"km", 5}, .dose = 3, .dose_step = 3, .exact = false,          \
   .tol = 1e-6, .jvp_tol = 2e-5, .time_dir = true
+
+#define CROWD                                                                                              \
+  .spoke = "stochastic", .model = crowd_text, .output = crowd_output, .noutput = 2, .target = "X",         \
+  .param = {{"b", 0.4}, {"d", 0.2}}, .blow_up = {"most", 50}, .nan_param = "d", .change = {"d", 0.6}, .dose = 5, \
+  .dose_step = 5, .exact = true
 
 const subject dp_test_subject[] = {
     {.name = "lingauss",
@@ -126,6 +145,8 @@ const subject dp_test_subject[] = {
     {.name = "equations rk853", .method = "rk853", MM},
     {.name = "equations cvode", .method = "cvode", MM},
     {.name = "equations auto", .method = "auto", MM},
+    {.name = "stochastic direct", .method = "direct", CROWD},
+    {.name = "stochastic next-reaction", .method = "next-reaction", CROWD},
 };
 const int dp_test_nsubject = DPI_COUNT(dp_test_subject);
 

@@ -125,7 +125,7 @@ static void print_number(double v, dpi_str *out) {
     dpi_str_add(out, v > 0 ? "infinity" : "-infinity");
     return;
   }
-  for (int digits = 1; digits <= 17; digits++) {
+  for (int digits = 15; digits <= 17; digits++) {
     snprintf(text, sizeof text, "%.*g", digits, v);
     if (strtod(text, NULL) == v) break;
   }

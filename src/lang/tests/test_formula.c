@@ -135,13 +135,25 @@ static void mistakes_are_named(void **state) {
   refused("", DP_ERR_INPUT, "found the end");
   refused("alpha $ 2", DP_ERR_INPUT, "column 7: found '$'");
   refused("alpha = 2", DP_ERR_INPUT, "found '='");
-  refused("delay(alpha, 3)", DP_ERR_UNSUPPORTED, "'delay' is not supported");
-  refused("normal(0, 1)", DP_ERR_UNSUPPORTED, "'normal' is not supported");
-  refused("factorial(alpha)", DP_ERR_UNSUPPORTED, "factorial");
-  refused("factorial(2.5)", DP_ERR_INPUT, "whole number");
+  refused("delay(alpha, 3)", DP_ERR_UNSUPPORTED, "'delay' in a formula that is added to a finished model");
+  refused("normal(0, 1)", DP_ERR_UNSUPPORTED, "'normal'");
   refused("1e999", DP_ERR_INPUT, "1e999");
   refused("alpha * \xc3\xa9", DP_ERR_INPUT, "not ASCII");
+  refused("`alpha + beta", DP_ERR_INPUT, "closing `");
+  refused("`betta`", DP_ERR_INPUT, "unknown name 'betta'; did you mean 'beta'?");
+  refused("normal(1)", DP_ERR_INPUT, "'normal' has 1 arguments, expected 2 or more");
   refused("a.b + alpha", DP_ERR_INPUT, "'.'");
+}
+
+/* ids that are no words of the language stand between backquotes */
+static void backquoted_names_are_ids(void **state) {
+  (void)state;
+  dp_model *m = read_sealed("compartment C = 2; S in C; S -> ; k*S; S = 3; k = 0.5");
+  dpi_node got, want;
+  check_ok(dpi_model_parse(m, "2*`amount(S)` + `k`", "f", false, &got));
+  check_ok(dpi_model_parse(m, "2*(S*C) + k", "f", false, &want));
+  assert_int_equal(got, want);
+  dp_model_destroy(m);
 }
 
 static void deep_nesting_is_refused_not_crashed(void **state) {
@@ -200,6 +212,7 @@ int main(void) {
       cmocka_unit_test(constants_have_their_values),
       cmocka_unit_test(log_has_two_dialects),
       cmocka_unit_test(mistakes_are_named),
+      cmocka_unit_test(backquoted_names_are_ids),
       cmocka_unit_test(deep_nesting_is_refused_not_crashed),
       cmocka_unit_test(petab_math_suite),
   };

@@ -164,7 +164,7 @@ static void cvode_destroy(dpi_solver *base) {
   if (s->atol) N_VDestroy(s->atol);
   if (s->dky) N_VDestroy(s->dky);
   if (s->sun) SUNContext_Free(&s->sun);
-  dpi_solve_rhs_release(base->ctx, &s->rhs);
+  dpi_solve_rhs_release(base, &s->rhs);
   dpi_free(base->ctx, s->block);
   dpi_free(base->ctx, s->colptr);
   dpi_free(base->ctx, s->rowval);
@@ -172,10 +172,7 @@ static void cvode_destroy(dpi_solver *base) {
   dpi_free(base->ctx, s);
 }
 
-static bool cvode_can(const dpi_system *sys) {
-  (void)sys;
-  return true;
-}
+static bool cvode_can(const dpi_system *sys) { return sys->nalgebraic == 0; }
 
 /* Pattern of J with the whole diagonal (I - gamma J must fit), by columns, from the tape's sorted
  * list. */
@@ -253,7 +250,7 @@ static dp_status build(cvode_solver *s) {
   dp_ctx *ctx = s->base.ctx;
   const dpi_system *sys = s->base.sys;
   size_t n = (size_t)sys->nstate, ns = n * (size_t)s->max_dir;
-  DP_TRY(dpi_solve_rhs_init(ctx, sys, s->max_dir, &s->rhs));
+  DP_TRY(dpi_solve_rhs_init(&s->base, s->max_dir, &s->rhs));
   s->block = DPI_NEW_ARRAY(ctx, double, 3 * n + 2 * ns);
   if (!s->block) return DP_ERR_MEMORY;
   s->x = s->block;
@@ -480,9 +477,11 @@ static dpi_solve_outcome cvode_step(dpi_solver *base, double t_end) {
              "at t = %.10g: %d steps since the start and not at %.10g", t, most, t_end);
     return DPI_SOLVE_MAX_STEPS;
   }
+  // a limit that changes from step to step is kept by stopping there
+  double limit = base->step_limit, stop = limit > 0.0 && t + limit < t_end ? t + limit : t_end;
   int flag = s->dirty ? restart(s) : CV_SUCCESS;
-  if (flag == CV_SUCCESS) flag = CVodeSetStopTime(s->mem, t_end);
-  if (flag == CV_SUCCESS) flag = CVode(s->mem, t_end, s->y, &t_new, CV_ONE_STEP);
+  if (flag == CV_SUCCESS) flag = CVodeSetStopTime(s->mem, stop);
+  if (flag == CV_SUCCESS) flag = CVode(s->mem, stop, s->y, &t_new, CV_ONE_STEP);
   count_work(s);
   if (flag < 0) {
     s->dirty = true;
@@ -490,7 +489,7 @@ static dpi_solve_outcome cvode_step(dpi_solver *base, double t_end) {
     return explain(s, flag);
   }
   // the library stops within rounding of its stop time
-  if (flag == CV_TSTOP_RETURN) t_new = t_end;
+  if (flag == CV_TSTOP_RETURN) t_new = stop;
   return take(s, t_new);
 }
 

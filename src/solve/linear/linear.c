@@ -67,7 +67,7 @@ static const dpi_incidence *pattern(const linear_solver *s) {
 
 static void linear_destroy(dpi_solver *base) {
   linear_solver *s = self(base);
-  dpi_solve_rhs_release(base->ctx, &s->rhs);
+  dpi_solve_rhs_release(base, &s->rhs);
   dpi_incidence_release(base->ctx, &s->narrow);
   dpi_incidence_release(base->ctx, &s->wide);
   dpi_free(base->ctx, s->block);
@@ -76,7 +76,7 @@ static void linear_destroy(dpi_solver *base) {
 }
 
 static bool linear_can(const dpi_system *sys) {
-  return sys->linear && sys->nstate <= LINEAR_MAX_STATE;
+  return sys->linear && sys->nalgebraic == 0 && sys->ndelayed == 0 && sys->nstate <= LINEAR_MAX_STATE;
 }
 
 /* Patterns from the structure of J. */
@@ -158,7 +158,7 @@ static dp_status linear_create(dp_ctx *ctx, const dpi_system *sys, const dpi_sol
   linear_solver *s = DPI_NEW(ctx, linear_solver);
   if (!s) return DP_ERR_MEMORY;
   s->base = (dpi_solver){.ops = &dp_solve_linear, .ctx = ctx, .sys = sys, .opts = *opts};
-  dp_status status = dpi_solve_rhs_init(ctx, sys, max_dir, &s->rhs);
+  dp_status status = dpi_solve_rhs_init(&s->base, max_dir, &s->rhs);
   if (status == DP_OK) status = make_patterns(s);
   if (status == DP_OK) status = make_block(s, max_dir);
   if (status != DP_OK) {

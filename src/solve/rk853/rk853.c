@@ -210,6 +210,8 @@ static double first_step(rk853_solver *s, double t, double span) {
   int count = s->base.opts.sens_error ? s->nz : s->base.sys->nstate;
   double d0 = scaled_norm(s, s->z, count), d1 = scaled_norm(s, s->k[0], count);
   double h = d0 > 1e-5 && d1 > 1e-5 ? 0.01 * (d0 / d1) : 1e-6;
+  double least = 1024.0 * DBL_EPSILON * fabs(t); /* a state near zero says nothing about steps below */
+  if (!(h >= least)) h = least;
   if (!(h <= span)) h = span;
   for (int i = 0; i < s->nz; i++) s->stage[i] = s->z[i] + h * s->k[0][i];
   if (!derive(s, t + h, s->stage, s->k[1])) {
@@ -227,7 +229,7 @@ static double first_step(rk853_solver *s, double t, double span) {
 
 static void rk853_destroy(dpi_solver *base) {
   rk853_solver *s = self(base);
-  dpi_solve_rhs_release(base->ctx, &s->rhs);
+  dpi_solve_rhs_release(base, &s->rhs);
   dpi_free(base->ctx, s->block);
   dpi_free(base->ctx, s);
 }
@@ -242,7 +244,7 @@ static dp_status rk853_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solv
   size_t size = ((size_t)sys->nstate * (size_t)(1 + max_dir) + 3) / 4 * 4;
   size_t narray = 7 + RK853_NSTAGE + 7;
   s->block = DPI_NEW_ARRAY(ctx, double, narray *size);
-  dp_status status = s->block ? dpi_solve_rhs_init(ctx, sys, max_dir, &s->rhs) : DP_ERR_MEMORY;
+  dp_status status = s->block ? dpi_solve_rhs_init(&s->base, max_dir, &s->rhs) : DP_ERR_MEMORY;
   if (status != DP_OK) {
     rk853_destroy(&s->base);
     return status;
@@ -256,10 +258,7 @@ static dp_status rk853_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solv
   return DP_OK;
 }
 
-static bool rk853_can(const dpi_system *sys) {
-  (void)sys;
-  return true;
-}
+static bool rk853_can(const dpi_system *sys) { return sys->nalgebraic == 0; }
 
 /* Absolute tolerance of each element: the states' own; a sensitivity's is that of its state times
  * the size of the direction's change of the parameters (dpi_solve_rhs_scale). */
@@ -375,7 +374,8 @@ static dpi_solve_outcome prepare(rk853_solver *s, double t_end) {
   }
   s->rolled = false;
   s->have_dense = false;
-  if (s->h == 0.0) s->h = first_step(s, t, t_end - t);
+  // also after a step that t_end cut to nothing: it says nothing about the next one
+  if (s->h <= 64.0 * DBL_EPSILON * fabs(t)) s->h = first_step(s, t, t_end - t);
   return DPI_SOLVE_OK;
 }
 
@@ -456,7 +456,7 @@ static dpi_solve_outcome finish(rk853_solver *s, double t_new, double h, double 
 }
 
 static dpi_solve_outcome take_step(rk853_solver *s, double t_end) {
-  double t = s->base.t_now, hmax = s->base.opts.max_step, h = s->h, err = 0.0;
+  double t = s->base.t_now, hmax = dpi_solve_step_limit(&s->base), h = s->h, err = 0.0;
   bool nonfinite = false, rejected = false;
   for (;;) {
     if (hmax > 0.0 && h > hmax) h = hmax;

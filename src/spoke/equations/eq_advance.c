@@ -17,12 +17,7 @@
 static bool path_start(dpi_eq_bench *w) {
   dpi_solver *s = w->solver;
   const dpi_eq_member *m = w->m;
-  if (!w->bound) {
-    const dp_status st = s->ops->bind(s, w->sym, w->ndir ? m->p : NULL, w->ndir);
-    if (st == DP_ERR_MEMORY) return dpi_eq_fail_memory(w);
-    if (st != DP_OK) return dpi_eq_fail(w, m->t, "the solver could not take the parameters");
-    w->bound = true;
-  }
+  if (!dpi_eq_bind(w) || (m->history && !dpi_eq_history_start(w))) return false;
   s->ops->input(s, w->have_input ? w->u : NULL, w->have_input && w->ndir ? w->du : NULL);
   const dpi_solve_outcome o = s->ops->start(s, m->t, m->x, w->ndir ? m->s : NULL);
   if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
@@ -31,16 +26,20 @@ static bool path_start(dpi_eq_bench *w) {
   w->looked = m->t;
   w->scale = -1;
   w->found = INFINITY;
+  if (w->spoke->watch.nmark) dpi_eq_watch_marks(w, m->t);
   return true;
 }
 
 /* Where the solver may step to from here: the next known discontinuity. Behind the last one an exact method goes to the
  * end of this advance; others may go beyond it, so that the end does not shape their steps. */
-static double path_target(const dpi_eq_bench *w) {
+static double path_target(dpi_eq_bench *w) {
   const double horizon = dpi_eq_horizon(w);
-  if (w->spoke->whole) return horizon < w->limit ? horizon : w->limit;
-  if (isfinite(horizon)) return horizon;
-  return w->limit + (w->limit - w->m->t) + 1;
+  double t = horizon;
+  if (w->spoke->whole)
+    t = horizon < w->limit ? horizon : w->limit;
+  else if (!isfinite(horizon))
+    t = w->limit + (w->limit - w->m->t) + 1;
+  return w->spoke->watch.nmark ? dpi_eq_watch_stop(w, w->solver->t_now, t) : t;
 }
 
 /* Let events and functionals see what the last step added. */
@@ -49,7 +48,7 @@ static void path_look(dpi_eq_bench *w) {
   double to = s->t_now < w->limit ? s->t_now : w->limit;
   double when;
   if (to <= w->looked || isfinite(w->found)) return; /* nothing beyond a trigger is true */
-  if (w->spoke->nevent && dpi_eq_event_find(w, w->looked, to, &when)) to = w->found = when;
+  if (dpi_eq_watches(w) && dpi_eq_watch_find(w, w->looked, to, &when)) to = w->found = when;
   if (w->def->nfunctional) dpi_eq_path_look(w, w->looked, to);
   w->looked = to;
 }
@@ -65,6 +64,7 @@ static bool path_cover(dpi_eq_bench *w, double t) {
     if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
     if (!dpi_eq_finite(s->x_now, w->spoke->nstate)) return dpi_eq_fail(w, s->t_now, "a state is not finite");
     if (!isfinite(s->t_now)) return dpi_eq_fail(w, w->m->t, "the solver left the line of time");
+    if (w->m->history && !dpi_eq_history_step(w)) return false;
     path_look(w);
   }
   return true;
@@ -87,8 +87,8 @@ bool dpi_eq_reach(dpi_eq_bench *w, double t) {
   if (t > m->t) {
     if (!path_cover(w, t)) return false;
     path_read(w, t, m->x, m->s);
+    if (m->history) dpi_eq_history_cut(w, t);
     m->t = t;
-    w->storm = 0;
     if (!dpi_eq_finite(m->x, w->spoke->nstate)) return dpi_eq_fail(w, t, "a state is not finite");
   }
   w->live = false;
@@ -121,34 +121,60 @@ static bool emit(dpi_eq_bench *w, double t) {
 
 /* ---- the loop ---- */
 
+/* What happened at m->t comes back through delays. */
+static bool jumped(dpi_eq_bench *w) { return !w->m->history || dpi_eq_history_jump(w); }
+
 static bool member_begin(dpi_eq_bench *w) {
   dpi_eq_member *m = w->m;
   m->begun = true;
-  if (!dpi_eq_finite(m->x, w->spoke->nstate)) return dpi_eq_fail(w, m->t, "an initial value is not finite");
+  if (!dpi_eq_draw_started(w)) return false;
+  if (!dpi_eq_finite(m->x, w->spoke->nstate - w->spoke->sys->nalgebraic))
+    return dpi_eq_fail(w, m->t, "an initial value is not finite");
+  if (m->history) dpi_eq_history_begin(w);
+  if (!dpi_eq_settle(w)) return false;
   dpi_eq_event_begin(w);
-  return w->spoke->nevent == 0 || dpi_eq_event_run(w);
+  return dpi_eq_event_run(w) && jumped(w);
 }
 
-/* Something under way happens at real time t: a dose arrives or ends, a trigger changes, a delayed event is due. */
+/* Somebody may have set the state since the last advance. */
+static bool member_resume(dpi_eq_bench *w) {
+  if (!w->m->edited) return true;
+  w->m->edited = false;
+  for (int q = 0; q < w->ndir; q++) w->cause[q] = 0;
+  return dpi_eq_settle(w) && dpi_eq_event_run(w) && jumped(w);
+}
+
+/* Rates that jump back and forth without time moving on: the solver has to go along their border by itself. */
+static void count_chatter(dpi_eq_bench *w, double t) {
+  const double least = 1e-9 * (1 + fabs(t));
+  w->chatter = t - w->chatter_t < least ? w->chatter + 1 : 0;
+  w->chatter_t = t;
+}
+
+/* Something under way happens at real time t: a dose arrives or ends, a trigger or a rate changes, a delayed event is due,
+ * a jump comes back. */
 static bool under_way(dpi_eq_bench *w, double t, int dose) {
   const bool root = t == w->found;
+  if (root && w->ndir) dpi_eq_watch_left(w, w->fa);
   if (!dpi_eq_reach(w, t)) return false;
-  if (w->spoke->nevent) {
+  if (root && w->spoke->watch.nswitch) count_chatter(w, t);
+  if (dpi_eq_watches(w)) {
     const int nd = w->ndir;
     const dpi_eq_dose *d = dose >= 0 ? &w->m->dose[dose] : NULL;
     for (int q = 0; q < nd; q++) w->cause[q] = d ? w->m->vec[3 * nd * dose + (d->running ? nd : 0) + q] : 0;
-    if (root) dpi_eq_event_cause(w);
+    if (root) dpi_eq_watch_cross(w, w->fa);
   }
+  if (w->m->history && !dpi_eq_history_pass(w)) return false;
   if (dose >= 0 && !dpi_eq_dose_happen(w, dose)) return false;
-  return w->spoke->nevent == 0 || dpi_eq_event_run(w);
+  return dpi_eq_settle(w) && dpi_eq_event_run(w) && jumped(w);
 }
 
 static bool happen_instant(dpi_eq_bench *w, const dpi_eq_next *n) {
   dpi_eq_timeline_pass(w, n);
   if (!dpi_eq_instant(w, n)) return false;
-  if (w->spoke->nevent == 0) return true;
+  if (w->spoke->nevent == 0 && !w->spoke->settles && !w->m->history) return true;
   for (int q = 0; q < w->ndir; q++) w->cause[q] = q == w->def->instant[n->instant].dir_time ? 1 : 0;
-  return dpi_eq_reach(w, n->t) && dpi_eq_event_run(w);
+  return dpi_eq_reach(w, n->t) && dpi_eq_settle(w) && dpi_eq_event_run(w) && jumped(w);
 }
 
 /* Should the instant n come before the next output? Exact, in ticks. */
@@ -166,7 +192,9 @@ static bool next_happening(dpi_eq_bench *w, bool *more) {
   const double t = instant ? n.t : (output ? dpi_eq_real(w->def->out[w->out->ndone].time) : INFINITY);
   double way = dpi_eq_event_due(w->m), arrival = INFINITY;
   const int dose = dpi_eq_dose_next(w, &arrival);
+  const double back = dpi_eq_history_break(w);
   if (arrival < way) way = arrival;
+  if (back < way) way = back;
   if (w->found < way) way = w->found;
   const bool is_way = way <= t;
   double first = is_way ? way : t;
@@ -187,7 +215,7 @@ void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to) {
   dpi_eq_member *m = w->m;
   bool more = true;
   w->limit = dpi_eq_real(to);
-  if (!m->begun && !member_begin(w)) return;
+  if (!m->begun ? !member_begin(w) : !member_resume(w)) return;
   while (more)
     if (!next_happening(w, &more)) return;
   if (w->limit > m->t && !dpi_eq_reach(w, w->limit)) return;

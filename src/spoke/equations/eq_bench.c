@@ -22,6 +22,9 @@ static dp_status bench_memory(dpi_eq_bench *w) {
       {&w->sb, n * nd},    {&w->xb, n},        {&w->held, sp->nassign_max * (1 + nd)},
       {&w->memo_t, DPI_EQ_MEMO}, {&w->memo_x, DPI_EQ_MEMO * n},
       {&w->jac, n * n},     {&w->cause, nd},     {&w->act, (sp->nassign_max + 2) * nd},
+      {&w->ext, n + sp->ndelayed}, {&w->delayed, 3 * sp->ndelayed}, {&w->slope_at, 3 * sp->ndelayed + n}, {&w->slope_x, n},
+      {&w->v[0], sp->watch.nall}, {&w->v[1], sp->watch.nall}, {&w->v[2], sp->watch.nall},
+      {&w->v[3], sp->watch.nall}, {&w->v[4], sp->watch.nall}, {&w->v[5], sp->watch.nall},
   };
   for (int i = 0; i < DPI_COUNT(part); i++) {
     *part[i].at = DPI_ARENA_ARRAY(&w->arena, double, part[i].count + 1);
@@ -50,6 +53,8 @@ void dpi_eq_bench_destroy(dpi_eq_bench *w) {
   dpi_free(ctx, w);
 }
 
+static void past_values(void *user, double t, const double *x, double *delayed) { dpi_eq_delayed(user, t, x, delayed); }
+
 static dp_status bench_create(const dpi_eq_spoke *sp, int ndir, dpi_eq_bench **out) {
   dp_ctx *ctx = sp->base.ctx;
   dpi_eq_bench *w = DPI_NEW(ctx, dpi_eq_bench);
@@ -63,6 +68,8 @@ static dp_status bench_create(const dpi_eq_spoke *sp, int ndir, dpi_eq_bench **o
     dpi_eq_bench_destroy(w);
     return st;
   }
+  w->solver->past = past_values;
+  w->solver->past_user = w;
   *out = w;
   return DP_OK;
 }
@@ -96,6 +103,7 @@ void dpi_eq_bench_give(dpi_eq_bench *w) {
 void dpi_eq_bench_params(dpi_eq_bench *w) {
   const dpi_eq_spoke *sp = w->spoke;
   for (int k = 0; k < sp->nparam; k++) w->sym[sp->param_sym[k]] = w->m->param[k];
+  for (int i = 0; i < sp->ndraw; i++) w->sym[sp->model->draw[i].sym] = w->m->draw[i];
   for (int i = 0; i < sp->nmap; i++) w->stale[i] = 1;
   w->jac_inverse = -1;
   w->bound = false;
@@ -109,7 +117,11 @@ void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member) {
   w->out = &b->def.out[member];
   w->looked = w->m->t;
   w->scale = -1;
-  w->storm = 0;
+  w->storm = w->chatter = 0;
+  w->chatter_t = -INFINITY;
+  w->mark = INFINITY;
+  w->past_ready = false;
+  w->bad_lag = -1;
   w->no_memory = false;
   w->found = INFINITY;
   dpi_eq_bench_params(w);
@@ -123,6 +135,7 @@ const double *dpi_eq_eval(dpi_eq_bench *w, const dpi_eq_map *map, double t, cons
   double *val = out ? out : w->val;
   w->sym[0] = t;
   for (int j = 0; j < w->spoke->nstate; j++) w->sym[1 + j] = x[j];
+  if (w->spoke->ndelayed) dpi_eq_delayed(w, t, x, w->sym + 1 + w->spoke->nstate);
   if (w->stale[map->id]) {
     dpi_tape_prologue(map->tape, w->sym, reg);
     w->stale[map->id] = 0;
@@ -166,6 +179,23 @@ void dpi_eq_initial(dpi_eq_bench *w, double t, double *x, double *s) {
     }
 }
 
+bool dpi_eq_bind(dpi_eq_bench *w) {
+  dpi_solver *s = w->solver;
+  if (w->bound) return true;
+  const dp_status st = s->ops->bind(s, w->sym, w->ndir ? w->m->p : NULL, w->ndir);
+  if (st == DP_ERR_MEMORY) return dpi_eq_fail_memory(w);
+  if (st != DP_OK) return dpi_eq_fail(w, w->m->t, "the solver could not take the parameters");
+  return w->bound = true;
+}
+
+bool dpi_eq_settle(dpi_eq_bench *w) {
+  if (!w->spoke->settles) return true;
+  if (!dpi_eq_bind(w)) return false;
+  const dpi_solve_outcome o = dpi_solver_settle(w->solver, w->m->t, w->m->x);
+  if (o == DPI_SOLVE_MEMORY) return dpi_eq_fail_memory(w);
+  return o == DPI_SOLVE_OK || dpi_eq_fail(w, w->m->t, "%s", w->solver->reason);
+}
+
 /* ---- failure of one member ---- */
 
 bool dpi_eq_finite(const double *x, int n) {
@@ -204,5 +234,8 @@ bool dpi_eq_fail_memory(dpi_eq_bench *w) {
 
 bool dpi_eq_fail_solver(dpi_eq_bench *w, const dpi_solver *s, dpi_solve_outcome o) {
   if (o == DPI_SOLVE_MEMORY) return dpi_eq_fail_memory(w);
+  if (w->bad_lag >= 0 && o == DPI_SOLVE_NONFINITE)
+    return dpi_eq_fail(w, s->t_now, "'%s': its delay turns negative or is not finite",
+                       w->spoke->model->sym[1 + w->spoke->nstate + w->bad_lag].id);
   return dpi_eq_fail(w, s->t_now, "%s%s%s", dpi_solve_outcome_text(o), s->reason[0] ? ": " : "", s->reason);
 }

@@ -13,6 +13,8 @@ typedef struct builder {
   dp_model *model;
   uint8_t *fast;      /* [nsym] time and states */
   int *state_active;  /* [nstate + nactive + 1] symbols of the columns "states, active, time" */
+  int *state_delayed; /* [nstate + ndelayed] */
+  const dpi_node *output; /* [noutput] */
 } builder;
 
 static bool is_zero(const dpi_graph *g, dpi_node n) {
@@ -26,11 +28,10 @@ static void register_map(dpi_eq_spoke *sp, dpi_eq_map *map) {
   if (map->nvalue + map->nder > sp->nvalue_max) sp->nvalue_max = map->nvalue + map->nder;
 }
 
-/* Map of `n` nodes; derivatives by the symbols column[0..ncol) of nodes [first_der, n). */
-static dp_status build(builder *b, const dpi_node *node, int n, const int *column, int ncol, int first_der, dpi_eq_map *map) {
-  dpi_eq_spoke *sp = b->sp;
+dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const dpi_node *node, int n, const int *column,
+                       int ncol, int first_der, dpi_eq_map *map) {
   dp_ctx *ctx = sp->base.ctx;
-  dpi_graph *g = b->model->graph;
+  dpi_graph *g = m->graph;
   const int nder_max = (n - first_der) * ncol;
   dpi_node *all = DPI_NEW_ARRAY(ctx, dpi_node, n + nder_max + 1);
   map->row = DPI_ARENA_ARRAY(&sp->arena, int, nder_max + 1);
@@ -54,10 +55,14 @@ static dp_status build(builder *b, const dpi_node *node, int n, const int *colum
       map->col[map->nder] = c;
       all[n + map->nder++] = d;
     }
-  const dp_status st = dpi_tape_create(ctx, g, all, n + map->nder, b->fast, sp->nsym, &map->tape);
+  const dp_status st = dpi_tape_create(ctx, g, all, n + map->nder, fast, sp->nsym, &map->tape);
   dpi_free(ctx, all);
   if (st == DP_OK) register_map(sp, map);
   return st;
+}
+
+static dp_status build(builder *b, const dpi_node *node, int n, const int *column, int ncol, int first_der, dpi_eq_map *map) {
+  return dpi_eq_build(b->sp, b->model, b->fast, node, n, column, ncol, first_der, map);
 }
 
 /* ---- parameters, states, active ---- */
@@ -252,7 +257,7 @@ static dp_status find_cascade(builder *b) {
   sp->head = head;
   sp->tail = tail;
   sp->head_at = at;
-  sp->cascade = st == DP_OK && sp->nhead > 0 && sp->ntail > 0 && tail_affine(b, degree, in);
+  sp->cascade = st == DP_OK && b->model->nalgebraic == 0 && b->model->ndelayed == 0 && sp->nhead > 0 && sp->ntail > 0 && tail_affine(b, degree, in);
   dpi_free(ctx, degree);
   dpi_free(ctx, seen);
   return st;
@@ -263,7 +268,11 @@ static dp_status output_node(builder *b, const dp_output_def *o, int i, dpi_node
   snprintf(where, sizeof where, "output '%.150s'", o->id ? o->id : "?");
   if (!o->id) return dpi_fail(b->sp->base.ctx, DP_ERR_USAGE, "output %d has no id", i + 1);
   if (o->formula) return dpi_model_parse(b->model, o->formula, where, false, node);
-  return dpi_model_parse(b->model, o->id, where, false, node);
+  /* a symbol's id need not be a formula: amount(S), R.k */
+  int sym = dpi_model_find(b->model, o->id);
+  if (sym < 0) return dpi_model_parse(b->model, o->id, where, false, node);
+  *node = dpi_model_value(b->model, sym);
+  return *node == DPI_NODE_NONE ? DP_ERR_MEMORY : DP_OK;
 }
 
 static dp_status build_outputs(builder *b, const dp_sim_def *def) {
@@ -273,6 +282,7 @@ static dp_status build_outputs(builder *b, const dp_sim_def *def) {
   sp->dot = DPI_ARENA_ARRAY(&sp->arena, dpi_eq_map, n + 1);
   if (!node || !sp->dot) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) DP_TRY(output_node(b, &def->output[i], i, &node[i]));
+  b->output = node;
   DP_TRY(find_affine(b, node, n));
   DP_TRY(build(b, node, n, NULL, 0, 0, &sp->out));
   DP_TRY(build(b, node, n, b->state_active, ns + sp->nactive, 0, &sp->out_der));
@@ -280,7 +290,7 @@ static dp_status build_outputs(builder *b, const dp_sim_def *def) {
     /* value, its slope, then the derivatives by state of the value alone: put the value last so that first_der = 1 */
     const dpi_node pair[2] = {along_path(b, node[i]), node[i]};
     if (pair[0] == DPI_NODE_NONE) return dpi_fail(sp->base.ctx, DP_ERR_MEMORY, "no memory for the slope of an output");
-    DP_TRY(build(b, pair, 2, b->state_active, ns, 1, &sp->dot[i]));
+    DP_TRY(build(b, pair, 2, b->state_delayed, ns + b->model->ndelayed, 1, &sp->dot[i]));
   }
   return DP_OK;
 }
@@ -312,6 +322,9 @@ static dp_status build_control(builder *b, const dp_control_def *c, dpi_eq_contr
   if (sym < 1 || sym > sp->nstate)
     return dpi_fail(ctx, DP_ERR_INPUT, "control '%s': target '%s': found no state of that name in %s", c->id, c->target,
                     b->model->source);
+  if (b->model->sym[sym].algebraic)
+    return dpi_fail(ctx, DP_ERR_INPUT, "control '%s': target '%s' is determined by an algebraic equation of %s", c->id,
+                    c->target, b->model->source);
   out->state = sym - 1;
   const char *const text[DPI_EQ_NFORMULA] = {c->bioavailability, c->lag, c->rate, c->duration};
   dpi_node node[DPI_EQ_NFORMULA];
@@ -339,18 +352,12 @@ static dp_status build_event(builder *b, const dpi_model_event *e, dpi_eq_event 
   dpi_eq_spoke *sp = b->sp;
   dpi_graph *g = b->model->graph;
   const int ncol = sp->nstate + sp->nactive + 1;
-  const int n = 2 + (e->nassign > e->nroot ? e->nassign : e->nroot);
-  dpi_node *node = DPI_NEW_ARRAY(sp->base.ctx, dpi_node, n + 1);
+  dpi_node *node = DPI_NEW_ARRAY(sp->base.ctx, dpi_node, 2 + e->nassign);
   if (!node) return DP_ERR_MEMORY;
-  out->nroot = e->nroot;
-  node[0] = e->trigger;
-  for (int r = 0; r < e->nroot; r++) node[1 + r] = e->root[r];
-  dp_status st = build(b, node, 1 + e->nroot, NULL, 0, 0, &out->test);
-  if (st == DP_OK) st = build(b, e->root, e->nroot, b->state_active, ncol, 0, &out->slope);
   node[0] = e->priority == DPI_NODE_NONE ? dpi_g_const(g, 0) : e->priority;
   node[1] = e->delay == DPI_NODE_NONE ? dpi_g_const(g, 0) : e->delay;
   for (int a = 0; a < e->nassign; a++) node[2 + a] = e->assign[a].value;
-  if (st == DP_OK) st = build(b, node, 2 + e->nassign, b->state_active, ncol, 1, &out->act);
+  const dp_status st = build(b, node, 2 + e->nassign, b->state_active, ncol, 1, &out->act);
   dpi_free(sp->base.ctx, node);
   return st;
 }
@@ -364,6 +371,65 @@ static dp_status build_events(builder *b) {
     if (b->model->event[sp->nevent].nassign > sp->nassign_max) sp->nassign_max = b->model->event[sp->nevent].nassign;
   }
   return DP_OK;
+}
+
+/* ---- draws ---- */
+
+static dp_status build_draws(builder *b) {
+  dpi_eq_spoke *sp = b->sp;
+  const dp_model *m = b->model;
+  sp->draw = DPI_ARENA_ARRAY(&sp->arena, dpi_eq_draw, m->ndraw + 1);
+  if (!sp->draw) return DP_ERR_MEMORY;
+  for (; sp->ndraw < m->ndraw; sp->ndraw++)
+    DP_TRY(build(b, m->draw[sp->ndraw].arg, m->draw[sp->ndraw].narg, NULL, 0, 0, &sp->draw[sp->ndraw].arg));
+  return DP_OK;
+}
+
+/* May two events tie? With a priority each, or without one both. */
+static bool may_tie(const dp_model *m) {
+  int with = 0, without = 0;
+  for (int e = 0; e < m->nevent; e++) {
+    with += m->event[e].priority != DPI_NODE_NONE;
+    without += m->event[e].priority == DPI_NODE_NONE;
+  }
+  return with > 1 || without > 1;
+}
+
+/* ---- delays ---- */
+
+/* 0: moves with time or state; 1: parameters only; 2: a number. */
+static dp_status lag_kind(builder *b, dpi_node lag, uint8_t *seen, uint8_t *kind) {
+  const dp_model *m = b->model;
+  memset(seen, 0, (size_t)m->nsym);
+  DP_TRY(dpi_g_depends(m->graph, lag, seen, m->nsym));
+  *kind = dpi_graph_at(m->graph, lag).op == DPI_OP_CONST ? 2 : 1;
+  for (int s = 0; s < m->nsym; s++)
+    if (seen[s] && b->fast[s]) *kind = 0;
+  for (int k = 0; k < m->ndelayed; k++) b->sp->lag_nested = b->sp->lag_nested || seen[1 + m->nstate + k];
+  return DP_OK;
+}
+
+static dp_status find_delays(builder *b, uint8_t *seen, uint8_t *kind, bool *out) {
+  const dp_model *m = b->model;
+  for (int k = 0; k < m->ndelayed; k++) DP_TRY(lag_kind(b, m->sym[1 + m->nstate + k].delay, seen, &kind[k]));
+  for (int i = 0; i < b->sp->noutput; i++) {
+    memset(seen, 0, (size_t)m->nsym);
+    DP_TRY(dpi_g_depends(m->graph, b->output[i], seen, m->nsym));
+    for (int k = 0; k < m->ndelayed; k++) out[i] = out[i] || seen[1 + m->nstate + k];
+  }
+  return DP_OK;
+}
+
+static dp_status build_delays(builder *b) {
+  dpi_eq_spoke *sp = b->sp;
+  uint8_t *kind = DPI_ARENA_ARRAY(&sp->arena, uint8_t, b->model->ndelayed + 1);
+  bool *out = DPI_ARENA_ARRAY(&sp->arena, bool, sp->noutput + 1);
+  uint8_t *seen = DPI_NEW_ARRAY(sp->base.ctx, uint8_t, sp->nsym + 1);
+  const dp_status st = kind && out && seen ? find_delays(b, seen, kind, out) : DP_ERR_MEMORY;
+  dpi_free(sp->base.ctx, seen);
+  sp->lag_steady = kind;
+  sp->out_delayed = out;
+  return st;
 }
 
 /* ---- the whole ---- */
@@ -392,6 +458,12 @@ static dp_status system_maps(dpi_eq_spoke *sp) {
   register_map(sp, &sp->rhs);
   register_map(sp, &sp->full);
   register_map(sp, &sp->init);
+  sp->ndelayed = y->ndelayed;
+  if (y->ndelayed == 0) return DP_OK;
+  sp->lag = (dpi_eq_map){.tape = y->lag, .nvalue = 2 * y->ndelayed};
+  sp->past = (dpi_eq_map){.tape = y->past, .nvalue = y->ndelayed};
+  register_map(sp, &sp->lag);
+  register_map(sp, &sp->past);
   return DP_OK;
 }
 
@@ -409,14 +481,26 @@ static dp_status list_tapes(dpi_eq_spoke *sp) {
   PUT(sp->out_der);
   for (int i = 0; i < sp->noutput; i++) PUT(sp->dot[i]);
   for (int i = 0; i < sp->ncontrol; i++) PUT(sp->control[i].map);
-  for (int i = 0; i < sp->nevent; i++) {
-    PUT(sp->event[i].test);
-    PUT(sp->event[i].act);
-    PUT(sp->event[i].slope);
-  }
+  for (int i = 0; i < sp->nevent; i++) PUT(sp->event[i].act);
+  for (int i = 0; i < sp->ndraw; i++) PUT(sp->draw[i].arg);
+  PUT(sp->watch.value);
+  PUT(sp->watch.slope);
+  PUT(sp->watch.mark);
+  PUT(sp->lag);
+  PUT(sp->past);
 #undef PUT
   sp->tape = tape;
   return DP_OK;
+}
+
+/* What such a model keeps the spoke from offering, and what it brings. */
+static void declare(dpi_eq_spoke *sp) {
+  const dpi_system *y = sp->sys;
+  sp->settles = y->nalgebraic > 0 || dpi_model_find(sp->model, DPI_FAST_SPEED) >= 0;
+  if (sp->settles || y->ndelayed > 0) sp->desc.caps &= ~(uint32_t)(DP_CAP_JVP | DP_CAP_STEADY);
+  if (y->ndelayed > 0) sp->desc.caps &= ~(uint32_t)DP_CAP_SAVE; /* replayed from the start instead */
+  if (sp->ndraw > 0) sp->desc.caps &= ~(uint32_t)DP_CAP_JVP;
+  if (sp->ndraw > 0 || may_tie(sp->model)) sp->desc.caps |= DP_CAP_STOCHASTIC;
 }
 
 dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
@@ -436,8 +520,10 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
   DP_TRY(list_active(&b, def, &active));
   b.fast = DPI_ARENA_ARRAY(&sp->arena, uint8_t, m->nsym + 1);
   b.state_active = DPI_ARENA_ARRAY(&sp->arena, int, sp->nstate + sp->nactive + 1);
-  if (!b.fast || !b.state_active) return DP_ERR_MEMORY;
-  for (int s = 0; s <= m->nstate; s++) b.fast[s] = 1;
+  b.state_delayed = DPI_ARENA_ARRAY(&sp->arena, int, sp->nstate + m->ndelayed + 1);
+  if (!b.fast || !b.state_active || !b.state_delayed) return DP_ERR_MEMORY;
+  for (int s = 0; s <= m->nstate + m->ndelayed; s++) b.fast[s] = 1;
+  for (int j = 0; j < sp->nstate + m->ndelayed; j++) b.state_delayed[j] = 1 + j;
   for (int j = 0; j < sp->nstate; j++) b.state_active[j] = 1 + j;
   for (int a = 0; a < sp->nactive; a++) b.state_active[sp->nstate + a] = active[a];
   b.state_active[sp->nstate + sp->nactive] = 0;
@@ -445,9 +531,13 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
   DP_TRY(build_outputs(&b, def));
   DP_TRY(build_controls(&b, def));
   DP_TRY(build_events(&b));
+  DP_TRY(build_draws(&b));
+  DP_TRY(build_delays(&b));
+  DP_TRY(dpi_eq_watch_compile(sp, m, b.fast, b.state_active, sp->nstate + sp->nactive + 1));
   DP_TRY(dpi_system_create(ctx, m, active, sp->nactive, &sp->sys));
   DP_TRY(system_maps(sp));
   DP_TRY(list_tapes(sp));
+  declare(sp);
   return choose_method(sp, def);
 }
 
@@ -458,11 +548,11 @@ void dpi_eq_release(dpi_eq_spoke *sp) {
   release_map(&sp->out_der);
   for (int i = 0; sp->dot && i < sp->noutput; i++) release_map(&sp->dot[i]);
   for (int i = 0; sp->control && i <= sp->ncontrol; i++) release_map(&sp->control[i].map);
-  for (int i = 0; sp->event && i <= sp->nevent; i++) {
-    release_map(&sp->event[i].test);
-    release_map(&sp->event[i].act);
-    release_map(&sp->event[i].slope);
-  }
+  for (int i = 0; sp->event && i <= sp->nevent; i++) release_map(&sp->event[i].act);
+  for (int i = 0; sp->draw && i <= sp->ndraw; i++) release_map(&sp->draw[i].arg);
+  release_map(&sp->watch.value);
+  release_map(&sp->watch.slope);
+  release_map(&sp->watch.mark);
   dpi_system_destroy(sp->sys);
   dpi_arena_release(&sp->arena);
 }

@@ -52,13 +52,33 @@ static const double *state_at(dpi_eq_bench *w, double t) {
   return x;
 }
 
+/* What the delayed values' own slopes add to an output's: by differences along the path, at points of the same step. */
+static double delayed_slope(dpi_eq_bench *w, const dpi_eq_map *map, double t) {
+  const dpi_solver *s = w->solver;
+  const int n = w->spoke->nstate, nd = w->spoke->ndelayed;
+  const double h = 1e-5 * (s->t_now - s->t_prev);
+  const double a = fmax(t - h, s->t_prev), b = fmin(t + h, s->t_now);
+  double *va = w->slope_at, *vb = va + nd, *der = vb + nd, sum = 0;
+  if (!(b > a)) return 0;
+  memcpy(der, w->val + map->nvalue, sizeof *der * (size_t)map->nder);
+  s->ops->dense(w->solver, a, w->slope_x, NULL);
+  dpi_eq_delayed(w, a, w->slope_x, va);
+  s->ops->dense(w->solver, b, w->slope_x, NULL);
+  dpi_eq_delayed(w, b, w->slope_x, vb);
+  for (int i = 0; i < map->nder; i++)
+    if (map->col[i] >= n) sum += der[i] * (vb[map->col[i] - n] - va[map->col[i] - n]) / (b - a);
+  return sum;
+}
+
 static point curve_at(const look *k, double t) {
   dpi_eq_bench *w = k->w;
   const dpi_eq_map *map = &w->spoke->dot[k->f->output];
   const double *v = dpi_eq_eval(w, map, t, state_at(w, t), NULL);
   point q = {t, v[1], v[0]};
   if (w->have_input)
-    for (int i = 0; i < map->nder; i++) q.d += v[2 + i] * w->u[map->col[i]];
+    for (int i = 0; i < map->nder; i++)
+      if (map->col[i] < w->spoke->nstate) q.d += v[2 + i] * w->u[map->col[i]];
+  if (w->spoke->ndelayed && w->spoke->out_delayed[k->f->output]) q.d += delayed_slope(w, map, t);
   return q;
 }
 
@@ -211,7 +231,7 @@ static double area(look *k, double a, double b, int depth) {
 /* ---- cells ---- */
 
 /* Fastest rate of the segment: the Jacobian's largest column sum at its start. */
-static double segment_rate(dpi_eq_bench *w) {
+double dpi_eq_segment_rate(dpi_eq_bench *w) {
   const dpi_system *sys = w->spoke->sys;
   const int n = w->spoke->nstate;
   if (w->scale >= 0) return w->scale;
@@ -302,7 +322,7 @@ static void piece(look *k, double a, double b) {
       k->p->any = 1;
       return;
     }
-    const double origin = w->solver->t_prev, rate = segment_rate(w);
+    const double origin = w->solver->t_prev, rate = dpi_eq_segment_rate(w);
     double h = rate > 0 ? 0.25 / rate : b - origin;
     if (h < (b - origin) * 1e-12) h = (b - origin) * 1e-12;
     for (int i = 0; i < CELLS_MAX && pa.t < b; i++, h *= 2) {

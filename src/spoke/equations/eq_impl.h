@@ -6,7 +6,10 @@
  *               timeline: what comes next                                                               (eq_timeline.c)
  *               doses: what a dose does and when                                                        (eq_dose.c)
  *               steady states                                                                           (eq_steady.c)
- *               model events: roots on the path                                                         (eq_event.c)
+ *               changes of triggers and rates: found on the path                                        (eq_watch.c)
+ *               model events: scheduled and executed                                                    (eq_event.c)
+ *               delayed values and what they are read from                                              (eq_history.c)
+ *               random draws                                                                            (eq_draw.c)
  *               functionals of the path                                                                 (eq_functional.c)
  *
  * Invariants:
@@ -30,6 +33,7 @@
 #include "spoke/spoke.h"
 
 #define DPI_EQ_BLOCK 32 /* members in a batch */
+#define DPI_EQ_NODES 9  /* values kept of each step of the path for delays */
 #define DPI_EQ_MEMO 256 /* states read from dense output that several functionals share; a power of two */
 
 /* Values and their sparse derivatives in one tape: out = value[nvalue], then d value[row[k]] / d column col[k]. */
@@ -51,11 +55,24 @@ typedef struct dpi_eq_control {
 
 /* A model event, compiled; derivative columns are states, active, time. */
 typedef struct dpi_eq_event {
-  dpi_eq_map test;   /* trigger, roots[nroot] */
   dpi_eq_map act;    /* priority, delay, assignments[nassign]; derivatives of all but the priority */
-  dpi_eq_map slope;  /* roots[nroot] with derivatives */
-  int nroot;
 } dpi_eq_event;
+
+/* What may change suddenly while time goes on. All in one tape: triggers[nevent], switches[nswitch] of the rates (truth of a
+ * relation, value of a floor: constant but for jumps), roots[nroot] (functions whose zeros are where those may change). Marks
+ * are expressions free of states and affine in time: where they pass zero (or an integer) is known beforehand. */
+typedef struct dpi_eq_watch {
+  dpi_eq_map value;  /* [nevent + nswitch + nroot] */
+  dpi_eq_map slope;  /* roots with derivatives; columns states, active, time */
+  dpi_eq_map mark;   /* [2 nmark] value and slope in time */
+  int nswitch, nroot, nmark, nall;
+  const uint8_t *whole; /* [nmark] 1: passes of integers count, 0: of zero */
+} dpi_eq_watch;
+
+/* A draw: its arguments. */
+typedef struct dpi_eq_draw {
+  dpi_eq_map arg;
+} dpi_eq_draw;
 
 typedef struct dpi_eq_bench dpi_eq_bench;
 typedef struct dpi_eq_batch dpi_eq_batch;
@@ -85,6 +102,15 @@ typedef struct dpi_eq_spoke {
   dpi_eq_map rhs, full, init;  /* the system's tapes; owned by it */
   dpi_eq_control *control;
   dpi_eq_event *event;
+  dpi_eq_watch watch;
+  int ndraw;
+  dpi_eq_draw *draw;
+  bool settles;                /* states have to be settled after jumps: algebraic ones, or at rest under fast reactions */
+  int ndelayed;
+  dpi_eq_map lag, past;        /* lags and delayed expressions; the latter before the start. The system's own tapes */
+  bool lag_nested;             /* a lag depends on a delayed value */
+  const uint8_t *lag_steady;   /* [ndelayed] 0: moves with time or state; 1: parameters only; 2: a number */
+  const bool *out_delayed;     /* [noutput] depends on delayed values */
   int nmap;                    /* maps given an id */
   const dpi_tape **tape;       /* [nmap] */
   int nvalue_max;              /* most values any tape gives */
@@ -122,6 +148,9 @@ typedef struct dpi_eq_due {
   uint32_t serial; /* order in which they were scheduled */
 } dpi_eq_due;
 
+/* What delays need to know of the past (eq_history.c). */
+typedef struct dpi_eq_history dpi_eq_history;
+
 /* D: the digital state of one member between calls. Arrays are slices of the batch's memory. */
 typedef struct dpi_eq_member {
   dp_time now;          /* all instants and outputs up to here are done (valid once begun) */
@@ -131,6 +160,7 @@ typedef struct dpi_eq_member {
   double *s;            /* [nstate x ndir] */
   double *param;        /* [nparam] present values */
   double *p;            /* [nactive x ndir] present directions */
+  bool edited;          /* the state was set from outside since the last advance */
   int next;             /* instants before this one have been taken */
   int nrepeat;          /* instants whose repeats go on */
   int *repeat;          /* [2 x number of repeating instants] instant, next k */
@@ -143,6 +173,10 @@ typedef struct dpi_eq_member {
   double *due_vec;      /* of each: d time [ndir], then assigned values and their directions */
   uint32_t serial;
   uint8_t *truth;       /* [nevent] trigger truth */
+  double *draw;         /* [ndraw] present values */
+  uint64_t ndrawn;      /* numbers taken from the member's stream for draws */
+  uint64_t ntie;        /* and for events of equal priority */
+  dpi_eq_history *history; /* owned, kept for reuse; NULL where nothing is delayed */
 } dpi_eq_member;
 
 struct dpi_eq_batch {
@@ -197,10 +231,23 @@ struct dpi_eq_bench {
   double *memo_t, *memo_x; /* [DPI_EQ_MEMO], [DPI_EQ_MEMO x nstate] dense output read for functionals */
   uint64_t *memo_piece;    /* [DPI_EQ_MEMO] the piece of path it belongs to; 0: none */
   uint64_t piece;          /* counts solver steps and starts */
-  int found_event, found_root;
+  double found_left;       /* the number before it */
+  int found_root;          /* the root that changed its sign there, or -1 */
+  double *v[6];            /* [watch.nall] what eq_watch.c compares */
+  double mark;             /* next time at which something changes that is known beforehand; infinite: none */
+  double chatter_t;        /* switches of the rates that follow each other without time moving on */
+  int chatter;
+  double *ext;             /* [nstate + ndelayed] argument of the lag tape */
+  double *delayed;         /* [3 x ndelayed] scratch */
+  double *slope_at;        /* [3 x ndelayed + nstate] scratch of functionals of delayed outputs */
+  double *slope_x;         /* [nstate] */
+  bool past_ready;         /* the prologue of the past's tape has run for this member */
+  int bad_lag;             /* delayed symbol whose lag was negative, or -1 */
   double *cause;           /* [ndir] how the time of what happens now depends on the parameters */
   double *act;             /* [(nassign_max + 2) x ndir] */
   int storm;               /* events executed without time moving on */
+  double storm_t;
+  int storm_event;
   bool no_memory;          /* the advance must end with DP_ERR_MEMORY: no fault of this member */
 };
 
@@ -208,6 +255,9 @@ extern const dpi_spoke_ops dp_spoke_equations;
 
 /* ---- eq_compile.c ---- */
 dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def);
+/* Map of `n` nodes; derivatives by the symbols column[0..ncol) of nodes [first_der, n). fast [nsym]: time, states, delayed. */
+dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const dpi_node *node, int n, const int *column,
+                       int ncol, int first_der, dpi_eq_map *map);
 void dpi_eq_release(dpi_eq_spoke *sp);
 
 /* ---- eq_bench.c: benches, evaluation ---- */
@@ -232,6 +282,10 @@ bool dpi_eq_fail_solver(dpi_eq_bench *w, const dpi_solver *s, dpi_solve_outcome 
 bool dpi_eq_finite(const double *x, int n);
 /* Initial values (model's or the member's) with derivatives under the present parameters. */
 void dpi_eq_initial(dpi_eq_bench *w, double t, double *x, double *s);
+/* The solver knows the present parameters. */
+bool dpi_eq_bind(dpi_eq_bench *w);
+/* Algebraic states of m->x as their constraints say at m->t. */
+bool dpi_eq_settle(dpi_eq_bench *w);
 
 /* ---- eq_advance.c ---- */
 void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to);
@@ -279,16 +333,58 @@ bool dpi_eq_equilibrate(dpi_eq_bench *w, double t);
 
 /* ---- eq_event.c ---- */
 void dpi_eq_event_begin(dpi_eq_bench *w);
-/* First trigger change in (from, to] of the solver's last step; true and its time when there is one. */
-bool dpi_eq_event_find(dpi_eq_bench *w, double from, double to, double *when);
-/* Set bench->cause from the root that was found; m stands there. */
-void dpi_eq_event_cause(dpi_eq_bench *w);
 /* All triggers and due executions at m->t. */
 bool dpi_eq_event_run(dpi_eq_bench *w);
 double dpi_eq_event_due(const dpi_eq_member *m); /* infinite when nothing is scheduled */
 
+/* ---- eq_watch_compile.c, eq_watch.c ---- */
+dp_status dpi_eq_watch_compile(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const int *column, int ncol);
+static inline bool dpi_eq_watches(const dpi_eq_bench *w) { return w->spoke->watch.nall > 0; }
+/* First change of a trigger or of a switch in (from, to] of the solver's last step; true and its time when there is one. */
+bool dpi_eq_watch_find(dpi_eq_bench *w, double from, double to, double *when);
+/* The path was left where something was found: set bench->cause from its root, carry m->s over the jump of the rates. f: rates
+ * just before (dpi_eq_watch_left). */
+void dpi_eq_watch_cross(dpi_eq_bench *w, const double *f);
+/* Rates just before what was found, while the path is still there; only with directions. */
+void dpi_eq_watch_left(dpi_eq_bench *w, double *f);
+/* Time at which the solver should stop on its way to `target`, from t: for changes known beforehand. */
+double dpi_eq_watch_stop(dpi_eq_bench *w, double t, double target);
+/* Expect them anew from t on. */
+void dpi_eq_watch_marks(dpi_eq_bench *w, double t);
+
+/* ---- eq_draw.c ---- */
+/* All that are made at the start, in order; one that can't be made is no number: said by started, at the first advance. */
+void dpi_eq_draw_start(dpi_eq_bench *w);
+bool dpi_eq_draw_started(dpi_eq_bench *w);
+/* Those that belong to this phase of this event, in order. */
+bool dpi_eq_draw_now(dpi_eq_bench *w, dpi_draw_phase phase, int event);
+/* One of n, at random. */
+int dpi_eq_draw_tie(dpi_eq_bench *w, int n);
+
+/* ---- eq_history.c ---- */
+dp_status dpi_eq_history_create(const dpi_eq_spoke *sp, dpi_eq_history **out);
+void dpi_eq_history_destroy(dp_ctx *ctx, dpi_eq_history *h);
+void dpi_eq_history_reset(dpi_eq_history *h); /* NULL allowed; nothing is delayed until begin */
+/* Nothing has happened yet; the past is that of the present parameters. */
+void dpi_eq_history_begin(dpi_eq_bench *w);
+/* The state jumped, or its rates, at m->t. */
+bool dpi_eq_history_jump(dpi_eq_bench *w);
+/* The path starts anew at m->t. */
+bool dpi_eq_history_start(dpi_eq_bench *w);
+/* Keep the solver's last step. */
+bool dpi_eq_history_step(dpi_eq_bench *w);
+/* Forget what lies behind t. */
+void dpi_eq_history_cut(dpi_eq_bench *w, double t);
+/* Delayed values at (t, x), t in what is known or in the step under way. */
+void dpi_eq_delayed(dpi_eq_bench *w, double t, const double *x, double *delayed);
+/* When an earlier jump comes back through a constant lag; infinite: never. */
+double dpi_eq_history_break(const dpi_eq_bench *w);
+bool dpi_eq_history_pass(dpi_eq_bench *w);
+
 /* ---- eq_functional.c ---- */
 void dpi_eq_path_begin(dpi_eq_path *p);
+/* Fastest rate of the segment that begins at m->t (1/time). */
+double dpi_eq_segment_rate(dpi_eq_bench *w);
 /* Look at the path on [from, to] of the solver's last step. */
 void dpi_eq_path_look(dpi_eq_bench *w, double from, double to);
 /* The run stands at `now`: close windows that have passed. */

@@ -7,19 +7,21 @@
 
 #include <math.h>
 
-#define SAVE_COOKIE 0x65713031u /* "eq01" */
+#define SAVE_COOKIE 0x65713032u /* "eq02" */
 
 typedef struct header {
   uint32_t cookie;
   int32_t nstate, ndir, nparam, nactive, nevent, nfunctional;
   int32_t begun, next, nrepeat, ndose, ndue;
   uint32_t serial;
+  int32_t ndraw, edited;
   uint32_t zero; /* in place of padding: equal states give equal bytes */
   int64_t now;
   double t;
+  uint64_t ndrawn, ntie;
 } header;
 
-_Static_assert(sizeof(header) == 14 * sizeof(int32_t) + sizeof(int64_t) + sizeof(double), "header without padding");
+_Static_assert(sizeof(header) == 16 * sizeof(int32_t) + 3 * sizeof(int64_t) + sizeof(double), "header without padding");
 
 typedef struct slice {
   void *at;
@@ -46,6 +48,7 @@ static int slices(dpi_eq_batch *b, int member, slice out[12]) {
   out[n++] = (slice){m->due, sizeof(dpi_eq_due) * m->ndue};
   out[n++] = (slice){m->due_vec, d * due_row(b) * m->ndue};
   out[n++] = (slice){m->truth, (size_t)sp->nevent};
+  out[n++] = (slice){m->draw, d * sp->ndraw};
   out[n++] = (slice){b->path + m->path_first, sizeof(dpi_eq_path) * b->def.member[member].nfunctional};
   return n;
 }
@@ -56,7 +59,8 @@ static header describe(const dpi_eq_batch *b, int member) {
   return (header){.cookie = SAVE_COOKIE, .nstate = sp->nstate, .ndir = b->def.ndir, .nparam = sp->nparam,
                   .nactive = sp->nactive, .nevent = sp->nevent, .nfunctional = b->def.member[member].nfunctional,
                   .begun = m->begun, .next = m->next, .nrepeat = m->nrepeat, .ndose = m->ndose, .ndue = m->ndue,
-                  .serial = m->serial, .now = m->now, .t = m->t};
+                  .serial = m->serial, .ndraw = sp->ndraw, .edited = m->edited, .now = m->now, .t = m->t,
+                  .ndrawn = m->ndrawn, .ntie = m->ntie};
 }
 
 /* Take the counts over and make room. */
@@ -66,7 +70,7 @@ static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
   dpi_eq_member *m = &b->m[member];
   const dp_member *def = &b->def.member[member];
   if (h->cookie != SAVE_COOKIE || h->nstate != sp->nstate || h->ndir != b->def.ndir || h->nparam != sp->nparam ||
-      h->nactive != sp->nactive || h->nevent != sp->nevent)
+      h->nactive != sp->nactive || h->nevent != sp->nevent || h->ndraw != sp->ndraw)
     return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found one of another sim or another number of directions");
   if (h->nfunctional != def->nfunctional || h->next < 0 || h->next > def->ninstant || h->nrepeat < 0 ||
       h->nrepeat > def->ninstant || h->ndose < 0 || h->ndue < 0)
@@ -74,6 +78,9 @@ static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
   m->begun = h->begun != 0;
   m->next = h->next;
   m->serial = h->serial;
+  m->edited = h->edited != 0;
+  m->ndrawn = h->ndrawn;
+  m->ntie = h->ntie;
   m->now = h->now;
   m->t = h->t;
   m->nrepeat = m->ndose = m->ndue = 0;

@@ -63,6 +63,8 @@ void dpi_eq_timeline_pass(dpi_eq_bench *w, const dpi_eq_next *n) {
 double dpi_eq_horizon(const dpi_eq_bench *w) {
   double t = dpi_eq_timeline_next(w).t, d;
   if (dpi_eq_dose_next(w, &d) >= 0 && d < t) t = d;
+  d = dpi_eq_history_break(w);
+  if (d < t) t = d;
   d = dpi_eq_event_due(w->m);
   return d < t ? d : t;
 }

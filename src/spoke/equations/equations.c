@@ -19,6 +19,7 @@ static void batch_destroy(dpi_eq_batch *b) {
     dpi_free(ctx, b->m[i].vec);
     dpi_free(ctx, b->m[i].due);
     dpi_free(ctx, b->m[i].due_vec);
+    dpi_eq_history_destroy(ctx, b->m[i].history);
   }
   dpi_free(ctx, b->m);
   dpi_free(ctx, b->real);
@@ -78,7 +79,7 @@ static int repeating(const dp_member *m) {
 static dp_status batch_room(dpi_eq_batch *b, const dpi_batch_def *def) {
   const dpi_eq_spoke *sp = b->spoke;
   dp_ctx *ctx = sp->base.ctx;
-  const int each = (sp->nstate + sp->nactive) * (1 + def->ndir) + sp->nparam;
+  const int each = (sp->nstate + sp->nactive) * (1 + def->ndir) + sp->nparam + sp->ndraw;
   int nint = 0, npath = 0;
   for (int i = 0; i < def->n; i++) {
     nint += 2 * repeating(&def->member[i]);
@@ -86,6 +87,8 @@ static dp_status batch_room(dpi_eq_batch *b, const dpi_batch_def *def) {
   }
   DP_TRY(dpi_grow(ctx, (void **)&b->m, &b->cap_member, def->n, sizeof *b->m));
   for (; b->nhave < def->n; b->nhave++) b->m[b->nhave] = (dpi_eq_member){0};
+  for (int i = 0; i < def->n && sp->ndelayed > 0; i++)
+    if (!b->m[i].history) DP_TRY(dpi_eq_history_create(sp, &b->m[i].history));
   DP_TRY(dpi_grow(ctx, (void **)&b->real, &b->cap_real, each * def->n + 1, sizeof *b->real));
   DP_TRY(dpi_grow(ctx, (void **)&b->ints, &b->cap_int, nint + 1, sizeof *b->ints));
   DP_TRY(dpi_grow(ctx, (void **)&b->path, &b->cap_path, npath + 1, sizeof *b->path));
@@ -102,6 +105,7 @@ static void member_init(dpi_eq_bench *w) {
   for (int i = 0; i < sp->nactive * nd; i++) m->p[i] = def->seed && i < sp->nseed * nd ? def->seed[i] : 0;
   for (int j = 0; j < sp->nstate; j++) m->x[j] = 0;
   dpi_eq_bench_params(w);
+  dpi_eq_draw_start(w);
   dpi_eq_initial(w, m->t, m->x, m->s);
   for (int i = 0; i < def->nfunctional; i++) dpi_eq_path_begin(&w->batch->path[m->path_first + i]);
   for (int i = 0; i < def->nfunctional; i++) w->out->functional[i] = NAN;
@@ -119,14 +123,16 @@ static void batch_lay_out(dpi_eq_batch *b, dpi_eq_bench *w) {
     const dpi_eq_member keep = *m; /* lists are kept for reuse */
     *m = (dpi_eq_member){.dose = keep.dose, .cap_dose = keep.cap_dose, .vec = keep.vec, .cap_vec = keep.cap_vec,
                          .due = keep.due, .cap_due = keep.cap_due, .due_vec = keep.due_vec,
-                         .cap_due_vec = keep.cap_due_vec};
+                         .cap_due_vec = keep.cap_due_vec, .history = keep.history};
+    dpi_eq_history_reset(m->history);
     m->now = def->start;
     m->t = dpi_eq_real(def->start);
     m->x = real;
     m->s = m->x + sp->nstate;
     m->param = m->s + (size_t)sp->nstate * nd;
     m->p = m->param + sp->nparam;
-    real = m->p + (size_t)sp->nactive * nd;
+    m->draw = m->p + (size_t)sp->nactive * nd;
+    real = m->draw + sp->ndraw;
     m->repeat = ints;
     ints += 2 * repeating(def);
     m->path_first = path;
@@ -218,6 +224,7 @@ static dp_status equations_state_set(dpi_batch *batch, int member, const double 
       return dpi_fail(b->spoke->base.ctx, DP_ERR_INPUT, "member %d: state '%s': found %g, expected a finite number", member,
                       b->spoke->desc.state_id[j], x[j]);
   memcpy(b->m[member].x, x, sizeof(double) * b->spoke->nstate);
+  b->m[member].edited = true;
   return DP_OK;
 }
 

@@ -2,6 +2,7 @@
  *
  * A text that is read must show itself; what is written of it must be read again.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,10 @@ static void write_and_read(dp_ctx *ctx, const dpi_net *net) {
   dpi_str_init(&text, ctx);
   dp_status s = dpi_language_antimony.write(net, &text);
   if (s == DP_OK) s = dpi_language_antimony.read(ctx, dpi_str_text(&text), text.len, "again.ant", &again);
-  if (s == DP_ERR_INPUT || s == DP_ERR_BUG) abort();
+  if (s == DP_ERR_INPUT || s == DP_ERR_BUG) {
+    fprintf(stderr, "%s\n%s\n", dp_ctx_error(ctx), dpi_str_text(&text));
+    abort();
+  }
   dpi_net_destroy(again);
   dpi_str_release(&text);
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Trajectories of Antimony or SBML models by `doppel simulate` beside those of libRoadRunner (pip install libroadrunner antimony).
 
-    compare_roadrunner.py DOPPEL DIR [--end T] [--steps N] [--limit R] [--only TEXT] [--markdown]
+    compare_roadrunner.py DOPPEL DIR [--end T] [--steps N] [--limit R] [--only TEXT] [--skip N]
+                          [--timeout S] [--markdown]
 
 For each model in DIR one line: agree, differ (largest relative difference, where), only one side runs, neither does. A value
 agrees when it is within LIMIT (1e-6) of the other, relative to the larger of both or to 1e-6 of the largest value in its column.
@@ -99,9 +100,9 @@ def one(args):
 def run_one(args, path):
     command = [sys.executable, __file__, args.doppel, str(path), "--one", "--end", str(args.end), "--steps", str(args.steps)]
     try:
-        text = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+        text = subprocess.run(command, capture_output=True, text=True, timeout=args.timeout, check=False).stdout
     except subprocess.TimeoutExpired:
-        return {"model": path.stem, "theirs": "took longer than 120 s"}
+        return {"model": path.stem, "theirs": "took longer than %g s" % args.timeout}
     for line in text.splitlines():
         if line.startswith("RESULT "):
             return json.loads(line[7:])
@@ -126,6 +127,8 @@ def main():
     p.add_argument("--steps", type=int, default=50)
     p.add_argument("--limit", type=float, default=1e-6)
     p.add_argument("--only", default="")
+    p.add_argument("--skip", type=int, default=0, help="models to leave out at the beginning")
+    p.add_argument("--timeout", type=float, default=120.0, help="seconds for one model, both sides")
     p.add_argument("--markdown", action="store_true")
     p.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = p.parse_args()
@@ -137,9 +140,9 @@ def main():
     if args.one:
         return one(args)
     count = {}
-    for path in sorted(pathlib.Path(args.dir).glob("*")):
-        if path.suffix not in (".txt", ".ant", ".xml", ".sbml") or args.only not in path.name:
-            continue
+    paths = [x for x in sorted(pathlib.Path(args.dir).glob("*"))
+             if x.suffix in (".txt", ".ant", ".xml", ".sbml") and args.only in x.name]
+    for path in paths[args.skip:]:
         r = run_one(args, path)
         v = verdict(r, args.limit)
         count[v] = count.get(v, 0) + 1

@@ -82,7 +82,9 @@ static dp_status take_finding(void *user, const dp_finding *f) {
 /* the answer of a program that asked for a model that is not sound */
 static int check_failed(cli_call *call, int code) {
   if (!cli_has(call, "--json")) return code;
-  const char *word = code == dp_status_exit_code(DP_ERR_UNSUPPORTED) ? "unsupported" : code == dp_status_exit_code(DP_ERR_INPUT) ? "invalid" : NULL;
+  const char *word = code == dp_status_exit_code(DP_ERR_UNSUPPORTED) ? "unsupported"
+                     : code == dp_status_exit_code(DP_ERR_INPUT)     ? "invalid"
+                                                                     : NULL;
   if (!word) return code;
   printf("{\"file\": ");
   cli_json_text(call->plain[0]);
@@ -92,9 +94,21 @@ static int check_failed(cli_call *call, int code) {
   return code;
 }
 
+/* What only the engine that runs a model can refuse, before time zero: exit code or 0. */
+static int try_engine(cli_call *call, dp_model *model) {
+  dp_sim_def def = dp_sim_def_default();
+  dp_sim *sim = NULL;
+  if (dp_flux_has(model)) return 0;
+  def.model = model;
+  CLI_TRY(call, dp_sim_create(call->ctx, &def, &sim));
+  dp_sim_destroy(sim);
+  return 0;
+}
+
 int cmd_model_check(cli_call *call) {
   dp_model *model = NULL;
   int code = read_model(call, &model);
+  if (code == 0 && (code = try_engine(call, model)) != 0) dp_model_destroy(model);
   if (code) return check_failed(call, code);
   check_answer a = {.json = cli_has(call, "--json")};
   if (a.json) {
@@ -142,7 +156,8 @@ static int convert(cli_call *call, dp_model *model) {
   CLI_TRY(call, dp_model_write(model, to, &text, &notes));
   print_notes(notes);
   int code = 0;
-  if (cli_has(call, "--dry-run")) printf("%s: can be written as %s, %zu bytes; nothing was written\n", call->plain[0], to, strlen(text));
+  if (cli_has(call, "--dry-run"))
+    printf("%s: can be written as %s, %zu bytes; nothing was written\n", call->plain[0], to, strlen(text));
   else if (path) code = write_text(path, text);
   else fputs(text, stdout);
   dp_model_text_free(model, text);

@@ -1,13 +1,13 @@
 /* algebraic.c - floor 3: which variable each constraint 0 = g determines, and how.
  *
  *  1. residuals are written out in what has a value of its own; those that are 0 say nothing and are dropped;
- *  2. constraints are matched to unknowns (dpi_symbol.free). Where there is a choice a variable without a value is taken
- *     before one with a value, one that no event sets before one that an event sets, then in the order of the text. (Unknowns
- *     that can be matched form a matroid, so taking them greedily in this order gives the best complete matching.)
+ *  2. constraints are matched to unknowns (dpi_symbol.free). Where there is a choice a variable without a value is
+ *     taken before one with a value, one that no event sets before one that an event sets, then in the order of the
+ *     text. (What can be matched is a matroid: taking it greedily in this order gives the best complete matching.)
  *  3. the matched equations fall into blocks that depend on each other in one direction only (Tarjan);
- *  4. a block linear in its unknowns is solved: they become ASSIGNED. Others become algebraic STATEs, found numerically.
+ *  4. a block linear in its unknowns is solved: they become ASSIGNED. Others become algebraic STATEs, left numeric.
  *
- * A constraint that finds no unknown is refused: too many equations, or one that binds states to each other (higher index).
+ * A constraint that finds no unknown is refused: too many equations, or states bound to each other (higher index).
  */
 #include <math.h>
 #include <string.h>
@@ -385,8 +385,9 @@ static dp_status check_block(const system *y, const block *k) {
   for (int i = 0; i < k->n; i++) {
     const equation *e = eq_of(y, k, i);
     if (y->s->target[e->unknown])
-      return dpi_fail(y->s->ctx, DP_ERR_INPUT, "%s:%d: an event sets '%s', which the algebraic rule in line %d determines",
-                      m->source, m->sym[e->unknown].line, m->sym[e->unknown].id, e->line);
+      return dpi_fail(y->s->ctx, DP_ERR_INPUT,
+                      "%s:%d: an event sets '%s', which the algebraic rule in line %d determines", m->source,
+                      m->sym[e->unknown].line, m->sym[e->unknown].id, e->line);
     for (int j = 0; j < e->nrate; j++) {
       int of = y->edge[e->first_rate + j];
       for (int l = 0; l < k->n; l++)

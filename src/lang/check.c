@@ -117,9 +117,10 @@ static dp_status say_counts(dpi_checker *c) {
   add_count(&out, net->nevent, "event", "events");
   add_count(&out, net->nfunction, "function", "functions");
   add_count(&out, net->nconstraint, "constraint", "constraints");
-  dp_status status = out.failed ? DP_ERR_MEMORY
-                                : dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "%s: %s", net->language[0] ? net->language : "model",
-                                                out.len ? dpi_str_text(&out) : "nothing");
+  dp_status status =
+      out.failed ? DP_ERR_MEMORY
+                 : dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "%s: %s", net->language[0] ? net->language : "model",
+                                 out.len ? dpi_str_text(&out) : "nothing");
   dpi_str_release(&out);
   return status;
 }
@@ -142,9 +143,9 @@ static dp_status say_needs(dpi_checker *c) {
   add_count(&out, count_kind(m, DPI_SYM_DELAYED), "delayed value", "delayed values");
   add_count(&out, m->nevent, "event", "events");
   add_count(&out, m->ndraw, "random draw", "random draws");
-  dp_status status =
-      out.failed ? DP_ERR_MEMORY
-                 : dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "to run: %s", out.len ? dpi_str_text(&out) : "no equations, only formulas");
+  dp_status status = out.failed ? DP_ERR_MEMORY
+                                : dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "to run: %s",
+                                                out.len ? dpi_str_text(&out) : "no equations, only formulas");
   dpi_str_release(&out);
   return status;
 }
@@ -153,7 +154,8 @@ static dp_status say_needs(dpi_checker *c) {
 static const char *uneven_term(const dpi_net_reaction *r) {
   for (int k = 0; k < r->nreactant + r->nproduct; k++) {
     const dpi_net_term *t = k < r->nreactant ? &r->reactant[k] : &r->product[k - r->nreactant];
-    if (t->math || (t->stoichiometry == t->stoichiometry && t->stoichiometry != floor(t->stoichiometry))) return t->species;
+    if (t->math || (t->stoichiometry == t->stoichiometry && t->stoichiometry != floor(t->stoichiometry)))
+      return t->species;
   }
   return NULL;
 }
@@ -172,14 +174,15 @@ static dp_status say_stochastic(dpi_checker *c) {
   const dp_model *m = c->m;
   const char *head = "as random jumps of whole molecules:";
   if (net->nreaction == 0 || (net->flux && net->nobjective > 0)) return DP_OK;
-  if (m->nalgebraic > 0) return dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "%s no, there are algebraic equations", head);
+  if (m->nalgebraic > 0)
+    return dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "%s no, there are algebraic equations", head);
   if (m->ndelayed > 0) return dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "%s no, there are delayed values", head);
   for (int i = 0; i < net->nreaction; i++) {
     const dpi_net_reaction *r = &net->reaction[i];
     const char *species = uneven_term(r);
     if (species)
-      return dpi_check_say(c, DP_FINDING_SUMMARY, r->id, r->line, "%s no, reaction %s takes or makes no whole number of %s", head,
-                           r->id, species);
+      return dpi_check_say(c, DP_FINDING_SUMMARY, r->id, r->line,
+                           "%s no, reaction %s takes or makes no whole number of %s", head, r->id, species);
     if (r->fast) return dpi_check_say(c, DP_FINDING_SUMMARY, r->id, r->line, "%s no, reaction %s is fast", head, r->id);
   }
   uint8_t *seen = DPI_ARENA_ARRAY(&c->arena, uint8_t, m->nsym);
@@ -187,7 +190,8 @@ static dp_status say_stochastic(dpi_checker *c) {
   for (int i = 0; i < m->nreaction; i++)
     if (m->reaction[i].reversible && is_net_rate(c, m->reaction[i].rate, seen, 0))
       return dpi_check_say(c, DP_FINDING_SUMMARY, m->reaction[i].id, m->reaction[i].line,
-                           "%s only when split, the rate of reaction %s is that of both directions", head, m->reaction[i].id);
+                           "%s only when split, the rate of reaction %s is that of both directions", head,
+                           m->reaction[i].id);
   DP_TRY(c->status);
   return dpi_check_say(c, DP_FINDING_SUMMARY, "", 0, "%s yes, all stoichiometries are whole", head);
 }

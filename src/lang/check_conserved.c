@@ -1,9 +1,9 @@
 /* check_conserved.c - floor 3: sums of amounts that no reaction changes.
  *
- * A conserved sum is an integer vector y with y' N = 0, N the stoichiometric matrix (species x reactions). Eliminating the
- * columns of [N | I] by whole-number row operations leaves, in the rows whose N part is zero, a basis of all y. Sums a
- * reader understands have no negative part ("ATP + ADP"): the same elimination that only ever adds rows (Farkas 1902, as in
- * the invariants of Petri nets) finds those with the fewest species; a basis is filled from them first.
+ * A conserved sum is an integer vector y with y' N = 0, N the stoichiometric matrix (species x reactions). Eliminating
+ * the columns of [N | I] by whole-number row operations leaves, in the rows whose N part is zero, a basis of all y.
+ * Sums a reader understands have no negative part ("ATP + ADP"): the same elimination that only ever adds rows (Farkas
+ * 1902, as in the invariants of Petri nets) finds those with the fewest species; a basis is filled from them first.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -66,7 +66,9 @@ static void choose_rows(const dpi_net *net, int *row) {
         const dpi_net_term *t = k < r->nreactant ? &r->reactant[k] : &r->product[k - r->nreactant];
         int s;
         int64_t n;
-        if (dpi_net_find(net, t->species, &s) != DPI_NET_SPECIES || net->species[s].boundary || net->species[s].constant) continue;
+        if (dpi_net_find(net, t->species, &s) != DPI_NET_SPECIES || net->species[s].boundary ||
+            net->species[s].constant)
+          continue;
         bool good = is_fixed(net, t) && scaled(t->stoichiometry, &n);
         if (pass == 0) row[s] = 0;
         if (pass == 1 && !good) row[s] = -1;
@@ -112,8 +114,8 @@ static void reduce(int64_t *row, int n) {
 static bool combine(int64_t *to, int64_t p, const int64_t *x, int64_t q, const int64_t *y, int n) {
   for (int k = 0; k < n; k++) {
     int64_t u, v, w;
-    if (__builtin_mul_overflow(p, x[k], &u) || __builtin_mul_overflow(q, y[k], &v) || __builtin_add_overflow(u, v, &w) ||
-        w > INT64_MAX / 4 || w < -INT64_MAX / 4)
+    if (__builtin_mul_overflow(p, x[k], &u) || __builtin_mul_overflow(q, y[k], &v) ||
+        __builtin_add_overflow(u, v, &w) || w > INT64_MAX / 4 || w < -INT64_MAX / 4)
       return false;
     to[k] = w;
   }
@@ -228,7 +230,8 @@ static dp_status clear_column(laws *l, const rows *from, rows *to, int j, bool *
       DP_TRY(room(l, to));
       int64_t g = gcd(plus[j], minus[j]), *sum = row_at(l, to, to->n);
       l->work += 3L * l->width;
-      *gave_up = to->n >= MAX_ROWS || l->work > MAX_WORK || !combine(sum, -minus[j] / g, plus, plus[j] / g, minus, l->width);
+      *gave_up =
+          to->n >= MAX_ROWS || l->work > MAX_WORK || !combine(sum, -minus[j] / g, plus, plus[j] / g, minus, l->width);
       if (*gave_up) return DP_OK;
       if (smallest(l, to, sum)) to->n++;
     }
@@ -392,7 +395,8 @@ static dp_status find_and_say(laws *l, double *amount) {
 dp_status dpi_check_conserved(dpi_checker *c) {
   const dpi_net *net = c->net;
   laws l = {.c = c, .ncol = net->nreaction};
-  int *row = DPI_ARENA_ARRAY(&c->arena, int, net->nspecies + 1), *species = DPI_ARENA_ARRAY(&c->arena, int, net->nspecies + 1);
+  int *row = DPI_ARENA_ARRAY(&c->arena, int, net->nspecies + 1),
+      *species = DPI_ARENA_ARRAY(&c->arena, int, net->nspecies + 1);
   if (!row || !species) return DP_ERR_MEMORY;
   if (net->nreaction == 0 || !same_factor(net)) return DP_OK;
   choose_rows(net, row);
@@ -402,7 +406,8 @@ dp_status dpi_check_conserved(dpi_checker *c) {
   l.width = l.ncol + l.nrow;
   if (l.nrow == 0) return DP_OK;
   if ((long)l.nrow * l.width > MAX_CELLS)
-    return dpi_check_say(c, DP_FINDING_CONSERVED, "", 0, "conserved sums were not looked for: the network is too large");
+    return dpi_check_say(c, DP_FINDING_CONSERVED, "", 0,
+                         "conserved sums were not looked for: the network is too large");
   l.a = DPI_NEW_ARRAY(c->ctx, int64_t, (size_t)l.nrow * l.width);
   l.found = DPI_NEW_ARRAY(c->ctx, int64_t, (size_t)l.nrow * l.nrow);
   l.pivot = DPI_NEW_ARRAY(c->ctx, int64_t, (size_t)(l.nrow + 1) * l.nrow);

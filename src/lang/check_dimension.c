@@ -70,7 +70,8 @@ static bool defined_unit(const dpi_net *net, const dpi_net_unit *u, dpi_dimensio
     bool good = base_unit(p->kind, &d);
     if (--*left < 0) return false;
     for (int i = 0; i < net->nunit && !good && depth < 8; i++)
-      good = strcmp(net->unit[i].id, p->kind) == 0 && &net->unit[i] != u && defined_unit(net, &net->unit[i], &d, depth + 1, left);
+      good = strcmp(net->unit[i].id, p->kind) == 0 && &net->unit[i] != u &&
+             defined_unit(net, &net->unit[i], &d, depth + 1, left);
     if (!good) return false;
     d.factor *= p->multiplier * pow(10.0, p->scale);
     *out = dpi_dimension_times(*out, d, p->exponent);

@@ -31,7 +31,8 @@ typedef struct dpi_check_names {
 } dpi_check_names;
 void dpi_check_names_add(dpi_check_names *l, const char *id, int line);
 /* One finding, if there are names: `one` and `many` have a %s for the names; many a %d before it. */
-dp_status dpi_check_names_say(dpi_checker *c, const dpi_check_names *l, dp_finding_kind kind, const char *one, const char *many);
+dp_status dpi_check_names_say(dpi_checker *c, const dpi_check_names *l, dp_finding_kind kind, const char *one,
+                              const char *many);
 
 /* Does the node depend on anything that is not a constant parameter? seen: [nsym] scratch. */
 bool dpi_check_moves(dpi_checker *c, dpi_node node, uint8_t *seen);

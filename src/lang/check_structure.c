@@ -42,7 +42,8 @@ typedef struct reading {
 
 static dp_status read_node(void *user, dpi_ast *a) {
   reading *x = user;
-  if ((a->op == DPI_AST_NAME && dpi_check_local(x->r, a->name) == NULL) || a->op == DPI_AST_CALL) mark(x->s, a->name, READ);
+  if ((a->op == DPI_AST_NAME && dpi_check_local(x->r, a->name) == NULL) || a->op == DPI_AST_CALL)
+    mark(x->s, a->name, READ);
   return DP_OK;
 }
 
@@ -72,7 +73,8 @@ static dp_status find_facts(structure *s) {
   DP_TRY(dpi_check_formulas(net, read_formula, s));
   for (int i = 0; i < net->nfunction; i++) DP_TRY(read_formula(s, net->function[i].body, NULL));
   for (int i = 0; i < net->nreaction; i++) reaction_facts(s, &net->reaction[i]);
-  for (int i = 0; i < net->nspecies; i++) mark(s, net->species[i].compartment, READ), mark(s, net->species[i].conversion, READ);
+  for (int i = 0; i < net->nspecies; i++)
+    mark(s, net->species[i].compartment, READ), mark(s, net->species[i].conversion, READ);
   mark(s, net->conversion, READ);
   for (int i = 0; i < net->nrule; i++) {
     dpi_net_rule_kind kind = net->rule[i].kind;
@@ -120,10 +122,12 @@ static dp_status missing_amounts(structure *s) {
   for (int i = 0; i < net->nspecies; i++) {
     const dpi_net_species *x = &net->species[i];
     uint8_t f = facts(s, x->id);
-    bool given = !isnan(x->amount) || !isnan(x->concentration) || (f & STARTED) || ((f & RULED) && !(f & RATED)) || s->algebraic;
+    bool given =
+        !isnan(x->amount) || !isnan(x->concentration) || (f & STARTED) || ((f & RULED) && !(f & RATED)) || s->algebraic;
     if (!given && !net->flux && (f & (READ | MENTIONED))) dpi_check_names_add(&l, x->id, x->line);
   }
-  return dpi_check_names_say(s->c, &l, DP_FINDING_STRUCTURE, "species %s has no initial value: it must be given with --set",
+  return dpi_check_names_say(s->c, &l, DP_FINDING_STRUCTURE,
+                             "species %s has no initial value: it must be given with --set",
                              "%d species have no initial value, they must be given with --set: %s");
 }
 
@@ -180,9 +184,10 @@ static dp_status negative_reactions(structure *s) {
       dpi_check_names_add(&l, pair, r->line);
     }
   }
-  return dpi_check_names_say(s->c, &l, DP_FINDING_STRUCTURE,
-                             "the rate of reaction %s does not depend on what it consumes, which can become negative",
-                             "the rates of %d reactions do not depend on what they consume, which can become negative: %s");
+  return dpi_check_names_say(
+      s->c, &l, DP_FINDING_STRUCTURE,
+      "the rate of reaction %s does not depend on what it consumes, which can become negative",
+      "the rates of %d reactions do not depend on what they consume, which can become negative: %s");
 }
 
 /* ---- species of a rate that the reaction does not list ---- */
@@ -271,9 +276,11 @@ static dp_status idle_species(structure *s) {
     else if (!x->constant && !x->boundary && !(f & (MOVED | RULED | SET)) && !s->algebraic && !net->flux)
       dpi_check_names_add(&still, x->id, x->line);
   }
-  DP_TRY(dpi_check_names_say(s->c, &still, DP_FINDING_STRUCTURE, "species %s never changes, though it is not called constant",
+  DP_TRY(dpi_check_names_say(s->c, &still, DP_FINDING_STRUCTURE,
+                             "species %s never changes, though it is not called constant",
                              "%d species never change, though they are not called constant: %s"));
-  return dpi_check_names_say(s->c, &unused, DP_FINDING_STRUCTURE, "species %s is not used", "%d species are not used: %s");
+  return dpi_check_names_say(s->c, &unused, DP_FINDING_STRUCTURE, "species %s is not used",
+                             "%d species are not used: %s");
 }
 
 static dp_status idle_others(structure *s) {
@@ -289,11 +296,13 @@ static dp_status idle_others(structure *s) {
       const char *id = dpi_arena_printf(&s->c->arena, "%s.%s", r->id, r->local[k].id);
       if (id) dpi_check_names_add(&l, id, r->local[k].line);
     }
-  DP_TRY(dpi_check_names_say(s->c, &l, DP_FINDING_STRUCTURE, "parameter %s is not used", "%d parameters are not used: %s"));
+  DP_TRY(dpi_check_names_say(s->c, &l, DP_FINDING_STRUCTURE, "parameter %s is not used",
+                             "%d parameters are not used: %s"));
   dpi_check_names f = {0};
   for (int i = 0; i < net->nfunction; i++)
     if (!(facts(s, net->function[i].id) & READ)) dpi_check_names_add(&f, net->function[i].id, net->function[i].line);
-  return dpi_check_names_say(s->c, &f, DP_FINDING_STRUCTURE, "function %s is not used", "%d functions are not used: %s");
+  return dpi_check_names_say(s->c, &f, DP_FINDING_STRUCTURE, "function %s is not used",
+                             "%d functions are not used: %s");
 }
 
 /* ---------------------------------------------------------------- parts that know nothing of each other */
@@ -382,8 +391,9 @@ static dp_status blocks(structure *s) {
   }
   dp_status status = out.failed ? DP_ERR_MEMORY : DP_OK;
   if (status == DP_OK && n > 1)
-    status = dpi_check_say(s->c, DP_FINDING_STRUCTURE, "", 0, "the model falls into %d parts that know nothing of each other: %s%s",
-                           n, dpi_str_text(&out), n > 6 ? ", ..." : "");
+    status = dpi_check_say(s->c, DP_FINDING_STRUCTURE, "", 0,
+                           "the model falls into %d parts that know nothing of each other: %s%s", n, dpi_str_text(&out),
+                           n > 6 ? ", ..." : "");
   dpi_str_release(&out);
   return status;
 }

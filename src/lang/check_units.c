@@ -1,8 +1,8 @@
 /* check_units.c - floor 3: do the units of a model's formulas agree?
  *
  * The unit of every formula follows from what is declared. A number without a unit fits anything it is added to; in a
- * product it counts as a pure number, and when the product then disagrees, the number may carry the unit: that is not called
- * a disagreement. What depends on an element without a declared unit is not checked, and the elements are named.
+ * product it counts as a pure number, and when the product then disagrees, the number may carry the unit: that is not
+ * called a disagreement. What depends on an element without a declared unit is not checked, and the elements are named.
  */
 #include <math.h>
 #include <stdio.h>
@@ -188,7 +188,8 @@ static void must_be_pure(units *u, quantity q, const char *function) {
 /* ---------------------------------------------------------------- inference */
 static dp_status infer(units *u, const dpi_ast *a, const frame *f, int depth, quantity *out);
 
-static dp_status infer_alike(units *u, const dpi_ast *a, const frame *f, int depth, int step, const char *how, quantity *out) {
+static dp_status infer_alike(units *u, const dpi_ast *a, const frame *f, int depth, int step, const char *how,
+                             quantity *out) {
   *out = any();
   for (int k = 0; k < a->narg; k += step) {
     quantity q;
@@ -234,8 +235,8 @@ static bool constant_value(const units *u, const dpi_ast *a, double *out) {
   return *out = p->value, true;
 }
 
-static dp_status infer_power(units *u, const dpi_ast *base, const dpi_ast *exponent, bool root, const frame *f, int depth,
-                             quantity *out) {
+static dp_status infer_power(units *u, const dpi_ast *base, const dpi_ast *exponent, bool root, const frame *f,
+                             int depth, quantity *out) {
   quantity b, e;
   double n;
   DP_TRY(infer(u, base, f, depth, &b));
@@ -264,7 +265,8 @@ static dp_status infer_call(units *u, const dpi_ast *a, const frame *f, int dept
   return infer(u, g->body, &(frame){g, arg}, depth, out);
 }
 
-static dp_status infer_inside(units *u, const dpi_ast *a, const frame *f, int depth, const char *function, quantity *out) {
+static dp_status infer_inside(units *u, const dpi_ast *a, const frame *f, int depth, const char *function,
+                              quantity *out) {
   *out = pure();
   for (int k = 0; k < a->narg; k++) {
     quantity q;
@@ -311,7 +313,8 @@ static dp_status infer(units *u, const dpi_ast *a, const frame *f, int depth, qu
     case DPI_AST_TRUE:
     case DPI_AST_FALSE: *out = pure(); return DP_OK;
     case DPI_AST_PLUS:
-    case DPI_AST_MINUS: return infer_alike(u, a, f, depth, 1, a->op == DPI_AST_PLUS ? "added are" : "subtracted are", out);
+    case DPI_AST_MINUS:
+      return infer_alike(u, a, f, depth, 1, a->op == DPI_AST_PLUS ? "added are" : "subtracted are", out);
     case DPI_AST_MIN:
     case DPI_AST_MAX:
     case DPI_AST_REM:
@@ -396,11 +399,12 @@ static dp_status events(units *u) {
     DP_TRY(formula(u, "delay of event", e->id, e->line, e->delay, u->time, "delay and time have the units"));
     DP_TRY(formula(u, "priority of event", e->id, e->line, e->priority, any(), NULL));
     for (int k = 0; k < e->nassign; k++)
-      DP_TRY(formula(u, "event assignment to", e->assign[k].variable, e->line, e->assign[k].math, of_id(u, e->assign[k].variable),
-                     "formula and what it gives have the units"));
+      DP_TRY(formula(u, "event assignment to", e->assign[k].variable, e->line, e->assign[k].math,
+                     of_id(u, e->assign[k].variable), "formula and what it gives have the units"));
   }
   for (int i = 0; i < u->net->nconstraint; i++)
-    DP_TRY(formula(u, "constraint", u->net->constraint[i].id, u->net->constraint[i].line, u->net->constraint[i].math, any(), NULL));
+    DP_TRY(formula(u, "constraint", u->net->constraint[i].id, u->net->constraint[i].line, u->net->constraint[i].math,
+                   any(), NULL));
   return DP_OK;
 }
 
@@ -424,11 +428,13 @@ static dp_status undeclared(units *u) {
     if (u->unknown[dpi_map_get(&net->ids, net->parameter[i].id)])
       dpi_check_names_add(&p, net->parameter[i].id, net->parameter[i].line);
   for (int i = 0; i < net->nspecies; i++)
-    if (u->unknown[dpi_map_get(&net->ids, net->species[i].id)]) dpi_check_names_add(&s, net->species[i].id, net->species[i].line);
+    if (u->unknown[dpi_map_get(&net->ids, net->species[i].id)])
+      dpi_check_names_add(&s, net->species[i].id, net->species[i].line);
   for (int i = 0; i < net->ncompartment; i++)
     if (u->unknown[dpi_map_get(&net->ids, net->compartment[i].id)])
       dpi_check_names_add(&v, net->compartment[i].id, net->compartment[i].line);
-  DP_TRY(dpi_check_names_say(u->c, &v, DP_FINDING_UNITS, "compartment %s has no unit", "%d compartments have no unit: %s"));
+  DP_TRY(dpi_check_names_say(u->c, &v, DP_FINDING_UNITS, "compartment %s has no unit",
+                             "%d compartments have no unit: %s"));
   DP_TRY(dpi_check_names_say(u->c, &s, DP_FINDING_UNITS, "species %s has no unit", "%d species have no unit: %s"));
   DP_TRY(dpi_check_names_say(u->c, &p, DP_FINDING_UNITS, "parameter %s has no unit", "%d parameters have no unit: %s"));
   DP_TRY(dpi_check_names_say(u->c, &u->locals, DP_FINDING_UNITS, "local parameter %s has no unit",
@@ -441,7 +447,8 @@ static dp_status undeclared(units *u) {
 
 static dp_status say_complaint(units *u, const complaint *c) {
   if (c->names.n == 1)
-    return dpi_check_say(u->c, DP_FINDING_UNITS, c->names.first, c->names.line, "%s %s: %s", c->what, c->names.first, c->text);
+    return dpi_check_say(u->c, DP_FINDING_UNITS, c->names.first, c->names.line, "%s %s: %s", c->what, c->names.first,
+                         c->text);
   char many[300];
   snprintf(many, sizeof many, "%s, in %%d places: %%s", c->text);
   return dpi_check_names_say(u->c, &c->names, DP_FINDING_UNITS, many, many);
@@ -450,12 +457,14 @@ static dp_status say_complaint(units *u, const complaint *c) {
 static dp_status say_rest(units *u) {
   for (int i = 0; i < u->ncomplaint; i++) DP_TRY(say_complaint(u, &u->complaint[i]));
   if (u->nmore > 0) DP_TRY(dpi_check_say(u->c, DP_FINDING_UNITS, "", 0, "units disagree in %d more places", u->nmore));
-  DP_TRY(dpi_check_names_say(u->c, &u->numbers, DP_FINDING_UNITS, "%s: units agree only if a number in the formula carries one",
+  DP_TRY(dpi_check_names_say(u->c, &u->numbers, DP_FINDING_UNITS,
+                             "%s: units agree only if a number in the formula carries one",
                              "%d times units agree only if a number in the formula carries one: %s"));
   DP_TRY(undeclared(u));
   if (u->nunchecked > 0)
-    DP_TRY(dpi_check_say(u->c, DP_FINDING_UNITS, "", 0, "%d of %d formulas could not be checked for want of declared units",
-                         u->nunchecked, u->nformula));
+    DP_TRY(dpi_check_say(u->c, DP_FINDING_UNITS, "", 0,
+                         "%d of %d formulas could not be checked for want of declared units", u->nunchecked,
+                         u->nformula));
   if (u->ncomplaint == 0 && u->nunchecked == 0 && u->numbers.n == 0)
     return dpi_check_say(u->c, DP_FINDING_UNITS, "", 0, "the units of all %d formulas agree", u->nformula);
   return DP_OK;

@@ -65,7 +65,8 @@ dp_status dp_model_write(const dp_model *model, const char *language, char **tex
   dp_ctx *ctx = model->ctx;
   const dpi_language *l = dpi_language_find(language);
   if (l == NULL || l->write == NULL)
-    return dpi_fail(ctx, DP_ERR_USAGE, "there is no language '%s' to write a model in; there are sbml and antimony", language);
+    return dpi_fail(ctx, DP_ERR_USAGE, "there is no language '%s' to write a model in; there are sbml and antimony",
+                    language);
   if (model->net == NULL)
     return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "the model '%s' was not read from a text: nothing to write", model->name);
   dpi_str body, said;

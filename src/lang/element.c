@@ -1,6 +1,6 @@
-/* element.c - floor 3: what the modeller's text names: compartments, species, parameters, reactions, named stoichiometries.
+/* element.c - floor 3: what the modeller's text names: compartments, species, parameters, reactions, stoichiometries.
  *
- * Elements are numbered in this order of kinds and within a kind as in the text; stoichiometries by reaction, reactants first.
+ * Elements are numbered in this order of kinds and within a kind as in the text; stoichiometries by reaction.
  */
 #include "lang/lang_impl.h"
 #include "lang/network.h"

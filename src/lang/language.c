@@ -50,7 +50,7 @@ static dp_status refuse_xml(dp_ctx *ctx, const char *source, const char *text, s
   const char *what = strstr(head, "<sbml") != NULL || strstr(head, ":sbml") != NULL ? "SBML"
                      : strstr(head, "cellml") != NULL                               ? "CellML"
                                                                                     : "XML";
-  return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: %s is not readable by this build, expected SBML or Antimony text (.ant)",
+  return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: %s is not readable by this build, expected SBML or Antimony (.ant)",
                   source, what);
 }
 

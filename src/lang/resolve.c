@@ -1,11 +1,11 @@
 /* resolve.c - floor 3: the value of every symbol, written out: at the start, or at any time. Loops are named.
  *
- * A symbol is opened (what it needs goes onto the stack first), then closed (its expression is written in their values).
+ * A symbol is opened (what it needs goes onto the stack first), then closed (its expression is written in values).
  *
  *  at any time       assigned symbols are replaced; everything else stands for itself;
- *  before the start  initial expressions are replaced too: what has a value was its initial expression, as a function of
- *                    time, and changed as that does: rateOf(x) is its derivative by time. A delayed symbol is what its
- *                    expression was at time - lag. A state that a constraint gives implicitly stands for itself: its
+ *  before the start  initial expressions are replaced too: what has a value was its initial expression, as a function
+ *                    of time, and changed as that does: rateOf(x) is its derivative by time. A delayed symbol is what
+ *                    its expression was at time - lag. A state that a constraint gives implicitly stands for itself: its
  *                    value is found when the model runs;
  *  at the start      the same, but rates are those of the running model and delayed symbols come from before the start.
  */

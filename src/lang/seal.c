@@ -1,11 +1,11 @@
-/* seal.c - floor 3: sealing turns what was read into a closed system in states, delayed values, draws, parameters and time.
+/* seal.c - floor 3: sealing turns what was read into a closed system in states, delays, draws, parameters and time.
  *
  *  1. every used symbol must be defined, every state must have an initial value;
  *  2. delays that need no history are taken away (delay.c); rateOf(x) becomes a formula (rate.c);
  *  3. constraints find the variables that they determine (algebraic.c);
  *  4. values at the start: initial expressions are written out in parameters; loops are named (resolve.c);
- *  5. parameters with an initial expression become assigned formulas of other parameters (k2 follows k1), or, when an event
- *     changes them or what they were computed from, or when they depend on the start time, states with rate 0;
+ *  5. parameters with an initial expression become assigned formulas of other parameters (k2 follows k1), or, when an
+ *     event changes them or what they were computed from, or when they depend on the start time, states with rate 0;
  *  6. states are numbered first (differential, then algebraic), then what is delayed;
  *  7. assigned symbols are written out everywhere; loops are named;
  *  8. each event gets one root function for each elementary relation of its trigger (root.c).
@@ -149,8 +149,8 @@ static dp_status check_start(dpi_sealer *s, dpi_node node, const char *what, int
   for (int i = 0; i < n; i++)
     if (s->list[i] <= s->m->nstate && s->list[i] > 0)
       return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED,
-                      "%s:%d: the value of '%s' at the start depends on a variable that an algebraic rule gives implicitly, "
-                      "not supported",
+                      "%s:%d: the value of '%s' at the start depends on a variable that an algebraic rule gives "
+                      "implicitly, not supported",
                       s->m->source, line, what);
   return DP_OK;
 }
@@ -348,7 +348,7 @@ static dp_status mark_needed(dpi_sealer *s) {
   return status;
 }
 
-/* time, what has a rate or an equation, what is delayed or drawn anew, what an event sets; and what is computed from them */
+/* time, what has a rate or an equation, what is delayed or drawn anew, what an event sets */
 static bool varies_itself(dpi_sealer *s, int sym) {
   const dpi_symbol *y = &s->m->sym[sym];
   double rate;

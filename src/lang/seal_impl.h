@@ -51,7 +51,7 @@ dp_status dpi_seal_resolve(dpi_sealer *s, dpi_seal_when when, dpi_node *value);
 dp_status dpi_seal_write_out(dpi_sealer *s, dpi_node *node, const dpi_node *value);
 /* Take away delays that need no history. */
 dp_status dpi_seal_delays(dpi_sealer *s);
-/* Give every RATEOF symbol its formula; before the constraints are settled those of what they may determine are left. */
+/* Give every RATEOF symbol its formula; until the constraints are settled those of what they may determine wait. */
 dp_status dpi_seal_rates(dpi_sealer *s);
 /* May a constraint determine this symbol? */
 bool dpi_seal_is_unknown(const dpi_sealer *s, int sym);

@@ -18,7 +18,7 @@ typedef struct builder {
   const dp_model *m;
   dpi_system *sys;
   uint8_t *fast;    /* [nsym] time, states, delayed */
-  uint8_t *depends; /* [nstate x nsym] */
+  int *first, *row; /* formulas that contain a symbol: row[first[sym] .. first[sym + 1]), ascending */
   entry *jac, *fp;
   int njac, nfp, cap_jac, cap_fp;
 } builder;
@@ -29,7 +29,6 @@ static dp_status no_memory(const builder *b) {
 
 /* d rhs_row / d sym as an entry, unless it is zero */
 static dp_status add_entry(builder *b, int row, int col, int sym, entry **list, int *n, int *cap) {
-  if (!b->depends[(size_t)row * (size_t)b->m->nsym + (size_t)sym]) return DP_OK;
   dpi_node d = dpi_g_diff(b->g, b->m->sym[1 + row].formula, sym);
   double value;
   if (d == DPI_NODE_NONE) return no_memory(b);
@@ -39,26 +38,51 @@ static dp_status add_entry(builder *b, int row, int col, int sym, entry **list, 
   return DP_OK;
 }
 
-static dp_status find_depends(builder *b, int row) {
-  const dpi_node *list;
+typedef struct occurrence {
+  int sym, row;
+} occurrence;
+
+static dp_status add_occurrences(builder *b, int row, occurrence **list, int *count, int *cap) {
+  const dpi_node *node;
   int n;
-  uint8_t *seen = b->depends + (size_t)row * (size_t)b->m->nsym;
-  if (dpi_g_reach_fast(b->g, b->m->sym[1 + row].formula, -1, &list, &n) != DP_OK) return no_memory(b);
+  if (dpi_g_reach_fast(b->g, b->m->sym[1 + row].formula, -1, &node, &n) != DP_OK) return no_memory(b);
   for (int i = 0; i < n; i++) {
-    dpi_gnode at = dpi_graph_at(b->g, list[i]);
-    if (at.op == DPI_OP_SYM) seen[at.arg[0]] = 1;
+    dpi_gnode at = dpi_graph_at(b->g, node[i]);
+    if (at.op != DPI_OP_SYM) continue;
+    DP_TRY(dpi_grow(b->ctx, (void **)list, cap, *count + 1, sizeof **list));
+    (*list)[(*count)++] = (occurrence){at.arg[0], row};
   }
   return DP_OK;
 }
 
+/* which formulas contain which symbols */
+static dp_status find_occurrences(builder *b) {
+  occurrence *list = NULL;
+  int count = 0, cap = 0, nsym = b->m->nsym;
+  dp_status status = DP_OK;
+  for (int i = 0; i < b->m->nstate && status == DP_OK; i++) status = add_occurrences(b, i, &list, &count, &cap);
+  b->first = DPI_NEW_ARRAY(b->ctx, int, nsym + 2);
+  b->row = DPI_NEW_ARRAY(b->ctx, int, count > 0 ? count : 1);
+  if (status == DP_OK && (b->first == NULL || b->row == NULL)) status = DP_ERR_MEMORY;
+  if (status == DP_OK) { /* counted two places on, so that filling leaves the beginnings */
+    for (int i = 0; i < count; i++) b->first[list[i].sym + 2]++;
+    for (int i = 0; i < nsym; i++) b->first[i + 2] += b->first[i + 1];
+    for (int i = 0; i < count; i++) b->row[b->first[list[i].sym + 1]++] = list[i].row;
+  }
+  dpi_free(b->ctx, list);
+  return status;
+}
+
 static dp_status derive(builder *b) {
-  int n = b->m->nstate;
-  for (int i = 0; i < n; i++) DP_TRY(find_depends(b, i));
-  for (int j = 0; j < n; j++)
-    for (int i = 0; i < n; i++) DP_TRY(add_entry(b, i, j, 1 + j, &b->jac, &b->njac, &b->cap_jac));
-  for (int k = 0; k < b->sys->nactive; k++)
-    for (int i = 0; i < n; i++)
-      DP_TRY(add_entry(b, i, k, b->sys->active[k], &b->fp, &b->nfp, &b->cap_fp));
+  DP_TRY(find_occurrences(b));
+  for (int j = 0; j < b->m->nstate; j++)
+    for (int i = b->first[1 + j]; i < b->first[2 + j]; i++)
+      DP_TRY(add_entry(b, b->row[i], j, 1 + j, &b->jac, &b->njac, &b->cap_jac));
+  for (int k = 0; k < b->sys->nactive; k++) {
+    int sym = b->sys->active[k];
+    for (int i = b->first[sym]; i < b->first[sym + 1]; i++)
+      DP_TRY(add_entry(b, b->row[i], k, sym, &b->fp, &b->nfp, &b->cap_fp));
+  }
   return DP_OK;
 }
 
@@ -154,9 +178,7 @@ static dp_status find_shape(builder *b, dpi_node *work) {
   int n = m->nstate;
   /* fast reactions are too stiff for a matrix exponential */
   bool bent = m->nalgebraic > 0 || m->ndelayed > 0 || dpi_model_find(m, DPI_FAST_SPEED) >= 0;
-  b->sys->autonomous = m->ndelayed == 0;
-  for (int i = 0; i < n; i++)
-    if (b->depends[(size_t)i * (size_t)m->nsym]) b->sys->autonomous = false;
+  b->sys->autonomous = m->ndelayed == 0 && b->first[0] == b->first[1];
   if (!bent) DP_TRY(remainder_at_zero(b, work));
   uint8_t *moving = NULL;
   DP_TRY(find_moving(b, &moving));
@@ -201,8 +223,7 @@ static dp_status build(builder *b) {
   const dp_model *m = b->m;
   size_t n = (size_t)m->nstate, na = (size_t)b->sys->nactive;
   b->fast = DPI_NEW_ARRAY(b->ctx, uint8_t, m->nsym);
-  b->depends = dpi_alloc_array(b->ctx, n > 0 ? n : 1, (size_t)m->nsym);
-  if (b->fast == NULL || b->depends == NULL) return DP_ERR_MEMORY;
+  if (b->fast == NULL) return DP_ERR_MEMORY;
   DP_TRY(check_active(b));
   memset(b->fast, 1, n + 1 + (size_t)m->ndelayed);
   DP_TRY(derive(b));
@@ -241,7 +262,8 @@ dp_status dpi_system_create(dp_ctx *ctx, const dp_model *m, const int *active, i
   if (status == DP_OK && nactive > 0) memcpy(copy, active, (size_t)nactive * sizeof *copy);
   if (status == DP_OK) status = build(&b);
   dpi_free(ctx, b.fast);
-  dpi_free(ctx, b.depends);
+  dpi_free(ctx, b.first);
+  dpi_free(ctx, b.row);
   dpi_free(ctx, b.jac);
   dpi_free(ctx, b.fp);
   if (status != DP_OK) {

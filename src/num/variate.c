@@ -5,9 +5,10 @@
  *   Poisson   inversion below a mean of 10, else PTRS (Hoermann 1993, Insurance Math. Econom. 12:39)
  *   binomial  inversion below a mean of 10, else BTRS (Hoermann 1993, J. Stat. Comput. Simul. 46:101)
  *   the rest  inverse distribution functions
- * Within bounds: the inverse distribution function between them where there is one in closed form. Gamma, Poisson and binomial
- * try rejection a few times, then invert: gamma by bisection of its distribution function or, in the upper tail, by rejection
- * from an exponential; the discrete ones by their probabilities, taken outwards from the most likely value.
+ * Within bounds: the inverse distribution function between them where there is one in closed form. Gamma, Poisson and
+ * binomial try rejection a few times, then invert: gamma by bisection of its distribution function or, in the upper
+ * tail, by rejection from an exponential; the discrete ones by their probabilities, taken outwards from the most likely
+ * value.
  */
 #include <math.h>
 #include <string.h>
@@ -53,8 +54,8 @@ static double exponential_within(double low, double high, double u) {
   return low + (x < width ? x : width);
 }
 
-/* Standard normal within [low, high]: inversion on the side where probabilities are small; far out in a tail by rejection
- * from an exponential (Robert 1995, Stat. Comput. 5:121). */
+/* Standard normal within [low, high]: inversion on the side where probabilities are small; far out in a tail by
+ * rejection from an exponential (Robert 1995, Stat. Comput. 5:121). */
 static double normal_within(double low, double high, dpi_rng *rng) {
   if (low > 0) return -normal_within(-high, -low, rng);
   /* low <= 0: the lower tail is accurate */
@@ -116,7 +117,8 @@ static double gamma_draw(double k, dpi_rng *rng) {
   }
 }
 
-/* In the upper tail, low > mode: a tangent of the logarithm of the density is above it (shape < 1: the exponential's slope). */
+/* In the upper tail, low > mode: a tangent of the logarithm of the density is above it (shape < 1: the exponential's
+ * slope). */
 static double gamma_tail(double k, double low, double high, dpi_rng *rng) {
   const double rate = k > 1 ? 1 - (k - 1) / low : 1;
   for (;;) {
@@ -242,8 +244,8 @@ static double ratio_up(double n, double p, double k) {
   return isnan(n) ? p / (k + 1) : (n - k) / (k + 1) * (p / (1 - p));
 }
 
-/* Poisson (n NaN) or binomial among the whole numbers low..high, by their probabilities relative to that of the most likely
- * one; both sides are followed until nothing more can be added. */
+/* Poisson (n NaN) or binomial among the whole numbers low..high, by their probabilities relative to that of the most
+ * likely one; both sides are followed until nothing more can be added. */
 static double discrete_invert(double n, double p, double low, double high, dpi_rng *rng) {
   const double mode = clamp(floor(isnan(n) ? p : (n + 1) * p), (bounds){low, high});
   double total = 1, w = 1;

@@ -212,3 +212,17 @@ void dpi_solve_say_nonfinite(dpi_solver *s, double t, const double *f) {
   else
     snprintf(s->reason, sizeof s->reason, "at t = %.10g: a sensitivity's rate is not finite", t);
 }
+
+void dpi_solve_say_fastest(dpi_solver *s, double t, const double *x, double *f) {
+  int best = -1;
+  double most = 0.0;
+  size_t len = strlen(s->reason);
+  if (!dpi_solve_rhs_f(s->rhs, t, x, f)) return;
+  for (int i = 0; i < s->sys->nstate - s->sys->nalgebraic; i++) {
+    double atol = s->opts.atol_state ? s->opts.atol_state[i] : s->opts.atol;
+    double speed = fabs(f[i]) / (fabs(x[i]) + atol);
+    if (speed > most) most = speed, best = i;
+  }
+  if (best >= 0)
+    snprintf(s->reason + len, sizeof s->reason - len, "; %s changes fastest", dpi_solve_state_id(s->sys, best));
+}

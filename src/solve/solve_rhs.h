@@ -72,6 +72,8 @@ int dpi_solve_nonfinite(const double *v, int n);
 void dpi_solve_say_nonfinite(dpi_solver *s, double t, const double *f);
 /* Bring fast reactions to rest at t, in x (relax.c). Does nothing where there are none. */
 dpi_solve_outcome dpi_solver_relax(dpi_solver *s, double t, double *x);
+/* Add "; depot changes fastest" to s->reason: relative to its size, at (t, x). f [nstate] is scratch. */
+void dpi_solve_say_fastest(dpi_solver *s, double t, const double *x, double *f);
 /* id of state i, "?" when out of range */
 const char *dpi_solve_state_id(const dpi_system *sys, int i);
 

@@ -10,7 +10,6 @@
  * "refused" is said of what stopped before time zero as unsupported; whatever goes wrong later is an error.
  */
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -201,18 +200,9 @@ static dp_status run_flux(const dpi_suite_case *c, const dp_model *model, dp_sbm
 
 /* ---- files and cases ---- */
 
-/* libSBML keeps registries of its own (packages, resolvers of external models) that two readers at once would break. */
-static dp_status read_alone(dp_ctx *ctx, const char *path, dp_model **out) {
-  static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER;
-  pthread_mutex_lock(&reading);
-  dp_status status = dp_model_read(ctx, path, out);
-  pthread_mutex_unlock(&reading);
-  return status;
-}
-
 static dp_status run_file(const dpi_suite_case *c, const dp_sbml_def *def, const char *path, dp_sbml_case *r) {
   dp_model *model = NULL;
-  dp_status status = read_alone(c->ctx, path, &model);
+  dp_status status = dp_model_read(c->ctx, path, &model);
   if (status == DP_OK && c->timed) status = dp_model_seal(model);
   if (status == DP_OK) status = c->timed ? run_course(c, def, model, r) : run_flux(c, model, r);
   dp_model_destroy(model);

@@ -1,20 +1,21 @@
 /* suite_stochastic.c - floor 8: the stochastic cases of the SBML Test Suite (see doppel/suite.h).
  *
- * n runs of one file stream through dp_simulate_into in members' order; for each output time and quantity only the first
- * four moments are kept (Welford's update, so nothing cancels). A column of the results is the mean or the standard deviation of
- * a quantity, "X-mean", "X-sd", or of its logarithm, "ln(X)-mean"; with mu and sigma from the table and X, S from the runs:
+ * n runs of one file stream through dp_simulate_into in members' order; for each output time and quantity only the
+ * first four moments are kept (Welford's update, so nothing cancels). A column of the results is the mean or the
+ * standard deviation of a quantity, "X-mean", "X-sd", or of its logarithm, "ln(X)-mean"; with mu and sigma from the
+ * table and X, S from the runs:
  *
- *     sigma > 0           Z = sqrt(n) (X - mu) / sigma within meanRange, Y = sqrt(n/2) (S^2 / sigma^2 - 1) within sdRange
- *     sigma = 0           X = mu and S = 0
- *     no column of sigma  Z with S in place of sigma; but where a few runs make up the sum of squares, so that the mean does
- *                         not settle (a Cauchy law), mu is the median: runs below it against n/2, over sqrt(n)/2
+ *     sigma > 0           Z = sqrt(n) (X - mu) / sigma within meanRange, Y = sqrt(n/2) (S^2 / sigma^2 - 1) within
+ * sdRange sigma = 0           X = mu and S = 0 no column of sigma  Z with S in place of sigma; but where a few runs
+ * make up the sum of squares, so that the mean does not settle (a Cauchy law), mu is the median: runs below it against
+ * n/2, over sqrt(n)/2
  *
  * A logarithm of 0 is written as 0 (references do so before the first draw).
  *
- * A perfect simulator leaves a range now and then: of 50 independent times within +-3, one column in eight. A case that does is
- * repeated TRIES - 1 times with other seeds, and fails when a column leaves its range again at a time at which it did. How
- * many excursions a perfect simulator shows in the first try follows from the ranges: Z is normal, Y nearly so with variance
- * (kurtosis - 1) / 2.
+ * A perfect simulator leaves a range now and then: of 50 independent times within +-3, one column in eight. A case that
+ * does is repeated TRIES - 1 times with other seeds, and fails when a column leaves its range again at a time at which
+ * it did. How many excursions a perfect simulator shows in the first try follows from the ranges: Z is normal, Y nearly
+ * so with variance (kurtosis - 1) / 2.
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,10 +27,10 @@
 #include "suite/suite_impl.h"
 
 #define TRIES 3
-#define CHUNK 20000       /* runs whose members lie in memory at once */
-#define LAST_TIME 9e9     /* what ticks can hold */
-#define DOMINATED 0.02    /* share of one run in the sum of squares from which on the mean does not settle */
-#define EXACT 1e-9        /* relative: tables are decimal */
+#define CHUNK 20000    /* runs whose members lie in memory at once */
+#define LAST_TIME 9e9  /* what ticks can hold */
+#define DOMINATED 0.02 /* share of one run in the sum of squares from which on the mean does not settle */
+#define EXACT 1e-9     /* relative: tables are decimal */
 #define PURPOSE 0x53544f43u
 
 typedef struct quantity {
@@ -39,7 +40,7 @@ typedef struct quantity {
   int mean, sd; /* columns, -1: none */
 } quantity;
 
-typedef struct moments { /* of one quantity at one time */
+typedef struct moments {   /* of one quantity at one time */
   double mean, m2, m3, m4; /* sums of powers of the distance from the mean */
   double far;              /* largest |x - mu| */
   int nbelow;              /* runs below mu; those at mu count half: twice the number is kept */
@@ -153,8 +154,8 @@ static void judge_all(trial *t) {
 
 /* ---- runs ---- */
 
-static dp_status run_members(const dp_sim *sim, const dpi_suite_case *c, const dp_output_time *when, int runs, uint64_t seed,
-                             trial *t) {
+static dp_status run_members(const dp_sim *sim, const dpi_suite_case *c, const dp_output_time *when, int runs,
+                             uint64_t seed, trial *t) {
   const int most = runs < CHUNK ? runs : CHUNK;
   dp_member *member = DPI_NEW_ARRAY(c->ctx, dp_member, most);
   if (!member) return DP_ERR_MEMORY;
@@ -177,7 +178,7 @@ static dp_status run_members(const dp_sim *sim, const dpi_suite_case *c, const d
 
 static dp_status trial_make(dpi_arena *arena, const dpi_suite_case *c, const quantity *q, int nq, trial *t) {
   *t = (trial){.c = c, .q = q, .nq = nq};
-  t->m = DPI_ARENA_ARRAY(arena, moments, (size_t)c->nrow *(size_t)nq);
+  t->m = DPI_ARENA_ARRAY(arena, moments, (size_t)c->nrow * (size_t)nq);
   t->over = DPI_ARENA_ARRAY(arena, double, (size_t)c->nrow *(size_t)c->ncolumn);
   return t->m && t->over ? DP_OK : DP_ERR_MEMORY;
 }
@@ -214,8 +215,8 @@ static uint64_t seed_of(const dpi_suite_case *c, const dp_sbml_def *def, int try
   return dpi_rng_at(def->seed, dpi_hash64(c->id), PURPOSE, (uint64_t)try);
 }
 
-static dp_status run_tries(const dp_sim *sim, const dpi_suite_case *c, const dp_sbml_def *def, const dp_output_time *when,
-                           const quantity *q, int nq, dpi_arena *arena, dp_sbml_case *r) {
+static dp_status run_tries(const dp_sim *sim, const dpi_suite_case *c, const dp_sbml_def *def,
+                           const dp_output_time *when, const quantity *q, int nq, dpi_arena *arena, dp_sbml_case *r) {
   trial t[TRIES];
   int n = 0;
   do {
@@ -284,7 +285,8 @@ static dp_status output_times(const dpi_suite_case *c, dp_output_time *when) {
   for (int i = 0; i < c->nrow; i++) {
     const double t = c->time[i];
     if (!(fabs(t) <= LAST_TIME) || (i && !(t > c->time[i - 1])))
-      return dpi_fail(c->ctx, DP_ERR_UNSUPPORTED, "%s: output time %g: times must ascend and be at most %g", c->id, t, LAST_TIME);
+      return dpi_fail(c->ctx, DP_ERR_UNSUPPORTED, "%s: output time %g: times must ascend and be at most %g", c->id, t,
+                      LAST_TIME);
     when[i] = (dp_output_time){(dp_time)llround(t * (double)DP_TICKS), INT32_MAX};
   }
   return DP_OK;
@@ -292,7 +294,8 @@ static dp_status output_times(const dpi_suite_case *c, dp_output_time *when) {
 
 /* ---- one case ---- */
 
-static dp_status run_model(const dpi_suite_case *c, const dp_sbml_def *def, dp_model *model, dpi_arena *arena, dp_sbml_case *r) {
+static dp_status run_model(const dpi_suite_case *c, const dp_sbml_def *def, dp_model *model, dpi_arena *arena,
+                           dp_sbml_case *r) {
   quantity *q = DPI_ARENA_ARRAY(arena, quantity, c->ncolumn);
   dp_output_def *output = DPI_ARENA_ARRAY(arena, dp_output_def, c->ncolumn);
   dp_output_time *when = DPI_ARENA_ARRAY(arena, dp_output_time, c->nrow);
@@ -316,7 +319,8 @@ static dp_status run_model(const dpi_suite_case *c, const dp_sbml_def *def, dp_m
   return status;
 }
 
-static dp_status run_file(const dpi_suite_case *c, const dp_sbml_def *def, const dpi_suite_file *file, dp_sbml_case *r) {
+static dp_status run_file(const dpi_suite_case *c, const dp_sbml_def *def, const dpi_suite_file *file,
+                          dp_sbml_case *r) {
   dp_model *model = NULL;
   dpi_arena arena;
   dpi_arena_init(&arena, c->ctx);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -14,9 +15,23 @@
 
 static dp_ctx *ctx;
 
+/* Memory that fails once, at the n-th request from now. */
+static long until_failure = -1;
+
+static void *failing_alloc(void *user, void *ptr, size_t size_old, size_t size_new) {
+  (void)user, (void)size_old;
+  if (size_new == 0) {
+    free(ptr);
+    return NULL;
+  }
+  if (until_failure >= 0 && until_failure-- == 0) return NULL;
+  return realloc(ptr, size_new);
+}
+
 static int setup(void **state) {
   (void)state;
   dp_ctx_def def = dp_ctx_def_default();
+  def.alloc = failing_alloc;
   return dp_ctx_create(&def, &ctx) != DP_OK;
 }
 
@@ -234,6 +249,28 @@ static void what_is_only_a_flux_problem_is_known(void **state) {
   dp_model_destroy(m);
 }
 
+static void a_lack_of_memory_is_said_and_nothing_is_left(void **state) {
+  (void)state;
+  dpi_net *net = branch();
+  objective(net, "out_c", 1, true);
+  dp_model *m = lowered(net);
+  dp_status status = DP_ERR_MEMORY;
+  size_t live = dpi_alloc_live(ctx);
+  int n = 0;
+  for (; status != DP_OK && n < 1000; n++) {
+    dp_flux *f = NULL;
+    until_failure = n;
+    status = dp_flux_solve(m, &f);
+    until_failure = -1;
+    assert_true(status == DP_OK ? f != NULL : status == DP_ERR_MEMORY && f == NULL);
+    dp_flux_destroy(f);
+    assert_int_equal(dpi_alloc_live(ctx), live);
+    dp_ctx_clear_error(ctx);
+  }
+  assert_true(n > 4 && n < 1000);
+  dp_model_destroy(m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_optimum_is_found),
@@ -243,6 +280,7 @@ int main(void) {
       cmocka_unit_test(what_has_no_solution_is_named),
       cmocka_unit_test(what_is_wrong_is_named),
       cmocka_unit_test(what_is_only_a_flux_problem_is_known),
+      cmocka_unit_test(a_lack_of_memory_is_said_and_nothing_is_left),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -15,6 +15,7 @@ typedef struct line { /* a whole strand: variables of its elements, parts writte
 typedef struct dna {
   ant_reader *r;
   long budget;
+  int up_size; /* of what upstream gives */
   ant_math *sum; /* [nvar] of reactions: their rate so far */
 } dna;
 
@@ -29,6 +30,7 @@ static dp_status proxy(dna *d, int strand, int scope, bool up, bool down, int *o
   *out = -1;
   for (int i = 0; i < r->nstrand; i++) {
     const ant_strand *s = &r->strand[i];
+    d->budget--;
     if (r->var[s->var].scope != scope || (up && !s->open_up) || (down && !s->open_down)) continue;
     if (*out >= 0) return fail(d, r->strand[strand].var, DP_ERR_INPUT, "contains a submodel with several open strands");
     *out = i;
@@ -82,6 +84,7 @@ static dp_status fill(dna *d, dpi_ast **a, const dpi_ast *up) {
   if (--d->budget < 0)
     return dpi_fail(d->r->ctx, DP_ERR_UNSUPPORTED, "%s: DNA strands are too long when they are written out", d->r->source);
   if ((*a)->op == DPI_AST_NAME && strcmp((*a)->name, "...") == 0) {
+    d->budget -= d->up_size;
     *a = dpi_ast_copy(d->r->net, up);
     return *a == NULL ? DP_ERR_MEMORY : DP_OK;
   }
@@ -109,7 +112,7 @@ static dp_status inherit(dna *d, const ant_var *v, dpi_ast **up) {
   if (own->ast == NULL) return DP_OK;
   dpi_ast *a = dpi_ast_copy(d->r->net, own->ast);
   if (a == NULL) return DP_ERR_MEMORY;
-  d->budget -= size_of(*up);
+  d->up_size = size_of(*up);
   DP_TRY(fill(d, &a, *up));
   if (depth_of(a) > DPI_AST_DEPTH - 8)
     return dpi_fail(d->r->ctx, DP_ERR_UNSUPPORTED, "%s:%d: '%s' inherits a formula that is nested too deep", d->r->source,
@@ -145,6 +148,7 @@ static dp_status settle(dna *d, int var) {
   ant_var *v = &d->r->var[var];
   dpi_ast *zero = dpi_ast_number(d->r->net, 0.0);
   if (zero == NULL) return DP_ERR_MEMORY;
+  d->up_size = 1;
   if (v->kind == ANT_REACTION) {
     if (d->sum[var].ast != NULL) v->init = d->sum[var];
     return DP_OK;

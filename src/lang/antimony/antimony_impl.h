@@ -126,6 +126,7 @@ typedef struct ant_file { /* the main text or an imported one */
   const char *path;
   const dpi_tok *tok;
   int ntok;
+  int *block; /* [ntok] 1 + block that begins with this word, 0: none */
   bool sbml; /* a network written out: its models only */
 } ant_file;
 
@@ -151,6 +152,7 @@ typedef struct ant_reader {
   int depth; /* of submodels */
   const ant_block *function; /* whose body is read, NULL */
   dpi_map units;             /* declared unit names */
+  dpi_map functions, modules; /* name -> the last block of that name */
   ANT_LIST(ant_file, file_list);
   ANT_LIST(ant_block, block);
   ANT_LIST(ant_var, var);

@@ -11,6 +11,9 @@ typedef struct builder {
   dpi_ast **time, **extent; /* [nscope_list] product of the conversion factors of a scope; NULL: 1 */
   int *home;                /* [nvar] compartment's variable, -1 */
   bool dropped;             /* the mathematics at hand uses what was deleted */
+  dpi_map seen;             /* species -> 1 + the last reaction it was met in */
+  dpi_net_flux_term *flux;  /* of the objective at hand */
+  int nflux, cap_flux;
 } builder;
 
 static dp_status memory_or(const void *p) { return p == NULL ? DP_ERR_MEMORY : DP_OK; }
@@ -48,8 +51,18 @@ static dp_status rename_nodes(builder *b, dpi_ast *a) {
   return DP_OK;
 }
 
+static long size_of(const dpi_ast *a) {
+  long n = 1;
+  for (int i = 0; i < a->narg; i++) n += size_of(a->arg[i]);
+  return n;
+}
+
 static dp_status scaled(builder *b, dpi_ast_op op, dpi_ast **a, const dpi_ast *factor) {
   if (factor == NULL || *a == NULL) return DP_OK;
+  b->r->p.budget -= size_of(factor);
+  if (b->r->p.budget < 0)
+    return dpi_fail(b->r->ctx, DP_ERR_UNSUPPORTED, "%s: the model is too large when its conversion factors are written out",
+                    b->r->source);
   dpi_ast *f = dpi_ast_copy(b->net, factor);
   int line = (*a)->line;
   *a = dpi_ast_op2(b->net, op, *a, f);
@@ -156,9 +169,9 @@ static dp_status find_homes(builder *b) {
     for (int k = 0; k < r->reaction[i].nterm && home >= 0; k++)
       settle_home(b, r->term[r->reaction[i].first + k].species, home);
   }
-  for (int s = r->nscope_list - 1; s > 0; s--)
-    for (int i = 0; i < r->nvar && r->scope_list[s].home >= 0; i++)
-      if (within(r, r->var[i].scope, s)) settle_home(b, i, r->scope_list[s].home);
+  for (int i = 0; i < r->nvar; i++)
+    for (int s = r->var[i].scope; s >= 0; s = r->scope_list[s].parent)
+      if (r->scope_list[s].home >= 0) settle_home(b, i, r->scope_list[s].home);
   int def = dpi_map_get(&r->scope_list[0].names, "default_compartment");
   for (int i = 0; i < r->nvar && def >= 0 && r->var[def].defined; i++)
     if (r->var[i].kind == ANT_SPECIES) settle_home(b, i, def);
@@ -337,18 +350,19 @@ typedef struct modifiers {
   int n, cap;
 } modifiers;
 
-static bool takes_part(const dpi_net_reaction *x, const char *id) {
-  for (int i = 0; i < x->nreactant; i++)
-    if (strcmp(x->reactant[i].species, id) == 0) return true;
-  for (int i = 0; i < x->nproduct; i++)
-    if (strcmp(x->product[i].species, id) == 0) return true;
-  return false;
+static dp_status see(modifiers *m, const char *id) {
+  return dpi_map_put(&m->b->seen, id, (int)(m->x - m->b->net->reaction) + 1);
+}
+
+static dp_status see_terms(modifiers *m) {
+  for (int i = 0; i < m->x->nreactant; i++) DP_TRY(see(m, m->x->reactant[i].species));
+  for (int i = 0; i < m->x->nproduct; i++) DP_TRY(see(m, m->x->product[i].species));
+  return DP_OK;
 }
 
 static dp_status add_modifier(modifiers *m, const char *id) {
-  if (takes_part(m->x, id)) return DP_OK;
-  for (int i = 0; i < m->n; i++)
-    if (strcmp(m->list[i], id) == 0) return DP_OK;
+  if (dpi_map_get(&m->b->seen, id) == (int)(m->x - m->b->net->reaction) + 1) return DP_OK;
+  DP_TRY(see(m, id));
   DP_TRY(dpi_grow(m->b->r->ctx, (void **)&m->list, &m->cap, m->n + 1, sizeof *m->list));
   m->list[m->n++] = id;
   return DP_OK;
@@ -365,7 +379,8 @@ static dp_status visit_modifier(void *user, dpi_ast *a) {
 static dp_status from_interactions(modifiers *m, int var) {
   ant_reader *r = m->b->r;
   int index;
-  for (int i = 0; i < r->ninteraction; i++) {
+  r->p.budget -= r->ninteraction;
+  for (int i = 0; i < r->ninteraction && r->p.budget > 0; i++) {
     const ant_interaction *x = &r->interaction[i];
     if (dpi_ant_root(r, x->target) != var) continue;
     for (int k = 0; k < x->nsource; k++) {
@@ -384,6 +399,7 @@ static dp_status find_modifiers(builder *b) {
     int var = dpi_ant_root(b->r, b->r->reaction[i].var), place = b->r->var[var].place;
     if (place < 0) continue;
     modifiers m = {.b = b, .x = &b->net->reaction[place]};
+    DP_TRY(see_terms(&m));
     dp_status status = m.x->rate != NULL ? dpi_ast_walk(m.x->rate, visit_modifier, &m) : from_interactions(&m, var);
     if (status == DP_OK && m.n > 0) {
       m.x->modifier = DPI_ARENA_ARRAY(&b->net->arena, const char *, m.n);
@@ -589,28 +605,25 @@ static dp_status refuse_objective(const builder *b, const ant_relation *x) {
                   x->math.line);
 }
 
-static dp_status objective_terms(builder *b, const ant_relation *x, dpi_ast *a, double factor, dpi_net_objective *o) {
+static dp_status objective_terms(builder *b, const ant_relation *x, dpi_ast *a, double factor) {
   double v;
   if (reaction_of(b, a) != NULL) {
-    dpi_net_flux_term *t = DPI_ARENA_ARRAY(&b->net->arena, dpi_net_flux_term, o->nterm + 1);
-    DP_TRY(memory_or(t));
-    if (o->nterm > 0) memcpy(t, o->term, (size_t)o->nterm * sizeof *t);
-    t[o->nterm++] = (dpi_net_flux_term){reaction_of(b, a)->id, factor};
-    o->term = t;
+    DP_TRY(dpi_grow(b->r->ctx, (void **)&b->flux, &b->cap_flux, b->nflux + 1, sizeof *b->flux));
+    b->flux[b->nflux++] = (dpi_net_flux_term){reaction_of(b, a)->id, factor};
     return DP_OK;
   }
   if (a->op == DPI_AST_PLUS || a->op == DPI_AST_MINUS) {
     for (int i = 0; i < a->narg; i++) {
       bool minus = a->op == DPI_AST_MINUS && (i == 1 || a->narg == 1);
-      DP_TRY(objective_terms(b, x, a->arg[i], minus ? -factor : factor, o));
+      DP_TRY(objective_terms(b, x, a->arg[i], minus ? -factor : factor));
     }
     return DP_OK;
   }
   if (a->op == DPI_AST_TIMES && a->narg == 2) {
     bool first = number_of(a->arg[0], &v);
-    if (first || number_of(a->arg[1], &v)) return objective_terms(b, x, a->arg[first ? 1 : 0], factor * v, o);
+    if (first || number_of(a->arg[1], &v)) return objective_terms(b, x, a->arg[first ? 1 : 0], factor * v);
   }
-  if (a->op == DPI_AST_DIVIDE && number_of(a->arg[1], &v)) return objective_terms(b, x, a->arg[0], factor / v, o);
+  if (a->op == DPI_AST_DIVIDE && number_of(a->arg[1], &v)) return objective_terms(b, x, a->arg[0], factor / v);
   return refuse_objective(b, x);
 }
 
@@ -621,7 +634,13 @@ static dp_status add_objective(builder *b, ant_relation *x) {
   o->maximize = !x->minimize;
   b->net->flux = true;
   if (b->net->active_objective < 0) b->net->active_objective = b->net->nobjective - 1;
-  return objective_terms(b, x, x->math.ast, 1.0, o);
+  b->nflux = 0;
+  DP_TRY(objective_terms(b, x, x->math.ast, 1.0));
+  o->nterm = b->nflux;
+  o->term = DPI_ARENA_ARRAY(&b->net->arena, dpi_net_flux_term, b->nflux + 1);
+  DP_TRY(memory_or(o->term));
+  if (b->nflux > 0) memcpy(o->term, b->flux, (size_t)b->nflux * sizeof *o->term);
+  return DP_OK;
 }
 
 static dp_status add_relation(builder *b, ant_relation *x) {
@@ -687,5 +706,9 @@ static dp_status build(builder *b) {
 dp_status dpi_ant_net(ant_reader *r) {
   builder b = {.r = r, .net = r->net};
   b.net->language = "Antimony";
-  return build(&b);
+  dpi_map_init(&b.seen, r->ctx);
+  dp_status status = build(&b);
+  dpi_map_release(&b.seen);
+  dpi_free(r->ctx, b.flux);
+  return status;
 }

@@ -266,6 +266,7 @@ static dp_status unit_factor(ant_reader *r, unit_list *u, double sign) {
     number = next(r)->num;
     DP_TRY(exponent_of(r, &exponent));
     number = exponent == 1.0 ? number : dpi_m_pow(number, exponent);
+    if (!(number > 0.0 && number <= 1e300)) return expected(r, "a unit behind a number above 0");
     if (peek(r)->kind != DPI_TOK_ID) {
       u->number *= sign < 0 ? 1.0 / number : number;
       return DP_OK;
@@ -301,6 +302,9 @@ static dp_status define_unit(ant_reader *r, const char *id, int line) {
   DP_TRY(unit_product(r, &u));
   if (u.n == 0) u.part[u.n++] = (dpi_net_unit_part){.kind = "dimensionless", .exponent = 1.0, .multiplier = 1.0};
   u.part[0].multiplier *= spread(u.number, 1.0, u.part[0].exponent);
+  for (int i = 0; i < u.n; i++)
+    if (!(u.part[i].multiplier > 0.0 && u.part[i].multiplier <= 1e300) || fabs(u.part[i].exponent) > 1e6)
+      return dpi_fail(r->ctx, DP_ERR_INPUT, "%s:%d: unit '%s' has a factor or an exponent out of range", r->p.where, line, id);
   dpi_net_unit *unit = (dpi_net_unit *)find_unit(r, id);
   if (unit == NULL) unit = dpi_net_add_unit(r->net, id);
   if (unit == NULL) return DP_ERR_MEMORY;

@@ -246,9 +246,7 @@ dp_status dpi_ant_strand(ant_reader *r, int var, int home) {
 
 /* ---- submodels ---- */
 int dpi_ant_module(const ant_reader *r, const char *name) {
-  for (int i = r->nblock - 1; i >= 0; i--)
-    if (!r->block[i].function && strcmp(r->block[i].name, name) == 0) return i;
-  return -1;
+  return dpi_map_get(&r->modules, name);
 }
 
 /* the module's statements, in a scope of their own */

@@ -144,6 +144,8 @@ static dp_status find_blocks(ant_reader *r, int file) {
     DP_TRY(read_header(r, &f, &i, &b));
     DP_TRY(find_end(r, &f, &i, &b));
     ANT_PUSH(r, block, b);
+    r->file_list[file].block[b.header] = r->nblock;
+    DP_TRY(dpi_map_put(b.function ? &r->functions : &r->modules, b.name, r->nblock - 1));
   }
   return DP_OK;
 }
@@ -153,7 +155,9 @@ static dp_status add_file(ant_reader *r, const char *path, const char *text, siz
   int ntok = 0;
   dpi_lex_def def = {.arena = &r->arena, .text = text, .size = size, .where = path, .antimony = true};
   DP_TRY(dpi_lex(r->ctx, &def, &tok, &ntok));
-  ANT_PUSH(r, file_list, (ant_file){.path = path, .tok = tok, .ntok = ntok, .sbml = sbml});
+  int *block = DPI_ARENA_ARRAY(&r->arena, int, ntok);
+  if (block == NULL) return DP_ERR_MEMORY;
+  ANT_PUSH(r, file_list, (ant_file){.path = path, .tok = tok, .ntok = ntok, .block = block, .sbml = sbml});
   *index = r->nfile_list - 1;
   DP_TRY(dpi_ant_find_units(r, &r->file_list[*index]));
   return find_blocks(r, *index);
@@ -169,9 +173,8 @@ static int count_args(const ant_reader *r, const ant_block *b) {
 
 static int function_args(void *user, const char *word) {
   const ant_reader *r = user;
-  for (int i = r->nblock - 1; i >= 0; i--)
-    if (r->block[i].function && strcmp(r->block[i].name, word) == 0) return count_args(r, &r->block[i]);
-  return -1;
+  int i = dpi_map_get(&r->functions, word);
+  return i < 0 ? -1 : count_args(r, &r->block[i]);
 }
 
 static int function_names(void *user, const char **word, int most) {
@@ -228,9 +231,7 @@ static dp_status function_header(ant_reader *r, const ant_block *b, dpi_net_func
 
 static dp_status add_function(ant_reader *r, const ant_block *b) {
   ant_math body;
-  int later = 0; /* the last of one name counts */
-  for (const ant_block *c = b + 1; c < r->block + r->nblock; c++) later += c->function && strcmp(c->name, b->name) == 0;
-  if (later > 0) return DP_OK;
+  if (r->block + dpi_map_get(&r->functions, b->name) != b) return DP_OK; /* the last of one name counts */
   dpi_net_function *f = dpi_net_add_function(r->net, b->name);
   if (f == NULL) return DP_ERR_MEMORY;
   DP_TRY(function_header(r, b, f));
@@ -255,9 +256,7 @@ static dp_status add_functions(ant_reader *r) {
 
 /* ---- the main model ---- */
 static int block_at(const ant_reader *r, int file, int pos) {
-  for (int i = 0; i < r->nblock; i++)
-    if (r->block[i].file == file && r->block[i].header == pos) return i;
-  return -1;
+  return r->file_list[file].block[pos] - 1;
 }
 
 /* "m is "name"" and the like: the rest of the statement begins with a word of annotation */
@@ -341,7 +340,7 @@ static dp_status read_outside(ant_reader *r, int file, int main) {
 }
 
 static dp_status read_main(ant_reader *r) {
-  int scope, main = main_block(r, r->nfile_list - 1 >= 0 ? 0 : 0);
+  int scope, main = main_block(r, 0);
   DP_TRY(dpi_ant_new_scope(r, -1, "", "", &scope));
   const char *name = main >= 0 ? r->block[main].name : "main";
   r->scope_list[0].module = name;
@@ -383,6 +382,8 @@ static void reader_release(ant_reader *r) {
                   r->event,     r->strand, r->interaction, r->relation,   r->note, r->item};
   for (int i = 0; i < DPI_COUNT(list); i++) dpi_free(r->ctx, list[i]);
   dpi_map_release(&r->units);
+  dpi_map_release(&r->functions);
+  dpi_map_release(&r->modules);
   dpi_arena_release(&r->arena);
 }
 
@@ -391,6 +392,8 @@ dp_status dpi_antimony_net(dp_ctx *ctx, const char *text, size_t size, const cha
   DP_TRY(dpi_net_create(ctx, source, &r.net));
   dpi_arena_init(&r.arena, ctx);
   dpi_map_init(&r.units, ctx);
+  dpi_map_init(&r.functions, ctx);
+  dpi_map_init(&r.modules, ctx);
   dp_status status = read_text(&r, text, size);
   reader_release(&r);
   if (status != DP_OK) {

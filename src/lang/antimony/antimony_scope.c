@@ -42,7 +42,12 @@ dp_status dpi_ant_variable(ant_reader *r, int scope, const char *name, int line,
 }
 
 int dpi_ant_root(const ant_reader *r, int var) {
-  while (r->var[var].same != var) var = r->var[var].same;
+  while (r->var[var].same != var) {
+    ant_var *v = &r->var[var];
+    const ant_var *up = &r->var[v->same];
+    if (v->factor == NULL && up->factor == NULL) v->same = up->same; /* shorter next time */
+    var = v->same;
+  }
   return var;
 }
 
@@ -90,11 +95,19 @@ static dp_status descend(ant_reader *r, const dpi_tok *t, int *var, const char *
   return DP_OK;
 }
 
+/* words that begin or end a block, and constants */
+static dp_status check_name(ant_reader *r, const dpi_tok *t) {
+  static const char *const words[] = {"end", "model", "module", "function", "import"};
+  bool reserved = dpi_infix_reserved(t->text);
+  for (int i = 0; i < DPI_COUNT(words); i++) reserved |= strcmp(t->text, words[i]) == 0;
+  if (!reserved) return DP_OK;
+  return dpi_infix_fail(&r->p, t, DP_ERR_INPUT, "'%s' is a word of the language and can't be defined", t->text);
+}
+
 dp_status dpi_ant_path(ant_reader *r, const char *what, int *var, const char **attribute) {
   if (dpi_ant_peek(r)->kind != DPI_TOK_ID) return dpi_ant_expected(r, what);
   const dpi_tok *t = dpi_ant_next(r);
-  if (dpi_infix_reserved(t->text))
-    return dpi_infix_fail(&r->p, t, DP_ERR_INPUT, "'%s' is a word of the language and can't be defined", t->text);
+  DP_TRY(check_name(r, t));
   DP_TRY(dpi_ant_variable(r, r->scope, t->text, t->line, var));
   return descend(r, t, var, attribute);
 }
@@ -102,6 +115,7 @@ dp_status dpi_ant_path(ant_reader *r, const char *what, int *var, const char **a
 dp_status dpi_ant_name_node(dpi_infix *p, const dpi_tok *t, dpi_ast **out) {
   ant_reader *r = p->user;
   int var = -1;
+  DP_TRY(check_name(r, t));
   dpi_ast *a = dpi_ast_name(r->net, t->text);
   if (a == NULL) return DP_ERR_MEMORY;
   *out = a;
@@ -177,6 +191,7 @@ static dp_status hand_over(ant_reader *r, const ant_var *from, ant_var *to, dpi_
 /* parts of two submodels that are the same are the same, name by name */
 static dp_status same_parts(ant_reader *r, int from, int to, int line) {
   int n = r->nvar;
+  r->p.budget -= n;
   for (int i = 0; i < n; i++) {
     if (r->var[i].scope != from) continue;
     int other = dpi_map_get(&r->scope_list[to].names, r->var[i].name);
@@ -211,8 +226,10 @@ static bool within(const ant_reader *r, int scope, int outer) {
 
 void dpi_ant_delete(ant_reader *r, int var) {
   ant_var *v = ANT_ROOT(r, var);
+  bool before = v->deleted;
   v->deleted = true;
-  if (v->kind != ANT_SUBMODEL) return;
+  if (v->kind != ANT_SUBMODEL || before) return;
+  r->p.budget -= r->nvar;
   for (int i = 0; i < r->nvar; i++)
     if (within(r, r->var[i].scope, v->element)) r->var[i].deleted = true;
 }

@@ -19,9 +19,8 @@ bool dpi_ant_take(ant_reader *r, int kind) { return dpi_infix_take(&r->p, kind);
 #define says dpi_ant_says
 
 const dpi_tok *dpi_ant_ahead(ant_reader *r, int n) {
-  int i = r->p.pos;
-  while (n-- > 0 && r->p.tok[i].kind != DPI_TOK_END) i++;
-  return &r->p.tok[i];
+  int last = r->file_list[r->file].ntok - 1, i = r->p.pos + n;
+  return &r->p.tok[i < last ? i : last];
 }
 
 bool dpi_ant_says(const dpi_tok *t, const char *word) { return t->kind == DPI_TOK_ID && strcmp(t->text, word) == 0; }

@@ -240,8 +240,11 @@ static dp_status unit(writer *w, const dpi_net_unit *u) {
     double scale = p->multiplier;
     for (int k = 0; k < abs(p->scale) && k < 400; k++) scale = p->scale > 0 ? scale * 10 : scale / 10;
     if (i > 0) dpi_str_add(w->out, " * ");
-    if (scale != 1.0) {
-      number(w, p->exponent == 1.0 ? scale : dpi_m_pow(scale, p->exponent));
+    scale = p->exponent == 1.0 ? scale : dpi_m_pow(scale, p->exponent);
+    if (!(scale > 0.0 && scale < 1e300)) {
+      dpi_net_note(w->net, "the factor of '%s' in unit '%s' is out of range and left out", p->kind, u->id);
+    } else if (scale != 1.0) {
+      number(w, scale);
       dpi_str_add(w->out, " ");
     }
     dpi_str_add(w->out, p->kind);

@@ -84,6 +84,22 @@ static dp_status declare_elements(dpi_lower *l) {
   return DP_OK;
 }
 
+static void mark_element(dpi_lower *l, const char *id, bool constant, const char *unit) {
+  int sym = dpi_model_find(l->m, id);
+  l->mark[sym].constant = constant;
+  l->m->sym[sym].unit = unit;
+}
+
+static void mark_elements(dpi_lower *l) {
+  const dpi_net *net = l->net;
+  for (int i = 0; i < net->ncompartment; i++)
+    mark_element(l, net->compartment[i].id, net->compartment[i].constant, net->compartment[i].unit);
+  for (int i = 0; i < net->nspecies; i++)
+    mark_element(l, net->species[i].id, net->species[i].constant, "");
+  for (int i = 0; i < net->nparameter; i++)
+    mark_element(l, net->parameter[i].id, net->parameter[i].constant, net->parameter[i].unit);
+}
+
 static dp_status prepare(dpi_lower *l) {
   const dpi_net *net = l->net;
   DP_TRY(declare_elements(l));
@@ -95,12 +111,7 @@ static dp_status prepare(dpi_lower *l) {
   l->varies = DPI_NEW_ARRAY(l->ctx, uint8_t, net->ncompartment > 0 ? net->ncompartment : 1);
   if (l->mark == NULL || l->species == NULL || l->varies == NULL) return DP_ERR_MEMORY;
   for (int i = 0; i < l->nmark; i++) l->mark[i].init = DPI_NODE_NONE;
-  for (int i = 0; i < net->ncompartment; i++)
-    l->mark[dpi_model_find(l->m, net->compartment[i].id)].constant = net->compartment[i].constant;
-  for (int i = 0; i < net->nspecies; i++)
-    l->mark[dpi_model_find(l->m, net->species[i].id)].constant = net->species[i].constant;
-  for (int i = 0; i < net->nparameter; i++)
-    l->mark[dpi_model_find(l->m, net->parameter[i].id)].constant = net->parameter[i].constant;
+  mark_elements(l);
   return DP_OK;
 }
 

@@ -196,9 +196,30 @@ static dp_status rate_of_amount(dpi_lower *l, const dpi_lower_species *x, dpi_no
       l, x->base, dpi_g_op2(g, DPI_OP_ADD, dpi_g_op2(g, DPI_OP_MUL, rule, x->volume), grows));
 }
 
+/* Units as far as they are said. In Antimony the unit of a species is that of its id. */
+static dp_status name_units(dpi_lower *l, const dpi_net_species *s, const dpi_lower_species *x) {
+  const dpi_net *net = l->net;
+  dpi_symbol *sym = l->m->sym;
+  const char *volume = x->home >= 0 ? sym[x->home].unit : "", *concentration = "";
+  const char *substance = s->substance_unit[0] ? s->substance_unit : net->substance_unit;
+  if (volume[0] == '\0') volume = net->volume_unit;
+  if (net->level == 0) {
+    sym[x->sym].unit = s->substance_unit;
+    return DP_OK;
+  }
+  if (substance[0] && volume[0])
+    concentration = dpi_arena_printf(&l->m->arena, "%s/%s", substance, volume);
+  if (concentration == NULL) return DP_ERR_MEMORY;
+  sym[x->amount].unit = substance;
+  sym[x->concentration].unit = concentration;
+  sym[x->sym].unit = x->as_amount ? substance : concentration;
+  return DP_OK;
+}
+
 static dp_status make_species(dpi_lower *l, int i) {
   const dpi_net_species *s = &l->net->species[i];
   const dpi_lower_species *x = &l->species[i];
+  DP_TRY(name_units(l, s, x));
   const dpi_lower_mark *mark = &l->mark[x->sym];
   dpi_symbol *base = &l->m->sym[x->base];
   dpi_node rule = l->m->sym[x->sym].formula;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lang/sbml/sbml_guard.h"
 #include "lang/sbml/sbml_impl.h"
 
 /* ---- findings ---- */
@@ -102,14 +103,26 @@ static dp_status read_document(dpi_sbml_reader *r) {
   return dpi_sbml_check(r, false);
 }
 
+static dp_status read_guarded(void *user) { return read_document(user); }
+
+static dp_status free_guarded(void *user) {
+  SBMLDocument_free(user);
+  return DP_OK;
+}
+
 static dp_status sbml_read(dp_ctx *ctx, const char *text, size_t size, const char *source,
                            dpi_net **out) {
   dpi_sbml_scan scan;
   dpi_sbml_reader r = {.ctx = ctx, .source = source, .scan = &scan};
+  char what[160];
   dpi_sbml_scan_init(&scan, ctx);
   dp_status s = dpi_sbml_scan_text(ctx, text, size, source, &scan);
-  if (s == DP_OK) s = read_document(&r);
-  if (r.doc) SBMLDocument_free(r.doc);
+  if (s == DP_OK) {
+    s = dpi_sbml_guard(read_guarded, &r, what);
+    if (what[0])
+      dpi_fail(ctx, s, "%s:1: libSBML can't read this document: %s", source, what);
+  }
+  if (r.doc) dpi_sbml_guard(free_guarded, r.doc, what);
   dpi_sbml_scan_release(&scan);
   if (s == DP_OK)
     *out = r.net;

@@ -1,7 +1,7 @@
 /* sbml_write.c - floor 3: a network as SBML Level 3 Version 2 (Version 1 where a reaction is `fast`).
  *
- * Invariants: 1. numbers read back with the same bits; 2. elements keep the order they have in the network; 3. what can't
- * be said is refused by name or, where no equation changes, left out and noted (dpi_net_note).
+ * Invariants: 1. numbers read back with the same bits; 2. elements keep the order they have in the network; 3. what
+ * can't be said is refused by name or, where no equation changes, left out and noted (dpi_net_note).
  */
 #include <math.h>
 #include <string.h>
@@ -19,7 +19,8 @@ static int xml_char(const char *s) {
   for (int k = 1; k < n; k++)
     if (((unsigned char)s[k] & 0xC0) != 0x80) return 0;
   unsigned char d = n ? (unsigned char)s[1] : 0;
-  if ((c == 0xE0 && d < 0xA0) || (c == 0xED && d >= 0xA0) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d >= 0x90)) return 0;
+  if ((c == 0xE0 && d < 0xA0) || (c == 0xED && d >= 0xA0) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d >= 0x90))
+    return 0;
   if (c == 0xEF && d == 0xBF && (unsigned char)s[2] >= 0xBE) return 0;
   return n;
 }
@@ -408,7 +409,8 @@ static void rename_local(dpi_sbmlw *w, const dpi_net_reaction *r, const char *id
   if (wish == NULL) w->status = DP_ERR_MEMORY;
   if (wish == NULL) return;
   dpi_sbmlw_name(w, id, wish);
-  dpi_net_note(w->net, "the local parameter '%s' of reaction '%s' is called '%s': a species of the reaction has that id", id,
+  dpi_net_note(w->net,
+               "the local parameter '%s' of reaction '%s' is called '%s': a species of the reaction has that id", id,
                r->id, dpi_sbmlw_id(w, id));
 }
 

@@ -68,8 +68,8 @@ void dpi_sbmlw_math_needs(dpi_sbmlw *w) {
 }
 
 /* ---- numbers ---- */
-/* "1.5e-12" is written with <sep/> where mantissa x 10^exponent gives the same bits to a reader that multiplies; else as
- * one real number, which readers take with its exponent */
+/* "1.5e-12" is written with <sep/> where mantissa x 10^exponent gives the same bits to a reader that multiplies; else
+ * as one real number, which readers take with its exponent */
 static void write_real(dpi_sbmlw *w, double v, const char *unit) {
   char text[32];
   dpi_format_double(v, text);
@@ -233,7 +233,8 @@ static bool is_local(const dpi_net_reaction *r, const char *id) {
 static void write_name(dpi_sbmlw *w, const dpi_ast *a) {
   int index;
   if (!w->lambda && !is_local(w->law, a->name) && dpi_net_find(w->net, a->name, &index) == DPI_NET_NOTHING)
-    w->status = dpi_fail(w->net->ctx, DP_ERR_INPUT, "%s:%d: '%s' is used but not defined", w->net->source, a->line, a->name);
+    w->status =
+        dpi_fail(w->net->ctx, DP_ERR_INPUT, "%s:%d: '%s' is used but not defined", w->net->source, a->line, a->name);
   dpi_xml_leaf(w, "ci", dpi_sbmlw_id(w, a->name));
 }
 

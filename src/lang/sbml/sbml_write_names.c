@@ -135,7 +135,8 @@ static void take_units(dpi_sbmlw *w) {
   const dpi_net *net = w->net;
   for (int i = 0; i < net->nunit; i++) {
     const char *id = net->unit[i].id;
-    if (!dpi_sbmlw_unit_is_good(w, &net->unit[i])) dpi_net_note(net, "the unit '%s' is not made of SBML's units: left out", id);
+    if (!dpi_sbmlw_unit_is_good(w, &net->unit[i]))
+      dpi_net_note(net, "the unit '%s' is not made of SBML's units: left out", id);
     else if (is_sid(id) && !is_base(id)) put(w, &w->unit_taken, id, i);
   }
   for (int i = 0; i < net->nunit; i++) {

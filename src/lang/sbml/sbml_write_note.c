@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/sbml/sbml_guard.h"
 #include "lang/sbml/sbml_impl.h"
 #include "lang/sbml/sbml_write_impl.h"
 
@@ -98,13 +99,18 @@ void dpi_sbmlw_paragraph(dpi_sbmlw *w, const char *text) {
   w->depth--;
 }
 
-/* Is it well-formed XHTML, to be written as it is? */
-static bool is_xhtml(const char *text) {
-  if (text[0] != '<' || strstr(text, "http://www.w3.org/1999/xhtml") == NULL) return false;
-  XMLNode_t *node = XMLNode_convertStringToXMLNode(text, NULL);
+static dp_status read_nodes(void *user) {
+  XMLNode_t *node = XMLNode_convertStringToXMLNode(user, NULL);
   bool good = node != NULL && XMLNode_getNumChildren(node) > 0;
   XMLNode_free(node);
-  return good;
+  return good ? DP_OK : DP_ERR_INPUT;
+}
+
+/* Is it well-formed XHTML, to be written as it is? */
+static bool is_xhtml(const char *text) {
+  char what[160];
+  if (text[0] != '<' || strstr(text, "http://www.w3.org/1999/xhtml") == NULL) return false;
+  return dpi_sbml_guard(read_nodes, (void *)text, what) == DP_OK;
 }
 
 static void write_notes(dpi_sbmlw *w, const char *text) {
@@ -206,7 +212,8 @@ static void annotations_left_out(const dpi_sbmlw *w) {
     n++;
     if (example == NULL) example = a->key;
   }
-  if (n > 0) dpi_net_note(net, "%d annotation%s left out (%s%s)", n, n > 1 ? "s are" : " is", example, n > 1 ? ", ..." : "");
+  if (n > 0)
+    dpi_net_note(net, "%d annotation%s left out (%s%s)", n, n > 1 ? "s are" : " is", example, n > 1 ? ", ..." : "");
 }
 
 void dpi_sbmlw_left_out(const dpi_sbmlw *w) {

@@ -81,19 +81,21 @@ static void things_that_do_nothing(void **state) {
 
 static const char head[] =
     "<?xml version='1.0'?>\n<sbml xmlns='http://www.sbml.org/sbml/level2/version4' level='2' version='4'><model>\n"
-    "<listOfUnitDefinitions><unitDefinition id='per_second'><listOfUnits><unit kind='second' exponent='-1'/></listOfUnits>"
+    "<listOfUnitDefinitions><unitDefinition id='per_second'><listOfUnits><unit kind='second' "
+    "exponent='-1'/></listOfUnits>"
     "</unitDefinition></listOfUnitDefinitions>\n"
     "<listOfCompartments><compartment id='C' size='1'/></listOfCompartments>\n"
     "<listOfSpecies><species id='S' compartment='C' initialConcentration='1'/></listOfSpecies>\n";
 
 static void check_law(const char *unit, const char *law) {
   char text[3000];
-  snprintf(text, sizeof text,
-           "%s<listOfParameters><parameter id='k' value='1' %s/></listOfParameters><listOfReactions>"
-           "<reaction id='J' reversible='false'><listOfReactants><speciesReference species='S'/></listOfReactants>\n"
-           "<kineticLaw><math xmlns='http://www.w3.org/1998/Math/MathML'>%s</math></kineticLaw></reaction></listOfReactions>"
-           "</model></sbml>",
-           head, unit, law);
+  snprintf(
+      text, sizeof text,
+      "%s<listOfParameters><parameter id='k' value='1' %s/></listOfParameters><listOfReactions>"
+      "<reaction id='J' reversible='false'><listOfReactants><speciesReference species='S'/></listOfReactants>\n"
+      "<kineticLaw><math xmlns='http://www.w3.org/1998/Math/MathML'>%s</math></kineticLaw></reaction></listOfReactions>"
+      "</model></sbml>",
+      head, unit, law);
   check_text(text);
 }
 
@@ -121,8 +123,9 @@ static void units_of_level_2(void **state) {
 /* the modeller's own units come back in the message: millimoles and hours */
 static void units_of_antimony(void **state) {
   (void)state;
-  check_text("unit substance = 1e-3 mole; unit extent = 1e-3 mole; unit time_unit = 3600 second; unit volume = litre;\n"
-             "unit per_h = 1/(3600 second); compartment C; C = 1; species S in C; S = 1; J: S -> ; k*S; k = 1; k has per_h;");
+  check_text(
+      "unit substance = 1e-3 mole; unit extent = 1e-3 mole; unit time_unit = 3600 second; unit volume = litre;\n"
+      "unit per_h = 1/(3600 second); compartment C; C = 1; species S in C; S = 1; J: S -> ; k*S; k = 1; k has per_h;");
   expect("reaction J: its rate and extent per time have the units mmol/(L h) and mmol/h\n");
   done();
 }

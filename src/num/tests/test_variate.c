@@ -26,9 +26,7 @@ static double tail(const law *w, double x, bool upper) {
   double p = NAN, z = (x - a) / b;
   switch (w->v) {
     case DPI_VARIATE_NORMAL: return dpi_norm_cdf(upper ? -z : z);
-    case DPI_VARIATE_LOGNORMAL:
-      z = ((x > 0 ? log(x) : -INFINITY) - a) / b;
-      return dpi_norm_cdf(upper ? -z : z);
+    case DPI_VARIATE_LOGNORMAL: z = ((x > 0 ? log(x) : -INFINITY) - a) / b; return dpi_norm_cdf(upper ? -z : z);
     case DPI_VARIATE_UNIFORM: p = x < a ? 0 : (x > b ? 1 : (x - a) / (b - a)); break;
     case DPI_VARIATE_EXPONENTIAL: return upper ? (x < 0 ? 1 : exp(-a * x)) : (x < 0 ? 0 : -expm1(-a * x));
     case DPI_VARIATE_GAMMA: p = x <= 0 ? 0 : (isinf(x) ? 1 : dpi_gamma_p(a, x / b)); break;

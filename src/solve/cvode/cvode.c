@@ -403,10 +403,12 @@ static dpi_solve_outcome explain(cvode_solver *s, int flag) {
     case CV_ERR_FAILURE:
     case CV_TOO_MUCH_ACC:
       snprintf(b->reason, sizeof b->reason, "at t = %.10g: no step meets the tolerance", b->t_now);
+      dpi_solve_say_fastest(b, b->t_now, s->x, NV_DATA_S(s->dky));
       return DPI_SOLVE_TOO_SMALL;
     case CV_CONV_FAILURE:
       snprintf(b->reason, sizeof b->reason,
                "at t = %.10g: no step lets the implicit equations be solved", b->t_now);
+      dpi_solve_say_fastest(b, b->t_now, s->x, NV_DATA_S(s->dky));
       return DPI_SOLVE_TOO_SMALL;
     default:
       snprintf(b->reason, sizeof b->reason, "at t = %.10g: cvode: %s (flag %d)", b->t_now,
@@ -461,6 +463,7 @@ static dpi_solve_outcome take(cvode_solver *s, double t_new) {
   if (s->ntiny < MAX_TINY) return DPI_SOLVE_OK;
   snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: the step fell to %.3g", t_new,
            hlast);
+  dpi_solve_say_fastest(&s->base, t_new, x, NV_DATA_S(s->dky));
   return DPI_SOLVE_TOO_SMALL;
 }
 

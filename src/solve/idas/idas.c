@@ -338,6 +338,7 @@ static dpi_solve_outcome explain(idas_solver *s, int flag) {
     case IDA_ERR_FAIL:
     case IDA_TOO_MUCH_ACC:
       snprintf(b->reason, sizeof b->reason, "at t = %.10g: no step meets the tolerance", b->t_now);
+      dpi_solve_say_fastest(b, b->t_now, s->x, s->fa);
       return DPI_SOLVE_TOO_SMALL;
     case IDA_CONV_FAIL:
       snprintf(b->reason, sizeof b->reason,
@@ -386,6 +387,7 @@ static dpi_solve_outcome take(idas_solver *s, double t_new) {
   s->ntiny = fabs(hlast) > least || h > least ? 0 : s->ntiny + 1;
   if (s->ntiny < MAX_TINY) return DPI_SOLVE_OK;
   snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: the step fell to %.3g", t_new, hlast);
+  dpi_solve_say_fastest(&s->base, t_new, x, s->fa);
   return DPI_SOLVE_TOO_SMALL;
 }
 

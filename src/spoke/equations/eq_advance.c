@@ -14,9 +14,18 @@
 
 /* ---- the path ---- */
 
+/* A comparison with a value that is none would be false without a word. */
+static bool has_values(dpi_eq_bench *w) {
+  for (int k = 0; k < w->spoke->nparam; k++)
+    if (w->spoke->param_needed[k] && isnan(w->m->param[k]))
+      return dpi_eq_fail(w, w->m->t, "the equations can't start");
+  return true;
+}
+
 static bool path_start(dpi_eq_bench *w) {
   dpi_solver *s = w->solver;
   const dpi_eq_member *m = w->m;
+  if (!has_values(w)) return false;
   if (!dpi_eq_bind(w) || (m->history && !dpi_eq_history_start(w))) return false;
   s->ops->input(s, w->have_input ? w->u : NULL, w->have_input && w->ndir ? w->du : NULL);
   const dpi_solve_outcome o = s->ops->start(s, m->t, m->x, w->ndir ? m->s : NULL);

@@ -204,10 +204,12 @@ bool dpi_eq_finite(const double *x, int n) {
   return true;
 }
 
-/* A parameter without a value is the likeliest reason for numbers that are none. */
+/* A parameter without a value is the likeliest reason for numbers that are none; first those the equations need. */
 static const char *missing_param(const dpi_eq_bench *w) {
-  for (int k = 0; k < w->spoke->nparam; k++)
-    if (isnan(w->m->param[k])) return w->spoke->desc.param_id[k];
+  const dpi_eq_spoke *sp = w->spoke;
+  for (int needed = 1; needed >= 0; needed--)
+    for (int k = 0; k < sp->nparam; k++)
+      if (isnan(w->m->param[k]) && sp->param_needed[k] == (needed != 0)) return sp->desc.param_id[k];
   return NULL;
 }
 
@@ -232,10 +234,21 @@ bool dpi_eq_fail_memory(dpi_eq_bench *w) {
   return false;
 }
 
+/* States as small as the absolute tolerance are noise to the solver: they may turn negative and then blow up. */
+static const char *noise(const dpi_eq_bench *w, const dpi_solver *s) {
+  int small = 0, any = 0;
+  for (int j = 0; s->x_now && j < w->spoke->nstate; j++) {
+    any += s->x_now[j] != 0;
+    small += s->x_now[j] != 0 && fabs(s->x_now[j]) < 1e3 * w->spoke->opts.atol;
+  }
+  return 2 * small > any ? " (most states are about as small as the absolute tolerance: ask for a smaller one)" : "";
+}
+
 bool dpi_eq_fail_solver(dpi_eq_bench *w, const dpi_solver *s, dpi_solve_outcome o) {
   if (o == DPI_SOLVE_MEMORY) return dpi_eq_fail_memory(w);
   if (w->bad_lag >= 0 && o == DPI_SOLVE_NONFINITE)
     return dpi_eq_fail(w, s->t_now, "'%s': its delay turns negative or is not finite",
                        w->spoke->model->sym[1 + w->spoke->nstate + w->bad_lag].id);
-  return dpi_eq_fail(w, s->t_now, "%s%s%s", dpi_solve_outcome_text(o), s->reason[0] ? ": " : "", s->reason);
+  return dpi_eq_fail(w, s->t_now, "%s%s%s%s", dpi_solve_outcome_text(o), s->reason[0] ? ": " : "", s->reason,
+                     o == DPI_SOLVE_TOO_SMALL || o == DPI_SOLVE_NONFINITE ? noise(w, s) : "");
 }

@@ -75,7 +75,8 @@ static dp_status list_params(builder *b) {
   int *sym = DPI_ARENA_ARRAY(&sp->arena, int, n + 1);
   const char **id = DPI_ARENA_ARRAY(&sp->arena, const char *, n + 1);
   double *value = DPI_ARENA_ARRAY(&sp->arena, double, n + 1);
-  if (!sym || !id || !value) return DP_ERR_MEMORY;
+  bool *needed = DPI_ARENA_ARRAY(&sp->arena, bool, n + 1);
+  if (!sym || !id || !value || !needed) return DP_ERR_MEMORY;
   for (int s = 0; s < m->nsym; s++) {
     const dpi_symbol *y = &m->sym[s];
     if (y->kind != DPI_SYM_PARAM) continue;
@@ -83,8 +84,10 @@ static dp_status list_params(builder *b) {
     sym[k] = s;
     id[k] = y->id;
     value[k] = y->value;
+    needed[k] = y->needed;
   }
   sp->param_sym = sym;
+  sp->param_needed = needed;
   sp->desc.nparam = sp->nparam;
   sp->desc.param_id = id;
   sp->desc.param_default = value;

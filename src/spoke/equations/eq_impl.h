@@ -88,6 +88,7 @@ typedef struct dpi_eq_spoke {
   int nseed;                   /* the caller's active parameters: rows of member.seed */
   int nassign_max;
   const int *param_sym;        /* [nparam] symbol of each param */
+  const bool *param_needed;    /* [nparam] the equations can't run without its value */
   const int *active_param;     /* [nactive] param of each active */
   const int *param_active;     /* [nparam] active of each param, or -1 */
   dpi_eq_map out;              /* outputs */

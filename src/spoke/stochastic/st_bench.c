@@ -1,7 +1,8 @@
-/* st_bench.c - one thread's bench: symbols, registers of tapes, propensities, random numbers; kept in a pool between calls.
+/* st_bench.c - one thread's bench: symbols, registers of tapes, propensities, random numbers; kept in a pool between
+ * calls.
  *
- * A member is laid on it and lifted off: everything on the bench follows from the member, so nothing of an earlier one can
- * be seen.
+ * A member is laid on it and lifted off: everything on the bench follows from the member, so nothing of an earlier one
+ * can be seen.
  */
 #include "spoke/stochastic/st_impl.h"
 
@@ -17,12 +18,18 @@ static dp_status bench_memory(dpi_st_bench *w) {
     double **at;
     int count;
   } part[] = {
-      {&w->sym, sp->nsym},        {&w->val, sp->nvalue_max},
-      {&w->coef, sp->ncoef},      {&w->unit, sp->nsym},
-      {&w->tree, 2 * sp->leaf},   {&w->when, sp->nevent},
-      {&w->due, sp->nchannel},    {&w->base, sp->nflow},
-      {&w->slope, sp->nflow},     {&w->y, 3 * (sp->nflow + 1)},
-      {&w->k, 12 * (sp->nflow + 1)}, {&w->held, sp->nassign_max + sp->ntrigger_max},
+      {&w->sym, sp->nsym},
+      {&w->val, sp->nvalue_max},
+      {&w->coef, sp->ncoef},
+      {&w->unit, sp->nsym},
+      {&w->tree, 2 * sp->leaf},
+      {&w->when, sp->nevent},
+      {&w->due, sp->nchannel},
+      {&w->base, sp->nflow},
+      {&w->slope, sp->nflow},
+      {&w->y, 3 * (sp->nflow + 1)},
+      {&w->k, 12 * (sp->nflow + 1)},
+      {&w->held, sp->nassign_max + sp->ntrigger_max},
       {&w->leap, dpi_st_leap_room(sp)},
   };
   for (int i = 0; i < DPI_COUNT(part); i++) {
@@ -207,8 +214,9 @@ bool dpi_st_draw(dpi_st_bench *w, int i) {
   const double x = dpi_variate_draw((dpi_variate)d->variate, arg, d->narg, &rng);
   dpi_st_rng_put(w, &rng);
   if (!isfinite(x))
-    return dpi_st_fail(w, w->m->t, "line %d: %s(%g%s%g) can't be drawn", d->line, dpi_variate_name((dpi_variate)d->variate),
-                       arg[0], d->narg > 1 ? ", " : "; ", d->narg > 1 ? arg[1] : NAN);
+    return dpi_st_fail(w, w->m->t, "line %d: %s(%g%s%g) can't be drawn", d->line,
+                       dpi_variate_name((dpi_variate)d->variate), arg[0], d->narg > 1 ? ", " : "; ",
+                       d->narg > 1 ? arg[1] : NAN);
   w->sym[d->sym] = x;
   return true;
 }

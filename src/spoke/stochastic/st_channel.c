@@ -1,5 +1,5 @@
-/* st_channel.c - from a model's reactions to channels: propensities, changes, what depends on what; and the flow: what of the
- * equations is left when the channels are taken out. Part of compiling (st_compile.c).
+/* st_channel.c - from a model's reactions to channels: propensities, changes, what depends on what; and the flow: what
+ * of the equations is left when the channels are taken out. Part of compiling (st_compile.c).
  *
  * A propensity that is a product of constants and of at most DPI_ST_FACTORS states, each perhaps less a constant, as in
  * k*x*(x - 1)/2, needs no tape.
@@ -15,9 +15,11 @@ static bool is_zero(const dpi_st_builder *b, dpi_node n) {
 
 /* Does the node depend on time, states or draws? */
 static dp_status is_fast(dpi_st_builder *b, dpi_node n, bool *fast) {
-  DP_TRY(dpi_st_depends(b, n));
-  *fast = false;
-  for (int s = 0; s < b->sp->nsym; s++) *fast = *fast || (b->seen[s] && b->fast[s]);
+  int kind = 0;
+  *fast = true;
+  if (n == DPI_NODE_NONE) return dpi_fail(b->sp->base.ctx, DP_ERR_MEMORY, "no memory for a propensity");
+  DP_TRY(dpi_st_kind(b, n, &kind));
+  *fast = (kind & DPI_ST_FAST) != 0;
   return DP_OK;
 }
 
@@ -43,27 +45,30 @@ static dp_status coefficient(dpi_st_builder *b, dpi_node node, int *index) {
 
 /* ---- the flow ---- */
 
-/* rate of state j - sum over reactions of change * rate; NONE when no reaction changes it. */
-static dpi_node rest_of(const dpi_st_builder *b, int j, bool *counted) {
+/* Rate of state j - sum over reactions of change * rate; *scale: the sum of their sizes. */
+static dpi_node rest_of(const dpi_st_builder *b, int j, bool *counted, dpi_node *scale) {
   const dp_model *m = b->model;
   dpi_graph *g = m->graph;
   dpi_node rest = m->sym[1 + j].formula;
   *counted = false;
+  *scale = dpi_g_const(g, 0);
   for (int r = 0; r < m->nreaction; r++)
     for (int k = 0; k < m->reaction[r].nchange; k++) {
       const dpi_change *c = &m->reaction[r].change[k];
       if (c->state != 1 + j) continue;
       *counted = true;
-      rest = dpi_g_op2(g, DPI_OP_SUB, rest, dpi_g_op2(g, DPI_OP_MUL, c->by, m->reaction[r].rate));
+      const dpi_node part = dpi_g_op2(g, DPI_OP_MUL, c->by, m->reaction[r].rate);
+      rest = dpi_g_op2(g, DPI_OP_SUB, rest, part);
+      *scale = dpi_g_op2(g, DPI_OP_ADD, *scale, dpi_g_op1(g, DPI_OP_ABS, part));
     }
   return rest;
 }
 
 /* Is the difference nothing but rounding? Tried at a few points, since a graph can't tell that two sums are equal. */
-static dp_status vanishes(dpi_st_builder *b, int j, dpi_node rest, bool *zero) {
+static dp_status vanishes(dpi_st_builder *b, dpi_node rest, dpi_node scale, bool *zero) {
   const dp_model *m = b->model;
   dp_ctx *ctx = b->sp->base.ctx;
-  const dpi_node pair[2] = {rest, m->sym[1 + j].formula};
+  const dpi_node pair[2] = {rest, scale};
   dpi_tape *tape = NULL;
   DP_TRY(dpi_tape_create(ctx, m->graph, pair, 2, b->fast, b->sp->nsym, &tape));
   double *reg = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(tape) + 1), *sym = DPI_NEW_ARRAY(ctx, double, b->sp->nsym);
@@ -75,7 +80,7 @@ static dp_status vanishes(dpi_st_builder *b, int j, dpi_node rest, bool *zero) {
     dpi_tape_init(tape, reg);
     dpi_tape_prologue(tape, sym, reg);
     dpi_tape_eval(tape, sym, reg, out);
-    if (isfinite(out[0]) && fabs(out[0]) > 1e-9 * (1 + fabs(out[1]))) flat = false;
+    if (isfinite(out[0]) && fabs(out[0]) > 1e-9 * out[1]) flat = false;
   }
   const bool lost = !reg || !sym;
   dpi_free(ctx, reg);
@@ -93,11 +98,13 @@ dp_status dpi_st_flow_find(dpi_st_builder *b) {
   if (!counted || !b->flow || !sp->flow_sym) return DP_ERR_MEMORY;
   for (int j = 0; j < sp->nstate; j++) {
     bool has, zero;
-    const dpi_node rest = rest_of(b, j, &has);
-    if (rest == DPI_NODE_NONE) return dpi_fail(sp->base.ctx, DP_ERR_MEMORY, "no memory for the rate of '%s'", sp->desc.state_id[j]);
+    dpi_node scale;
+    const dpi_node rest = rest_of(b, j, &has, &scale);
+    if (rest == DPI_NODE_NONE || scale == DPI_NODE_NONE)
+      return dpi_fail(sp->base.ctx, DP_ERR_MEMORY, "no memory for the rate of '%s'", sp->desc.state_id[j]);
     counted[j] = has;
     zero = is_zero(b, rest);
-    if (has && !zero) DP_TRY(vanishes(b, j, rest, &zero));
+    if (has && !zero) DP_TRY(vanishes(b, rest, scale, &zero));
     if (zero) continue;
     b->flow[sp->nflow] = rest;
     sp->flow_sym[sp->nflow++] = 1 + j;
@@ -179,9 +186,7 @@ static dp_status take_apart(dpi_st_builder *b, dpi_node node, product *p, int de
       p->good = is_state(b, node);
       if (p->good) add_factor(p, v.arg[0], dpi_g_const(g, 0));
       return DP_OK;
-    case DPI_OP_MUL:
-      DP_TRY(take_apart(b, v.arg[0], p, depth + 1));
-      return take_apart(b, v.arg[1], p, depth + 1);
+    case DPI_OP_MUL: DP_TRY(take_apart(b, v.arg[0], p, depth + 1)); return take_apart(b, v.arg[1], p, depth + 1);
     case DPI_OP_DIV:
       DP_TRY(is_fast(b, v.arg[1], &fast));
       p->good = !fast;
@@ -289,14 +294,16 @@ static dp_status build_channel(dpi_st_builder *b, const dpi_model_reaction *r, d
   c->id = r->id;
   if (r->reversible) DP_TRY(is_net(b, r->rate, &net, 0));
   if (net)
-    return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
-                    "%s:%d: reaction '%s' is reversible and its rate a difference: a net rate is no propensity, split it in two",
-                    b->model->source, r->line, r->id);
+    return dpi_fail(
+        ctx, DP_ERR_UNSUPPORTED,
+        "%s:%d: reaction '%s' is reversible and its rate a difference: a net rate is no propensity, split it in two",
+        b->model->source, r->line, r->id);
   DP_TRY(build_rate(b, r->rate, c));
   DP_TRY(build_changes(b, r, c));
   DP_TRY(build_reactants(b, r, c));
-  DP_TRY(dpi_st_depends(b, r->rate));
-  for (int s = 0; s < b->sp->nsym; s++) c->drifts = c->drifts || (b->seen[s] && b->moving[s]);
+  int kind;
+  DP_TRY(dpi_st_kind(b, r->rate, &kind));
+  c->drifts = (kind & DPI_ST_DEGREE) != 0;
   return DP_OK;
 }
 

@@ -1,5 +1,5 @@
-/* st_compile.c - from a sealed model and a sim's definition to tapes: parameters, outputs, controls, draws, events. What
- * channels and flow are made of stands in st_channel.c. Happens once, on one thread; constant afterwards.
+/* st_compile.c - from a sealed model and a sim's definition to tapes: parameters, outputs, controls, draws, events.
+ * What channels and flow are made of stands in st_channel.c. Happens once, on one thread; constant afterwards.
  */
 #include "spoke/stochastic/st_impl.h"
 
@@ -7,7 +7,8 @@ dp_status dpi_st_map_build(dpi_st_builder *b, const dpi_node *node, int n, dpi_s
   dpi_st_spoke *sp = b->sp;
   dp_ctx *ctx = sp->base.ctx;
   for (int i = 0; i < n; i++)
-    if (node[i] == DPI_NODE_NONE) return dpi_fail(ctx, DP_ERR_MEMORY, "%s: no memory for its formulas", b->model->source);
+    if (node[i] == DPI_NODE_NONE)
+      return dpi_fail(ctx, DP_ERR_MEMORY, "%s: no memory for its formulas", b->model->source);
   DP_TRY(dpi_tape_create(ctx, b->model->graph, node, n, b->fast, sp->nsym, &map->tape));
   map->n = n;
   map->id = sp->nmap;
@@ -27,21 +28,47 @@ dp_status dpi_st_depends(dpi_st_builder *b, dpi_node node) {
   return dpi_g_depends(b->model->graph, node, b->seen, b->sp->nsym);
 }
 
+/* Arguments have smaller numbers than their users, so one pass upwards tells of all. */
+static uint8_t kind_of(const dpi_st_builder *b, dpi_gnode n) {
+  uint8_t arg[3] = {0, 0, 0}, fast = 0, most = 0;
+  if (n.op == DPI_OP_CONST) return 0;
+  if (n.op == DPI_OP_SYM) return (uint8_t)((b->fast[n.arg[0]] ? DPI_ST_FAST : 0) | b->moving[n.arg[0]]);
+  for (int k = 0; k < 3 && !(n.op == DPI_OP_POWI && k == 1) && n.arg[k] >= 0; k++) {
+    arg[k] = b->kind[n.arg[k]] & DPI_ST_DEGREE;
+    fast |= b->kind[n.arg[k]] & DPI_ST_FAST;
+    if (arg[k] > most) most = arg[k];
+  }
+  uint8_t degree = most > 0 ? 2 : 0;
+  if (n.op == DPI_OP_ADD || n.op == DPI_OP_SUB || n.op == DPI_OP_NEG) degree = most;
+  if (n.op == DPI_OP_MUL && (arg[0] == 0 || arg[1] == 0)) degree = most;
+  if (n.op == DPI_OP_DIV && arg[1] == 0) degree = most;
+  return (uint8_t)(fast | degree);
+}
+
+dp_status dpi_st_kind(dpi_st_builder *b, dpi_node node, int *kind) {
+  DP_TRY(dpi_grow(b->sp->base.ctx, (void **)&b->kind, &b->cap_kind, node + 1, 1));
+  for (; b->nkind <= node; b->nkind++) b->kind[b->nkind] = kind_of(b, dpi_graph_at(b->model->graph, b->nkind));
+  *kind = b->kind[node];
+  return DP_OK;
+}
+
 /* ---- what is refused ---- */
 
 static dp_status refuse(dpi_st_builder *b) {
   const dp_model *m = b->model;
   dp_ctx *ctx = b->sp->base.ctx;
   if (m->nalgebraic > 0)
-    return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: '%s' is given by an algebraic rule: spoke 'stochastic' can't solve for it",
-                    m->source, m->sym[1 + m->nstate - m->nalgebraic].id);
+    return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
+                    "%s: '%s' is given by an algebraic rule: spoke 'stochastic' can't solve for it", m->source,
+                    m->sym[1 + m->nstate - m->nalgebraic].id);
   if (m->ndelayed > 0)
-    return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: delay() in line %d: spoke 'stochastic' keeps no past values", m->source,
-                    m->sym[1 + m->nstate].line);
+    return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: delay() in line %d: spoke 'stochastic' keeps no past values",
+                    m->source, m->sym[1 + m->nstate].line);
   for (int r = 0; r < m->nreaction; r++)
     if (m->reaction[r].fast)
-      return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s:%d: reaction '%s' is fast: spoke 'stochastic' knows no partial equilibrium",
-                      m->source, m->reaction[r].line, m->reaction[r].id);
+      return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
+                      "%s:%d: reaction '%s' is fast: spoke 'stochastic' knows no partial equilibrium", m->source,
+                      m->reaction[r].line, m->reaction[r].id);
   return DP_OK;
 }
 
@@ -157,46 +184,18 @@ static dp_status build_start(dpi_st_builder *b) {
 
 /* ---- events ---- */
 
-/* 0: free of time and flow; 1: affine in them; 2: otherwise. Arguments have smaller numbers than their users. */
-static int degree_of(const dpi_st_builder *b, dpi_node node, int8_t *degree) {
-  if (degree[node] >= 0) return degree[node];
-  const dpi_gnode n = dpi_graph_at(b->model->graph, node);
-  int d = 0, arg[3] = {0, 0, 0}, most = 0;
-  const bool leaf = n.op == DPI_OP_CONST || n.op == DPI_OP_SYM;
-  for (int k = 0; k < 3 && !leaf && !(n.op == DPI_OP_POWI && k == 1); k++) {
-    if (n.arg[k] < 0) break;
-    arg[k] = degree_of(b, n.arg[k], degree);
-    if (arg[k] > most) most = arg[k];
-  }
-  d = most > 0 ? 2 : 0;
-  if (n.op == DPI_OP_SYM) d = b->moving[n.arg[0]];
-  if (n.op == DPI_OP_ADD || n.op == DPI_OP_SUB || n.op == DPI_OP_NEG) d = most;
-  if (n.op == DPI_OP_MUL && (arg[0] == 0 || arg[1] == 0)) d = most;
-  if (n.op == DPI_OP_DIV && arg[1] == 0) d = most;
-  return degree[node] = (int8_t)d;
-}
-
 static dp_status find_reach(dpi_st_builder *b, const dpi_model_event *e, dpi_st_event *out) {
   dpi_st_spoke *sp = b->sp;
-  const int count = dpi_graph_count(b->model->graph);
-  int8_t *degree = DPI_NEW_ARRAY(sp->base.ctx, int8_t, count + 1);
-  if (!degree) return DP_ERR_MEMORY;
-  memset(degree, -1, (size_t)count);
-  const int own = degree_of(b, e->trigger, degree);
-  int most = 0;
+  int own, kind, most = 0;
+  DP_TRY(dpi_st_kind(b, e->trigger, &own));
   for (int r = 0; r < e->nroot; r++) {
-    const int d = degree_of(b, e->root[r], degree);
-    if (d > most) most = d;
+    DP_TRY(dpi_st_kind(b, e->root[r], &kind));
+    if ((kind & DPI_ST_DEGREE) > most) most = kind & DPI_ST_DEGREE;
   }
-  dpi_free(sp->base.ctx, degree);
-  out->reach = own == 0 ? DPI_ST_STILL : (e->nroot > 0 && most == 1 ? DPI_ST_AFFINE : DPI_ST_CURVED);
-  if (out->reach != DPI_ST_AFFINE) {
-    sp->ncurved += out->reach == DPI_ST_CURVED;
-    return DP_OK;
-  }
-  /* a line in time, unless it is in a flow that is no line, or in counted states that jumps of a leap change */
+  out->reach = (own & DPI_ST_DEGREE) == 0 ? DPI_ST_STILL : (e->nroot > 0 && most == 1 ? DPI_ST_AFFINE : DPI_ST_CURVED);
+  /* a line in time, unless it is in a flow that is no line */
   bool flow = false;
-  for (int r = 0; r < e->nroot; r++) {
+  for (int r = 0; r < e->nroot && out->reach == DPI_ST_AFFINE; r++) {
     DP_TRY(dpi_st_depends(b, e->root[r]));
     for (int i = 0; i < sp->nflow; i++) flow = flow || b->seen[sp->flow_sym[i]];
   }
@@ -252,8 +251,11 @@ static dp_status choose_method(dpi_st_builder *b, const dp_sim_def *def) {
   static const struct {
     const char *name;
     dpi_st_method method;
-  } table[] = {{"auto", DPI_ST_DIRECT},          {"direct", DPI_ST_DIRECT},     {"next-reaction", DPI_ST_NEXT},
-               {"tau-leap", DPI_ST_LEAP}, {"langevin", DPI_ST_LANGEVIN}};
+  } table[] = {{"auto", DPI_ST_DIRECT},
+               {"direct", DPI_ST_DIRECT},
+               {"next-reaction", DPI_ST_NEXT},
+               {"tau-leap", DPI_ST_LEAP},
+               {"langevin", DPI_ST_LANGEVIN}};
   dpi_st_spoke *sp = b->sp;
   const char *name = def->method ? def->method : "auto";
   int at = -1;
@@ -261,16 +263,18 @@ static dp_status choose_method(dpi_st_builder *b, const dp_sim_def *def) {
     if (strcmp(name, table[i].name) == 0) at = i;
   if (at < 0)
     return dpi_fail(sp->base.ctx, DP_ERR_INPUT,
-                    "spoke 'stochastic': method '%s', expected auto, direct, next-reaction, tau-leap or langevin", name);
+                    "spoke 'stochastic': method '%s', expected auto, direct, next-reaction, tau-leap or langevin",
+                    name);
   sp->method = table[at].method;
   sp->rtol = def->rtol;
   sp->atol = def->atol;
   sp->eps = def->rtol >= 1e-4 ? def->rtol : 0.03; /* far finer ones are meant for integrators */
   if (sp->method == DPI_ST_LEAP && sp->drift)
-    return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED,
-                    "%s: rates depend on time or on states that change continuously: method 'tau-leap' can't take them, "
-                    "'direct' can",
-                    b->model->source);
+    return dpi_fail(
+        sp->base.ctx, DP_ERR_UNSUPPORTED,
+        "%s: rates depend on time or on states that change continuously: method 'tau-leap' can't take them, "
+        "'direct' can",
+        b->model->source);
   if (sp->method == DPI_ST_NEXT && sp->drift) sp->method = DPI_ST_DIRECT; /* one clock, whose hazard is integrated */
   sp->nclock = sp->method == DPI_ST_NEXT && sp->nchannel > 0 ? sp->nchannel : 1;
   return DP_OK;
@@ -283,7 +287,8 @@ static dp_status compile(dpi_st_builder *b, const dp_sim_def *def) {
   DP_TRY(refuse(b));
   DP_TRY(list_symbols(b));
   if (def->nactive > 0)
-    return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED, "active '%s': spoke 'stochastic' has no derivatives", def->active[0]);
+    return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED, "active '%s': spoke 'stochastic' has no derivatives",
+                    def->active[0]);
   for (int s = 0; s <= sp->nstate; s++) b->fast[s] = 1;
   for (int s = 0; s < sp->nsym; s++) b->fast[s] |= b->model->sym[s].kind == DPI_SYM_DRAW;
   DP_TRY(dpi_st_flow_find(b));
@@ -312,6 +317,7 @@ dp_status dpi_st_compile(dpi_st_spoke *sp, const dp_sim_def *def) {
   if (!b.fast || !b.moving || !b.seen) return DP_ERR_MEMORY;
   const dp_status st = compile(&b, def);
   dpi_free(ctx, b.coef);
+  dpi_free(ctx, b.kind);
   return st;
 }
 

@@ -4,9 +4,10 @@
  *     due -> highest priority first; equal priorities: by a random number; without priority: as they were scheduled
  *     trigger turns false -> what is not persistent and not executed yet is taken back
  *
- * Between jumps a trigger changes only through time and flow. Three reaches: still (neither is in it), affine (its roots are
- * affine in both and the flow is straight: the next time is known beforehand), curved (sought on the path). A time that was
- * found is narrowed to neighbouring numbers: `time >= 5` happens at exactly 5, `time > 5` at the next number.
+ * Between jumps a trigger changes only through time and flow. Three reaches: still (neither is in it), affine (its
+ * roots are affine in both and the flow is straight: the next time is known beforehand), curved (sought on the path). A
+ * time that was found is narrowed to neighbouring numbers: `time >= 5` happens at exactly 5, `time > 5` at the next
+ * number.
  */
 #include "spoke/stochastic/st_impl.h"
 
@@ -172,7 +173,8 @@ static bool schedule(dpi_st_bench *w, int e) {
     if (!dpi_st_draw(w, v->trigger_draw[k])) return false;
   const double delay = v->delay.tape ? dpi_st_value(w, &v->delay) : 0;
   if (!(delay >= 0) || !isfinite(delay))
-    return dpi_st_fail(w, m->t, "event '%s': delay is %g, expected a finite number, not negative", law(w, e)->id, delay);
+    return dpi_st_fail(w, m->t, "event '%s': delay is %g, expected a finite number, not negative", law(w, e)->id,
+                       delay);
   double *vec = m->vec + (size_t)stride(sp) * (size_t)m->ndue;
   memset(vec, 0, sizeof *vec * (size_t)stride(sp));
   if (law(w, e)->from_trigger && v->act.tape) memcpy(vec, dpi_st_eval(w, &v->act), sizeof *vec * (size_t)v->act.n);
@@ -267,11 +269,13 @@ static bool execute(dpi_st_bench *w, int i) {
     if (na) memcpy(w->held, dpi_st_eval(w, &v->act), sizeof(double) * (size_t)na);
   }
   for (int a = 0; a < na; a++)
-    if (!isfinite(w->held[a])) return dpi_st_fail(w, m->t, "event '%s' assigns a value that is not finite", law(w, e)->id);
+    if (!isfinite(w->held[a]))
+      return dpi_st_fail(w, m->t, "event '%s' assigns a value that is not finite", law(w, e)->id);
   bool param = false;
   assign(w, e, w->held, &param);
   if (param) dpi_st_bench_params(w);
-  if (++w->storm > STORM) return dpi_st_fail(w, m->t, "event '%s': events trigger each other without end", law(w, e)->id);
+  if (++w->storm > STORM)
+    return dpi_st_fail(w, m->t, "event '%s': events trigger each other without end", law(w, e)->id);
   return true;
 }
 

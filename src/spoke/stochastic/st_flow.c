@@ -4,8 +4,8 @@
  *
  * Otherwise flow y and the used-up part H of the unit exponential are integrated together,
  *     y' = f(t, y, x),   H' = sum of propensities at (t, y, x),   x constant between jumps,
- * by Dormand & Prince 5(4) with dense output (Hairer, Norsett, Wanner 1993, II.4 to II.6); the next jump is where H reaches what
- * is left. So time-dependent propensities are exact up to the tolerance of the integration.
+ * by Dormand & Prince 5(4) with dense output (Hairer, Norsett, Wanner 1993, II.4 to II.6); the next jump is where H
+ * reaches what is left. So time-dependent propensities are exact up to the tolerance of the integration.
  */
 #include "spoke/stochastic/st_impl.h"
 
@@ -50,19 +50,19 @@ static void slopes(dpi_st_bench *w, double t, const double *y, double *f) {
 }
 
 /* a21; a31 a32; ...; the last row gives the result of order 5 */
-static const double tableau[6][6] = {
-    {1.0 / 5},
-    {3.0 / 40, 9.0 / 40},
-    {44.0 / 45, -56.0 / 15, 32.0 / 9},
-    {19372.0 / 6561, -25360.0 / 2187, 64448.0 / 6561, -212.0 / 729},
-    {9017.0 / 3168, -355.0 / 33, 46732.0 / 5247, 49.0 / 176, -5103.0 / 18656},
-    {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84}};
+static const double tableau[6][6] = {{1.0 / 5},
+                                     {3.0 / 40, 9.0 / 40},
+                                     {44.0 / 45, -56.0 / 15, 32.0 / 9},
+                                     {19372.0 / 6561, -25360.0 / 2187, 64448.0 / 6561, -212.0 / 729},
+                                     {9017.0 / 3168, -355.0 / 33, 46732.0 / 5247, 49.0 / 176, -5103.0 / 18656},
+                                     {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84}};
 static const double node[6] = {1.0 / 5, 3.0 / 10, 4.0 / 5, 8.0 / 9, 1, 1};
-static const double error_weight[7] = {71.0 / 57600,        0,           -71.0 / 16695, 71.0 / 1920,
+static const double error_weight[7] = {71.0 / 57600,      0,          -71.0 / 16695, 71.0 / 1920,
                                        -17253.0 / 339200, 22.0 / 525, -1.0 / 40};
-static const double dense_weight[7] = {-12715105075.0 / 11282082432.0, 0, 87487479700.0 / 32700410799.0,
-                                       -10690763975.0 / 1880347072.0,  701980252875.0 / 199316789632.0,
-                                       -1453857185.0 / 822651844.0,    69997945.0 / 29380423.0};
+static const double dense_weight[7] = {-12715105075.0 / 11282082432.0,  0,
+                                       87487479700.0 / 32700410799.0,   -10690763975.0 / 1880347072.0,
+                                       701980252875.0 / 199316789632.0, -1453857185.0 / 822651844.0,
+                                       69997945.0 / 29380423.0};
 
 /* One step of size h from (t, y) with k[0] given; y1 and the error's norm. */
 static double try_step(dpi_st_bench *w, double t, double h) {
@@ -154,7 +154,8 @@ static bool step(dpi_st_bench *w, double t, double end, double *reached) {
     w->step = h * (shrink < 0.1 ? 0.1 : shrink);
     if (!(t + w->step > t)) break;
   }
-  return dpi_st_fail(w, t, "the steps between jumps become too small: a state or a rate is not finite, or changes too fast");
+  return dpi_st_fail(w, t,
+                     "the steps between jumps become too small: a state or a rate is not finite, or changes too fast");
 }
 
 /* Where H reaches `left` within the last step. */

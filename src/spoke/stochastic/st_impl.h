@@ -1,22 +1,23 @@
 /* st_impl.h - the stochastic spoke's private contract between its files (floor 4).
  *
- *     create    model -> channels, flow, events, outputs        constant, shared by all threads  (st_compile.c, st_channel.c)
- *     open      members' digital states                         one batch                        (stochastic.c)
- *     advance   lay each member on a bench, take it off again   one thread                       (st_bench.c)
- *               timeline: what comes next                                                        (st_timeline.c)
- *               jumps, one by one, under constant propensities                                   (st_jump.c)
+ *     create    model -> channels, flow, events, outputs        constant, shared by all threads  (st_compile.c,
+ * st_channel.c) open      members' digital states                         one batch (stochastic.c) advance   lay each
+ * member on a bench, take it off again   one thread                       (st_bench.c) timeline: what comes next
+ * (st_timeline.c) jumps, one by one, under constant propensities                                   (st_jump.c)
  *               continuous states, propensities that change between jumps                        (st_flow.c)
  *               many jumps at once; jumps as noise                                               (st_leap.c)
  *               the model's events                                                               (st_event.c)
  *
- * Words: a *channel* is a reaction as a jump with a propensity; *flow* are the states that change continuously (rate rules);
- * a *counted* state is changed by channels. A channel fires when the integral of its propensity has used up a unit
- * exponential: what is left of it is kept, so doses, switches and events change the way but waste no random number.
+ * Words: a *channel* is a reaction as a jump with a propensity; *flow* are the states that change continuously (rate
+ * rules); a *counted* state is changed by channels. A channel fires when the integral of its propensity has used up a
+ * unit exponential: what is left of it is kept, so doses, switches and events change the way but waste no random
+ * number.
  *
  * Invariants:
- *   1. a real time is ticks/DP_TICKS, the time of a jump, of a trigger or of a due execution; never a running sum of steps;
- *   2. sums of propensities lie in a binary tree whose inner nodes are always the sum of their two children: what it says
- *      depends on the propensities alone, not on how they came about;
+ *   1. a real time is ticks/DP_TICKS, the time of a jump, of a trigger or of a due execution; never a running sum of
+ * steps;
+ *   2. sums of propensities lie in a binary tree whose inner nodes are always the sum of their two children: what it
+ * says depends on the propensities alone, not on how they came about;
  *   3. random numbers are addressed by (seed, stream, purpose, counter); counters are part of the member's state.
  */
 #ifndef DPI_ST_IMPL_H
@@ -55,17 +56,17 @@ typedef struct dpi_st_reactant { /* for leaps: state, how many are used up, how 
 
 typedef struct dpi_st_channel {
   const char *id;
-  bool product;            /* propensity = coef[coef] * factors */
+  bool product; /* propensity = coef[coef] * factors */
   int coef, nfactor;
   dpi_st_factor factor[DPI_ST_FACTORS];
-  dpi_st_map rate;         /* otherwise */
+  dpi_st_map rate; /* otherwise */
   int nchange;
   dpi_st_change *change;
-  dpi_st_map by;           /* stoichiometries that change in time */
-  int nhit, *hit;          /* channels whose propensity depends on what this one changes */
-  int nwatch, *watch;      /* events whose trigger does */
-  bool steers;             /* slopes of the flow do */
-  bool drifts;             /* propensity depends on time or on the flow */
+  dpi_st_map by;      /* stoichiometries that change in time */
+  int nhit, *hit;     /* channels whose propensity depends on what this one changes */
+  int nwatch, *watch; /* events whose trigger does */
+  bool steers;        /* slopes of the flow do */
+  bool drifts;        /* propensity depends on time or on the flow */
   int nreactant;
   dpi_st_reactant *reactant;
 } dpi_st_channel;
@@ -79,10 +80,10 @@ typedef struct dpi_st_control {
 typedef enum dpi_st_reach { DPI_ST_STILL, DPI_ST_AFFINE, DPI_ST_CURVED } dpi_st_reach;
 
 typedef struct dpi_st_event {
-  dpi_st_map test;      /* trigger, roots */
+  dpi_st_map test; /* trigger, roots */
   dpi_st_map delay, priority, act;
   dpi_st_reach reach;
-  int ntrigger, nexecution; /* draws made when triggered, when executed */
+  int ntrigger, nexecution;                 /* draws made when triggered, when executed */
   const int *trigger_draw, *execution_draw; /* indices of model->draw */
 } dpi_st_event;
 
@@ -98,30 +99,30 @@ typedef struct dpi_st_spoke {
   const int *param_sym;
   dpi_st_method method;
   double rtol, atol;
-  double eps;            /* leaps: largest relative change of a propensity */
+  double eps; /* leaps: largest relative change of a propensity */
   dpi_st_channel *channel;
-  int leaf;              /* first leaf of the tree: a power of two >= nchannel */
-  int nclock;            /* random clocks of a member: 1, or one for each channel */
+  int leaf;   /* first leaf of the tree: a power of two >= nchannel */
+  int nclock; /* random clocks of a member: 1, or one for each channel */
   int ncoef;
-  dpi_st_map coef;       /* constants between changes of parameters; coef[0] is 0 */
-  bool fractions;        /* some counted state moves by other than whole numbers */
+  dpi_st_map coef; /* constants between changes of parameters; coef[0] is 0 */
+  bool fractions;  /* some counted state moves by other than whole numbers */
   int nflow;
-  int *flow_sym;         /* [nflow] */
-  dpi_st_map flow;       /* their rates */
-  bool straight;         /* rates are constant between jumps */
-  bool drift;            /* some propensity depends on time or on the flow, or the flow is not straight */
+  int *flow_sym;          /* [nflow] */
+  dpi_st_map flow;        /* their rates */
+  bool straight;          /* rates are constant between jumps */
+  bool drift;             /* some propensity depends on time or on the flow, or the flow is not straight */
   const uint8_t *counted; /* [nstate] */
   dpi_st_map out, start;
-  dpi_st_map *draw;      /* [ndraw] arguments */
+  dpi_st_map *draw; /* [ndraw] arguments */
   dpi_st_control *control;
   dpi_st_event *event;
   int nassign_max, ntrigger_max;
-  int naffine, ncurved;  /* events by the reach of their triggers */
+  int naffine, ncurved; /* events by the reach of their triggers */
   int nmap;
   const dpi_tape **tape; /* [nmap] */
   int cap_tape, nvalue_max;
   pthread_mutex_t lock;
-  dpi_st_bench *bench;   /* pool */
+  dpi_st_bench *bench; /* pool */
 } dpi_st_spoke;
 
 typedef struct dpi_st_dose { /* waits for its lag to pass */
@@ -151,11 +152,11 @@ typedef struct dpi_st_member {
   int next, nrepeat;
   int *repeat;
   int ndose, cap_dose, ndue, cap_due, cap_vec;
-  dpi_st_dose *dose;    /* owned */
-  dpi_st_due *due;      /* owned */
-  double *vec;          /* owned; of each due: assigned values [nassign_max], trigger draws [ntrigger_max] */
+  dpi_st_dose *dose; /* owned */
+  dpi_st_due *due;   /* owned */
+  double *vec;       /* owned; of each due: assigned values [nassign_max], trigger draws [ntrigger_max] */
   uint32_t serial;
-  uint8_t *truth;       /* [nevent] */
+  uint8_t *truth; /* [nevent] */
 } dpi_st_member;
 
 struct dpi_st_batch {
@@ -169,30 +170,30 @@ struct dpi_st_bench {
   dpi_st_bench *free_next;
   const dpi_st_spoke *spoke;
   dpi_arena arena;
-  double *sym;          /* [nsym] present values of all symbols */
-  double **reg;         /* [nmap] */
-  uint8_t *stale;       /* [nmap] */
-  double *val;          /* [nvalue_max] */
-  double *coef;         /* [ncoef] */
-  double *unit;         /* [nsym] the step in which a counted state moves; 0: whole numbers, or none */
-  double *tree;         /* [2 leaf] propensities from leaf on; tree[1] their sum */
-  double *when;         /* [nevent] next time at which an affine trigger may change; NaN: not known */
-  int *heap, *place;    /* next reaction: channels by time, and where each stands */
-  double *due;          /* [nchannel] its times */
-  double *base;         /* [nflow] the flow at time `from` */
-  double *slope;        /* [nflow] straight: its rates */
+  double *sym;       /* [nsym] present values of all symbols */
+  double **reg;      /* [nmap] */
+  uint8_t *stale;    /* [nmap] */
+  double *val;       /* [nvalue_max] */
+  double *coef;      /* [ncoef] */
+  double *unit;      /* [nsym] the step in which a counted state moves; 0: whole numbers, or none */
+  double *tree;      /* [2 leaf] propensities from leaf on; tree[1] their sum */
+  double *when;      /* [nevent] next time at which an affine trigger may change; NaN: not known */
+  int *heap, *place; /* next reaction: channels by time, and where each stands */
+  double *due;       /* [nchannel] its times */
+  double *base;      /* [nflow] the flow at time `from` */
+  double *slope;     /* [nflow] straight: its rates */
   double from;
-  double *y, *k;        /* [3 (nflow + 1)], [12 (nflow + 1)] integrator: values, stages, dense output */
+  double *y, *k;         /* [3 (nflow + 1)], [12 (nflow + 1)] integrator: values, stages, dense output */
   double y_from, y_step; /* its last step */
-  double step;          /* next step to try; 0: not known */
-  double *held;         /* [nassign_max + ntrigger_max] */
-  double *leap;         /* scratch of leaps */
-  int *fired;           /* [nchannel] scratch of leaps */
+  double step;           /* next step to try; 0: not known */
+  double *held;          /* [nassign_max + ntrigger_max] */
+  double *leap;          /* scratch of leaps */
+  int *fired;            /* [nchannel] scratch of leaps */
   uint32_t key[2];
-  int beat;             /* jumps since the caller was last asked whether to stop */
-  double beat_t;        /* time then */
-  int quota;            /* jumps to make before looking around; 0: no limit */
-  int storm;            /* executions without time moving on */
+  int beat;      /* jumps since the caller was last asked whether to stop */
+  double beat_t; /* time then */
+  int quota;     /* jumps to make before looking around; 0: no limit */
+  int storm;     /* executions without time moving on */
   double limit;
   dpi_st_batch *batch;
   dpi_st_member *m;
@@ -212,17 +213,21 @@ typedef struct dpi_st_builder {
   uint8_t *fast;   /* [nsym] time, states, draws */
   uint8_t *moving; /* [nsym] time and the flow */
   uint8_t *seen;   /* [nsym] scratch */
-  dpi_node *coef;  /* nodes of the coefficients */
+  uint8_t *kind;   /* [nkind] of each node: DPI_ST_FAST, and its degree in time and flow */
+  int nkind, cap_kind;
+  dpi_node *coef; /* nodes of the coefficients */
   int ncoef, cap_coef;
-  dpi_node *flow;  /* [nstate] rate of each state apart from channels; NONE: none */
+  dpi_node *flow; /* [nstate] rate of each state apart from channels; NONE: none */
 } dpi_st_builder;
+enum { DPI_ST_DEGREE = 3, DPI_ST_FAST = 4 }; /* degree: 0 free of time and flow, 1 affine in them, 2 otherwise */
+dp_status dpi_st_kind(dpi_st_builder *b, dpi_node node, int *kind); /* fast: depends on time, states or draws */
 dp_status dpi_st_compile(dpi_st_spoke *sp, const dp_sim_def *def);
 void dpi_st_release(dpi_st_spoke *sp);
 dp_status dpi_st_map_build(dpi_st_builder *b, const dpi_node *node, int n, dpi_st_map *map);
 dp_status dpi_st_depends(dpi_st_builder *b, dpi_node node); /* into b->seen, cleared first */
 dp_status dpi_st_channels(dpi_st_builder *b);
-dp_status dpi_st_flow_find(dpi_st_builder *b);   /* before the channels */
-dp_status dpi_st_flow_build(dpi_st_builder *b);  /* after them */
+dp_status dpi_st_flow_find(dpi_st_builder *b);  /* before the channels */
+dp_status dpi_st_flow_build(dpi_st_builder *b); /* after them */
 dp_status dpi_st_dependencies(dpi_st_builder *b);
 
 /* ---- st_bench.c ---- */
@@ -251,7 +256,7 @@ double dpi_st_snap(const dpi_st_bench *w, int sym, double x);
 double dpi_st_rate(dpi_st_bench *w, int r);
 /* All propensities anew at time t, the clocks going on with what is left; t = since: nothing has passed. */
 bool dpi_st_refresh(dpi_st_bench *w, double t);
-void dpi_st_wind(dpi_st_bench *w, double t); /* wind all clocks anew */
+void dpi_st_wind(dpi_st_bench *w, double t);                   /* wind all clocks anew */
 bool dpi_st_pick(dpi_st_bench *w, double u, double t, int *r); /* a channel in proportion to its propensity */
 bool dpi_st_fire(dpi_st_bench *w, int r, double times, double t);
 void dpi_st_put(dpi_st_bench *w, int r, double a); /* into the tree */

@@ -1,10 +1,10 @@
 /* st_jump.c - jumps one by one while propensities are constant between them.  D -> D
  *
- * direct: the integral of the sum of all propensities uses up a unit exponential; then a channel is chosen in proportion to its
- * propensity (Gillespie 1977). The sum is a binary tree, so a change and a choice cost log2(channels).
- * next-reaction: a unit exponential for each channel, a queue of the times at which they run out (Gibson & Bruck 2000; in the
- * form of Anderson 2007, which also holds where a propensity was 0): only channels whose inputs changed are touched, and each
- * keeps what is left of its number.
+ * direct: the integral of the sum of all propensities uses up a unit exponential; then a channel is chosen in
+ * proportion to its propensity (Gillespie 1977). The sum is a binary tree, so a change and a choice cost
+ * log2(channels). next-reaction: a unit exponential for each channel, a queue of the times at which they run out
+ * (Gibson & Bruck 2000; in the form of Anderson 2007, which also holds where a propensity was 0): only channels whose
+ * inputs changed are touched, and each keeps what is left of its number.
  */
 #include "spoke/stochastic/st_impl.h"
 
@@ -23,8 +23,8 @@ double dpi_st_rate(dpi_st_bench *w, int r) {
 bool dpi_st_bad_rate(dpi_st_bench *w, int r, double a, double t) {
   const char *id = w->spoke->channel[r].id;
   if (!isfinite(a)) return dpi_st_fail(w, t, "reaction '%s': its rate is %g, expected a propensity", id, a);
-  return dpi_st_fail(w, t, "reaction '%s': its rate is %g: a propensity is not negative (split a reversible reaction in two)", id,
-                     a);
+  return dpi_st_fail(
+      w, t, "reaction '%s': its rate is %g: a propensity is not negative (split a reversible reaction in two)", id, a);
 }
 
 void dpi_st_put(dpi_st_bench *w, int r, double a) {

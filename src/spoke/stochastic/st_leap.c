@@ -1,16 +1,17 @@
 /* st_leap.c - approximations for large numbers: many jumps at once (tau-leap), jumps as noise (langevin).  D -> D
  *
- * Both choose their steps so that no propensity is expected to change by more than a share eps of itself, in mean and in
- * standard deviation (Cao, Gillespie, Petzold 2006, J. Chem. Phys. 124:044109, eqs. 24 to 33). Near an equilibrium, where means
- * hardly change, that would exceed the time a state lives; so a step uses up at most a share of each state.
+ * Both choose their steps so that no propensity is expected to change by more than a share eps of itself, in mean and
+ * in standard deviation (Cao, Gillespie, Petzold 2006, J. Chem. Phys. 124:044109, eqs. 24 to 33). Near an equilibrium,
+ * where means hardly change, that would exceed the time a state lives; so a step uses up at most a share of each state.
  *
- * tau-leap: Poisson numbers of firings, with the propensities of the state expected half-way (Gillespie 2001; of second order in
- * the mean: Anderson, Ganguly, Kurtz 2011, Ann. Appl. Probab. 21:2226); a channel that could use up a reactant within NCRITICAL firings fires at most once in a
- * leap, exactly; a leap that takes a count below zero is halved and drawn anew; where a leap would hold fewer than FEW jumps,
- * BURST jumps are made one by one.
+ * tau-leap: Poisson numbers of firings, with the propensities of the state expected half-way (Gillespie 2001; of second
+ * order in the mean: Anderson, Ganguly, Kurtz 2011, Ann. Appl. Probab. 21:2226); a channel that could use up a reactant
+ * within NCRITICAL firings fires at most once in a leap, exactly; a leap that takes a count below zero is halved and
+ * drawn anew; where a leap would hold fewer than FEW jumps, BURST jumps are made one by one.
  *
- * langevin: dx = sum over channels of v (a dt + sqrt(a) dW), drift by the trapezoidal rule, noise by Euler and Maruyama. States
- * are real numbers and may become slightly negative; a propensity below zero is then taken as zero, so conserved sums stay.
+ * langevin: dx = sum over channels of v (a dt + sqrt(a) dW), drift by the trapezoidal rule, noise by Euler and
+ * Maruyama. States are real numbers and may become slightly negative; a propensity below zero is then taken as zero, so
+ * conserved sums stay.
  *
  * Leaps and steps end at outputs and at known times; triggers that depend on counts are looked at where they end.
  */
@@ -167,7 +168,8 @@ static void half_way(dpi_st_bench *w, const space *p, const int *critical, doubl
   memcpy(w->sym, p->was, sizeof(double) * (size_t)(sp->nstate + 1));
 }
 
-/* One leap of length tau, with one firing of a critical channel when `fire`; false: it went below zero, nothing is changed. */
+/* One leap of length tau, with one firing of a critical channel when `fire`; false: it went below zero, nothing is
+ * changed. */
 static bool try_leap(dpi_st_bench *w, const space *p, const int *critical, double tau, bool fire, double sum) {
   const dpi_st_spoke *sp = w->spoke;
   bool good = true;

@@ -1,7 +1,6 @@
-/* st_timeline.c - one member from where it stands to a time: instants, doses under way, outputs, and the process between.
- *                                                                                                            U, D -> D, O
- * Order at one real time: doses whose lag has passed and due executions first, then instants and outputs by `order`,
- * instants first, then by position; a repeat has its instant's order and position.
+/* st_timeline.c - one member from where it stands to a time: instants, doses under way, outputs, and the process
+ * between. U, D -> D, O Order at one real time: doses whose lag has passed and due executions first, then instants and
+ * outputs by `order`, instants first, then by position; a repeat has its instant's order and position.
  */
 #include "spoke/stochastic/st_impl.h"
 
@@ -117,9 +116,7 @@ static bool act(dpi_st_bench *w, const dp_instant *in, double t) {
       m->param[in->target] = in->amount;
       dpi_st_bench_params(w);
       return true;
-    case DP_RESET:
-      m->ndose = 0;
-      return dpi_st_initial(w);
+    case DP_RESET: m->ndose = 0; return dpi_st_initial(w);
     default: return dpi_st_fail(w, t, "instant of type %d is not offered", (int)in->type);
   }
 }

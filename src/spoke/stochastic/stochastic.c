@@ -1,8 +1,9 @@
-/* stochastic.c - spoke `stochastic` (floor 4): reactions as random jumps, exactly (direct, next-reaction) or approximately
- * (tau-leap, langevin), with continuous states, time-dependent propensities, events and random draws.  D, U -> O
+/* stochastic.c - spoke `stochastic` (floor 4): reactions as random jumps, exactly (direct, next-reaction) or
+ * approximately (tau-leap, langevin), with continuous states, time-dependent propensities, events and random draws.  D,
+ * U -> O
  *
- * This file: life of the spoke and of batches, the member's state as bytes, the descriptor. The map of the other files stands
- * in st_impl.h.
+ * This file: life of the spoke and of batches, the member's state as bytes, the descriptor. The map of the other files
+ * stands in st_impl.h.
  */
 #include "spoke/stochastic/st_impl.h"
 
@@ -40,7 +41,9 @@ static dp_status stochastic_create(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke
   return DP_OK;
 }
 
-static const dpi_spoke_desc *stochastic_describe(const dpi_spoke *spoke) { return &((const dpi_st_spoke *)spoke)->desc; }
+static const dpi_spoke_desc *stochastic_describe(const dpi_spoke *spoke) {
+  return &((const dpi_st_spoke *)spoke)->desc;
+}
 
 /* ---- batches ---- */
 
@@ -53,8 +56,8 @@ static int repeating(const dp_member *m) {
 static dp_status refuse(const dpi_st_spoke *sp, const dp_member *m) {
   for (int i = 0; i < m->ninstant; i++)
     if (m->instant[i].type == DP_INFUSE)
-      return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED, "spoke 'stochastic': instant %d is an infusion, only single doses are taken",
-                      i);
+      return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED,
+                      "spoke 'stochastic': instant %d is an infusion, only single doses are taken", i);
   return DP_OK;
 }
 
@@ -65,8 +68,8 @@ static dp_status lay_out(dpi_st_batch *b) {
   const size_t real = (size_t)(sp->nstate + sp->nparam + sp->ndraw) + 2 * clock, count = clock + 1;
   size_t ints = 0;
   for (int i = 0; i < b->def.n; i++) ints += 2 * (size_t)repeating(&b->def.member[i]);
-  const size_t size = n * (sizeof *b->m + real * sizeof(double) + count * sizeof(uint64_t) + (size_t)sp->nevent) +
-                      ints * sizeof(int);
+  const size_t size =
+      n * (sizeof *b->m + real * sizeof(double) + count * sizeof(uint64_t) + (size_t)sp->nevent) + ints * sizeof(int);
   char *p = dpi_alloc(sp->base.ctx, size);
   if (!p) return DP_ERR_MEMORY;
   b->m = (dpi_st_member *)p;
@@ -101,7 +104,8 @@ static void member_init(dpi_st_bench *w, dpi_st_batch *b, int i) {
   if (sp->nparam) memcpy(m->param, def->param, sizeof(double) * (size_t)sp->nparam);
   dpi_st_bench_lay(w, b, i);
   dpi_st_wind(w, m->t);
-  const dp_member_status before = w->out->status; /* open leaves the status alone: a bad start shows at the first advance */
+  const dp_member_status before =
+      w->out->status; /* open leaves the status alone: a bad start shows at the first advance */
   m->bad = !dpi_st_initial(w);
   if (m->bad) w->out->status = before;
   dpi_st_flow_start(w, m->t);
@@ -248,8 +252,9 @@ static dp_status stochastic_save(const dpi_batch *batch, int member, dpi_str *by
   const dpi_st_batch *b = (const dpi_st_batch *)batch;
   const dpi_st_spoke *sp = b->spoke;
   const dpi_st_member *m = &b->m[member];
-  const header h = {SAVE_COOKIE, sp->nstate, sp->nparam,  sp->ndraw, sp->nclock, sp->nevent, m->begun | m->bad << 1, m->next,
-                    m->nrepeat,  m->ndose,   m->ndue,     m->serial, m->stream,  m->now,     m->t,  m->from};
+  const header h = {SAVE_COOKIE, sp->nstate, sp->nparam, sp->ndraw, sp->nclock, sp->nevent, m->begun | m->bad << 1,
+                    m->next,     m->nrepeat, m->ndose,   m->ndue,   m->serial,  m->stream,  m->now,
+                    m->t,        m->from};
   slice s[NSLICE];
   slices(b, member, s);
   dpi_str_addn(bytes, (const char *)&h, sizeof h);

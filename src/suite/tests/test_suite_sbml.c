@@ -23,9 +23,23 @@ static void put(const char *id, const char *ending, const char *text) {
   assert_int_equal(dpi_file_write(ctx, path, text, strlen(text)), DP_OK);
 }
 
+/* Memory that fails once, at the n-th request from now. */
+static long until_failure = -1;
+
+static void *failing_alloc(void *user, void *ptr, size_t size_old, size_t size_new) {
+  (void)user, (void)size_old;
+  if (size_new == 0) {
+    free(ptr);
+    return NULL;
+  }
+  if (until_failure >= 0 && until_failure-- == 0) return NULL;
+  return realloc(ptr, size_new);
+}
+
 static int setup(void **state) {
   (void)state;
   dp_ctx_def def = dp_ctx_def_default();
+  def.alloc = failing_alloc;
   def.nthread = 3;
   snprintf(folder, sizeof folder, "suite_XXXXXX");
   return dp_ctx_create(&def, &ctx) != DP_OK || !mkdtemp(folder);
@@ -208,6 +222,27 @@ static void infinite_and_missing_values_match_themselves_only(void **state) {
   assert_string_equal(s.r[0].status, "fail");
 }
 
+static void a_lack_of_memory_is_said_and_nothing_is_left(void **state) {
+  (void)state;
+  char dir[256];
+  dp_status status = DP_ERR_MEMORY;
+  put_decay("00041", 0, decay);
+  snprintf(dir, sizeof dir, "%s/00041", folder);
+  size_t live = dpi_alloc_live(ctx);
+  int n = 0;
+  for (; status != DP_OK && n < 1000; n++) {
+    dpi_suite_case *c = NULL;
+    until_failure = n;
+    status = dpi_suite_case_read(ctx, dir, "00041", &c);
+    until_failure = -1;
+    assert_true(status == DP_OK ? c != NULL : status == DP_ERR_MEMORY && c == NULL);
+    dpi_suite_case_destroy(c);
+    assert_int_equal(dpi_alloc_live(ctx), live);
+    dp_ctx_clear_error(ctx);
+  }
+  assert_true(n > 4 && n < 1000);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(settings_and_results_are_read),
@@ -216,6 +251,7 @@ int main(void) {
       cmocka_unit_test(cases_are_judged_in_order),
       cmocka_unit_test(cases_are_chosen_by_id),
       cmocka_unit_test(infinite_and_missing_values_match_themselves_only),
+      cmocka_unit_test(a_lack_of_memory_is_said_and_nothing_is_left),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

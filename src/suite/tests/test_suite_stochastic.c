@@ -1,6 +1,6 @@
-/* Stochastic cases made by hand, with closed forms as expected values: right ones pass, wrong means and deviations fail, sigma = 0
- * asks for equality, a law without a mean is judged by its median, logarithms, failures and refusals are told; threads change
- * nothing. */
+/* Stochastic cases made by hand, with closed forms as expected values: right ones pass, wrong means and deviations
+ * fail, sigma = 0 asks for equality, a law without a mean is judged by its median, logarithms, failures and refusals
+ * are told; threads change nothing. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,8 @@ static int teardown(void **state) {
 static void put_case(const char *id, const char *header, const char *row0, const char *row2, const char *model) {
   char text[500];
   put(id, "-settings.txt",
-      "start: 0\nduration: 2\nsteps: 1\nvariables: X\nabsolute:\nrelative:\namount: X\nconcentration:\noutput: X-mean, X-sd\n"
+      "start: 0\nduration: 2\nsteps: 1\nvariables: X\nabsolute:\nrelative:\namount: X\nconcentration:\noutput: X-mean, "
+      "X-sd\n"
       "meanRange: (-3, 3)\nsdRange: (-5, 5)\n");
   snprintf(text, sizeof text, "time,%s\n0,%s\n2,%s\n", header, row0, row2);
   put(id, "-results.csv", text);
@@ -108,7 +109,8 @@ static void test_draws(void **state) {
   (void)state;
   put_case("00011", "X-mean", "0", "1", "model a()\n  X = 0;\n  E: at time >= 1: X = cauchy(1, 2);\nend\n");
   put_case("00012", "X-mean", "0", "1.5", "model a()\n  X = 0;\n  E: at time >= 1: X = cauchy(1, 2);\nend\n");
-  put_case("00013", "ln(X)-mean,ln(X)-sd", "0,0", "1,2", "model a()\n  X = 0;\n  E: at time >= 1: X = lognormal(1, 2);\nend\n");
+  put_case("00013", "ln(X)-mean,ln(X)-sd", "0,0", "1,2",
+           "model a()\n  X = 0;\n  E: at time >= 1: X = lognormal(1, 2);\nend\n");
   want("00011", "pass", "");
   want("00012", "fail", "X-mean at time 2");
   want("00013", "pass", "");
@@ -117,7 +119,8 @@ static void test_draws(void **state) {
 static void test_trouble(void **state) {
   (void)state;
   put_case("00021", "X-mean,X-sd", "5,0", "18,3", "model a()\n  species X;\n  X = 5;\n  J: X => ; 20;\nend\n");
-  put_case("00022", "X-mean,X-sd", "5,0", "18,3", "model a()\n  species X;\n  X = 5;\n  J: X -> ; 2*X - 0.1*X^2;\nend\n");
+  put_case("00022", "X-mean,X-sd", "5,0", "18,3",
+           "model a()\n  species X;\n  X = 5;\n  J: X -> ; 2*X - 0.1*X^2;\nend\n");
   put_case("00023", "X-average", "5", "18", decay);
   want("00021", "error", "below zero");
   want("00022", "refused", "'J' is reversible");
@@ -138,7 +141,7 @@ static void test_threads(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_moments), cmocka_unit_test(test_draws), cmocka_unit_test(test_trouble),
-                                     cmocka_unit_test(test_threads)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_moments), cmocka_unit_test(test_draws),
+                                     cmocka_unit_test(test_trouble), cmocka_unit_test(test_threads)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

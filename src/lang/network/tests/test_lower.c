@@ -571,13 +571,31 @@ static void delays_of_both_times_are_told_apart(void **state) {
   parameter("time", 5);
   parameter("y", NAN);
   dpi_ast *one = dpi_ast_op2(net, DPI_AST_DELAY, dpi_ast_name(net, "time"), dpi_ast_number(net, 1));
-  dpi_ast *two = dpi_ast_op2(net, DPI_AST_DELAY, dpi_ast_new(net, DPI_AST_TIME, 0), dpi_ast_number(net, 1));
+  dpi_ast *two =
+      dpi_ast_op2(net, DPI_AST_DELAY, dpi_ast_new(net, DPI_AST_TIME, 0), dpi_ast_number(net, 1));
   dpi_net_add_rule(net, DPI_RULE_RATE, "time", dpi_ast_number(net, 2));
   dpi_net_add_rule(net, DPI_RULE_ASSIGNMENT, "y", dpi_ast_op2(net, DPI_AST_PLUS, one, two));
   dp_model *m = lowered();
   int n = 0;
   for (int i = 0; i < m->nsym; i++) n += m->sym[i].kind == DPI_SYM_DELAYED;
   assert_int_equal(n, 2);
+  dp_model_destroy(m);
+}
+
+static void units_are_kept_as_text(void **state) {
+  (void)state;
+  begin();
+  net->substance_unit = "mole";
+  compartment("C", 2, true);
+  net->compartment[0].unit = "mL";
+  species("A", "C", 4);
+  species("B", "C", 4)->only_substance = true;
+  net->species[1].substance_unit = "mg";
+  dp_model *m = lowered();
+  assert_string_equal(m->sym[sym_of(m, "C")].unit, "mL");
+  assert_string_equal(m->sym[sym_of(m, "A")].unit, "mole/mL");
+  assert_string_equal(m->sym[sym_of(m, "amount(A)")].unit, "mole");
+  assert_string_equal(m->sym[sym_of(m, "B")].unit, "mg");
   dp_model_destroy(m);
 }
 
@@ -752,6 +770,7 @@ int main(void) {
       cmocka_unit_test(functions_that_call_themselves_are_refused),
       cmocka_unit_test(work_is_bounded),
       cmocka_unit_test(depth_is_bounded),
+      cmocka_unit_test(units_are_kept_as_text),
       cmocka_unit_test(delays_of_both_times_are_told_apart),
       cmocka_unit_test(functions_have_their_values),
       cmocka_unit_test(delays_rates_and_draws_become_symbols),

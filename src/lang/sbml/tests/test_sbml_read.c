@@ -241,8 +241,8 @@ static void level_2_has_defaults_and_computed_stoichiometry(void **state) {
                                                                                                  "v"
                                                                                                  "'"
                                                                                                  ">" MATH(CN(
-                                                                                                     "1")) "</eventAssignment>"
-                                                                                                           "</listOfEventAssignments></event></listOfEvents>"));
+                    "1")) "</eventAssignment>"
+                    "</listOfEventAssignments></event></listOfEvents>"));
   assert_true(isnan(net->compartment[0].size) && net->compartment[0].constant);
   assert_true(net->compartment[1].dimensions == 0.0);
   assert_true(net->species[0].concentration == 2.0 && isnan(net->species[0].amount) &&
@@ -475,7 +475,8 @@ static void flux_balance_version_1_has_bounds_of_its_own(void **state) {
   dpi_net *net = read_net(
       PACKAGE("fbc", "1") "'false'><model id='m'>" CELL3 "<listOfSpecies>"
       SPECIES3("S", "p:charge='-2' p:chemicalFormula='C6H12'") "</listOfSpecies><listOfReactions><reaction id='R'"
-      " reversible='true' fast='false'><listOfProducts><speciesReference species='S' stoichiometry='1' constant='true'/>"
+      " reversible='true' fast='false'><listOfProducts>"
+      "<speciesReference species='S' stoichiometry='1' constant='true'/>"
       "</listOfProducts></reaction></listOfReactions><p:listOfFluxBounds><p:fluxBound p:reaction='R'"
       " p:operation='lessEqual' p:value='7'/><p:fluxBound p:reaction='R' p:operation='greaterEqual' p:value='-1'/>"
       "</p:listOfFluxBounds><p:listOfObjectives p:activeObjective='o'><p:objective p:id='o' p:type='minimize'>"

@@ -37,7 +37,8 @@ static dpi_net_reaction *reaction(dpi_net *net) {
   r->nreactant = r->nproduct = 1;
   r->reactant = terms(net, 1, (const char *[]){"A"}, (double[]){1});
   r->product = terms(net, 1, (const char *[]){"B"}, (double[]){2});
-  r->rate = dpi_ast_op2(net, DPI_AST_TIMES, dpi_ast_op2(net, DPI_AST_TIMES, name(net, "k"), name(net, "A")), name(net, "E"));
+  r->rate =
+      dpi_ast_op2(net, DPI_AST_TIMES, dpi_ast_op2(net, DPI_AST_TIMES, name(net, "k"), name(net, "A")), name(net, "E"));
   r->has_rate = true;
   return r;
 }
@@ -121,7 +122,8 @@ static void elements_and_exact_numbers(void **state) {
 
 static void numbers_in_formulas_keep_their_bits(void **state) {
   (void)state;
-  static const double v[] = {0.1 + 0.2, 1.1e-12, 5e-324, 1.7976931348623157e308, -0.0, 1e22, 3, -7, 1e5, 1e-7, 123456789012.0};
+  static const double v[] = {0.1 + 0.2, 1.1e-12, 5e-324, 1.7976931348623157e308, -0.0, 1e22, 3,
+                             -7,        1e5,     1e-7,   123456789012.0};
   written w;
   dpi_net *net = new_net();
   for (int i = 0; i < DPI_COUNT(v); i++) {
@@ -154,7 +156,8 @@ static void all_operations(void **state) {
     dpi_ast *a = dpi_ast_new(net, (dpi_ast_op)op, n);
     if (op == DPI_AST_NAME) a->name = "x";
     bool logic = (op >= DPI_AST_NOT && op <= DPI_AST_IMPLIES);
-    for (int k = 0; k < n; k++) a->arg[k] = logic || (n == 3 && k == 1) ? dpi_ast_new(net, DPI_AST_TRUE, 0) : name(net, "x");
+    for (int k = 0; k < n; k++)
+      a->arg[k] = logic || (n == 3 && k == 1) ? dpi_ast_new(net, DPI_AST_TRUE, 0) : name(net, "x");
     char id[16];
     snprintf(id, sizeof id, "y%d", op);
     parameter(net, id, NAN)->constant = false;
@@ -235,7 +238,8 @@ static void events_rules_constraints(void **state) {
   assert_int_equal(Model_getNumConstraints(w.model), 1);
   assert_int_equal(Model_getNumRules(w.model), 2);
   assert_string_equal(Rule_getVariable(Model_getRule(w.model, 1)), "J_B_stoichiometry");
-  assert_string_equal(SpeciesReference_getId(Reaction_getProduct(Model_getReaction(w.model, 0), 0)), "J_B_stoichiometry");
+  assert_string_equal(SpeciesReference_getId(Reaction_getProduct(Model_getReaction(w.model, 0), 0)),
+                      "J_B_stoichiometry");
   done(net, &w);
 }
 

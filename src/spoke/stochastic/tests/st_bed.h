@@ -63,8 +63,8 @@ typedef struct st_model { /* lists end with a NULL id */
 
 static dp_ctx *bed_ctx;
 
-#define BED_OK(call)                                                                    \
-  do {                                                                                  \
+#define BED_OK(call)                                                                       \
+  do {                                                                                     \
     if ((call) != DP_OK) fail_msg("%s:%d: %s", __FILE__, __LINE__, dp_ctx_error(bed_ctx)); \
   } while (0)
 
@@ -129,8 +129,14 @@ static void bed_equations(dp_model *m, const st_model *d) {
 static void bed_events(dp_model *m, const st_model *d) {
   for (const st_event *e = d->event; e && e->id; e++) {
     dpi_event_assign *a = DPI_ARENA_ARRAY(&m->arena, dpi_event_assign, 3);
-    dpi_model_event v = {.id = e->id, .delay = DPI_NODE_NONE, .priority = DPI_NODE_NONE, .initial_value = e->initial_value,
-                         .persistent = e->persistent, .from_trigger = e->from_trigger, .assign = a, .line = 1};
+    dpi_model_event v = {.id = e->id,
+                         .delay = DPI_NODE_NONE,
+                         .priority = DPI_NODE_NONE,
+                         .initial_value = e->initial_value,
+                         .persistent = e->persistent,
+                         .from_trigger = e->from_trigger,
+                         .assign = a,
+                         .line = 1};
     v.trigger = bed_parse(m, e->trigger);
     if (e->delay) v.delay = bed_parse(m, e->delay);
     if (e->priority) v.priority = bed_parse(m, e->priority);
@@ -150,7 +156,12 @@ static void bed_reactions(dp_model *m, const st_model *d) {
     m->sym[sym].kind = DPI_SYM_ASSIGNED;
     const dpi_node rate = bed_parse(m, r->rate);
     m->sym[sym].formula = rate;
-    dpi_model_reaction v = {.id = r->id, .sym = sym, .rate = rate, .reversible = r->reversible, .change = change, .order = order,
+    dpi_model_reaction v = {.id = r->id,
+                            .sym = sym,
+                            .rate = rate,
+                            .reversible = r->reversible,
+                            .change = change,
+                            .order = order,
                             .line = 1};
     for (int k = 0; k < 4 && r->change[k].state; k++) {
       const int s = dpi_model_find(m, r->change[k].state);
@@ -223,14 +234,16 @@ static dp_status bed_count(void *user, const dp_member_result *block, int nblock
 }
 
 /* n members of the default parameters at these times, with these instants. */
-NOT_TOLD static bed_stat bed_go(const dp_sim *sim, int n, const double *t, int nt, const dp_instant *in, int nin, uint64_t seed) {
+NOT_TOLD static bed_stat bed_go(const dp_sim *sim, int n, const double *t, int nt, const dp_instant *in, int nin,
+                                uint64_t seed) {
   const dp_sim_desc *d = dp_sim_describe(sim);
   dp_member *m = calloc((size_t)n, sizeof *m);
   dp_output_time out[BED_OUT];
   bed_stat s = {.wide = d->noutput};
   for (int i = 0; i < nt; i++) out[i] = (dp_output_time){T(t[i]), 5};
   for (int i = 0; i < n; i++)
-    m[i] = (dp_member){.param = d->param_default, .out = out, .nout = nt, .instant = in, .ninstant = nin, .stream = (uint64_t)i};
+    m[i] = (dp_member){
+        .param = d->param_default, .out = out, .nout = nt, .instant = in, .ninstant = nin, .stream = (uint64_t)i};
   dp_run_opts opts = dp_run_opts_default();
   opts.seed = seed;
   const dp_status st = dp_simulate_into(sim, m, n, &opts, bed_count, &s);
@@ -246,8 +259,8 @@ NOT_TOLD static void bed_expect(const bed_stat *s, int t, int o, double mean, do
   const double zm = sd > 0 ? (s->mean[t][o] - mean) / sd * sqrt(s->n) : (s->mean[t][o] == mean ? 0 : INFINITY);
   const double zs = sd > 0 ? (got * got / (sd * sd) - 1) * sqrt(s->n / 2.0) : (got == 0 ? 0 : INFINITY);
   if (!(fabs(zm) <= z && fabs(zs) <= 1.7 * z))
-    fail_msg("%s: output %d of time %d: mean %g (expected %g, z %.2f), sd %g (expected %g, z %.2f)", what, o, t, s->mean[t][o],
-             mean, zm, got, sd, zs);
+    fail_msg("%s: output %d of time %d: mean %g (expected %g, z %.2f), sd %g (expected %g, z %.2f)", what, o, t,
+             s->mean[t][o], mean, zm, got, sd, zs);
 }
 
 #endif

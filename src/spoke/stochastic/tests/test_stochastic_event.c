@@ -1,11 +1,13 @@
-/* Events in jump processes: exact times, triggers on counts, delays, persistence, priorities and random ties, values from trigger
- * time, random draws of every phase; triggers on flow that is straight and that is not; what is refused and what fails, by name. */
+/* Events in jump processes: exact times, triggers on counts, delays, persistence, priorities and random ties, values
+ * from trigger time, random draws of every phase; triggers on flow that is straight and that is not; what is refused
+ * and what fails, by name. */
 #include "st_bed.h"
 
 #define Z 4.0
 
 static const st_state one[] = {{"X", "100", NULL}, {0}};
-static const st_reaction bd_reaction[] = {{"birth", "0.1*X", {{"X", "1", 1}}, false}, {"death", "0.11*X", {{"X", "-1", 1}}, false}, {0}};
+static const st_reaction bd_reaction[] = {
+    {"birth", "0.1*X", {{"X", "1", 1}}, false}, {"death", "0.11*X", {{"X", "-1", 1}}, false}, {0}};
 static const dp_output_def x_out[] = {{.id = "X"}};
 static const char *const exact[] = {"direct", "next-reaction"};
 
@@ -34,7 +36,8 @@ static void test_count(void **state) {
   static const st_state states[] = {{"X", "0", NULL}, {"when", "0", NULL}, {0}};
   static const st_param param[] = {{"k", 5}, {0}};
   static const st_reaction reaction[] = {{"in", "k", {{"X", "1", 0}}, false}, {0}};
-  static const st_event event[] = {{"full", "X >= 10", NULL, NULL, true, true, true, {{"k", "0"}, {"when", "time"}}}, {0}};
+  static const st_event event[] = {{"full", "X >= 10", NULL, NULL, true, true, true, {{"k", "0"}, {"when", "time"}}},
+                                   {0}};
   static const st_model d = {states, param, reaction, event, NULL};
   static const dp_output_def out[] = {{.id = "X"}, {.id = "when"}};
   const double t[] = {30};
@@ -50,8 +53,8 @@ static void test_count(void **state) {
 }
 
 /* Without jumps everything has one answer: value of each output at the times, for one member */
-static void one_answer(const st_model *d, const dp_output_def *out, int nout, const double *t, int nt, const double *want,
-                       double tol) {
+static void one_answer(const st_model *d, const dp_output_def *out, int nout, const double *t, int nt,
+                       const double *want, double tol) {
   dp_model *m = bed_model(d);
   for (int k = 0; k < 2; k++) {
     dp_sim *sim = bed_sim(m, exact[k], out, nout);
@@ -69,20 +72,20 @@ static void one_answer(const st_model *d, const dp_output_def *out, int nout, co
 static void test_delay(void **state) {
   (void)state;
   static const st_state states[] = {{"a", "0", NULL}, {"b", "0", NULL}, {"c", "0", NULL}, {"t", "0", "1"}, {0}};
-  static const st_event event[] = {
-      /* values from trigger time: 1; at execution: 3 */
-      {"early", "t >= 1", "2", NULL, true, true, true, {{"a", "t"}}},
-      {"late", "t >= 1", "2", NULL, true, true, false, {{"b", "t"}}},
-      /* true from 1 to 1.5: what is not persistent never happens */
-      {"lost", "t >= 1 && t < 1.5", "2", NULL, true, false, true, {{"c", "1"}}},
-      {0}};
+  static const st_event event[] = {/* values from trigger time: 1; at execution: 3 */
+                                   {"early", "t >= 1", "2", NULL, true, true, true, {{"a", "t"}}},
+                                   {"late", "t >= 1", "2", NULL, true, true, false, {{"b", "t"}}},
+                                   /* true from 1 to 1.5: what is not persistent never happens */
+                                   {"lost", "t >= 1 && t < 1.5", "2", NULL, true, false, true, {{"c", "1"}}},
+                                   {0}};
   static const st_model d = {states, NULL, NULL, event, NULL};
   static const dp_output_def out[] = {{.id = "a"}, {.id = "b"}, {.id = "c"}, {.id = "t"}};
   const double t[] = {2.999, 3, 5}, want[] = {0, 0, 0, 2.999, 1, 3, 0, 3, 1, 3, 0, 5};
   one_answer(&d, out, 4, t, 3, want, 1e-12);
 }
 
-/* priorities: 5*2 + 3, not (5 + 3)*2; a chain of events; one true at the start; a trigger that is true and false again */
+/* priorities: 5*2 + 3, not (5 + 3)*2; a chain of events; one true at the start; a trigger that is true and false again
+ */
 static void test_priority(void **state) {
   (void)state;
   static const st_state states[] = {{"a", "5", NULL}, {"b", "0", NULL}, {"n", "0", NULL}, {0}};
@@ -117,7 +120,8 @@ static void test_tie(void **state) {
   dp_model_destroy(m);
 }
 
-/* a clock that an event sets back each unit of time; every draw is new; initial values from draws that use each other */
+/* a clock that an event sets back each unit of time; every draw is new; initial values from draws that use each other
+ */
 static void test_draws(void **state) {
   (void)state;
   static const st_state states[] = {{"X", "d0 + d1", NULL}, {"Y", "0", NULL}, {"t", "0", "1"}, {"u", "0", NULL}, {0}};
@@ -127,9 +131,10 @@ static void test_draws(void **state) {
                                  {"d3", DPI_VARIATE_UNIFORM, {"0", "0.25"}, DPI_DRAW_TRIGGER, 1},
                                  {"d4", DPI_VARIATE_POISSON, {"4 + 0*Y"}, DPI_DRAW_EXECUTION, 1},
                                  {0}};
-  static const st_event event[] = {{"tick", "t >= 0.5", NULL, NULL, true, true, true, {{"Y", "d2"}, {"t", "-0.5"}}},
-                                   {"later", "t >= 0.25", "d3", NULL, true, true, false, {{"u", "d4 + 100*(t > 0.25)"}}},
-                                   {0}};
+  static const st_event event[] = {
+      {"tick", "t >= 0.5", NULL, NULL, true, true, true, {{"Y", "d2"}, {"t", "-0.5"}}},
+      {"later", "t >= 0.25", "d3", NULL, true, true, false, {{"u", "d4 + 100*(t > 0.25)"}}},
+      {0}};
   static const st_model d = {states, NULL, NULL, event, draw};
   static const dp_output_def out[] = {{.id = "X"}, {.id = "Y"}, {.id = "u"}, {.id = "t"}};
   const double t[] = {0, 1, 2, 9};
@@ -153,7 +158,8 @@ static void test_curved(void **state) {
   static const st_state states[] = {{"c", "1", "s*c"}, {"X", "0", NULL}, {"when", "0", NULL}, {0}};
   static const st_param param[] = {{"s", -1}, {0}};
   static const st_reaction reaction[] = {{"in", "10 + 10*c", {{"X", "1", 0}}, false}, {0}};
-  static const st_event event[] = {{"half", "c <= 0.5", NULL, NULL, true, true, true, {{"s", "0"}, {"when", "time"}}}, {0}};
+  static const st_event event[] = {{"half", "c <= 0.5", NULL, NULL, true, true, true, {{"s", "0"}, {"when", "time"}}},
+                                   {0}};
   static const st_model d = {states, param, reaction, event, NULL};
   static const dp_output_def out[] = {{.id = "c"}, {.id = "when"}, {.id = "X"}};
   const double t[] = {0.5, 3};
@@ -228,7 +234,8 @@ static void fails(const st_reaction *r, const st_state *s, const char *word) {
 static void test_failures(void **state) {
   (void)state;
   static const st_state half[] = {{"X", "2.5", NULL}, {0}}, bad[] = {{"X", "1/0", NULL}, {0}};
-  static const st_reaction net[] = {{"back", "50 - X", {{"X", "-1", 1}}, false}, {"in", "100", {{"X", "1", 0}}, false}, {0}};
+  static const st_reaction net[] = {
+      {"back", "50 - X", {{"X", "-1", 1}}, false}, {"in", "100", {{"X", "1", 0}}, false}, {0}};
   static const st_reaction zero[] = {{"eat", "10", {{"X", "-1", 0}}, false}, {0}};
   static const st_reaction nan[] = {{"odd", "(X - 98.5)^0.5", {{"X", "-1", 0}}, false}, {0}};
   static const st_reaction fast[] = {{"boom", "1e12*X", {{"X", "1", 0}}, false}, {0}};
@@ -263,10 +270,10 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_time),   cmocka_unit_test(test_count),    cmocka_unit_test(test_delay),
-      cmocka_unit_test(test_priority), cmocka_unit_test(test_tie),    cmocka_unit_test(test_draws),
-      cmocka_unit_test(test_curved), cmocka_unit_test(test_instants), cmocka_unit_test(test_failures),
-      cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_time),     cmocka_unit_test(test_count),
+                                     cmocka_unit_test(test_delay),    cmocka_unit_test(test_priority),
+                                     cmocka_unit_test(test_tie),      cmocka_unit_test(test_draws),
+                                     cmocka_unit_test(test_curved),   cmocka_unit_test(test_instants),
+                                     cmocka_unit_test(test_failures), cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

@@ -1,5 +1,5 @@
-/* The exact methods against closed forms: birth and death, dimerisation by its master equation, immigration with a rate that
- * varies in time, a rate that follows a continuous state; speed is told, not judged. */
+/* The exact methods against closed forms: birth and death, dimerisation by its master equation, immigration with a rate
+ * that varies in time, a rate that follows a continuous state; speed is told, not judged. */
 #include "st_bed.h"
 
 #include <time.h>
@@ -8,9 +8,8 @@
 
 static const st_state one[] = {{"X", "100", NULL}, {0}};
 static const st_param bd_param[] = {{"lambda", 0.1}, {"mu", 0.11}, {0}};
-static const st_reaction bd_reaction[] = {{"birth", "lambda*X", {{"X", "1", 1}}, false},
-                                          {"death", "mu*X", {{"X", "-1", 1}}, false},
-                                          {0}};
+static const st_reaction bd_reaction[] = {
+    {"birth", "lambda*X", {{"X", "1", 1}}, false}, {"death", "mu*X", {{"X", "-1", 1}}, false}, {0}};
 static const st_model bd = {one, bd_param, bd_reaction, NULL, NULL};
 static const dp_output_def x_out[] = {{.id = "X"}};
 
@@ -68,10 +67,9 @@ static void test_dimer(void **state) {
   static const st_state states[] = {{"P", "100/V", NULL}, {"P2", "0", NULL}, {0}};
   static const st_param param[] = {{"k1", 0.001}, {"k2", 0.01}, {"V", 0.3}, {0}};
   /* concentrations in a volume: rates are in amounts, a jump changes a concentration by 1/V */
-  static const st_reaction reaction[] = {
-      {"bind", "k1*(P*V)*(P*V - 1)/2", {{"P", "-2/V", 2}, {"P2", "1/V", 0}}, false},
-      {"part", "k2*P2*V", {{"P", "2/V", 0}, {"P2", "-1/V", 1}}, false},
-      {0}};
+  static const st_reaction reaction[] = {{"bind", "k1*(P*V)*(P*V - 1)/2", {{"P", "-2/V", 2}, {"P2", "1/V", 0}}, false},
+                                         {"part", "k2*P2*V", {{"P", "2/V", 0}, {"P2", "-1/V", 1}}, false},
+                                         {0}};
   static const st_model d = {states, param, reaction, NULL, NULL};
   static const dp_output_def out[] = {{.id = "P", .formula = "P*V"}, {.id = "P2", .formula = "P2*V"}};
   const double t[] = {0, 5, 20};
@@ -90,13 +88,13 @@ static void test_dimer(void **state) {
   dp_model_destroy(m);
 }
 
-/* Poisson with mean int 20 (1 + sin t) dt: a propensity that varies in time; and one that follows exp(-t) from a rate rule */
+/* Poisson with mean int 20 (1 + sin t) dt: a propensity that varies in time; and one that follows exp(-t) from a rate
+ * rule */
 static void test_time(void **state) {
   (void)state;
   static const st_state states[] = {{"X", "0", NULL}, {"Y", "0", NULL}, {"c", "1", "-c"}, {0}};
-  static const st_reaction reaction[] = {{"in", "20*(1 + sin(time))", {{"X", "1", 0}}, false},
-                                         {"drug", "30*c", {{"Y", "1", 0}}, false},
-                                         {0}};
+  static const st_reaction reaction[] = {
+      {"in", "20*(1 + sin(time))", {{"X", "1", 0}}, false}, {"drug", "30*c", {{"Y", "1", 0}}, false}, {0}};
   static const st_model d = {states, NULL, reaction, NULL, NULL};
   static const dp_output_def out[] = {{.id = "X"}, {.id = "Y"}, {.id = "c"}};
   const double t[] = {0.5, 4, 9};
@@ -115,7 +113,8 @@ static void test_time(void **state) {
   dp_model_destroy(m);
 }
 
-/* A clock that jumps steer: c' = X between jumps of a Poisson process: mean k t^2/2, variance k t^3/3; c has no noise of its own */
+/* A clock that jumps steer: c' = X between jumps of a Poisson process: mean k t^2/2, variance k t^3/3; c has no noise
+ * of its own */
 static void test_steered(void **state) {
   (void)state;
   static const st_state states[] = {{"X", "0", NULL}, {"c", "0", "X"}, {0}};
@@ -165,7 +164,8 @@ static void test_ring(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_birth_death), cmocka_unit_test(test_dimer), cmocka_unit_test(test_time),
-                                     cmocka_unit_test(test_steered), cmocka_unit_test(test_ring)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_birth_death), cmocka_unit_test(test_dimer),
+                                     cmocka_unit_test(test_time), cmocka_unit_test(test_steered),
+                                     cmocka_unit_test(test_ring)};
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

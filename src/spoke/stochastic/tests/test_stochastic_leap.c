@@ -1,14 +1,16 @@
-/* The approximations against exact results: tau-leap's bias on birth and death with many and with few individuals, on a dimer;
- * Langevin's mean and deviation for large counts, conserved sums, a rate that follows time. */
+/* The approximations against exact results: tau-leap's bias on birth and death with many and with few individuals, on a
+ * dimer; Langevin's mean and deviation for large counts, conserved sums, a rate that follows time. */
 #include "st_bed.h"
 
-static const st_reaction turnover_reaction[] = {{"in", "k", {{"X", "1", 0}}, false}, {"out", "mu*X", {{"X", "-1", 1}}, false}, {0}};
+static const st_reaction turnover_reaction[] = {
+    {"in", "k", {{"X", "1", 0}}, false}, {"out", "mu*X", {{"X", "-1", 1}}, false}, {0}};
 static const st_state one[] = {{"X", "0", NULL}, {0}};
 static const dp_output_def x_out[] = {{.id = "X"}};
 static const char *const method[] = {"tau-leap", "langevin"};
 
 /* mean within `bias` of the exact one, sd within `sd_bias`, each relative, beside 4 standard errors */
-static void near(const bed_stat *s, int t, int o, double mean, double sd, double bias, double sd_bias, const char *what) {
+static void near(const bed_stat *s, int t, int o, double mean, double sd, double bias, double sd_bias,
+                 const char *what) {
   if (s->nfailed) fail_msg("%s: %d failed: %s", what, s->nfailed, s->reason);
   const double got = sqrt(s->m2[t][o] / (s->n - 1));
   if (!(fabs(s->mean[t][o] - mean) <= bias * fabs(mean) + 4 * sd / sqrt(s->n) &&
@@ -129,7 +131,8 @@ static void test_events(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_turnover), cmocka_unit_test(test_decay), cmocka_unit_test(test_dimer),
-                                     cmocka_unit_test(test_time), cmocka_unit_test(test_events)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_turnover), cmocka_unit_test(test_decay),
+                                     cmocka_unit_test(test_dimer), cmocka_unit_test(test_time),
+                                     cmocka_unit_test(test_events)};
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

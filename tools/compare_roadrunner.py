@@ -19,7 +19,7 @@ import sys
 
 
 def doppel_table(program, path, end, steps):
-    for tight in (["--rtol", "1e-10", "--atol", "1e-16"], []):
+    for tight in (["--rtol", "1e-12", "--atol", "1e-20"], ["--rtol", "1e-10", "--atol", "1e-16"], []):
         command = [program, "simulate", path, "--end", str(end), "--steps", str(steps)] + tight
         try:
             run = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)

@@ -24,7 +24,7 @@ static dp_status bench_memory(dpi_eq_bench *w) {
       {&w->jac, n * n},     {&w->cause, nd},     {&w->act, (sp->nassign_max + 2) * nd},
       {&w->ext, n + sp->ndelayed}, {&w->delayed, 3 * sp->ndelayed}, {&w->slope_at, 3 * sp->ndelayed + n}, {&w->slope_x, n},
       {&w->v[0], sp->watch.nall}, {&w->v[1], sp->watch.nall}, {&w->v[2], sp->watch.nall},
-      {&w->v[3], sp->watch.nall}, {&w->v[4], sp->watch.nall}, {&w->v[5], sp->watch.nall},
+      {&w->v[3], sp->watch.nall}, {&w->v[4], sp->watch.nall}, {&w->v[5], sp->watch.nall}, {&w->v[6], sp->watch.nall},
   };
   for (int i = 0; i < DPI_COUNT(part); i++) {
     *part[i].at = DPI_ARENA_ARRAY(&w->arena, double, part[i].count + 1);
@@ -120,6 +120,7 @@ void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member) {
   w->storm = w->chatter = 0;
   w->chatter_t = -INFINITY;
   w->mark = INFINITY;
+  w->watch_credit = 200000;
   w->past_ready = false;
   w->bad_lag = -1;
   w->no_memory = false;
@@ -241,7 +242,7 @@ static const char *noise(const dpi_eq_bench *w, const dpi_solver *s) {
     any += s->x_now[j] != 0;
     small += s->x_now[j] != 0 && fabs(s->x_now[j]) < 1e3 * w->spoke->opts.atol;
   }
-  return 2 * small > any ? " (most states are about as small as the absolute tolerance: ask for a smaller one)" : "";
+  return 2 * small > any ? " (states are near atol: ask a smaller one)" : "";
 }
 
 bool dpi_eq_fail_solver(dpi_eq_bench *w, const dpi_solver *s, dpi_solve_outcome o) {

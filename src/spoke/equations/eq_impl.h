@@ -234,7 +234,8 @@ struct dpi_eq_bench {
   uint64_t piece;          /* counts solver steps and starts */
   double found_left;       /* the number before it */
   int found_root;          /* the root that changed its sign there, or -1 */
-  double *v[6];            /* [watch.nall] what eq_watch.c compares */
+  double *v[7];            /* [watch.nall] what eq_watch.c compares */
+  int watch_credit;        /* looks that may still be spent on roots that swing fast */
   double mark;             /* next time at which something changes that is known beforehand; infinite: none */
   double chatter_t;        /* switches of the rates that follow each other without time moving on */
   int chatter;

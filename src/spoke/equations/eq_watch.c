@@ -21,6 +21,8 @@
 #define NODES 4        /* in a step */
 #define SWING 0.5      /* of an angle between nodes, where one step spans all; */
 #define NODES_WHOLE 400 /* but not more of them than this */
+#define SPEAKERS 8     /* parts that speak for all */
+#define PARTS 4096     /* of a step, where a root swings faster than the states */
 #define TURNS 8        /* changes of sign without consequence between two nodes */
 #define SEARCH 40      /* evaluations in the search for an extremum */
 #define NEAR 0.5       /* an extremum below this part of the smallest node is sought */
@@ -170,9 +172,9 @@ static bool pulse(dpi_eq_bench *w, const double t[3], double *when) {
 
 /* ---- a step ---- */
 
-static double next_node(dpi_eq_bench *w, double t, double from, double to) {
+static double next_node(dpi_eq_bench *w, double t, double to, double part) {
   const double origin = w->solver->t_prev;
-  double next = t + (to - from) / NODES;
+  double next = t + part / NODES;
   if (w->spoke->whole) { /* one step spans the segment: nodes grow from its start, as far as it may still swing */
     const double span = to - origin, rate = dpi_eq_segment_rate(w);
     double h = (t - origin) / NODES;
@@ -182,11 +184,56 @@ static double next_node(dpi_eq_bench *w, double t, double from, double to) {
   return next < to && next > t ? next : to;
 }
 
+/* Between the nodes of a step: places that no period divides. */
+static const double place[3] = {0.23, 0.4871, 0.7613};
+
+/* Roots may swing faster than the states do. Nodes at from and at three places are in w->v[0], w->v[1], w->v[2], w->v[6]: does
+ * a parabola through three of them foretell the fourth, for every root that could reach zero there? */
+static bool foretold(const dpi_eq_bench *w) {
+  const int first = w->spoke->nevent + w->spoke->watch.nswitch;
+  const double b = place[0], c = place[1], d = place[2];
+  for (int r = first; r < w->spoke->watch.nall; r++) {
+    const double g0 = w->v[0][r], g1 = w->v[1][r], g2 = w->v[2][r], g3 = w->v[6][r];
+    const double low = fmin(fmin(g0, g1), fmin(g2, g3)), high = fmax(fmax(g0, g1), fmax(g2, g3)), spread = high - low;
+    if (!(spread > 0) || low > 10 * spread || high < -10 * spread) continue;
+    const double d1 = (g1 - g0) / b, d2 = (g2 - g1) / (c - b), k = (d2 - d1) / c;
+    if (fabs(g0 + d1 * d + k * d * (d - b) - g3) > 0.25 * spread) return false;
+  }
+  return true;
+}
+
+/* Into how many parts the step is cut: until parabolas foretell some of them, at two sizes in a row, as long as the credit
+ * lasts. */
+static int parts(dpi_eq_bench *w, double from, double to) {
+  int n = 1, agreed = 0;
+  if (w->spoke->whole || w->spoke->watch.nroot == 0) return 1;
+  w->watch_credit += 16;
+  for (; n < PARTS && w->watch_credit > 0; n *= 2) {
+    bool good = true;
+    for (int part = 0; part < n && good && part < SPEAKERS; part++) {
+      const int at = n <= SPEAKERS ? part : part * (n / SPEAKERS);
+      const double a = from + (to - from) / n * at, h = (to - from) / n;
+      watch_at(w, a, w->v[0]);
+      watch_at(w, a + place[0] * h, w->v[1]);
+      watch_at(w, a + place[1] * h, w->v[2]);
+      watch_at(w, a + place[2] * h, w->v[6]);
+      w->watch_credit -= 4;
+      good = foretold(w);
+    }
+    agreed = good ? agreed + 1 : 0;
+    if (agreed == 2) break;
+  }
+  if (n == 2) return 1; /* both agreed at once: the nodes of the whole step will do */
+  w->watch_credit -= NODES * n;
+  return n;
+}
+
 bool dpi_eq_watch_find(dpi_eq_bench *w, double from, double to, double *when) {
+  const double part = (to - from) / parts(w, from, to);
   double t[3] = {NAN, from, from};
   watch_at(w, from, w->v[1]);
   while (t[1] < to) {
-    t[2] = next_node(w, t[1], from, to);
+    t[2] = next_node(w, t[1], to, part);
     watch_at(w, t[2], w->v[2]);
     const bool quiet = !differs(w, w->v[1], w->v[2], true);
     if (quiet && t[0] < t[1] && pulse(w, t, when)) return true;

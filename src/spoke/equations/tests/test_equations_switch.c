@@ -102,6 +102,18 @@ static void test_short_pulses(void **state) {
   }
 }
 
+/* A trigger that swings much faster than any state: the steps say nothing about it. */
+static void test_fast_trigger(void **state) {
+  (void)state;
+  for (int k = 0; k < DPI_COUNT(methods); k++) {
+    text_run r = {.method = methods[k], .rtol = 1e-8, .out = {"n", "m"}};
+    both(&r, "model m\n x = 0; x' = 0.1*x; n = 0; m = 0\n at (sin(6.283185307179586*time) > 0.99): n = n + 1;\n"
+             " at (cos(2*time) < -0.9): m = m + 1;\nend\n", 100, 3);
+    bed_near(r.value[3][0], 100, 0, 0, methods[k], 100);
+    bed_near(r.value[3][1], 32, 0, 0, methods[k], 100); /* around pi/2 + k pi */
+  }
+}
+
 static void test_booleans_and_numbers(void **state) {
   (void)state;
   text_run r = {.out = {"a", "b", "c", "d"}};
@@ -181,7 +193,7 @@ static void test_endless(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_time_switches), cmocka_unit_test(test_state_switches), cmocka_unit_test(test_chatter),
-      cmocka_unit_test(test_switch_derivatives), cmocka_unit_test(test_short_pulses),
+      cmocka_unit_test(test_switch_derivatives), cmocka_unit_test(test_short_pulses), cmocka_unit_test(test_fast_trigger),
       cmocka_unit_test(test_booleans_and_numbers), cmocka_unit_test(test_many), cmocka_unit_test(test_cascade),
       cmocka_unit_test(test_delay_and_values), cmocka_unit_test(test_endless),
   };

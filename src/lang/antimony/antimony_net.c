@@ -519,6 +519,7 @@ static dp_status add_interaction(builder *b, const ant_interaction *x) {
     out->source[out->nsource] = dpi_net_text(b->net, dpi_ant_id(r, r->item[x->first + k]));
     DP_TRY(memory_or(out->source[out->nsource++]));
   }
+  if (out->nsource == 0) b->net->ninteraction--; /* nobody is left to act */
   return DP_OK;
 }
 

@@ -272,7 +272,7 @@ static dp_status unit_factor(ant_reader *r, unit_list *u, double sign) {
       return DP_OK;
     }
   }
-  if (peek(r)->kind != DPI_TOK_ID) return expected(r, "a unit");
+  if (peek(r)->kind != DPI_TOK_ID || r->p.pos >= r->stop) return expected(r, "a unit");
   const char *word = next(r)->text;
   DP_TRY(exponent_of(r, &exponent));
   int first = u->n;

@@ -34,6 +34,7 @@ static int sign(double v) { return (v > 0) - (v < 0); }
 static void watch_at(dpi_eq_bench *w, double t, double *v) {
   const dpi_solver *s = w->solver;
   const double *x = s->x_now;
+  w->watch_credit--;
   if (t != s->t_now) {
     s->ops->dense(w->solver, t, w->xs, NULL);
     x = w->xs;
@@ -172,14 +173,15 @@ static bool pulse(dpi_eq_bench *w, const double t[3], double *when) {
 
 /* ---- a step ---- */
 
-static double next_node(dpi_eq_bench *w, double t, double to, double part) {
+static double next_node(dpi_eq_bench *w, double t, double from, double to, double part) {
   const double origin = w->solver->t_prev;
   double next = t + part / NODES;
   if (w->spoke->whole) { /* one step spans the segment: nodes grow from its start, as far as it may still swing */
     const double span = to - origin, rate = dpi_eq_segment_rate(w);
     double h = (t - origin) / NODES;
     if (h * rate > SWING) h = fmax(SWING / rate, span / NODES_WHOLE);
-    next = t + fmax(h, 1e-4 * span);
+    h = fmax(h, 1e-4 * span);
+    next = t + (part < to - from ? fmin(h, part / NODES) : h);
   }
   return next < to && next > t ? next : to;
 }
@@ -206,8 +208,8 @@ static bool foretold(const dpi_eq_bench *w) {
  * lasts. */
 static int parts(dpi_eq_bench *w, double from, double to) {
   int n = 1, agreed = 0;
-  if (w->spoke->whole || w->spoke->watch.nroot == 0) return 1;
-  w->watch_credit += 16;
+  if (w->spoke->watch.nroot == 0) return 1;
+  w->watch_credit += 64;
   for (; n < PARTS && w->watch_credit > 0; n *= 2) {
     bool good = true;
     for (int part = 0; part < n && good && part < SPEAKERS; part++) {
@@ -217,14 +219,12 @@ static int parts(dpi_eq_bench *w, double from, double to) {
       watch_at(w, a + place[0] * h, w->v[1]);
       watch_at(w, a + place[1] * h, w->v[2]);
       watch_at(w, a + place[2] * h, w->v[6]);
-      w->watch_credit -= 4;
       good = foretold(w);
     }
     agreed = good ? agreed + 1 : 0;
     if (agreed == 2) break;
   }
-  if (n == 2) return 1; /* both agreed at once: the nodes of the whole step will do */
-  w->watch_credit -= NODES * n;
+  if (n == 2 && agreed == 2) return 1; /* at once: the nodes of the whole step will do */
   return n;
 }
 
@@ -233,7 +233,7 @@ bool dpi_eq_watch_find(dpi_eq_bench *w, double from, double to, double *when) {
   double t[3] = {NAN, from, from};
   watch_at(w, from, w->v[1]);
   while (t[1] < to) {
-    t[2] = next_node(w, t[1], to, part);
+    t[2] = next_node(w, t[1], from, to, part);
     watch_at(w, t[2], w->v[2]);
     const bool quiet = !differs(w, w->v[1], w->v[2], true);
     if (quiet && t[0] < t[1] && pulse(w, t, when)) return true;

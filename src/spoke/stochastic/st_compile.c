@@ -72,6 +72,27 @@ static dp_status refuse(dpi_st_builder *b) {
   return DP_OK;
 }
 
+/* What changes by jumps has no rate of change. Such a symbol is "rateOf(X)", which no id of a modeller is. */
+static dp_status refuse_rates(dpi_st_builder *b) {
+  const dp_model *m = b->model;
+  for (int s = 1; s < m->nsym; s++) {
+    const dpi_symbol *y = &m->sym[s];
+    const size_t n = strlen(y->id);
+    if (n < 9 || strncmp(y->id, "rateOf(", 7) != 0) continue;
+    char *name = dpi_arena_strndup(&b->sp->arena, y->id + 7, n - 8);
+    if (!name) return DP_ERR_MEMORY;
+    const int of = dpi_model_find(m, name);
+    if (of < 0) continue;
+    DP_TRY(dpi_st_depends(b, dpi_model_value(m, of)));
+    for (int j = 0; j < b->sp->nstate; j++)
+      if (b->seen[1 + j] && b->sp->counted[j])
+        return dpi_fail(b->sp->base.ctx, DP_ERR_UNSUPPORTED,
+                        "%s:%d: %s: '%s' changes by jumps: spoke 'stochastic' knows no rate of it", m->source, y->line,
+                        y->id, name);
+  }
+  return DP_OK;
+}
+
 /* ---- parameters, states ---- */
 
 static dp_status list_symbols(dpi_st_builder *b) {
@@ -292,6 +313,7 @@ static dp_status compile(dpi_st_builder *b, const dp_sim_def *def) {
   for (int s = 0; s <= sp->nstate; s++) b->fast[s] = 1;
   for (int s = 0; s < sp->nsym; s++) b->fast[s] |= b->model->sym[s].kind == DPI_SYM_DRAW;
   DP_TRY(dpi_st_flow_find(b));
+  DP_TRY(refuse_rates(b));
   DP_TRY(dpi_st_channels(b));
   DP_TRY(dpi_st_flow_build(b));
   DP_TRY(build_start(b));

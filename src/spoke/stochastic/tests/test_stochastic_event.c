@@ -238,12 +238,10 @@ static void test_failures(void **state) {
       {"back", "50 - X", {{"X", "-1", 1}}, false}, {"in", "100", {{"X", "1", 0}}, false}, {0}};
   static const st_reaction zero[] = {{"eat", "10", {{"X", "-1", 0}}, false}, {0}};
   static const st_reaction nan[] = {{"odd", "(X - 98.5)^0.5", {{"X", "-1", 0}}, false}, {0}};
-  static const st_reaction fast[] = {{"boom", "1e12*X", {{"X", "1", 0}}, false}, {0}};
   fails(net, one, "reaction 'back': its rate is");
   fails(zero, half, "takes 'X' from 0.5 below zero");
   fails(zero, bad, "initial value of 'X'");
   fails(nan, one, "reaction 'odd'");
-  (void)fast;
 }
 
 static void refused(const st_model *d, const char *method, dp_status status, const char *word, int algebraic) {
@@ -269,11 +267,30 @@ static void test_refusals(void **state) {
   refused(&plain, "direct", DP_ERR_UNSUPPORTED, "'X' is given by an algebraic rule", 1);
 }
 
+/* what jumps has no rate of change; what flows has */
+static void test_rate_of(void **state) {
+  (void)state;
+  static const char *const text[] = {"model m()\n  X = 5;\n  X => ; X;\n  y := rateOf(X);\nend\n",
+                                     "model m()\n  X = 5;\n  X => ; X;\n  c = 1; c' = 2;\n  y := rateOf(c);\nend\n"};
+  for (int i = 0; i < 2; i++) {
+    dp_model *m = NULL;
+    dp_sim *sim = NULL;
+    BED_OK(dpi_antimony_read(bed_ctx, text[i], strlen(text[i]), "rate.ant", &m));
+    BED_OK(dp_model_seal(m));
+    const dp_sim_def def = bed_def(m, "direct", x_out, 1);
+    assert_int_equal(dp_sim_create(bed_ctx, &def, &sim), i ? DP_OK : DP_ERR_UNSUPPORTED);
+    assert_true(i || strstr(dp_ctx_error(bed_ctx), "rateOf(X)"));
+    dp_ctx_clear_error(bed_ctx);
+    dp_sim_destroy(sim);
+    dp_model_destroy(m);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_time),     cmocka_unit_test(test_count),
-                                     cmocka_unit_test(test_delay),    cmocka_unit_test(test_priority),
-                                     cmocka_unit_test(test_tie),      cmocka_unit_test(test_draws),
-                                     cmocka_unit_test(test_curved),   cmocka_unit_test(test_instants),
-                                     cmocka_unit_test(test_failures), cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_time),     cmocka_unit_test(test_count),    cmocka_unit_test(test_delay),
+      cmocka_unit_test(test_priority), cmocka_unit_test(test_tie),      cmocka_unit_test(test_draws),
+      cmocka_unit_test(test_curved),   cmocka_unit_test(test_instants), cmocka_unit_test(test_failures),
+      cmocka_unit_test(test_refusals), cmocka_unit_test(test_rate_of)};
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

@@ -10,8 +10,7 @@
 
 /* the tapes run once, with all symbols 1: no access outside the registers */
 static void run_once(dp_ctx *ctx, const dpi_tape *t, int nsym, int nout) {
-  double *sym = DPI_NEW_ARRAY(ctx, double, nsym),
-         *reg = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(t));
+  double *sym = DPI_NEW_ARRAY(ctx, double, nsym), *reg = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(t));
   double *out = DPI_NEW_ARRAY(ctx, double, nout + 1);
   for (int i = 0; i < nsym; i++) sym[i] = 1.0;
   dpi_tape_init(t, reg);

@@ -81,8 +81,8 @@ typedef struct sbml_tally {
   bool ndjson, stochastic;
   int passed, failed, refused, errors;
   int analytic, analytic_passed, analytic_tighter;
-  int excursions;
-  double expected;
+  int excursions, again;
+  double expected, expected_again;
   char reason[MOST_REASON][400]; /* what was refused, without the names of elements */
   int count[MOST_REASON];
   int nreason;
@@ -136,6 +136,8 @@ static void count_case(sbml_tally *t, const dp_sbml_case *r) {
   t->analytic_tighter += r->analytic && pass && r->tighter;
   t->excursions += r->excursions;
   t->expected += r->expected;
+  t->again += r->again;
+  t->expected_again += r->expected_again;
 }
 
 static void each_sbml(void *user, const dp_sbml_case *r) {
@@ -171,8 +173,9 @@ static void print_refusals(const sbml_tally *t) {
 static void print_summary(const sbml_tally *t) {
   print_refusals(t);
   if (t->stochastic)
-    printf("values outside their range in the first try: %d; a perfect simulator shows %.1f on average\n",
-           t->excursions, t->expected);
+    printf("values outside their range in the first try: %d; a perfect simulator shows %.1f on average\n"
+           "columns outside again, at whatever time, in one of two repeats: %d; a perfect simulator shows at most %.1f\n",
+           t->excursions, t->expected, t->again, t->expected_again);
   else if (t->analytic)
     printf("cases with an analytic reference: %d, passed %d, at a tenth of the tolerance %d\n", t->analytic,
            t->analytic_passed, t->analytic_tighter);

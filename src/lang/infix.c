@@ -127,10 +127,11 @@ static const struct {
   const char *name;
   dpi_ast_op op;
 } constants[] = {
-    {"pi", DPI_AST_PI},       {"exponentiale", DPI_AST_E},   {"avogadro", DPI_AST_AVOGADRO}, {"inf", DPI_AST_INFINITY},
-    {"INF", DPI_AST_INFINITY}, {"infinity", DPI_AST_INFINITY}, {"nan", DPI_AST_NAN},         {"NaN", DPI_AST_NAN},
-    {"notanumber", DPI_AST_NAN}, {"true", DPI_AST_TRUE},     {"True", DPI_AST_TRUE},         {"false", DPI_AST_FALSE},
-    {"False", DPI_AST_FALSE}, {"time", DPI_AST_TIME},
+    {"pi", DPI_AST_PI},        {"exponentiale", DPI_AST_E}, {"avogadro", DPI_AST_AVOGADRO},
+    {"inf", DPI_AST_INFINITY}, {"INF", DPI_AST_INFINITY},   {"infinity", DPI_AST_INFINITY},
+    {"nan", DPI_AST_NAN},      {"NaN", DPI_AST_NAN},        {"notanumber", DPI_AST_NAN},
+    {"true", DPI_AST_TRUE},    {"True", DPI_AST_TRUE},      {"false", DPI_AST_FALSE},
+    {"False", DPI_AST_FALSE},  {"time", DPI_AST_TIME},
 };
 
 static int find_constant(const char *name) {
@@ -145,14 +146,14 @@ bool dpi_infix_reserved(const char *word) {
 
 /* ---- functions ---- */
 typedef enum shape {
-  PLAIN,    /* the operation with the arguments as they stand */
-  NAMED,    /* only our own tables know it */
+  PLAIN, /* the operation with the arguments as they stand */
+  NAMED, /* only our own tables know it */
   LOGARITHM,
   FIXED_LOG, /* op is the base */
   ROOT,
   SQUARE,
   RATE,
-  DRAWN,    /* op is the variate */
+  DRAWN, /* op is the variate */
 } shape;
 
 typedef struct builtin {
@@ -294,7 +295,8 @@ static dp_status build(dpi_infix *p, const dpi_tok *t, const builtin *f, list *l
       DP_TRY(check_draw(p, t, f, l->n));
       op = DPI_AST_DRAW;
       break;
-    default: break;
+    default:
+      break;
   }
   DP_TRY(nary(p, t, op, l, out));
   if (f->shape == NAMED) out->ast->name = f->name;
@@ -351,8 +353,8 @@ static dp_status parse_number(dpi_infix *p, part *out) {
     return DP_OK;
   const char *unit = p->unit == NULL ? NULL : p->unit(p->user, u->text);
   if (unit == NULL)
-    return dpi_infix_fail(p, u, DP_ERR_INPUT, "found '%s' after the number %s, expected an operator%s", u->text, t->text,
-                          p->antimony ? " or a unit" : "");
+    return dpi_infix_fail(p, u, DP_ERR_INPUT, "found '%s' after the number %s, expected an operator%s", u->text,
+                          t->text, p->antimony ? " or a unit" : "");
   next(p);
   out->ast->unit = dpi_net_text(p->net, unit);
   return out->ast->unit == NULL ? memory(p) : DP_OK;
@@ -415,7 +417,8 @@ static const rung *take_rung(dpi_infix *p, const rung *r, int n) {
   return NULL;
 }
 
-static dp_status parse_run(dpi_infix *p, const rung *rungs, int n, dp_status (*operand)(dpi_infix *, part *), part *out) {
+static dp_status parse_run(dpi_infix *p, const rung *rungs, int n, dp_status (*operand)(dpi_infix *, part *),
+                           part *out) {
   part b;
   list run = {0};
   const rung *of = NULL; /* what the run is of */
@@ -440,8 +443,7 @@ static dp_status parse_run(dpi_infix *p, const rung *rungs, int n, dp_status (*o
 }
 
 static dp_status parse_product(dpi_infix *p, part *out) {
-  static const rung rungs[] = {
-      {'*', DPI_AST_TIMES, true}, {'/', DPI_AST_DIVIDE, false}, {'%', DPI_AST_REM, false}};
+  static const rung rungs[] = {{'*', DPI_AST_TIMES, true}, {'/', DPI_AST_DIVIDE, false}, {'%', DPI_AST_REM, false}};
   return parse_run(p, rungs, DPI_COUNT(rungs), parse_unary, out);
 }
 

@@ -32,8 +32,7 @@ dp_status dpi_infix_expr(dpi_infix *p, dpi_ast **out);
 const dpi_tok *dpi_infix_peek(dpi_infix *p);
 const dpi_tok *dpi_infix_next(dpi_infix *p);
 bool dpi_infix_take(dpi_infix *p, int kind);
-dp_status dpi_infix_fail(const dpi_infix *p, const dpi_tok *t, dp_status status, const char *fmt, ...)
-    DPI_PRINTF(4, 5);
+dp_status dpi_infix_fail(const dpi_infix *p, const dpi_tok *t, dp_status status, const char *fmt, ...) DPI_PRINTF(4, 5);
 dp_status dpi_infix_expected(dpi_infix *p, const char *what);
 /* A constant of the language, or `time`. */
 bool dpi_infix_reserved(const char *word);

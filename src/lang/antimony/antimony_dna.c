@@ -15,7 +15,7 @@ typedef struct line { /* a whole strand: variables of its elements, parts writte
 typedef struct dna {
   ant_reader *r;
   long budget;
-  int up_size; /* of what upstream gives */
+  int up_size;   /* of what upstream gives */
   ant_math *sum; /* [nvar] of reactions: their rate so far */
 } dna;
 
@@ -54,7 +54,8 @@ static dp_status write_out(dna *d, int strand, int depth, line *out) {
   r->strand[strand].reached = true;
   for (int k = 0; k < r->strand[strand].nitem; k++) {
     int inner;
-    if (--d->budget < 0) return fail(d, r->strand[strand].var, DP_ERR_UNSUPPORTED, "is too long when it is written out");
+    if (--d->budget < 0)
+      return fail(d, r->strand[strand].var, DP_ERR_UNSUPPORTED, "is too long when it is written out");
     DP_TRY(strand_of(d, strand, k, &inner));
     if (inner >= 0) {
       DP_TRY(write_out(d, inner, depth + 1, out));
@@ -72,7 +73,8 @@ static dp_status mark_inside(dna *d) {
       int inner;
       DP_TRY(strand_of(d, i, k, &inner));
       if (inner < 0) continue;
-      if (d->r->strand[inner].inside) return fail(d, d->r->strand[inner].var, DP_ERR_INPUT, "is part of two other strands");
+      if (d->r->strand[inner].inside)
+        return fail(d, d->r->strand[inner].var, DP_ERR_INPUT, "is part of two other strands");
       d->r->strand[inner].inside = true;
     }
   }
@@ -82,7 +84,8 @@ static dp_status mark_inside(dna *d) {
 /* what upstream gives takes the place of `...` */
 static dp_status fill(dna *d, dpi_ast **a, const dpi_ast *up) {
   if (--d->budget < 0)
-    return dpi_fail(d->r->ctx, DP_ERR_UNSUPPORTED, "%s: DNA strands are too long when they are written out", d->r->source);
+    return dpi_fail(d->r->ctx, DP_ERR_UNSUPPORTED, "%s: DNA strands are too long when they are written out",
+                    d->r->source);
   if ((*a)->op == DPI_AST_NAME && strcmp((*a)->name, "...") == 0) {
     d->budget -= d->up_size;
     *a = dpi_ast_copy(d->r->net, up);
@@ -115,8 +118,8 @@ static dp_status inherit(dna *d, const ant_var *v, dpi_ast **up) {
   d->up_size = size_of(*up);
   DP_TRY(fill(d, &a, *up));
   if (depth_of(a) > DPI_AST_DEPTH - 8)
-    return dpi_fail(d->r->ctx, DP_ERR_UNSUPPORTED, "%s:%d: '%s' inherits a formula that is nested too deep", d->r->source,
-                    v->line, v->name);
+    return dpi_fail(d->r->ctx, DP_ERR_UNSUPPORTED, "%s:%d: '%s' inherits a formula that is nested too deep",
+                    d->r->source, v->line, v->name);
   *up = a;
   return DP_OK;
 }

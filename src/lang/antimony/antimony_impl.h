@@ -49,18 +49,18 @@ typedef struct ant_var {
   int element;
   bool defined, deleted;
   bool said_const, said_var, boundary, amount_only;
-  bool in_reaction, set; /* set: by an event */
-  bool no_value;         /* "x = ;" */
+  bool in_reaction, set;     /* set: by an event */
+  bool no_value;             /* "x = ;" */
   ant_math init, rule, rate; /* reactions: init is the rate */
-  int home;              /* compartment's variable, -1: not said */
+  int home;                  /* compartment's variable, -1: not said */
   const char *display, *unit, *formula;
   double charge;
-  int nuse; /* as a stoichiometry */
+  int nuse;  /* as a stoichiometry */
   int place; /* antimony_net.c: of its element */
 } ant_var;
 
 typedef struct ant_scope { /* a submodel; 0: the main model */
-  int parent; /* -1: none */
+  int parent;              /* -1: none */
   const char *prefix, *module;
   dpi_map names; /* -> variable */
   ant_math timeconv, extentconv;
@@ -127,7 +127,7 @@ typedef struct ant_file { /* the main text or an imported one */
   const dpi_tok *tok;
   int ntok;
   int *block; /* [ntok] 1 + block that begins with this word, 0: none */
-  bool sbml; /* a network written out: its models only */
+  bool sbml;  /* a network written out: its models only */
 } ant_file;
 
 typedef struct ant_block { /* a model or function, words [from, to) without header and `end` */
@@ -146,12 +146,12 @@ typedef struct ant_reader {
   const char *source;
   dpi_net *net;
   dpi_infix p;
-  int stop;  /* position after the last word of the block at hand */
-  int file;  /* at hand */
-  int scope; /* at hand */
-  int depth; /* of submodels */
-  const ant_block *function; /* whose body is read, NULL */
-  dpi_map units;             /* declared unit names */
+  int stop;                   /* position after the last word of the block at hand */
+  int file;                   /* at hand */
+  int scope;                  /* at hand */
+  int depth;                  /* of submodels */
+  const ant_block *function;  /* whose body is read, NULL */
+  dpi_map units;              /* declared unit names */
   dpi_map functions, modules; /* name -> the last block of that name */
   ANT_LIST(ant_file, file_list);
   ANT_LIST(ant_block, block);
@@ -169,10 +169,10 @@ typedef struct ant_reader {
 } ant_reader;
 
 /* one more, zeroed, at the end of a list; DP_ERR_MEMORY */
-#define ANT_PUSH(r, list, ...)                                                                               \
-  do {                                                                                                       \
-    DP_TRY(dpi_grow((r)->ctx, (void **)&(r)->list, &(r)->cap_##list, (r)->n##list + 1, sizeof *(r)->list));  \
-    (r)->list[(r)->n##list++] = __VA_ARGS__;                                                                 \
+#define ANT_PUSH(r, list, ...)                                                                              \
+  do {                                                                                                      \
+    DP_TRY(dpi_grow((r)->ctx, (void **)&(r)->list, &(r)->cap_##list, (r)->n##list + 1, sizeof *(r)->list)); \
+    (r)->list[(r)->n##list++] = __VA_ARGS__;                                                                \
   } while (0)
 
 /* ---- words (antimony_statement.c) ---- */

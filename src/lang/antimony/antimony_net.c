@@ -61,8 +61,8 @@ static dp_status scaled(builder *b, dpi_ast_op op, dpi_ast **a, const dpi_ast *f
   if (factor == NULL || *a == NULL) return DP_OK;
   b->r->p.budget -= size_of(factor);
   if (b->r->p.budget < 0)
-    return dpi_fail(b->r->ctx, DP_ERR_UNSUPPORTED, "%s: the model is too large when its conversion factors are written out",
-                    b->r->source);
+    return dpi_fail(b->r->ctx, DP_ERR_UNSUPPORTED,
+                    "%s: the model is too large when its conversion factors are written out", b->r->source);
   dpi_ast *f = dpi_ast_copy(b->net, factor);
   int line = (*a)->line;
   *a = dpi_ast_op2(b->net, op, *a, f);
@@ -78,8 +78,8 @@ static dp_status resolve_name(builder *b, const ant_math *m, dpi_ast **a) {
   const ant_var *v = ANT_ROOT(b->r, node->draw);
   if (v->deleted) {
     if (!within(b->r, m->scope, v->scope) && m->scope != v->scope)
-      return dpi_fail(b->r->ctx, DP_ERR_INPUT, "%s:%d: '%s' is used but deleted from its submodel", b->r->source, m->line,
-                      dpi_ant_id(b->r, node->draw));
+      return dpi_fail(b->r->ctx, DP_ERR_INPUT, "%s:%d: '%s' is used but deleted from its submodel", b->r->source,
+                      m->line, dpi_ant_id(b->r, node->draw));
     b->dropped = true;
     return DP_OK;
   }
@@ -139,8 +139,10 @@ static dp_status conversions(builder *b) {
       dpi_ast *f;
       DP_TRY(resolve(b, own[k], &f));
       const dpi_ast *outer = all[k][s->parent];
-      if (f == NULL && outer != NULL) DP_TRY(memory_or(f = dpi_ast_copy(b->net, outer)));
-      else if (f != NULL) DP_TRY(scaled(b, DPI_AST_TIMES, &f, outer));
+      if (f == NULL && outer != NULL)
+        DP_TRY(memory_or(f = dpi_ast_copy(b->net, outer)));
+      else if (f != NULL)
+        DP_TRY(scaled(b, DPI_AST_TIMES, &f, outer));
       all[k][i] = f;
     }
   }
@@ -187,14 +189,21 @@ static dp_status find_homes(builder *b) {
 static bool number_of(const dpi_ast *a, double *v) {
   if (a == NULL) return false;
   switch (a->op) {
-    case DPI_AST_NUMBER: *v = a->value; return true;
-    case DPI_AST_INFINITY: *v = INFINITY; return true;
-    case DPI_AST_NAN: *v = NAN; return true;
+    case DPI_AST_NUMBER:
+      *v = a->value;
+      return true;
+    case DPI_AST_INFINITY:
+      *v = INFINITY;
+      return true;
+    case DPI_AST_NAN:
+      *v = NAN;
+      return true;
     case DPI_AST_MINUS:
       if (a->narg != 1 || !number_of(a->arg[0], v)) return false;
       *v = -*v;
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -274,9 +283,11 @@ static bool other_measure(const builder *b, const ant_var *v, int home, double *
 static dp_status check_species(const builder *b, const ant_var *v) {
   bool moved = v->in_reaction && !v->boundary && !v->said_const;
   if (moved && v->rate.ast != NULL)
-    return fail_var(b, v, v->rate.line, DP_ERR_INPUT, "has a rate beside its reactions, expected '$' or one of them", "");
+    return fail_var(b, v, v->rate.line, DP_ERR_INPUT, "has a rate beside its reactions, expected '$' or one of them",
+                    "");
   if (moved && v->rule.ast != NULL)
-    return fail_var(b, v, v->rule.line, DP_ERR_INPUT, "has a formula beside its reactions, expected '$' or one of them", "");
+    return fail_var(b, v, v->rule.line, DP_ERR_INPUT, "has a formula beside its reactions, expected '$' or one of them",
+                    "");
   return DP_OK;
 }
 
@@ -307,9 +318,7 @@ static dp_status add_species(builder *b, int var, ant_var *v, const char *id) {
 }
 
 /* ---- reactions ---- */
-static bool is_reference(const ant_var *v) {
-  return v->nuse == 1 && (v->kind == ANT_ANY || v->kind == ANT_FORMULA);
-}
+static bool is_reference(const ant_var *v) { return v->nuse == 1 && (v->kind == ANT_ANY || v->kind == ANT_FORMULA); }
 
 static dp_status add_term(builder *b, const ant_term *t, dpi_net_term *out) {
   ant_var *n = t->stoich >= 0 ? ANT_ROOT(b->r, t->stoich) : NULL;
@@ -478,8 +487,11 @@ static dp_status add_event(builder *b, ant_event *x) {
   int root = dpi_ant_root(b->r, x->var);
   ant_var *v = &b->r->var[root];
   if (v->deleted || v->place >= 0) return DP_OK;
-  dpi_net_event e = {.name = v->display, .initial_value = x->t0, .persistent = x->persistent,
-                     .from_trigger = x->from_trigger, .line = x->line};
+  dpi_net_event e = {.name = v->display,
+                     .initial_value = x->t0,
+                     .persistent = x->persistent,
+                     .from_trigger = x->from_trigger,
+                     .line = x->line};
   DP_TRY(event_math(b, &x->trigger, &e.trigger, false));
   if (e.trigger == NULL) return DP_OK; /* it can't happen any more */
   DP_TRY(event_math(b, &x->delay, &e.delay, true));
@@ -549,9 +561,10 @@ static dp_status bound_name(builder *b, const dpi_net_reaction *x, dpi_ast *a, b
   double value;
   if (!number_of(a, &value)) {
     *out = a->op == DPI_AST_NAME && a->draw >= 0 ? dpi_net_text(b->net, dpi_ant_id(b->r, a->draw)) : NULL;
-    return *out != NULL ? DP_OK
-                        : dpi_fail(b->r->ctx, DP_ERR_UNSUPPORTED, "%s:%d: a bound of the flux of '%s' that is a formula",
-                                   b->r->source, a->line, x->id);
+    return *out != NULL
+               ? DP_OK
+               : dpi_fail(b->r->ctx, DP_ERR_UNSUPPORTED, "%s:%d: a bound of the flux of '%s' that is a formula",
+                          b->r->source, a->line, x->id);
   }
   const char *id = dpi_arena_printf(&b->r->arena, "%s_%s_bound", x->id, lower ? "lower" : "upper");
   DP_TRY(memory_or(id));
@@ -629,7 +642,8 @@ static dp_status objective_terms(builder *b, const ant_relation *x, dpi_ast *a, 
 }
 
 static dp_status add_objective(builder *b, ant_relation *x) {
-  const char *id = x->var >= 0 ? dpi_ant_id(b->r, x->var) : dpi_arena_printf(&b->r->arena, "_objective%d", b->net->nobjective);
+  const char *id =
+      x->var >= 0 ? dpi_ant_id(b->r, x->var) : dpi_arena_printf(&b->r->arena, "_objective%d", b->net->nobjective);
   dpi_net_objective *o = id == NULL ? NULL : dpi_net_add_objective(b->net, id);
   DP_TRY(memory_or(o));
   o->maximize = !x->minimize;
@@ -680,11 +694,15 @@ static dp_status add_element(builder *b, int i) {
   const char *id = dpi_ant_id(b->r, i);
   if (id[0] == '\0') return DP_ERR_MEMORY;
   switch (v->kind) {
-    case ANT_COMPARTMENT: return add_compartment(b, v, id);
-    case ANT_SPECIES: return add_species(b, i, v, id);
+    case ANT_COMPARTMENT:
+      return add_compartment(b, v, id);
+    case ANT_SPECIES:
+      return add_species(b, i, v, id);
     case ANT_ANY:
-    case ANT_FORMULA: return add_parameter(b, v, id);
-    default: return DP_OK;
+    case ANT_FORMULA:
+      return add_parameter(b, v, id);
+    default:
+      return DP_OK;
   }
 }
 

@@ -20,17 +20,36 @@ static bool in_list(const char *word, const char *const *list) {
 }
 
 /* ---- x.word = ... ---- */
-static const char *const uncertainty[] = {"mean", "standardDeviation", "stdev", "stdDev", "variance", "skewness",
-                                          "kurtosis", "median", "mode", "interquartileRange", "confidenceInterval",
-                                          "credibleInterval", "coefficientOfVariation", "range", "standardError",
-                                          "distribution", "externalParameter", "sampleSize", "CV", "CI", NULL};
-static const char *const terms[] = {"sboTerm", "SBOTERM", "sboterm", "SBOterm", "SBO", "geneProductAssociation", "gpa",
-                                    "charge", "formula", "chemicalFormula", "kineticLaw", NULL};
-static const char *const drawing[] = {"layout", "autolayout", "pos", "position", "size", "width", "height", "color",
-                                      "fill", "fillColor", "font", "fontColor", "fontSize", "fontStyle", "fontWeight",
-                                      "line", "lineColor", "lineWidth", "lineThickness", "style", "shape", "textbox",
-                                      "species_end", "rxn_end", "b1", "b2", "render", "background", "arc1", "arc2",
-                                      "arc3", "arc4", "seg1", "seg2", "seg3", "x", "y", NULL};
+static const char *const uncertainty[] = {"mean",
+                                          "standardDeviation",
+                                          "stdev",
+                                          "stdDev",
+                                          "variance",
+                                          "skewness",
+                                          "kurtosis",
+                                          "median",
+                                          "mode",
+                                          "interquartileRange",
+                                          "confidenceInterval",
+                                          "credibleInterval",
+                                          "coefficientOfVariation",
+                                          "range",
+                                          "standardError",
+                                          "distribution",
+                                          "externalParameter",
+                                          "sampleSize",
+                                          "CV",
+                                          "CI",
+                                          NULL};
+static const char *const terms[] = {
+    "sboTerm", "SBOTERM", "sboterm", "SBOterm",         "SBO",        "geneProductAssociation",
+    "gpa",     "charge",  "formula", "chemicalFormula", "kineticLaw", NULL};
+static const char *const drawing[] = {
+    "layout",    "autolayout", "pos",           "position",   "size",     "width",     "height",      "color",
+    "fill",      "fillColor",  "font",          "fontColor",  "fontSize", "fontStyle", "fontWeight",  "line",
+    "lineColor", "lineWidth",  "lineThickness", "style",      "shape",    "textbox",   "species_end", "rxn_end",
+    "b1",        "b2",         "render",        "background", "arc1",     "arc2",      "arc3",        "arc4",
+    "seg1",      "seg2",       "seg3",          "x",          "y",        NULL};
 
 bool dpi_ant_is_attribute(const char *word) {
   return in_list(word, uncertainty) || in_list(word, terms) || in_list(word, drawing);
@@ -82,7 +101,8 @@ dp_status dpi_ant_attribute(ant_reader *r, int var, const char *word) {
   }
   if (!take(r, '=') && !dpi_ant_take_word(r, "is")) {
     dpi_ant_skip(r); /* species a.sboTerm */
-    return r->p.pos > from ? dpi_infix_fail(&r->p, &r->p.tok[from], DP_ERR_INPUT, "expected '=' behind '.%s'", word) : DP_OK;
+    return r->p.pos > from ? dpi_infix_fail(&r->p, &r->p.tok[from], DP_ERR_INPUT, "expected '=' behind '.%s'", word)
+                           : DP_OK;
   }
   from = r->p.pos;
   r->p.pos = end;
@@ -101,12 +121,45 @@ dp_status dpi_ant_attribute(ant_reader *r, int var, const char *word) {
 }
 
 /* ---- x word "..." ---- */
-static const char *const sources[] = {
-    "identity", "biological_entity_is", "hasPart", "part", "isPartOf", "parthood", "isVersionOf", "hypernym",
-    "hasVersion", "version", "isHomologTo", "homolog", "isDescribedBy", "description", "isEncodedBy", "encoder",
-    "encodes", "encodement", "occursIn", "container", "hasProperty", "property", "isPropertyOf", "propertyBearer",
-    "hasTaxon", "taxon", "notes", "model_entity_is", "origin", "derivation", "isDerivedFrom", "instance", "hasInstance",
-    "isInstanceOf", "class", "bioentity", "model_source", "isRelatedTo", NULL};
+static const char *const sources[] = {"identity",
+                                      "biological_entity_is",
+                                      "hasPart",
+                                      "part",
+                                      "isPartOf",
+                                      "parthood",
+                                      "isVersionOf",
+                                      "hypernym",
+                                      "hasVersion",
+                                      "version",
+                                      "isHomologTo",
+                                      "homolog",
+                                      "isDescribedBy",
+                                      "description",
+                                      "isEncodedBy",
+                                      "encoder",
+                                      "encodes",
+                                      "encodement",
+                                      "occursIn",
+                                      "container",
+                                      "hasProperty",
+                                      "property",
+                                      "isPropertyOf",
+                                      "propertyBearer",
+                                      "hasTaxon",
+                                      "taxon",
+                                      "notes",
+                                      "model_entity_is",
+                                      "origin",
+                                      "derivation",
+                                      "isDerivedFrom",
+                                      "instance",
+                                      "hasInstance",
+                                      "isInstanceOf",
+                                      "class",
+                                      "bioentity",
+                                      "model_source",
+                                      "isRelatedTo",
+                                      NULL};
 
 static bool is_author_word(const char *s) {
   return strncmp(s, "created", 7) == 0 || strncmp(s, "modified", 8) == 0 || strncmp(s, "creator", 7) == 0;
@@ -118,7 +171,8 @@ bool dpi_ant_is_note(ant_reader *r) {
   if (says(t, "is")) return second->kind == DPI_TOK_STRING;
   if (in_list(t->text, sources))
     return second->kind == DPI_TOK_STRING || second->kind == DPI_TOK_NEWLINE || second->kind == '.';
-  if (is_author_word(t->text)) return second->kind == DPI_TOK_STRING || second->kind == '.' || second->kind == DPI_TOK_NUM;
+  if (is_author_word(t->text))
+    return second->kind == DPI_TOK_STRING || second->kind == '.' || second->kind == DPI_TOK_NUM;
   return second->kind == DPI_TOK_STRING; /* any other relation of a newer version */
 }
 
@@ -164,10 +218,11 @@ dp_status dpi_ant_note(ant_reader *r, int var) {
 
 /* ---- units ---- */
 static const char *const base_units[] = {
-    "ampere", "avogadro", "becquerel", "candela", "celsius", "coulomb", "dimensionless", "farad", "gram", "gray", "henry",
-    "hertz", "item", "joule", "katal", "kelvin", "kilogram", "liter", "litre", "lumen", "lux", "meter", "metre", "mole",
-    "newton", "ohm", "pascal", "radian", "second", "siemens", "sievert", "steradian", "tesla", "volt", "watt", "weber",
-    NULL};
+    "ampere",   "avogadro", "becquerel", "candela", "celsius", "coulomb", "dimensionless", "farad",
+    "gram",     "gray",     "henry",     "hertz",   "item",    "joule",   "katal",         "kelvin",
+    "kilogram", "liter",    "litre",     "lumen",   "lux",     "meter",   "metre",         "mole",
+    "newton",   "ohm",      "pascal",    "radian",  "second",  "siemens", "sievert",       "steradian",
+    "tesla",    "volt",     "watt",      "weber",   NULL};
 
 static const char *base_unit(const char *word) {
   size_t n = strlen(word);
@@ -277,8 +332,7 @@ static dp_status unit_factor(ant_reader *r, unit_list *u, double sign) {
   DP_TRY(exponent_of(r, &exponent));
   int first = u->n;
   DP_TRY(add_part(r, u, word, sign * exponent));
-  if (number != 1.0 && u->n > first)
-    u->part[first].multiplier *= spread(number, sign, u->part[first].exponent);
+  if (number != 1.0 && u->n > first) u->part[first].multiplier *= spread(number, sign, u->part[first].exponent);
   return DP_OK;
 }
 
@@ -304,7 +358,8 @@ static dp_status define_unit(ant_reader *r, const char *id, int line) {
   u.part[0].multiplier *= spread(u.number, 1.0, u.part[0].exponent);
   for (int i = 0; i < u.n; i++)
     if (!(u.part[i].multiplier > 0.0 && u.part[i].multiplier <= 1e300) || fabs(u.part[i].exponent) > 1e6)
-      return dpi_fail(r->ctx, DP_ERR_INPUT, "%s:%d: unit '%s' has a factor or an exponent out of range", r->p.where, line, id);
+      return dpi_fail(r->ctx, DP_ERR_INPUT, "%s:%d: unit '%s' has a factor or an exponent out of range", r->p.where,
+                      line, id);
   dpi_net_unit *unit = (dpi_net_unit *)find_unit(r, id);
   if (unit == NULL) unit = dpi_net_add_unit(r->net, id);
   if (unit == NULL) return DP_ERR_MEMORY;

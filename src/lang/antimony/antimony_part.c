@@ -115,8 +115,7 @@ bool dpi_ant_is_interaction(ant_reader *r) {
 
 dp_status dpi_ant_interaction(ant_reader *r, int var) {
   ant_interaction x = {.line = peek(r)->line, .first = r->nitem};
-  if (var < 0)
-    DP_TRY(unnamed(r, "_J", &r->scope_list[r->scope].next_reaction, ANT_INTERACTION, &var));
+  if (var < 0) DP_TRY(unnamed(r, "_J", &r->scope_list[r->scope].next_reaction, ANT_INTERACTION, &var));
   DP_TRY(dpi_ant_become(r, var, ANT_INTERACTION, x.line));
   x.var = var;
   do {
@@ -222,8 +221,8 @@ dp_status dpi_ant_strand(ant_reader *r, int var, int home) {
   if (var < 0) DP_TRY(unnamed(r, "_D", &r->scope_list[r->scope].next_other, ANT_STRAND, &var));
   DP_TRY(dpi_ant_become(r, var, ANT_STRAND, peek(r)->line));
   if (ANT_ROOT(r, var)->element >= 0)
-    return dpi_infix_fail(&r->p, peek(r), DP_ERR_INPUT, "'%s' is defined already, expected a new name for the DNA strand",
-                          ANT_ROOT(r, var)->name);
+    return dpi_infix_fail(&r->p, peek(r), DP_ERR_INPUT,
+                          "'%s' is defined already, expected a new name for the DNA strand", ANT_ROOT(r, var)->name);
   s.var = var;
   s.open_up = two_lines(r, 0);
   if (s.open_up) r->p.pos += 2;
@@ -245,9 +244,7 @@ dp_status dpi_ant_strand(ant_reader *r, int var, int home) {
 }
 
 /* ---- submodels ---- */
-int dpi_ant_module(const ant_reader *r, const char *name) {
-  return dpi_map_get(&r->modules, name);
-}
+int dpi_ant_module(const ant_reader *r, const char *name) { return dpi_map_get(&r->modules, name); }
 
 /* the module's statements, in a scope of their own */
 static dp_status run_module(ant_reader *r, int block, int scope, const dpi_tok *at) {
@@ -294,8 +291,8 @@ static dp_status connect(ant_reader *r, int block, int scope) {
     if (peek(r)->kind == ',' || peek(r)->kind == ')') continue;
     const char *name = port(r, block, k);
     if (name == NULL)
-      return dpi_infix_fail(&r->p, peek(r), DP_ERR_INPUT, "model '%s' has only %d names to connect", r->block[block].name,
-                            k);
+      return dpi_infix_fail(&r->p, peek(r), DP_ERR_INPUT, "model '%s' has only %d names to connect",
+                            r->block[block].name, k);
     DP_TRY(dpi_ant_variable(r, scope, name, peek(r)->line, &inner));
     if (peek(r)->kind == DPI_TOK_ID) {
       int line = peek(r)->line;

@@ -255,9 +255,7 @@ static dp_status add_functions(ant_reader *r) {
 }
 
 /* ---- the main model ---- */
-static int block_at(const ant_reader *r, int file, int pos) {
-  return r->file_list[file].block[pos] - 1;
-}
+static int block_at(const ant_reader *r, int file, int pos) { return r->file_list[file].block[pos] - 1; }
 
 /* "m is "name"" and the like: the rest of the statement begins with a word of annotation */
 static bool is_annotation(ant_reader *r, int file, int pos) {

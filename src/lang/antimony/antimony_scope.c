@@ -67,8 +67,8 @@ static dp_status no_such_part(ant_reader *r, const dpi_tok *t, int scope) {
 
 static dp_status not_a_submodel(ant_reader *r, const dpi_tok *t) {
   return dpi_infix_fail(&r->p, t, DP_ERR_INPUT,
-                        "'%s.': '%s' is not a submodel; a submodel must be declared before its parts are named", t->text,
-                        t->text);
+                        "'%s.': '%s' is not a submodel; a submodel must be declared before its parts are named",
+                        t->text, t->text);
 }
 
 /* the parts behind a first name that was read: .b.c */
@@ -127,9 +127,10 @@ dp_status dpi_ant_name_node(dpi_infix *p, const dpi_tok *t, dpi_ast **out) {
 }
 
 /* ---- what a variable is ---- */
-static const char *const kind_word[] = {"something else", "a formula",      "a species",     "a compartment", "a reaction",
-                                        "an event",       "a DNA strand",   "a submodel",    "an interaction",
-                                        "a constraint",   "an algebraic rule", "an objective", "a gene product", "a unit"};
+static const char *const kind_word[] = {"something else", "a formula",    "a species",         "a compartment",
+                                        "a reaction",     "an event",     "a DNA strand",      "a submodel",
+                                        "an interaction", "a constraint", "an algebraic rule", "an objective",
+                                        "a gene product", "a unit"};
 
 dp_status dpi_ant_become(ant_reader *r, int var, ant_kind kind, int line) {
   ant_var *v = ANT_ROOT(r, var);
@@ -207,8 +208,7 @@ dp_status dpi_ant_same(ant_reader *r, int a, int b, dpi_ast *factor, int line) {
   ant_var from = r->var[a];
   bool was_defined = r->var[b].defined;
   DP_TRY(dpi_ant_become(r, b, from.kind, line));
-  if (from.kind != ANT_ANY && r->var[b].kind != from.kind && from.kind != ANT_FORMULA)
-    return DP_ERR_BUG;
+  if (from.kind != ANT_ANY && r->var[b].kind != from.kind && from.kind != ANT_FORMULA) return DP_ERR_BUG;
   int inner = r->var[b].element;
   if (from.element >= 0 && inner < 0) r->var[b].element = from.element;
   if (!was_defined) r->var[b].line = from.line;

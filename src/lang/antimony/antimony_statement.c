@@ -140,7 +140,8 @@ static dp_status set_initial(ant_reader *r, int var, const dpi_tok *at) {
   v = ANT_ROOT(r, var);
   v->init = m;
   v->no_value = false;
-  if (v->kind == ANT_REACTION && take_word(r, "in")) DP_TRY(dpi_ant_define(r, "a compartment", ANT_COMPARTMENT, &v->home));
+  if (v->kind == ANT_REACTION && take_word(r, "in"))
+    DP_TRY(dpi_ant_define(r, "a compartment", ANT_COMPARTMENT, &v->home));
   return take_unit(r, ANT_ROOT(r, var), m.ast);
 }
 
@@ -169,7 +170,8 @@ static dp_status set_rate(ant_reader *r, int var, const dpi_tok *at) {
   ant_math m = {0};
   ant_var *v = ANT_ROOT(r, var);
   if (v->rule.ast != NULL) return refuse(r, v, at, "a rate beside its formula", v->rule.line);
-  if (v->kind == ANT_REACTION) return dpi_infix_fail(&r->p, at, DP_ERR_INPUT, "'%s' is a reaction and can't have a rate of change", v->name);
+  if (v->kind == ANT_REACTION)
+    return dpi_infix_fail(&r->p, at, DP_ERR_INPUT, "'%s' is a reaction and can't have a rate of change", v->name);
   if (!at_end(r)) {
     DP_TRY(dpi_ant_math(r, &m));
     DP_TRY(scaled(r, var, &m));
@@ -276,11 +278,21 @@ static const struct {
   ant_kind kind;
   int how; /* 'c' const, 'v' var, 's' substanceOnly */
 } declare_words[] = {
-    {"species", ANT_SPECIES, 0},   {"compartment", ANT_COMPARTMENT, 0}, {"formula", ANT_FORMULA, 0},
-    {"var", ANT_ANY, 'v'},         {"const", ANT_ANY, 'c'},             {"substanceOnly", ANT_SPECIES, 's'},
-    {"operator", ANT_FORMULA, 0},  {"gene", ANT_ANY, 0},                {"DNA", ANT_ANY, 0},
-    {"reaction", ANT_ANY, 0},      {"event", ANT_ANY, 0},               {"interaction", ANT_ANY, 0},
-    {"geneProduct", ANT_GENE_PRODUCT, 0}, {"constraint", ANT_ANY, 0},   {"parameter", ANT_FORMULA, 0},
+    {"species", ANT_SPECIES, 0},
+    {"compartment", ANT_COMPARTMENT, 0},
+    {"formula", ANT_FORMULA, 0},
+    {"var", ANT_ANY, 'v'},
+    {"const", ANT_ANY, 'c'},
+    {"substanceOnly", ANT_SPECIES, 's'},
+    {"operator", ANT_FORMULA, 0},
+    {"gene", ANT_ANY, 0},
+    {"DNA", ANT_ANY, 0},
+    {"reaction", ANT_ANY, 0},
+    {"event", ANT_ANY, 0},
+    {"interaction", ANT_ANY, 0},
+    {"geneProduct", ANT_GENE_PRODUCT, 0},
+    {"constraint", ANT_ANY, 0},
+    {"parameter", ANT_FORMULA, 0},
 };
 
 static int declare_word(const dpi_tok *t) {
@@ -518,7 +530,8 @@ dp_status dpi_ant_run(ant_reader *r) {
       continue;
     }
     if (r->p.budget < 0)
-      return dpi_infix_fail(&r->p, peek(r), DP_ERR_UNSUPPORTED, "the model is too large when its submodels are written out");
+      return dpi_infix_fail(&r->p, peek(r), DP_ERR_UNSUPPORTED,
+                            "the model is too large when its submodels are written out");
     DP_TRY(statement(r));
     if (!at_end(r)) return expected(r, "an operator, ';' or the end of the line");
   }

@@ -18,7 +18,7 @@ typedef struct writer {
   dpi_map taken;
   const char **text;
   int ntext, cap_text;
-  dpi_map initial; /* ids with an initial assignment, a rule or a rate: value is a set of these bits */
+  dpi_map initial;            /* ids with an initial assignment, a rule or a rate: value is a set of these bits */
   dpi_str constant, variable; /* lists of names for one statement each */
 } writer;
 enum { HAS_INITIAL = 1, HAS_RULE = 2, HAS_RATE = 4, IS_SET = 8 };
@@ -26,19 +26,76 @@ enum { HAS_INITIAL = 1, HAS_RULE = 2, HAS_RATE = 4, IS_SET = 8 };
 #define TRY_PUT(map, key, value) DP_TRY(dpi_map_put((map), (key), (value)))
 
 static dp_status refuse(const writer *w, int line, const char *what, const char *id) {
-  return dpi_fail(w->net->ctx, DP_ERR_UNSUPPORTED, "%s:%d: %s '%s' can't be said in Antimony", w->net->source, line, what,
-                  id);
+  return dpi_fail(w->net->ctx, DP_ERR_UNSUPPORTED, "%s:%d: %s '%s' can't be said in Antimony", w->net->source, line,
+                  what, id);
 }
 
 /* ---- names ---- */
 static bool is_keyword(const char *word) {
-  static const char *const words[] = {
-      "model", "module", "end", "function", "at", "after", "has", "is", "in", "species", "compartment", "var", "const",
-      "formula", "substanceOnly", "DNA", "gene", "operator", "reaction", "event", "import", "unit", "delete", "maximize",
-      "minimize", "assert", "constraint", "interaction", "geneProduct", "priority", "t0", "persistent", "fromTrigger",
-      "parameter", "time", "length", "area", "volume", "substance", "extent", "time_unit", "inf", "INF", "nan", "NaN",
-      "delay", "sboTerm", "identity", "notes", "created", "modified", "creator", "model_entity_is", "origin", "part",
-      "description", "encodes", "version", "container", "property", "taxon", "homolog", "hypernym", "encoder"};
+  static const char *const words[] = {"model",
+                                      "module",
+                                      "end",
+                                      "function",
+                                      "at",
+                                      "after",
+                                      "has",
+                                      "is",
+                                      "in",
+                                      "species",
+                                      "compartment",
+                                      "var",
+                                      "const",
+                                      "formula",
+                                      "substanceOnly",
+                                      "DNA",
+                                      "gene",
+                                      "operator",
+                                      "reaction",
+                                      "event",
+                                      "import",
+                                      "unit",
+                                      "delete",
+                                      "maximize",
+                                      "minimize",
+                                      "assert",
+                                      "constraint",
+                                      "interaction",
+                                      "geneProduct",
+                                      "priority",
+                                      "t0",
+                                      "persistent",
+                                      "fromTrigger",
+                                      "parameter",
+                                      "time",
+                                      "length",
+                                      "area",
+                                      "volume",
+                                      "substance",
+                                      "extent",
+                                      "time_unit",
+                                      "inf",
+                                      "INF",
+                                      "nan",
+                                      "NaN",
+                                      "delay",
+                                      "sboTerm",
+                                      "identity",
+                                      "notes",
+                                      "created",
+                                      "modified",
+                                      "creator",
+                                      "model_entity_is",
+                                      "origin",
+                                      "part",
+                                      "description",
+                                      "encodes",
+                                      "version",
+                                      "container",
+                                      "property",
+                                      "taxon",
+                                      "homolog",
+                                      "hypernym",
+                                      "encoder"};
   for (int i = 0; i < DPI_COUNT(words); i++)
     if (strcmp(words[i], word) == 0) return true;
   return dpi_infix_reserved(word) || dpi_infix_builtin(word);
@@ -109,8 +166,8 @@ static dp_status name_locals(writer *w, const dpi_net_reaction *x) {
     const char *wish = dpi_arena_printf(&w->scratch->arena, "%s_%s", x->id, x->local[k].id);
     if (key == NULL || wish == NULL) return DP_ERR_MEMORY;
     DP_TRY(name_it(w, key, wish, false));
-    dpi_net_note(w->net, "the local parameter '%s' of reaction '%s' is the parameter '%s' in Antimony", x->local[k].id, x->id,
-                 named(w, key));
+    dpi_net_note(w->net, "the local parameter '%s' of reaction '%s' is the parameter '%s' in Antimony", x->local[k].id,
+                 x->id, named(w, key));
   }
   return DP_OK;
 }
@@ -118,9 +175,10 @@ static dp_status name_locals(writer *w, const dpi_net_reaction *x) {
 /* first all ids that can stay as they are, so that a renamed one does not take their place */
 static dp_status name_all(writer *w, bool legal_ones) {
   const dpi_net *n = w->net;
-#define NAME_EACH(count, list)                                                                  \
-  for (int i = 0; i < n->count; i++)                                                            \
-    if (n->list[i].id[0] && !is_keyword(n->list[i].id) == legal_ones) DP_TRY(name_it(w, n->list[i].id, n->list[i].id, true))
+#define NAME_EACH(count, list)                                        \
+  for (int i = 0; i < n->count; i++)                                  \
+    if (n->list[i].id[0] && !is_keyword(n->list[i].id) == legal_ones) \
+  DP_TRY(name_it(w, n->list[i].id, n->list[i].id, true))
   NAME_EACH(nfunction, function);
   NAME_EACH(ncompartment, compartment);
   NAME_EACH(nspecies, species);
@@ -505,7 +563,9 @@ static dp_status rule(writer *w, const dpi_net_rule *r) {
     dpi_str_add(w->out, "  0 = ");
   else
     dpi_str_addf(w->out, "  %s%s ", named(w, r->variable),
-                 r->kind == DPI_RULE_ASSIGNMENT ? " :=" : r->kind == DPI_RULE_RATE ? "' =" : " =");
+                 r->kind == DPI_RULE_ASSIGNMENT ? " :="
+                 : r->kind == DPI_RULE_RATE     ? "' ="
+                                                : " =");
   DP_TRY(math(w, r->math));
   dpi_str_add(w->out, ";\n");
   return DP_OK;
@@ -546,8 +606,7 @@ static dp_status event(writer *w, const dpi_net_event *e) {
 
 static dp_status constraint(writer *w, const dpi_net_constraint *c, int index) {
   if (c->math == NULL) return DP_OK;
-  if (c->id[0])
-    DP_TRY(name_it(w, c->id, c->id, true));
+  if (c->id[0]) DP_TRY(name_it(w, c->id, c->id, true));
   dpi_str_add(w->out, "  constraint ");
   if (c->id[0])
     dpi_str_addf(w->out, "%s: ", named(w, c->id));
@@ -625,7 +684,8 @@ static void annotation(writer *w, const dpi_net_annotation *a) {
     return;
   }
   dpi_str_addf(w->out, "  %s %s ", id, a->key);
-  bool part = strchr(a->key, '.') != NULL && a->nvalue == 1 && is_plain(a->value[0]) && isdigit((unsigned char)a->value[0][0]);
+  bool part =
+      strchr(a->key, '.') != NULL && a->nvalue == 1 && is_plain(a->value[0]) && isdigit((unsigned char)a->value[0][0]);
   for (int i = 0; i < a->nvalue; i++) {
     if (i > 0) dpi_str_add(w->out, ", ");
     if (part)

@@ -11,8 +11,8 @@ static int unpack(void) {
   FILE *f = fopen(ARCHIVE, "r");
   if (f == NULL) return -1;
   fclose(f);
-  return system("mkdir -p '" FOLDER "' && tar xf '" ARCHIVE "' -C '" FOLDER
-                "' && find '" FOLDER "' -name '*.txt' | sort > '" FOLDER "/list'");
+  return system("mkdir -p '" FOLDER "' && tar xf '" ARCHIVE "' -C '" FOLDER "' && find '" FOLDER
+                "' -name '*.txt' | sort > '" FOLDER "/list'");
 }
 
 typedef struct pair {
@@ -100,8 +100,7 @@ static void same_species(pair *p) {
 
 static const dpi_net_rule *find_rule(const dpi_net *net, const dpi_net_rule *like) {
   for (int i = 0; i < net->nrule; i++)
-    if (net->rule[i].kind == like->kind && strcmp(net->rule[i].variable, like->variable) == 0)
-      return &net->rule[i];
+    if (net->rule[i].kind == like->kind && strcmp(net->rule[i].variable, like->variable) == 0) return &net->rule[i];
   return NULL;
 }
 

@@ -87,13 +87,17 @@ static void round_trip(const char *text) {
 
 static void texts_come_back(void **state) {
   (void)state;
-  round_trip("compartment C = 2, D; D = 3*C; species S in C = 6/C, $P in C = 1; substanceOnly species N in C = 4\n"
-             "substanceOnly species O in C = 4*C; J: S + 2 P -> 0.5 N + n O; k*S*C; k = 0.1; n = 2; S => ; 3; const Q = 3\n");
-  round_trip("x' = -k*x + piecewise(1, time > 3 && x < 2, 0); x = 1 + k; k = 2; y := 2*x^-2 - (-x)^2 + log(2, x) + !(x > 1)\n"
-             "E1: at 2*k after (x < 0.5), t0=false, priority=3, persistent=false, fromTrigger=false: x = 3, k = k + 1\n"
-             "at (time > 5): x = 0");
-  round_trip("function hill(x, K)\n x/(K + x)\nend\nA -> B; hill(A, 3)*v; A = 1; B = 0; v = 1e-30; v has mole; A is \"the drug\"\n"
-             "unit mM = 1e-3 mole/litre; B has mM; A identity \"u\", \"w\"; A.sboTerm = 27; B notes \"a note\"; B -o _J0");
+  round_trip(
+      "compartment C = 2, D; D = 3*C; species S in C = 6/C, $P in C = 1; substanceOnly species N in C = 4\n"
+      "substanceOnly species O in C = 4*C; J: S + 2 P -> 0.5 N + n O; k*S*C; k = 0.1; n = 2; S => ; 3; const Q = 3\n");
+  round_trip(
+      "x' = -k*x + piecewise(1, time > 3 && x < 2, 0); x = 1 + k; k = 2; y := 2*x^-2 - (-x)^2 + log(2, x) + !(x > 1)\n"
+      "E1: at 2*k after (x < 0.5), t0=false, priority=3, persistent=false, fromTrigger=false: x = 3, k = k + 1\n"
+      "at (time > 5): x = 0");
+  round_trip(
+      "function hill(x, K)\n x/(K + x)\nend\nA -> B; hill(A, 3)*v; A = 1; B = 0; v = 1e-30; v has mole; A is \"the "
+      "drug\"\n"
+      "unit mM = 1e-3 mole/litre; B has mM; A identity \"u\", \"w\"; A.sboTerm = 27; B notes \"a note\"; B -o _J0");
   round_trip("x = 1; 0 = x - 2*y; const x; y = 0.4; z := rateOf(w); w' = x; w = 1; q' = delay(w, 2); q = 0");
   round_trip("J: A -> B; s*A; A = 1; B = 2; s = 2; n := 1 + time; J2: n A -> m B; 1; m = 2; at (time > 2): m = 3");
   round_trip("model a()\n x = 3; x' = -k*x; k = 2\nend\nA: a(); B: a(); A.k is B.k; y := A.x && B.x || A.x == 3");

@@ -45,7 +45,7 @@ fuzz: FUZZ_BUILD = $(if $(filter file,$(origin BUILD)),build-fuzz,$(BUILD))
 fuzz:
 	@sh tools/setup.sh fuzz
 	@mkdir -p $(FUZZ_BUILD)
-	@CC=clang cmake -S . -B $(FUZZ_BUILD) -G Ninja -DDOPPEL_FUZZ=ON $(CMAKE_FLAGS) >$(FUZZ_BUILD)/configure.log 2>&1 || \
+	@CC=clang CXX=clang++ cmake -S . -B $(FUZZ_BUILD) -G Ninja -DDOPPEL_FUZZ=ON $(CMAKE_FLAGS) >$(FUZZ_BUILD)/configure.log 2>&1 || \
 	  { cat $(FUZZ_BUILD)/configure.log; exit 1; }
 	@ninja -C $(FUZZ_BUILD) -j$(JOBS) fuzzers
 	@sh tools/run_fuzz.sh $(FUZZ_BUILD) $(T)

@@ -8,7 +8,8 @@
  *     power := atom ('^' unary)?                so a^b^c is a^(b^c)
  *     atom  := number unit? | name | name '(' expr, ... ')' | '(' expr ')'
  *
- * A chain of one operator is one node with many arguments: long sums are not deep. Every tree is at most DPI_AST_DEPTH deep.
+ * A chain of one operator is one node with many arguments: long sums are not deep. Every tree is at most
+ * DPI_AST_DEPTH deep.
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* lex.c - floor 3: model text and formulas into words.
  *
- * Words are copied into an arena, so that they stay readable after the text is gone. In Antimony newlines are words,
- * comments are // # and / * * /, strings are "..." or ```...```, and a backslash joins two lines. In tables `...` quotes a name.
+ * Words are copied into an arena, so that they stay readable after the text is gone. In Antimony newlines are
+ * words, comments are // # and / * * /, strings are "..." or ```...```, and a backslash joins two lines. In tables
+ * `...` quotes a name.
  */
 #include <string.h>
 

@@ -142,12 +142,9 @@ static dp_status take_variables(dpi_suite_case *c, const setting s[NSETTING]) {
   return DP_OK;
 }
 
-static dp_status read_settings(dpi_suite_case *c) {
-  char *text;
-  const char *path;
+static dp_status read_settings(dpi_suite_case *c, const char *path, char *text) {
   setting s[NSETTING];
   double steps = 0;
-  DP_TRY(read_text(c, "-settings.txt", false, &text, &path));
   split_settings(text, s);
   DP_TRY(take_number(c, path, &s[START], &c->start));
   DP_TRY(take_number(c, path, &s[DURATION], &c->duration));
@@ -200,16 +197,16 @@ static dp_status read_row(dpi_suite_case *c, const char *path, int number, char 
   return DP_OK;
 }
 
-static dp_status read_results(dpi_suite_case *c) {
-  char *text, *line;
-  const char *path;
-  DP_TRY(read_text(c, "-results.csv", false, &text, &path));
-  size_t lines = 1;
-  for (const char *p = text; *p; p++) lines += *p == '\n' || *p == '\r';
-  line = next_piece(&text, "\r\n");
+static dp_status read_results(dpi_suite_case *c, const char *path, char *text) {
+  size_t lines = 1, pieces = 1;
+  for (const char *p = text; *p; p++) {
+    lines += *p == '\n' || *p == '\r';
+    pieces += *p == ',' || *p == '\n' || *p == '\r';
+  }
+  char *line = next_piece(&text, "\r\n");
   DP_TRY(read_header(c, path, line));
   if (c->timed) c->time = DPI_ARENA_ARRAY(&c->arena, double, lines);
-  c->value = DPI_ARENA_ARRAY(&c->arena, double, lines *(size_t)c->ncolumn);
+  c->value = DPI_ARENA_ARRAY(&c->arena, double, pieces); /* empty lines cost nothing */
   if ((c->timed && !c->time) || !c->value) return DP_ERR_MEMORY;
   for (int number = 2; (line = next_piece(&text, "\r\n")); number++)
     if (*line) DP_TRY(read_row(c, path, number, line));
@@ -229,12 +226,21 @@ static dp_status read_description(dpi_suite_case *c) {
   return DP_OK;
 }
 
+dp_status dpi_suite_case_parse(dpi_suite_case *c, const char *settings_path, char *settings, const char *results_path,
+                               char *results) {
+  DP_TRY(read_settings(c, settings_path, settings));
+  return read_results(c, results_path, results);
+}
+
 static dp_status read_all(dpi_suite_case *c, const char *dir, const char *id) {
+  char *settings, *results;
+  const char *settings_path, *results_path;
   c->id = dpi_arena_strdup(&c->arena, id);
   c->dir = dpi_arena_strdup(&c->arena, dir);
   if (!c->id || !c->dir) return DP_ERR_MEMORY;
-  DP_TRY(read_settings(c));
-  DP_TRY(read_results(c));
+  DP_TRY(read_text(c, "-settings.txt", false, &settings, &settings_path));
+  DP_TRY(read_text(c, "-results.csv", false, &results, &results_path));
+  DP_TRY(dpi_suite_case_parse(c, settings_path, settings, results_path, results));
   return read_description(c);
 }
 
@@ -283,8 +289,7 @@ dp_status dpi_suite_files(dpi_suite_case *c, dpi_suite_file file[DPI_SUITE_FILES
   *nfile = 0;
   for (int level = 3; level >= 1; level--)
     for (int version = 7; version >= 1; version--) {
-      char name[16], ending[32];
-      snprintf(name, sizeof name, "l%dv%d", level, version);
+      char name[] = {'l', (char)('0' + level), 'v', (char)('0' + version), '\0'}, ending[32];
       snprintf(ending, sizeof ending, "sbml-%s.xml", name);
       DP_TRY(add_file(c, ending, name, file, nfile));
     }

@@ -32,6 +32,9 @@ typedef struct dpi_suite_case {
 } dpi_suite_case;
 
 dp_status dpi_suite_case_read(dp_ctx *ctx, const char *dir, const char *id, dpi_suite_case **out);
+/* The two texts, which are changed, into c, whose ctx and arena are there; c points into them. */
+dp_status dpi_suite_case_parse(dpi_suite_case *c, const char *settings_path, char *settings, const char *results_path,
+                               char *results);
 void dpi_suite_case_destroy(dpi_suite_case *c); /* NULL allowed */
 /* Signal of a variable or column; of an id that is no variable, the id. */
 const char *dpi_suite_signal(const dpi_suite_case *c, const char *name);

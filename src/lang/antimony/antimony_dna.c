@@ -1,5 +1,6 @@
-/* antimony_dna.c - floor 3: DNA strands. An element's formula may contain `...`, the formula of the element upstream of it;
- * without a formula it is `...`; nothing upstream is 0. A reaction's rate is the sum over all strands that contain it. */
+/* antimony_dna.c - floor 3: DNA strands. An element's formula may contain `...`, the formula of the element
+ * upstream of it; without a formula it is `...`; nothing upstream is 0. A reaction's rate is the sum over all
+ * strands that contain it. */
 #include <string.h>
 
 #include "lang/antimony/antimony_impl.h"

@@ -10,7 +10,7 @@
  *
  * Invariants:
  *   1. a submodel is its module's statements, read again in a scope of its own; what the text says later overrides;
- *   2. in mathematics a NAME stands for variable `draw` (-1: an argument of a function) until antimony_net.c resolves it;
+ *   2. in mathematics a NAME stands for variable `draw` (-1: argument of a function) until antimony_net.c resolves it;
  *   3. variables that were declared to be the same point (`same`) to one of them, which carries all that was said.
  */
 #ifndef DPI_ANTIMONY_IMPL_H

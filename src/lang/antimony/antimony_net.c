@@ -1,5 +1,5 @@
-/* antimony_net.c - floor 3: what a text says of its variables -> the elements of a network. Names become flat ids, parts of
- * submodels follow their conversion factors, what was deleted leaves with all that needs it. */
+/* antimony_net.c - floor 3: what a text says of its variables -> the elements of a network. Names become flat ids,
+ * parts of submodels follow their conversion factors, what was deleted leaves with all that needs it. */
 #include <math.h>
 #include <string.h>
 

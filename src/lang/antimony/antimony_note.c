@@ -1,4 +1,5 @@
-/* antimony_note.c - floor 3: what changes no equation: names for people, sources, authors, uncertainty, drawing; and units. */
+/* antimony_note.c - floor 3: what changes no equation: names for people, sources, authors, uncertainty, drawing;
+ * and units. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

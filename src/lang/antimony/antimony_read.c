@@ -1,9 +1,9 @@
-/* antimony_read.c - floor 3: Antimony text to a network. Reads the files, finds their blocks, chooses the main model and reads
- * it.
+/* antimony_read.c - floor 3: Antimony text to a network. Reads the files, finds their blocks, chooses the main
+ * model and reads it.
  *
- * Antimony is the model language of the tellurium project (L. Smith et al., Bioinformatics 25:2452, 2009); what a text
- * means was checked against libAntimony 3. The main model is the last one marked with `*`; else what stands outside all
- * models, when that is more than annotations; else the last model.
+ * Antimony is the model language of the tellurium project (L. Smith et al., Bioinformatics 25:2452, 2009); what a
+ * text means was checked against libAntimony 3. The main model is the last one marked with `*`; else what stands
+ * outside all models, when that is more than annotations; else the last model.
  */
 #include <string.h>
 

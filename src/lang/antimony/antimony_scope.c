@@ -1,5 +1,5 @@
-/* antimony_scope.c - floor 3: names of an Antimony text: variables in the scopes of the model and its submodels, and what
- * the text declares to be the same. */
+/* antimony_scope.c - floor 3: names of an Antimony text: variables in the scopes of the model and its submodels,
+ * and what the text declares to be the same. */
 #include <math.h>
 #include <string.h>
 

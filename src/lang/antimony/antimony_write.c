@@ -1,7 +1,8 @@
 /* antimony_write.c - floor 3: a network as Antimony text, such that reading it gives an equivalent network.
  *
- * Words of the language that are ids get an underscore, local parameters become global as reaction_parameter; both are noted.
- * What Antimony has no words for is refused by name where it changes equations, else left out and noted.
+ * Words of the language that are ids get an underscore, local parameters become global as reaction_parameter; both
+ * are noted. What Antimony has no words for is refused by name where it changes equations, else left out and
+ * noted.
  */
 #include <ctype.h>
 #include <math.h>

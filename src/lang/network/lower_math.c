@@ -512,7 +512,7 @@ static dp_status lower_operation(dpi_scope *s, const dpi_ast *a, dpi_node *out) 
     DP_TRY(lower(s, a->arg[i], &n));
     DP_TRY(push(s, n));
   }
-  *out = r->build(s, r, s->stack + base, a->narg);
+  *out = r->build(s, r, s->stack == NULL ? NULL : s->stack + base, a->narg); /* NULL: nothing has had arguments yet */
   s->nstack = base;
   return DP_OK;
 }

@@ -17,7 +17,7 @@ def main() -> int:
     root = pathlib.Path(__file__).resolve().parent.parent / "src"
     bad = []
     names = {}
-    for path in sorted(root.rglob("*.[ch]")):
+    for path in sorted([*root.rglob("*.[ch]"), *root.rglob("*.cc")]):
         room = path.relative_to(root).parts[0]
         tests = "tests" in path.parts
         if path.name in names:

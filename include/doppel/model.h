@@ -25,6 +25,12 @@ typedef struct dp_model dp_model;
  * construct, the element and the line. */
 dp_status dp_model_read(dp_ctx *ctx, const char *path, dp_model **out);
 dp_status dp_model_seal(dp_model *model);
+/* As dp_model_seal, but what has no value, and is not among the `ngiven` ids that the caller is going to set, is not known: NaN,
+ * and so is all that depends on it. The rest of the model is what it would be by itself. */
+dp_status dp_model_seal_partly(dp_model *model, const char *const *given, int ngiven);
+/* What is not known, one sentence each, causes first; 0 after dp_model_seal. */
+int dp_model_nunknown(const dp_model *model);
+const char *dp_model_unknown(const dp_model *model, int index);
 void dp_model_destroy(dp_model *model);
 
 int dp_model_nstate(const dp_model *model);
@@ -51,6 +57,7 @@ typedef struct dp_element { /* strings belong to the model */
                                concentration(id) exist for every species */
   const char *compartment;  /* species; "" */
   bool constant;            /* nothing in the model changes it */
+  bool unknown;             /* after dp_model_seal_partly: it has no value at any time */
 } dp_element;
 int dp_model_nelement(const dp_model *model);
 dp_element dp_model_element(const dp_model *model, int index);

@@ -60,7 +60,7 @@ dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
 
 /* ---- SBML Test Suite: dir holds NNNNN/NNNNN-settings.txt, -results.csv, -sbml-lLvV.xml ----
  * Semantic cases: every row and column within absolute + relative |expected|; NaN matches NaN, an infinity only itself.
- * `--all-levels`: every level and version of the case must pass. */
+ * all_levels: every level and version of the case must pass. */
 typedef struct dp_sbml_case {
   char id[16];      /* "00001" */
   char status[12];  /* pass, fail, refused (names the construct, before any number), error */

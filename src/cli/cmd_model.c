@@ -17,7 +17,7 @@ const cli_option cli_options_data[] = {{"--kind", "KIND", "the kind whose record
 static int read_model(cli_call *call, dp_model **model) {
   if (call->nplain != 1) return cli_usage(call, "expected one FILE, found %d", call->nplain);
   CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], model));
-  dp_status status = dp_model_seal(*model);
+  dp_status status = dp_model_seal_partly(*model, NULL, 0);
   if (status == DP_OK) return 0;
   int code = cli_failed(call, status);
   dp_model_destroy(*model);
@@ -106,19 +106,21 @@ static int try_engine(cli_call *call, dp_model *model) {
 }
 
 int cmd_model_check(cli_call *call) {
+  const char *word;
   dp_model *model = NULL;
   int code = read_model(call, &model);
   if (code == 0 && (code = try_engine(call, model)) != 0) dp_model_destroy(model);
   if (code) return check_failed(call, code);
+  word = dp_model_nunknown(model) ? "incomplete" : "sound";
   check_answer a = {.json = cli_has(call, "--json")};
   if (a.json) {
     printf("{\"file\": ");
     cli_json_text(call->plain[0]);
-    printf(", \"status\": \"sound\", \"language\": ");
+    printf(", \"status\": \"%s\", \"language\": ", word);
     cli_json_text(dp_model_language(model));
     printf(", \"states\": %d, \"hash\": \"%s\", \"findings\": [", dp_model_nstate(model), dp_model_hash(model));
   } else {
-    printf("%s: sound; %d states; hash %s\n", call->plain[0], dp_model_nstate(model), dp_model_hash(model));
+    printf("%s: %s; %d states; hash %s\n", call->plain[0], word, dp_model_nstate(model), dp_model_hash(model));
   }
   dp_status status = dp_model_check(model, take_finding, &a);
   if (a.json) printf("\n]}\n");

@@ -209,6 +209,9 @@ static void add_column(simulation *s, const char *id, const char *formula) {
   s->column[s->ncolumn++] = (dp_output_def){.id = id, .formula = formula, .unit = ""};
 }
 
+/* A course that is not known has its column all the same. */
+static bool lacks_course(dp_element e) { return e.kind != DP_ELEMENT_SPECIES && e.unknown && !e.constant; }
+
 /* All species in the model's own sense, then the states that belong to none (a first sim without outputs has them). */
 static int default_columns(cli_call *call, simulation *s) {
   int code = make_sim(call, s), nelement = dp_model_nelement(s->model);
@@ -225,6 +228,10 @@ static int default_columns(cli_call *call, simulation *s) {
     if (species_of(s->model, d->state_id[j])) continue;
     snprintf(s->words[j], sizeof s->words[j], "%s", d->state_id[j]);
     add_column(s, s->words[j], NULL);
+  }
+  for (int i = 0; i < nelement; i++) {
+    dp_element e = dp_model_element(s->model, i);
+    if (lacks_course(e)) add_column(s, e.id, NULL);
   }
   return 0;
 }
@@ -291,11 +298,41 @@ static bool wants_flux(const cli_call *call, const dp_model *model) {
   return dp_flux_only(model);
 }
 
+static void tell_unknown(const dp_model *model) {
+  enum { MOST_TOLD = 20 };
+  int n = dp_model_nunknown(model);
+  for (int i = 0; i < n && i < MOST_TOLD; i++) fprintf(stderr, "doppel: incomplete: %s\n", dp_model_unknown(model, i));
+  if (n > MOST_TOLD) fprintf(stderr, "doppel: incomplete: and %d more; see doppel model show\n", n - MOST_TOLD);
+}
+
+/* What --set and --vary name has a value though the model gives none; what is left without is not known. */
+static int seal_model(cli_call *call, simulation *s) {
+  char (*id)[128] = calloc((size_t)call->ngiven + 1, sizeof *id);
+  const char **given = calloc((size_t)call->ngiven + 1, sizeof *given);
+  dp_status status = id && given ? DP_OK : DP_ERR_MEMORY;
+  int n = 0;
+  for (int k = 0; k < 2 && status == DP_OK; k++) {
+    const char *option = k ? "--vary" : "--set";
+    for (int i = cli_each(call, option, -1); i >= 0; i = cli_each(call, option, i)) {
+      const char *text = call->given[i].value;
+      snprintf(id[n], sizeof id[n], "%.*s", (int)strcspn(text, "="), text);
+      given[n] = id[n];
+      n++;
+    }
+  }
+  if (status == DP_OK) status = dp_model_seal_partly(s->model, given, n);
+  free(id);
+  free(given);
+  if (status != DP_OK) return cli_failed(call, status);
+  tell_unknown(s->model);
+  return 0;
+}
+
 static int simulate(cli_call *call, simulation *s) {
   CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
   if (wants_flux(call, s->model)) return simulate_flux(call, s->model, s->json);
-  CLI_TRY(call, dp_model_seal(s->model));
-  int code = choose_columns(call, s);
+  int code = seal_model(call, s);
+  if (!code) code = choose_columns(call, s);
   if (!code) code = make_sim(call, s);
   if (!code) code = choose_params(call, s);
   if (code) return code;

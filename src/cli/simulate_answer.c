@@ -62,6 +62,14 @@ static void print_end(const simulation *s, int nfailed, double fail_time, const 
     cli_json_text(reason);
     printf(",");
   }
+  if (dp_model_nunknown(s->model)) { /* why numbers are null */
+    printf("\"unknown\":[");
+    for (int i = 0; i < dp_model_nunknown(s->model); i++) {
+      if (i) printf(",");
+      cli_json_text(dp_model_unknown(s->model, i));
+    }
+    printf("],");
+  }
   printf("\"hash\":\"%s\"}\n", dp_sim_describe(s->sim)->hash);
 }
 

@@ -429,7 +429,6 @@ const double *dpi_population_scores(const dpi_population *pop) { return pop->sco
 void dpi_population_method(dpi_population *pop, dpi_marginal_method method) {
   pop->method = method;
 }
-void dpi_population_shift_only(dpi_population *pop, bool on) { pop->shift_only = on; }
 
 void dpi_population_bounds(const dpi_population *pop, double *lower, double *upper) {
   for (int k = 0; k < pop->ntheta; k++) {

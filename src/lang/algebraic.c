@@ -21,6 +21,7 @@
 typedef struct equation {
   dpi_node g;  /* written out */
   int line;
+  int constraint; /* its index */
   int unknown; /* symbol, 0: not matched */
   int first, n;   /* unknowns in it: edge[first..] */
   int first_rate, nrate; /* unknowns whose rate of change is in it: edge too */
@@ -85,7 +86,7 @@ static dp_status write_equations(system *y) {
   for (int i = 0; i < m->nconstraint; i++) {
     equation *e = &y->eq[y->n];
     double value;
-    *e = (equation){.g = m->constraint[i].residual, .line = m->constraint[i].line};
+    *e = (equation){.g = m->constraint[i].residual, .line = m->constraint[i].line, .constraint = i};
     DP_TRY(dpi_seal_write_out(y->s, &e->g, y->present));
     if (!dpi_g_is_const(y->g, e->g, &value)) {
       DP_TRY(find_unknowns(y, e));
@@ -469,7 +470,7 @@ static dp_status settle_blocks(system *y) {
   return status;
 }
 
-static dp_status settle(system *y) {
+static dp_status match_all(system *y) {
   dpi_sealer *s = y->s;
   y->present = DPI_NEW_ARRAY(s->ctx, dpi_node, s->n);
   y->eq = DPI_NEW_ARRAY(s->ctx, equation, s->m->nconstraint);
@@ -481,19 +482,34 @@ static dp_status settle(system *y) {
   y->back = DPI_NEW_ARRAY(s->ctx, int, y->nedge > 0 ? y->nedge : 1);
   if (y->back == NULL) return DP_ERR_MEMORY;
   turn_edges(y);
-  DP_TRY(match(y));
-  return settle_blocks(y);
+  return match(y);
+}
+
+static void system_release(system *y) {
+  dp_ctx *ctx = y->s->ctx;
+  dpi_free(ctx, y->present);
+  dpi_free(ctx, y->eq);
+  dpi_free(ctx, y->edge);
+  dpi_free(ctx, y->owner);
+  dpi_free(ctx, y->back);
+  dpi_free(ctx, y->back_first);
+}
+
+dp_status dpi_seal_match(dpi_sealer *s, int *owner) {
+  memset(owner, 0, (size_t)s->n * sizeof *owner);
+  if (s->m->nconstraint == 0) return DP_OK;
+  system y = {.s = s, .g = s->m->graph};
+  dp_status status = match_all(&y);
+  for (int i = 0; i < y.n && status == DP_OK; i++) owner[y.eq[i].unknown] = y.eq[i].constraint + 1;
+  system_release(&y);
+  return status;
 }
 
 dp_status dpi_seal_constraints(dpi_sealer *s) {
   if (s->m->nconstraint == 0) return DP_OK;
   system y = {.s = s, .g = s->m->graph};
-  dp_status status = settle(&y);
-  dpi_free(s->ctx, y.present);
-  dpi_free(s->ctx, y.eq);
-  dpi_free(s->ctx, y.edge);
-  dpi_free(s->ctx, y.owner);
-  dpi_free(s->ctx, y.back);
-  dpi_free(s->ctx, y.back_first);
+  dp_status status = match_all(&y);
+  if (status == DP_OK && y.n > 0) status = settle_blocks(&y);
+  system_release(&y);
   return status;
 }

@@ -131,6 +131,18 @@ static dp_status missing_amounts(structure *s) {
                              "%d species have no initial value, they must be given with --set: %s");
 }
 
+/* a model sealed partly says it itself */
+static dp_status missing(structure *s) {
+  enum { MOST_SAID = 40 };
+  const dp_model *m = s->c->m;
+  if (m->nunknown == 0) DP_TRY(missing_values(s));
+  if (m->nunknown == 0) return missing_amounts(s);
+  for (int i = 0; i < m->nunknown && i < MOST_SAID; i++)
+    DP_TRY(dpi_check_say(s->c, DP_FINDING_STRUCTURE, m->unknown[i].element, m->unknown[i].line, "%s", m->unknown[i].text));
+  if (m->nunknown <= MOST_SAID) return DP_OK;
+  return dpi_check_say(s->c, DP_FINDING_STRUCTURE, "", 0, "and %d more like these", m->nunknown - MOST_SAID);
+}
+
 /* ---------------------------------------------------------------- events, reactions */
 static dp_status dead_events(structure *s) {
   const dp_model *m = s->c->m;
@@ -409,8 +421,7 @@ dp_status dpi_check_structure(dpi_checker *c) {
   if (!s.fact || !s.parent || !s.rule || !s.stamp) return DP_ERR_MEMORY;
   for (int e = 0; e < n; e++) s.parent[e] = e, s.rule[e] = -1;
   DP_TRY(find_facts(&s));
-  DP_TRY(missing_values(&s));
-  DP_TRY(missing_amounts(&s));
+  DP_TRY(missing(&s));
   DP_TRY(dead_events(&s));
   DP_TRY(negative_reactions(&s));
   DP_TRY(unlisted_modifiers(&s));

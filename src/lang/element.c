@@ -33,7 +33,7 @@ static const dpi_net_term *named_term(const dpi_net_reaction *r, int k) {
 static bool never_changes(const dp_model *m, const char *id, bool declared) {
   int sym = dpi_model_find(m, id);
   if (declared || sym < 0) return true;
-  if (m->sealed) return !m->sym[sym].varies;
+  if (m->sealed) return !m->sym[sym].varies && m->sym[sym].unknown != DPI_UNKNOWN_COURSE;
   const dpi_symbol *s = &m->sym[sym];
   if (s->kind == DPI_SYM_STATE || s->kind == DPI_SYM_ASSIGNED || s->free) return false;
   for (int i = 0; i < m->nevent; i++)
@@ -57,9 +57,8 @@ static dp_element stoichiometry(const dp_model *m, int index) {
   return (dp_element){.id = "", .name = "", .compartment = ""};
 }
 
-dp_element dp_model_element(const dp_model *m, int index) {
+static dp_element element_at(const dp_model *m, int index) {
   const dpi_net *net = m->net;
-  DP_ASSERT(index >= 0 && index < dp_model_nelement(m));
   dp_element e = {.name = "", .compartment = ""};
   if (index < net->ncompartment) {
     const dpi_net_compartment *c = &net->compartment[index];
@@ -87,4 +86,12 @@ dp_element dp_model_element(const dp_model *m, int index) {
                         .constant = never_changes(m, r->id, false)};
   }
   return stoichiometry(m, index - net->nreaction);
+}
+
+dp_element dp_model_element(const dp_model *m, int index) {
+  DP_ASSERT(index >= 0 && index < dp_model_nelement(m));
+  dp_element e = element_at(m, index);
+  int sym = dpi_model_find(m, e.id);
+  e.unknown = sym >= 0 && m->sym[sym].unknown != DPI_KNOWN;
+  return e;
 }

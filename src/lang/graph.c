@@ -55,7 +55,6 @@ void dpi_graph_destroy(dpi_graph *g) {
 }
 
 int dpi_graph_count(const dpi_graph *g) { return g->count; }
-dp_ctx *dpi_g_ctx(const dpi_graph *g) { return g->ctx; }
 
 dpi_gnode dpi_graph_at(const dpi_graph *g, dpi_node n) {
   DP_ASSERT(n >= 0 && n < g->count);
@@ -299,20 +298,6 @@ dp_status dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int ns
   for (int i = 0; i < n; i++) {
     const dpi_gnode *at = &g->node[list[i]];
     if (at->op == DPI_OP_SYM && at->arg[0] < nsym) seen[at->arg[0]] = 1;
-  }
-  dpi_free(g->ctx, list);
-  return DP_OK;
-}
-
-dp_status dpi_g_uses(const dpi_graph *g, dpi_node node, const uint8_t *set, int nsym, bool *uses) {
-  dpi_node *list = NULL;
-  int n = 0;
-  *uses = false;
-  if (node < 0) return DP_OK;
-  DP_TRY(dpi_g_reach(g, &node, 1, &list, &n));
-  for (int i = 0; i < n && !*uses; i++) {
-    const dpi_gnode *at = &g->node[list[i]];
-    *uses = at->op == DPI_OP_SYM && at->arg[0] < nsym && set[at->arg[0]];
   }
   dpi_free(g->ctx, list);
   return DP_OK;

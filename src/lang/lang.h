@@ -94,6 +94,12 @@ typedef enum dpi_sym_kind {
   DPI_SYM_DRAW,     /* a random draw, made anew whenever its owner (dpi_draw) is executed; between that a constant */
 } dpi_sym_kind;
 
+typedef enum dpi_sym_unknown {
+  DPI_KNOWN,
+  DPI_UNKNOWN_VALUE,
+  DPI_UNKNOWN_COURSE, /* it was a state */
+} dpi_sym_unknown;
+
 typedef struct dpi_symbol {
   const char *id;
   dpi_sym_kind kind;
@@ -107,6 +113,8 @@ typedef struct dpi_symbol {
   bool algebraic;    /* sealed STATE given by a constraint: 0 = formula; init is where the search for it starts */
   bool needed;       /* sealed: a rate, a start value, an event, a delay or a draw depends on it */
   bool varies;       /* sealed: the model may change its value after the start */
+  bool unrated;      /* PARAM standing for the rate of a reaction without one: sealing fails unless it is partly or something gives it */
+  dpi_sym_unknown unknown; /* sealed partly (unknown.c): ASSIGNED, and its value is NaN */
   const char *unit;  /* "" unknown */
   int line;          /* where it was defined */
   bool defined;      /* false: only used so far; sealing fails unless something defines it or gives it a value */
@@ -116,6 +124,7 @@ typedef struct dpi_symbol {
 typedef struct dpi_event_assign {
   int sym;
   dpi_node value;
+  int times; /* symbol by whose value at execution `value` is multiplied; 0: none. Only with from_trigger */
 } dpi_event_assign;
 
 typedef struct dpi_model_event {
@@ -178,6 +187,13 @@ typedef struct dpi_model_reaction {
   int line;
 } dpi_model_reaction;
 
+/* One sentence of what a model sealed partly does not know. */
+typedef struct dpi_unknown {
+  const char *text;
+  const char *element; /* id, "" */
+  int line;            /* 0 unknown */
+} dpi_unknown;
+
 struct dpi_net;
 
 struct dp_model {
@@ -201,6 +217,8 @@ struct dp_model {
   dpi_draw *draw;
   int nreaction, cap_reaction;
   dpi_model_reaction *reaction;
+  int nunknown, cap_unknown;
+  dpi_unknown *unknown;   /* sealed partly: what is not known, causes first */
   struct dpi_net *net;    /* what it was made of; NULL: made by hand. Owned */
   dpi_node *value;        /* sealed: node of each symbol, see dpi_model_value */
   dpi_node *start;        /* sealed: value at the start in params, draws and time (evaluated at another time: what

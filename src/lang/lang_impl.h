@@ -26,7 +26,6 @@ bool dpi_op_hides(dpi_op op);
 
 /* ---- graph (graph.c, build.c) ---- */
 #define DPI_GRAPH_MAX (1 << 27)
-dp_ctx *dpi_g_ctx(const dpi_graph *g);
 dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n);
 dpi_node dpi_g_find(const dpi_graph *g,
                     dpi_gnode n); /* DPI_NODE_NONE when there is no such node yet */
@@ -43,8 +42,6 @@ int32_t *dpi_g_scratch(
 dpi_node dpi_g_memo_get(const dpi_graph *g, dpi_node node, int sym);
 bool dpi_g_memo_put(dpi_graph *g, dpi_node node, int sym, dpi_node value);
 bool dpi_g_is_const(const dpi_graph *g, dpi_node n, double *value);
-/* Does node depend on any symbol with set[s] != 0? */
-dp_status dpi_g_uses(const dpi_graph *g, dpi_node node, const uint8_t *set, int nsym, bool *uses);
 
 /* ---- words (lex.c) ---- */
 typedef enum dpi_tok_kind {

@@ -75,6 +75,7 @@ void dp_model_destroy(dp_model *m) {
   dpi_free(m->ctx, m->constraint);
   dpi_free(m->ctx, m->draw);
   dpi_free(m->ctx, m->reaction);
+  dpi_free(m->ctx, m->unknown);
   dpi_free(m->ctx, m->value);
   dpi_free(m->ctx, m->start);
   dpi_net_destroy(m->net);

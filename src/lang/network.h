@@ -74,8 +74,6 @@ dpi_ast *dpi_ast_copy(dpi_net *net, const dpi_ast *a);       /* may copy from an
 typedef dp_status (*dpi_ast_visit)(void *user, dpi_ast *node);
 dp_status dpi_ast_walk(dpi_ast *a, dpi_ast_visit visit, void *user);
 bool dpi_ast_uses(const dpi_ast *a, const char *name);
-/* Every NAME (and RATEOF target) `from` becomes a copy of `to`. */
-dp_status dpi_ast_replace(dpi_net *net, dpi_ast **a, const char *from, const dpi_ast *to);
 const char *dpi_ast_text(dpi_ast_op op);
 /* Infix that libSBML's SBML_parseL3Formula reads: log10(x), ln(x), piecewise(v, c, ...), delay(x, d), rateOf(x), time,
  * avogadro. Numbers with the fewest digits that read back the same. */

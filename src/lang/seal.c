@@ -2,7 +2,8 @@
  *
  *  1. every used symbol must be defined, every state must have an initial value;
  *  2. delays that need no history are taken away (delay.c); rateOf(x) becomes a formula (rate.c);
- *  3. constraints find the variables that they determine (algebraic.c);
+ *  3. constraints find the variables that they determine (algebraic.c); in an incomplete model, sealed partly, what is not
+ *     known is taken out before (unknown.c);
  *  4. values at the start: initial expressions are written out in parameters; loops are named (resolve.c);
  *  5. parameters with an initial expression become assigned formulas of other parameters (k2 follows k1), or, when an
  *     event changes them or what they were computed from, or when they depend on the start time, states with rate 0;
@@ -51,14 +52,33 @@ static bool rests(const dpi_sealer *s, const dpi_symbol *y) {
   return dpi_g_is_const(s->m->graph, y->formula, &rate) && rate == 0.0;
 }
 
+static bool is_given(const dpi_sealer *s, const char *id) {
+  for (int i = 0; i < s->ngiven; i++)
+    if (strcmp(s->given[i], id) == 0) return true;
+  return false;
+}
+
+/* Reactions without a rate are for flux balance; elsewhere nothing says how fast they are. */
+static dp_status check_rates(const dpi_sealer *s) {
+  for (int i = 0; i < s->m->nsym && !s->partly; i++) {
+    const dpi_symbol *y = &s->m->sym[i];
+    if (y->unrated && y->kind == DPI_SYM_PARAM && y->value != y->value)
+      return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s:%d: reaction '%s' has no rate; only flux balance does without",
+                      s->m->source, y->line, y->id);
+  }
+  return DP_OK;
+}
+
 static dp_status check_defined(const dpi_sealer *s) {
   char near[160];
+  DP_TRY(check_rates(s));
   for (int i = 0; i < s->m->nsym; i++) {
     dpi_symbol *y = &s->m->sym[i];
-    if (!y->defined && y->value != y->value) /* who gives a value defines */
+    if (!y->defined && y->value != y->value && !s->partly) /* who gives a value defines */
       return dpi_fail(s->ctx, DP_ERR_INPUT, "%s: '%s' is used but not defined%s", y->where, y->id,
                       dpi_model_suggest(s->m, y->id, i, near));
     if (y->kind != DPI_SYM_STATE || y->init != DPI_NODE_NONE) continue;
+    if (!rests(s, y) && s->partly && !is_given(s, y->id)) continue; /* unknown.c */
     if (!rests(s, y))
       return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: state '%s' has no initial value, expected '%s = ...'",
                       s->m->source, y->line, y->id, y->id);
@@ -234,7 +254,7 @@ static dp_status write_event(dpi_sealer *s, dpi_model_event *e) {
   DP_TRY(dpi_seal_write_out(s, &e->delay, s->now));
   DP_TRY(dpi_seal_write_out(s, &e->priority, s->now));
   for (int k = 0; k < e->nassign; k++) {
-    a[k] = (dpi_event_assign){s->number[e->assign[k].sym], e->assign[k].value};
+    a[k] = (dpi_event_assign){s->number[e->assign[k].sym], e->assign[k].value, s->number[e->assign[k].times]};
     DP_TRY(dpi_seal_write_out(s, &a[k].value, s->now));
   }
   e->assign = a;
@@ -325,7 +345,10 @@ static dp_status gather(dpi_sealer *s, roots *r) {
     DP_TRY(add_root(s, r, e->trigger));
     DP_TRY(add_root(s, r, e->delay));
     DP_TRY(add_root(s, r, e->priority));
-    for (int k = 0; k < e->nassign; k++) DP_TRY(add_root(s, r, e->assign[k].value));
+    for (int k = 0; k < e->nassign; k++) {
+      DP_TRY(add_root(s, r, e->assign[k].value));
+      if (e->assign[k].times > 0) DP_TRY(add_root(s, r, m->value[e->assign[k].times]));
+    }
   }
   for (int i = 0; i < m->ndraw; i++)
     for (int k = 0; k < m->draw[i].narg; k++) DP_TRY(add_root(s, r, m->draw[i].arg[k]));
@@ -386,6 +409,7 @@ static dp_status seal(dpi_sealer *s) {
   DP_TRY(dpi_seal_rates(s));
   DP_TRY(sealer_fit(s));
   DP_TRY(mark_targets(s));
+  if (s->partly) DP_TRY(dpi_seal_unknown(s));
   DP_TRY(dpi_seal_constraints(s));
   s->settled = true;
   DP_TRY(dpi_seal_rates(s)); /* of what the constraints determine */
@@ -403,17 +427,21 @@ static dp_status seal(dpi_sealer *s) {
   return mark_varying(s);
 }
 
-dp_status dpi_model_seal(dp_model *m) {
-  if (m->sealed) return DP_OK;
-  dpi_sealer s = {.m = m, .ctx = m->ctx};
-  dp_status status = seal(&s);
-  sealer_release(&s);
-  dpi_free(s.ctx, s.stack);
-  dpi_free(s.ctx, s.list);
-  dpi_free(s.ctx, s.rate);
-  dpi_free(s.ctx, s.order);
-  m->sealed = status == DP_OK;
+static dp_status seal_once(dpi_sealer *s) {
+  if (s->m->sealed) return DP_OK;
+  dp_status status = seal(s);
+  sealer_release(s);
+  dpi_free(s->ctx, s->stack);
+  dpi_free(s->ctx, s->list);
+  dpi_free(s->ctx, s->rate);
+  dpi_free(s->ctx, s->order);
+  s->m->sealed = status == DP_OK;
   return status;
 }
 
+dp_status dpi_model_seal(dp_model *m) { return seal_once(&(dpi_sealer){.m = m, .ctx = m->ctx}); }
 dp_status dp_model_seal(dp_model *m) { return dpi_model_seal(m); }
+
+dp_status dp_model_seal_partly(dp_model *m, const char *const *given, int ngiven) {
+  return seal_once(&(dpi_sealer){.m = m, .ctx = m->ctx, .partly = true, .given = given, .ngiven = ngiven});
+}

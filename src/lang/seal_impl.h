@@ -6,6 +6,7 @@
  *     rate.c          rateOf(x)
  *     algebraic.c     which variable a constraint determines; linear blocks solved
  *     root.c          root functions of triggers
+ *     unknown.c       what an incomplete model can't say
  */
 #ifndef DPI_SEAL_IMPL_H
 #define DPI_SEAL_IMPL_H
@@ -39,6 +40,9 @@ typedef struct dpi_sealer {
   int *order; /* of a RATEOF symbol: derivatives taken of what has a value */
   int cap_order;
   bool settled; /* the constraints have found their variables */
+  bool partly;  /* what has no value is not known, else refused */
+  const char *const *given; /* [ngiven] ids that will have a value */
+  int ngiven;
 } dpi_sealer;
 
 /* ERR_MEMORY with its message. */
@@ -57,6 +61,10 @@ dp_status dpi_seal_rates(dpi_sealer *s);
 bool dpi_seal_is_unknown(const dpi_sealer *s, int sym);
 /* Each constraint gets its variable: ASSIGNED where it can be solved for, else an algebraic STATE. */
 dp_status dpi_seal_constraints(dpi_sealer *s);
+/* owner[sym]: the constraint that determines the symbol + 1, 0: none. */
+dp_status dpi_seal_match(dpi_sealer *s, int *owner);
+/* Sealing partly: find what is not known and take it out of the equations. */
+dp_status dpi_seal_unknown(dpi_sealer *s);
 dp_status dpi_seal_event_roots(dpi_sealer *s, dpi_model_event *e);
 
 #endif

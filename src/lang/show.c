@@ -172,15 +172,21 @@ static void show_event(const dp_model *m, const dpi_model_event *e, dpi_str *out
   if (!e->initial_value) dpi_str_add(out, ", t0 = false");
   if (!e->persistent) dpi_str_add(out, ", persistent = false");
   if (!e->from_trigger) dpi_str_add(out, ", fromTrigger = false");
-  for (int i = 0; i < e->nassign; i++)
-    show_line(m, i == 0 ? ": " : "    , ", m->sym[e->assign[i].sym].id, " = ", e->assign[i].value,
-              out);
+  if (e->nassign == 0) dpi_str_add(out, "\n");
+  for (int i = 0; i < e->nassign; i++) {
+    const dpi_event_assign *a = &e->assign[i];
+    dpi_str_add(out, i == 0 ? ": " : "    , ");
+    dpi_str_add(out, m->sym[a->sym].id);
+    if (a->times > 0) dpi_str_addf(out, " / %s", m->sym[a->times].id);
+    show_line(m, "", "", " = ", a->value, out);
+  }
 }
 
 dp_status dp_model_show(const dp_model *m, char **text) {
   dpi_str out;
   dpi_str_init(&out, m->ctx);
   dpi_str_addf(&out, "# model %s (%s)\n", m->name, m->source);
+  for (int i = 0; i < m->nunknown; i++) dpi_str_addf(&out, "# incomplete: %s\n", m->unknown[i].text);
   show_functions(m, &out);
   show_reactions(m, &out);
   show_symbols(m, DPI_SYM_STATE, &out);

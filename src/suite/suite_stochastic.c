@@ -5,10 +5,10 @@
  * standard deviation of a quantity, "X-mean", "X-sd", or of its logarithm, "ln(X)-mean"; with mu and sigma from the
  * table and X, S from the runs:
  *
- *     sigma > 0           Z = sqrt(n) (X - mu) / sigma within meanRange, Y = sqrt(n/2) (S^2 / sigma^2 - 1) within
- * sdRange sigma = 0           X = mu and S = 0 no column of sigma  Z with S in place of sigma; but where a few runs
- * make up the sum of squares, so that the mean does not settle (a Cauchy law), mu is the median: runs below it against
- * n/2, over sqrt(n)/2
+ *     sigma > 0           Z = sqrt(n) (X - mu) / sigma within meanRange, Y = sqrt(n/2) (S^2 / sigma^2 - 1) within sdRange
+ *     sigma = 0           X = mu and S = 0
+ *     no column of sigma  Z with S in place of sigma; but where a few runs make up the sum of squares, so that the mean does
+ *                         not settle (a Cauchy law), mu is the median: runs below it against n/2, over sqrt(n)/2
  *
  * A logarithm of 0 is written as 0 (references do so before the first draw).
  *

@@ -78,18 +78,6 @@ bool dpi_ast_uses(const dpi_ast *a, const char *name) {
   return false;
 }
 
-dp_status dpi_ast_replace(dpi_net *net, dpi_ast **a, const char *from, const dpi_ast *to) {
-  if (*a == NULL) return DP_OK;
-  if ((*a)->op == DPI_AST_NAME && strcmp((*a)->name, from) == 0) {
-    dpi_ast *copy = dpi_ast_copy(net, to);
-    if (copy == NULL) return DP_ERR_MEMORY;
-    *a = copy;
-    return DP_OK;
-  }
-  for (int i = 0; i < (*a)->narg; i++) DP_TRY(dpi_ast_replace(net, &(*a)->arg[i], from, to));
-  return DP_OK;
-}
-
 /* ---- printing ---- */
 /* ranks of L3 infix, loosest first */
 enum { RANK_LOGIC = 1, RANK_RELATION, RANK_SUM, RANK_PRODUCT, RANK_SIGN, RANK_POWER, RANK_ATOM };

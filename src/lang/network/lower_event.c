@@ -1,7 +1,8 @@
 /* lower_event.c - floor 3: events.
  *
  * An assignment to a species that is carried by its amount sets amount(S) to value * V. All values are those before
- * the event: an event that sets the volume too leaves the amount that follows from the old one.
+ * the event: an event that sets the volume too leaves the amount that follows from the old one. Where the value is that
+ * of the trigger's time and the volume may change until it is executed, V is the one just before that.
  */
 #include "lang/network/lower_impl.h"
 
@@ -44,15 +45,13 @@ static dp_status turn_species(dpi_lower *l, plan *p) {
     if (dpi_net_find(l->net, l->m->sym[sym].id, &index) != DPI_NET_SPECIES) continue;
     const dpi_lower_species *x = &l->species[index];
     if (x->base == x->sym) continue;
-    if (x->late && p->e->from_trigger &&
-        p->e->delay != NULL) /* the volume counts when it is executed, the value before */
-      return dpi_lower_fail(l, DP_ERR_UNSUPPORTED, p->e->line,
-                            "event '%s' sets the concentration of '%s' to a value from before its "
-                            "delay, while the volume may "
-                            "change in between",
-                            p->e->id, l->m->sym[sym].id);
-    p->assign[k] =
-        (dpi_event_assign){x->base, dpi_g_op2(l->g, DPI_OP_MUL, p->assign[k].value, x->volume)};
+    bool waits = p->e->from_trigger && (p->e->delay != NULL || l->mark[x->home].set);
+    p->assign[k].sym = x->base;
+    if (waits) { /* the volume counts when it is executed, the value before */
+      p->assign[k].times = x->home;
+      continue;
+    }
+    p->assign[k].value = dpi_g_op2(l->g, DPI_OP_MUL, p->assign[k].value, x->volume);
     if (p->assign[k].value == DPI_NODE_NONE) return DP_ERR_MEMORY;
   }
   return DP_OK;

@@ -350,12 +350,16 @@ static dpi_node root_of(dpi_scope *s, const row *r, const dpi_node *a, int n) {
   if (dpi_g_is_const(G, a[0], &degree) && degree == 2.0) return dpi_g_op1(G, DPI_OP_SQRT, a[1]);
   dpi_node power = dpi_g_op2(G, DPI_OP_DIV, CONST(1.0), a[0]), x = a[1];
   dpi_node out = dpi_g_op2(G, DPI_OP_POW, x, power);
-  bool odd =
-      dpi_g_is_const(G, a[0], &degree) && fmod(fabs(degree), 2.0) == 1.0 && fabs(degree) != 1.0;
-  if (!odd) return out;
+  bool known = dpi_g_is_const(G, a[0], &degree);
+  if (known && (fmod(fabs(degree), 2.0) != 1.0 || fabs(degree) == 1.0)) return out;
   dpi_node mirrored =
       dpi_g_op1(G, DPI_OP_NEG, dpi_g_op2(G, DPI_OP_POW, dpi_g_op1(G, DPI_OP_NEG, x), power));
-  return dpi_g_if(G, dpi_g_op2(G, DPI_OP_LT, x, CONST(0.0)), mirrored, out);
+  dpi_node below = dpi_g_op2(G, DPI_OP_LT, x, CONST(0.0));
+  if (!known) {
+    dpi_node rest = dpi_g_op2(G, DPI_OP_MOD, dpi_g_op1(G, DPI_OP_ABS, a[0]), CONST(2.0));
+    below = dpi_g_op2(G, DPI_OP_AND, below, dpi_g_op2(G, DPI_OP_EQ, rest, CONST(1.0)));
+  }
+  return dpi_g_if(G, below, mirrored, out);
 }
 
 /* sec x = 1 / cos x */

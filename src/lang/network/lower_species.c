@@ -308,34 +308,31 @@ static dp_status add_reaction(dpi_lower *l, const dpi_net_reaction *r, int sym) 
   return dpi_model_add_reaction(l->m, &made);
 }
 
-static dp_status lower_reaction(dpi_lower *l, int i) {
-  const dpi_net_reaction *r = &l->net->reaction[i];
-  int sym = dpi_model_find(l->m, r->id);
+static dp_status lower_rate(dpi_lower *l, const dpi_net_reaction *r, int sym) {
   dpi_node rate;
-  if (r->rate == NULL) return DP_OK;
   dpi_lower_at(l, r->line, "the rate of reaction", r->id);
   l->scope.reaction = r;
   DP_TRY(dpi_lower_math(l, r->rate, &rate));
   l->scope.reaction = NULL;
-  DP_TRY(dpi_lower_assigned(l, sym, rate));
-  rate = sym_node(l, sym);
+  return dpi_lower_assigned(l, sym, rate);
+}
+
+/* Where no rate stands its symbol has no value (flux balance does without: there nothing moves). */
+static dp_status lower_reaction(dpi_lower *l, int i) {
+  const dpi_net_reaction *r = &l->net->reaction[i];
+  int sym = dpi_model_find(l->m, r->id);
+  if (r->rate == NULL && (r->has_rate || l->net->flux)) return DP_OK;
+  if (r->rate == NULL)
+    l->m->sym[sym].unrated = true;
+  else
+    DP_TRY(lower_rate(l, r, sym));
+  dpi_node rate = sym_node(l, sym);
   if (r->fast)
     rate = dpi_g_op2(l->g, DPI_OP_MUL, sym_node(l, dpi_model_find(l->m, DPI_FAST_SPEED)), rate);
   l->nchange = l->norder = 0;
   for (int k = 0; k < r->nreactant; k++) DP_TRY(lower_term(l, i, &r->reactant[k], false, rate));
   for (int k = 0; k < r->nproduct; k++) DP_TRY(lower_term(l, i, &r->product[k], true, rate));
   return add_reaction(l, r, sym);
-}
-
-/* Reactions without a rate are for flux balance; elsewhere nothing says how fast they are. */
-static dp_status check_rates(dpi_lower *l) {
-  for (int i = 0; i < l->net->nreaction; i++) {
-    const dpi_net_reaction *r = &l->net->reaction[i];
-    if (r->rate == NULL && !r->has_rate && !l->net->flux)
-      return dpi_lower_fail(l, DP_ERR_UNSUPPORTED, r->line,
-                            "reaction '%s' has no rate; only flux balance does without", r->id);
-  }
-  return DP_OK;
 }
 
 static dp_status finish_species(dpi_lower *l, const dpi_lower_species *x) {
@@ -352,7 +349,6 @@ static dp_status finish_species(dpi_lower *l, const dpi_lower_species *x) {
 }
 
 dp_status dpi_lower_reactions(dpi_lower *l) {
-  DP_TRY(check_rates(l));
   for (int i = 0; i < l->net->nreaction; i++) DP_TRY(lower_reaction(l, i));
   for (int i = 0; i < l->net->nspecies; i++) DP_TRY(finish_species(l, &l->species[i]));
   return DP_OK;

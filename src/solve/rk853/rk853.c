@@ -33,6 +33,7 @@
 #define RK853_STIFF_COUNT 15  /* steps at that border in a row (six quiet ones reset) */
 #define RK853_STIFF_AHEAD 100 /* ... and this many more such steps ahead, or ... */
 #define RK853_STIFF_TOTAL 300 /* ... this many such steps already since start */
+#define RK853_JUMP 1e-6       /* of the size that steps lately had: below, rates jump (crosses_jump) */
 
 typedef struct rk853_solver {
   dpi_solver base;
@@ -47,6 +48,7 @@ typedef struct rk853_solver {
   double *q5, *q3;          /* squared error estimates of each element, over the tolerance */
   double h;                 /* guess for the next step, 0: none yet */
   double hprev;             /* size of the last accepted step */
+  double hlately;           /* of the larger ones of some twenty accepted steps since start */
   bool have_k0;             /* k[0] belongs to (t_now, z) */
   bool have_dense;          /* cont belongs to the last step */
   bool rolled;              /* k[0] and k[12] were exchanged since the last step */
@@ -309,7 +311,7 @@ static dpi_solve_outcome rk853_start(dpi_solver *base, double t, const double *x
   memcpy(s->zprev, s->z, (size_t)s->nz * sizeof *s->z);
   base->t_prev = base->t_now = t;
   base->reason[0] = '\0';
-  s->h = s->hprev = 0.0;
+  s->h = s->hprev = s->hlately = 0.0;
   s->have_k0 = s->have_dense = false;
   s->nborder = s->nquiet = s->nborder_all = 0;
   s->taken = 0;
@@ -386,6 +388,7 @@ static void accept(rk853_solver *s, double t_new, double h) {
   s->z = s->znew;
   s->znew = old;
   s->hprev = h;
+  s->hlately = fmax(0.8 * s->hlately, h);
   s->base.t_prev = s->base.t_now;
   s->base.t_now = t_new;
   s->base.nstep++;
@@ -455,6 +458,23 @@ static dpi_solve_outcome finish(rk853_solver *s, double t_new, double h, double 
   return DPI_SOLVE_OK;
 }
 
+/* Must a step of h, small as the rounding of t, be taken although its error is too large? Rates that jump inside a step
+ * let no step pass; what it does to the state is no more than what rounding of the time of the jump does. Towards a pole
+ * steps become small too, but little by little: there the steps before were as small. */
+static bool crosses_jump(rk853_solver *s, double t_new, double h, double err, bool lands) {
+  double least = 16.0 * DBL_EPSILON * fabs(s->base.t_now);
+  bool last = lands ? h <= least : h / step_factor(err) <= least && h < RK853_JUMP * s->hlately;
+  return last && derive(s, t_new, s->znew, s->k[12]);
+}
+
+static dpi_solve_outcome cross(rk853_solver *s, double t_new, double h) {
+  double lately = s->hlately;
+  accept(s, t_new, h);
+  s->hlately = RK853_JUMP * lately; /* the next one has to be a long way off */
+  s->h = 0.0;
+  return DPI_SOLVE_OK;
+}
+
 static dpi_solve_outcome take_step(rk853_solver *s, double t_end) {
   double t = s->base.t_now, hmax = dpi_solve_step_limit(&s->base), h = s->h, err = 0.0;
   bool nonfinite = false, rejected = false;
@@ -468,6 +488,7 @@ static dpi_solve_outcome take_step(rk853_solver *s, double t_end) {
     double t_new = lands ? t_end : t + h;
     trial found = attempt(s, t_new, h, &err);
     if (found == TRIAL_GOOD) return finish(s, t_new, h, wish, err, rejected, t_end);
+    if (found == TRIAL_ERROR && crosses_jump(s, t_new, h, err, lands)) return cross(s, t_new, h);
     rejected = true;
     s->base.nreject++;
     nonfinite = found == TRIAL_NONFINITE;

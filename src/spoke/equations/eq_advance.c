@@ -178,28 +178,20 @@ static bool under_way(dpi_eq_bench *w, double t, int dose) {
   return dpi_eq_settle(w) && dpi_eq_event_run(w) && jumped(w);
 }
 
-static bool happen_instant(dpi_eq_bench *w, const dpi_eq_next *n) {
-  dpi_eq_timeline_pass(w, n);
+static bool happen_instant(dpi_eq_bench *w, const dpi_coming *n) {
+  dpi_timeline_pass(&w->m->line, w->def, n);
   if (!dpi_eq_instant(w, n)) return false;
   if (w->spoke->nevent == 0 && !w->spoke->settles && !w->m->history) return true;
   for (int q = 0; q < w->ndir; q++) w->cause[q] = q == w->def->instant[n->instant].dir_time ? 1 : 0;
   return dpi_eq_reach(w, n->t) && dpi_eq_settle(w) && dpi_eq_event_run(w) && jumped(w);
 }
 
-/* Should the instant n come before the next output? Exact, in ticks. */
-static bool before_output(const dpi_eq_bench *w, const dpi_eq_next *n) {
-  if (n->instant < 0) return false;
-  if (w->out->ndone >= w->def->nout) return true;
-  const dp_output_time *o = &w->def->out[w->out->ndone];
-  return n->tick < o->time || (n->tick == o->time && n->order <= o->order);
-}
-
 /* One happening of the member's time up to w->limit; *more: there may be another. */
 static bool next_happening(dpi_eq_bench *w, bool *more) {
-  const dpi_eq_next n = dpi_eq_timeline_next(w);
-  const bool instant = before_output(w, &n), output = !instant && w->out->ndone < w->def->nout;
-  const double t = instant ? n.t : (output ? dpi_eq_real(w->def->out[w->out->ndone].time) : INFINITY);
-  double way = dpi_eq_event_due(w->m), arrival = INFINITY;
+  const dpi_coming n = dpi_timeline_next(&w->m->line, w->def);
+  const bool instant = dpi_timeline_before_output(w->def, w->out->ndone, &n), output = !instant && w->out->ndone < w->def->nout;
+  const double t = instant ? n.t : (output ? dpi_real(w->def->out[w->out->ndone].time) : INFINITY);
+  double way = dpi_event_pool_next(&w->m->pool), arrival = INFINITY;
   const int dose = dpi_eq_dose_next(w, &arrival);
   const double back = dpi_eq_history_break(w);
   if (arrival < way) way = arrival;
@@ -223,7 +215,7 @@ static bool next_happening(dpi_eq_bench *w, bool *more) {
 void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to) {
   dpi_eq_member *m = w->m;
   bool more = true;
-  w->limit = dpi_eq_real(to);
+  w->limit = dpi_real(to);
   if (!m->begun ? !member_begin(w) : !member_resume(w)) return;
   while (more)
     if (!next_happening(w, &more)) return;

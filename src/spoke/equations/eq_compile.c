@@ -360,7 +360,13 @@ static dp_status build_event(builder *b, const dpi_model_event *e, dpi_eq_event 
   node[0] = e->priority == DPI_NODE_NONE ? dpi_g_const(g, 0) : e->priority;
   node[1] = e->delay == DPI_NODE_NONE ? dpi_g_const(g, 0) : e->delay;
   for (int a = 0; a < e->nassign; a++) node[2 + a] = e->assign[a].value;
-  const dp_status st = build(b, node, 2 + e->nassign, b->state_active, ncol, 1, &out->act);
+  dp_status st = build(b, node, 2 + e->nassign, b->state_active, ncol, 1, &out->act);
+  bool any = false;
+  for (int a = 0; a < e->nassign; a++) {
+    any = any || e->assign[a].times > 0;
+    node[a] = e->assign[a].times > 0 ? b->model->value[e->assign[a].times] : dpi_g_const(g, 1);
+  }
+  if (st == DP_OK && any) st = build(b, node, e->nassign, b->state_active, ncol, 0, &out->times);
   dpi_free(sp->base.ctx, node);
   return st;
 }
@@ -485,6 +491,7 @@ static dp_status list_tapes(dpi_eq_spoke *sp) {
   for (int i = 0; i < sp->noutput; i++) PUT(sp->dot[i]);
   for (int i = 0; i < sp->ncontrol; i++) PUT(sp->control[i].map);
   for (int i = 0; i < sp->nevent; i++) PUT(sp->event[i].act);
+  for (int i = 0; i < sp->nevent; i++) PUT(sp->event[i].times);
   for (int i = 0; i < sp->ndraw; i++) PUT(sp->draw[i].arg);
   PUT(sp->watch.value);
   PUT(sp->watch.slope);
@@ -552,6 +559,7 @@ void dpi_eq_release(dpi_eq_spoke *sp) {
   for (int i = 0; sp->dot && i < sp->noutput; i++) release_map(&sp->dot[i]);
   for (int i = 0; sp->control && i <= sp->ncontrol; i++) release_map(&sp->control[i].map);
   for (int i = 0; sp->event && i <= sp->nevent; i++) release_map(&sp->event[i].act);
+  for (int i = 0; sp->event && i <= sp->nevent; i++) release_map(&sp->event[i].times);
   for (int i = 0; sp->draw && i <= sp->ndraw; i++) release_map(&sp->draw[i].arg);
   release_map(&sp->watch.value);
   release_map(&sp->watch.slope);

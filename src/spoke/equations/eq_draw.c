@@ -58,7 +58,8 @@ bool dpi_eq_draw_now(dpi_eq_bench *w, dpi_draw_phase phase, int event) {
   return true;
 }
 
-int dpi_eq_draw_tie(dpi_eq_bench *w, int n) {
+int dpi_eq_draw_tie(void *bench, int n) {
+  dpi_eq_bench *w = bench;
   dpi_rng rng = stream_of(w, PURPOSE_TIE, w->m->ntie);
   const int i = (int)(dpi_rng_uniform(&rng) * n);
   w->m->ntie = rng.counter;

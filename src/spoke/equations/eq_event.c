@@ -18,9 +18,6 @@
 
 #include <math.h>
 
-#define STORM 10000       /* executions without time moving on */
-#define STORM_TIME 1e-13 /* of the time itself: less is no moving on */
-
 static const dpi_model_event *law(const dpi_eq_bench *w, int e) { return &w->spoke->model->event[e]; }
 static int due_stride(const dpi_eq_bench *w) { return w->ndir + w->spoke->nassign_max * (1 + w->ndir); }
 
@@ -29,22 +26,7 @@ void dpi_eq_event_begin(dpi_eq_bench *w) {
   for (int q = 0; q < w->ndir; q++) w->cause[q] = 0;
 }
 
-double dpi_eq_event_due(const dpi_eq_member *m) {
-  double t = INFINITY;
-  for (int i = 0; i < m->ndue; i++)
-    if (m->due[i].time < t) t = m->due[i].time;
-  return t;
-}
-
 /* ---- scheduling ---- */
-
-static void due_remove(dpi_eq_bench *w, int i) {
-  dpi_eq_member *m = w->m;
-  const size_t row = due_stride(w);
-  m->ndue--;
-  for (int k = i; k < m->ndue; k++) m->due[k] = m->due[k + 1];
-  memmove(m->due_vec + row * i, m->due_vec + row * (i + 1), sizeof(double) * row * (m->ndue - i));
-}
 
 /* Values and derivatives of event e's assignments now, at a time that moves by dtau: into v [nassign], dv [nassign x ndir];
  * delay and its derivative into *delay, ddelay unless NULL. */
@@ -66,18 +48,15 @@ static void evaluate(dpi_eq_bench *w, int e, const double *dtau, double *v, doub
 
 static bool schedule(dpi_eq_bench *w, int e) {
   dpi_eq_member *m = w->m;
-  dp_ctx *ctx = w->spoke->base.ctx;
   const int nd = w->ndir, row = due_stride(w);
-  if (dpi_grow(ctx, (void **)&m->due, &m->cap_due, m->ndue + 1, sizeof *m->due) != DP_OK ||
-      dpi_grow(ctx, (void **)&m->due_vec, &m->cap_due_vec, (m->ndue + 1) * row + 1, sizeof *m->due_vec) != DP_OK)
-    return dpi_eq_fail_memory(w);
+  if (dpi_event_pool_room(w->spoke->base.ctx, &m->pool, m->pool.n + 1, row) != DP_OK) return dpi_eq_fail_memory(w);
   if (!dpi_eq_draw_now(w, DPI_DRAW_TRIGGER, e)) return false;
-  double *vec = m->due_vec + (size_t)row * m->ndue, delay;
+  double delay, *vec = dpi_event_pool_add(&m->pool, row, INFINITY, e);
   evaluate(w, e, w->cause, vec + nd, vec + nd + law(w, e)->nassign, &delay, vec);
   if (!(delay >= 0) || !isfinite(delay))
     return dpi_eq_fail(w, m->t, "event '%s': delay is %g, expected a finite number, not negative", law(w, e)->id, delay);
   for (int q = 0; q < nd; q++) vec[q] += w->cause[q];
-  m->due[m->ndue++] = (dpi_eq_due){m->t + delay, e, m->serial++};
+  m->pool.due[m->pool.n - 1].time = dpi_event_pool_time(m->t, delay);
   return true;
 }
 
@@ -91,8 +70,7 @@ static bool triggers(dpi_eq_bench *w) {
     if (now == was) continue;
     m->truth[e] = now;
     if (now && !schedule(w, e)) return false;
-    for (int i = m->ndue - 1; !now && !law(w, e)->persistent && i >= 0; i--)
-      if (m->due[i].event == e) due_remove(w, i);
+    if (!now && !law(w, e)->persistent) dpi_event_pool_revoke(&m->pool, due_stride(w), e);
   }
   return true;
 }
@@ -100,33 +78,16 @@ static bool triggers(dpi_eq_bench *w) {
 /* ---- executing ---- */
 
 /* An event without priority comes after those with one. */
-static double priority_of(dpi_eq_bench *w, int e) {
-  if (law(w, e)->priority == DPI_NODE_NONE) return -INFINITY;
-  return dpi_eq_eval(w, &w->spoke->event[e].act, w->m->t, w->m->x, NULL)[0];
+static bool priority_of(void *bench, int i, double *p) {
+  dpi_eq_bench *w = bench;
+  const int e = w->m->pool.due[i].event;
+  *p = -INFINITY;
+  if (law(w, e)->priority == DPI_NODE_NONE) return true;
+  *p = dpi_eq_eval(w, &w->spoke->event[e].act, w->m->t, w->m->x, NULL)[0];
+  return !isnan(*p) || dpi_eq_fail(w, w->m->t, "event '%s': its priority is not a number", law(w, e)->id);
 }
 
-/* The due execution that comes first: -1 none, -2 a priority is not a number. Ties are drawn: each of them is equally
- * likely; a lot is only cast where there are two. */
-static int choose(dpi_eq_bench *w) {
-  const dpi_eq_member *m = w->m;
-  int best = -1, ntie = 0;
-  double highest = 0;
-  for (int i = 0; i < m->ndue; i++) {
-    if (m->due[i].time > m->t) continue;
-    const double p = priority_of(w, m->due[i].event);
-    if (isnan(p)) {
-      dpi_eq_fail(w, m->t, "event '%s': its priority is not a number", law(w, m->due[i].event)->id);
-      return -2;
-    }
-    if (best < 0 || p > highest) best = i, highest = p, ntie = 0;
-    ntie += p == highest;
-  }
-  if (ntie < 2) return best;
-  int skip = dpi_eq_draw_tie(w, ntie);
-  for (int i = 0; i < m->ndue; i++)
-    if (!(m->due[i].time > m->t) && priority_of(w, m->due[i].event) == highest && skip-- == 0) return i;
-  return best;
-}
+static const dpi_event_law EVENT_LAW = {priority_of, dpi_eq_draw_tie};
 
 /* x+, p+ and their directions; S+ = y - f+ dtau. */
 static void assign(dpi_eq_bench *w, int e, const double *dtau, const double *v, const double *dv) {
@@ -156,28 +117,41 @@ static void assign(dpi_eq_bench *w, int e, const double *dtau, const double *v, 
 /* Does time move on at all? */
 static bool calm(dpi_eq_bench *w, int e) {
   const double t = w->m->t;
-  if (w->storm == 0 || fabs(t - w->storm_t) > STORM_TIME * (1 + fabs(t))) {
-    w->storm = 0;
-    w->storm_t = t;
-  }
-  const int other = w->storm_event;
-  if (w->storm == 0 || e != w->storm_event) w->storm_event = e;
-  if (++w->storm <= STORM) return true;
+  int other;
+  if (dpi_event_calm(&w->storm, t, e, &other)) return true;
   if (other == e) return dpi_eq_fail(w, t, "event '%s' triggers itself without end", law(w, e)->id);
   return dpi_eq_fail(w, t, "events '%s' and '%s' trigger each other without end", law(w, other)->id, law(w, e)->id);
 }
 
+/* Values from trigger time, of what is a product with something at execution. evaluate has formed y in w->sa. */
+static void multiply(dpi_eq_bench *w, int e, const double *dtau, double *v, double *dv) {
+  const dpi_eq_map *map = &w->spoke->event[e].times;
+  const int nd = w->ndir;
+  if (!map->tape) return;
+  const double *val = dpi_eq_eval(w, map, w->m->t, w->m->x, NULL);
+  dpi_eq_chain(w, map, val, w->sa, dtau, w->act);
+  for (int a = 0; a < law(w, e)->nassign; a++) {
+    for (int q = a * nd; q < (a + 1) * nd; q++) dv[q] = dv[q] * val[a] + v[a] * w->act[q];
+    v[a] *= val[a];
+  }
+}
+
 static bool execute(dpi_eq_bench *w, int i) {
   dpi_eq_member *m = w->m;
-  const int nd = w->ndir, e = m->due[i].event, na = law(w, e)->nassign;
-  const double *vec = m->due_vec + (size_t)due_stride(w) * i;
+  const int nd = w->ndir, e = m->pool.due[i].event, na = law(w, e)->nassign;
+  const double *vec = m->pool.vec + (size_t)due_stride(w) * i;
   double *v = w->held, *dv = w->held + na;
   if (!dpi_eq_draw_now(w, DPI_DRAW_EXECUTION, e)) return false;
   memcpy(w->cause, vec, sizeof(double) * nd);
   evaluate(w, e, w->cause, v, dv, NULL, NULL); /* also forms y in w->sa */
-  if (law(w, e)->from_trigger) memcpy(v, vec + nd, sizeof(double) * na * (1 + nd));
-  due_remove(w, i);
-  if (!dpi_eq_finite(v, na)) return dpi_eq_fail(w, m->t, "event '%s' assigns a value that is not finite", law(w, e)->id);
+  if (law(w, e)->from_trigger) {
+    memcpy(v, vec + nd, sizeof(double) * na * (1 + nd));
+    multiply(w, e, w->cause, v, dv);
+  }
+  dpi_event_pool_remove(&m->pool, due_stride(w), i);
+  for (int a = 0; a < na; a++) /* a parameter may be infinite or no number */
+    if (law(w, e)->assign[a].sym <= w->spoke->nstate && !isfinite(v[a]))
+      return dpi_eq_fail(w, m->t, "event '%s' assigns a value that is not finite", law(w, e)->id);
   assign(w, e, w->cause, v, dv);
   return dpi_eq_settle(w) && calm(w, e);
 }
@@ -186,7 +160,7 @@ bool dpi_eq_event_run(dpi_eq_bench *w) {
   if (w->spoke->nevent == 0) return true;
   for (;;) {
     if (!triggers(w)) return false;
-    const int i = choose(w);
+    const int i = dpi_event_pool_choose(&w->m->pool, w->m->t, &EVENT_LAW, w);
     if (i == -2) return false;
     if (i < 0) return true;
     if (!execute(w, i)) return false;

@@ -336,7 +336,7 @@ static void piece(look *k, double a, double b) {
 void dpi_eq_path_look(dpi_eq_bench *w, double from, double to) {
   for (int i = 0; i < w->def->nfunctional; i++) {
     look k = {.w = w, .f = &w->def->functional[i], .p = &w->batch->path[w->m->path_first + i]};
-    const double wa = dpi_eq_real(k.f->from), wb = dpi_eq_real(k.f->to);
+    const double wa = dpi_real(k.f->from), wb = dpi_real(k.f->to);
     const double a = from > wa ? from : wa, b = to < wb ? to : wb;
     if (k.p->done || a > b || (a == b && (wa < wb || from > wa || to <= wa))) continue;
     if (a == b) { /* a window of one instant: the value after everything there */

@@ -30,7 +30,9 @@
 #include "lang/lang.h"
 #include "num/num.h"
 #include "solve/solve.h"
+#include "spoke/event_pool.h"
 #include "spoke/spoke.h"
+#include "spoke/timeline.h"
 
 #define DPI_EQ_BLOCK 32 /* members in a batch */
 #define DPI_EQ_NODES 9  /* values kept of each step of the path for delays */
@@ -56,6 +58,7 @@ typedef struct dpi_eq_control {
 /* A model event, compiled; derivative columns are states, active, time. */
 typedef struct dpi_eq_event {
   dpi_eq_map act;    /* priority, delay, assignments[nassign]; derivatives of all but the priority */
+  dpi_eq_map times;  /* [nassign] by what values from trigger time are multiplied at execution; no tape: by nothing */
 } dpi_eq_event;
 
 /* What may change suddenly while time goes on. All in one tape: triggers[nevent], switches[nswitch] of the rates (truth of a
@@ -142,13 +145,6 @@ typedef struct dpi_eq_path {
   uint8_t zero[6]; /* no padding: these bytes are saved */
 } dpi_eq_path;
 
-/* A scheduled execution of a model event. */
-typedef struct dpi_eq_due {
-  double time;
-  int32_t event;
-  uint32_t serial; /* order in which they were scheduled */
-} dpi_eq_due;
-
 /* What delays need to know of the past (eq_history.c). */
 typedef struct dpi_eq_history dpi_eq_history;
 
@@ -162,17 +158,12 @@ typedef struct dpi_eq_member {
   double *param;        /* [nparam] present values */
   double *p;            /* [nactive x ndir] present directions */
   bool edited;          /* the state was set from outside since the last advance */
-  int next;             /* instants before this one have been taken */
-  int nrepeat;          /* instants whose repeats go on */
-  int *repeat;          /* [2 x number of repeating instants] instant, next k */
+  dpi_timeline line;
   int path_first;       /* index into batch->path */
   int ndose, cap_dose, cap_vec;
   dpi_eq_dose *dose;    /* owned, kept for reuse */
   double *vec;          /* [cap_vec] of each dose: d start, d stop, d amount; [3 x ndir] each */
-  int ndue, cap_due, cap_due_vec;
-  dpi_eq_due *due;      /* owned, kept for reuse */
-  double *due_vec;      /* of each: d time [ndir], then assigned values and their directions */
-  uint32_t serial;
+  dpi_event_pool pool;  /* with each: d time [ndir], then assigned values and their directions */
   uint8_t *truth;       /* [nevent] trigger truth */
   double *draw;         /* [ndraw] present values */
   uint64_t ndrawn;      /* numbers taken from the member's stream for draws */
@@ -247,9 +238,7 @@ struct dpi_eq_bench {
   int bad_lag;             /* delayed symbol whose lag was negative, or -1 */
   double *cause;           /* [ndir] how the time of what happens now depends on the parameters */
   double *act;             /* [(nassign_max + 2) x ndir] */
-  int storm;               /* events executed without time moving on */
-  double storm_t;
-  int storm_event;
+  dpi_storm storm;         /* events executed without time moving on */
   bool no_memory;          /* the advance must end with DP_ERR_MEMORY: no fault of this member */
 };
 
@@ -295,17 +284,7 @@ void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to);
 bool dpi_eq_reach(dpi_eq_bench *w, double t);
 
 /* ---- eq_timeline.c ---- */
-typedef struct dpi_eq_next {
-  double t;         /* real time */
-  dp_time tick;
-  int32_t order;
-  int instant;      /* index or -1: none */
-  int repeat;       /* entry of m->repeat, or -1: its first time */
-  int32_t k;
-} dpi_eq_next;
-dpi_eq_next dpi_eq_timeline_next(const dpi_eq_bench *w);
-void dpi_eq_timeline_pass(dpi_eq_bench *w, const dpi_eq_next *n);
-bool dpi_eq_instant(dpi_eq_bench *w, const dpi_eq_next *n);
+bool dpi_eq_instant(dpi_eq_bench *w, const dpi_coming *n);
 /* Real time of the next discontinuity that is known beforehand; infinite when none. */
 double dpi_eq_horizon(const dpi_eq_bench *w);
 
@@ -337,7 +316,6 @@ bool dpi_eq_equilibrate(dpi_eq_bench *w, double t);
 void dpi_eq_event_begin(dpi_eq_bench *w);
 /* All triggers and due executions at m->t. */
 bool dpi_eq_event_run(dpi_eq_bench *w);
-double dpi_eq_event_due(const dpi_eq_member *m); /* infinite when nothing is scheduled */
 
 /* ---- eq_watch_compile.c, eq_watch.c ---- */
 dp_status dpi_eq_watch_compile(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const int *column, int ncol);
@@ -361,7 +339,7 @@ bool dpi_eq_draw_started(dpi_eq_bench *w);
 /* Those that belong to this phase of this event, in order. */
 bool dpi_eq_draw_now(dpi_eq_bench *w, dpi_draw_phase phase, int event);
 /* One of n, at random. */
-int dpi_eq_draw_tie(dpi_eq_bench *w, int n);
+int dpi_eq_draw_tie(void *bench, int n);
 
 /* ---- eq_history.c ---- */
 dp_status dpi_eq_history_create(const dpi_eq_spoke *sp, dpi_eq_history **out);
@@ -398,6 +376,5 @@ dp_status dpi_eq_save(const dpi_batch *batch, int member, dpi_str *bytes);
 dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t size);
 dp_status dpi_eq_member_doses(dpi_eq_batch *b, dpi_eq_member *m, int need);
 
-static inline double dpi_eq_real(dp_time ticks) { return (double)ticks / (double)DP_TICKS; }
 
 #endif

@@ -42,11 +42,11 @@ static int slices(dpi_eq_batch *b, int member, slice out[12]) {
   out[n++] = (slice){m->s, d * sp->nstate * nd};
   out[n++] = (slice){m->param, d * sp->nparam};
   out[n++] = (slice){m->p, d * sp->nactive * nd};
-  out[n++] = (slice){m->repeat, sizeof(int) * 2 * m->nrepeat};
+  out[n++] = (slice){m->line.repeat, sizeof(int) * 2 * m->line.nrepeat};
   out[n++] = (slice){m->dose, sizeof(dpi_eq_dose) * m->ndose};
   out[n++] = (slice){m->vec, d * 3 * nd * m->ndose};
-  out[n++] = (slice){m->due, sizeof(dpi_eq_due) * m->ndue};
-  out[n++] = (slice){m->due_vec, d * due_row(b) * m->ndue};
+  out[n++] = (slice){m->pool.due, sizeof(dpi_due) * m->pool.n};
+  out[n++] = (slice){m->pool.vec, d * due_row(b) * m->pool.n};
   out[n++] = (slice){m->truth, (size_t)sp->nevent};
   out[n++] = (slice){m->draw, d * sp->ndraw};
   out[n++] = (slice){b->path + m->path_first, sizeof(dpi_eq_path) * b->def.member[member].nfunctional};
@@ -58,8 +58,8 @@ static header describe(const dpi_eq_batch *b, int member) {
   const dpi_eq_member *m = &b->m[member];
   return (header){.cookie = SAVE_COOKIE, .nstate = sp->nstate, .ndir = b->def.ndir, .nparam = sp->nparam,
                   .nactive = sp->nactive, .nevent = sp->nevent, .nfunctional = b->def.member[member].nfunctional,
-                  .begun = m->begun, .next = m->next, .nrepeat = m->nrepeat, .ndose = m->ndose, .ndue = m->ndue,
-                  .serial = m->serial, .ndraw = sp->ndraw, .edited = m->edited, .now = m->now, .t = m->t,
+                  .begun = m->begun, .next = m->line.next, .nrepeat = m->line.nrepeat, .ndose = m->ndose,
+                  .ndue = m->pool.n, .serial = m->pool.serial, .ndraw = sp->ndraw, .edited = m->edited, .now = m->now, .t = m->t,
                   .ndrawn = m->ndrawn, .ntie = m->ntie};
 }
 
@@ -76,20 +76,19 @@ static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
       h->nrepeat > def->ninstant || h->ndose < 0 || h->ndue < 0)
     return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found one of a member with another timeline or other functionals");
   m->begun = h->begun != 0;
-  m->next = h->next;
-  m->serial = h->serial;
+  m->line.next = h->next;
+  m->pool.serial = h->serial;
   m->edited = h->edited != 0;
   m->ndrawn = h->ndrawn;
   m->ntie = h->ntie;
   m->now = h->now;
   m->t = h->t;
-  m->nrepeat = m->ndose = m->ndue = 0;
+  m->line.nrepeat = m->ndose = m->pool.n = 0;
   DP_TRY(dpi_eq_member_doses(b, m, h->ndose));
-  DP_TRY(dpi_grow(ctx, (void **)&m->due, &m->cap_due, h->ndue, sizeof *m->due));
-  DP_TRY(dpi_grow(ctx, (void **)&m->due_vec, &m->cap_due_vec, (int)(h->ndue * due_row(b)), sizeof *m->due_vec));
-  m->nrepeat = h->nrepeat;
+  DP_TRY(dpi_event_pool_room(ctx, &m->pool, h->ndue, (int)due_row(b)));
+  m->line.nrepeat = h->nrepeat;
   m->ndose = h->ndose;
-  m->ndue = h->ndue;
+  m->pool.n = h->ndue;
   return DP_OK;
 }
 
@@ -120,16 +119,9 @@ dp_status dpi_eq_save(const dpi_batch *batch, int member, dpi_str *bytes) {
 static bool plausible(const dpi_eq_batch *b, int member) {
   const dpi_eq_spoke *sp = b->spoke;
   const dpi_eq_member *m = &b->m[member];
-  const dp_member *def = &b->def.member[member];
-  for (int r = 0; r < m->nrepeat; r++)
-    if (m->repeat[2 * r] < 0 || m->repeat[2 * r] >= m->next || m->repeat[2 * r + 1] < 1) return false;
-  for (int r = 0; r < m->nrepeat; r++)
-    if (def->instant[m->repeat[2 * r]].interval <= 0) return false;
   for (int i = 0; i < m->ndose; i++)
     if (m->dose[i].state < 0 || m->dose[i].state >= sp->nstate) return false;
-  for (int i = 0; i < m->ndue; i++)
-    if (m->due[i].event < 0 || m->due[i].event >= sp->nevent) return false;
-  return true;
+  return dpi_timeline_plausible(&m->line, &b->def.member[member]) && dpi_event_pool_plausible(&m->pool, sp->nevent);
 }
 
 dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t size) {
@@ -143,7 +135,7 @@ dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t si
   at += sizeof h;
   size_t left = size - sizeof h;
   /* counts are believed only as far as the bytes go */
-  if (h.ndose < 0 || h.ndue < 0 || (size_t)h.ndose > left / sizeof(dpi_eq_dose) || (size_t)h.ndue > left / sizeof(dpi_eq_due))
+  if (h.ndose < 0 || h.ndue < 0 || (size_t)h.ndose > left / sizeof(dpi_eq_dose) || (size_t)h.ndue > left / sizeof(dpi_due))
     return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found %zu bytes, expected more", size);
   DP_TRY(receive(b, member, &h));
   const int n = slices(b, member, s);
@@ -154,7 +146,7 @@ dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t si
     left -= s[i].size;
   }
   if (left != 0 || !plausible(b, member)) {
-    b->m[member].nrepeat = b->m[member].ndose = b->m[member].ndue = 0;
+    b->m[member].line.nrepeat = b->m[member].ndose = b->m[member].pool.n = 0;
     return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found bytes that make no sense for this member");
   }
   return DP_OK;

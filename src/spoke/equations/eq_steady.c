@@ -767,7 +767,7 @@ bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const d
   dpi_eq_member *m = w->m;
   const int n = sp->nstate, nd = w->ndir;
   const bool constant = in->type == DP_INFUSE && in->amount == 0, add = in->steady == 2;
-  const double interval = dpi_eq_real(in->interval);
+  const double interval = dpi_real(in->interval);
   if (!constant && in->interval <= 0) return dpi_eq_fail(w, t, "a steady-state dose has no interval");
   if (in->dir_time >= 0 && nd > 0 && !sp->sys->autonomous)
     return dpi_eq_fail(w, t, "derivative by the time of a steady-state dose: the equations depend on time themselves");

@@ -9,63 +9,12 @@
 
 #include <math.h>
 
-/* Time of the k-th repeat; false when it would leave the range of ticks. */
-static bool repeat_time(const dp_instant *in, int k, dp_time *t) {
-  dp_time span;
-  return !__builtin_mul_overflow((dp_time)k, in->interval, &span) && !__builtin_add_overflow(in->time, span, t);
-}
-
-static bool earlier(dp_time ta, int32_t oa, int ia, const dpi_eq_next *b) {
-  if (b->instant < 0) return true;
-  if (ta != b->tick) return ta < b->tick;
-  if (oa != b->order) return oa < b->order;
-  return ia < b->instant;
-}
-
-dpi_eq_next dpi_eq_timeline_next(const dpi_eq_bench *w) {
-  const dpi_eq_member *m = w->m;
-  dpi_eq_next best = {.t = INFINITY, .tick = DP_TIME_MAX, .instant = -1, .repeat = -1};
-  if (m->next < w->def->ninstant) {
-    const dp_instant *in = &w->def->instant[m->next];
-    best = (dpi_eq_next){dpi_eq_real(in->time), in->time, in->order, m->next, -1, 0};
-  }
-  for (int r = 0; r < m->nrepeat; r++) {
-    const int i = m->repeat[2 * r], k = m->repeat[2 * r + 1];
-    const dp_instant *in = &w->def->instant[i];
-    dp_time t;
-    if (!repeat_time(in, k, &t) || !earlier(t, in->order, i, &best)) continue;
-    best = (dpi_eq_next){dpi_eq_real(t), t, in->order, i, r, k};
-  }
-  return best;
-}
-
-/* Take it from the timeline: what comes after it is next. */
-void dpi_eq_timeline_pass(dpi_eq_bench *w, const dpi_eq_next *n) {
-  dpi_eq_member *m = w->m;
-  const dp_instant *in = &w->def->instant[n->instant];
-  if (n->repeat < 0) {
-    m->next++;
-    if (in->repeats < 1 || in->interval <= 0) return;
-    m->repeat[2 * m->nrepeat] = n->instant;
-    m->repeat[2 * m->nrepeat + 1] = 1;
-    m->nrepeat++;
-    return;
-  }
-  int *entry = m->repeat + 2 * n->repeat;
-  if (n->k < in->repeats) {
-    entry[1] = n->k + 1;
-    return;
-  }
-  m->nrepeat--;
-  for (int r = 2 * n->repeat; r < 2 * m->nrepeat; r++) m->repeat[r] = m->repeat[r + 2];
-}
-
 double dpi_eq_horizon(const dpi_eq_bench *w) {
-  double t = dpi_eq_timeline_next(w).t, d;
+  double t = dpi_timeline_next(&w->m->line, w->def).t, d;
   if (dpi_eq_dose_next(w, &d) >= 0 && d < t) t = d;
   d = dpi_eq_history_break(w);
   if (d < t) t = d;
-  d = dpi_eq_event_due(w->m);
+  d = dpi_event_pool_next(&w->m->pool);
   return d < t ? d : t;
 }
 
@@ -124,21 +73,21 @@ static bool do_reset(dpi_eq_bench *w, double t) {
 
 /* A steady state is the state of its own doses alone: repeats that earlier records ordered are cancelled, as NONMEM does
  * (its help on the SS data item). Those of this very record stay. */
-static void cancel_repeats(dpi_eq_member *m, int instant) {
+static void cancel_repeats(dpi_timeline *line, int instant) {
   int kept = 0;
-  for (int r = 0; r < m->nrepeat; r++) {
-    if (m->repeat[2 * r] != instant) continue;
-    m->repeat[2 * kept] = m->repeat[2 * r];
-    m->repeat[2 * kept + 1] = m->repeat[2 * r + 1];
+  for (int r = 0; r < line->nrepeat; r++) {
+    if (line->repeat[2 * r] != instant) continue;
+    line->repeat[2 * kept] = line->repeat[2 * r];
+    line->repeat[2 * kept + 1] = line->repeat[2 * r + 1];
     kept++;
   }
-  m->nrepeat = kept;
+  line->nrepeat = kept;
 }
 
-bool dpi_eq_instant(dpi_eq_bench *w, const dpi_eq_next *n) {
+bool dpi_eq_instant(dpi_eq_bench *w, const dpi_coming *n) {
   dp_instant in = w->def->instant[n->instant];
   if (n->repeat >= 0) in.steady = 0; /* the repeats of a steady-state dose are ordinary doses */
-  if ((in.type == DP_ADD || in.type == DP_INFUSE) && in.steady == 1) cancel_repeats(w->m, n->instant);
+  if ((in.type == DP_ADD || in.type == DP_INFUSE) && in.steady == 1) cancel_repeats(&w->m->line, n->instant);
   switch (in.type) {
     case DP_SWITCH: return do_switch(w, &in, n->t);
     case DP_SET: return do_set(w, &in, n->t);

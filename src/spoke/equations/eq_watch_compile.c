@@ -110,6 +110,13 @@ static dp_status marks(gather *k, const dpi_gnode *n) {
   return n->op == DPI_OP_SIGN ? add_mark(k, n->arg[0], false) : DP_OK;
 }
 
+/* A trigger may touch zero where its square, or its size, does: `(time - 2)^2 <= 0`. */
+static dp_status touches(gather *k, const dpi_gnode *n) {
+  const bool even = n->op == DPI_OP_ABS || (n->op == DPI_OP_POWI && n->arg[1] % 2 == 0) ||
+                    (n->op == DPI_OP_MUL && n->arg[0] == n->arg[1]);
+  return even && k->how[n->arg[0]] == RAMP ? add_mark(k, n->arg[0], false) : DP_OK;
+}
+
 static dp_status truth_switch(gather *k, dpi_node a) {
   if (how_of(k, a) == STILL || logical(dpi_graph_at(k->g, a).op)) return DP_OK;
   DP_TRY(add_switch(k, dpi_g_op2(k->g, DPI_OP_NE, a, dpi_g_const(k->g, 0))));
@@ -144,7 +151,7 @@ static dp_status each_reached(gather *k, bool rates) {
     if (!k->seen[i]) continue;
     const dpi_gnode n = dpi_graph_at(k->g, i);
     st = marks(k, &n);
-    if (st == DP_OK && rates) st = jumps(k, i, &n);
+    if (st == DP_OK) st = rates ? jumps(k, i, &n) : touches(k, &n);
   }
   return st;
 }

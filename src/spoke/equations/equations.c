@@ -17,8 +17,7 @@ static void batch_destroy(dpi_eq_batch *b) {
   for (int i = 0; i < b->nhave; i++) {
     dpi_free(ctx, b->m[i].dose);
     dpi_free(ctx, b->m[i].vec);
-    dpi_free(ctx, b->m[i].due);
-    dpi_free(ctx, b->m[i].due_vec);
+    dpi_event_pool_release(ctx, &b->m[i].pool);
     dpi_eq_history_destroy(ctx, b->m[i].history);
   }
   dpi_free(ctx, b->m);
@@ -70,19 +69,13 @@ static const dpi_spoke_desc *equations_describe(const dpi_spoke *spoke) { return
 
 /* ---- batches ---- */
 
-static int repeating(const dp_member *m) {
-  int n = 0;
-  for (int i = 0; i < m->ninstant; i++) n += m->instant[i].repeats > 0 && m->instant[i].interval > 0;
-  return n;
-}
-
 static dp_status batch_room(dpi_eq_batch *b, const dpi_batch_def *def) {
   const dpi_eq_spoke *sp = b->spoke;
   dp_ctx *ctx = sp->base.ctx;
   const int each = (sp->nstate + sp->nactive) * (1 + def->ndir) + sp->nparam + sp->ndraw;
   int nint = 0, npath = 0;
   for (int i = 0; i < def->n; i++) {
-    nint += 2 * repeating(&def->member[i]);
+    nint += 2 * dpi_timeline_repeating(&def->member[i]);
     npath += def->member[i].nfunctional;
   }
   DP_TRY(dpi_grow(ctx, (void **)&b->m, &b->cap_member, def->n, sizeof *b->m));
@@ -122,19 +115,20 @@ static void batch_lay_out(dpi_eq_batch *b, dpi_eq_bench *w) {
     dpi_eq_member *m = &b->m[i];
     const dpi_eq_member keep = *m; /* lists are kept for reuse */
     *m = (dpi_eq_member){.dose = keep.dose, .cap_dose = keep.cap_dose, .vec = keep.vec, .cap_vec = keep.cap_vec,
-                         .due = keep.due, .cap_due = keep.cap_due, .due_vec = keep.due_vec,
-                         .cap_due_vec = keep.cap_due_vec, .history = keep.history};
+                         .pool = keep.pool, .history = keep.history};
+    m->pool.n = 0;
+    m->pool.serial = 0;
     dpi_eq_history_reset(m->history);
     m->now = def->start;
-    m->t = dpi_eq_real(def->start);
+    m->t = dpi_real(def->start);
     m->x = real;
     m->s = m->x + sp->nstate;
     m->param = m->s + (size_t)sp->nstate * nd;
     m->p = m->param + sp->nparam;
     m->draw = m->p + (size_t)sp->nactive * nd;
     real = m->draw + sp->ndraw;
-    m->repeat = ints;
-    ints += 2 * repeating(def);
+    m->line.repeat = ints;
+    ints += 2 * dpi_timeline_repeating(def);
     m->path_first = path;
     path += def->nfunctional;
     m->truth = b->bytes + (size_t)i * sp->nevent;

@@ -164,7 +164,8 @@ void dpi_st_bench_lay(dpi_st_bench *w, dpi_st_batch *b, int member) {
   w->batch = b;
   w->def = &b->def.member[member];
   w->out = &b->def.out[member];
-  w->beat = w->storm = w->quota = 0;
+  w->beat = w->quota = 0;
+  w->storm = (dpi_storm){0};
   w->beat_t = -INFINITY;
   w->step = 0;
   w->no_memory = w->stopped = false;

@@ -250,6 +250,12 @@ static dp_status build_event(dpi_st_builder *b, int index, dpi_st_event *out) {
   if (e->priority != DPI_NODE_NONE) DP_TRY(dpi_st_map_build(b, &e->priority, 1, &out->priority));
   for (int a = 0; a < e->nassign; a++) node[a] = e->assign[a].value;
   if (e->nassign) DP_TRY(dpi_st_map_build(b, node, e->nassign, &out->act));
+  bool any = false;
+  for (int a = 0; a < e->nassign; a++) {
+    any = any || e->assign[a].times > 0;
+    node[a] = e->assign[a].times > 0 ? b->model->value[e->assign[a].times] : dpi_g_const(b->model->graph, 1);
+  }
+  if (any) DP_TRY(dpi_st_map_build(b, node, e->nassign, &out->times));
   DP_TRY(list_draws(b, index, DPI_DRAW_TRIGGER, &out->ntrigger, &out->trigger_draw));
   DP_TRY(list_draws(b, index, DPI_DRAW_EXECUTION, &out->nexecution, &out->execution_draw));
   if (e->nassign > sp->nassign_max) sp->nassign_max = e->nassign;

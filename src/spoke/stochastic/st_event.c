@@ -1,7 +1,7 @@
 /* st_event.c - the model's own events: triggers, executions by delay and priority, random draws.
  *
  *     trigger turns true -> draws of trigger time, values from trigger time -> scheduled at t + delay
- *     due -> highest priority first; equal priorities: by a random number; without priority: as they were scheduled
+ *     due -> highest priority first; without priority last; one of several that tie by a random number
  *     trigger turns false -> what is not persistent and not executed yet is taken back
  *
  * Between jumps a trigger changes only through time and flow. Three reaches: still (neither is in it), affine (its
@@ -11,11 +11,10 @@
  */
 #include "spoke/stochastic/st_impl.h"
 
-#define STORM 10000 /* executions without time moving on */
-#define NODES 8     /* places looked at on a piece of path */
+#define SCHEDULED_MOST 10000 /* executions that wait at a time: a limit on memory */
+#define NODES 8              /* places looked at on a piece of path */
 
 static const dpi_model_event *law(const dpi_st_bench *w, int e) { return &w->spoke->model->event[e]; }
-static int stride(const dpi_st_spoke *sp) { return sp->nassign_max + sp->ntrigger_max; }
 
 void dpi_st_event_begin(dpi_st_bench *w) {
   for (int e = 0; e < w->spoke->nevent; e++) w->m->truth[e] = law(w, e)->initial_value;
@@ -23,13 +22,6 @@ void dpi_st_event_begin(dpi_st_bench *w) {
 
 void dpi_st_event_forget(dpi_st_bench *w) {
   for (int e = 0; e < w->spoke->nevent; e++) w->when[e] = NAN;
-}
-
-double dpi_st_event_due(const dpi_st_member *m) {
-  double t = INFINITY;
-  for (int i = 0; i < m->ndue; i++)
-    if (m->due[i].time < t) t = m->due[i].time;
-  return t;
 }
 
 /* ---- finding ---- */
@@ -155,31 +147,23 @@ bool dpi_st_event_changed(dpi_st_bench *w, int r) {
 
 /* ---- scheduling ---- */
 
-static void due_remove(dpi_st_bench *w, int i) {
-  dpi_st_member *m = w->m;
-  const size_t row = (size_t)stride(w->spoke);
-  m->ndue--;
-  for (int k = i; k < m->ndue; k++) m->due[k] = m->due[k + 1];
-  memmove(m->vec + row * (size_t)i, m->vec + row * (size_t)(i + 1), sizeof(double) * row * (size_t)(m->ndue - i));
-}
-
 static bool schedule(dpi_st_bench *w, int e) {
   dpi_st_member *m = w->m;
   const dpi_st_spoke *sp = w->spoke;
   const dpi_st_event *v = &sp->event[e];
-  if (m->ndue >= STORM) return dpi_st_fail(w, m->t, "event '%s': too many executions are scheduled", law(w, e)->id);
-  if (dpi_st_room(w, 0, m->ndue + 1) != DP_OK) return dpi_st_no_memory(w);
+  const int width = dpi_st_due_width(sp);
+  if (m->pool.n >= SCHEDULED_MOST)
+    return dpi_st_fail(w, m->t, "event '%s': too many executions are scheduled", law(w, e)->id);
+  if (dpi_event_pool_room(sp->base.ctx, &m->pool, m->pool.n + 1, width) != DP_OK) return dpi_st_no_memory(w);
   for (int k = 0; k < v->ntrigger; k++)
     if (!dpi_st_draw(w, v->trigger_draw[k])) return false;
   const double delay = v->delay.tape ? dpi_st_value(w, &v->delay) : 0;
   if (!(delay >= 0) || !isfinite(delay))
     return dpi_st_fail(w, m->t, "event '%s': delay is %g, expected a finite number, not negative", law(w, e)->id,
                        delay);
-  double *vec = m->vec + (size_t)stride(sp) * (size_t)m->ndue;
-  memset(vec, 0, sizeof *vec * (size_t)stride(sp));
+  double *vec = dpi_event_pool_add(&m->pool, width, dpi_event_pool_time(m->t, delay), e);
   if (law(w, e)->from_trigger && v->act.tape) memcpy(vec, dpi_st_eval(w, &v->act), sizeof *vec * (size_t)v->act.n);
   for (int k = 0; k < v->ntrigger; k++) vec[sp->nassign_max + k] = w->sym[sp->model->draw[v->trigger_draw[k]].sym];
-  m->due[m->ndue++] = (dpi_st_due){m->t + delay, e, m->serial++};
   return true;
 }
 
@@ -191,8 +175,7 @@ static bool triggers(dpi_st_bench *w) {
     if (now == was) continue;
     m->truth[e] = now;
     if (now && !schedule(w, e)) return false;
-    for (int i = m->ndue - 1; !now && !law(w, e)->persistent && i >= 0; i--)
-      if (m->due[i].event == e) due_remove(w, i);
+    if (!now && !law(w, e)->persistent) dpi_event_pool_revoke(&m->pool, dpi_st_due_width(w->spoke), e);
   }
   return true;
 }
@@ -202,39 +185,29 @@ static bool triggers(dpi_st_bench *w) {
 /* The draws that due execution i made when it was triggered. */
 static void recall(dpi_st_bench *w, int i) {
   const dpi_st_spoke *sp = w->spoke;
-  const dpi_st_event *v = &sp->event[w->m->due[i].event];
-  const double *vec = w->m->vec + (size_t)stride(sp) * (size_t)i + sp->nassign_max;
+  const dpi_st_event *v = &sp->event[w->m->pool.due[i].event];
+  const double *vec = w->m->pool.vec + (size_t)dpi_st_due_width(sp) * (size_t)i + sp->nassign_max;
   for (int k = 0; k < v->ntrigger; k++) w->sym[sp->model->draw[v->trigger_draw[k]].sym] = vec[k];
 }
 
-/* The due execution that comes first, or -1. Of equal priorities one is chosen with equal chances as they are met. */
-static int choose(dpi_st_bench *w) {
-  dpi_st_member *m = w->m;
-  int best = -1, equal = 0;
-  double best_priority = 0;
-  for (int i = 0; i < m->ndue; i++) {
-    if (m->due[i].time > m->t) continue;
-    const dpi_st_map *priority = &w->spoke->event[m->due[i].event].priority;
-    double p = -INFINITY; /* an event without priority comes after those with one */
-    if (priority->tape) {
-      recall(w, i);
-      p = dpi_st_value(w, priority);
-    }
-    bool first = best < 0 || p > best_priority;
-    if (!first && p == best_priority && priority->tape) {
-      dpi_rng rng = dpi_st_rng(w);
-      equal++;
-      first = dpi_rng_uniform(&rng) * (equal + 1) < 1;
-      dpi_st_rng_put(w, &rng);
-    } else if (first) {
-      equal = 0;
-    }
-    if (!first) continue;
-    best = i;
-    best_priority = p;
-  }
-  return best;
+static bool priority_of(void *bench, int i, double *p) {
+  dpi_st_bench *w = bench;
+  const int e = w->m->pool.due[i].event;
+  *p = -INFINITY; /* an event without priority comes after those with one */
+  if (!w->spoke->event[e].priority.tape) return true;
+  recall(w, i);
+  *p = dpi_st_value(w, &w->spoke->event[e].priority);
+  return !isnan(*p) || dpi_st_fail(w, w->m->t, "event '%s': its priority is not a number", law(w, e)->id);
 }
+
+static int lot(void *bench, int n) {
+  dpi_rng rng = dpi_st_rng(bench);
+  const int i = (int)(dpi_rng_uniform(&rng) * n);
+  dpi_st_rng_put(bench, &rng);
+  return i < n ? i : n - 1;
+}
+
+static const dpi_event_law EVENT_LAW = {priority_of, lot};
 
 /* Assign; true in *param when a parameter was among them. */
 static void assign(dpi_st_bench *w, int e, const double *v, bool *param) {
@@ -253,37 +226,46 @@ static void assign(dpi_st_bench *w, int e, const double *v, bool *param) {
   }
 }
 
+/* Does time move on at all? */
+static bool calm(dpi_st_bench *w, int e) {
+  const double t = w->m->t;
+  int other;
+  if (dpi_event_calm(&w->storm, t, e, &other)) return true;
+  if (other == e) return dpi_st_fail(w, t, "event '%s' triggers itself without end", law(w, e)->id);
+  return dpi_st_fail(w, t, "events '%s' and '%s' trigger each other without end", law(w, other)->id, law(w, e)->id);
+}
+
 static bool execute(dpi_st_bench *w, int i) {
   dpi_st_member *m = w->m;
   const dpi_st_spoke *sp = w->spoke;
-  const int e = m->due[i].event, na = law(w, e)->nassign;
+  const int e = m->pool.due[i].event, na = law(w, e)->nassign, width = dpi_st_due_width(sp);
   const dpi_st_event *v = &sp->event[e];
+  const bool from_trigger = law(w, e)->from_trigger;
   recall(w, i);
-  if (law(w, e)->from_trigger) {
-    memcpy(w->held, m->vec + (size_t)stride(sp) * (size_t)i, sizeof(double) * (size_t)na);
-    due_remove(w, i);
-  } else {
-    due_remove(w, i);
-    for (int k = 0; k < v->nexecution; k++)
-      if (!dpi_st_draw(w, v->execution_draw[k])) return false;
-    if (na) memcpy(w->held, dpi_st_eval(w, &v->act), sizeof(double) * (size_t)na);
+  if (from_trigger) memcpy(w->held, m->pool.vec + (size_t)width * (size_t)i, sizeof(double) * (size_t)na);
+  if (from_trigger && v->times.tape) {
+    const double *by = dpi_st_eval(w, &v->times);
+    for (int a = 0; a < na; a++) w->held[a] *= by[a];
   }
+  dpi_event_pool_remove(&m->pool, width, i);
+  for (int k = 0; !from_trigger && k < v->nexecution; k++)
+    if (!dpi_st_draw(w, v->execution_draw[k])) return false;
+  if (!from_trigger && na) memcpy(w->held, dpi_st_eval(w, &v->act), sizeof(double) * (size_t)na);
   for (int a = 0; a < na; a++)
-    if (!isfinite(w->held[a]))
+    if (law(w, e)->assign[a].sym <= sp->nstate && !isfinite(w->held[a])) /* a parameter may be infinite or no number */
       return dpi_st_fail(w, m->t, "event '%s' assigns a value that is not finite", law(w, e)->id);
   bool param = false;
   assign(w, e, w->held, &param);
   if (param) dpi_st_bench_params(w);
-  if (++w->storm > STORM)
-    return dpi_st_fail(w, m->t, "event '%s': events trigger each other without end", law(w, e)->id);
-  return true;
+  return calm(w, e);
 }
 
 bool dpi_st_event_run(dpi_st_bench *w) {
   bool any = false;
   for (;;) {
     if (!triggers(w)) return false;
-    const int i = choose(w);
+    const int i = dpi_event_pool_choose(&w->m->pool, w->m->t, &EVENT_LAW, w);
+    if (i == -2) return false;
     if (i < 0) break;
     if (!execute(w, i)) return false;
     any = true;

@@ -185,7 +185,6 @@ static bool settle(dpi_st_bench *w, double t, double used) {
   dpi_st_member *m = w->m;
   w->sym[0] = t;
   m->t = t;
-  w->storm = 0;
   m->left[0] -= used;
   if (m->left[0] < 0) m->left[0] = 0;
   m->since[0] = t;

@@ -1,23 +1,23 @@
 /* st_impl.h - the stochastic spoke's private contract between its files (floor 4).
  *
- *     create    model -> channels, flow, events, outputs        constant, shared by all threads  (st_compile.c,
- * st_channel.c) open      members' digital states                         one batch (stochastic.c) advance   lay each
- * member on a bench, take it off again   one thread                       (st_bench.c) timeline: what comes next
- * (st_timeline.c) jumps, one by one, under constant propensities                                   (st_jump.c)
- *               continuous states, propensities that change between jumps                        (st_flow.c)
- *               many jumps at once; jumps as noise                                               (st_leap.c)
- *               the model's events                                                               (st_event.c)
+ *     create    model -> channels, flow, events, outputs                constant, shared by all threads
+ *                                                                       (st_compile.c, st_channel.c)
+ *     open      members' digital states                                 one batch                        (stochastic.c)
+ *     advance   lay each member on a bench, take it off again           one thread                       (st_bench.c)
+ *               timeline: what comes next                                                                (st_timeline.c)
+ *               jumps, one by one, under constant propensities                                           (st_jump.c)
+ *               continuous states, propensities that change between jumps                                (st_flow.c)
+ *               many jumps at once; jumps as noise                                                       (st_leap.c)
+ *               the model's events                                                                       (st_event.c)
  *
- * Words: a *channel* is a reaction as a jump with a propensity; *flow* are the states that change continuously (rate
- * rules); a *counted* state is changed by channels. A channel fires when the integral of its propensity has used up a
- * unit exponential: what is left of it is kept, so doses, switches and events change the way but waste no random
- * number.
+ * Words: a *channel* is a reaction as a jump with a propensity; *flow* are the states that change continuously (rate rules); a
+ * *counted* state is changed by channels. A channel fires when the integral of its propensity has used up a unit exponential:
+ * what is left of it is kept, so doses, switches and events change the way but waste no random number.
  *
  * Invariants:
- *   1. a real time is ticks/DP_TICKS, the time of a jump, of a trigger or of a due execution; never a running sum of
- * steps;
- *   2. sums of propensities lie in a binary tree whose inner nodes are always the sum of their two children: what it
- * says depends on the propensities alone, not on how they came about;
+ *   1. a real time is ticks/DP_TICKS, the time of a jump, of a trigger or of a due execution; never a running sum of steps;
+ *   2. sums of propensities lie in a binary tree whose inner nodes are always the sum of their two children: what it says
+ *      depends on the propensities alone, not on how they came about;
  *   3. random numbers are addressed by (seed, stream, purpose, counter); counters are part of the member's state.
  */
 #ifndef DPI_ST_IMPL_H
@@ -30,7 +30,9 @@
 
 #include "lang/lang.h"
 #include "num/num.h"
+#include "spoke/event_pool.h"
 #include "spoke/spoke.h"
+#include "spoke/timeline.h"
 
 #define DPI_ST_BLOCK 32  /* members in a batch */
 #define DPI_ST_FACTORS 4 /* states in a propensity that is evaluated without a tape */
@@ -82,6 +84,7 @@ typedef enum dpi_st_reach { DPI_ST_STILL, DPI_ST_AFFINE, DPI_ST_CURVED } dpi_st_
 typedef struct dpi_st_event {
   dpi_st_map test; /* trigger, roots */
   dpi_st_map delay, priority, act;
+  dpi_st_map times; /* [nassign] by what values from trigger time are multiplied at execution; no tape: by nothing */
   dpi_st_reach reach;
   int ntrigger, nexecution;                 /* draws made when triggered, when executed */
   const int *trigger_draw, *execution_draw; /* indices of model->draw */
@@ -130,12 +133,6 @@ typedef struct dpi_st_dose { /* waits for its lag to pass */
   int32_t sym, zero; /* no padding: saved */
 } dpi_st_dose;
 
-typedef struct dpi_st_due { /* scheduled execution of an event */
-  double time;
-  int32_t event;
-  uint32_t serial;
-} dpi_st_due;
-
 /* D: one member between calls. Arrays are slices of the batch's memory. */
 typedef struct dpi_st_member {
   dp_time now;
@@ -149,13 +146,10 @@ typedef struct dpi_st_member {
   double *left, *since; /* [nclock] what is left of the unit exponential at that time */
   uint64_t *count;      /* [nclock] numbers taken; then [1] draws of the model, leaps */
   uint64_t stream;      /* the stream the clocks were wound from */
-  int next, nrepeat;
-  int *repeat;
-  int ndose, cap_dose, ndue, cap_due, cap_vec;
-  dpi_st_dose *dose; /* owned */
-  dpi_st_due *due;   /* owned */
-  double *vec;       /* owned; of each due: assigned values [nassign_max], trigger draws [ntrigger_max] */
-  uint32_t serial;
+  dpi_timeline line;
+  int ndose, cap_dose;
+  dpi_st_dose *dose;   /* owned */
+  dpi_event_pool pool; /* with each: assigned values [nassign_max], trigger draws [ntrigger_max] */
   uint8_t *truth; /* [nevent] */
 } dpi_st_member;
 
@@ -193,7 +187,7 @@ struct dpi_st_bench {
   int beat;      /* jumps since the caller was last asked whether to stop */
   double beat_t; /* time then */
   int quota;     /* jumps to make before looking around; 0: no limit */
-  int storm;     /* executions without time moving on */
+  dpi_storm storm; /* executions without time moving on */
   double limit;
   dpi_st_batch *batch;
   dpi_st_member *m;
@@ -279,7 +273,6 @@ void dpi_st_event_begin(dpi_st_bench *w);
 void dpi_st_event_forget(dpi_st_bench *w); /* inputs of triggers have changed: known times are not valid any more */
 /* The symbols stand at w->m->t: triggers and due executions. */
 bool dpi_st_event_run(dpi_st_bench *w);
-double dpi_st_event_due(const dpi_st_member *m);
 /* Next time after m->t at which an affine trigger may change; infinite: none. */
 double dpi_st_event_next(dpi_st_bench *w);
 bool dpi_st_event_changed(dpi_st_bench *w, int r); /* has channel r, at m->t, changed a trigger? */
@@ -289,8 +282,7 @@ bool dpi_st_event_find(dpi_st_bench *w, double from, double to, dpi_st_path_fn a
 
 /* ---- st_timeline.c ---- */
 void dpi_st_member_advance(dpi_st_bench *w, dp_time to);
-dp_status dpi_st_room(dpi_st_bench *w, int ndose, int ndue);
-
-static inline double dpi_st_real(dp_time ticks) { return (double)ticks / (double)DP_TICKS; }
+/* Numbers that a scheduled execution carries. */
+static inline int dpi_st_due_width(const dpi_st_spoke *sp) { return sp->nassign_max + sp->ntrigger_max; }
 
 #endif

@@ -187,7 +187,6 @@ static dpi_st_outcome on_the_way(dpi_st_bench *w, double stop) {
   if (!isfinite(t)) return DPI_ST_THERE;
   dpi_st_flow_at(w, t);
   w->m->t = t;
-  w->storm = 0;
   return dpi_st_event_run(w) ? DPI_ST_AGAIN : DPI_ST_FAIL;
 }
 
@@ -210,7 +209,6 @@ static dpi_st_outcome direct_to(dpi_st_bench *w, double end) {
     if (c->steers || c->by.tape || c->nwatch) dpi_st_flow_at(w, t);
     if (!dpi_st_fire(w, r, 1, t)) return DPI_ST_FAIL;
     m->t = t;
-    w->storm = 0;
     for (int k = 0; k < c->nhit; k++) {
       const double a = dpi_st_rate(w, c->hit[k]);
       if (!(a >= 0 && a < INFINITY)) {
@@ -256,7 +254,6 @@ static dpi_st_outcome next_to(dpi_st_bench *w, double end) {
     if (c->steers || c->by.tape || c->nwatch) dpi_st_flow_at(w, t);
     if (!dpi_st_fire(w, r, 1, t)) return DPI_ST_FAIL;
     m->t = t;
-    w->storm = 0;
     m->left[r] = exponential(w, r);
     m->since[r] = t;
     set_due(w, r);

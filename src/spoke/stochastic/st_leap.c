@@ -197,7 +197,6 @@ static dpi_st_outcome landed(dpi_st_bench *w, double t, bool straight) {
   w->sym[0] = t;
   w->m->t = t;
   w->m->since[0] = t;
-  w->storm = 0;
   for (int r = 0; r < sp->nchannel; r++) steers = steers || sp->channel[r].steers;
   if (steers || !straight) dpi_st_flow_start(w, t);
   if (!dpi_st_refresh(w, t)) return DPI_ST_FAIL;

@@ -1,78 +1,12 @@
-/* st_timeline.c - one member from where it stands to a time: instants, doses under way, outputs, and the process
- * between. U, D -> D, O Order at one real time: doses whose lag has passed and due executions first, then instants and
- * outputs by `order`, instants first, then by position; a repeat has its instant's order and position.
+/* st_timeline.c - one member from where it stands to a time: instants, doses under way, outputs, and the process between.
+ * U, D -> D, O
+ *
+ * Order at one real time: doses whose lag has passed and due executions first, then instants and outputs by `order`,
+ * instants first, then by position; a repeat has its instant's order and position.
  */
 #include "spoke/stochastic/st_impl.h"
 
-/* ---- what comes next ---- */
-
-typedef struct coming {
-  double t;
-  dp_time tick;
-  int32_t order;
-  int instant, repeat; /* instant -1: none; repeat: entry of m->repeat, -1: its first time */
-  int32_t k;
-} coming;
-
-static bool repeat_time(const dp_instant *in, int k, dp_time *t) {
-  dp_time span;
-  return !__builtin_mul_overflow((dp_time)k, in->interval, &span) && !__builtin_add_overflow(in->time, span, t);
-}
-
-static bool earlier(dp_time ta, int32_t oa, int ia, const coming *b) {
-  if (b->instant < 0) return true;
-  if (ta != b->tick) return ta < b->tick;
-  if (oa != b->order) return oa < b->order;
-  return ia < b->instant;
-}
-
-static coming next_instant(const dpi_st_bench *w) {
-  const dpi_st_member *m = w->m;
-  coming best = {.t = INFINITY, .tick = DP_TIME_MAX, .instant = -1, .repeat = -1};
-  if (m->next < w->def->ninstant) {
-    const dp_instant *in = &w->def->instant[m->next];
-    best = (coming){dpi_st_real(in->time), in->time, in->order, m->next, -1, 0};
-  }
-  for (int r = 0; r < m->nrepeat; r++) {
-    const int i = m->repeat[2 * r], k = m->repeat[2 * r + 1];
-    const dp_instant *in = &w->def->instant[i];
-    dp_time t;
-    if (!repeat_time(in, k, &t) || !earlier(t, in->order, i, &best)) continue;
-    best = (coming){dpi_st_real(t), t, in->order, i, r, k};
-  }
-  return best;
-}
-
-static void pass(dpi_st_bench *w, const coming *n) {
-  dpi_st_member *m = w->m;
-  const dp_instant *in = &w->def->instant[n->instant];
-  if (n->repeat < 0) {
-    m->next++;
-    if (in->repeats < 1 || in->interval <= 0) return;
-    m->repeat[2 * m->nrepeat] = n->instant;
-    m->repeat[2 * m->nrepeat + 1] = 1;
-    m->nrepeat++;
-    return;
-  }
-  int *entry = m->repeat + 2 * n->repeat;
-  if (n->k < in->repeats) {
-    entry[1] = n->k + 1;
-    return;
-  }
-  m->nrepeat--;
-  for (int r = 2 * n->repeat; r < 2 * m->nrepeat; r++) m->repeat[r] = m->repeat[r + 2];
-}
-
 /* ---- instants ---- */
-
-dp_status dpi_st_room(dpi_st_bench *w, int ndose, int ndue) {
-  dp_ctx *ctx = w->spoke->base.ctx;
-  dpi_st_member *m = w->m;
-  const int row = w->spoke->nassign_max + w->spoke->ntrigger_max;
-  DP_TRY(dpi_grow(ctx, (void **)&m->dose, &m->cap_dose, ndose, sizeof *m->dose));
-  DP_TRY(dpi_grow(ctx, (void **)&m->due, &m->cap_due, ndue, sizeof *m->due));
-  return dpi_grow(ctx, (void **)&m->vec, &m->cap_vec, ndue * row, sizeof *m->vec);
-}
 
 static int dose_next(const dpi_st_member *m) {
   int best = -1;
@@ -93,7 +27,8 @@ static bool give_dose(dpi_st_bench *w, const dp_instant *in, double t) {
   if (!isfinite(amount) || !(lag >= 0) || !isfinite(lag))
     return dpi_st_fail(w, t, "a dose of %g with a lag of %g can't be given", amount, lag);
   if (lag == 0) return add_amount(w, c->sym, amount);
-  if (dpi_st_room(w, m->ndose + 1, 0) != DP_OK) return dpi_st_no_memory(w);
+  if (dpi_grow(w->spoke->base.ctx, (void **)&m->dose, &m->cap_dose, m->ndose + 1, sizeof *m->dose) != DP_OK)
+    return dpi_st_no_memory(w);
   m->dose[m->ndose++] = (dpi_st_dose){t + lag, amount, c->sym, 0};
   return true;
 }
@@ -129,10 +64,10 @@ static bool settled(dpi_st_bench *w, double t) {
   return w->spoke->nevent == 0 || dpi_st_event_run(w);
 }
 
-static bool happen_instant(dpi_st_bench *w, const coming *n) {
+static bool happen_instant(dpi_st_bench *w, const dpi_coming *n) {
   dpi_st_flow_at(w, n->t);
   w->m->t = n->t;
-  pass(w, n);
+  dpi_timeline_pass(&w->m->line, w->def, n);
   return act(w, &w->def->instant[n->instant], n->t) && settled(w, n->t);
 }
 
@@ -180,7 +115,7 @@ static bool resume(dpi_st_bench *w) {
   dpi_st_member *m = w->m;
   if (m->stream != w->def->stream) {
     m->stream = w->def->stream;
-    const double now = dpi_st_real(m->now);
+    const double now = dpi_real(m->now);
     dpi_st_wind(w, now > m->t ? now : m->t);
   }
   if (!m->begun) return begin(w);
@@ -188,18 +123,10 @@ static bool resume(dpi_st_bench *w) {
   return dpi_st_refresh(w, -INFINITY);
 }
 
-static bool before_output(const dpi_st_bench *w, const coming *n) {
-  if (n->instant < 0) return false;
-  if (w->out->ndone >= w->def->nout) return true;
-  const dp_output_time *o = &w->def->out[w->out->ndone];
-  return n->tick < o->time || (n->tick == o->time && n->order <= o->order);
-}
-
 /* What was under way arrives: doses at t, executions that are due. */
 static bool under_way(dpi_st_bench *w, double t) {
   dpi_st_member *m = w->m;
   dpi_st_flow_at(w, t);
-  if (t > m->t) w->storm = 0;
   m->t = t;
   const int i = dose_next(m);
   if (i >= 0 && m->dose[i].time <= t) {
@@ -214,11 +141,11 @@ static bool under_way(dpi_st_bench *w, double t) {
 /* One happening up to w->limit; *more: there may be another. */
 static bool happening(dpi_st_bench *w, bool *more) {
   dpi_st_member *m = w->m;
-  const coming n = next_instant(w);
-  const bool instant = before_output(w, &n), output = !instant && w->out->ndone < w->def->nout;
-  const double t = instant ? n.t : (output ? dpi_st_real(w->def->out[w->out->ndone].time) : INFINITY);
+  const dpi_coming n = dpi_timeline_next(&m->line, w->def);
+  const bool instant = dpi_timeline_before_output(w->def, w->out->ndone, &n), output = !instant && w->out->ndone < w->def->nout;
+  const double t = instant ? n.t : (output ? dpi_real(w->def->out[w->out->ndone].time) : INFINITY);
   const int dose = dose_next(m);
-  double way = dpi_st_event_due(m);
+  double way = dpi_event_pool_next(&m->pool);
   if (dose >= 0 && m->dose[dose].time < way) way = m->dose[dose].time;
   double first = way <= t ? way : t;
   *more = first <= w->limit;
@@ -238,7 +165,7 @@ static bool happening(dpi_st_bench *w, bool *more) {
 void dpi_st_member_advance(dpi_st_bench *w, dp_time to) {
   dpi_st_member *m = w->m;
   bool more = true;
-  w->limit = dpi_st_real(to);
+  w->limit = dpi_real(to);
   if (!resume(w)) return;
   while (more)
     if (!happening(w, &more)) return;

@@ -1,6 +1,5 @@
-/* stochastic.c - spoke `stochastic` (floor 4): reactions as random jumps, exactly (direct, next-reaction) or
- * approximately (tau-leap, langevin), with continuous states, time-dependent propensities, events and random draws.  D,
- * U -> O
+/* stochastic.c - spoke `stochastic` (floor 4): reactions as random jumps, exactly (direct, next-reaction) or approximately
+ * (tau-leap, langevin), with continuous states, time-dependent propensities, events and random draws.  D, U -> O
  *
  * This file: life of the spoke and of batches, the member's state as bytes, the descriptor. The map of the other files
  * stands in st_impl.h.
@@ -47,12 +46,6 @@ static const dpi_spoke_desc *stochastic_describe(const dpi_spoke *spoke) {
 
 /* ---- batches ---- */
 
-static int repeating(const dp_member *m) {
-  int n = 0;
-  for (int i = 0; i < m->ninstant; i++) n += m->instant[i].repeats > 0 && m->instant[i].interval > 0;
-  return n;
-}
-
 static dp_status refuse(const dpi_st_spoke *sp, const dp_member *m) {
   for (int i = 0; i < m->ninstant; i++)
     if (m->instant[i].type == DP_INFUSE)
@@ -67,7 +60,7 @@ static dp_status lay_out(dpi_st_batch *b) {
   const size_t n = (size_t)b->def.n, clock = (size_t)sp->nclock;
   const size_t real = (size_t)(sp->nstate + sp->nparam + sp->ndraw) + 2 * clock, count = clock + 1;
   size_t ints = 0;
-  for (int i = 0; i < b->def.n; i++) ints += 2 * (size_t)repeating(&b->def.member[i]);
+  for (int i = 0; i < b->def.n; i++) ints += 2 * (size_t)dpi_timeline_repeating(&b->def.member[i]);
   const size_t size =
       n * (sizeof *b->m + real * sizeof(double) + count * sizeof(uint64_t) + (size_t)sp->nevent) + ints * sizeof(int);
   char *p = dpi_alloc(sp->base.ctx, size);
@@ -85,10 +78,10 @@ static dp_status lay_out(dpi_st_batch *b) {
     m->left = m->draw + sp->ndraw;
     m->since = m->left + clock;
     m->count = numbers + (size_t)i * count;
-    m->repeat = repeat;
+    m->line.repeat = repeat;
     m->truth = truth + (size_t)i * (size_t)sp->nevent;
     at += real;
-    repeat += 2 * repeating(&b->def.member[i]);
+    repeat += 2 * dpi_timeline_repeating(&b->def.member[i]);
   }
   return DP_OK;
 }
@@ -99,7 +92,7 @@ static void member_init(dpi_st_bench *w, dpi_st_batch *b, int i) {
   const dp_member *def = &b->def.member[i];
   dpi_st_member *m = &b->m[i];
   m->now = def->start;
-  m->t = m->from = dpi_st_real(def->start);
+  m->t = m->from = dpi_real(def->start);
   m->stream = def->stream;
   if (sp->nparam) memcpy(m->param, def->param, sizeof(double) * (size_t)sp->nparam);
   dpi_st_bench_lay(w, b, i);
@@ -118,8 +111,7 @@ static void stochastic_close(dpi_batch *batch) {
   dp_ctx *ctx = b->spoke->base.ctx;
   for (int i = 0; b->m && i < b->def.n; i++) {
     dpi_free(ctx, b->m[i].dose);
-    dpi_free(ctx, b->m[i].due);
-    dpi_free(ctx, b->m[i].vec);
+    dpi_event_pool_release(ctx, &b->m[i].pool);
   }
   dpi_free(ctx, b->m);
   dpi_free(ctx, b);
@@ -178,7 +170,7 @@ static dp_status stochastic_state_get(const dpi_batch *batch, int member, double
   DP_TRY(dpi_st_bench_take(sp, &w));
   dpi_st_bench_lay(w, b, member);
   dpi_st_flow_start(w, b->m[member].from);
-  dpi_st_flow_at(w, dpi_st_real(b->m[member].now));
+  dpi_st_flow_at(w, dpi_real(b->m[member].now));
   memcpy(x, w->sym + 1, sizeof(double) * (size_t)sp->nstate);
   dpi_st_bench_give(w);
   return DP_OK;
@@ -195,7 +187,7 @@ static dp_status stochastic_state_set(dpi_batch *batch, int member, const double
                       sp->desc.state_id[j], x[j]);
   if (m->begun) {
     dpi_st_bench *w = NULL;
-    const double now = dpi_st_real(m->now), t = now > m->t ? now : m->t;
+    const double now = dpi_real(m->now), t = now > m->t ? now : m->t;
     DP_TRY(dpi_st_bench_take(sp, &w));
     dpi_st_bench_lay(w, b, member);
     dpi_st_flow_start(w, m->from);
@@ -231,7 +223,7 @@ typedef struct slice {
 static void slices(const dpi_st_batch *b, int member, slice s[NSLICE]) {
   const dpi_st_spoke *sp = b->spoke;
   const dpi_st_member *m = &b->m[member];
-  const size_t d = sizeof(double), row = (size_t)(sp->nassign_max + sp->ntrigger_max);
+  const size_t d = sizeof(double), row = (size_t)dpi_st_due_width(sp);
   const slice all[NSLICE] = {
       {m->x, d * (size_t)sp->nstate},
       {m->param, d * (size_t)sp->nparam},
@@ -239,10 +231,10 @@ static void slices(const dpi_st_batch *b, int member, slice s[NSLICE]) {
       {m->left, d * (size_t)sp->nclock},
       {m->since, d * (size_t)sp->nclock},
       {m->count, sizeof(uint64_t) * (size_t)(sp->nclock + 1)},
-      {m->repeat, sizeof(int) * 2 * (size_t)m->nrepeat},
+      {m->line.repeat, sizeof(int) * 2 * (size_t)m->line.nrepeat},
       {m->dose, sizeof *m->dose * (size_t)m->ndose},
-      {m->due, sizeof *m->due * (size_t)m->ndue},
-      {m->vec, d * row * (size_t)m->ndue},
+      {m->pool.due, sizeof *m->pool.due * (size_t)m->pool.n},
+      {m->pool.vec, d * row * (size_t)m->pool.n},
       {m->truth, (size_t)sp->nevent},
   };
   memcpy(s, all, sizeof all);
@@ -252,9 +244,10 @@ static dp_status stochastic_save(const dpi_batch *batch, int member, dpi_str *by
   const dpi_st_batch *b = (const dpi_st_batch *)batch;
   const dpi_st_spoke *sp = b->spoke;
   const dpi_st_member *m = &b->m[member];
-  const header h = {SAVE_COOKIE, sp->nstate, sp->nparam, sp->ndraw, sp->nclock, sp->nevent, m->begun | m->bad << 1,
-                    m->next,     m->nrepeat, m->ndose,   m->ndue,   m->serial,  m->stream,  m->now,
-                    m->t,        m->from};
+  const header h = {.cookie = SAVE_COOKIE, .nstate = sp->nstate, .nparam = sp->nparam, .ndraw = sp->ndraw,
+                    .nclock = sp->nclock, .nevent = sp->nevent, .begun = m->begun | m->bad << 1, .next = m->line.next,
+                    .nrepeat = m->line.nrepeat, .ndose = m->ndose, .ndue = m->pool.n, .serial = m->pool.serial,
+                    .stream = m->stream, .now = m->now, .t = m->t, .from = m->from};
   slice s[NSLICE];
   slices(b, member, s);
   dpi_str_addn(bytes, (const char *)&h, sizeof h);
@@ -271,18 +264,11 @@ static dp_status nonsense(const dpi_st_batch *b) {
 static bool plausible(const dpi_st_batch *b, int member) {
   const dpi_st_spoke *sp = b->spoke;
   const dpi_st_member *m = &b->m[member];
-  const dp_member *def = &b->def.member[member];
-  for (int r = 0; r < m->nrepeat; r++) {
-    const int i = m->repeat[2 * r];
-    if (i < 0 || i >= m->next || m->repeat[2 * r + 1] < 1 || def->instant[i].interval <= 0) return false;
-  }
   for (int i = 0; i < m->ndose; i++)
     if (m->dose[i].sym < 1 || m->dose[i].sym > sp->nstate || isnan(m->dose[i].time)) return false;
-  for (int i = 0; i < m->ndue; i++)
-    if (m->due[i].event < 0 || m->due[i].event >= sp->nevent || isnan(m->due[i].time)) return false;
   for (int c = 0; c < sp->nclock; c++)
     if (!(m->left[c] >= 0) || isnan(m->since[c])) return false;
-  return true;
+  return dpi_timeline_plausible(&m->line, &b->def.member[member]) && dpi_event_pool_plausible(&m->pool, sp->nevent);
 }
 
 static dp_status stochastic_load(dpi_batch *batch, int member, const void *bytes, size_t size) {
@@ -296,18 +282,18 @@ static dp_status stochastic_load(dpi_batch *batch, int member, const void *bytes
   size_t left = size - sizeof h;
   if (h.cookie != SAVE_COOKIE || h.nstate != sp->nstate || h.nparam != sp->nparam || h.ndraw != sp->ndraw ||
       h.nclock != sp->nclock || h.nevent != sp->nevent || h.next < 0 || h.next > def->ninstant || h.nrepeat < 0 ||
-      h.nrepeat > repeating(def) || h.ndose < 0 || (size_t)h.ndose > left / sizeof *m->dose || h.ndue < 0 ||
-      (size_t)h.ndue > left / sizeof *m->due || !isfinite(h.t) || !isfinite(h.from))
+      h.nrepeat > dpi_timeline_repeating(def) || h.ndose < 0 || (size_t)h.ndose > left / sizeof *m->dose || h.ndue < 0 ||
+      (size_t)h.ndue > left / sizeof *m->pool.due || !isfinite(h.t) || !isfinite(h.from))
     return nonsense(b);
-  dpi_st_bench w = {.spoke = sp, .m = m};
-  DP_TRY(dpi_st_room(&w, h.ndose, h.ndue));
+  DP_TRY(dpi_grow(sp->base.ctx, (void **)&m->dose, &m->cap_dose, h.ndose, sizeof *m->dose));
+  DP_TRY(dpi_event_pool_room(sp->base.ctx, &m->pool, h.ndue, dpi_st_due_width(sp)));
   m->begun = h.begun & 1;
   m->bad = h.begun >> 1 & 1;
-  m->next = h.next;
-  m->nrepeat = h.nrepeat;
+  m->line.next = h.next;
+  m->line.nrepeat = h.nrepeat;
   m->ndose = h.ndose;
-  m->ndue = h.ndue;
-  m->serial = h.serial;
+  m->pool.n = h.ndue;
+  m->pool.serial = h.serial;
   m->stream = h.stream;
   m->now = h.now;
   m->t = h.t;
@@ -323,7 +309,7 @@ static dp_status stochastic_load(dpi_batch *batch, int member, const void *bytes
     left -= good ? s[i].size : 0;
   }
   if (good && left == 0 && plausible(b, member)) return DP_OK;
-  m->nrepeat = m->ndose = m->ndue = 0;
+  m->line.nrepeat = m->ndose = m->pool.n = 0;
   return nonsense(b);
 }
 

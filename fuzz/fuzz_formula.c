@@ -24,13 +24,14 @@ static void evaluate(dp_ctx *ctx, const dp_model *m, dpi_node n) {
 }
 
 /* what is printed must be read back as the same node, unless nesting or length forbid; names that were given between
- * backquotes are printed as they are */
+ * backquotes are printed as they are, and what is delayed has only numbers for a name (#1) until the model is sealed */
 static void round_trip(dp_ctx *ctx, dp_model *m, dpi_node n) {
   dpi_str text;
   dpi_node again;
   dpi_str_init(&text, ctx);
   dpi_model_print(m, n, &text);
-  dp_status s = dpi_model_parse(m, dpi_str_text(&text), "again", false, &again);
+  bool numbered = strchr(dpi_str_text(&text), '#') != NULL;
+  dp_status s = numbered ? DP_ERR_UNSUPPORTED : dpi_model_parse(m, dpi_str_text(&text), "again", false, &again);
   if (s == DP_OK && again != n) abort();
   if (s != DP_OK && s != DP_ERR_UNSUPPORTED && text.len < 100000) abort();
   dpi_str_release(&text);

@@ -25,6 +25,10 @@ typedef struct dp_model dp_model;
  * construct, the element and the line. */
 dp_status dp_model_read(dp_ctx *ctx, const char *path, dp_model **out);
 dp_status dp_model_seal(dp_model *model);
+/* Before sealing: one unit of time of a sim shall be `unit` of the model's own, so that a course of nanoseconds or of ages has
+ * times that ticks can hold. Times given and found count in the new unit; rates of reactions and rateOf stay per the model's.
+ * The hash stays that of the text. */
+dp_status dp_model_scale_time(dp_model *model, double unit);
 /* As dp_model_seal, but what has no value, and is not among the `ngiven` ids that the caller is going to set, is not known: NaN,
  * and so is all that depends on it. The rest of the model is what it would be by itself. */
 dp_status dp_model_seal_partly(dp_model *model, const char *const *given, int ngiven);

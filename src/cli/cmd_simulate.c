@@ -11,7 +11,7 @@ const cli_option cli_options_simulate[] = {
     {"--end", "T", "end time (10)"},
     {"--steps", "N", "equal steps from start to end (50)"},
     {"--at", "T,T,...", "output times instead of --end and --steps"},
-    {"--set", "ID=VALUE", "a parameter's value; may be repeated"},
+    {"--set", "ID=VALUE", "a parameter's value, also of one the model gives none; may be repeated"},
     {"--dose", "STATE=AMOUNT@T", "dose into a state; also AMOUNT@T/DURATION, AMOUNT@T+II*N; may be repeated"},
     {"--output", "FORMULA", "a quantity to print, also amount(S), concentration(S) (all species); may be repeated"},
     {"--members", "N", "members of an ensemble (1): bands over them"},
@@ -20,8 +20,8 @@ const cli_option cli_options_simulate[] = {
     {"--seed", "N", "seed of all random streams (1)"},
     {"--method", "NAME", "auto, linear, rk853, cvode; jumps: direct, next-reaction, tau-leap, langevin"},
     {"--rtol", "X", "relative tolerance of the result (1e-8)"},
-    {"--atol", "X", "absolute tolerance of the result (1e-10)"},
-    {"-o", "csv|json", "form of the answer (csv)"},
+    {"--atol", "X", "absolute tolerance of the result (chosen from the size of the states)"},
+    {"-o", "csv|json", "form of the answer (csv); what an incomplete model leaves unknown is empty (csv), null (json)"},
     {"--json", NULL, "same as -o json"},
     {"--threads", "N", "threads; results do not depend on it"},
     {0}};
@@ -173,17 +173,31 @@ static void choose_method(cli_call *call, simulation *s) {
     if (strcmp(s->method, jumps[k]) == 0) s->spoke = "stochastic";
 }
 
-static int make_sim(cli_call *call, simulation *s) {
+static int read_tolerances(cli_call *call, simulation *s) {
+  s->rtol = dp_sim_def_default().rtol;
+  s->atol = cli_has(call, "--atol") || s->spoke[0] == 's' ? dp_sim_def_default().atol : 0;
+  if (!cli_number(call, "--rtol", &s->rtol) || !cli_number(call, "--atol", &s->atol)) return 2;
+  if (!(s->rtol > 0) || (cli_has(call, "--atol") && !(s->atol > 0)))
+    return cli_usage(call, "tolerances must be positive");
+  return 0;
+}
+
+dp_sim_def simulation_def(const simulation *s) {
   dp_sim_def def = dp_sim_def_default();
   def.spoke = s->spoke;
   def.method = s->method;
   def.model = s->model;
-  def.output = s->column;
-  def.noutput = s->ncolumn;
   def.control = s->control;
   def.ncontrol = s->ncontrol;
-  if (!cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol)) return 2;
-  if (!(def.rtol > 0) || !(def.atol > 0)) return cli_usage(call, "tolerances must be positive");
+  def.rtol = s->rtol;
+  if (s->atol > 0) def.atol = s->atol;
+  return def;
+}
+
+static int make_sim(cli_call *call, simulation *s) {
+  dp_sim_def def = simulation_def(s);
+  def.output = s->column;
+  def.noutput = s->ncolumn;
   dp_sim_destroy(s->sim);
   s->sim = NULL;
   CLI_TRY(call, dp_sim_create(call->ctx, &def, &s->sim));
@@ -193,7 +207,7 @@ static int make_sim(cli_call *call, simulation *s) {
 /* The species a state or a text of --output is about: "S", "amount(S)", "concentration(S)"; NULL: none. */
 static const char *species_of(const dp_model *model, const char *text) {
   static const char *const form[] = {"", "amount(", "concentration("};
-  for (int i = 0; i < dp_model_nelement(model); i++) {
+  for (int i = 0, n = dp_model_nelement(model); i < n; i++) {
     dp_element e = dp_model_element(model, i);
     size_t n = strlen(e.id);
     for (int k = 0; e.kind == DP_ELEMENT_SPECIES && k < 3; k++) {
@@ -284,7 +298,8 @@ static int read_options(cli_call *call, simulation *s) {
   s->json = cli_has(call, "--json") || (form && strcmp(form, "json") == 0);
   s->ensemble = n > 1 || s->all;
   choose_method(call, s);
-  int code = read_times(call, s);
+  int code = read_tolerances(call, s);
+  if (!code) code = read_times(call, s);
   for (int i = cli_each(call, "--dose", -1); i >= 0 && !code; i = cli_each(call, "--dose", i))
     code = read_dose(call, s, call->given[i].value);
   return code;
@@ -328,6 +343,15 @@ static int seal_model(cli_call *call, simulation *s) {
   return 0;
 }
 
+static int run(cli_call *call, simulation *s) {
+  dp_result *first = NULL;
+  int code = s->atol > 0 ? 0 : simulate_scale(call, s, &first);
+  if (!code && !s->ensemble) return simulate_curve(call, s, first);
+  if (!code && first) code = make_sim(call, s); /* with the columns alone */
+  dp_result_destroy(first);
+  return code ? code : simulate_ensemble(call, s);
+}
+
 static int simulate(cli_call *call, simulation *s) {
   CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
   if (wants_flux(call, s->model)) return simulate_flux(call, s->model, s->json);
@@ -339,7 +363,7 @@ static int simulate(cli_call *call, simulation *s) {
   if (!cli_has(call, "--end") && !cli_has(call, "--at"))
     fprintf(stderr, "doppel: no --end: from %g to %g; a model does not say how long it is meant to run\n", s->start,
             simulation_time(s->when[s->nwhen - 1].time));
-  return s->ensemble ? simulate_ensemble(call, s) : simulate_curve(call, s);
+  return run(call, s);
 }
 
 int cmd_simulate(cli_call *call) {

@@ -1,6 +1,7 @@
 /* simulate.h - floor 9: what the files of doppel simulate share.
  *
  *     cmd_simulate.c       options -> times, doses, columns, parameters; the run
+ *     simulate_scale.c     the absolute tolerance where none is asked for
  *     simulate_answer.c    one curve, bands over members, trajectories, fluxes: CSV or JSON
  *     simulate_trouble.c   where a member failed, in which state, and why that may be
  */
@@ -28,15 +29,19 @@ typedef struct simulation {
   int nmember;
   bool ensemble, all, json;
   unsigned long long seed;
+  double rtol, atol;  /* atol 0: chosen by simulate_scale */
   double *param;      /* owned: of one member, or of each when they vary */
   size_t param_step;  /* between members: 0 when all have the same */
 } simulation;
 
 static inline double simulation_time(dp_time t) { return (double)t / (double)DP_TICKS; }
 dp_member simulation_member(const simulation *s, int m);
+dp_sim_def simulation_def(const simulation *s); /* of all but outputs */
 
 /* Run and print; the exit code. */
-int simulate_curve(cli_call *call, const simulation *s);
+/* Choose s->atol by running the first member, and make s->sim anew; *first: the answer, of the columns and more. */
+int simulate_scale(cli_call *call, simulation *s, dp_result **first);
+int simulate_curve(cli_call *call, const simulation *s, dp_result *first /* NULL: not run yet; owned from here on */);
 int simulate_ensemble(cli_call *call, const simulation *s);
 int simulate_flux(cli_call *call, const dp_model *model, bool json);
 /* Say on stderr in which state member 0 failed and what may have caused it. */

@@ -75,13 +75,13 @@ static void print_end(const simulation *s, int nfailed, double fail_time, const 
 
 /* ---- one member ---- */
 
-int simulate_curve(cli_call *call, const simulation *s) {
+int simulate_curve(cli_call *call, const simulation *s, dp_result *first) {
   dp_run_opts opts = dp_run_opts_default();
-  dp_result *r = NULL;
+  dp_result *r = first;
   static const char *const plain[] = {""};
   dp_member member = simulation_member(s, 0);
   opts.seed = s->seed;
-  CLI_TRY(call, dp_simulate(s->sim, &member, 1, &opts, &r));
+  if (!r) CLI_TRY(call, dp_simulate(s->sim, &member, 1, &opts, &r));
   bool failed = r->status[0] != DP_MEMBER_OK;
   print_header(s, "time", plain, 1);
   for (int t = 0; t < s->nwhen; t++) {

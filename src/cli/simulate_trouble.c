@@ -56,13 +56,13 @@ static void say_cause(const look *l, int row) {
   else
     fprintf(stderr,
             "        likely cause: a formula leaves its domain there (a division by zero, a logarithm, root or "
-            "power of what is not positive) or changes too fast to be followed\n");
+            "power of what is not positive, a piecewise none of whose conditions holds) or changes too fast to be followed\n");
 }
 
 /* Look at the states of a sim of its own, made for this. */
 static void look_back(cli_call *call, const simulation *s, const dp_sim_desc *d, double time) {
   dp_output_def *output = calloc((size_t)d->nstate + 1, sizeof *output);
-  dp_sim_def def = dp_sim_def_default();
+  dp_sim_def def = simulation_def(s);
   dp_sim *sim = NULL;
   dp_result *r = NULL;
   look l = {.nstate = d->nstate, .id = d->state_id};
@@ -70,13 +70,8 @@ static void look_back(cli_call *call, const simulation *s, const dp_sim_desc *d,
   for (int k = 0; k < 3; k++)
     l.when[k] = (dp_output_time){(dp_time)floor((time - back[k]) * (double)DP_TICKS) - (k > 0), INT32_MAX};
   for (int j = 0; output && j < d->nstate; j++) output[j] = (dp_output_def){.id = d->state_id[j], .unit = ""};
-  def.spoke = s->spoke;
-  def.method = s->method;
-  def.model = s->model;
   def.output = output;
   def.noutput = d->nstate;
-  def.control = s->control;
-  def.ncontrol = s->ncontrol;
   dp_run_opts opts = dp_run_opts_default();
   opts.seed = s->seed;
   dp_member m = simulation_member(s, 0);

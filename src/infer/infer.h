@@ -236,8 +236,6 @@ dp_status dpi_population_restart(dpi_population *pop, const double *theta, bool 
 bool dpi_population_lift(const dpi_population *pop, double *theta);
 /* The following evaluations by another method. */
 void dpi_population_method(dpi_population *pop, dpi_marginal_method method);
-/* Evaluate the following gradients for typical values with effects only (others 0). */
-void dpi_population_shift_only(dpi_population *pop, bool on);
 void dpi_population_write(const dpi_population *pop, const double *theta, dp_prior *prior);
 /* Covariance of the typical values on the effects' scale at theta. */
 dp_status dpi_population_uncertainty(dpi_population *pop, const double *theta, double *cov);

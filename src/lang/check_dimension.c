@@ -111,19 +111,19 @@ dpi_dimension dpi_dimension_times(dpi_dimension a, dpi_dimension b, double power
   return a;
 }
 
-bool dpi_dimension_alike(const dpi_dimension *a, const dpi_dimension *b) {
+static bool alike(const dpi_dimension *a, const dpi_dimension *b) {
   for (int k = 0; k < DPI_NDIM; k++)
     if (fabs(a->exponent[k] - b->exponent[k]) > 1e-9) return false;
   return true;
 }
 
 bool dpi_dimension_equal(const dpi_dimension *a, const dpi_dimension *b) {
-  return dpi_dimension_alike(a, b) && fabs(a->factor - b->factor) <= 1e-9 * fabs(b->factor);
+  return alike(a, b) && fabs(a->factor - b->factor) <= 1e-9 * fabs(b->factor);
 }
 
 bool dpi_dimension_plain(const dpi_dimension *a) {
   dpi_dimension one = dpi_dimension_one();
-  return dpi_dimension_alike(a, &one);
+  return alike(a, &one);
 }
 
 /* ---- printing ---- */

@@ -20,8 +20,7 @@ dpi_dimension dpi_dimension_one(void);
  * "area", "length" and "time" have the meaning these levels give them. */
 bool dpi_dimension_of(const dpi_net *net, const char *unit, dpi_dimension *out);
 dpi_dimension dpi_dimension_times(dpi_dimension a, dpi_dimension b, double power); /* a * b^power */
-bool dpi_dimension_alike(const dpi_dimension *a, const dpi_dimension *b); /* same exponents */
-bool dpi_dimension_equal(const dpi_dimension *a, const dpi_dimension *b); /* and the same factor */
+bool dpi_dimension_equal(const dpi_dimension *a, const dpi_dimension *b); /* same exponents, same factor */
 bool dpi_dimension_plain(const dpi_dimension *a);                         /* no exponents */
 /* "mmol/(L s)"; as short as a reader expects. */
 void dpi_dimension_print(const dpi_dimension *a, char *out, size_t size);

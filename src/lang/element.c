@@ -89,7 +89,7 @@ static dp_element element_at(const dp_model *m, int index) {
 }
 
 dp_element dp_model_element(const dp_model *m, int index) {
-  DP_ASSERT(index >= 0 && index < dp_model_nelement(m));
+  DP_ASSERT(index >= 0 && m->net != NULL);
   dp_element e = element_at(m, index);
   int sym = dpi_model_find(m, e.id);
   e.unknown = sym >= 0 && m->sym[sym].unknown != DPI_KNOWN;

@@ -264,6 +264,22 @@ bool dpi_g_memo_put(dpi_graph *g, dpi_node node, int sym, dpi_node value) {
 }
 
 /* ---- substitution and dependence ---- */
+
+/* What stands for node `at`; memo: what stands for its arguments. */
+static dpi_node replaced(dpi_graph *g, dpi_node node, const int32_t *memo, const dpi_node *replacement, int nsym) {
+  dpi_gnode at = g->node[node];
+  dpi_node arg[3] = {DPI_NODE_NONE, DPI_NODE_NONE, DPI_NODE_NONE};
+  if (at.op == DPI_OP_CONST) return node;
+  if (at.op == DPI_OP_SYM)
+    return at.arg[0] < nsym && replacement[at.arg[0]] != DPI_NODE_NONE ? replacement[at.arg[0]] : node;
+  bool same = true;
+  for (int k = 0; k < node_args(&at); k++) {
+    arg[k] = memo[at.arg[k]];
+    same = same && arg[k] == at.arg[k];
+  }
+  return same ? node : dpi_g_rebuild(g, at, arg);
+}
+
 dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, int nsym) {
   if (node < 0) return DPI_NODE_NONE;
   const dpi_node *list;
@@ -271,23 +287,27 @@ dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, i
   if (dpi_g_reach_fast(g, node, -1, &list, &n) != DP_OK) return DPI_NODE_NONE;
   int32_t *memo = dpi_g_scratch(g); /* stays valid: only dpi_g_reach_fast moves it */
   for (int i = 0; i < n; i++) {
-    dpi_gnode at = g->node[list[i]];
-    dpi_node arg[3] = {DPI_NODE_NONE, DPI_NODE_NONE, DPI_NODE_NONE}, made = list[i];
-    if (at.op == DPI_OP_SYM) {
-      if (at.arg[0] < nsym && replacement[at.arg[0]] != DPI_NODE_NONE)
-        made = replacement[at.arg[0]];
-    } else if (at.op != DPI_OP_CONST) {
-      bool same = true;
-      for (int k = 0; k < node_args(&at); k++) {
-        arg[k] = memo[at.arg[k]];
-        same = same && arg[k] == at.arg[k];
-      }
-      if (!same) made = dpi_g_rebuild(g, at, arg);
-    }
-    if (made == DPI_NODE_NONE) return DPI_NODE_NONE;
-    memo[list[i]] = made;
+    memo[list[i]] = replaced(g, list[i], memo, replacement, nsym);
+    if (memo[list[i]] == DPI_NODE_NONE) return DPI_NODE_NONE;
   }
   return memo[node];
+}
+
+dp_status dpi_g_subst_all(dpi_graph *g, dpi_node *node, int n, const dpi_node *replacement, int nsym) {
+  dpi_node *list = NULL;
+  int count = 0;
+  DP_TRY(dpi_g_reach(g, node, n, &list, &count));
+  int32_t *memo = DPI_NEW_ARRAY(g->ctx, int32_t, g->count > 0 ? g->count : 1);
+  dp_status status = memo == NULL ? DP_ERR_MEMORY : DP_OK;
+  for (int i = 0; i < count && status == DP_OK; i++) {
+    memo[list[i]] = replaced(g, list[i], memo, replacement, nsym);
+    if (memo[list[i]] == DPI_NODE_NONE) status = DP_ERR_MEMORY;
+  }
+  for (int i = 0; i < n && status == DP_OK; i++)
+    if (node[i] >= 0) node[i] = memo[node[i]];
+  dpi_free(g->ctx, memo);
+  dpi_free(g->ctx, list);
+  return status;
 }
 
 dp_status dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym) {

@@ -41,6 +41,8 @@ int32_t *dpi_g_scratch(
     dpi_graph *g); /* one int per node reached by the last call, indexed by node */
 dpi_node dpi_g_memo_get(const dpi_graph *g, dpi_node node, int sym);
 bool dpi_g_memo_put(dpi_graph *g, dpi_node node, int sym, dpi_node value);
+/* dpi_g_subst of n nodes in place, each expression walked once however many contain it; NONE stays NONE. */
+dp_status dpi_g_subst_all(dpi_graph *g, dpi_node *node, int n, const dpi_node *replacement, int nsym);
 bool dpi_g_is_const(const dpi_graph *g, dpi_node n, double *value);
 
 /* ---- words (lex.c) ---- */
@@ -97,7 +99,5 @@ dp_status dpi_language_model(dp_ctx *ctx, const struct dpi_language *language, c
                              const char *source, dp_model **out);
 /* "; did you mean 'x'?" or "" in buf. skip: symbol not to be proposed, or -1. */
 const char *dpi_model_suggest(const dp_model *m, const char *id, int skip, char buf[160]);
-/* Continue the model's hash with two texts. */
-dp_status dpi_model_hash_add(dp_model *m, const char *a, const char *b);
 
 #endif

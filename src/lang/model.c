@@ -11,7 +11,7 @@
 #include "lang/lang_impl.h"
 #include "lang/network.h"
 
-dp_status dpi_model_hash_add(dp_model *m, const char *a, const char *b) {
+static dp_status hash_add(dp_model *m, const char *a, const char *b) {
   dpi_sha256 *h = dpi_sha256_create(m->ctx);
   if (h == NULL) return DP_ERR_MEMORY;
   dpi_sha256_add(h, m->hash, strlen(m->hash));
@@ -178,7 +178,7 @@ dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, con
   s->formula = node;
   s->init = DPI_NODE_NONE;
   s->value = NAN;
-  return dpi_model_hash_add(m, id, formula);
+  return hash_add(m, id, formula);
 }
 
 dp_status dpi_model_parse(dp_model *m, const char *text, const char *where, bool allow_new,

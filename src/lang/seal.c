@@ -105,25 +105,33 @@ static dp_status mark_targets(dpi_sealer *s) {
 }
 
 /* ---- parameters with an initial expression ---- */
-static dp_status uses_any(dpi_sealer *s, dpi_node node, const uint8_t *set, bool *uses) {
-  int n;
-  *uses = false;
-  DP_TRY(dpi_seal_symbols(s, node, &n));
-  for (int i = 0; i < n && !*uses; i++) *uses = set[s->list[i]];
+
+/* flag[node]: does it depend on a symbol of the set? Of every node there is now, in one pass: a chain of values, each computed
+ * from the one before, would be walked again for each of them. */
+static dp_status flag_nodes(const dpi_sealer *s, const uint8_t *set, uint8_t **out) {
+  const dpi_graph *g = s->m->graph;
+  int n = dpi_graph_count(g);
+  uint8_t *flag = DPI_NEW_ARRAY(s->ctx, uint8_t, n > 0 ? n : 1);
+  *out = flag;
+  if (flag == NULL) return DP_ERR_MEMORY;
+  for (int i = 0; i < n; i++) { /* arguments come before their users */
+    dpi_gnode at = dpi_graph_at(g, i);
+    int nchild = at.op == DPI_OP_CONST || at.op == DPI_OP_SYM ? 0 : dpi_op_table[at.op].arity;
+    flag[i] = at.op == DPI_OP_SYM && at.arg[0] < s->m->nsym && set[at.arg[0]];
+    for (int k = 0; k < nchild; k++) flag[i] |= flag[at.arg[k]];
+  }
   return DP_OK;
 }
 
 static dp_status settle_param(dpi_sealer *s, int i, const uint8_t *moving) {
   dpi_symbol *y = &s->m->sym[i];
-  bool moves;
   if (y->kind != DPI_SYM_PARAM || y->init == DPI_NODE_NONE) return DP_OK;
   if (dpi_g_is_const(s->m->graph, s->start[i], &y->value)) {
     y->init = DPI_NODE_NONE;
     return DP_OK;
   }
-  DP_TRY(uses_any(s, s->start[i], moving, &moves));
   y->value = NAN;
-  y->kind = moves || s->target[i] ? DPI_SYM_STATE : DPI_SYM_ASSIGNED;
+  y->kind = moving[s->start[i]] || s->target[i] ? DPI_SYM_STATE : DPI_SYM_ASSIGNED;
   y->formula = y->kind == DPI_SYM_STATE ? dpi_g_const(s->m->graph, 0.0) : s->start[i];
   if (y->kind == DPI_SYM_ASSIGNED) y->init = DPI_NODE_NONE;
   return y->formula == DPI_NODE_NONE ? dpi_seal_no_memory(s) : DP_OK;
@@ -133,10 +141,12 @@ static dp_status settle_params(dpi_sealer *s) {
   dp_model *m = s->m;
   uint8_t *moving = DPI_NEW_ARRAY(s->ctx, uint8_t, s->n); /* may differ between start and later */
   if (moving == NULL) return DP_ERR_MEMORY;
-  dp_status status = DP_OK;
+  uint8_t *flag = NULL;
   for (int i = 0; i < s->n; i++) moving[i] = s->target[i] || m->sym[i].kind == DPI_SYM_TIME || m->sym[i].algebraic;
-  for (int i = 0; i < s->n && status == DP_OK; i++) status = settle_param(s, i, moving);
+  dp_status status = flag_nodes(s, moving, &flag);
+  for (int i = 0; i < s->n && status == DP_OK; i++) status = settle_param(s, i, flag);
   dpi_free(s->ctx, moving);
+  dpi_free(s->ctx, flag);
   return status;
 }
 
@@ -206,9 +216,9 @@ static dp_status write_start(dpi_sealer *s, const dpi_node *rename) {
   dp_model *m = s->m;
   for (int i = 0; i < s->n; i++)
     if (m->sym[i].algebraic) DP_TRY(write_guess(s, &m->sym[i]));
+  if (dpi_g_subst_all(m->graph, s->start, s->n, rename, s->n) != DP_OK) return dpi_seal_no_memory(s);
   for (int i = 0; i < s->n; i++) {
     dpi_symbol *y = &m->sym[i];
-    DP_TRY(dpi_seal_write_out(s, &s->start[i], rename));
     if (y->kind == DPI_SYM_STATE && !y->algebraic) y->init = s->start[i];
     if (y->kind == DPI_SYM_STATE && y->algebraic) DP_TRY(dpi_seal_write_out(s, &y->init, rename));
     if (y->kind == DPI_SYM_STATE) DP_TRY(check_start(s, y->init, y->id, y->line));
@@ -383,23 +393,18 @@ static bool varies_itself(dpi_sealer *s, int sym) {
 
 static dp_status mark_varying(dpi_sealer *s) {
   dp_model *m = s->m;
-  int n = dpi_graph_count(m->graph);
   for (int i = 0; i < m->nevent; i++)
     for (int k = 0; k < m->event[i].nassign; k++) m->sym[m->event[i].assign[k].sym].varies = true;
   for (int i = 0; i < m->ndraw; i++)
     if (m->draw[i].phase != DPI_DRAW_START) m->sym[m->draw[i].sym].varies = true;
-  for (int i = 0; i < m->nsym; i++) m->sym[i].varies = varies_itself(s, i);
-  uint8_t *flag = DPI_NEW_ARRAY(s->ctx, uint8_t, n > 0 ? n : 1); /* by node */
-  if (flag == NULL) return DP_ERR_MEMORY;
-  for (int i = 0; i < n; i++) { /* arguments come before their users */
-    dpi_gnode at = dpi_graph_at(m->graph, i);
-    int nchild = at.op == DPI_OP_CONST || at.op == DPI_OP_SYM ? 0 : dpi_op_table[at.op].arity;
-    flag[i] = at.op == DPI_OP_SYM && at.arg[0] < m->nsym && m->sym[at.arg[0]].varies;
-    for (int k = 0; k < nchild; k++) flag[i] |= flag[at.arg[k]];
-  }
-  for (int i = 0; i < m->nsym; i++) m->sym[i].varies = flag[m->value[i]];
+  uint8_t *flag = NULL, *set = DPI_NEW_ARRAY(s->ctx, uint8_t, m->nsym);
+  if (set == NULL) return DP_ERR_MEMORY;
+  for (int i = 0; i < m->nsym; i++) set[i] = varies_itself(s, i);
+  dp_status status = flag_nodes(s, set, &flag);
+  for (int i = 0; i < m->nsym && status == DP_OK; i++) m->sym[i].varies = flag[m->value[i]];
+  dpi_free(s->ctx, set);
   dpi_free(s->ctx, flag);
-  return DP_OK;
+  return status;
 }
 
 static dp_status seal(dpi_sealer *s) {

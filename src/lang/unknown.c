@@ -11,7 +11,7 @@
  *
  * All of that becomes ASSIGNED with the value NaN, and what would compute it (constraints, events, draws, changes by reactions)
  * is dropped; so nothing that is left depends on it, and the rest is the model without it. Judged is what formulas name, not
- * what they come to: a factor of 0 saves nothing.
+ * what they come to: a parameter that is 0 saves no product, a condition no branch.
  *
  * A parameter without value that an event sets is not known *yet*: it stays, with what is assigned from it; everything else that
  * depends on it is not known at all. A state without initial value that an event sets is refused: from then on it would have a
@@ -109,8 +109,10 @@ static dp_status add_event(spread *p, int event) {
   DP_TRY(add_formula(p, e->delay, node));
   DP_TRY(add_formula(p, e->priority, node));
   for (int k = 0; k < e->nassign; k++) {
-    DP_TRY(add_edge(p, node, e->assign[k].sym));
-    DP_TRY(add_formula(p, e->assign[k].value, e->assign[k].sym));
+    const dpi_event_assign *a = &e->assign[k];
+    DP_TRY(add_edge(p, node, a->sym));
+    DP_TRY(add_formula(p, a->value, a->sym));
+    if (a->times > 0) DP_TRY(add_edge(p, a->times, a->sym));
   }
   return DP_OK;
 }
@@ -149,11 +151,12 @@ static dp_status check_events(const spread *p) {
   const dp_model *m = p->m;
   for (int i = 0; i < m->nevent; i++) {
     for (int k = 0; k < m->event[i].nassign && p->level[p->s->n + i] == KNOWN; k++) {
-      int sym = m->event[i].assign[k].sym, n;
-      const dpi_symbol *y = &m->sym[sym];
-      bool known = true;
-      if (!p->cause[sym] || y->kind != DPI_SYM_STATE) continue;
-      DP_TRY(dpi_seal_symbols(p->s, m->event[i].assign[k].value, &n));
+      const dpi_event_assign *a = &m->event[i].assign[k];
+      const dpi_symbol *y = &m->sym[a->sym];
+      int n;
+      bool known = p->level[a->times] == KNOWN;
+      if (!p->cause[a->sym] || y->kind != DPI_SYM_STATE) continue;
+      DP_TRY(dpi_seal_symbols(p->s, a->value, &n));
       for (int j = 0; j < n; j++) known = known && p->level[p->s->list[j]] == KNOWN;
       if (known)
         return dpi_fail(p->ctx, DP_ERR_INPUT, "%s:%d: state '%s' has no initial value, expected '%s = ...'", m->source,

@@ -17,10 +17,10 @@
 #include "num/num.h"
 #include "solve/solve_rhs.h"
 
-#define STEPS 4000
+#define STEPS 4000    /* they grow by 1.5 at least: without rest in so many there is none */
 #define LONGEST 1e8   /* h |J|: beyond it a step is as good as Newton's */
-#define ACCURACY 1e-2 /* of a step, relative to the largest value */
-#define AT_REST 1e-14
+#define ACCURACY 1e-2 /* of a step, relative to the largest value: enough to stay on the way to the right rest */
+#define AT_REST 1e-14 /* a step that moves less, relative to the largest value */
 
 typedef struct relaxer {
   dpi_solver *s;

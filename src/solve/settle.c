@@ -56,7 +56,8 @@ static void settler_release(settler *k) {
 }
 
 /* Length of a correction in units of what z can resolve, here or at x; infinite or NaN when it is not finite. The same
- * units for both ends of a step: else going towards zero would look longer. */
+ * units for both ends of a step: else going towards zero would look longer. A unit is 1e-12 of a value (some thousand
+ * roundings, far finer than results are asked for); about zero a ten-thousandth of the absolute tolerance. */
 static double length(const settler *k, const double *step, const double *x) {
   const dpi_solve_opts *o = &k->s->opts;
   double most = 0.0;
@@ -134,7 +135,8 @@ static dpi_solve_outcome improve(settler *k, int turn, int *nudges, bool *done) 
     next = foretell(k, part);
   }
   if (dpi_solve_nonfinite(k->trial + k->first, k->na) >= 0) return unmet(k, "is not finite");
-  /* at the resolution of numbers nothing gets smaller any more */
+  /* at the resolution of numbers nothing gets smaller any more: well if that is within 1e-8 of a value, the tolerance
+   * of results by default */
   if (size > 1.0 && !(next < size)) {
     *done = size < 1e4;
     return *done ? DPI_SOLVE_OK : unmet(k, "can't be met");

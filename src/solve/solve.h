@@ -93,8 +93,9 @@ dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *s
 void dpi_solver_destroy(dpi_solver *s); /* NULL allowed */
 /* x with the delayed values behind it, as tapes want it: x itself where nothing is delayed. Borrowed until the next call. */
 const double *dpi_solver_point(dpi_solver *s, double t, const double *x);
-/* Make the algebraic states of x consistent at t (Newton, from the values they have); differential states stay. Bound
- * solver only. Does nothing without algebraic states; FAILED says which constraint can't be met. */
+/* Make the algebraic states of x consistent at t (Newton, from the values they have; differential states stay), then
+ * bring fast reactions to rest. Bound solver only. Does nothing where there are neither; FAILED says which constraint
+ * can't be met, or that there is no rest. */
 dpi_solve_outcome dpi_solver_settle(dpi_solver *s, double t, double *x);
 /* All compiled-in methods, NULL-terminated (generated registry). */
 const dpi_solver_ops *const *dpi_solver_registry(void);

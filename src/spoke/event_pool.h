@@ -2,8 +2,8 @@
  *
  *     trigger turns true  -> add: waits until t + delay, with `width` numbers of the spoke's own
  *     trigger turns false -> revoke: what is not persistent and not executed yet is taken back
- *     at one instant, until choose gives none: of what is due the one of the highest priority, evaluated just then; events without
- *     priority come last; one of several that tie at random, as SBML leaves their order open
+ *     at one instant, until choose gives none: of what is due the one of the highest priority, evaluated just
+ *     then; events without priority come last; one of several that tie at random, as SBML leaves their order open
  *
  * An execution may trigger others at the same instant, and these it again: `calm` ends that after 10000.
  */
@@ -51,7 +51,7 @@ double dpi_event_pool_next(const dpi_event_pool *pool);
 int dpi_event_pool_choose(const dpi_event_pool *pool, double t, const dpi_event_law *law, void *w);
 /* Do all its events exist? For bytes that were read. */
 bool dpi_event_pool_plausible(const dpi_event_pool *pool, int nevent);
-/* Event e is executed at t. False: too often without time moving on; *other is the event it alternates with, or e. */
+/* Event e is executed at t. False: too often without time moving on; *other: the event it alternates with, or e. */
 bool dpi_event_calm(dpi_storm *storm, double t, int e, int *other);
 
 #endif

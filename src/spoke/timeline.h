@@ -1,8 +1,8 @@
 /* timeline.h - ring two of the waist (floor 4), for spokes: which of a member's instants and outputs comes next.  U
  *
- * The sim hands a member over with its instants in order of time. Repeats are not written out: an instant with `repeats` is taken
- * once and then stands in the list of those that go on, at time + k * interval for k = 1, 2, ... At equal times `order` decides,
- * then the position of the instant; a repeat has its instant's order and position.
+ * The sim hands a member over with its instants in order of time. Repeats are not written out: an instant with
+ * `repeats` is taken once and then stands in the list of those that go on, at time + k * interval for k = 1, 2, ...
+ * At equal times `order` decides, then the position of the instant; a repeat has its instant's order and position.
  */
 #ifndef DPI_TIMELINE_H
 #define DPI_TIMELINE_H

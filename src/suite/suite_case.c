@@ -100,13 +100,21 @@ static dp_status take_range(const dpi_suite_case *c, const char *path, const set
   return dpi_fail(c->ctx, DP_ERR_INPUT, "%s: %s: expected (LOW, HIGH)", path, s->key);
 }
 
+/* "S1" -> S1 */
+static char *unquoted(char *word) {
+  size_t n = strlen(word);
+  if (n < 2 || word[0] != '"' || word[n - 1] != '"') return word;
+  word[n - 1] = '\0';
+  return word + 1;
+}
+
 /* Comma-separated words into the arena. */
 static dp_status take_list(dpi_suite_case *c, char *text, int *n, const char ***out) {
   const char **word = DPI_ARENA_ARRAY(&c->arena, const char *, strlen(text) / 2 + 1);
   if (!word) return DP_ERR_MEMORY;
   *n = 0;
   for (char *piece; (piece = next_piece(&text, ","));)
-    if (*piece) word[(*n)++] = piece;
+    if (*piece) word[(*n)++] = unquoted(piece);
   *out = word;
   return DP_OK;
 }
@@ -154,10 +162,11 @@ static dp_status read_settings(dpi_suite_case *c, const char *path, char *text) 
   DP_TRY(take_range(c, path, &s[MEAN_RANGE], c->mean_range));
   DP_TRY(take_range(c, path, &s[SD_RANGE], c->sd_range));
   c->timed = *s[DURATION].value != 0;
-  if (c->timed && !(steps >= 1 && steps <= 1e7 && steps == floor(steps) && c->duration > 0))
+  bool still = steps == 0 && c->duration >= 0; /* one row, at the start */
+  if (c->timed && !still && !(steps >= 1 && steps <= 1e7 && steps == floor(steps) && c->duration > 0))
     return dpi_fail(c->ctx, DP_ERR_INPUT, "%s: found duration '%s' and steps '%s', expected a time and a whole number",
                     path, s[DURATION].value, s[STEPS].value);
-  c->steps = (int)steps;
+  c->steps = c->timed ? (int)steps : 0;
   if (c->absolute < 0 || c->relative < 0) return dpi_fail(c->ctx, DP_ERR_INPUT, "%s: a tolerance is negative", path);
   return take_variables(c, s);
 }
@@ -174,7 +183,7 @@ static dp_status read_header(dpi_suite_case *c, const char *path, char *line) {
     return dpi_fail(c->ctx, DP_ERR_INPUT, "%s:1: found %d columns, expected at most %d", path, n, MOST_LIST);
   c->column = name + c->timed;
   c->ncolumn = n - c->timed;
-  return c->ncolumn > 0 ? DP_OK : dpi_fail(c->ctx, DP_ERR_INPUT, "%s:1: no columns", path);
+  return n > 0 ? DP_OK : dpi_fail(c->ctx, DP_ERR_INPUT, "%s:1: no columns", path);
 }
 
 static dp_status read_row(dpi_suite_case *c, const char *path, int number, char *line) {

@@ -19,6 +19,8 @@
 
 #define CASE_SECONDS 120.0 /* a case that takes longer is an error */
 #define LAST_TIME 9e9      /* what ticks can hold */
+#define COARSE 1e-5        /* of a step: the most by which a tick may lie beside a row's time */
+#define SCALED 10          /* other units are powers of two that bring the last row between 2^9 and 2^10 */
 
 typedef struct deviation { /* of one file from the expected values */
   double worst;            /* largest, over its tolerance */
@@ -73,15 +75,35 @@ static void judge_deviation(const dpi_suite_case *c, const deviation *d, dp_sbml
 
 static dp_time ticks(double t) { return (dp_time)llround(t * (double)DP_TICKS); }
 
-/* Output times: those the settings say; where the table has rows at other times, the table's. */
-static dp_status output_times(const dpi_suite_case *c, dp_output_time *when) {
-  double step = c->duration / c->steps;
+/* Time of a row: that which the settings say; where the table has it at another time, the table's. */
+static double row_time(const dpi_suite_case *c, int i) {
+  double steps = c->steps > 0 ? c->steps : 1, t = c->start + c->duration * (double)i / steps;
+  return fabs(c->time[i] - t) <= 1e-3 * c->duration / steps ? t : c->time[i];
+}
+
+/* The sim's unit of time: the model's own, unless ticks of it are too coarse or too fine for the rows. */
+static double time_unit(const dpi_suite_case *c) {
+  double last = 0, step = INFINITY, off = 0;
+  int exponent;
   for (int i = 0; i < c->nrow; i++) {
-    double t = c->start + c->duration * (double)i / (double)c->steps;
-    if (!(fabs(c->time[i] - t) <= 1e-3 * step)) t = c->time[i];
+    double t = row_time(c, i);
+    last = fmax(last, fabs(t));
+    if (i) step = fmin(step, t - row_time(c, i - 1));
+    if (fabs(t) <= LAST_TIME) off = fmax(off, fabs((double)ticks(t) / (double)DP_TICKS - t));
+  }
+  bool fits = last <= LAST_TIME && off <= COARSE * step;
+  if (fits || !isfinite(last) || last == 0 || !(step > 0)) return 1;
+  (void)frexp(last, &exponent);
+  return ldexp(1, exponent - SCALED);
+}
+
+static dp_status output_times(const dpi_suite_case *c, dp_output_time *when) {
+  double unit = time_unit(c);
+  for (int i = 0; i < c->nrow; i++) {
+    double t = row_time(c, i) / unit;
     if (!(fabs(t) <= LAST_TIME) || (i && ticks(t) <= when[i - 1].time))
-      return dpi_fail(c->ctx, DP_ERR_UNSUPPORTED, "%s: output time %g: times must ascend, be at most %g and %g apart",
-                      c->id, t, LAST_TIME, 1 / (double)DP_TICKS);
+      return dpi_fail(c->ctx, DP_ERR_UNSUPPORTED, "%s: output time %g: times must ascend by more than a trillionth of the last",
+                      c->id, row_time(c, i));
     when[i] = (dp_output_time){ticks(t), INT32_MAX};
   }
   return DP_OK;
@@ -95,31 +117,65 @@ static void choose_tolerances(const dpi_suite_case *c, const dp_sbml_def *def, d
 
 /* Amounts and concentrations are asked for of species; what the settings list there and is none is what its id says. */
 static const char *signal_of(const dpi_suite_case *c, const dp_model *model, const char *name) {
-  for (int i = 0; i < dp_model_nelement(model); i++) {
+  for (int i = 0, n = dp_model_nelement(model); i < n; i++) {
     dp_element e = dp_model_element(model, i);
     if (e.kind == DP_ELEMENT_SPECIES && !strcmp(e.id, name)) return dpi_suite_signal(c, name);
   }
   return name;
 }
 
-/* Every output is asked for under its signal. */
+/* The model's own time: what the sim counts in units of it. */
+static bool is_time(const dp_model *model, const char *signal) {
+  if (strcmp(signal, "time")) return false;
+  for (int i = 0; i < dp_model_nelement(model); i++)
+    if (!strcmp(dp_model_element(model, i).id, signal)) return false;
+  return true;
+}
+
+typedef struct source { /* of a column */
+  int output;
+  double unit; /* what its value is multiplied by */
+} source;
+
+/* Every output is asked for under its signal, once; a table of times alone asks for the time. */
 static dp_status make_sim(const dpi_suite_case *c, const dp_sbml_def *def, dp_model *model, dpi_arena *arena,
-                          dp_sim **out) {
-  dp_output_def *output = DPI_ARENA_ARRAY(arena, dp_output_def, c->ncolumn);
+                          source *from, dp_sim **out) {
+  dp_output_def *output = DPI_ARENA_ARRAY(arena, dp_output_def, c->ncolumn + 1);
   if (!output) return DP_ERR_MEMORY;
-  for (int k = 0; k < c->ncolumn; k++)
-    output[k] = (dp_output_def){.id = signal_of(c, model, c->column[k]), .unit = ""};
+  int n = 0;
+  for (int k = 0; k < c->ncolumn; k++) {
+    const char *signal = signal_of(c, model, c->column[k]);
+    from[k] = (source){0, is_time(model, signal) ? time_unit(c) : 1};
+    while (from[k].output < n && strcmp(output[from[k].output].id, signal)) from[k].output++;
+    if (from[k].output == n) output[n++] = (dp_output_def){.id = signal, .unit = ""};
+  }
+  if (n == 0) output[n++] = (dp_output_def){.id = "time", .unit = ""};
   dp_sim_def sim = dp_sim_def_default();
   sim.model = model;
   sim.output = output;
-  sim.noutput = c->ncolumn;
+  sim.noutput = n;
   choose_tolerances(c, def, &sim);
   return dp_sim_create(c->ctx, &sim, out);
 }
 
+static dp_status judge_course(const dpi_suite_case *c, const source *from, const double *value, int noutput,
+                              dp_sbml_case *r) {
+  double *ours = DPI_NEW_ARRAY(c->ctx, double, (size_t)c->nrow *(size_t)c->ncolumn + 1);
+  if (!ours) return DP_ERR_MEMORY;
+  for (int i = 0; i < c->nrow; i++)
+    for (int k = 0; k < c->ncolumn; k++)
+      ours[(size_t)i * (size_t)c->ncolumn + (size_t)k] =
+          value[(size_t)i * (size_t)noutput + (size_t)from[k].output] * from[k].unit;
+  deviation d;
+  compare(c, ours, &d);
+  judge_deviation(c, &d, r);
+  dpi_free(c->ctx, ours);
+  return DP_OK;
+}
+
 /* The member's course, or why it failed. Initial values hold at time zero, also when outputs start later. */
 static dp_status run_member(const dpi_suite_case *c, const dp_sbml_def *def, const dp_sim *sim,
-                            const dp_output_time *when, dp_sbml_case *r) {
+                            const dp_output_time *when, const source *from, dp_sbml_case *r) {
   dp_member member = {.param = dp_sim_describe(sim)->param_default,
                       .out = when,
                       .nout = c->nrow,
@@ -132,9 +188,7 @@ static dp_status run_member(const dpi_suite_case *c, const dp_sbml_def *def, con
   if (status == DP_OK && result->status[0] != DP_MEMBER_OK) {
     dpi_suite_verdict(r, "error", "at time %.9g: %s", result->fail_time[0], result->reason[0]);
   } else if (status == DP_OK) {
-    deviation d;
-    compare(c, result->value + result->value_at[0] * (size_t)result->noutput, &d);
-    judge_deviation(c, &d, r);
+    status = judge_course(c, from, result->value + result->value_at[0] * (size_t)result->noutput, result->noutput, r);
   } else if (status == DP_ERR_CANCELLED && !dp_ctx_cancelled(c->ctx)) {
     dpi_suite_verdict(r, "error", "took longer than %g s", CASE_SECONDS);
     status = DP_OK;
@@ -148,9 +202,10 @@ static dp_status run_course(const dpi_suite_case *c, const dp_sbml_def *def, dp_
   dpi_arena arena;
   dpi_arena_init(&arena, c->ctx);
   dp_output_time *when = DPI_ARENA_ARRAY(&arena, dp_output_time, c->nrow);
-  dp_status status = when ? output_times(c, when) : DP_ERR_MEMORY;
-  if (status == DP_OK) status = make_sim(c, def, model, &arena, &sim);
-  if (status == DP_OK) status = run_member(c, def, sim, when, r);
+  source *from = DPI_ARENA_ARRAY(&arena, source, c->ncolumn + 1);
+  dp_status status = when && from ? output_times(c, when) : DP_ERR_MEMORY;
+  if (status == DP_OK) status = make_sim(c, def, model, &arena, from, &sim);
+  if (status == DP_OK) status = run_member(c, def, sim, when, from, r);
   dp_sim_destroy(sim);
   dpi_arena_release(&arena);
   return status;
@@ -203,6 +258,7 @@ static dp_status run_flux(const dpi_suite_case *c, const dp_model *model, dp_sbm
 static dp_status run_file(const dpi_suite_case *c, const dp_sbml_def *def, const char *path, dp_sbml_case *r) {
   dp_model *model = NULL;
   dp_status status = dp_model_read(c->ctx, path, &model);
+  if (status == DP_OK && c->timed) status = dp_model_scale_time(model, time_unit(c));
   if (status == DP_OK && c->timed) status = dp_model_seal_partly(model, NULL, 0);
   if (status == DP_OK) status = c->timed ? run_course(c, def, model, r) : run_flux(c, model, r);
   dp_model_destroy(model);

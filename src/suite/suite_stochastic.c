@@ -5,10 +5,11 @@
  * standard deviation of a quantity, "X-mean", "X-sd", or of its logarithm, "ln(X)-mean"; with mu and sigma from the
  * table and X, S from the runs:
  *
- *     sigma > 0           Z = sqrt(n) (X - mu) / sigma within meanRange, Y = sqrt(n/2) (S^2 / sigma^2 - 1) within sdRange
+ *     sigma > 0           Z = sqrt(n) (X - mu) / sigma within meanRange,
+ *                         Y = sqrt(n/2) (S^2 / sigma^2 - 1) within sdRange
  *     sigma = 0           X = mu and S = 0
- *     no column of sigma  Z with S in place of sigma; but where a few runs make up the sum of squares, so that the mean does
- *                         not settle (a Cauchy law), mu is the median: runs below it against n/2, over sqrt(n)/2
+ *     no column of sigma  Z with S in place of sigma; but where a few runs make up the sum of squares, so that the mean
+ *                         does not settle (a Cauchy law), mu is the median: runs below it against n/2, over sqrt(n)/2
  *
  * A logarithm of 0 is written as 0 (references do so before the first draw).
  *
@@ -276,7 +277,7 @@ static bool ends_with(const char *s, const char *end) {
 }
 
 static const char *signal_of(const dpi_suite_case *c, const dp_model *model, const char *name) {
-  for (int i = 0; i < dp_model_nelement(model); i++) {
+  for (int i = 0, n = dp_model_nelement(model); i < n; i++) {
     dp_element e = dp_model_element(model, i);
     if (e.kind == DP_ELEMENT_SPECIES && strcmp(e.id, name) == 0) return dpi_suite_signal(c, name);
   }

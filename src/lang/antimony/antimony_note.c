@@ -4,15 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lang/antimony/antimony_impl.h"
-
-#define peek dpi_ant_peek
-#define next dpi_ant_next
-#define take dpi_ant_take
-#define ahead dpi_ant_ahead
-#define at_end dpi_ant_at_end
-#define expected dpi_ant_expected
-#define says dpi_ant_says
+#include "lang/antimony/antimony_words.h"
 
 static bool in_list(const char *word, const char *const *list) {
   for (; *list != NULL; list++)

@@ -2,21 +2,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "lang/antimony/antimony_impl.h"
+#include "lang/antimony/antimony_words.h"
 
 /* ---- small steps over the words ---- */
 const dpi_tok *dpi_ant_peek(ant_reader *r) { return dpi_infix_peek(&r->p); }
 const dpi_tok *dpi_ant_next(ant_reader *r) { return dpi_infix_next(&r->p); }
 bool dpi_ant_take(ant_reader *r, int kind) { return dpi_infix_take(&r->p, kind); }
-
-#define peek dpi_ant_peek
-#define next dpi_ant_next
-#define take dpi_ant_take
-#define ahead dpi_ant_ahead
-#define at_end dpi_ant_at_end
-#define expected dpi_ant_expected
-#define take_word dpi_ant_take_word
-#define says dpi_ant_says
 
 const dpi_tok *dpi_ant_ahead(ant_reader *r, int n) {
   int last = r->file_list[r->file].ntok - 1, i = r->p.pos + n;

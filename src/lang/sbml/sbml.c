@@ -64,7 +64,7 @@ dp_status dpi_sbml_judge(dpi_sbml_reader *r, unsigned before, dp_status status, 
 }
 
 /* All rules but those of units, SBO terms and practice. libSBML's time grows with the square of the
- * model's size: of large models it checks the inside of elements, and building equations finds what
+ * model's size and of the longest sum: of large ones it checks the inside of elements, and building equations finds what
  * refers to nothing. */
 dp_status dpi_sbml_check(dpi_sbml_reader *r, bool whole) {
   static const SBMLErrorCategory_t off[] = {
@@ -75,7 +75,7 @@ dp_status dpi_sbml_check(dpi_sbml_reader *r, bool whole) {
   unsigned size = Model_getNumSpecies(m) + Model_getNumParameters(m) + Model_getNumReactions(m) +
                   Model_getNumRules(m) + Model_getNumEvents(m) + Model_getNumInitialAssignments(m);
   for (int i = 0; i < DPI_COUNT(off); i++) SBMLDocument_setConsistencyChecks(r->doc, off[i], 0);
-  if (whole || size <= DPI_SBML_CHECKED)
+  if (whole || (size <= DPI_SBML_CHECKED && r->scan->widest <= DPI_SBML_WIDE_CHECKED))
     SBMLDocument_checkConsistency(r->doc);
   else
     SBMLDocument_checkInternalConsistency(r->doc);

@@ -16,6 +16,9 @@
 #define DPI_SBML_CHECKED \
   4000 /* elements of a model up to which libSBML checks how they fit together */
 
+#define DPI_SBML_WIDE 50000 /* most arguments of one operation: libSBML counts through them for each of them */
+#define DPI_SBML_WIDE_CHECKED 1000 /* arguments up to which it also checks how they fit together */
+
 /* What the text says before libSBML sees it (sbml_scan.c, sbml_distrib.c). */
 typedef struct dpi_sbml_scan {
   dpi_str
@@ -28,6 +31,7 @@ typedef struct dpi_sbml_scan {
   bool lacks_math;    /* a rule, rate or part of an event stands there without mathematics */
   bool comp;      /* the package comp is declared */
   bool flux;      /* the package fbc is declared */
+  int widest;     /* most arguments of an operation in mathematics */
 } dpi_sbml_scan;
 void dpi_sbml_scan_init(dpi_sbml_scan *scan, dp_ctx *ctx);
 void dpi_sbml_scan_release(dpi_sbml_scan *scan);

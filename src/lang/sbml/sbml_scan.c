@@ -340,6 +340,18 @@ static void judge_wanting(scan_place *p, const dpi_xml_tag *tag) {
   }
 }
 
+/* libSBML's time grows with the square of an operation's arguments. */
+static dp_status judge_width(scan_place *p, const dpi_xml_tag *tag) {
+  if (p->depth < 0) return DP_OK; /* more closed than opened: libSBML says so */
+  int *outer = &p->wide[p->depth];
+  if (p->depth > 0 && *outer >= 0 && ++*outer > p->scan->widest) p->scan->widest = *outer;
+  if (p->scan->widest > DPI_SBML_WIDE)
+    return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED, "%s:%d: an operation with more than %d arguments", p->source,
+                    dpi_xml_line(p->text, tag->begin), DPI_SBML_WIDE);
+  p->wide[p->depth + 1] = dpi_xml_named(tag, "apply") || dpi_xml_named(tag, "piecewise") ? 0 : -1;
+  return DP_OK;
+}
+
 static dp_status judge_tag(scan_place *p, const dpi_xml_tag *tag) {
   dpi_xml_attr a;
   if (tag->closing) {
@@ -348,6 +360,7 @@ static dp_status judge_tag(scan_place *p, const dpi_xml_tag *tag) {
     return DP_OK;
   }
   DP_TRY(p->ntag++ == 0 ? judge_packages(p, tag) : judge_redeclared(p, tag));
+  DP_TRY(judge_width(p, tag));
   if (!tag->empty && ++p->depth > DPI_SBML_XML_DEPTH)
     return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED, "%s:%d: elements are nested more than %d deep",
                     p->source, dpi_xml_line(p->text, tag->begin), DPI_SBML_XML_DEPTH);

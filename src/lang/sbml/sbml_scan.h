@@ -65,6 +65,7 @@ typedef struct scan_place {
   size_t size;
   int nesting, *nfile; /* of files that refer to files */
   int depth, ntag;
+  int wide[DPI_SBML_XML_DEPTH + 2]; /* by depth: elements so far in the operation there; -1: it is none */
   int wanting; /* depth of an element whose mathematics has not come yet; 0 none */
   bool level_one, level_three;
   bool large; /* there are numbers to rewrite */

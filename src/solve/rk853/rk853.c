@@ -33,6 +33,7 @@
 #define RK853_STIFF_COUNT 15  /* steps at that border in a row (six quiet ones reset) */
 #define RK853_STIFF_AHEAD 100 /* ... and this many more such steps ahead, or ... */
 #define RK853_STIFF_TOTAL 300 /* ... this many such steps already since start */
+#define RK853_LEAP 0.5        /* of a rate: by so much may it differ at zero from all around (leaps_over_zero) */
 #define RK853_JUMP 1e-6       /* of the size that steps lately had: below, rates jump (crosses_jump) */
 
 typedef struct rk853_solver {
@@ -475,6 +476,27 @@ static dpi_solve_outcome cross(rk853_solver *s, double t_new, double h) {
   return DPI_SOLVE_OK;
 }
 
+/* Does the rate of a state that goes through zero within the step differ there from all that the stages saw? V x/(K + x)
+ * with a K far smaller than the step's change is the same on both sides of zero: a step over it has no error to estimate
+ * and leaves the branch on which x stays positive. */
+static bool leaps_over_zero(rk853_solver *s, double t, double h) {
+  const int n = s->base.sys->nstate;
+  for (int i = 0; i < n; i++) {
+    if (!(s->z[i] * s->znew[i] < 0.0)) continue;
+    double part = s->z[i] / (s->z[i] - s->znew[i]), low = s->k[0][i], high = low;
+    for (int j = 0; j < n; j++) s->stage[j] = s->z[j] + part * (s->znew[j] - s->z[j]);
+    s->stage[i] = 0.0;
+    if (!dpi_solve_rhs_f(&s->rhs, t + part * h, s->stage, s->q5)) continue; /* zero is no place to be */
+    for (int j = 1; j <= 12; j++) {
+      low = fmin(low, s->k[j][i]);
+      high = fmax(high, s->k[j][i]);
+    }
+    double room = (high - low) + RK853_LEAP * fmax(fabs(low), fabs(high));
+    if (s->q5[i] < low - room || s->q5[i] > high + room) return true;
+  }
+  return false;
+}
+
 static dpi_solve_outcome take_step(rk853_solver *s, double t_end) {
   double t = s->base.t_now, hmax = dpi_solve_step_limit(&s->base), h = s->h, err = 0.0;
   bool nonfinite = false, rejected = false;
@@ -487,6 +509,12 @@ static dpi_solve_outcome take_step(rk853_solver *s, double t_end) {
     if (leave != DPI_SOLVE_OK) return leave;
     double t_new = lands ? t_end : t + h;
     trial found = attempt(s, t_new, h, &err);
+    if (found == TRIAL_GOOD && h > 1e3 * DBL_EPSILON * fabs(t) && leaps_over_zero(s, t, h)) {
+      rejected = true;
+      s->base.nreject++;
+      h *= 0.1;
+      continue;
+    }
     if (found == TRIAL_GOOD) return finish(s, t_new, h, wish, err, rejected, t_end);
     if (found == TRIAL_ERROR && crosses_jump(s, t_new, h, err, lands)) return cross(s, t_new, h);
     rejected = true;

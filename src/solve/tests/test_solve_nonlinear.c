@@ -334,8 +334,43 @@ static void sparse_chain(void **state) {
   rig_drop(&r);
 }
 
+/* A rate that jumps is crossed at any tolerance, whichever side a step begins on; a pole is not (blow_up). */
+static void jumping_rate(void **state) {
+  (void)state;
+  rig r = rig_make("model jump()\n  x' = piecewise(1, time < 1/3, 1000)\n  x = 0\n  y' = -y; y = 1e-20\nend\n", "");
+  static const double atol[] = {1e-10, 1e-30, 1e-100};
+  for (int k = 0; k < 3; k++) {
+    dpi_solver *s = rig_solver(&r, "rk853", 1e-12, atol[k]);
+    double x0[2] = {0.0, 0.0};
+    x0[rig_state(&r, "y")] = 1e-20;
+    rig_must(&r, s->ops->bind(s, r.sym, NULL, 0));
+    assert_int_equal(s->ops->start(s, 0.0, x0, NULL), DPI_SOLVE_OK);
+    rig_must_go(s, 2.0);
+    rig_near("x", 2.0, s->x_now[rig_state(&r, "x")], 1.0 / 3 + 1000 * (5.0 / 3), 1e-11, 0.0);
+    if (k > 0) rig_near("y", 2.0, s->x_now[rig_state(&r, "y")], 1e-20 * 0.1353352832366127, 1e-10, 0.0);
+    dpi_solver_destroy(s);
+  }
+  rig_drop(&r);
+}
+
+/* Consumption at a constant rate that ends only where next to nothing is left: the state must not go on below zero, where the
+ * rate is as large again. */
+static void no_leap_over_zero(void **state) {
+  (void)state;
+  rig r = rig_make("model leap()\n  x' = 1 - 100*x/(1e-13 + x)\n  x = 10\nend\n", "");
+  dpi_solver *s = rig_solver(&r, "auto", 1e-8, 1e-16);
+  double x0 = 10.0;
+  rig_must(&r, s->ops->bind(s, r.sym, NULL, 0));
+  assert_int_equal(s->ops->start(s, 0.0, &x0, NULL), DPI_SOLVE_OK);
+  rig_must_go(s, 1.0);
+  rig_near("x", 1.0, s->x_now[0], 1e-13 / 99, 1e-6, 1e-17);
+  dpi_solver_destroy(s);
+  rig_drop(&r);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(jumping_rate),     cmocka_unit_test(no_leap_over_zero),
       cmocka_unit_test(michaelis_menten), cmocka_unit_test(linear_refuses),
       cmocka_unit_test(robertson_states), cmocka_unit_test(robertson_sensitivities),
       cmocka_unit_test(stiff_input),      cmocka_unit_test(van_der_pol),

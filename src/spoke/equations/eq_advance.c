@@ -12,6 +12,9 @@
 
 #include <math.h>
 
+#define CROWD 100000   /* happenings after which the pace is looked at */
+#define CROWD_MOST 1e8 /* at that pace still to come: hours */
+
 /* ---- the path ---- */
 
 /* A comparison with a value that is none would be false without a word. */
@@ -160,12 +163,27 @@ static void count_chatter(dpi_eq_bench *w, double t) {
   w->chatter_t = t;
 }
 
+/* Events or jumps of the rates so close to each other that, at this pace, the end would not be reached. */
+static bool not_crowded(dpi_eq_bench *w, double t) {
+  if (w->crowd == 0) w->crowd_t = t;
+  if (++w->crowd <= CROWD) return true;
+  const double pace = CROWD / (t - w->crowd_t), since = w->crowd_t;
+  w->crowd = 0;
+  if ((w->limit - t) * pace <= CROWD_MOST) return true;
+  if (w->storm.n == 0)
+    return dpi_eq_fail(w, t, "the rates jump too often for the end to be reached: %d times since time %.9g", CROWD, since);
+  return dpi_eq_fail(w, t, "event '%s' and the like happen too often for the end to be reached: %d times since time %.9g",
+                     w->spoke->model->event[w->storm.event].id, CROWD, since);
+}
+
 /* Something under way happens at real time t: a dose arrives or ends, a trigger or a rate changes, a delayed event is due,
  * a jump comes back. */
 static bool under_way(dpi_eq_bench *w, double t, int dose) {
   const bool root = t == w->found;
+  /* a jump that comes back through a delay is no new jump */
+  const bool jump = root || dose >= 0 || dpi_event_pool_next(&w->m->pool) <= t;
   if (root && w->ndir) dpi_eq_watch_left(w, w->fa);
-  if (!dpi_eq_reach(w, t)) return false;
+  if (!dpi_eq_reach(w, t) || (dose < 0 && !not_crowded(w, t))) return false;
   if (root && w->spoke->watch.nswitch) count_chatter(w, t);
   if (dpi_eq_watches(w)) {
     const int nd = w->ndir;
@@ -175,7 +193,7 @@ static bool under_way(dpi_eq_bench *w, double t, int dose) {
   }
   if (w->m->history && !dpi_eq_history_pass(w)) return false;
   if (dose >= 0 && !dpi_eq_dose_happen(w, dose)) return false;
-  return dpi_eq_settle(w) && dpi_eq_event_run(w) && jumped(w);
+  return dpi_eq_settle(w) && dpi_eq_event_run(w) && (!jump || jumped(w));
 }
 
 static bool happen_instant(dpi_eq_bench *w, const dpi_coming *n) {

@@ -118,6 +118,7 @@ void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member) {
   w->looked = w->m->t;
   w->scale = -1;
   w->storm = (dpi_storm){0};
+  w->crowd = 0;
   w->chatter = 0;
   w->chatter_t = -INFINITY;
   w->mark = INFINITY;

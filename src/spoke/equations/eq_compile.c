@@ -173,24 +173,26 @@ static dpi_node along_path(builder *b, dpi_node node) {
   return sum;
 }
 
-/* How a node depends on time and states: 0 not at all, 1 affine in the states, 2 otherwise. degree[] starts as -1; arguments
- * come before their users, so the depth of this recursion is the formula's. */
-static int affine(const builder *b, dpi_node node, int8_t *degree) {
+/* How a node depends on time and states, given how its arguments do: 0 not at all, 1 affine in the states, 2 otherwise. */
+static int degree_of(const builder *b, dpi_node node, const int8_t *degree) {
   const dpi_gnode n = dpi_graph_at(b->model->graph, node);
-  if (degree[node] >= 0) return degree[node];
   int arg[3] = {0, 0, 0}, most = 0;
   const bool leaf = n.op == DPI_OP_CONST || n.op == DPI_OP_SYM;
   for (int k = 0; k < 3 && !leaf && !(n.op == DPI_OP_POWI && k == 1); k++) {
     if (n.arg[k] < 0) break;
-    arg[k] = affine(b, n.arg[k], degree);
+    arg[k] = degree[n.arg[k]];
     if (arg[k] > most) most = arg[k];
   }
-  int d = most > 0 ? 2 : 0;
-  if (n.op == DPI_OP_SYM) d = n.arg[0] == 0 ? 2 : b->fast[n.arg[0]];
-  if (n.op == DPI_OP_ADD || n.op == DPI_OP_SUB || n.op == DPI_OP_NEG) d = most;
-  if (n.op == DPI_OP_MUL && (arg[0] == 0 || arg[1] == 0)) d = most;
-  if (n.op == DPI_OP_DIV && arg[1] == 0) d = most;
-  return degree[node] = (int8_t)d;
+  if (n.op == DPI_OP_SYM) return n.arg[0] == 0 || n.arg[0] >= b->model->nsym ? 2 : b->fast[n.arg[0]];
+  if (n.op == DPI_OP_ADD || n.op == DPI_OP_SUB || n.op == DPI_OP_NEG) return most;
+  if (n.op == DPI_OP_MUL && (arg[0] == 0 || arg[1] == 0)) return most;
+  if (n.op == DPI_OP_DIV && arg[1] == 0) return most;
+  return most > 0 ? 2 : 0;
+}
+
+/* Of all nodes there are now: arguments come before their users. */
+static void find_degrees(const builder *b, int8_t *degree, int count) {
+  for (dpi_node i = 0; i < count; i++) degree[i] = (int8_t)degree_of(b, i, degree);
 }
 
 static dp_status find_affine(builder *b, const dpi_node *node, int n) {
@@ -202,37 +204,35 @@ static dp_status find_affine(builder *b, const dpi_node *node, int n) {
     dpi_free(ctx, degree);
     return DP_ERR_MEMORY;
   }
-  memset(degree, -1, count);
-  for (int i = 0; i < n; i++) flag[i] = affine(b, node[i], degree) <= 1;
+  find_degrees(b, degree, count);
+  for (int i = 0; i < n; i++) flag[i] = degree[node[i]] <= 1;
   dpi_free(ctx, degree);
   b->sp->affine = flag;
   return DP_OK;
 }
 
-/* in[j]: state j's rate is affine in states that are in, and free of time. */
-static dp_status find_head(builder *b, int8_t *degree, uint8_t *seen, bool *in) {
-  const dp_model *m = b->model;
-  const int n = m->nstate;
-  for (int j = 0; j < n; j++) in[j] = affine(b, m->sym[1 + j].formula, degree) <= 1;
+/* in[j]: state j's rate is affine in states that are in, and free of time. Chains run along the order of states as often as
+ * against it: each sweep goes both ways. */
+static void find_head(const builder *b, const int8_t *degree, bool *in) {
+  const dpi_system *sys = b->sp->sys;
+  const int n = sys->jac_nnz;
+  for (int j = 0; j < b->model->nstate; j++) in[j] = degree[b->model->sym[1 + j].formula] <= 1;
   for (bool changed = true; changed;) {
     changed = false;
-    for (int j = 0; j < n; j++) {
-      if (!in[j]) continue;
-      memset(seen, 0, (size_t)m->nsym);
-      DP_TRY(dpi_g_depends(m->graph, m->sym[1 + j].formula, seen, m->nsym));
-      for (int i = 0; i < n && in[j]; i++) changed = changed || (seen[1 + i] && !in[i]), in[j] = !seen[1 + i] || in[i];
+    for (int k = 0; k < 2 * n; k++) {
+      const int at = k < n ? k : 2 * n - 1 - k, row = sys->jac_row[at], col = sys->jac_col[at];
+      if (in[row] && !in[col]) in[row] = false, changed = true;
     }
   }
-  return DP_OK;
 }
 
 /* Is every other state's rate affine in these others when those of the head are held? */
-static bool tail_affine(builder *b, int8_t *degree, const bool *in) {
+static bool tail_affine(builder *b, int8_t *degree, int count, const bool *in) {
   const dp_model *m = b->model;
   bool all = true;
-  memset(degree, -1, (size_t)dpi_graph_count(m->graph));
   for (int j = 0; j < m->nstate; j++) b->fast[1 + j] = !in[j];
-  for (int j = 0; j < m->nstate; j++) all = all && (in[j] || affine(b, m->sym[1 + j].formula, degree) <= 1);
+  find_degrees(b, degree, count);
+  for (int j = 0; j < m->nstate; j++) all = all && (in[j] || degree[m->sym[1 + j].formula] <= 1);
   for (int j = 0; j < m->nstate; j++) b->fast[1 + j] = 1;
   return all;
 }
@@ -246,10 +246,9 @@ static dp_status find_cascade(builder *b) {
   int *at = DPI_ARENA_ARRAY(&sp->arena, int, n + 1);
   bool *in = DPI_ARENA_ARRAY(&sp->arena, bool, n + 1);
   int8_t *degree = DPI_NEW_ARRAY(ctx, int8_t, count + 1);
-  uint8_t *seen = DPI_NEW_ARRAY(ctx, uint8_t, sp->nsym + 1);
-  dp_status st = head && tail && at && in && degree && seen ? DP_OK : DP_ERR_MEMORY;
-  if (st == DP_OK) memset(degree, -1, (size_t)count);
-  if (st == DP_OK) st = find_head(b, degree, seen, in);
+  dp_status st = head && tail && at && in && degree ? DP_OK : DP_ERR_MEMORY;
+  if (st == DP_OK) find_degrees(b, degree, count);
+  if (st == DP_OK) find_head(b, degree, in);
   for (int j = 0; j < n && st == DP_OK; j++) {
     at[j] = in[j] ? sp->nhead : -1;
     if (in[j])
@@ -260,9 +259,9 @@ static dp_status find_cascade(builder *b) {
   sp->head = head;
   sp->tail = tail;
   sp->head_at = at;
-  sp->cascade = st == DP_OK && b->model->nalgebraic == 0 && b->model->ndelayed == 0 && sp->nhead > 0 && sp->ntail > 0 && tail_affine(b, degree, in);
+  sp->cascade = st == DP_OK && b->model->nalgebraic == 0 && b->model->ndelayed == 0 && sp->nhead > 0 && sp->ntail > 0 &&
+                tail_affine(b, degree, count, in);
   dpi_free(ctx, degree);
-  dpi_free(ctx, seen);
   return st;
 }
 
@@ -537,7 +536,6 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
   for (int j = 0; j < sp->nstate; j++) b.state_active[j] = 1 + j;
   for (int a = 0; a < sp->nactive; a++) b.state_active[sp->nstate + a] = active[a];
   b.state_active[sp->nstate + sp->nactive] = 0;
-  DP_TRY(find_cascade(&b));
   DP_TRY(build_outputs(&b, def));
   DP_TRY(build_controls(&b, def));
   DP_TRY(build_events(&b));
@@ -545,6 +543,7 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
   DP_TRY(build_delays(&b));
   DP_TRY(dpi_eq_watch_compile(sp, m, b.fast, b.state_active, sp->nstate + sp->nactive + 1));
   DP_TRY(dpi_system_create(ctx, m, active, sp->nactive, &sp->sys));
+  DP_TRY(find_cascade(&b));
   DP_TRY(system_maps(sp));
   DP_TRY(list_tapes(sp));
   declare(sp);

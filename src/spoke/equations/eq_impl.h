@@ -239,6 +239,8 @@ struct dpi_eq_bench {
   double *cause;           /* [ndir] how the time of what happens now depends on the parameters */
   double *act;             /* [(nassign_max + 2) x ndir] */
   dpi_storm storm;         /* events executed without time moving on */
+  double crowd_t;          /* happenings of the model's own since then, where time hardly moves on */
+  int crowd;
   bool no_memory;          /* the advance must end with DP_ERR_MEMORY: no fault of this member */
 };
 

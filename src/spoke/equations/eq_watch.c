@@ -183,7 +183,8 @@ static double next_node(dpi_eq_bench *w, double t, double from, double to, doubl
     h = fmax(h, 1e-4 * span);
     next = t + (part < to - from ? fmin(h, part / NODES) : h);
   }
-  return next < to && next > t ? next : to;
+  if (!(next > t)) next = nextafter(t, INFINITY); /* around a mark every number counts */
+  return next < to ? next : to;
 }
 
 /* Between the nodes of a step: places that no period divides. */

@@ -2,22 +2,24 @@
  *
  *     create    model -> channels, flow, events, outputs                constant, shared by all threads
  *                                                                       (st_compile.c, st_channel.c)
- *     open      members' digital states                                 one batch                        (stochastic.c)
- *     advance   lay each member on a bench, take it off again           one thread                       (st_bench.c)
- *               timeline: what comes next                                                                (st_timeline.c)
- *               jumps, one by one, under constant propensities                                           (st_jump.c)
- *               continuous states, propensities that change between jumps                                (st_flow.c)
- *               many jumps at once; jumps as noise                                                       (st_leap.c)
- *               the model's events                                                                       (st_event.c)
+ *     open      members' digital states                                 one batch               (stochastic.c)
+ *     advance   lay each member on a bench, take it off again           one thread              (st_bench.c)
+ *               timeline: what comes next                                                       (st_timeline.c)
+ *               jumps, one by one, under constant propensities                                  (st_jump.c)
+ *               continuous states, propensities that change between jumps                       (st_flow.c)
+ *               many jumps at once; jumps as noise                                              (st_leap.c)
+ *               the model's events                                                              (st_event.c)
  *
- * Words: a *channel* is a reaction as a jump with a propensity; *flow* are the states that change continuously (rate rules); a
- * *counted* state is changed by channels. A channel fires when the integral of its propensity has used up a unit exponential:
- * what is left of it is kept, so doses, switches and events change the way but waste no random number.
+ * Words: a *channel* is a reaction as a jump with a propensity; *flow* are the states that change continuously (rate
+ * rules); a *counted* state is changed by channels. A channel fires when the integral of its propensity has used up a
+ * unit exponential: what is left of it is kept, so doses, switches and events change the way but waste no random
+ * number.
  *
  * Invariants:
- *   1. a real time is ticks/DP_TICKS, the time of a jump, of a trigger or of a due execution; never a running sum of steps;
- *   2. sums of propensities lie in a binary tree whose inner nodes are always the sum of their two children: what it says
- *      depends on the propensities alone, not on how they came about;
+ *   1. a real time is ticks/DP_TICKS, the time of a jump, of a trigger or of a due execution; never a running sum of
+ *      steps;
+ *   2. sums of propensities lie in a binary tree whose inner nodes are always the sum of their two children: what it
+ *      says depends on the propensities alone, not on how they came about;
  *   3. random numbers are addressed by (seed, stream, purpose, counter); counters are part of the member's state.
  */
 #ifndef DPI_ST_IMPL_H

@@ -1,5 +1,5 @@
-/* st_timeline.c - one member from where it stands to a time: instants, doses under way, outputs, and the process between.
- * U, D -> D, O
+/* st_timeline.c - one member from where it stands to a time: instants, doses under way, outputs, and the process
+ * between.  U, D -> D, O
  *
  * Order at one real time: doses whose lag has passed and due executions first, then instants and outputs by `order`,
  * instants first, then by position; a repeat has its instant's order and position.

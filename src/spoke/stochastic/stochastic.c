@@ -1,5 +1,6 @@
-/* stochastic.c - spoke `stochastic` (floor 4): reactions as random jumps, exactly (direct, next-reaction) or approximately
- * (tau-leap, langevin), with continuous states, time-dependent propensities, events and random draws.  D, U -> O
+/* stochastic.c - spoke `stochastic` (floor 4): reactions as random jumps, exactly (direct, next-reaction) or
+ * approximately (tau-leap, langevin), with continuous states, time-dependent propensities, events and random draws.
+ * D, U -> O
  *
  * This file: life of the spoke and of batches, the member's state as bytes, the descriptor. The map of the other files
  * stands in st_impl.h.
@@ -268,7 +269,8 @@ static bool plausible(const dpi_st_batch *b, int member) {
     if (m->dose[i].sym < 1 || m->dose[i].sym > sp->nstate || isnan(m->dose[i].time)) return false;
   for (int c = 0; c < sp->nclock; c++)
     if (!(m->left[c] >= 0) || isnan(m->since[c])) return false;
-  return dpi_timeline_plausible(&m->line, &b->def.member[member]) && dpi_event_pool_plausible(&m->pool, sp->nevent);
+  return dpi_timeline_plausible(&m->line, &b->def.member[member]) &&
+         dpi_event_pool_plausible(&m->pool, sp->nevent);
 }
 
 static dp_status stochastic_load(dpi_batch *batch, int member, const void *bytes, size_t size) {

@@ -115,7 +115,7 @@ static void what_is_wrong_in_a_case_is_named(void **state) {
   static const struct {
     const char *settings, *results, *says;
   } bad[] = {{"duration: x\n", "time,S\n0,1\n", "duration"},
-             {"duration: 1\nsteps: 0\n", "time,S\n0,1\n", "steps '0'"},
+             {"duration: 1\nsteps: 0.5\n", "time,S\n0,1\n", "steps '0.5'"},
              {"duration: 1\nsteps: 2\nmeanRange: 3\n", "time,S\n0,1\n", "meanRange"},
              {"duration: 1\nsteps: 2\n", "S\n0\n", "not time"},
              {"duration: 1\nsteps: 2\n", "time,S\n", "no rows"},
@@ -222,6 +222,40 @@ static void infinite_and_missing_values_match_themselves_only(void **state) {
   assert_string_equal(s.r[0].status, "fail");
 }
 
+static void passes(const char *id, const char *settings, const char *results, const char *model) {
+  seen s;
+  dp_sbml_def def = dp_sbml_def_default();
+  put(id, "-settings.txt", settings);
+  put(id, "-results.csv", results);
+  put(id, "-antimony.txt", model);
+  assert_int_equal(run(&def, &s, id, NULL), DP_OK);
+  if (strcmp(s.r[0].status, "pass")) fail_msg("%s: %s: %s", results, s.r[0].status, s.r[0].why);
+}
+
+#define TOLERANCES "absolute: 1e-9\nrelative: 1e-9\n"
+
+/* What ticks are too coarse or too fine for is run in another unit of time: delays, events, rates and time itself. */
+static void courses_of_any_length_are_run(void **state) {
+  (void)state;
+  passes("00032", "start: 0\nduration: 4e10\nsteps: 4\nvariables: x,t,n,y,time\n" TOLERANCES,
+         "time,x,t,n,y,time\n0,0,0,0,2,0\n1e10,1,1e10,0,2,1e10\n2e10,2,2e10,0,2,2e10\n3e10,3,3e10,1,2,3e10\n"
+         "4e10,4,4e10,1,2,4e10\n",
+         "x = 0; x' = 1e-10; t := time; n = 0; y := 2e10*rateOf(x)\n E: at 0.5e10 after (x >= 2): n = n + 1;");
+  passes("00033", "start: 0\nduration: 3e-12\nsteps: 3\nvariables: x, t\n" TOLERANCES,
+         "time,x,t\n0,0,0\n1e-12,1,1e-12\n2e-12,2,2e-12\n3e-12,3,3e-12\n", "x = 0; x' = 1e12; t := time");
+  passes("00034", "start: 0\nduration: 1e-6\nsteps: 3\nvariables: x\n" TOLERANCES,
+         "time,x\n0,0\n3.3333333333333335e-7,1\n6.666666666666667e-7,2\n1e-6,3\n", "x = 0; x' = 3e6");
+}
+
+static void tables_of_unusual_shape_are_read(void **state) {
+  (void)state;
+  static const char model[] = "x = 1; x' = 1";
+  passes("00035", "start: 0\nduration: 1\nsteps: 1\nvariables: x,x\n" TOLERANCES, "time,x,x\n0,1,1\n1,2,2\n", model);
+  passes("00036", "start: 0\nduration: 1\nsteps: 1\nvariables:\n" TOLERANCES, "time\n0\n1\n", model);
+  passes("00037", "start: 0\nduration: 1\nsteps: 1\nvariables: x\n" TOLERANCES, "\"time\",\"x\"\n0,1\n1,2\n", model);
+  passes("00038", "start: 0\nduration: 0\nsteps: 0\nvariables: x\n" TOLERANCES, "time,x\n0,1\n", model);
+}
+
 static void a_lack_of_memory_is_said_and_nothing_is_left(void **state) {
   (void)state;
   char dir[256];
@@ -251,6 +285,8 @@ int main(void) {
       cmocka_unit_test(cases_are_judged_in_order),
       cmocka_unit_test(cases_are_chosen_by_id),
       cmocka_unit_test(infinite_and_missing_values_match_themselves_only),
+      cmocka_unit_test(courses_of_any_length_are_run),
+      cmocka_unit_test(tables_of_unusual_shape_are_read),
       cmocka_unit_test(a_lack_of_memory_is_said_and_nothing_is_left),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -190,12 +190,76 @@ static void test_endless(void **state) {
   }
 }
 
+/* The volume is that of the execution, the concentration that of the trigger: 2 in a volume that grows from 1, is 2 at the
+ * trigger, is set to 10 and has 10.25 when the event is executed. */
+static void test_volume_at_execution(void **state) {
+  (void)state;
+  for (int k = 0; k < DPI_COUNT(methods); k++) {
+    text_run r = {.method = methods[k], .out = {"S*C", "S"}, .active = "k", .t = {1.4, 2}, .nt = 2};
+    text_go(&r, "model m\n compartment C = 1; C' = 1; species S in C; S = 2; k = 1\n"
+                " E: at 0.5 after (time >= 1): S = S + k;\n F: at (time >= 1.25): C = 10;\nend\n");
+    text_good(&r, methods[k]);
+    bed_near(r.value[0][0], 2, 1e-9, 0, "before", 1.4);
+    bed_near(r.value[1][0], 20.5, 1e-9, 0, "amount", 2);
+    bed_near(r.value[1][1], 20.5 / 10.75, 1e-9, 0, "concentration", 2);
+    bed_near(r.dvalue[1][0], 10.25, 1e-8, 0, "its derivative", 2);
+  }
+}
+
+/* A trigger that is true at one instant only, or false at one only. */
+static void test_touch(void **state) {
+  (void)state;
+  for (int k = 0; k < DPI_COUNT(methods); k++) {
+    text_run r = {.method = methods[k], .out = {"a", "b", "c", "d", "x"}, .t = {1, 3, 7}, .nt = 3};
+    text_go(&r, "model m\n a = 0; b = 0; c = 0; d = 0; x = 1; x' = -x*x\n A: at ((time - 2)^2 <= 0): a = a + 1;\n"
+                " B: at (abs(time - 2.3) <= 0): b = b + 1;\n C: at ((time - 2)^2 > 0): c = c + 1;\n"
+                " D: at ((time/3 - 2)*(time/3 - 2) <= 0): d = d + 1;\nend\n");
+    text_good(&r, methods[k]);
+    for (int i = 0; i < 3; i++) {
+      bed_near(r.value[i][0], r.t[i] > 2, 0, 0, "square", r.t[i]);
+      bed_near(r.value[i][1], r.t[i] > 2.3, 0, 0, "size", r.t[i]);
+      bed_near(r.value[i][2], r.t[i] > 2, 0, 0, "but for an instant", r.t[i]);
+      bed_near(r.value[i][3], r.t[i] > 6, 0, 0, "product", r.t[i]);
+    }
+  }
+}
+
+/* Delays that meet a time but for rounding: 0.1 + 0.2 is one instant with 0.3, also for outputs, 0.1 + 0.7 with 0.8. */
+static void test_same_instant(void **state) {
+  (void)state;
+  text_run r = {.out = {"x", "y"}, .t = {0.3, 0.8}, .nt = 2};
+  text_go(&r, "model m\n x = 0; y = 0\n A: at (time >= 0.3), priority = 1, fromTrigger = false: x = 10*x + 1;\n"
+              " B: at 0.2 after (time >= 0.1), priority = 5, fromTrigger = false: x = 10*x + 2;\n"
+              " C: at (time >= 0.8), priority = 5, fromTrigger = false: y = 10*y + 1;\n"
+              " D: at 0.7 after (time >= 0.1), priority = 1, fromTrigger = false: y = 10*y + 2;\nend\n");
+  text_good(&r, "same instant");
+  bed_near(r.value[0][0], 21, 0, 0, "later sum", 0.3);
+  bed_near(r.value[1][1], 12, 0, 0, "earlier sum", 0.8);
+}
+
+/* What no rate needs may be infinite, or no number. */
+static void test_not_finite(void **state) {
+  (void)state;
+  text_run r = {.out = {"p", "y", "x"}, .t = {0.5, 1.5}, .nt = 2};
+  text_go(&r, "model m\n x = 1; x' = -x; p = 1; q = 1; y := q + 1\n E: at (time >= 1): p = 1/0, q = 0/0;\nend\n");
+  text_good(&r, "not finite");
+  assert_true(r.value[0][0] == 1 && r.value[0][1] == 2);
+  assert_true(r.value[1][0] == INFINITY && isnan(r.value[1][1]));
+  bed_near(r.value[1][2], exp(-1.5), 1e-8, 0, "the rest", 1.5);
+  text_run bad = {.out = {"x"}, .t = {1.5}, .nt = 1};
+  text_go(&bad, "model m\n x = 1; x' = -x\n E: at (time >= 1): x = 1/0;\nend\n");
+  assert_int_equal(bad.status, DP_MEMBER_FAILED);
+  if (!strstr(bad.reason, "'E'")) fail_msg("%s", bad.reason);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_time_switches), cmocka_unit_test(test_state_switches), cmocka_unit_test(test_chatter),
       cmocka_unit_test(test_switch_derivatives), cmocka_unit_test(test_short_pulses), cmocka_unit_test(test_fast_trigger),
       cmocka_unit_test(test_booleans_and_numbers), cmocka_unit_test(test_many), cmocka_unit_test(test_cascade),
       cmocka_unit_test(test_delay_and_values), cmocka_unit_test(test_endless),
+      cmocka_unit_test(test_volume_at_execution), cmocka_unit_test(test_touch), cmocka_unit_test(test_same_instant),
+      cmocka_unit_test(test_not_finite),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

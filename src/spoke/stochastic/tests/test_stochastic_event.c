@@ -102,14 +102,13 @@ static void test_priority(void **state) {
   one_answer(&d, out, 3, t, 4, want, 0);
 }
 
-/* of two with equal priority either is first, with equal chances */
-static void test_tie(void **state) {
-  (void)state;
-  static const st_state states[] = {{"a", "0", NULL}, {0}};
-  static const st_event event[] = {{"add", "time >= 1", NULL, "3", true, true, false, {{"a", "a + 1"}}},
-                                   {"twice", "time >= 1", NULL, "3", true, true, false, {{"a", "a*2"}}},
-                                   {0}};
-  static const st_model d = {states, NULL, NULL, event, NULL};
+/* of two with equal priority, or without any, either is first, with equal chances */
+static void one_tie(const char *priority) {
+  const st_state states[] = {{"a", "0", NULL}, {0}};
+  const st_event event[] = {{"add", "time >= 1", NULL, priority, true, true, false, {{"a", "a + 1"}}},
+                            {"twice", "time >= 1", NULL, priority, true, true, false, {{"a", "a*2"}}},
+                            {0}};
+  const st_model d = {states, NULL, NULL, event, NULL};
   static const dp_output_def out[] = {{.id = "a"}};
   const double t[] = {1};
   dp_model *m = bed_model(&d);
@@ -118,6 +117,12 @@ static void test_tie(void **state) {
   bed_expect(&s, 0, 0, 1.5, 0.5, Z, "tie");
   dp_sim_destroy(sim);
   dp_model_destroy(m);
+}
+
+static void test_tie(void **state) {
+  (void)state;
+  one_tie("3");
+  one_tie(NULL);
 }
 
 /* a clock that an event sets back each unit of time; every draw is new; initial values from draws that use each other

@@ -21,18 +21,20 @@ static void run_once(dp_ctx *ctx, const dpi_tape *t, int nsym, int nout) {
   dpi_free(ctx, out);
 }
 
-static void use(dp_ctx *ctx, dp_model *m) {
+/* Is it a model that can run? */
+static bool use(dp_ctx *ctx, dp_model *m) {
   dpi_system *sys = NULL;
   char *text = NULL;
   dpi_node n;
-  if (dp_model_seal(m) != DP_OK) return;
+  if (dp_model_seal(m) != DP_OK) return false;
   if (dp_model_show(m, &text) == DP_OK) dp_model_text_free(m, text);
   (void)dpi_model_parse(m, "time + 1", "fuzz", false, &n);
-  if (m->nstate > 200 || dpi_graph_count(m->graph) > 20000) return;
-  if (dpi_system_create(ctx, m, NULL, 0, &sys) != DP_OK) return;
+  if (m->nstate > 200 || dpi_graph_count(m->graph) > 20000) return true;
+  if (dpi_system_create(ctx, m, NULL, 0, &sys) != DP_OK) return true;
   run_once(ctx, sys->full, m->nsym, sys->nstate + sys->jac_nnz);
   run_once(ctx, sys->init, m->nsym, sys->nstate);
   dpi_system_destroy(sys);
+  return true;
 }
 
 /* written text is a text of ours: only its size may be too much for us; SBML can't say all that Antimony can */
@@ -62,9 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   dp_status s = dpi_antimony_read(ctx, (const char *)data, size, "fuzz.ant", &m);
   if (s == DP_OK) {
     if (m->net != NULL) write_and_read(ctx, m->net, &dpi_language_antimony);
-    if (m->net != NULL && size < 3000) write_and_read(ctx, m->net, &dpi_language_sbml);
     dp_ctx_clear_error(ctx);
-    use(ctx, m);
+    if (use(ctx, m) && m->net != NULL && size < 3000) write_and_read(ctx, m->net, &dpi_language_sbml);
     dp_model_destroy(m);
   } else if (dp_ctx_error(ctx)[0] == '\0' || s == DP_ERR_BUG) {
     abort(); /* a refusal must say why */

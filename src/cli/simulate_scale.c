@@ -1,13 +1,13 @@
-/* simulate_scale.c - floor 9: the absolute tolerance of doppel simulate where none is asked for, from the model's own scale.
+/* simulate_scale.c - floor 9: the absolute tolerance of doppel simulate where none is asked for.
  *
- * Models are written in moles or molecules, and what is lost in one number's rounding decides another one's course. So the
- * first member is run and its states are looked at, at all output times:
+ * Models are written in moles or molecules, and what is lost in one number's rounding decides another one's
+ * course. So the first member is run and its states are looked at, at all output times:
  *
- *     a state whose largest value is not far above the tolerance    was not resolved: run again with a smaller one
- *     a state that rises again from below it                        grew out of noise: run again with a much smaller one
- *     the run fails                                                 looser ones are tried, then much smaller ones
+ *     a state's largest value is not far above it    it was not resolved: again with a smaller one
+ *     a state rises again from below it              it grew out of noise: again with a much smaller one
+ *     the run fails                                  looser ones are tried, then much smaller ones
  *
- * It ends after few runs, depends on the model and the question only, and says so where it could not get what it wanted.
+ * It ends after few runs, depends on the model and the question only, and says where it could not get what it wanted.
  */
 #include <math.h>
 #include <stdlib.h>

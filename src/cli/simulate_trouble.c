@@ -56,7 +56,8 @@ static void say_cause(const look *l, int row) {
   else
     fprintf(stderr,
             "        likely cause: a formula leaves its domain there (a division by zero, a logarithm, root or "
-            "power of what is not positive, a piecewise none of whose conditions holds) or changes too fast to be followed\n");
+            "power of what is not positive, a piecewise none of whose conditions holds) or changes too fast to be "
+            "followed\n");
 }
 
 /* Look at the states of a sim of its own, made for this. */

@@ -2,8 +2,8 @@
  *
  *  1. residuals are written out in what has a value of its own; those that are 0 say nothing and are dropped;
  *  2. constraints are matched to unknowns (dpi_symbol.free). Where there is a choice a variable without a value is
- *     taken before one with a value, one that no event sets before one that an event sets, then in the order of the
- *     text. (What can be matched is a matroid: taking it greedily in this order gives the best complete matching.)
+ *     taken before one with a value, one that no event sets before one that an event sets, one in the rule itself
+ *     before one behind its assigned symbols, then in the order of the text. (What can be matched is a matroid: taking it greedily in this order gives the best complete matching.)
  *  3. the matched equations fall into blocks that depend on each other in one direction only (Tarjan);
  *  4. a block linear in its unknowns is solved: they become ASSIGNED. Others become algebraic STATEs, left numeric.
  *
@@ -37,6 +37,7 @@ typedef struct system {
   int n;
   int *edge; /* symbols */
   int nedge, cap_edge;
+  uint8_t *direct;      /* [nsym] stands in a constraint as written, not only behind assigned symbols */
   int *owner;           /* [nsym] equation that determines the symbol + 1, 0: none */
   int *back, *back_first; /* equations in which a symbol occurs: back[back_first[sym] .. back_first[sym + 1]) */
 } system;
@@ -80,6 +81,13 @@ static dp_status find_unknowns(system *y, equation *e) {
   return DP_OK;
 }
 
+static dp_status mark_direct(system *y, dpi_node g) {
+  int n;
+  DP_TRY(dpi_seal_symbols(y->s, g, &n));
+  for (int i = 0; i < n; i++) y->direct[y->s->list[i]] = 1;
+  return DP_OK;
+}
+
 static dp_status write_equations(system *y) {
   dp_model *m = y->s->m;
   DP_TRY(dpi_seal_resolve(y->s, DPI_SEAL_PRESENT, y->present));
@@ -87,6 +95,7 @@ static dp_status write_equations(system *y) {
     equation *e = &y->eq[y->n];
     double value;
     *e = (equation){.g = m->constraint[i].residual, .line = m->constraint[i].line, .constraint = i};
+    DP_TRY(mark_direct(y, e->g));
     DP_TRY(dpi_seal_write_out(y->s, &e->g, y->present));
     if (!dpi_g_is_const(y->g, e->g, &value)) {
       DP_TRY(find_unknowns(y, e));
@@ -154,8 +163,9 @@ static bool match_symbol(system *y, search *w, int sym) {
 /* 0: taken first */
 static int rank(const system *y, int sym) {
   const dpi_symbol *v = &y->s->m->sym[sym];
-  if (y->s->target[sym]) return 2;
-  return v->init != DPI_NODE_NONE || v->value == v->value;
+  int hidden = !y->direct[sym]; /* a rule is rather about what was written into it */
+  if (y->s->target[sym]) return 4 + hidden;
+  return 2 * (v->init != DPI_NODE_NONE || v->value == v->value) + hidden;
 }
 
 static dp_status check_matched(const system *y) {
@@ -179,7 +189,7 @@ static dp_status match(system *y) {
               .seen = DPI_NEW_ARRAY(ctx, uint8_t, y->n)};
   bool ok = w.from != NULL && w.queue != NULL && w.seen != NULL;
   int matched = 0;
-  for (int r = 0; r <= 2 && ok; r++)
+  for (int r = 0; r <= 5 && ok; r++)
     for (int i = 1; i < y->s->m->nsym && matched < y->n; i++)
       if (dpi_seal_is_unknown(y->s, i) && rank(y, i) == r) matched += match_symbol(y, &w, i);
   dpi_free(ctx, w.from);
@@ -475,8 +485,10 @@ static dp_status match_all(system *y) {
   y->present = DPI_NEW_ARRAY(s->ctx, dpi_node, s->n);
   y->eq = DPI_NEW_ARRAY(s->ctx, equation, s->m->nconstraint);
   y->owner = DPI_NEW_ARRAY(s->ctx, int, s->n);
+  y->direct = DPI_NEW_ARRAY(s->ctx, uint8_t, s->n);
   y->back_first = DPI_NEW_ARRAY(s->ctx, int, s->n + 1);
-  if (y->present == NULL || y->eq == NULL || y->owner == NULL || y->back_first == NULL) return DP_ERR_MEMORY;
+  if (y->present == NULL || y->eq == NULL || y->owner == NULL || y->direct == NULL || y->back_first == NULL)
+    return DP_ERR_MEMORY;
   DP_TRY(write_equations(y));
   if (y->n == 0) return DP_OK;
   y->back = DPI_NEW_ARRAY(s->ctx, int, y->nedge > 0 ? y->nedge : 1);
@@ -491,6 +503,7 @@ static void system_release(system *y) {
   dpi_free(ctx, y->eq);
   dpi_free(ctx, y->edge);
   dpi_free(ctx, y->owner);
+  dpi_free(ctx, y->direct);
   dpi_free(ctx, y->back);
   dpi_free(ctx, y->back_first);
 }

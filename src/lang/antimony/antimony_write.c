@@ -78,6 +78,7 @@ static bool is_keyword(const char *word) {
                                       "INF",
                                       "nan",
                                       "NaN",
+                                      "NAN",
                                       "delay",
                                       "sboTerm",
                                       "identity",

@@ -29,6 +29,7 @@ typedef struct dpi_sbml_scan {
   bool changed;   /* the text is not the one that was given */
   bool converts;      /* a submodel has conversion factors of time or extent */
   bool lacks_math;    /* a rule, rate or part of an event stands there without mathematics */
+  bool rates;     /* rateOf is used */
   bool comp;      /* the package comp is declared */
   bool flux;      /* the package fbc is declared */
   int widest;     /* most arguments of an operation in mathematics */

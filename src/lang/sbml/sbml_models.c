@@ -46,12 +46,15 @@ static dp_status add_model(dpi_sbml_models *m, const dpi_xml_tag *tag, double co
 }
 
 static dp_status add_part(dpi_sbml_models *m, const dpi_xml_tag *tag) {
-  dpi_xml_attr a;
+  dpi_xml_attr a, factor;
   if (m->current < 0 || !attribute(tag, "modelRef", &a)) return DP_OK;
   const char *id = dpi_arena_strndup(&m->arena, a.value, (size_t)a.nvalue);
   if (id == NULL) return DP_ERR_MEMORY;
   DP_TRY(dpi_grow(m->ctx, (void **)&m->part, &m->cap_part, m->npart + 1, sizeof *m->part));
-  m->part[m->npart] = (dpi_sbml_part){.id = id, .next = m->model[m->current].first};
+  m->part[m->npart] = (dpi_sbml_part){.id = id,
+                                        .next = m->model[m->current].first,
+                                        .timed = attribute(tag, "timeConversionFactor", &factor),
+                                        .at = tag->begin};
   m->model[m->current].first = m->npart++;
   return DP_OK;
 }
@@ -86,14 +89,30 @@ static dp_status add_external(scan_place *p, const dpi_xml_tag *tag) {
                  path);
   p->scan->converts = p->scan->converts || inner.converts;
   p->scan->lacks_math = p->scan->lacks_math || inner.lacks_math;
+  p->scan->rates = p->scan->rates || inner.rates;
+  bool rates = inner.rates;
   dpi_free(p->ctx, text);
   dpi_sbml_scan_release(&inner);
   if (s == DP_OK) s = add_model(&p->models, tag, copies);
+  if (s == DP_OK) p->models.model[p->models.current].rates = rates;
   p->models.current = -1;
   return s;
 }
 
+/* Is this the csymbol rateOf? */
+static bool is_rate(const dpi_xml_tag *tag) {
+  static const char url[] = "http://www.sbml.org/sbml/symbols/rateOf";
+  dpi_xml_attr a;
+  return dpi_xml_named(tag, "csymbol") && attribute(tag, "definitionURL", &a) &&
+         a.nvalue == (int)sizeof url - 1 && memcmp(a.value, url, sizeof url - 1) == 0;
+}
+
 dp_status dpi_sbml_models_tag(scan_place *p, const dpi_xml_tag *tag) {
+  if (is_rate(tag)) {
+    p->scan->rates = true;
+    if (p->models.current >= 0) p->models.model[p->models.current].rates = true;
+    return DP_OK;
+  }
   if (dpi_xml_named(tag, "externalModelDefinition")) return add_external(p, tag);
   if (dpi_xml_named(tag, "modelDefinition") || (dpi_xml_named(tag, "model") && p->depth <= 2))
     return add_model(&p->models, tag, NEW);
@@ -119,6 +138,12 @@ static dp_status count(const scan_place *p, int i, int nesting, double *copies) 
       int inner = dpi_map_get(&p->models.ids, p->models.part[k].id);
       if (inner < 0) continue; /* libSBML says so */
       DP_TRY(count(p, inner, nesting + 1, &part));
+      /* libSBML converts times and delays of a submodel, but not rateOf: it would be off by the factor */
+      if (p->models.part[k].timed && p->models.model[inner].rates)
+        return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED,
+                        "%s:%d: rateOf in model '%s', whose time a submodel converts, is not supported", p->source,
+                        dpi_xml_line(p->text, p->models.part[k].at), p->models.part[k].id);
+      m->rates = m->rates || p->models.model[inner].rates;
       sum += part;
     }
     m->copies = sum;

@@ -33,11 +33,14 @@ int dpi_xml_line(const char *text, const char *at);
 typedef struct dpi_sbml_part { /* a submodel */
   const char *id;              /* of the model it is a copy of */
   int next;                    /* the next part of the same model, -1 none */
+  bool timed;                  /* with a conversion factor of time */
+  const char *at;              /* its tag */
 } dpi_sbml_part;
 
 typedef struct dpi_sbml_one_model {
   double copies;
-  int first; /* part, -1 none */
+  bool rates; /* uses rateOf, itself or in a part */
+  int first;  /* part, -1 none */
 } dpi_sbml_one_model;
 
 typedef struct dpi_sbml_models {

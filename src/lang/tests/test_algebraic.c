@@ -43,6 +43,14 @@ static void the_better_candidate_is_taken(void **state) {
   check_value(m, "new", "-C3");
   check_value(m, "C3", "C3");
   dp_model_destroy(m);
+  /* of two with values, what the rule itself names */
+  m = read_text("A = 2; k = 1; q := A + 1");
+  set_free(m, "A k");
+  constrain(m, "k - 2*q");
+  check_ok(dpi_model_seal(m));
+  check_value(m, "k", "2*(A + 1)");
+  check_value(m, "A", "A");
+  dp_model_destroy(m);
   /* but a complete matching comes first */
   m = read_text("a = 1; b = 2");
   check_ok(dpi_model_declare(m, "x", 1, &sym));

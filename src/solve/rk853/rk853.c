@@ -34,6 +34,7 @@
 #define RK853_STIFF_AHEAD 100 /* ... and this many more such steps ahead, or ... */
 #define RK853_STIFF_TOTAL 300 /* ... this many such steps already since start */
 #define RK853_LEAP 0.5        /* of a rate: by so much may it differ at zero from all around (leaps_over_zero) */
+#define RK853_LEAPS 500       /* ... so many times since start */
 #define RK853_JUMP 1e-6       /* of the size that steps lately had: below, rates jump (crosses_jump) */
 
 typedef struct rk853_solver {
@@ -54,7 +55,7 @@ typedef struct rk853_solver {
   bool have_dense;          /* cont belongs to the last step */
   bool rolled;              /* k[0] and k[12] were exchanged since the last step */
   int nborder, nquiet, nborder_all; /* stiffness test */
-  long taken;                       /* steps tried since start */
+  long taken, nleap;                /* steps tried since start; steps refused by leaps_over_zero */
 } rk853_solver;
 
 static rk853_solver *self(dpi_solver *s) { return (rk853_solver *)s; }
@@ -315,7 +316,7 @@ static dpi_solve_outcome rk853_start(dpi_solver *base, double t, const double *x
   s->h = s->hprev = s->hlately = 0.0;
   s->have_k0 = s->have_dense = false;
   s->nborder = s->nquiet = s->nborder_all = 0;
-  s->taken = 0;
+  s->taken = s->nleap = 0;
   publish(s);
   int bad = dpi_solve_nonfinite(s->z, s->nz);
   if (bad < 0) return DPI_SOLVE_OK;
@@ -459,9 +460,10 @@ static dpi_solve_outcome finish(rk853_solver *s, double t_new, double h, double 
   return DPI_SOLVE_OK;
 }
 
-/* Must a step of h, small as the rounding of t, be taken although its error is too large? Rates that jump inside a step
- * let no step pass; what it does to the state is no more than what rounding of the time of the jump does. Towards a pole
- * steps become small too, but little by little: there the steps before were as small. */
+/* Must a step of h, small as the rounding of t, be taken although its error is too large? Rates that
+ * jump inside a step let no step pass; what it does to the state is no more than what rounding of the
+ * time of the jump does. Towards a pole steps become small too, but little by little: there the steps
+ * before were as small. */
 static bool crosses_jump(rk853_solver *s, double t_new, double h, double err, bool lands) {
   double least = 16.0 * DBL_EPSILON * fabs(s->base.t_now);
   bool last = lands ? h <= least : h / step_factor(err) <= least && h < RK853_JUMP * s->hlately;
@@ -476,13 +478,13 @@ static dpi_solve_outcome cross(rk853_solver *s, double t_new, double h) {
   return DPI_SOLVE_OK;
 }
 
-/* Does the rate of a state that goes through zero within the step differ there from all that the stages saw? V x/(K + x)
- * with a K far smaller than the step's change is the same on both sides of zero: a step over it has no error to estimate
- * and leaves the branch on which x stays positive. */
+/* Does the rate of a state that goes through zero within the step differ there from all that the
+ * stages saw? V x/(K + x) with a K far smaller than the step's change is the same on both sides of
+ * zero: a step over it has no error to estimate and leaves the branch on which x stays positive. */
 static bool leaps_over_zero(rk853_solver *s, double t, double h) {
   const int n = s->base.sys->nstate;
   for (int i = 0; i < n; i++) {
-    if (!(s->z[i] * s->znew[i] < 0.0)) continue;
+    if (!(s->z[i] * s->znew[i] < 0.0) || fabs(s->znew[i]) < 1e2 * s->weight[i]) continue; /* noise */
     double part = s->z[i] / (s->z[i] - s->znew[i]), low = s->k[0][i], high = low;
     for (int j = 0; j < n; j++) s->stage[j] = s->z[j] + part * (s->znew[j] - s->z[j]);
     s->stage[i] = 0.0;
@@ -509,7 +511,9 @@ static dpi_solve_outcome take_step(rk853_solver *s, double t_end) {
     if (leave != DPI_SOLVE_OK) return leave;
     double t_new = lands ? t_end : t + h;
     trial found = attempt(s, t_new, h, &err);
-    if (found == TRIAL_GOOD && h > 1e3 * DBL_EPSILON * fabs(t) && leaps_over_zero(s, t, h)) {
+    if (found == TRIAL_GOOD && s->nleap < RK853_LEAPS && h > 1e3 * DBL_EPSILON * fabs(t) &&
+        leaps_over_zero(s, t, h)) {
+      s->nleap++;
       rejected = true;
       s->base.nreject++;
       h *= 0.1;

@@ -353,8 +353,8 @@ static void jumping_rate(void **state) {
   rig_drop(&r);
 }
 
-/* Consumption at a constant rate that ends only where next to nothing is left: the state must not go on below zero, where the
- * rate is as large again. */
+/* Consumption at a constant rate that ends only where next to nothing is left: the state must not go on
+ * below zero, where the rate is as large again. */
 static void no_leap_over_zero(void **state) {
   (void)state;
   rig r = rig_make("model leap()\n  x' = 1 - 100*x/(1e-13 + x)\n  x = 10\nend\n", "");

@@ -12,7 +12,7 @@
 
 #include <math.h>
 
-#define CROWD 100000   /* happenings after which the pace is looked at */
+#define CROWD 20000    /* happenings after which the pace is looked at */
 #define CROWD_MOST 1e8 /* at that pace still to come: hours */
 
 /* ---- the path ---- */

@@ -167,6 +167,8 @@ void dpi_st_bench_lay(dpi_st_bench *w, dpi_st_batch *b, int member) {
   w->beat = w->quota = 0;
   w->storm = (dpi_storm){0};
   w->beat_t = -INFINITY;
+  w->paced = 0;
+  w->paced_t = b->m[member].t;
   w->step = 0;
   w->no_memory = w->stopped = false;
   const uint64_t k = dpi_rng_at(b->def.seed, 0, PURPOSE_CLOCK, 0);

@@ -188,6 +188,7 @@ struct dpi_st_bench {
   uint32_t key[2];
   int beat;      /* jumps since the caller was last asked whether to stop */
   double beat_t; /* time then */
+  double paced, paced_t; /* jumps, one by one, since that time: at that pace, is the end reached? */
   int quota;     /* jumps to make before looking around; 0: no limit */
   dpi_storm storm; /* executions without time moving on */
   double limit;

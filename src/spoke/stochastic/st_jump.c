@@ -9,6 +9,8 @@
 #include "spoke/stochastic/st_impl.h"
 
 #define BEAT 65536 /* jumps between two questions whether to stop */
+#define PACED (256.0 * BEAT) /* jumps after which the pace is looked at */
+#define PACED_MOST 1e11      /* still to come at that pace: hours */
 
 /* ---- propensities ---- */
 
@@ -159,8 +161,21 @@ bool dpi_st_fire(dpi_st_bench *w, int r, double times, double t) {
   return true;
 }
 
+/* Jumps so close to each other that, at this pace, the end would not be reached. */
+static bool not_crowded(dpi_st_bench *w, int jumps) {
+  if ((w->paced += jumps) < PACED) return true;
+  const double pace = w->paced / (w->m->t - w->paced_t), since = w->paced_t;
+  if ((w->limit - w->m->t) * pace > PACED_MOST)
+    return dpi_st_fail(w, w->m->t, "reactions happen too often for the end to be reached jump by jump: %.3g since time %.9g",
+                       w->paced, since);
+  w->paced = 0;
+  w->paced_t = w->m->t;
+  return true;
+}
+
 bool dpi_st_halt(dpi_st_bench *w) {
   const dpi_batch_def *def = &w->batch->def;
+  const int jumps = w->beat < BEAT ? 0 : w->beat; /* leaps take many at once */
   w->beat = 0;
   if (!(w->m->t > w->beat_t)) {
     dpi_st_fail(w, w->m->t, "reactions follow each other faster than time can tell");
@@ -168,7 +183,7 @@ bool dpi_st_halt(dpi_st_bench *w) {
   }
   w->beat_t = w->m->t;
   if (def->stop && def->stop(def->stop_user)) w->stopped = true;
-  return w->stopped;
+  return w->stopped || !not_crowded(w, jumps);
 }
 
 /* Channel r has fired at t: what hangs on it. AGAIN: an event happened. */

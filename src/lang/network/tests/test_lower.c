@@ -755,6 +755,21 @@ static void large_networks_take_no_time(void **state) {
   dp_model_destroy(m);
 }
 
+/* where nothing has had arguments before */
+static void operations_may_have_no_arguments(void **state) {
+  (void)state;
+  begin();
+  dp_model *m = NULL;
+  dpi_node all = DPI_NODE_NONE;
+  double value = NAN;
+  assert_int_equal(dpi_model_create(net->ctx, "m", "m", &m), DP_OK);
+  assert_int_equal(dpi_ast_lower(m, dpi_ast_new(net, DPI_AST_AND, 0), "here", DPI_NAMES_KNOWN, &all), DP_OK);
+  assert_true(dpi_g_is_const(m->graph, all, &value) && value == 1.0);
+  dp_model_destroy(m);
+  dpi_net_destroy(net);
+  net = NULL;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_species_of_constant_volume_is_its_concentration),
@@ -784,6 +799,7 @@ int main(void) {
       cmocka_unit_test(constraints_say_what_they_may_determine),
       cmocka_unit_test(the_nth_allocation_fails_cleanly),
       cmocka_unit_test(large_networks_take_no_time),
+      cmocka_unit_test(operations_may_have_no_arguments),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lang/network.h"
+#include "lang/sbml/sbml_impl.h"
 
 static dp_ctx *ctx;
 static size_t calls, fail_at; /* the allocation that gets nothing; 0 none */
@@ -432,6 +432,23 @@ static void submodels_are_written_out(void **state) {
                 DP_ERR_INPUT, "Unresolved reference", "not_there.xml");
 }
 
+/* libSBML converts times, not rates: in the submodel's own time x grows by 2 * F */
+static void rates_in_a_converted_time_are_refused(void **state) {
+  (void)state;
+#define CONVERTED(factor, what)                                                                                     \
+  PACKAGE("comp", "1") "'true'><model id='m'><listOfParameters><parameter id='F' value='10' constant='true'/>"      \
+      "</listOfParameters><p:listOfSubmodels><p:submodel p:id='A' p:modelRef='outer'" factor "/></p:listOfSubmodels>" \
+      "</model><p:listOfModelDefinitions><p:modelDefinition id='outer'><p:listOfSubmodels><p:submodel p:id='B' "    \
+      "p:modelRef='inner'/></p:listOfSubmodels></p:modelDefinition><p:modelDefinition id='inner'><listOfParameters>" \
+      "<parameter id='x' value='1' constant='false'/><parameter id='y' constant='false'/></listOfParameters>"       \
+      "<listOfRules><assignmentRule variable='y'>" MATH("<apply><csymbol encoding='text' definitionURL="            \
+      "'http://www.sbml.org/sbml/symbols/" what "'>r</csymbol>" CI("x") "<cn>1</cn></apply>")                       \
+      "</assignmentRule></listOfRules></p:modelDefinition></p:listOfModelDefinitions></sbml>"
+  check_refused(CONVERTED(" p:timeConversionFactor='F'", "rateOf"), DP_ERR_UNSUPPORTED, "rateOf", "'outer'");
+  dpi_net_destroy(read_net(CONVERTED(" p:timeConversionFactor='F'", "delay")));
+#undef CONVERTED
+}
+
 #define DRAW(name, args)                                                                          \
   "<apply><csymbol encoding='text' definitionURL='http://www.sbml.org/sbml/symbols/distrib/" name \
   "'>x\n</csymbol>" args "</apply>"
@@ -591,6 +608,32 @@ static void deep_documents_are_refused(void **state) {
   dpi_str_release(&s);
 }
 
+static void wide_operations_are_read_or_refused(void **state) {
+  (void)state;
+  for (int n = 3000; n < 100000; n *= 20) {
+    dpi_str s;
+    dpi_str_init(&s, ctx);
+    dpi_str_add(&s,
+                "<sbml xmlns='http://www.sbml.org/sbml/level2/version4' level='2' version='4'><model id='m'>"
+                "<listOfParameters><parameter id='k' constant='false'/></listOfParameters><listOfRules>"
+                "<assignmentRule variable='k'><math xmlns='http://www.w3.org/1998/Math/MathML'><apply><plus/>");
+    for (int i = 0; i < n; i++) dpi_str_add(&s, "<cn>1</cn>");
+    dpi_str_add(&s, "</apply></math></assignmentRule></listOfRules></model></sbml>");
+    if (n < DPI_SBML_WIDE) {
+      dpi_net *net = read_net(dpi_str_text(&s));
+      assert_int_equal(net->rule[0].math->narg, n);
+      dpi_net_destroy(net);
+    } else {
+      check_refused(dpi_str_text(&s), DP_ERR_UNSUPPORTED, "more than 50000", "arguments");
+    }
+    dpi_str_release(&s);
+  }
+  static const char closed[] = "<sbml xmlns='http://www.sbml.org/sbml/level2/version4' level='2' version='4'></a></a></a><b><c/>";
+  dpi_net *net = NULL;
+  assert_int_equal(dpi_language_sbml.read(ctx, closed, sizeof closed - 1, "closed.xml", &net), DP_ERR_INPUT);
+  dp_ctx_clear_error(ctx);
+}
+
 static void sbml_is_told_from_other_text(void **state) {
   (void)state;
   static const char yes[] =
@@ -630,6 +673,7 @@ int main(void) {
       cmocka_unit_test(mathematics_is_read_as_meant),
       cmocka_unit_test(symbols_are_not_names),
       cmocka_unit_test(submodels_are_written_out),
+      cmocka_unit_test(rates_in_a_converted_time_are_refused),
       cmocka_unit_test(draws_are_draws),
       cmocka_unit_test(older_models_draw_through_functions),
       cmocka_unit_test(flux_balance_version_1_has_bounds_of_its_own),
@@ -637,6 +681,7 @@ int main(void) {
       cmocka_unit_test(annotations_come_along),
       cmocka_unit_test(what_is_wrong_is_named),
       cmocka_unit_test(deep_documents_are_refused),
+      cmocka_unit_test(wide_operations_are_read_or_refused),
       cmocka_unit_test(sbml_is_told_from_other_text),
       cmocka_unit_test(every_failing_allocation_is_survived),
   };

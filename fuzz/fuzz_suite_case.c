@@ -8,14 +8,14 @@
 
 static void use(const dpi_suite_case *c) {
   double sum = 0;
-  if (c->ncolumn < 1 || c->nrow < 1) abort();
+  if (c->ncolumn < 0 || c->nrow < 0) abort();
   if (c->steps < 0 || (c->steps > 0 && !(c->duration > 0))) abort();
   for (int i = 0; i < c->nrow; i++) {
     if (c->timed) sum += c->time[i];
     for (int k = 0; k < c->ncolumn; k++) sum += dpi_suite_expected(c, i, k);
   }
   for (int k = 0; k < c->ncolumn; k++)
-    if (*dpi_suite_signal(c, c->column[k]) == '\0') abort();
+    sum += (double)strlen(dpi_suite_signal(c, c->column[k])); /* "" stands in quotes: of no model */
   volatile double kept = sum; /* every value is read */
   (void)kept;
 }

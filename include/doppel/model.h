@@ -65,6 +65,7 @@ typedef struct dp_element { /* strings belong to the model */
 } dp_element;
 int dp_model_nelement(const dp_model *model);
 dp_element dp_model_element(const dp_model *model, int index);
+int dp_model_find_element(const dp_model *model, const char *id); /* index or -1 */
 
 /* What it was read from: "SBML L3V2", "Antimony"; "" when made by hand. */
 const char *dp_model_language(const dp_model *model);

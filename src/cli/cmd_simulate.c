@@ -204,19 +204,23 @@ static int make_sim(cli_call *call, simulation *s) {
   return 0;
 }
 
-/* The species a state or a text of --output is about: "S", "amount(S)", "concentration(S)"; NULL: none. */
-static const char *species_of(const dp_model *model, const char *text) {
-  static const char *const form[] = {"", "amount(", "concentration("};
-  for (int i = 0, n = dp_model_nelement(model); i < n; i++) {
-    dp_element e = dp_model_element(model, i);
-    size_t n = strlen(e.id);
-    for (int k = 0; e.kind == DP_ELEMENT_SPECIES && k < 3; k++) {
-      size_t m = strlen(form[k]);
-      if (strncmp(text, form[k], m) == 0 && strncmp(text + m, e.id, n) == 0 && strcmp(text + m + n, m ? ")" : "") == 0)
-        return e.id;
-    }
+static bool is_species(const dp_model *model, const char *id) {
+  int i = dp_model_find_element(model, id);
+  return i >= 0 && dp_model_element(model, i).kind == DP_ELEMENT_SPECIES;
+}
+
+/* Is a state or a text of --output a species: "S", "amount(S)", "concentration(S)"? */
+static bool about_species(const dp_model *model, const char *text) {
+  static const char *const form[] = {"amount(", "concentration("};
+  if (is_species(model, text)) return true;
+  for (int k = 0; k < 2; k++) {
+    size_t m = strlen(form[k]), n = strlen(text);
+    char id[256];
+    if (strncmp(text, form[k], m) != 0 || text[n - 1] != ')' || n - m > sizeof id) continue;
+    snprintf(id, sizeof id, "%.*s", (int)(n - m - 1), text + m);
+    if (is_species(model, id)) return true;
   }
-  return NULL;
+  return false;
 }
 
 static void add_column(simulation *s, const char *id, const char *formula) {
@@ -239,7 +243,7 @@ static int default_columns(cli_call *call, simulation *s) {
     if (e.kind == DP_ELEMENT_SPECIES) add_column(s, e.id, NULL);
   }
   for (int j = 0; j < d->nstate; j++) { /* the sim's own names go with it */
-    if (species_of(s->model, d->state_id[j])) continue;
+    if (about_species(s->model, d->state_id[j])) continue;
     snprintf(s->words[j], sizeof s->words[j], "%s", d->state_id[j]);
     add_column(s, s->words[j], NULL);
   }
@@ -256,7 +260,7 @@ static int choose_columns(cli_call *call, simulation *s) {
   if (!s->column) return dp_status_exit_code(DP_ERR_MEMORY);
   for (int i = cli_each(call, "--output", -1); i >= 0; i = cli_each(call, "--output", i)) {
     const char *text = call->given[i].value;
-    add_column(s, text, species_of(s->model, text) ? NULL : text);
+    add_column(s, text, about_species(s->model, text) ? NULL : text);
   }
   return 0;
 }

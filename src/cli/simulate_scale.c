@@ -55,11 +55,8 @@ static void add_state(scout *k, const char *form, const char *id) {
 }
 
 static bool is_species(const dp_model *model, const char *id) {
-  for (int i = 0, n = dp_model_nelement(model); i < n; i++) {
-    dp_element e = dp_model_element(model, i);
-    if (e.kind == DP_ELEMENT_SPECIES && !strcmp(e.id, id)) return true;
-  }
-  return false;
+  int i = dp_model_find_element(model, id);
+  return i >= 0 && dp_model_element(model, i).kind == DP_ELEMENT_SPECIES;
 }
 
 static bool scout_make(const simulation *s, scout *k) {

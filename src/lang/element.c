@@ -95,3 +95,28 @@ dp_element dp_model_element(const dp_model *m, int index) {
   e.unknown = sym >= 0 && m->sym[sym].unknown != DPI_KNOWN;
   return e;
 }
+
+/* Stoichiometries before that of a term. */
+static int terms_before(const dpi_net *net, int index) {
+  int n = 0;
+  for (int i = 0; i < index / DPI_NET_TERM_PLACES; i++) n += named_terms(&net->reaction[i]);
+  const dpi_net_reaction *r = &net->reaction[index / DPI_NET_TERM_PLACES];
+  for (int k = 0; k < index % DPI_NET_TERM_PLACES; k++)
+    n += (k < r->nreactant ? &r->reactant[k] : &r->product[k - r->nreactant])->id[0] != '\0';
+  return n;
+}
+
+int dp_model_find_element(const dp_model *m, const char *id) {
+  const dpi_net *net = m->net;
+  int index = -1;
+  if (net == NULL) return -1;
+  switch (dpi_net_find(net, id, &index)) {
+    case DPI_NET_COMPARTMENT: return index;
+    case DPI_NET_SPECIES: return net->ncompartment + index;
+    case DPI_NET_PARAMETER: return net->ncompartment + net->nspecies + index;
+    case DPI_NET_REACTION: return net->ncompartment + net->nspecies + net->nparameter + index;
+    case DPI_NET_TERM:
+      return net->ncompartment + net->nspecies + net->nparameter + net->nreaction + terms_before(net, index);
+    default: return -1;
+  }
+}

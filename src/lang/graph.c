@@ -150,8 +150,46 @@ static int by_number(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* The same for few nodes, in time of their number rather than the graph's: a small set of nodes seen. False: too many. */
+#define FEW 192
+typedef struct few {
+  dpi_node slot[4 * FEW]; /* node + 1; 0 free */
+  dpi_node node[FEW];
+  int n;
+} few;
+
+static bool few_add(few *f, dpi_node node) {
+  unsigned at = (unsigned)node * 2654435761u % (4 * FEW);
+  for (; f->slot[at] != 0; at = (at + 1) % (4 * FEW))
+    if (f->slot[at] == node + 1) return true;
+  if (f->n == FEW) return false;
+  f->slot[at] = node + 1;
+  f->node[f->n++] = node;
+  return true;
+}
+
+static bool reach_few(const dpi_graph *g, const dpi_node *root, int nroot, few *f) {
+  for (int i = 0; i < nroot; i++)
+    if (root[i] >= 0 && !few_add(f, root[i])) return false;
+  for (int i = 0; i < f->n; i++) {
+    const dpi_gnode *at = &g->node[f->node[i]];
+    for (int k = 0; k < node_args(at); k++)
+      if (!few_add(f, at->arg[k])) return false;
+  }
+  qsort(f->node, (size_t)f->n, sizeof *f->node, by_number);
+  return true;
+}
+
 dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_node **list,
                       int *n) {
+  few f = {.n = 0};
+  if (nroot <= FEW && reach_few(g, root, nroot, &f)) {
+    *list = DPI_NEW_ARRAY(g->ctx, dpi_node, f.n > 0 ? f.n : 1);
+    if (*list == NULL) return DP_ERR_MEMORY;
+    memcpy(*list, f.node, (size_t)f.n * sizeof *f.node);
+    *n = f.n;
+    return DP_OK;
+  }
   dpi_node top = 0;
   for (int i = 0; i < nroot; i++) top = root[i] > top ? root[i] : top;
   uint8_t *seen = DPI_NEW_ARRAY(g->ctx, uint8_t, top + 1);
@@ -223,6 +261,18 @@ dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node 
 }
 
 int32_t *dpi_g_scratch(dpi_graph *g) { return g->memo; }
+
+dp_status dpi_g_symbols(dpi_graph *g, dpi_node node, const int32_t **sym, int *n) {
+  const dpi_node *list;
+  int count = 0, nlist;
+  DP_TRY(dpi_g_reach_fast(g, node, -1, &list, &nlist));
+  for (int i = 0; i < nlist; i++)
+    if (g->node[list[i]].op == DPI_OP_SYM) g->list[count++] = g->node[list[i]].arg[0];
+  qsort(g->list, (size_t)count, sizeof *g->list, by_number);
+  *sym = g->list;
+  *n = count;
+  return DP_OK;
+}
 
 /* ---- memo of derivatives ---- */
 static uint64_t memo_key(dpi_node node, int sym) {

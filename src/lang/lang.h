@@ -61,6 +61,9 @@ dpi_node dpi_g_diff(dpi_graph *g, dpi_node node, int sym);
 dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, int nsym);
 /* seen[s] = 1 for each symbol that node depends on (other entries untouched). */
 dp_status dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym);
+/* The symbols that node depends on, ascending; borrowed until the graph is used again. Takes time of the node's size, not of the
+ * model's. */
+dp_status dpi_g_symbols(dpi_graph *g, dpi_node node, const int32_t **sym, int *n);
 /* Infix text with symbol names. */
 void dpi_g_print(const dpi_graph *g, dpi_node node, const char *(*name)(void *, int), void *user, dpi_str *out);
 

@@ -65,21 +65,36 @@ static int arg_count(dpi_gnode n) {
   return n.op == DPI_OP_CONST || n.op == DPI_OP_SYM ? 0 : dpi_op_table[n.op].arity;
 }
 
-static int arg_at(const compiler *c, dpi_gnode n, int k) { return c->at[n.arg[k]]; }
+/* Place in the list of a node that is in it. */
+static int node_at(const compiler *c, dpi_node node) {
+  if (c->at) return c->at[node];
+  int lo = 0, hi = c->n - 1;
+  while (lo < hi) {
+    int mid = (lo + hi) / 2;
+    if (c->list[mid] < node)
+      lo = mid + 1;
+    else
+      hi = mid;
+  }
+  return lo;
+}
+
+static int arg_at(const compiler *c, dpi_gnode n, int k) { return node_at(c, n.arg[k]); }
 
 static dp_status compiler_init(compiler *c, const dpi_node *out, int nout) {
   dpi_node *list = NULL;
   DP_TRY(dpi_g_reach(c->g, out, nout, &list, &c->n));
   c->list = list;
-  int n = c->n > 0 ? c->n : 1;
-  c->at = DPI_NEW_ARRAY(c->ctx, int32_t, c->n > 0 ? c->list[c->n - 1] + 1 : 1);
+  int n = c->n > 0 ? c->n : 1, top = c->n > 0 ? c->list[c->n - 1] + 1 : 1;
+  bool few = top / 64 > n; /* a small tape of a large graph must not cost the graph's size */
+  if (!few) c->at = DPI_NEW_ARRAY(c->ctx, int32_t, top);
   c->class = DPI_NEW_ARRAY(c->ctx, uint8_t, n);
   c->uses = DPI_NEW_ARRAY(c->ctx, int32_t, n);
   c->last = DPI_NEW_ARRAY(c->ctx, int32_t, n);
   c->fused = DPI_NEW_ARRAY(c->ctx, uint8_t, n);
   c->reg = DPI_NEW_ARRAY(c->ctx, int32_t, n);
   c->spare = DPI_NEW_ARRAY(c->ctx, int32_t, n);
-  bool ok = c->at && c->class && c->uses && c->last && c->fused && c->reg && c->spare;
+  bool ok = (few || c->at) && c->class && c->uses && c->last && c->fused && c->reg && c->spare;
   return ok ? DP_OK : DP_ERR_MEMORY;
 }
 
@@ -99,7 +114,7 @@ static dp_status classify(compiler *c, const dpi_node *out, int nout, const uint
                           int nsym) {
   for (int i = 0; i < c->n; i++) {
     dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
-    c->at[c->list[i]] = i;
+    if (c->at) c->at[c->list[i]] = i;
     c->last[i] = i;
     if (n.op == DPI_OP_SYM && n.arg[0] >= nsym)
       return dpi_fail(c->ctx, DP_ERR_BUG, "tape: symbol %d is outside 0..%d", n.arg[0], nsym - 1);
@@ -113,8 +128,8 @@ static dp_status classify(compiler *c, const dpi_node *out, int nout, const uint
     }
   }
   for (int i = 0; i < nout; i++) {
-    c->uses[c->at[out[i]]]++;
-    c->last[c->at[out[i]]] = c->n;
+    c->uses[node_at(c, out[i])]++;
+    c->last[node_at(c, out[i])] = c->n;
   }
   return DP_OK;
 }
@@ -243,7 +258,7 @@ static dp_status compile(compiler *c, const dpi_node *out, int nout, const uint8
   assign_steps(c, CLASS_SLOW, c->t->prologue, &c->t->nprologue);
   assign_leaves(c, CLASS_FAST);
   assign_steps(c, CLASS_FAST, c->t->body, &c->t->nbody);
-  for (int i = 0; i < nout; i++) c->t->out[i] = c->reg[c->at[out[i]]];
+  for (int i = 0; i < nout; i++) c->t->out[i] = c->reg[node_at(c, out[i])];
   c->t->nout = nout;
   c->t->nreg = c->nreg > 0 ? c->nreg : 1;
   return DP_OK;

@@ -579,6 +579,14 @@ static dp_status bound_name(builder *b, const dpi_net_reaction *x, dpi_ast *a, b
   return DP_OK;
 }
 
+/* A bound that is a name is a parameter: nothing else has a value without equations. */
+static dp_status check_bound(const builder *b, const dpi_net_reaction *x, const char *bound) {
+  int index;
+  if (bound[0] == '\0' || dpi_net_find(b->net, bound, &index) == DPI_NET_PARAMETER) return DP_OK;
+  return dpi_fail(b->r->ctx, DP_ERR_INPUT, "%s:%d: the flux of '%s' is bounded by '%s', which is not a parameter with a value",
+                  b->r->source, x->line, x->id, bound);
+}
+
 static bool flux_operator(dpi_ast_op op) {
   return op == DPI_AST_LT || op == DPI_AST_LE || op == DPI_AST_GT || op == DPI_AST_GE || op == DPI_AST_EQ;
 }
@@ -719,6 +727,10 @@ static dp_status build(builder *b) {
   for (int i = 0; i < r->ninteraction; i++) DP_TRY(add_interaction(b, &r->interaction[i]));
   DP_TRY(add_notes(b));
   DP_TRY(dpi_net_index(b->net));
+  for (int i = 0; i < b->net->nreaction; i++) {
+    DP_TRY(check_bound(b, &b->net->reaction[i], b->net->reaction[i].lower));
+    DP_TRY(check_bound(b, &b->net->reaction[i], b->net->reaction[i].upper));
+  }
   return find_modifiers(b);
 }
 

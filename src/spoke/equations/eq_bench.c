@@ -122,7 +122,7 @@ void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member) {
   w->chatter = 0;
   w->chatter_t = -INFINITY;
   w->mark = INFINITY;
-  w->watch_credit = 500000;
+  w->watch_credit = 500000; /* bounds the time of an advance; spent only where roots swing faster than the states */
   w->past_ready = false;
   w->bad_lag = -1;
   w->no_memory = false;

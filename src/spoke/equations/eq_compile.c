@@ -6,6 +6,7 @@
 #include "spoke/equations/eq_impl.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* What every map of this spoke is built from. */
 typedef struct builder {
@@ -28,36 +29,75 @@ static void register_map(dpi_eq_spoke *sp, dpi_eq_map *map) {
   if (map->nvalue + map->nder > sp->nvalue_max) sp->nvalue_max = map->nvalue + map->nder;
 }
 
+/* Columns [0, plain) are the states 1, 2, ...; -1: no column. */
+static int column_of(const int *column, int ncol, int plain, int sym) {
+  if (sym >= 1 && sym <= plain) return sym - 1;
+  for (int c = plain; c < ncol; c++)
+    if (column[c] == sym) return c;
+  return -1;
+}
+
+static int by_column(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+typedef struct pattern { /* nonzero derivatives while they are found */
+  int n, cap_row, cap_col, cap_node, cap_list;
+  int *row, *col, *list; /* list: columns of one row */
+  dpi_node *node;        /* values, then derivatives */
+} pattern;
+
+static dp_status add_row(dpi_eq_spoke *sp, dpi_graph *g, pattern *p, int nvalue, int row, const int *column, int ncol,
+                         int plain) {
+  dp_ctx *ctx = sp->base.ctx;
+  const int32_t *sym;
+  int nsym, n = 0;
+  DP_TRY(dpi_g_symbols(g, p->node[row], &sym, &nsym));
+  DP_TRY(dpi_grow(ctx, (void **)&p->list, &p->cap_list, nsym + 1, sizeof *p->list));
+  for (int k = 0; k < nsym; k++) {
+    p->list[n] = column_of(column, ncol, plain, sym[k]);
+    n += p->list[n] >= 0;
+  }
+  qsort(p->list, (size_t)n, sizeof *p->list, by_column);
+  DP_TRY(dpi_grow(ctx, (void **)&p->row, &p->cap_row, p->n + n + 1, sizeof *p->row));
+  DP_TRY(dpi_grow(ctx, (void **)&p->col, &p->cap_col, p->n + n + 1, sizeof *p->col));
+  DP_TRY(dpi_grow(ctx, (void **)&p->node, &p->cap_node, nvalue + p->n + n + 1, sizeof *p->node));
+  for (int k = 0; k < n; k++) {
+    const dpi_node d = dpi_g_diff(g, p->node[row], column[p->list[k]]);
+    if (d == DPI_NODE_NONE) return dpi_fail(ctx, DP_ERR_MEMORY, "no memory for derivatives of the outputs");
+    if (is_zero(g, d)) continue;
+    p->row[p->n] = row;
+    p->col[p->n] = p->list[k];
+    p->node[nvalue + p->n++] = d;
+  }
+  return DP_OK;
+}
+
 dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const dpi_node *node, int n, const int *column,
                        int ncol, int first_der, dpi_eq_map *map) {
   dp_ctx *ctx = sp->base.ctx;
-  dpi_graph *g = m->graph;
-  const int nder_max = (n - first_der) * ncol;
-  dpi_node *all = DPI_NEW_ARRAY(ctx, dpi_node, n + nder_max + 1);
-  map->row = DPI_ARENA_ARRAY(&sp->arena, int, nder_max + 1);
-  map->col = DPI_ARENA_ARRAY(&sp->arena, int, nder_max + 1);
-  if (!all || !map->row || !map->col) {
-    dpi_free(ctx, all);
-    return DP_ERR_MEMORY;
+  pattern p = {0};
+  int plain = 0;
+  while (plain < ncol && column[plain] == plain + 1) plain++;
+  dp_status st = dpi_grow(ctx, (void **)&p.node, &p.cap_node, n + 1, sizeof *p.node);
+  for (int i = 0; i < n && st == DP_OK; i++) p.node[i] = node[i];
+  for (int i = first_der; i < n && ncol > 0 && st == DP_OK; i++)
+    st = add_row(sp, m->graph, &p, n, i, column, ncol, plain);
+  if (st == DP_OK) {
+    map->nvalue = n;
+    map->nder = p.n;
+    map->row = DPI_ARENA_ARRAY(&sp->arena, int, p.n + 1);
+    map->col = DPI_ARENA_ARRAY(&sp->arena, int, p.n + 1);
+    st = map->row && map->col ? DP_OK : DP_ERR_MEMORY;
   }
-  map->nvalue = n;
-  map->nder = 0;
-  for (int i = 0; i < n; i++) all[i] = node[i];
-  for (int i = first_der; i < n; i++)
-    for (int c = 0; c < ncol; c++) {
-      const dpi_node d = dpi_g_diff(g, node[i], column[c]);
-      if (d == DPI_NODE_NONE) {
-        dpi_free(ctx, all);
-        return dpi_fail(ctx, DP_ERR_MEMORY, "no memory for derivatives of the outputs");
-      }
-      if (is_zero(g, d)) continue;
-      map->row[map->nder] = i;
-      map->col[map->nder] = c;
-      all[n + map->nder++] = d;
-    }
-  const dp_status st = dpi_tape_create(ctx, g, all, n + map->nder, fast, sp->nsym, &map->tape);
-  dpi_free(ctx, all);
+  if (st == DP_OK && p.n > 0) {
+    memcpy(map->row, p.row, sizeof *p.row * (size_t)p.n);
+    memcpy(map->col, p.col, sizeof *p.col * (size_t)p.n);
+  }
+  if (st == DP_OK) st = dpi_tape_create(ctx, m->graph, p.node, n + p.n, fast, sp->nsym, &map->tape);
   if (st == DP_OK) register_map(sp, map);
+  dpi_free(ctx, p.row);
+  dpi_free(ctx, p.col);
+  dpi_free(ctx, p.list);
+  dpi_free(ctx, p.node);
   return st;
 }
 
@@ -165,11 +205,19 @@ static dp_status list_active(builder *b, const dp_sim_def *def, const int **out)
 /* d node/dt along the path without inputs: sum_j d node/d x_j * f_j + d node/d time. */
 static dpi_node along_path(builder *b, dpi_node node) {
   dpi_graph *g = b->model->graph;
+  const int32_t *sym;
+  int n;
+  if (dpi_g_symbols(g, node, &sym, &n) != DP_OK) return DPI_NODE_NONE;
+  int *mine = DPI_NEW_ARRAY(b->sp->base.ctx, int, n + 1); /* the list is the graph's */
+  if (!mine) return DPI_NODE_NONE;
+  for (int k = 0; k < n; k++) mine[k] = sym[k];
   dpi_node sum = dpi_g_diff(g, node, 0);
-  for (int j = 0; j < b->model->nstate; j++) {
-    const dpi_node d = dpi_g_diff(g, node, 1 + j);
-    sum = dpi_g_op2(g, DPI_OP_ADD, sum, dpi_g_op2(g, DPI_OP_MUL, d, b->model->sym[1 + j].formula));
+  for (int k = 0; k < n; k++) {
+    if (mine[k] < 1 || mine[k] > b->model->nstate) continue;
+    const dpi_node d = dpi_g_diff(g, node, mine[k]);
+    sum = dpi_g_op2(g, DPI_OP_ADD, sum, dpi_g_op2(g, DPI_OP_MUL, d, b->model->sym[mine[k]].formula));
   }
+  dpi_free(b->sp->base.ctx, mine);
   return sum;
 }
 

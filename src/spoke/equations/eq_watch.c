@@ -18,15 +18,17 @@
 #include <float.h>
 #include <math.h>
 
-#define NODES 4        /* in a step */
-#define SWING 0.5      /* of an angle between nodes, where one step spans all; */
+#define NODES 4        /* in a step: the path between them is close to a parabola wherever error control chose the step */
+#define SWING 0.5      /* radians of the fastest rate between nodes, where one exact step spans all: 12 looks a period; */
 #define NODES_WHOLE 400 /* but not more of them than this */
-#define SPEAKERS 8     /* parts that speak for all */
-#define PARTS 4096     /* of a step, where a root swings faster than the states */
+#define SPEAKERS 8     /* parts that speak for all, so that judging a division costs the same however fine it is */
+#define PARTS 4096     /* finest division of a step, where a root swings faster than the states do: a pulse of a trigger
+                          shorter than this part of a step may be missed */
 #define TURNS 8        /* changes of sign without consequence between two nodes */
 #define SEARCH 40      /* evaluations in the search for an extremum */
 #define NEAR 0.5       /* an extremum below this part of the smallest node is sought */
-#define CHATTER 40     /* switches in a row without time moving on: from then on they are not looked for */
+#define CHATTER 40     /* switches in a row without time moving on: a sliding mode, where each restart would undo the one
+                          before; from then on the error control steps through it */
 
 static int sign(double v) { return (v > 0) - (v < 0); }
 

@@ -171,6 +171,7 @@ static void flux_balance(void **state) {
   assert_string_equal(n->constraint[1].id, "c");
   assert_true(n->objective[0].maximize && n->objective[0].nterm == 2 && n->objective[0].term[1].coefficient == -0.25);
   dp_model_destroy(m);
+  check_refused("J0: S1 -> ;\nup > J0;", DP_ERR_INPUT, "the flux of 'J0' is bounded by 'up'", "");
 }
 
 static void functions_of_the_text_and_of_the_language(void **state) {

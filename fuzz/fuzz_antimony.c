@@ -45,7 +45,9 @@ static void write_and_read(dp_ctx *ctx, const dpi_net *net, const dpi_language *
   dp_status s = language->write(net, &text);
   bool written = s == DP_OK;
   if (s == DP_OK) s = language->read(ctx, dpi_str_text(&text), text.len, "again", &again);
-  if ((written && s == DP_ERR_INPUT) || s == DP_ERR_BUG) {
+  /* a loop that folds away here (i = 0*i) is one in SBML: dp_model_write refuses it */
+  bool circular = s == DP_ERR_INPUT && strstr(dp_ctx_error(ctx), "SBML rule 20906") != NULL;
+  if ((written && s == DP_ERR_INPUT && !circular) || s == DP_ERR_BUG) {
     fprintf(stderr, "%s\n%s\n", dp_ctx_error(ctx), dpi_str_text(&text));
     abort();
   }

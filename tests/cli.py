@@ -530,6 +530,11 @@ def model_commands():
         document = json.loads(r.stdout)
         check("model check --json: sound", document["status"] == "sound" and document["states"] == 4, r.stdout)
         check("model check --json: findings", {"conserved", "structure", "units", "summary"} == {x["kind"] for x in document["findings"]})
+        ring = pathlib.Path(tmp) / "ring.ant"
+        ring.write_text("i = 0*i\n", encoding="utf-8")
+        r = run("model", "convert", str(ring))
+        check("model convert: what would not be valid is not written", r.returncode == 7 and not r.stdout and "'i'" in r.stderr,
+              r.stderr)
         r = run("model", "convert", str(ant), "-o", str(xml), "--dry-run")
         check("model convert --dry-run: writes nothing", r.returncode == 0 and not xml.exists(), r.stderr)
         r = run("model", "convert", str(ant), "-o", str(xml))

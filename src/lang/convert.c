@@ -59,6 +59,18 @@ static dp_status write_both(const dp_model *model, const dpi_language *language,
   return drop_repeated_lines(notes);
 }
 
+/* What is handed over reads back. A text may be sound here and not there: libSBML finds `i = 0*i` circular. */
+static dp_status read_back(dp_ctx *ctx, const dpi_language *language, const dpi_str *text) {
+  dpi_net *again = NULL;
+  char why[400];
+  dp_status status = language->read(ctx, dpi_str_text(text), text->len, "line", &again);
+  dpi_net_destroy(again);
+  if (status != DP_ERR_INPUT) return status == DP_ERR_MEMORY ? status : DP_OK;
+  snprintf(why, sizeof why, "%s", dp_ctx_error(ctx));
+  dp_ctx_clear_error(ctx);
+  return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "written as %s the model would not be valid: %s", language->name, why);
+}
+
 const char *dp_model_language(const dp_model *model) { return model->net ? model->net->language : ""; }
 
 dp_status dp_model_write(const dp_model *model, const char *language, char **text, char **notes) {
@@ -75,6 +87,7 @@ dp_status dp_model_write(const dp_model *model, const char *language, char **tex
   *text = NULL;
   if (notes) *notes = NULL;
   dp_status status = write_both(model, l, &body, &said);
+  if (status == DP_OK) status = read_back(ctx, l, &body);
   if (status == DP_OK) status = hand_over(ctx, &body, text);
   if (status == DP_OK && notes) status = hand_over(ctx, &said, notes);
   if (status != DP_OK) {

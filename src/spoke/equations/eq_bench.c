@@ -21,7 +21,7 @@ static dp_status bench_memory(dpi_eq_bench *w) {
       {&w->fb, n},         {&w->u, n},         {&w->du, n * nd}, {&w->dir, 8 * nd}, {&w->sa, n * nd},
       {&w->sb, n * nd},    {&w->xb, n},        {&w->held, sp->nassign_max * (1 + nd)},
       {&w->memo_t, DPI_EQ_MEMO}, {&w->memo_x, DPI_EQ_MEMO * n},
-      {&w->jac, n * n},     {&w->cause, nd},     {&w->act, (sp->nassign_max + 2) * nd},
+      {&w->cause, nd},     {&w->act, (sp->nassign_max + 2) * nd},
       {&w->ext, n + sp->ndelayed}, {&w->delayed, 3 * sp->ndelayed}, {&w->slope_at, 3 * sp->ndelayed + n}, {&w->slope_x, n},
       {&w->v[0], sp->watch.nall}, {&w->v[1], sp->watch.nall}, {&w->v[2], sp->watch.nall},
       {&w->v[3], sp->watch.nall}, {&w->v[4], sp->watch.nall}, {&w->v[5], sp->watch.nall}, {&w->v[6], sp->watch.nall},

@@ -245,13 +245,19 @@ double dpi_eq_segment_rate(dpi_eq_bench *w) {
   return w->scale = best;
 }
 
-/* Factor the Jacobian once for these parameters. */
+/* Factor the Jacobian once for these parameters. Its memory is taken when first needed: it grows with the square of the model. */
 static void factor_segment(dpi_eq_bench *w) {
   const dpi_system *sys = w->spoke->sys;
   const int n = w->spoke->nstate;
   if (w->jac_inverse >= 0) return;
+  if (!w->jac) w->jac = dpi_arena_array(&w->arena, (size_t)n * (size_t)n + 1, sizeof *w->jac);
+  if (!w->jac) {
+    w->no_memory = true;
+    w->jac_inverse = INFINITY;
+    return;
+  }
   const double *val = dpi_eq_eval(w, &w->spoke->full, w->m->t, w->m->x, NULL);
-  for (int i = 0; i < n * n; i++) w->jac[i] = 0;
+  memset(w->jac, 0, (size_t)n * (size_t)n * sizeof *w->jac);
   for (int k = 0; k < sys->jac_nnz; k++) w->jac[sys->jac_row[k] * n + sys->jac_col[k]] = val[n + k];
   w->jac_inverse = INFINITY;
   if (!dpi_lu(w->jac, n, w->jac_piv)) return;

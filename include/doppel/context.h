@@ -40,6 +40,8 @@ typedef struct dp_ctx_def {
   dp_log_fn log;     /* NULL: silent */
   void *log_user;    /* borrowed */
   int nthread;       /* workers below the waist; 1 = everything on the calling thread; results never depend on it */
+  int interpret;     /* not 0: never make machine code of models; results do not depend on it */
+  const char *cache; /* folder for machine code kept between runs, NULL: none; copied; made when needed */
 } dp_ctx_def;
 
 dp_ctx_def dp_ctx_def_default(void);

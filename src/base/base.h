@@ -110,6 +110,10 @@ dpi_sha256 *dpi_sha256_create(dp_ctx *ctx);
 void dpi_sha256_add(dpi_sha256 *h, const void *data, size_t size);
 void dpi_sha256_finish(dpi_sha256 *h, char hex[65]); /* destroys h */
 
+/* ---- machine code (room jit) ---- */
+bool dpi_ctx_interpret(const dp_ctx *ctx);
+const char *dpi_ctx_cache(const dp_ctx *ctx); /* folder or NULL */
+
 /* ---- threads ---- */
 /* Call fn(user, i, worker) for i = 0..n-1 on the context's workers (dynamic order; worker in 0..nthread-1). The first
  * failing status wins by *lowest i* (deterministic); remaining work is skipped; DP_ERR_CANCELLED when cancelled.

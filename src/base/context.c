@@ -41,6 +41,16 @@ dp_status dp_ctx_create(const dp_ctx_def *def, dp_ctx **out) {
   ctx->log = def->log;
   ctx->log_user = def->log_user;
   ctx->nthread = def->nthread;
+  ctx->interpret = def->interpret != 0;
+  if (def->cache) {
+    size_t size = strlen(def->cache) + 1;
+    ctx->cache = alloc(def->alloc_user, NULL, 0, size);
+    if (!ctx->cache) {
+      alloc(def->alloc_user, ctx, sizeof *ctx, 0);
+      return DP_ERR_MEMORY;
+    }
+    memcpy(ctx->cache, def->cache, size);
+  }
   atomic_init(&ctx->cancelled, 0);
   atomic_init(&ctx->live, 0);
   atomic_init(&ctx->total, 0);
@@ -59,8 +69,12 @@ void dp_ctx_destroy(dp_ctx *ctx) {
   pthread_mutex_destroy(&ctx->pool_lock);
   pthread_mutex_destroy(&ctx->log_lock);
   pthread_mutex_destroy(&ctx->error_lock);
+  if (ctx->cache) ctx->alloc(ctx->alloc_user, ctx->cache, strlen(ctx->cache) + 1, 0);
   ctx->alloc(ctx->alloc_user, ctx, sizeof *ctx, 0);
 }
+
+bool dpi_ctx_interpret(const dp_ctx *ctx) { return ctx->interpret; }
+const char *dpi_ctx_cache(const dp_ctx *ctx) { return ctx->cache; }
 
 int dp_ctx_nthread(const dp_ctx *ctx) { return ctx->nthread; }
 

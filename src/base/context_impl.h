@@ -35,6 +35,8 @@ struct dp_ctx {
   dp_log_fn log;
   void *log_user;
   int nthread;
+  bool interpret;
+  char *cache; /* owned */
 
   pthread_mutex_t error_lock;
   dpi_error_slot error; /* guarded by error_lock until set, then constant until cleared */

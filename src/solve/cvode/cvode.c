@@ -4,71 +4,36 @@
  * CVODES does the stepping (A. Hindmarsh and others, SUNDIALS, ACM TOMS 31 (2005); R. Serban, A.
  * Hindmarsh, CVODES). What is done here: the tapes give f, J and S'; J goes to a dense matrix, or a
  * sparse one factorised by KLU when the model is large and J thin; one internal step a call, with
- * t_end as its stop time; the library's flags become outcomes with a reason.
+ * t_end as its stop time; the library's flags become outcomes with a reason. What idas does alike
+ * stands in solve_sundials.c.
  *
  * Invariants:
  *   1. start() and input() mark the integrator dirty; the next step re-initialises it at (t_now,
  *      x_now, S_now). Nothing that CVODES learned before survives a start;
- *   2. the full tape's values are reused only for the very same (t, x);
- *   3. SUNDIALS allocates by the C library: its blocks do not pass the context's hook, ours do.
+ *   2. the full tape's values are reused only for the very same (t, x).
  */
 #include <cvodes/cvodes.h>
-#include <float.h>
 #include <math.h>
 #include <nvector/nvector_serial.h>
 #include <stdio.h>
 #include <string.h>
-#include <sunlinsol/sunlinsol_dense.h>
-#include <sunlinsol/sunlinsol_klu.h>
-#include <sunmatrix/sunmatrix_dense.h>
-#include <sunmatrix/sunmatrix_sparse.h>
 
-#include "num/num.h"
-#include "solve/solve_rhs.h"
-
-/* What is asked of a step so that the result keeps rtol: a method of order 5 makes rtol^(-1/6)
- * steps and its errors add up, so the safety grows alike: 30 at 1e-4, 140 at 1e-8, 650 at 1e-12
- * (README.md: measured). Never less than the last figure: below, a step cannot tell its error from
- * rounding. */
-#define CVODE_SAFETY 30.0
-#define CVODE_SAFETY_AT 1e-4
-#define CVODE_RTOL_LEAST 1e-15
-#define MAX_TINY 20        /* consecutive steps at the rounding of t that mean a blow-up */
-#define CVODE_DENSE_MAX 20 /* up to this many states the Jacobian is dense */
+#include "solve/solve_sundials.h"
 
 typedef struct cvode_solver {
   dpi_solver base;
   dpi_solve_rhs rhs;
-  SUNContext sun;
+  dpi_sundials core;
   void *mem;
-  N_Vector y, atol, dky;
   N_Vector *ys, *ysdky, *ysatol; /* [max_dir] or NULL */
   int max_dir, nsens;            /* nsens: columns CVODES was set up with, 0: none */
-  SUNMatrix jac;
-  SUNLinearSolver lin;
-  bool sparse;
-  int nnz; /* sparse: pattern of J and the diagonal, by columns */
-  sunindextype *colptr, *rowval;
-  int *place;        /* [jac_nnz] where entry k of the tape goes */
   double *block;     /* owned: the four arrays below */
   double *x, *xprev; /* [n] */
   double *s, *sprev; /* [n x ndir] */
   double *cached_x;  /* [n] argument of the last full tape */
   double cached_t;
-  bool cached, dirty, moved; /* moved: the last step was CVODES', so it can interpolate */
-  long taken;                /* steps since start */
-  int ntiny;                 /* tiny steps in a row */
-  long fails_seen;           /* error test failures already counted */
-  char message[80];          /* what the library said last */
+  bool cached;
 } cvode_solver;
-
-/* What a step is asked. */
-static double safety(const dpi_solve_opts *o) {
-  return CVODE_SAFETY * dpi_m_pow(CVODE_SAFETY_AT / o->rtol, 1.0 / 6.0);
-}
-static double step_rtol(const dpi_solve_opts *o) {
-  return fmax(o->rtol / safety(o), CVODE_RTOL_LEAST);
-}
 
 static cvode_solver *self(dpi_solver *s) { return (cvode_solver *)s; }
 
@@ -129,25 +94,8 @@ static int on_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix jac, void *user
   need_full(s, t, NV_DATA_S(y));
   const double *value = dpi_solve_rhs_jac(&s->rhs);
   if (dpi_solve_nonfinite(value, sys->jac_nnz) >= 0) return 1;
-  if (!s->sparse) {
-    for (int k = 0; k < sys->jac_nnz; k++)
-      SM_ELEMENT_D(jac, sys->jac_row[k], sys->jac_col[k]) = value[k];
-    return 0;
-  }
-  // CVODES cleared the matrix, pattern and all
-  memcpy(SM_INDEXPTRS_S(jac), s->colptr, (size_t)(sys->nstate + 1) * sizeof *s->colptr);
-  memcpy(SM_INDEXVALS_S(jac), s->rowval, (size_t)s->nnz * sizeof *s->rowval);
-  double *data = SM_DATA_S(jac);
-  memset(data, 0, (size_t)s->nnz * sizeof *data);
-  for (int k = 0; k < sys->jac_nnz; k++) data[s->place[k]] = value[k];
+  dpi_sundials_fill(&s->core, sys, value, jac);
   return 0;
-}
-
-/* Keep the library's words for the reason. */
-static void on_error(int code, const char *module, const char *function, char *text, void *user) {
-  (void)module, (void)function;
-  cvode_solver *s = user;
-  if (code < 0) snprintf(s->message, sizeof s->message, "%s", text);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -155,91 +103,37 @@ static void on_error(int code, const char *module, const char *function, char *t
 static void cvode_destroy(dpi_solver *base) {
   cvode_solver *s = self(base);
   if (s->mem) CVodeFree(&s->mem);
-  if (s->lin) SUNLinSolFree(s->lin);
-  if (s->jac) SUNMatDestroy(s->jac);
   if (s->ys) N_VDestroyVectorArray(s->ys, s->max_dir);
   if (s->ysdky) N_VDestroyVectorArray(s->ysdky, s->max_dir);
   if (s->ysatol) N_VDestroyVectorArray(s->ysatol, s->max_dir);
-  if (s->y) N_VDestroy(s->y);
-  if (s->atol) N_VDestroy(s->atol);
-  if (s->dky) N_VDestroy(s->dky);
-  if (s->sun) SUNContext_Free(&s->sun);
+  dpi_sundials_release(base, &s->core);
   dpi_solve_rhs_release(base, &s->rhs);
   dpi_free(base->ctx, s->block);
-  dpi_free(base->ctx, s->colptr);
-  dpi_free(base->ctx, s->rowval);
-  dpi_free(base->ctx, s->place);
   dpi_free(base->ctx, s);
 }
 
 static bool cvode_can(const dpi_system *sys) { return sys->nalgebraic == 0; }
 
-/* Pattern of J with the whole diagonal (I - gamma J must fit), by columns, from the tape's sorted
- * list. */
-static dp_status make_sparse_pattern(cvode_solver *s) {
-  const dpi_system *sys = s->base.sys;
-  dp_ctx *ctx = s->base.ctx;
-  int n = sys->nstate;
-  s->colptr = DPI_NEW_ARRAY(ctx, sunindextype, n + 1);
-  s->rowval = DPI_NEW_ARRAY(ctx, sunindextype, sys->jac_nnz + n);
-  s->place = DPI_NEW_ARRAY(ctx, int, sys->jac_nnz);
-  if (!s->colptr || !s->rowval || !s->place) return DP_ERR_MEMORY;
-  int k = 0;
-  for (int j = 0; j < n; j++) {
-    bool diagonal = false;
-    s->colptr[j] = s->nnz;
-    for (; k < sys->jac_nnz && sys->jac_col[k] == j; k++) {
-      int i = sys->jac_row[k];
-      if (!diagonal && i > j) s->rowval[s->nnz++] = j;
-      diagonal = diagonal || i >= j;
-      s->place[k] = s->nnz;
-      s->rowval[s->nnz++] = i;
-    }
-    if (!diagonal) s->rowval[s->nnz++] = j;
-  }
-  s->colptr[n] = s->nnz;
-  return DP_OK;
-}
-
-static bool worth_sparse(const dpi_system *sys) {
-  return sys->nstate > CVODE_DENSE_MAX &&
-         3.0 * (sys->jac_nnz + sys->nstate) < (double)sys->nstate * sys->nstate;
-}
-
-/* All vectors, the matrix, the linear solver. */
-static bool make_vectors(cvode_solver *s) {
-  int n = s->base.sys->nstate;
-  s->y = N_VNew_Serial(n, s->sun);
-  if (!s->y) return false;
-  N_VConst(0.0, s->y);
-  s->atol = N_VClone(s->y);
-  s->dky = N_VClone(s->y);
-  if (!s->atol || !s->dky) return false;
-  if (s->max_dir > 0) {
-    s->ys = N_VCloneVectorArray(s->max_dir, s->y);
-    s->ysdky = N_VCloneVectorArray(s->max_dir, s->y);
-    s->ysatol = N_VCloneVectorArray(s->max_dir, s->y);
-    if (!s->ys || !s->ysdky || !s->ysatol) return false;
-  }
-  s->jac =
-      s->sparse ? SUNSparseMatrix(n, n, s->nnz, CSC_MAT, s->sun) : SUNDenseMatrix(n, n, s->sun);
-  if (!s->jac) return false;
-  s->lin = s->sparse ? SUNLinSol_KLU(s->y, s->jac, s->sun) : SUNLinSol_Dense(s->y, s->jac, s->sun);
-  return s->lin != NULL;
+/* Vectors of the sensitivities. */
+static bool make_columns(cvode_solver *s) {
+  if (s->max_dir == 0) return true;
+  s->ys = N_VCloneVectorArray(s->max_dir, s->core.y);
+  s->ysdky = N_VCloneVectorArray(s->max_dir, s->core.y);
+  s->ysatol = N_VCloneVectorArray(s->max_dir, s->core.y);
+  return s->ys && s->ysdky && s->ysatol;
 }
 
 /* The integrator itself, at a dummy point: start() puts it where it belongs. */
 static bool make_integrator(cvode_solver *s) {
   const dpi_solve_opts *o = &s->base.opts;
-  for (int i = 0; i < s->base.sys->nstate; i++)
-    NV_Ith_S(s->atol, i) = (o->atol_state ? o->atol_state[i] : o->atol) / safety(o);
-  s->mem = CVodeCreate(CV_BDF, s->sun);
-  return s->mem && CVodeSetErrHandlerFn(s->mem, on_error, s) == CV_SUCCESS &&
-         CVodeInit(s->mem, on_rhs, 0.0, s->y) == CV_SUCCESS &&
-         CVodeSVtolerances(s->mem, step_rtol(o), s->atol) == CV_SUCCESS &&
+  const dpi_sundials *c = &s->core;
+  s->mem = CVodeCreate(CV_BDF, c->sun);
+  return s->mem && CVodeSetErrHandlerFn(s->mem, dpi_sundials_on_error, &s->core) == CV_SUCCESS &&
+         CVodeInit(s->mem, on_rhs, 0.0, c->y) == CV_SUCCESS &&
+         CVodeSVtolerances(s->mem, dpi_sundials_rtol(o), c->atol) == CV_SUCCESS &&
          CVodeSetUserData(s->mem, s) == CV_SUCCESS &&
          CVodeSetMaxHnilWarns(s->mem, -1) == CV_SUCCESS &&
-         CVodeSetLinearSolver(s->mem, s->lin, s->jac) == CV_SUCCESS &&
+         CVodeSetLinearSolver(s->mem, c->lin, c->jac) == CV_SUCCESS &&
          CVodeSetJacFn(s->mem, on_jac) == CV_SUCCESS &&
          (o->max_step <= 0.0 || CVodeSetMaxStep(s->mem, o->max_step) == CV_SUCCESS);
 }
@@ -259,12 +153,8 @@ static dp_status build(cvode_solver *s) {
   s->s = s->cached_x + n;
   s->sprev = s->s + ns;
   if (n == 0) return DP_OK;
-  s->sparse = worth_sparse(sys);
-  if (s->sparse) DP_TRY(make_sparse_pattern(s));
-  if (SUNContext_Create(NULL, &s->sun) != 0 || !make_vectors(s) || !make_integrator(s))
-    return dpi_fail(ctx, DP_ERR_MEMORY, "cvode: the library could not be set up: %s",
-                    s->message[0] ? s->message : "no memory");
-  return DP_OK;
+  DP_TRY(dpi_sundials_init(&s->base, &s->core));
+  return make_columns(s) && make_integrator(s) ? DP_OK : dpi_sundials_failed(&s->base, &s->core);
 }
 
 static dp_status cvode_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
@@ -288,7 +178,7 @@ static void set_sens_tolerances(cvode_solver *s) {
   for (int d = 0; d < s->rhs.ndir; d++) {
     double scale = dpi_solve_rhs_scale(&s->rhs, d);
     for (int i = 0; i < s->base.sys->nstate; i++)
-      NV_Ith_S(s->ysatol[d], i) = NV_Ith_S(s->atol, i) * scale;
+      NV_Ith_S(s->ysatol[d], i) = NV_Ith_S(s->core.atol, i) * scale;
   }
 }
 
@@ -306,7 +196,7 @@ static bool set_columns(cvode_solver *s, int ndir) {
   }
   if (ndir == 0) return true;
   set_sens_tolerances(s);
-  return CVodeSensSVtolerances(s->mem, step_rtol(o), s->ysatol) == CV_SUCCESS;
+  return CVodeSensSVtolerances(s->mem, dpi_sundials_rtol(o), s->ysatol) == CV_SUCCESS;
 }
 
 static dp_status cvode_bind(dpi_solver *base, const double *sym, const double *seed, int ndir) {
@@ -314,17 +204,17 @@ static dp_status cvode_bind(dpi_solver *base, const double *sym, const double *s
   DP_TRY(dpi_solve_rhs_bind(base->ctx, &s->rhs, sym, seed, ndir));
   base->ndir = ndir;
   s->cached = false;
-  s->dirty = true;
+  s->core.dirty = true;
   if (base->sys->nstate > 0 && !set_columns(s, ndir))
     return dpi_fail(base->ctx, DP_ERR_MEMORY, "cvode: no room for %d directions: %s", ndir,
-                    s->message);
+                    s->core.message);
   return DP_OK;
 }
 
 static void cvode_input(dpi_solver *base, const double *u, const double *du) {
   cvode_solver *s = self(base);
   dpi_solve_rhs_input(&s->rhs, u, du);
-  s->dirty = true;
+  s->core.dirty = true;
 }
 
 static void publish(cvode_solver *s) {
@@ -341,16 +231,11 @@ static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x
     memcpy(s->s, sens, ns * sizeof *sens);
   else
     memset(s->s, 0, ns * sizeof *s->s);
-  base->t_prev = base->t_now = t;
-  base->reason[0] = '\0';
-  s->dirty = true;
-  s->moved = s->cached = false;
-  s->taken = 0;
+  s->cached = false;
   publish(s);
-  int bad = dpi_solve_nonfinite(s->x, (int)n);
-  if (bad < 0 && dpi_solve_nonfinite(s->s, (int)ns) < 0) return DPI_SOLVE_OK;
-  snprintf(base->reason, sizeof base->reason, "at t = %.10g: the start value of %s is not finite",
-           t, bad >= 0 ? dpi_solve_state_id(base->sys, bad) : "a sensitivity");
+  const dpi_solve_outcome o = dpi_sundials_start(base, &s->core, t, s->x);
+  if (o != DPI_SOLVE_OK || dpi_solve_nonfinite(s->s, (int)ns) < 0) return o;
+  snprintf(base->reason, sizeof base->reason, "at t = %.10g: the start value of a sensitivity is not finite", t);
   return DPI_SOLVE_NONFINITE;
 }
 
@@ -370,13 +255,11 @@ static void columns_out(const cvode_solver *s, N_Vector *from, double *sens) {
 
 /* Put the integrator at (t_now, x_now, S_now). */
 static int restart(cvode_solver *s) {
-  memcpy(NV_DATA_S(s->y), s->x, (size_t)s->base.sys->nstate * sizeof *s->x);
+  memcpy(NV_DATA_S(s->core.y), s->x, (size_t)s->base.sys->nstate * sizeof *s->x);
   columns_in(s);
-  int flag = CVodeReInit(s->mem, s->base.t_now, s->y);
+  int flag = CVodeReInit(s->mem, s->base.t_now, s->core.y);
   if (flag == CV_SUCCESS && s->nsens > 0) flag = CVodeSensReInit(s->mem, CV_STAGGERED, s->ys);
-  s->fails_seen = 0;
-  s->ntiny = 0;
-  s->dirty = false;
+  dpi_sundials_restarted(&s->core);
   return flag;
 }
 
@@ -394,52 +277,40 @@ static dpi_solve_outcome explain(cvode_solver *s, int flag) {
     case CV_UNREC_SRHSFUNC_ERR:
     case CV_LSETUP_FAIL:
       // at the last good point the rate may be finite: then say that no step leads on
-      if (dpi_solve_rhs_f(&s->rhs, b->t_now, s->x, NV_DATA_S(s->dky)))
+      if (dpi_solve_rhs_f(&s->rhs, b->t_now, s->x, NV_DATA_S(s->core.dky)))
         snprintf(b->reason, sizeof b->reason,
                  "at t = %.10g: no step, however small, gives finite rates", b->t_now);
       else
-        dpi_solve_say_nonfinite(b, b->t_now, NV_DATA_S(s->dky));
+        dpi_solve_say_nonfinite(b, b->t_now, NV_DATA_S(s->core.dky));
       return DPI_SOLVE_NONFINITE;
     case CV_ERR_FAILURE:
     case CV_TOO_MUCH_ACC:
       snprintf(b->reason, sizeof b->reason, "at t = %.10g: no step meets the tolerance", b->t_now);
-      dpi_solve_say_fastest(b, b->t_now, s->x, NV_DATA_S(s->dky));
+      dpi_solve_say_fastest(b, b->t_now, s->x, NV_DATA_S(s->core.dky));
       return DPI_SOLVE_TOO_SMALL;
     case CV_CONV_FAILURE:
       snprintf(b->reason, sizeof b->reason,
                "at t = %.10g: no step lets the implicit equations be solved", b->t_now);
-      dpi_solve_say_fastest(b, b->t_now, s->x, NV_DATA_S(s->dky));
+      dpi_solve_say_fastest(b, b->t_now, s->x, NV_DATA_S(s->core.dky));
       return DPI_SOLVE_TOO_SMALL;
     default:
       snprintf(b->reason, sizeof b->reason, "at t = %.10g: cvode: %s (flag %d)", b->t_now,
-               s->message, flag);
+               s->core.message, flag);
       return DPI_SOLVE_FAILED;
   }
 }
 
-/* Nothing moves: no states, or a distance below the resolution of time. */
-static dpi_solve_outcome jump(cvode_solver *s, double t_end) {
-  s->base.t_prev = s->base.t_now;
-  s->base.t_now = t_end;
-  s->moved = false;
-  s->dirty = true;
-  return DPI_SOLVE_OK;
-}
-
 static void count_work(cvode_solver *s) {
-  long fails = s->fails_seen;
+  long fails = s->core.fails_seen;
   CVodeGetNumErrTestFails(s->mem, &fails);
-  s->base.nreject += fails - s->fails_seen;
-  s->fails_seen = fails;
-  s->base.nrhs = s->rhs.nrhs;
-  s->base.njac = s->rhs.njac;
+  dpi_sundials_count(&s->base, &s->core, fails);
 }
 
 /* After a good step: keep the old point, take the new one. */
 static dpi_solve_outcome take(cvode_solver *s, double t_new) {
   size_t n = (size_t)s->base.sys->nstate;
   double *x = s->xprev, *sens = s->sprev, h = t_new - s->base.t_now, told = t_new;
-  memcpy(x, NV_DATA_S(s->y), n * sizeof *x);
+  memcpy(x, NV_DATA_S(s->core.y), n * sizeof *x);
   if (s->nsens > 0) {
     if (CVodeGetSens(s->mem, &told, s->ysdky) != CV_SUCCESS) return explain(s, CV_UNRECOGNIZED_ERR);
     columns_out(s, s->ysdky, sens);
@@ -448,47 +319,28 @@ static dpi_solve_outcome take(cvode_solver *s, double t_new) {
   s->sprev = s->s;
   s->x = x;
   s->s = sens;
-  s->base.t_prev = s->base.t_now;
-  s->base.t_now = t_new;
-  s->base.nstep++;
-  s->taken++;
-  s->moved = true;
+  dpi_sundials_after(&s->base, &s->core, t_new);
   publish(s);
   if (dpi_solve_nonfinite(x, (int)n) >= 0 || dpi_solve_nonfinite(sens, (int)n * s->rhs.ndir) >= 0)
     return explain(s, CV_REPTD_RHSFUNC_ERR);
-  double hlast = h, least = 16.0 * DBL_EPSILON * fabs(t_new);
-  CVodeGetLastStep(s->mem, &hlast);
-  // after a dose the first steps are rightly tiny (about atol/|x'|) and grow; a blow-up's stay tiny
-  s->ntiny = fabs(hlast) > least || h > least ? 0 : s->ntiny + 1;
-  if (s->ntiny < MAX_TINY) return DPI_SOLVE_OK;
-  snprintf(s->base.reason, sizeof s->base.reason, "at t = %.10g: the step fell to %.3g", t_new,
-           hlast);
-  dpi_solve_say_fastest(&s->base, t_new, x, NV_DATA_S(s->dky));
-  return DPI_SOLVE_TOO_SMALL;
+  double last = h;
+  CVodeGetLastStep(s->mem, &last);
+  return dpi_sundials_tiny(&s->base, &s->core, h, last, NV_DATA_S(s->core.dky));
 }
 
 /* One internal step of CVODES, at most to t_end. */
 static dpi_solve_outcome cvode_step(dpi_solver *base, double t_end) {
   cvode_solver *s = self(base);
-  double t = base->t_now, t_new = t;
-  int most = base->opts.max_steps > 0 ? base->opts.max_steps : 100000;
-  if (!(t_end > t)) return DPI_SOLVE_OK;
-  if (base->sys->nstate == 0 || t_end - t <= 4.0 * DBL_EPSILON * fmax(fabs(t), fabs(t_end)))
-    return jump(s, t_end);
-  if (s->taken >= most) {
-    snprintf(base->reason, sizeof base->reason,
-             "at t = %.10g: %d steps since the start and not at %.10g", t, most, t_end);
-    return DPI_SOLVE_MAX_STEPS;
-  }
-  // a limit that changes from step to step is kept by stopping there
-  double limit = base->step_limit, stop = limit > 0.0 && t + limit < t_end ? t + limit : t_end;
-  int flag = s->dirty ? restart(s) : CV_SUCCESS;
+  double t_new = base->t_now, stop;
+  dpi_solve_outcome o;
+  if (dpi_sundials_before(base, &s->core, t_end, &stop, &o)) return o;
+  int flag = s->core.dirty ? restart(s) : CV_SUCCESS;
   if (flag == CV_SUCCESS) flag = CVodeSetStopTime(s->mem, stop);
-  if (flag == CV_SUCCESS) flag = CVode(s->mem, stop, s->y, &t_new, CV_ONE_STEP);
+  if (flag == CV_SUCCESS) flag = CVode(s->mem, stop, s->core.y, &t_new, CV_ONE_STEP);
   count_work(s);
   if (flag < 0) {
-    s->dirty = true;
-    s->moved = false;
+    s->core.dirty = true;
+    s->core.moved = false;
     return explain(s, flag);
   }
   // the library stops within rounding of its stop time
@@ -499,14 +351,14 @@ static dpi_solve_outcome cvode_step(dpi_solver *base, double t_end) {
 static void cvode_dense(dpi_solver *base, double t, double *x, double *sens) {
   cvode_solver *s = self(base);
   size_t n = (size_t)base->sys->nstate, ns = n * (size_t)s->rhs.ndir;
-  bool at_now = t == base->t_now || !s->moved, at_prev = t == base->t_prev;
-  if (at_now || at_prev) {
-    memcpy(x, at_now ? s->x : s->xprev, n * sizeof *x);
-    if (sens) memcpy(sens, at_now ? s->s : s->sprev, ns * sizeof *sens);
+  const double *end = dpi_sundials_end(base, &s->core, t, s->x, s->xprev);
+  if (end) {
+    memcpy(x, end, n * sizeof *x);
+    if (sens) memcpy(sens, end == s->x ? s->s : s->sprev, ns * sizeof *sens);
     return;
   }
-  bool good = CVodeGetDky(s->mem, t, 0, s->dky) == CV_SUCCESS;
-  for (size_t i = 0; i < n; i++) x[i] = good ? NV_Ith_S(s->dky, i) : NAN;
+  bool good = CVodeGetDky(s->mem, t, 0, s->core.dky) == CV_SUCCESS;
+  for (size_t i = 0; i < n; i++) x[i] = good ? NV_Ith_S(s->core.dky, i) : NAN;
   if (!sens || s->nsens == 0) return;
   good = CVodeGetSensDky(s->mem, t, 0, s->ysdky) == CV_SUCCESS;
   if (good) columns_out(s, s->ysdky, sens);

@@ -1,5 +1,6 @@
 /* Independent comparison: steady-state formulas of one compartment (libm) on the same draws give every candidate's terms, and
  * from them the best regimen by plain search; a next sample's value by enumeration of a belief with two kinds of people. */
+#include "base/tests/failing_memory.h"
 #include "decide_rig.h"
 
 enum { NDRAW = 400 };
@@ -271,37 +272,24 @@ static void same_on_any_threads(void **state) {
   belief_free(f);
 }
 
-static long left = -1; /* allocations until one fails; < 0: none does */
-static void *meagre(void *user, void *ptr, size_t before, size_t size) {
-  (void)user;
-  (void)before;
-  if (size == 0) {
-    free(ptr);
-    return NULL;
-  }
-  if (left == 0) return NULL;
-  if (left > 0) left--;
-  return realloc(ptr, size);
-}
-
 /* the n-th allocation fails: a status, nothing left behind */
 static void out_of_memory(void **state) {
   rig other = *(rig *)*state;
   static const double when[1] = {8};
   dp_plan_def def = asking(when, 1);
-  dp_ctx_def ctx_def = dp_ctx_def_default();
-  ctx_def.alloc = meagre;
-  assert_int_equal(dp_ctx_create(&ctx_def, &other.ctx), DP_OK);
+  failing_memory memory = {0};
+  other.ctx = failing_context(&memory);
+  assert_non_null(other.ctx);
   world w = world_open(&other, TWINS "/theophylline");
   dp_belief *b = belief_make(60, zero, tight, 1);
   dp_plan_patient patient = patient_of(&w, b, b);
   int failed = 0;
   for (long n = 0; n < 100000; n = n < 60 ? n + 1 : n + n / 9) {
     dp_advice *a = NULL;
-    left = n;
+    failing_stays(&memory, n);
     dp_status status = dp_plan_search(w.kind, &patient, &def, &a);
-    bool enough = left > 0;
-    left = -1;
+    bool enough = !failing_happened(&memory);
+    failing_never(&memory);
     if (status != DP_OK) {
       assert_int_equal(status, DP_ERR_MEMORY);
       assert_null(a);

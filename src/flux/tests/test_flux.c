@@ -11,27 +11,16 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/tests/failing_memory.h"
 #include "flux/flux.h"
 
 static dp_ctx *ctx;
 
-/* Memory that fails once, at the n-th request from now. */
-static long until_failure = -1;
-
-static void *failing_alloc(void *user, void *ptr, size_t size_old, size_t size_new) {
-  (void)user, (void)size_old;
-  if (size_new == 0) {
-    free(ptr);
-    return NULL;
-  }
-  if (until_failure >= 0 && until_failure-- == 0) return NULL;
-  return realloc(ptr, size_new);
-}
+static failing_memory memory;
 
 static int setup(void **state) {
   (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  def.alloc = failing_alloc;
+  dp_ctx_def def = failing_def(&memory);
   return dp_ctx_create(&def, &ctx) != DP_OK;
 }
 
@@ -259,9 +248,9 @@ static void a_lack_of_memory_is_said_and_nothing_is_left(void **state) {
   int n = 0;
   for (; status != DP_OK && n < 1000; n++) {
     dp_flux *f = NULL;
-    until_failure = n;
+    failing_next(&memory, n);
     status = dp_flux_solve(m, &f);
-    until_failure = -1;
+    failing_never(&memory);
     assert_true(status == DP_OK ? f != NULL : status == DP_ERR_MEMORY && f == NULL);
     dp_flux_destroy(f);
     assert_int_equal(dpi_alloc_live(ctx), live);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/tests/failing_memory.h"
 #include "format/table.h"
 
 static dp_ctx *ctx;
@@ -284,17 +285,6 @@ static void quoted_cells_come_back(void **state) {
   }
 }
 
-/* An allocator that fails at the n-th call: the reader gives everything back and says so. */
-static size_t calls, fail_at;
-static void *failing(void *user, void *ptr, size_t size_old, size_t size_new) {
-  (void)user, (void)size_old;
-  if (size_new == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return ++calls == fail_at ? NULL : realloc(ptr, size_new);
-}
-
 static void the_nth_allocation_fails_cleanly(void **state) {
   (void)state;
   dpi_str text;
@@ -304,14 +294,13 @@ static void the_nth_allocation_fails_cleanly(void **state) {
   bool reached = true;
   int n = 0;
   while (reached) {
-    dp_ctx_def def = dp_ctx_def_default();
-    dp_ctx *own;
+    failing_memory memory = {0};
+    dp_ctx *own = failing_context(&memory);
     dpi_table *t;
-    def.alloc = failing;
-    calls = 0, fail_at = (size_t)(++n) + 1;
-    assert_int_equal(dp_ctx_create(&def, &own), DP_OK);
+    assert_non_null(own);
+    failing_next(&memory, n++);
     dp_status status = dpi_table_read(own, text.data, text.len, "t.csv", ',', &t);
-    reached = calls >= fail_at;
+    reached = failing_happened(&memory);
     assert_int_equal(status, reached ? DP_ERR_MEMORY : DP_OK);
     dpi_table_destroy(t);
     assert_int_equal(dpi_alloc_live(own), 0);

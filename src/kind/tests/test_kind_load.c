@@ -1,4 +1,5 @@
 /* Compared with: the tables as written, and individual parameters by their formulas worked out here with libm. */
+#include "base/tests/failing_memory.h"
 #include "kind_rig.h"
 
 static void good_kinds_load(void **state) {
@@ -431,32 +432,17 @@ static void occasion_effect_needs_column(void **state) {
 }
 
 /* Every allocation of a load may fail: an error, nothing left, nothing returned. */
-typedef struct failing {
-  long left; /* allocations until the first refusal */
-} failing;
-
-static void *failing_alloc(void *user, void *ptr, size_t size_old, size_t size_new) {
-  failing *f = user;
-  (void)size_old;
-  if (size_new == 0) return free(ptr), NULL;
-  if (f->left-- <= 0) return NULL;
-  return realloc(ptr, size_new);
-}
-
 static void memory_may_run_out(void **state) {
   (void)state;
   bool loaded = false;
   for (long n = 4; !loaded && n < 20000; n += 1 + n / 16) {
-    failing f = {.left = 1000000};
-    dp_ctx_def def = dp_ctx_def_default();
-    def.alloc = failing_alloc;
-    def.alloc_user = &f;
-    dp_ctx *ctx;
-    assert_int_equal(dp_ctx_create(&def, &ctx), DP_OK);
-    f.left = n;
+    failing_memory memory = {0};
+    dp_ctx *ctx = failing_context(&memory);
+    assert_non_null(ctx);
+    failing_stays(&memory, n);
     dp_kind *kind = NULL;
     dp_status status = dp_kind_load(ctx, TWINS "/theophylline", &kind);
-    f.left = 1000000;
+    failing_never(&memory);
     loaded = status == DP_OK;
     if (!loaded && status != DP_ERR_MEMORY)
       fail_msg("after %ld: %s: %s", n, dp_status_name(status), dp_ctx_error(ctx));

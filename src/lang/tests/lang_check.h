@@ -204,4 +204,13 @@ static inline double tape_value(const dpi_graph *g, dpi_node node, const double 
   return out;
 }
 
+/* Both texts must be the same expression: equal expressions are one node, so their numbers are compared. */
+static inline void check_same(dp_model *m, const char *id, dpi_node got, const char *text) {
+  dpi_node want = DPI_NODE_NONE;
+  char buf[2000];
+  check_ok(dpi_model_parse(m, text, "expected", false, &want));
+  if (got != want) print_message("%s is %s, not %s\n", id, printed(m, got, buf, sizeof buf), text);
+  assert_int_equal(got, want);
+}
+
 #endif

@@ -3,15 +3,6 @@
 #include "lang/network.h"
 #include "lang_check.h"
 
-/* Both texts must be the same expression: equal expressions are one node, so their numbers are compared. */
-static void check_same(dp_model *m, const char *id, dpi_node got, const char *text) {
-  dpi_node want = DPI_NODE_NONE;
-  char buf[2000];
-  check_ok(dpi_model_parse(m, text, "expected", false, &want));
-  if (got != want) print_message("%s is %s, not %s\n", id, printed(m, got, buf, sizeof buf), text);
-  assert_int_equal(got, want);
-}
-
 static void check_state(dp_model *m, const char *id, const char *rate, const char *init) {
   int s = sym_of(m, id);
   assert_int_equal(m->sym[s].kind, DPI_SYM_STATE);

@@ -1,4 +1,5 @@
 /* What a check finds in small models: conserved sums and units against what a reader works out by hand; structure. */
+#include "base/tests/failing_memory.h"
 #include "lang_check.h"
 #include "lang/network.h"
 
@@ -150,20 +151,6 @@ static void the_caller_may_stop(void **state) {
 }
 
 /* ---- memory and size ---- */
-typedef struct books {
-  size_t calls, fail_at;
-} books;
-
-static void *counting(void *user, void *ptr, size_t size_old, size_t size_new) {
-  books *b = user;
-  (void)size_old;
-  if (size_new == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return ++b->calls == b->fail_at ? NULL : realloc(ptr, size_new);
-}
-
 static dp_status ignore(void *user, const dp_finding *f) {
   (void)user, (void)f;
   return DP_OK;
@@ -173,22 +160,20 @@ static dp_status ignore(void *user, const dp_finding *f) {
 static void the_nth_allocation_fails_cleanly(void **state) {
   (void)state;
   dp_ctx *kept = ctx;
-  books b = {0};
-  dp_ctx_def def = dp_ctx_def_default();
-  def.alloc = counting;
-  def.alloc_user = &b;
+  failing_memory memory = {0};
+  dp_ctx_def def = failing_def(&memory);
   assert_int_equal(dp_ctx_create(&def, &ctx), DP_OK);
   dp_model *m = read_sealed("unit mM = 1e-3 mole/litre; compartment C; C = 2; species S in C, E in C; S = 5; E = 1;\n"
                             "J1: S + E -> ; k1*S*E; J2: -> 2 S; k2; k1 = 1; k2 has mM; k2 = 2; at time > 3: S = 5");
   size_t live = dpi_alloc_live(ctx);
   bool done = false;
-  for (size_t n = 1; !done; n++) {
+  for (long n = 0; !done; n++) {
     char *text = NULL, *notes = NULL;
-    b.fail_at = b.calls + n;
+    failing_next(&memory, n);
     dp_status s = dp_model_check(m, ignore, NULL);
     if (s == DP_OK) s = dp_model_write(m, "sbml", &text, &notes);
-    done = b.calls < b.fail_at;
-    b.fail_at = 0;
+    done = !failing_happened(&memory);
+    failing_never(&memory);
     assert_int_equal(s, done ? DP_OK : DP_ERR_MEMORY);
     dp_model_text_free(m, text);
     dp_model_text_free(m, notes);

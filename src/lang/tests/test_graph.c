@@ -1,5 +1,6 @@
 /* Derivatives against central differences of the C library's functions; sharing, folding and printing against the
  * expected text; depth against a chain of 200,000 operations. */
+#include "base/tests/failing_memory.h"
 #include "lang_check.h"
 
 static const char *const functions[] = {"x*y + 3*x - y/x",
@@ -231,21 +232,6 @@ static void deep_chains_are_no_problem(void **state) {
 }
 
 /* the n-th allocation fails: an error, no crash, nothing lost */
-typedef struct hook {
-  long left;
-} hook;
-
-static void *failing(void *user, void *ptr, size_t old, size_t size) {
-  hook *h = user;
-  (void)old;
-  if (size == 0) {
-    free(ptr);
-    return NULL;
-  }
-  if (h->left-- <= 0) return NULL;
-  return realloc(ptr, size);
-}
-
 static void memory_may_run_out_anywhere(void **state) {
   (void)state;
   const char *text =
@@ -254,15 +240,13 @@ static void memory_may_run_out_anywhere(void **state) {
       "c := f(A) + piecewise(1, A < B, 2) end\n";
   int failures = 0;
   for (long n = 0;; n++) {
-    hook h = {n};
-    dp_ctx_def def = dp_ctx_def_default();
-    def.alloc = failing;
-    def.alloc_user = &h;
-    dp_ctx *c = NULL;
+    failing_memory memory = {0};
+    failing_stays(&memory, n);
+    dp_ctx *c = failing_context(&memory);
     dp_model *m = NULL;
     dpi_system *sys = NULL;
     char *show = NULL;
-    if (dp_ctx_create(&def, &c) != DP_OK) continue;
+    if (c == NULL) continue;
     size_t live = dpi_alloc_live(c);
     dp_status s = dpi_antimony_read(c, text, strlen(text), "m.ant", &m);
     if (s == DP_OK) s = dpi_model_seal(m);

@@ -1,5 +1,6 @@
 /* Rates of change against differences along the flow, delayed values against their definition, draws, reactions and values that
  * nothing needs against hand-made expectations. */
+#include "base/tests/failing_memory.h"
 #include "seal_check.h"
 
 #include "num/num.h"
@@ -365,16 +366,6 @@ static void names_may_hide_words_of_the_language(void **state) {
 }
 
 /* ---- the n-th allocation fails: an error, no crash, nothing lost ---- */
-static void *failing(void *user, void *ptr, size_t old, size_t size) {
-  long *left = user;
-  (void)old;
-  if (size == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return (*left)-- <= 0 ? NULL : realloc(ptr, size);
-}
-
 static const struct {
   const char *id;
   dpi_sym_kind kind;
@@ -437,15 +428,13 @@ static void memory_may_run_out_anywhere(void **state) {
                               "dx := delay(x + x*(x - x/2) + x*w/exp(w), d)\n", "# search from w = 1\n", "# J: -> x\n"};
   long failures = 0;
   for (long n = 0;; n++) {
-    long left = n;
-    dp_ctx_def def = dp_ctx_def_default();
-    def.alloc = failing;
-    def.alloc_user = &left;
-    dp_ctx *c = NULL;
+    failing_memory memory = {0};
+    failing_stays(&memory, n);
+    dp_ctx *c = failing_context(&memory);
     dp_model *m = NULL;
     dpi_system *sys = NULL;
     char *show = NULL;
-    if (dp_ctx_create(&def, &c) != DP_OK) continue;
+    if (c == NULL) continue;
     size_t live = dpi_alloc_live(c);
     dp_status s = make_all(c, &m, &sys, &show);
     if (s != DP_OK && s != DP_ERR_MEMORY) print_message("allocation %ld: %s\n", n, dp_ctx_error(c));

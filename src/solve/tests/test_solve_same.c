@@ -1,6 +1,7 @@
 /* Determinism and memory: the same member gives the same bytes whatever the solver did before; no
  * allocation while integrating; directions do not change states that take no part in their error
  * control. */
+#include "base/tests/failing_memory.h"
 #include "solve_rig.h"
 
 static const char mixed[] =
@@ -161,20 +162,6 @@ static void cache_is_invisible(void **state) {
   rig_drop(&r);
 }
 
-/* Memory that fails at the n-th request. */
-typedef struct scarce {
-  int left;
-} scarce;
-static void *scarce_alloc(void *user, void *ptr, size_t old, size_t size) {
-  scarce *c = user;
-  (void)old;
-  if (size == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return c->left-- > 0 ? realloc(ptr, size) : NULL;
-}
-
 /* Every allocation of create fails once: a clean refusal each time, nothing is left behind. */
 static void memory_runs_out(void **state) {
   (void)state;
@@ -183,14 +170,11 @@ static void memory_runs_out(void **state) {
   for (int m = 0; m < 4; m++) {
     bool made = false;
     for (int n = 0; !made; n++) {
-      scarce c = {.left = 1000000};
-      dp_ctx_def def = dp_ctx_def_default();
-      dp_ctx *ctx = NULL;
+      failing_memory memory = {0};
+      dp_ctx *ctx = failing_context(&memory);
       dpi_solver *s = NULL;
-      def.alloc = scarce_alloc;
-      def.alloc_user = &c;
-      assert_int_equal(dp_ctx_create(&def, &ctx), DP_OK);
-      c.left = n;
+      assert_non_null(ctx);
+      failing_stays(&memory, n);
       dp_status status = dpi_solver_create(ctx, methods[m], r.sys, NULL, 2, &s);
       made = status == DP_OK;
       if (!made) {

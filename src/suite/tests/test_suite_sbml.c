@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/tests/failing_memory.h"
 #include "suite/suite_impl.h"
 
 static dp_ctx *ctx;
@@ -23,23 +24,11 @@ static void put(const char *id, const char *ending, const char *text) {
   assert_int_equal(dpi_file_write(ctx, path, text, strlen(text)), DP_OK);
 }
 
-/* Memory that fails once, at the n-th request from now. */
-static long until_failure = -1;
-
-static void *failing_alloc(void *user, void *ptr, size_t size_old, size_t size_new) {
-  (void)user, (void)size_old;
-  if (size_new == 0) {
-    free(ptr);
-    return NULL;
-  }
-  if (until_failure >= 0 && until_failure-- == 0) return NULL;
-  return realloc(ptr, size_new);
-}
+static failing_memory memory;
 
 static int setup(void **state) {
   (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  def.alloc = failing_alloc;
+  dp_ctx_def def = failing_def(&memory);
   def.nthread = 3;
   snprintf(folder, sizeof folder, "suite_XXXXXX");
   return dp_ctx_create(&def, &ctx) != DP_OK || !mkdtemp(folder);
@@ -267,9 +256,9 @@ static void a_lack_of_memory_is_said_and_nothing_is_left(void **state) {
   int n = 0;
   for (; status != DP_OK && n < 1000; n++) {
     dpi_suite_case *c = NULL;
-    until_failure = n;
+    failing_next(&memory, n);
     status = dpi_suite_case_read(ctx, dir, "00041", &c);
-    until_failure = -1;
+    failing_never(&memory);
     assert_true(status == DP_OK ? c != NULL : status == DP_ERR_MEMORY && c == NULL);
     dpi_suite_case_destroy(c);
     assert_int_equal(dpi_alloc_live(ctx), live);

@@ -2,6 +2,7 @@
  * people alike: a point; two people: 0, 1/2, 1); priors against the leave-one-out prior of the room below; hashes over threads
  * and repeated steps; the n-th allocation failing. */
 
+#include "base/tests/failing_memory.h"
 #include "twin_rig.h"
 
 /* ---- a study made by hand: two observables of which the second has no last value ---- */
@@ -293,27 +294,14 @@ static void unknown_subject(void **state) {
   world_close(w);
 }
 
-static long left = -1; /* allocations until one fails; < 0: none does */
-static void *meagre(void *user, void *ptr, size_t before, size_t size) {
-  (void)user;
-  (void)before;
-  if (size == 0) {
-    free(ptr);
-    return NULL;
-  }
-  if (left == 0) return NULL;
-  if (left > 0) left--;
-  return realloc(ptr, size);
-}
-
 /* the n-th allocation fails: a status, no half-made study, nothing left behind */
 static void out_of_memory(void **state) {
   world u, *w = &u;
   rig other = *(rig *)*state;
   char priors[400];
-  dp_ctx_def ctx_def = dp_ctx_def_default();
-  ctx_def.alloc = meagre;
-  assert_int_equal(dp_ctx_create(&ctx_def, &other.ctx), DP_OK);
+  failing_memory memory = {0};
+  other.ctx = failing_context(&memory);
+  assert_non_null(other.ctx);
   world_open(w, &other, TWINS "/theophylline");
   rig_join(priors, sizeof priors, other.dir, "priors.tsv");
   OK(dp_prior_loo_store(w->kind, w->record, priors));
@@ -330,10 +318,10 @@ static void out_of_memory(void **state) {
   bool enough = false;
   for (long n = 0; !enough; n = n < 20 ? n + 1 : n + 1 + n / 12) {
     dp_study *s = NULL;
-    left = n;
+    failing_stays(&memory, n);
     dp_status status = dp_study_run(w->kind, w->record, &def, &s);
-    enough = left > 0;
-    left = -1;
+    enough = !failing_happened(&memory);
+    failing_never(&memory);
     if (status != DP_OK) {
       assert_int_equal(status, DP_ERR_MEMORY);
       assert_null(s);

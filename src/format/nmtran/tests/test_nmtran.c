@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/tests/failing_memory.h"
 #include "format/format.h"
 
 extern const dpi_format_ops dp_format_nmtran;
@@ -407,16 +408,6 @@ static void four_thousand_subjects(void **state) {
   dpi_str_release(&s);
 }
 
-static size_t calls, fail_at;
-static void *failing(void *user, void *ptr, size_t size_old, size_t size_new) {
-  (void)user, (void)size_old;
-  if (size_new == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return ++calls == fail_at ? NULL : realloc(ptr, size_new);
-}
-
 static void the_nth_allocation_fails_cleanly(void **state) {
   (void)state;
   dpi_str s;
@@ -426,14 +417,13 @@ static void the_nth_allocation_fails_cleanly(void **state) {
   bool reached = true;
   int n = 0;
   while (reached) {
-    dp_ctx_def cdef = dp_ctx_def_default();
-    cdef.alloc = failing;
-    dp_ctx *own;
+    failing_memory memory = {0};
+    dp_ctx *own = failing_context(&memory);
     dp_record *r;
-    calls = 0, fail_at = (size_t)(++n) + 1;
-    assert_int_equal(dp_ctx_create(&cdef, &own), DP_OK);
+    assert_non_null(own);
+    failing_next(&memory, n++);
     dp_status status = dp_format_nmtran.read(own, text, s.len, "t.csv", &def, &r);
-    reached = calls >= fail_at;
+    reached = failing_happened(&memory);
     if (status != (reached ? DP_ERR_MEMORY : DP_OK))
       fail_msg("allocation %d: status %d", n, (int)status);
     dp_record_destroy(r);

@@ -1,5 +1,6 @@
 /* From a network to equations: shapes of states and rates by kind of species and compartment, values at the start,
  * stoichiometry, conversion factors, functions, events; against equations written by hand. */
+#include "base/tests/failing_memory.h"
 #include "lang/infix.h"
 #include "lang/network.h"
 #include "lang/tests/lang_check.h"
@@ -676,21 +677,6 @@ static void constraints_say_what_they_may_determine(void **state) {
 }
 
 /* ---- memory ---- */
-typedef struct books {
-  size_t calls, fail_at;
-} books;
-
-static void *counting(void *user, void *ptr, size_t size_old, size_t size_new) {
-  books *b = user;
-  (void)size_old;
-  if (size_new == 0) {
-    free(ptr);
-    return NULL;
-  }
-  if (++b->calls == b->fail_at) return NULL;
-  return realloc(ptr, size_new);
-}
-
 static void rich_net(void) {
   begin();
   compartment("C", 2, false);
@@ -710,20 +696,18 @@ static void rich_net(void) {
 static void the_nth_allocation_fails_cleanly(void **state) {
   (void)state;
   dp_ctx *kept = ctx;
-  books b = {0};
-  dp_ctx_def def = dp_ctx_def_default();
-  def.alloc = counting;
-  def.alloc_user = &b;
+  failing_memory memory = {0};
+  dp_ctx_def def = failing_def(&memory);
   bool done = false;
-  for (size_t n = 1; !done; n++) {
-    b.fail_at = 0;
+  for (long n = 0; !done; n++) {
+    failing_never(&memory);
     assert_int_equal(dp_ctx_create(&def, &ctx), DP_OK);
     rich_net();
     check_ok(dpi_net_index(net));
     dp_model *m = NULL;
-    b.fail_at = b.calls + n;
+    failing_next(&memory, n);
     dp_status s = dpi_net_lower(net, &m);
-    done = b.calls < b.fail_at;
+    done = !failing_happened(&memory);
     assert_int_equal(s, done ? DP_OK : DP_ERR_MEMORY);
     dp_model_destroy(m);
     dp_ctx_destroy(ctx);

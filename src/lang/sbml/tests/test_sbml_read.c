@@ -9,24 +9,15 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/tests/failing_memory.h"
 #include "lang/sbml/sbml_impl.h"
 
 static dp_ctx *ctx;
-static size_t calls, fail_at; /* the allocation that gets nothing; 0 none */
-
-static void *give(void *user, void *ptr, size_t old, size_t size) {
-  (void)user, (void)old;
-  if (size == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return ++calls == fail_at ? NULL : realloc(ptr, size);
-}
+static failing_memory memory;
 
 static int setup(void **state) {
   (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  def.alloc = give;
+  dp_ctx_def def = failing_def(&memory);
   return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
 }
 
@@ -649,12 +640,12 @@ static void every_failing_allocation_is_survived(void **state) {
   static const char text[] = DRAWN(DRAW("uniform", CN("1") CN("2")));
   dp_status s = DP_ERR_MEMORY;
   size_t live = dpi_alloc_live(ctx);
-  for (size_t n = 1; s != DP_OK && n < 1000; n++) {
+  for (long n = 0; s != DP_OK && n < 1000; n++) {
     dpi_net *net = NULL;
     dp_ctx_clear_error(ctx);
-    fail_at = calls + n;
+    failing_next(&memory, n);
     s = dpi_language_sbml.read(ctx, text, strlen(text), "m.xml", &net);
-    fail_at = 0;
+    failing_never(&memory);
     assert_true(s == DP_OK || s == DP_ERR_MEMORY);
     if (s == DP_OK) dpi_net_destroy(net);
     assert_int_equal(dpi_alloc_live(ctx), live);

@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 PREFIX ?= /usr/local
 
-.PHONY: run test test-all build setup bench san fuzz install docs priors check fresh format clean
+.PHONY: run test test-all build setup bench san fuzz install docs priors check fresh arm64 format clean
 
 setup:
 	@sh tools/setup.sh
@@ -63,6 +63,10 @@ priors: build
 # the check of the two commands: a bare Debian 12 in ROOT, everything from nothing (needs root)
 fresh:
 	@sh tools/fresh_root.sh $(ROOT)
+
+# the tests on arm64 under emulation, libraries and build in ROOT
+arm64:
+	@sh tools/arm64.sh $(ROOT)
 
 format:
 	@clang-format -i $$(git ls-files '*.c' '*.h')

@@ -5,7 +5,7 @@ usage: bench_all.py BUILD [--repeats N] [--runs N] [--only WORD ...]
 
 --repeats  how often each bench_* program is run (5)
 --runs     how often each kind's `doppel run` is timed (3)
---only     solve, simulate, infer, load, run
+--only     solve, simulate, infer, load, ensemble, run
 
 A ratio stands beside the peer or the plain method that was timed in the same process run (above 1: slower than it); its median
 is that of the ratios, not the ratio of the medians. "others" is the processor time that went to other processes while we
@@ -113,6 +113,33 @@ def load(build, table):
         table.add("load", line["name"], line["unit"], line["value"])
 
 
+def ensemble(build, table):
+    """Ensembles of small models beside CVODE with compiled derivatives; 10^6 members with bands by the command line."""
+    folder = published(build)
+    command = [build / "bench_ensemble", "--json", "--million", "--cache", build / "bench_cache"]
+    module = build / "bench_cvode.so"
+    for line in json.loads(output(command + (["--petab", folder] if folder else []) +
+                                  (["--peer-module", module] if module.exists() else [])))["rows"]:
+        name, n = line["name"], line.get("members", 0)
+        if "skipped" in line:
+            continue
+        if "peer" not in line:
+            table.add("ensemble", name, "s", line["seconds"])
+            continue
+        cvode = line["peer"] == "cvode"
+        table.add("ensemble", name, "us/member", line["us_per_member"],
+                  f"SUNDIALS {line['peer_version']} CVODE" if cvode else "one thread", line["seconds"] / line["peer_seconds"])
+        if not cvode:
+            continue
+        table.add("ensemble", f"{name}, largest error, rtol {line['rtol']:.2g}", "weighted", line["error"],
+                  "CVODE at 1e-6", line["error"] / line["peer_error"])
+        table.add("ensemble", f"{name}, CVODE", "us/member", line["peer_us_per_member"])
+        if "other_seconds" in line:
+            table.add("ensemble", f"{name}, CVODE {line['other_cvode']}", "us/member", line["other_seconds"] / n * 1e6)
+        table.add("ensemble", f"{name}, text to {n} members, cold", "ms", line["cold_seconds"] * 1e3)
+        table.add("ensemble", f"{name}, text to {n} members, code in cache", "ms", line["cached_seconds"] * 1e3)
+
+
 def seconds(command):
     begin = time.monotonic()
     output(command)
@@ -166,22 +193,23 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=("solve", "simulate", "infer", "load", "run"))
+    parser.add_argument("--only", nargs="+", choices=("solve", "simulate", "infer", "load", "ensemble", "run"))
     args = parser.parse_args()
     build = args.build.resolve()
-    wanted = args.only or ["solve", "simulate", "infer", "load", "run"]
+    wanted = args.only or ["solve", "simulate", "infer", "load", "ensemble", "run"]
     table, skipped = Table(), []
     busy, ours = processor_seconds()
     begin = time.monotonic()
-    for word, measure in (("solve", solve), ("simulate", simulate), ("infer", infer), ("load", load)):
+    for word, measure in (("solve", solve), ("simulate", simulate), ("infer", infer), ("load", load),
+                          ("ensemble", ensemble)):
         if word not in wanted:
             continue
         if not (build / f"bench_{word}").exists():
             skipped.append(f"bench_{word} is not built")
             continue
-        if word == "load" and published(build) is None:
-            skipped.append("published models: ../shared not there")
-        for n in range(args.repeats):
+        if word in ("load", "ensemble") and published(build) is None:
+            skipped.append(f"published models in bench_{word}: ../shared not there")
+        for n in range(args.repeats if word != "ensemble" else 1):  # repeats by itself
             print(f"bench_{word} {n + 1}/{args.repeats}", file=sys.stderr)
             measure(build, table)
     for kind in RUNS if "run" in wanted else ():

@@ -2,14 +2,18 @@
  *
  *     bench_load [--json] [--repeats N] [FOLDER]     FOLDER: the published PEtab problems; without it only the chains
  *
- * Processor time. Published models, medians of N repeats (9): parse (SBML to network, libSBML included), build (network to
- * equations, seal, derivatives and tapes, sim), first step (open a run and advance it to a thousandth of a time unit).
+ * Processor time. Published models, medians of N repeats (9): parse (SBML to network, libSBML included), libSBML alone (its
+ * reader on the same text), build (network to equations, seal, derivatives and tapes, sim), first step (open a run and advance
+ * it to a thousandth of a time unit). Then by the clock, as machine code is made beside it: text to the first step by the method
+ * `ensemble` (`auto` where a model is too large for lanes), nothing ready and with machine code in a cache on disk; "our own
+ * share": the first of these less libSBML's.
  *
  * Chains S0 -> S1 -> ... of n species in Antimony, n doubled from 250 to 4000: microseconds a species, best of 3, and
  * growth, the power of n by which time rose from the first n to the last (1: in proportion). Per species the same
  * everywhere means that no step of ours is quadratic.
  */
 #include <math.h>
+#include <sbml/SBMLTypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +70,53 @@ static void first_step(const dp_sim *sim) {
   dp_run_close(run);
 }
 
+static double clock_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* libSBML's reader alone. */
+static double read_only(const char *text) {
+  double t = now();
+  SBMLDocument_t *doc = readSBMLFromString(text);
+  t = now() - t;
+  SBMLDocument_free(doc);
+  return t;
+}
+
+/* Seconds by the clock from text to the first step in a context of its own, which then lives `rest` seconds more. */
+static double text_to_step(const char *path, const char *cache, double rest) {
+  dp_ctx *keep = ctx;
+  dp_ctx_def d = dp_ctx_def_default();
+  dp_model *model = NULL;
+  dp_sim *sim = NULL;
+  d.cache = cache;
+  const double begin = clock_now();
+  if (dp_ctx_create(&d, &ctx) != DP_OK) die("no context");
+  try(dp_model_read(ctx, path, &model));
+  try(dp_model_seal(model));
+  dp_sim_def def = dp_sim_def_default();
+  def.model = model;
+  def.method = "ensemble";
+  def.rtol = 1e-4;
+  def.atol = 1e-6;
+  if (dp_sim_create(ctx, &def, &sim) == DP_ERR_UNSUPPORTED) { /* too large for lanes */
+    dp_ctx_clear_error(ctx);
+    def.method = "auto";
+    try(dp_sim_create(ctx, &def, &sim));
+  }
+  first_step(sim);
+  const double spent = clock_now() - begin;
+  const struct timespec wait = {(time_t)rest, 0};
+  nanosleep(&wait, NULL);
+  dp_sim_destroy(sim);
+  dp_model_destroy(model);
+  dp_ctx_destroy(ctx);
+  ctx = keep;
+  return spent;
+}
+
 /* Seconds of the stages of one text; the number of states. */
 static int load_once(const char *text, size_t size, const char *source, double spent[STAGES]) {
   dpi_net *net = NULL;
@@ -98,6 +149,36 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+static double median(double *x, int n) {
+  qsort(x, (size_t)n, sizeof *x, by_value);
+  return x[n / 2];
+}
+
+/* Lines of the whole way from text to the first step. */
+static void time_first(const char *size, int nstate, const char *path, const char *text, int repeats) {
+  static const char *const what[] = {"libSBML alone", "text to first step", "text to first step, our own share",
+                                     "text to first step, machine code in the cache"};
+  char name[96], cache[] = "/tmp/bench_load_XXXXXX", command[64];
+  double each[3][MAX_REPEAT], value[4];
+  if (!mkdtemp(cache)) die("no temporary folder");
+  text_to_step(path, cache, 3.0); /* fills it */
+  for (int i = 0; i < repeats; i++) {
+    each[0][i] = read_only(text);
+    each[1][i] = text_to_step(path, NULL, 0.0);
+    each[2][i] = text_to_step(path, cache, 0.0);
+  }
+  value[0] = median(each[0], repeats);
+  value[1] = median(each[1], repeats);
+  value[2] = value[1] - value[0];
+  value[3] = median(each[2], repeats);
+  for (int k = 0; k < 4; k++) {
+    snprintf(name, sizeof name, "%s model (%d states), %s", size, nstate, what[k]);
+    print_line(name, value[k] * 1e3, "ms");
+  }
+  snprintf(command, sizeof command, "rm -r '%s'", cache);
+  if (system(command) != 0) die("the temporary folder stays");
+}
+
 static void time_published(const char *folder, int repeats) {
   for (int k = 0; k < DPI_COUNT(published); k++) {
     char path[2048], name[80];
@@ -116,6 +197,7 @@ static void time_published(const char *folder, int repeats) {
       snprintf(name, sizeof name, "%s model (%d states), %s", published[k].size, nstate, stage_name[s]);
       print_line(name, spent[s][repeats / 2] * 1e3, "ms");
     }
+    time_first(published[k].size, nstate, path, text, repeats);
     dpi_free(ctx, text);
   }
 }

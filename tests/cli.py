@@ -7,9 +7,11 @@ import json
 import math
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 KINDS = SOURCE / "twins"
@@ -175,7 +177,7 @@ def new_kind():
 def helps():
     """Every command explains itself, and every option in its help is taken by its parser."""
     commands = [["run"], ["twin", "list"], ["twin", "show"], ["twin", "new"], ["twin", "validate"], ["fit"], ["simulate"],
-                ["model", "show"], ["model", "check"], ["model", "convert"], ["data", "check"], ["suite"], ["doctor"]]
+                ["model", "show"], ["model", "check"], ["model", "convert"], ["data", "check"], ["suite"], ["bench"], ["doctor"]]
     overall = run("--help").stdout
     for c in commands:
         r = run(*c, "--help")
@@ -271,10 +273,118 @@ def simulate():
                                    (["--set", "kk=1"], 3, "kk"), (["--set", "k=x"], 2, "number"), (["--at", "2,1"], 2, "ascend"),
                                    (["--vary", "k=normal(1,1)"], 2, "--members"), (["--start", "1e300"], 2, "--start"),
                                    (["--vary", "k=odd(1,1)", "--members", "3"], 2, "odd"), (["-o", "xml"], 2, "csv or json"),
-                                   (["--method", "magic"], 2, "magic")):
+                                   (["--method", "magic"], 2, "magic"),
+                                   (["--vary", "kk=normal(1,1)", "--members", "3"], 3, "did you mean"),
+                                   (["--vary", "k=lognormall(1,1)", "--members", "3"], 2, "did you mean 'lognormal'"),
+                                   (["--vary", "k=factor(0.5)", "--members", "3"], 2, "at least 1"),
+                                   (["--vary", "k=factor(2,3)", "--members", "3"], 2, "expected"),
+                                   (["--vary", "k=loguniform(0,3)", "--members", "3"], 2, "positive"),
+                                   (["--vary", "k=loguniform(1,inf)", "--members", "3"], 2, "expected"),
+                                   (["--vary", "all=normal(0,3)", "--members", "3"], 2, "factor(f) only"),
+                                   (["--vary", "=factor(2)", "--members", "3"], 2, "--vary"),
+                                   (["--set", "k=0", "--vary", "k=factor(2)", "--members", "3"], 2, "other than 0"),
+                                   (["--bands", "q101", "--members", "3"], 2, "q101"), (["--bands", "qx"], 2, "qx"),
+                                   (["--bands", "median"], 2, "median"), (["--bands", ""], 2, "no words"),
+                                   (["--rank-error", "0.7"], 2, "--rank-error"), (["--rank-error", "-1"], 2, "--rank-error"),
+                                   (["--lanes", "3"], 2, "1, 2, 4 or 8"), (["--members", "0"], 2, "--members"),
+                                   (["--members", "3000000000"], 2, "2000000000")):
             r = run("simulate", model, *args)
             check(f"simulate {args}: exit {code}", r.returncode == code, f"{r.returncode} {r.stderr}")
             check(f"simulate {args}: says {wanted}", wanted in r.stderr, r.stderr)
+
+
+STIFF = """model robertson()
+  k1 = 0.04; k2 = 3e7; k3 = 1e4; none = 0;
+  A = 1; B = 0; C = 0;
+  A' = -k1*A + k3*B*C; B' = k1*A - k3*B*C - k2*B^2; C' = k2*B^2 + none;
+end
+"""
+
+
+def ensembles():
+    """Many members of a stiff model: the same bytes however they are run; draws; what bands are and how exact."""
+    with tempfile.TemporaryDirectory() as tmp:
+        model = f"{tmp}/stiff.ant"
+        pathlib.Path(model).write_text(STIFF, encoding="utf-8")
+        base = ["simulate", model, "--end", "40", "--steps", "4", "--rtol", "1e-5", "--atol", "1e-9", "--vary", "all=factor(10)",
+                "--cache", f"{tmp}/cache"]
+        for n in ("500", "20000"):
+            first = run(*base, "--members", n, "--threads", "1")
+            check(f"ensemble of {n}: exit 0", first.returncode == 0 and len(first.stdout) > 200, first.stderr)
+            for more in (["--threads", "2"], ["--lanes", "1"], ["--lanes", "2"], ["--lanes", "8"], ["--interpret"], ["--no-cache"]):
+                r = run(*base, "--members", n, *more)
+                check(f"ensemble of {n} {more}: same bytes", r.stdout == first.stdout, r.stderr)
+        # exact up to 8192 members, then within the stated rank error: both against every value, sorted
+        for n, error in ((3000, 0), (20000, 5e-4)):
+            args = [*base, "--members", str(n), "--output", "A"]
+            every = run(*args, "--all").stdout
+            _, rows = table_of(every)
+            values = sorted(x[2] for x in rows if x[1] == 40)
+            document = json.loads(run(*args, "--json", "--bands", "mean,sd,q05,q25,q50,q75,q95").stdout)
+            mean, sd, *quantiles = document["rows"][-1][1:]
+            check(f"bands of {n}: names", document["columns"] == ["time"] + [f"A_{x}" for x in ("mean", "sd", "q05", "q25", "q50", "q75",
+                                                                                                  "q95")], document["columns"])
+            check(f"bands of {n}: stated error", document["rank_error"] <= error and (error == 0 or document["rank_error"] > 0), document)
+            for q, got in zip((.05, .25, .5, .75, .95), quantiles):
+                rank, at = int(q * (n - 1) + 0.5), values.index(got)
+                check(f"bands of {n}: q {q}", abs(rank - at) <= error * n, (rank, at))
+            truth = math.fsum(values) / n
+            spread = math.sqrt(math.fsum((v - truth) ** 2 for v in values) / (n - 1))
+            check(f"bands of {n}: mean and sd", abs(mean - truth) < 1e-12 and abs(sd - spread) < 1e-12, (mean, truth, sd, spread))
+            exact = json.loads(run(*args, "--json", "--rank-error", "0").stdout)
+            check(f"bands of {n}: exact when asked", exact["rank_error"] == 0 and exact["rows"][-1][1:] ==
+                  [values[int(q * (n - 1) + 0.5)] for q in (.05, .5, .95)], exact["rows"][-1])
+        # draws: factor(f) is log-uniform within the factor; `all` draws what each id by itself would; 0 stays 0
+        args = ["simulate", model, "--at", "0", "--members", "2000", "--all"]
+        outputs = [x for k in ("k1", "k2", "none") for x in ("--output", k)]
+        _, one = table_of(run(*args, *outputs, "--vary", "all=factor(10)").stdout)
+        _, two = table_of(run(*args, *outputs, "--vary", "k1=factor(10)", "--vary", "k2=factor(10)").stdout)
+        logs = sorted(math.log10(x[2] / 0.04) for x in one)
+        check("vary: all is each", [x[2:] for x in one] == [x[2:] for x in two])
+        check("vary: 0 stays", all(x[4] == 0 for x in one))
+        check("vary: factor", -1 <= logs[0] < -0.99 and 0.99 < logs[-1] <= 1 and
+              max(abs(v - (2 * (i + 0.5) / 2000 - 1)) for i, v in enumerate(logs)) < 0.1, logs[::200])
+        _, rows = table_of(run(*args, "--output", "k1", "--vary", "k1=loguniform(0.01,100)").stdout)
+        logs = sorted(math.log10(x[2]) for x in rows)
+        check("vary: loguniform", max(abs(v - (4 * (i + 0.5) / 2000 - 2)) for i, v in enumerate(logs)) < 0.2, logs[::200])
+        # members that fail are counted, and told of; the others' bands are as they were
+        blow = f"{tmp}/blow.ant"
+        pathlib.Path(blow).write_text("x = 1; k = 1; x' = k*x*x\n", encoding="utf-8")
+        r = run("simulate", blow, "--at", "0,1", "--members", "20000", "--vary", "k=uniform(0,2)", "--json")
+        document = json.loads(r.stdout)
+        check("failures: counted", r.returncode == 6 and 9500 < document["failed"] < 10500 and document["reason"] and
+              f"({document['failed']} of 20000 failed)" in r.stderr, r.stderr)
+        check("failures: the others", abs(document["rows"][1][2] - 2) < 0.1, document["rows"])
+
+
+def stopped():
+    """Ctrl-C gives the bands over the members done, says so, and exits 75."""
+    with tempfile.TemporaryDirectory() as tmp:
+        model = f"{tmp}/stiff.ant"
+        pathlib.Path(model).write_text(STIFF, encoding="utf-8")
+        p = subprocess.Popen([DOPPEL, "simulate", model, "--end", "40", "--steps", "4", "--members", "200000000", "--vary",
+                              "all=factor(10)", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(3)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=60)
+        document = json.loads(out)
+        check("Ctrl-C: exit 75", p.returncode == 75, p.returncode)
+        check("Ctrl-C: says so", f"bands are over the first {document['done']} of 200000000 members" in err, err)
+        check("Ctrl-C: bands", document["members"] == 200000000 and 0 < document["done"] < 200000000 and len(document["rows"]) == 5, out)
+
+
+def bench():
+    """The benchmark's shape; small, as its figures are no test."""
+    r = run("bench", "ensemble", "--only", "robertson", "--members", "64", "--sample", "8", "--repeats", "1", "--json", "--no-cache")
+    check("bench: exit 0", r.returncode == 0, r.stderr)
+    document = json.loads(r.stdout)
+    row = document["rows"][0]
+    check("bench: shape", document["machine"] and row["name"] == "robertson" and row["peer"] == "cvode" and
+          all(isinstance(row[k], float | int) for k in ("seconds", "ratio_to_cvode", "error", "peer_error")), document)
+    for args, wanted in ((["bench", "ensmble"], "did you mean 'ensemble'"), (["bench", "--only", "hirs"], "did you mean 'hires'"),
+                         (["bench", "--members", "0"], "--members"), (["bench", "ensemble", "x"], "'x'")):
+        r = run(*args)
+        check(f"{args}: exit 2", r.returncode == 2 and wanted in r.stderr, r.stderr)
 
 
 SBML = """<?xml version="1.0" encoding="UTF-8"?>
@@ -638,7 +748,7 @@ def copied_person():
         check("copied person: left out", json.loads(mine.stdout)["hashes"]["prior"] == json.loads(theirs.stdout)["hashes"]["prior"])
 
 
-for test in (records, kinds, usage, helps, replay, sealed, new_kind, simulate, simulate_sbml, simulate_trouble,
+for test in (records, kinds, usage, helps, replay, sealed, new_kind, simulate, simulate_sbml, simulate_trouble, ensembles, stopped, bench,
              fluxes, suite_sbml, suite_stochastic, output, private_paths, discrepancy, model_commands, incomplete, data_check,
              copied_person):
     test()

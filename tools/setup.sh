@@ -4,15 +4,18 @@
 #   sh tools/setup.sh          what make run and make test need
 #   sh tools/setup.sh fuzz     also Clang with its sanitizers and libFuzzer
 #   sh tools/setup.sh root     also debootstrap (tools/fresh_root.sh)
+#   sh tools/setup.sh mpi      also Open MPI: the plug-in for mpirun, and its test
 set -eu
 
 packages="gcc g++ libc6-dev cmake ninja-build pkg-config python3 xz-utils ca-certificates
-libsundials-dev libsuitesparse-dev libsbml5-dev coinor-libclp-dev libsleef-dev libyaml-dev libjansson-dev libssl-dev libcmocka-dev"
+libsundials-dev libsuitesparse-dev libsbml5-dev coinor-libclp-dev libsleef-dev libyaml-dev libjansson-dev libssl-dev libcmocka-dev
+libllvm19 llvm-19-dev"
 for word in "$@"; do
   case $word in
     fuzz) packages="$packages clang libclang-rt-dev" ;;
     root) packages="$packages debootstrap" ;;
-    *) echo "setup: unknown word '$word', expected fuzz or root" >&2; exit 2 ;;
+    mpi) packages="$packages libopenmpi-dev openmpi-bin" ;;
+    *) echo "setup: unknown word '$word', expected fuzz, root or mpi" >&2; exit 2 ;;
   esac
 done
 

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "doppel/ranks.h"
 #include "doppel/status.h"
 
 #ifdef __cplusplus
@@ -42,6 +43,7 @@ typedef struct dp_ctx_def {
   int nthread;       /* workers below the waist; 1 = everything on the calling thread; results never depend on it */
   int interpret;     /* not 0: never make machine code of models; results do not depend on it */
   const char *cache; /* folder for machine code kept between runs, NULL: none; copied; made when needed */
+  const dp_ranks *ranks; /* NULL: this process alone; borrowed */
 } dp_ctx_def;
 
 dp_ctx_def dp_ctx_def_default(void);

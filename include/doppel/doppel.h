@@ -3,12 +3,15 @@
 #define DOPPEL_H
 
 #include "doppel/status.h"
+#include "doppel/ranks.h"
 #include "doppel/context.h"
 #include "doppel/random.h"
 #include "doppel/units.h"
 #include "doppel/model.h"
 #include "doppel/flux.h"
 #include "doppel/sim.h"
+#include "doppel/bands.h"
+#include "doppel/engine.h"
 #include "doppel/record.h"
 #include "doppel/kind.h"
 #include "doppel/belief.h"
@@ -16,5 +19,6 @@
 #include "doppel/twin.h"
 #include "doppel/report.h"
 #include "doppel/suite.h"
+#include "doppel/bench.h"
 
 #endif

@@ -55,6 +55,15 @@ typedef struct dp_control_def {
   const char *duration;        /* formula for DP_DURATION_MODEL, NULL: not offered */
 } dp_control_def;
 
+/* Several assignments made together at an instant (DP_APPLY): a discrete-time map, a feedback law, a sampled controller. The
+ * formulas see states, parameters and time as they are just before. */
+typedef struct dp_law_def {
+  const char *id;
+  int n;
+  const char *const *target;  /* [n] states or parameters */
+  const char *const *formula; /* [n] */
+} dp_law_def;
+
 typedef struct dp_sim_def {
   uint32_t cookie;       /* set by dp_sim_def_default */
   const char *spoke;     /* "equations" */
@@ -65,10 +74,15 @@ typedef struct dp_sim_def {
   int noutput;
   const dp_control_def *control;
   int ncontrol;
+  const dp_law_def *law;
+  int nlaw;
   const char *const *active; /* ids of the parameters that may carry derivative directions */
   int nactive;
-  const char *method;    /* integrator: "auto", "linear", "rk853", "cvode" */
+  const char *method;    /* integrator: "auto", "linear", "rk853", "cvode"; "ensemble": members side by side in SIMD lanes where
+                            the equations allow, else auto ("tsit", "rodas": in lanes by this method or not at all) */
   double rtol, atol;     /* of the result; atol in state units */
+  bool same_steps;       /* directions take no part in error control: steps, and so values, are the same with and without them */
+  int lanes;             /* members side by side: 1, 2, 4, 8; 0: as many as the processor has. Results do not depend on it */
 } dp_sim_def;
 dp_sim_def dp_sim_def_default(void); /* spoke equations, method auto, rtol 1e-8, atol 1e-10 */
 
@@ -86,6 +100,7 @@ enum {
   DP_CAP_EDIT = 1 << 7,         /* state may be edited between advances */
   DP_CAP_FUSED = 1 << 8,        /* evaluates composed outputs itself */
   DP_CAP_STEADY = 1 << 9,       /* equilibrate and steady-state doses */
+  DP_CAP_LAWS = 1 << 10,        /* laws */
 };
 
 typedef struct dp_sim_desc {
@@ -99,18 +114,22 @@ typedef struct dp_sim_desc {
   int nstate;
   const char *const *state_id;
   const char *const *state_unit;
-  int noutput, ncontrol, nactive;
+  int noutput, ncontrol, nactive, nlaw;
   const char *hash;       /* of everything that decides results: model, outputs, controls, method, tolerances */
 } dp_sim_desc;
 
 dp_status dp_sim_create(dp_ctx *ctx, const dp_sim_def *def, dp_sim **out);
 void dp_sim_destroy(dp_sim *sim);
 const dp_sim_desc *dp_sim_describe(const dp_sim *sim);
+/* A sim makes machine code of its model in the background once it has seen enough work; results do not depend on it. This makes
+ * it now and returns when it is there. *npiece (may be NULL): pieces that are compiled; 0: all is interpreted. */
+dp_status dp_sim_warm(const dp_sim *sim, int *npiece);
 int dp_sim_param(const dp_sim *sim, const char *id);  /* index or -1 */
 int dp_sim_output(const dp_sim *sim, const char *id); /* index or -1 */
 int dp_sim_control(const dp_sim *sim, const char *id);
 int dp_sim_active(const dp_sim *sim, const char *id); /* index into the active list or -1 */
 int dp_sim_state(const dp_sim *sim, const char *id);
+int dp_sim_law(const dp_sim *sim, const char *id);
 
 /* ---- members (the changing part) ---- */
 
@@ -122,6 +141,7 @@ typedef enum dp_instant_type {
   DP_RESET,       /* all states to their initial values; infusions stop, doses still in their lag are lost */
   DP_SWITCH,      /* parameter := amount (covariates, occasions) */
   DP_EQUILIBRATE, /* state := steady state without doses, under the present parameters */
+  DP_APPLY,       /* a law: its targets := its formulas; may repeat */
 } dp_instant_type;
 
 #define DP_RATE_MODEL (-1.0)     /* rate comes from the control's rate formula */
@@ -131,11 +151,11 @@ typedef struct dp_instant {
   dp_time time;
   int32_t order;        /* at equal times, ascending */
   dp_instant_type type;
-  int32_t target;       /* ADD, INFUSE: control; SET, SCALE: state; SWITCH: parameter; else ignored */
+  int32_t target;       /* ADD, INFUSE: control; SET, SCALE: state; SWITCH: parameter; APPLY: law; else ignored */
   double amount;
   double rate;          /* INFUSE: amount per time unit, or DP_RATE_MODEL, DP_DURATION_MODEL */
   dp_time interval;     /* II; 0 none */
-  int32_t repeats;      /* ADDL: further doses at time + k interval, k = 1..repeats */
+  int32_t repeats;      /* ADDL, and of APPLY: further ones at time + k interval, k = 1..repeats */
   int32_t steady;       /* ADD, INFUSE: 0; 1: the state becomes the steady state of this dose every interval (rate > 0 and
                            amount 0: of the constant infusion), repeats that earlier instants ordered are cancelled;
                            2: that steady state is added to the present state */
@@ -256,7 +276,66 @@ dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, c
 /* The same into a sink, in member order, with memory for a fixed number of members however many there are. */
 dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_sink_fn sink,
                            void *user);
+/* Members made when they are needed: fill gives numbers first to first + n - 1 of the whole. On entry member[i].param points to
+ * param + i x nparam, which holds the sim's defaults; change those numbers in place and set what else the member has. Called
+ * from several threads at once, for different members. What it gives must depend on the number alone. */
+typedef struct dp_source {
+  dp_status (*fill)(void *user, int first, int n, dp_member *member, double *param);
+  void *user;
+} dp_source;
+/* As dp_simulate_into, for members first to first + nmember - 1 of a source: memory for some of them, however many there are.
+ * DP_ERR_CANCELLED (cancel, deadline): the sink has had all members before some number. */
+dp_status dp_simulate_stream(const dp_sim *sim, int first, int nmember, const dp_source *source, const dp_run_opts *opts,
+                             dp_sink_fn sink, void *user);
 void dp_result_destroy(dp_result *result);
+
+/* ---- gradients: reverse derivatives (DP_CAP_VJP) ----
+ *
+ * The gradient of a number L made of a member's outputs, at the cost of a few simulations whatever the number of parameters. The
+ * member is simulated, the caller says how L depends on the outputs, and what the integrator did is gone through backwards:
+ *
+ *     dp_gradient *g;
+ *     DP_TRY(dp_simulate_vjp(sim, member, n, &opts, weight, user, &g));     weight: dL / d value, row by row
+ *     ... g->param[i * g->nactive + a], g->state[i * g->nstate + j] ...
+ *     dp_gradient_destroy(g);
+ *
+ * It is the derivative of the numbers the integrator gives (a discrete adjoint): step sizes are held fixed; times of events, doses and
+ * ends of infusions move with the parameters. It goes through all that is on a member's time: instants, lags, events with delays,
+ * steady states (by the implicit function theorem). Members must not ask for functionals or bring seeds and directions. */
+
+/* dL / d value of this member into weight [nout x noutput], which is zero on entry; value [nout x noutput]. Called once for each
+ * member that went to its end, on any thread. Other than DP_OK: that is what dp_simulate_vjp gives. */
+typedef dp_status (*dp_weight_fn)(void *user, int member, const double *value, double *weight);
+
+typedef struct dp_vjp_opts {
+  uint32_t cookie;
+  uint64_t seed;     /* random numbers, as dp_run_opts.seed */
+  double deadline_s; /* 0: none */
+  size_t memory;     /* bytes that a member's path may take (64 MiB); beyond it only every k-th state is kept and the others are
+                        computed anew on the way back. What happened at discontinuities is always kept: where that alone is too
+                        much, the member fails */
+} dp_vjp_opts;
+dp_vjp_opts dp_vjp_opts_default(void);
+
+/* One block of memory; free with dp_gradient_destroy. A member that failed has NaN for its gradient. */
+typedef struct dp_gradient {
+  dp_ctx *ctx;
+  int nmember, noutput, nactive, nstate, nfailed;
+  uint8_t *status;          /* [nmember] dp_member_status */
+  double *fail_time;        /* [nmember] */
+  const char **reason;      /* [nmember] */
+  size_t *value_at;         /* [nmember + 1] first row of member i in value */
+  double *value;            /* [rows x noutput] */
+  double *param;            /* [nmember x nactive] by the active parameters, by way of initial values too */
+  double *state;            /* [nmember x nstate] by a shift of the state at the start */
+  size_t *instant_at;       /* [nmember + 1] first instant of member i in the three lists below */
+  double *amount;           /* by an instant's amount, through all of its repeats; 0 where it has none */
+  double *rate;             /* INFUSE by a given rate; else 0 */
+  double *time;             /* ADD, INFUSE by its time, repeats moving with it; else 0 */
+} dp_gradient;
+dp_status dp_simulate_vjp(const dp_sim *sim, const dp_member *member, int nmember, const dp_vjp_opts *opts, dp_weight_fn weight,
+                          void *user, dp_gradient **out);
+void dp_gradient_destroy(dp_gradient *g); /* NULL allowed */
 
 #ifdef __cplusplus
 }

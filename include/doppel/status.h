@@ -29,6 +29,7 @@ extern "C" {
   X(ERR_MEMORY, 75, "out of memory", "use fewer members or a larger machine")                                 \
   X(ERR_IO, 75, "a file could not be read or written", "check path, permissions and disk space")              \
   X(ERR_CANCELLED, 75, "stopped on request", "run it again to go on")                                         \
+  X(ERR_RANK, 75, "another process of this run ended early", "see its message; run it again")                  \
   X(ERR_BUG, 70, "Doppel is at fault", "please report this with the message")
 
 typedef enum dp_status {

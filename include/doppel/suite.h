@@ -85,7 +85,7 @@ typedef struct dp_sbml_def {
   int runs;        /* stochastic: 10000 */
   uint64_t seed;   /* of random ties and draws */
   double rtol, atol; /* of the integration; 0: chosen from the case's own tolerances */
-  const char *method; /* stochastic: "direct" or "next-reaction"; NULL: direct */
+  const char *method; /* semantic: an integrator (dp_sim_def), NULL: auto; stochastic: "direct" or "next-reaction", NULL: direct */
 } dp_sbml_def;
 dp_sbml_def dp_sbml_def_default(void);
 

@@ -114,6 +114,9 @@ void dpi_sha256_finish(dpi_sha256 *h, char hex[65]); /* destroys h */
 bool dpi_ctx_interpret(const dp_ctx *ctx);
 const char *dpi_ctx_cache(const dp_ctx *ctx); /* folder or NULL */
 
+/* Other processes that share the work, or NULL. */
+const dp_ranks *dpi_ctx_ranks(const dp_ctx *ctx);
+
 /* ---- threads ---- */
 /* Call fn(user, i, worker) for i = 0..n-1 on the context's workers (dynamic order; worker in 0..nthread-1). The first
  * failing status wins by *lowest i* (deterministic); remaining work is skipped; DP_ERR_CANCELLED when cancelled.

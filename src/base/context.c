@@ -42,6 +42,7 @@ dp_status dp_ctx_create(const dp_ctx_def *def, dp_ctx **out) {
   ctx->log_user = def->log_user;
   ctx->nthread = def->nthread;
   ctx->interpret = def->interpret != 0;
+  ctx->ranks = def->ranks;
   if (def->cache) {
     size_t size = strlen(def->cache) + 1;
     ctx->cache = alloc(def->alloc_user, NULL, 0, size);
@@ -75,6 +76,7 @@ void dp_ctx_destroy(dp_ctx *ctx) {
 
 bool dpi_ctx_interpret(const dp_ctx *ctx) { return ctx->interpret; }
 const char *dpi_ctx_cache(const dp_ctx *ctx) { return ctx->cache; }
+const dp_ranks *dpi_ctx_ranks(const dp_ctx *ctx) { return ctx->ranks; }
 
 int dp_ctx_nthread(const dp_ctx *ctx) { return ctx->nthread; }
 

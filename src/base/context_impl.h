@@ -37,6 +37,7 @@ struct dp_ctx {
   int nthread;
   bool interpret;
   char *cache; /* owned */
+  const dp_ranks *ranks; /* borrowed */
 
   pthread_mutex_t error_lock;
   dpi_error_slot error; /* guarded by error_lock until set, then constant until cleared */

@@ -66,6 +66,14 @@ int cli_usage(const cli_call *call, const char *fmt, ...) __attribute__((format(
 void cli_help(FILE *to, const cli_command *command); /* NULL: all */
 void cli_manual(FILE *to);
 
+/* ranks.c */
+/* Under mpirun all ranks share this command's work, or rank 0 does it alone. 0 or exit code after a message. */
+int cli_ranks_join(bool share);
+int cli_ranks_leave(int code);                  /* the exit code to end with */
+int cli_rank(void);                             /* 0 also without ranks */
+int cli_nrank(void);
+const dp_ranks *cli_ranks(void); /* NULL: alone */
+
 /* main.c */
 int cli_failed(cli_call *call, dp_status status); /* prints the context's message, returns the exit code */
 /* Folder of a kind by id or path (also a template, whose name begins with '_'), into dir[1024]; exit code on failure after
@@ -73,6 +81,7 @@ int cli_failed(cli_call *call, dp_status status); /* prints the context's messag
 int cli_kind_dir(cli_call *call, const char *name, char dir[1024]);
 int cli_kind_dirs(const cli_call *call, const char *out[8]);
 dp_ctx *cli_context(void);
+const char *cli_cache(void); /* folder for machine code, NULL: none */
 
 #define CLI_TRY(call, expression)                              \
   do {                                                         \
@@ -92,9 +101,11 @@ int cmd_model_check(cli_call *call);
 int cmd_model_convert(cli_call *call);
 int cmd_data_check(cli_call *call);
 int cmd_suite(cli_call *call);
+int cmd_bench(cli_call *call);
 int cmd_doctor(cli_call *call);
 
 extern const cli_option cli_options_run[], cli_options_simulate[], cli_options_fit[], cli_options_kind[],
-    cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[], cli_options_suite[], cli_options_doctor[];
+    cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[], cli_options_suite[],
+    cli_options_bench[], cli_options_doctor[];
 
 #endif

@@ -49,7 +49,7 @@ done:
 
 static int check_integrators(cli_call *call) {
   static const char text[] = "model decay\n  k = 0.5;\n  x = 10;\n  x' = -k*x;\nend\n";
-  static const char *const method[] = {"linear", "rk853", "cvode"};
+  static const char *const method[] = {"linear", "rk853", "cvode", "tsit", "rodas"};
   char path[] = "/tmp/doppel-doctor-XXXXXX", detail[160];
   int fd = mkstemp(path), failed = 0;
   bool written = fd >= 0 && write(fd, text, sizeof text - 1) == (ssize_t)(sizeof text - 1);
@@ -58,7 +58,7 @@ static int check_integrators(cli_call *call) {
     if (fd >= 0) unlink(path);
     return report(false, "temporary file", "cannot be written under /tmp");
   }
-  for (int i = 0; i < 3; i++) {
+  for (size_t i = 0; i < sizeof method / sizeof *method; i++) {
     char what[64];
     double error = decay_error(call->ctx, path, method[i]);
     snprintf(what, sizeof what, "integrator %s against exp(-k t)", method[i]);
@@ -70,6 +70,16 @@ static int check_integrators(cli_call *call) {
   }
   unlink(path);
   return failed;
+}
+
+/* What there is; nothing of it can be wrong. */
+static int check_engine(void) {
+  char detail[96];
+  dp_engine e = dp_engine_describe();
+  snprintf(detail, sizeof detail, "%d members side by side (%s), %s arithmetic", e.lanes, e.instructions, e.arithmetic);
+  report(true, "ensembles", detail);
+  return report(true, "machine code",
+                e.compiler ? "LLVM 19 is there" : "LLVM 19 is not there: models are interpreted, slower, with the same results");
 }
 
 static int check_kinds(cli_call *call) {
@@ -98,6 +108,7 @@ int cmd_doctor(cli_call *call) {
   int failed = report(true, "doppel", detail);
   dp_unit a;
   failed += report(dp_unit_parse(call->ctx, "ug/mL", &a) == DP_OK, "units of measure", "ug/mL read");
+  failed += check_engine();
   failed += check_integrators(call);
   failed += check_kinds(call);
   printf("%s\n", failed ? "something is wrong" : "all well");

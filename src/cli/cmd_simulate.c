@@ -14,11 +14,20 @@ const cli_option cli_options_simulate[] = {
     {"--set", "ID=VALUE", "a parameter's value, also of one the model gives none; may be repeated"},
     {"--dose", "STATE=AMOUNT@T", "dose into a state; also AMOUNT@T/DURATION, AMOUNT@T+II*N; may be repeated"},
     {"--output", "FORMULA", "a quantity to print, also amount(S), concentration(S) (all species); may be repeated"},
-    {"--members", "N", "members of an ensemble (1): bands over them"},
-    {"--vary", "ID=DIST", "normal(m,s), lognormal(median,s), uniform(a,b); needs --members"},
+    {"--members", "N", "members of an ensemble (1): bands over them; memory does not grow with N"},
+    {"--vary", "ID=DIST", "normal(m,s), lognormal(median,s), uniform(a,b), loguniform(a,b), factor(f): log-uniform from value/f to "
+                          "value*f; all=factor(f): every parameter that is not 0; needs --members"},
+    {"--bands", "WORD,...", "mean, sd, q05 and other percentiles (q05,q50,q95; jumps: mean and sd before them)"},
+    {"--rank-error", "X", "of percentiles over more than 8192 members: the number given has a rank within X of the asked one, as a "
+                          "share of the members, guaranteed (5e-4; 0: exact, keeps all values). Up to 8192 members: exact"},
     {"--all", NULL, "every member's trajectory instead of bands"},
     {"--seed", "N", "seed of all random streams (1)"},
-    {"--method", "NAME", "auto, linear, rk853, cvode; jumps: direct, next-reaction, tau-leap, langevin"},
+    {"--method", "NAME", "one member: auto; many: ensemble (SIMD lanes, where the equations allow, else auto); linear, rk853, cvode, "
+                         "tsit, rodas; jumps: direct, next-reaction, tau-leap, langevin"},
+    {"--lanes", "N", "members side by side in ensemble: 1, 2, 4, 8 (the widest); results do not depend on it"},
+    {"--interpret", NULL, "no machine code; results do not depend on it"},
+    {"--cache", "DIR", "where machine code is kept between runs ($XDG_CACHE_HOME/doppel or ~/.cache/doppel)"},
+    {"--no-cache", NULL, "keep and read no machine code"},
     {"--rtol", "X", "relative tolerance of the result (1e-8)"},
     {"--atol", "X", "absolute tolerance of the result (chosen from the size of the states)"},
     {"-o", "csv|json", "form of the answer (csv); what an incomplete model leaves unknown is empty (csv), null (json)"},
@@ -27,6 +36,7 @@ const cli_option cli_options_simulate[] = {
     {0}};
 
 #define LAST_TIME 9e9 /* what ticks can hold */
+enum { MOST_MEMBERS = 2000000000 };
 
 static dp_time ticks(double t) { return (dp_time)llround(t * (double)DP_TICKS); }
 
@@ -138,37 +148,14 @@ static int set_param(cli_call *call, const simulation *s, const char *text, doub
   return end == equals + 1 || *end ? cli_usage(call, "option --set: found '%s', expected a number", equals + 1) : 0;
 }
 
-/* Apply --vary to every member's parameter vector. */
-static int vary(cli_call *call, const simulation *s, const char *text, double *param, int nparam) {
-  char id[64], dist[16];
-  double a, b;
-  int used = 0;
-  if (sscanf(text, "%63[^=]=%15[a-z](%lf,%lf)%n", id, dist, &a, &b, &used) != 4 || text[used])
-    return cli_usage(call, "option --vary: found '%s', expected ID=normal(m,s), lognormal(median,s) or uniform(a,b)",
-                     text);
-  int p = dp_sim_param(s->sim, id);
-  if (p < 0) return cli_usage(call, "option --vary: no parameter '%s'", id);
-  enum dp_variation kind;
-  if (strcmp(dist, "normal") == 0)
-    kind = DP_VARY_NORMAL;
-  else if (strcmp(dist, "lognormal") == 0)
-    kind = DP_VARY_LOGNORMAL;
-  else if (strcmp(dist, "uniform") == 0)
-    kind = DP_VARY_UNIFORM;
-  else
-    return cli_usage(call, "option --vary: unknown distribution '%s' (normal, lognormal, uniform)", dist);
-  for (int m = 0; m < s->nmember; m++)
-    param[(size_t)m * (size_t)nparam + (size_t)p] = dp_vary(kind, a, b, s->seed, (uint64_t)m, id);
-  return 0;
-}
-
 /* ---- what to simulate, and what of it ---- */
 
 /* Methods that simulate jumps are of another spoke. */
 static void choose_method(cli_call *call, simulation *s) {
   static const char *const jumps[] = {"direct", "next-reaction", "tau-leap", "langevin"};
   s->spoke = "equations";
-  s->method = cli_has(call, "--method") ? cli_get(call, "--method") : "auto";
+  s->method_given = cli_has(call, "--method");
+  s->method = s->method_given ? cli_get(call, "--method") : "auto";
   for (size_t k = 0; k < sizeof jumps / sizeof *jumps; k++)
     if (strcmp(s->method, jumps[k]) == 0) s->spoke = "stochastic";
 }
@@ -186,6 +173,7 @@ dp_sim_def simulation_def(const simulation *s) {
   dp_sim_def def = dp_sim_def_default();
   def.spoke = s->spoke;
   def.method = s->method;
+  def.lanes = s->lanes;
   def.model = s->model;
   def.control = s->control;
   def.ncontrol = s->ncontrol;
@@ -267,25 +255,24 @@ static int choose_columns(cli_call *call, simulation *s) {
 
 /* ---- putting it together ---- */
 
-dp_member simulation_member(const simulation *s, int m) {
-  return (dp_member){.param = s->param + (size_t)m * s->param_step, .instant = s->instant, .ninstant = s->ndose,
-                     .out = s->when, .nout = s->nwhen, .start = ticks(s->start), .stream = (uint64_t)m};
-}
-
 static int choose_params(cli_call *call, simulation *s) {
   int nparam = dp_sim_describe(s->sim)->nparam, code = 0;
-  bool varied = cli_has(call, "--vary");
-  s->param_step = varied ? (size_t)nparam : 0;
-  s->param = calloc((size_t)nparam * (varied ? (size_t)s->nmember : 1) + 1, sizeof *s->param);
+  s->param = calloc((size_t)nparam + 1, sizeof *s->param);
   if (!s->param) return dp_status_exit_code(DP_ERR_MEMORY);
-  memcpy(s->param, dp_sim_describe(s->sim)->param_default, sizeof *s->param * (size_t)nparam);
+  if (nparam) memcpy(s->param, dp_sim_describe(s->sim)->param_default, sizeof *s->param * (size_t)nparam);
   for (int i = cli_each(call, "--set", -1); i >= 0 && !code; i = cli_each(call, "--set", i))
     code = set_param(call, s, call->given[i].value, s->param);
-  for (int m = 1; varied && m < s->nmember; m++)
-    memcpy(s->param + (size_t)m * (size_t)nparam, s->param, sizeof *s->param * (size_t)nparam);
-  for (int i = cli_each(call, "--vary", -1); i >= 0 && !code; i = cli_each(call, "--vary", i))
-    code = vary(call, s, call->given[i].value, s->param, nparam);
-  return code;
+  if (!code) code = simulate_read_vary(call, s);
+  return code ? code : simulate_first_member(s);
+}
+
+static int read_lanes(cli_call *call, simulation *s) {
+  long long n = 0;
+  if (!cli_integer(call, "--lanes", &n)) return 2;
+  if (cli_has(call, "--lanes") && n != 1 && n != 2 && n != 4 && n != 8)
+    return cli_usage(call, "option --lanes: found %lld, expected 1, 2, 4 or 8", n);
+  s->lanes = (int)n;
+  return 0;
 }
 
 static int read_options(cli_call *call, simulation *s) {
@@ -295,7 +282,7 @@ static int read_options(cli_call *call, simulation *s) {
   if (form && strcmp(form, "csv") != 0 && strcmp(form, "json") != 0)
     return cli_usage(call, "option -o: found '%s', expected csv or json", form);
   if (cli_has(call, "--vary") && !cli_has(call, "--members")) return cli_usage(call, "option --vary needs --members");
-  if (n < 1 || n > 10000000) return cli_usage(call, "option --members: found %lld, expected 1 to 10000000", n);
+  if (n < 1 || n > MOST_MEMBERS) return cli_usage(call, "option --members: found %lld, expected 1 to %d", n, MOST_MEMBERS);
   s->nmember = (int)n;
   s->seed = (unsigned long long)seed;
   s->all = cli_has(call, "--all");
@@ -303,7 +290,10 @@ static int read_options(cli_call *call, simulation *s) {
   s->ensemble = n > 1 || s->all;
   choose_method(call, s);
   int code = read_tolerances(call, s);
+  if (!code) code = read_lanes(call, s);
+  if (!code) code = simulate_read_bands(call, s);
   if (!code) code = read_times(call, s);
+  s->first_time = ticks(s->start);
   for (int i = cli_each(call, "--dose", -1); i >= 0 && !code; i = cli_each(call, "--dose", i))
     code = read_dose(call, s, call->given[i].value);
   return code;
@@ -334,6 +324,7 @@ static int seal_model(cli_call *call, simulation *s) {
     const char *option = k ? "--vary" : "--set";
     for (int i = cli_each(call, option, -1); i >= 0; i = cli_each(call, option, i)) {
       const char *text = call->given[i].value;
+      if (k && strncmp(text, "all=", 4) == 0 && dp_model_find_element(s->model, "all") < 0) continue;
       snprintf(id[n], sizeof id[n], "%.*s", (int)strcspn(text, "="), text);
       given[n] = id[n];
       n++;
@@ -351,9 +342,10 @@ static int run(cli_call *call, simulation *s) {
   dp_result *first = NULL;
   int code = s->atol > 0 ? 0 : simulate_scale(call, s, &first);
   if (!code && !s->ensemble) return simulate_curve(call, s, first);
-  if (!code && first) code = make_sim(call, s); /* with the columns alone */
   dp_result_destroy(first);
-  return code ? code : simulate_ensemble(call, s);
+  if (!code && s->nmember > 1 && !s->method_given && s->spoke[0] == 'e') s->method = "ensemble";
+  if (!code) code = make_sim(call, s); /* with the columns alone */
+  return code ? code : simulate_many(call, s);
 }
 
 static int simulate(cli_call *call, simulation *s) {
@@ -378,6 +370,8 @@ int cmd_simulate(cli_call *call) {
   dp_sim_destroy(s.sim);
   dp_model_destroy(s.model);
   free(s.param);
+  free(s.varied);
+  free(s.own);
   free(s.column);
   free(s.words);
   free(s.when);

@@ -10,7 +10,7 @@ const cli_option cli_options_suite[] = {
     {"--only", "ID", "only this case; may be repeated; sbml: also FIRST-LAST"},
     {"--all-levels", NULL, "sbml: every level and version of a case, not only the highest"},
     {"--runs", "N", "sbml-stochastic: runs of each case (10000)"},
-    {"--method", "NAME", "sbml-stochastic: direct (default) or next-reaction"},
+    {"--method", "NAME", "sbml: an integrator as of simulate (auto); sbml-stochastic: direct (default) or next-reaction"},
     {"--seed", "N", "sbml, sbml-stochastic: seed of draws and of random ties (1)"},
     {"--models", "DIR", "nonmem: folder with the kinds runNNN (tests/nonmem)"},
     {"--starts", "N", "nonmem: mode searches a subject (3)"},

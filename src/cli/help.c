@@ -8,6 +8,21 @@ static void synopsis(FILE *to, const cli_command *c) {
           c->arguments);
 }
 
+/* A text in lines of its own column, broken between words. */
+static void wrapped(FILE *to, const char *text, int indent, int width) {
+  int at = 0;
+  while (*text) {
+    int n = (int)strcspn(text, " ");
+    if (at > 0 && at + 1 + n > width) {
+      fprintf(to, "\n%*s", indent, "");
+      at = 0;
+    }
+    at += fprintf(to, "%s%.*s", at ? " " : "", n, text);
+    text += n + (text[n] == ' ');
+  }
+  fprintf(to, "\n");
+}
+
 static void one(FILE *to, const cli_command *c) {
   fprintf(to, "usage: ");
   synopsis(to, c);
@@ -17,7 +32,8 @@ static void one(FILE *to, const cli_command *c) {
   for (const cli_option *o = c->option; o->name; o++) {
     char left[64];
     snprintf(left, sizeof left, "%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
-    fprintf(to, "  %-26s %s\n", left, o->help);
+    fprintf(to, "  %-26s ", left);
+    wrapped(to, o->help, 29, 90);
   }
 }
 

@@ -30,6 +30,10 @@ static const cli_command commands[] = {
     {"data", "check", "FILE", "what would be read, mapped, refused, before anything is fitted", NULL, cli_options_data,
      cmd_data_check},
     {"suite", NULL, "NAME DIR", "run somebody else's test suite (nonmem, sbml, sbml-stochastic)", NULL, cli_options_suite, cmd_suite},
+    {"bench", NULL, "[NAME]", "benchmarks, with the peer in the same run (ensemble)",
+     "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled derivatives; times "
+     "and errors of both.",
+     cli_options_bench, cmd_bench},
     {"doctor", NULL, "", "self-test of this machine and installation", NULL, cli_options_doctor, cmd_doctor},
     {0}};
 
@@ -37,9 +41,12 @@ const cli_command *cli_commands(void) { return commands; }
 
 static dp_ctx *the_context;
 dp_ctx *cli_context(void) { return the_context; }
+static const char *the_cache;
+const char *cli_cache(void) { return the_cache; }
 
+/* The first asks for an orderly end, a second one ends. */
 static void on_interrupt(int sig) {
-  (void)sig;
+  signal(sig, SIG_DFL);
   if (the_context) dp_ctx_cancel(the_context);
 }
 
@@ -131,6 +138,7 @@ static int nthread(const cli_call *call) {
   long long n = 0;
   if (cli_has(call, "--threads") && !cli_integer(call, "--threads", &n)) return -1;
   if (n > 0) return n > 256 ? 256 : (int)n;
+  if (cli_nrank() > 1) return 1; /* as many ranks as processors are the custom */
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   return cpus > 0 ? (int)cpus : 1;
 }
@@ -159,6 +167,19 @@ static int finish_output(int code) {
   return dp_status_exit_code(DP_ERR_IO);
 }
 
+/* Where machine code is kept between runs, NULL: nowhere. */
+static const char *cache_folder(const cli_call *call, char *path, size_t size) {
+  const char *asked = cli_get(call, "--cache"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  int n = -1;
+  if (cli_has(call, "--no-cache")) return NULL;
+  if (asked) return asked[0] ? asked : NULL;
+  if (xdg && xdg[0] == '/')
+    n = snprintf(path, size, "%s/doppel", xdg);
+  else if (home && home[0] == '/')
+    n = snprintf(path, size, "%s/.cache/doppel", home);
+  return n > 0 && n < (int)size ? path : NULL;
+}
+
 static int out_of_memory(void) {
   fprintf(stderr, "doppel: out of memory\n");
   return dp_status_exit_code(DP_ERR_MEMORY);
@@ -174,9 +195,13 @@ static int dispatch(const cli_command *command, int argc, char **argv, int used)
     }
   int code = cli_parse(&call, argc - 1 - used, argv + 1 + used);
   if (code) return code;
+  char cache[1024];
   dp_ctx_def def = dp_ctx_def_default();
   def.log = log_line;
   def.nthread = nthread(&call);
+  def.ranks = cli_ranks();
+  def.interpret = cli_has(&call, "--interpret");
+  def.cache = the_cache = cache_folder(&call, cache, sizeof cache);
   if (def.nthread < 0) return dp_status_exit_code(DP_ERR_USAGE);
   call.line = typed_line(argc, argv);
   if (!call.line) return out_of_memory();
@@ -186,6 +211,7 @@ static int dispatch(const cli_command *command, int argc, char **argv, int used)
   }
   the_context = call.ctx;
   signal(SIGINT, on_interrupt);
+  if (cli_nrank() > 1) signal(SIGTERM, on_interrupt); /* what mpirun makes of Ctrl-C */
   code = command->run(&call);
   the_context = NULL;
   dp_ctx_destroy(call.ctx);
@@ -208,7 +234,9 @@ static int run(int argc, char **argv) {
   }
   int used = 0;
   const cli_command *command = find_command(argc, argv, &used);
-  return command ? dispatch(command, argc, argv, used) : dp_status_exit_code(DP_ERR_USAGE);
+  if (!command) return dp_status_exit_code(DP_ERR_USAGE);
+  int code = cli_ranks_join(command->run == cmd_simulate);
+  return code ? code : cli_ranks_leave(finish_output(dispatch(command, argc, argv, used)));
 }
 
 int main(int argc, char **argv) {

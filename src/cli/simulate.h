@@ -2,7 +2,9 @@
  *
  *     cmd_simulate.c       options -> times, doses, columns, parameters; the run
  *     simulate_scale.c     the absolute tolerance where none is asked for
- *     simulate_answer.c    one curve, bands over members, trajectories, fluxes: CSV or JSON
+ *     simulate_vary.c      parameters that vary; members made from their numbers
+ *     simulate_answer.c    one curve, fluxes: CSV or JSON
+ *     simulate_many.c      bands over members, every trajectory; progress, Ctrl-C
  *     simulate_trouble.c   where a member failed, in which state, and why that may be
  */
 #ifndef DPI_CLI_SIMULATE_H
@@ -10,15 +12,29 @@
 
 #include "cli/cli.h"
 
-enum { CLI_MAX_TIME = 1000001, CLI_MAX_DOSE = 256 };
+enum { CLI_MAX_TIME = 1000001, CLI_MAX_DOSE = 256, CLI_MAX_BAND = 32 };
+
+typedef struct variation {
+  int param;
+  dp_variation kind;
+  double a, b;
+  char id[128]; /* what its stream is named by */
+} variation;
+
+typedef struct band { /* a column for each quantity */
+  char name[16];      /* "mean", "sd", "q05" */
+  double q;           /* share; of mean and sd: NAN */
+} band;
 
 typedef struct simulation {
   dp_model *model;
   dp_sim *sim;
   const char *spoke, *method;
+  bool method_given;
+  int lanes;
   dp_output_def *column; /* owned; ids in `words` or the model's */
   int ncolumn;
-  char (*words)[128];    /* owned: ids of states taken from a first sim */
+  char (*words)[128]; /* owned: ids of states taken from a first sim */
   dp_control_def control[CLI_MAX_DOSE];
   dp_instant instant[CLI_MAX_DOSE];
   int ndose, ncontrol;
@@ -26,25 +42,48 @@ typedef struct simulation {
   dp_output_time *when; /* owned */
   int nwhen;
   double start;
+  dp_time first_time;
   int nmember;
   bool ensemble, all, json;
   unsigned long long seed;
-  double rtol, atol;  /* atol 0: chosen by simulate_scale */
-  double *param;      /* owned: of one member, or of each when they vary */
-  size_t param_step;  /* between members: 0 when all have the same */
+  double rtol, atol; /* atol 0: chosen by simulate_scale */
+  double *param;     /* owned: what members have in common */
+  variation *varied; /* owned */
+  int nvaried;
+  dp_member member; /* the first one; its parameters: */
+  double *own;      /* owned */
+  band band[CLI_MAX_BAND];
+  int nband;
+  double rank_error;
 } simulation;
 
 static inline double simulation_time(dp_time t) { return (double)t / (double)DP_TICKS; }
-dp_member simulation_member(const simulation *s, int m);
 dp_sim_def simulation_def(const simulation *s); /* of all but outputs */
+
+/* simulate_vary.c */
+int simulate_read_vary(cli_call *call, simulation *s);
+dp_status simulate_fill(void *user, int first, int n, dp_member *member,
+                        double *param);   /* user: the simulation */
+int simulate_first_member(simulation *s); /* s->member */
 
 /* Run and print; the exit code. */
 /* Choose s->atol by running the first member, and make s->sim anew; *first: the answer, of the columns and more. */
 int simulate_scale(cli_call *call, simulation *s, dp_result **first);
-int simulate_curve(cli_call *call, const simulation *s, dp_result *first /* NULL: not run yet; owned from here on */);
-int simulate_ensemble(cli_call *call, const simulation *s);
+int simulate_curve(cli_call *call, const simulation *s,
+                   dp_result *first /* NULL: not run yet; owned from here on */);
+int simulate_read_bands(cli_call *call, simulation *s);
+int simulate_many(cli_call *call, simulation *s);
 int simulate_flux(cli_call *call, const dp_model *model, bool json);
 /* Say on stderr in which state member 0 failed and what may have caused it. */
 void simulate_explain(cli_call *call, const simulation *s, double time, const char *reason);
+
+/* simulate_answer.c: rows */
+void simulate_number(double x, bool json);
+void simulate_header(const simulation *s, const char *first, const band *band, int nband);
+void simulate_row(const simulation *s, bool first, const char *lead, double time,
+                  const double *value, int n);
+/* What stands behind the rows in JSON. more: further members as text, or "". */
+void simulate_end(const simulation *s, int nfailed, double fail_time, const char *reason,
+                  const char *more);
 
 #endif

@@ -105,13 +105,12 @@ static double all_want(const simulation *s, const scout *k, const dp_result *r, 
 static dp_status run(cli_call *call, const simulation *s, const scout *k, double atol, dp_sim **sim, dp_result **r) {
   dp_sim_def def = simulation_def(s);
   dp_run_opts opts = dp_run_opts_default();
-  dp_member member = simulation_member(s, 0);
   def.output = k->output;
   def.noutput = k->noutput;
   def.atol = atol;
   opts.seed = s->seed;
   dp_status status = dp_sim_create(call->ctx, &def, sim);
-  return status == DP_OK ? dp_simulate(*sim, &member, 1, &opts, r) : status;
+  return status == DP_OK ? dp_simulate(*sim, &s->member, 1, &opts, r) : status;
 }
 
 static bool same(const dp_result *a, const dp_result *b, int nwhen) {

@@ -75,7 +75,7 @@ static void look_back(cli_call *call, const simulation *s, const dp_sim_desc *d,
   def.noutput = d->nstate;
   dp_run_opts opts = dp_run_opts_default();
   opts.seed = s->seed;
-  dp_member m = simulation_member(s, 0);
+  dp_member m = s->member;
   m.out = l.when;
   m.nout = 3;
   bool ordered = l.when[0].time <= l.when[1].time && l.when[1].time <= l.when[2].time && l.when[0].time >= m.start;

@@ -23,11 +23,11 @@ typedef struct dpi_jit dpi_jit;
 
 typedef struct dpi_jit_unit {
   const dpi_tape *tape; /* borrowed until dpi_jit_destroy */
-  int width;            /* 1, 2, 4, 8 */
+  int width;            /* 1, 2, 4, 8. Prologues get code in width 1 only: lanes have theirs run in a plain workspace */
 } dpi_jit_unit;
 
 typedef enum dpi_jit_tier {
-  DPI_JIT_QUICK,     /* least time to code */
+  DPI_JIT_QUICK,     /* least time to code: a fifth of the other's, the code a quarter slower at most in 8 lanes */
   DPI_JIT_OPTIMISED, /* fastest code */
   DPI_JIT_TIERED,    /* quick first, then optimised in its place */
 } dpi_jit_tier;
@@ -36,10 +36,12 @@ typedef struct dpi_jit_opts {
   dpi_jit_tier tier;
   bool wait;         /* compile on the calling thread, return when all is attached */
   bool cache;        /* look into and write the context's cache folder, where it has one */
+  bool cached_only;  /* as if there were no LLVM: what is not in the cache is interpreted */
 } dpi_jit_opts;
 dpi_jit_opts dpi_jit_opts_default(void); /* tiered, in the background, with cache */
 
-/* DP_OK also where code can't be made (no LLVM, context without jit): then *out works and attaches nothing. Only lack of memory
+/* The code is for the arithmetic in force now (dpi_math_select). One thread owns a job.
+ * DP_OK also where code can't be made (no LLVM, context without jit): then *out works and attaches nothing. Only lack of memory
  * fails. */
 dp_status dpi_jit_start(dp_ctx *ctx, const dpi_jit_unit *unit, int n, const dpi_jit_opts *opts, dpi_jit **out);
 void dpi_jit_wait(dpi_jit *job);    /* until all units have their last code, or can't have it */
@@ -48,10 +50,10 @@ void dpi_jit_destroy(dpi_jit *job);
 
 typedef struct dpi_jit_report {
   int nunit, ncode;       /* units; those with machine code by now */
-  int ncached, ncompiled; /* where it came from */
+  int ncached, ncompiled; /* where it came from; a unit in two tiers counts twice */
   size_t bytes;           /* of machine code */
   double load_s, compile_s; /* LLVM opened; time in the compiler */
-  const char *why;        /* "" or why something has no code: "LLVM 19 is not there", ... */
+  const char *why;        /* "" or why something has no code: "LLVM 19 is not there", ...; lives as long as the job */
 } dpi_jit_report;
 dpi_jit_report dpi_jit_describe(const dpi_jit *job);
 

@@ -176,9 +176,28 @@ dpi_node dpi_g_if(dpi_graph *g, dpi_node cond, dpi_node a, dpi_node b) {
   return make(g, DPI_OP_IF, cond, a, b);
 }
 
+/* Numbers fold where the fused result is that of a product and a sum: the arithmetic may change after building. */
+dpi_node dpi_g_fma(dpi_graph *g, dpi_node a, dpi_node b, dpi_node c) {
+  if (a < 0 || b < 0 || c < 0) return DPI_NODE_NONE;
+  double x, y, z;
+  if (is(g, a, 0) || is(g, b, 0)) return c;
+  if (is(g, c, 0)) return dpi_g_op2(g, DPI_OP_MUL, a, b);
+  if (is(g, a, 1)) return dpi_g_op2(g, DPI_OP_ADD, b, c);
+  if (is(g, b, 1)) return dpi_g_op2(g, DPI_OP_ADD, a, c);
+  if (is(g, a, -1)) return dpi_g_op2(g, DPI_OP_SUB, c, b);
+  if (is(g, b, -1)) return dpi_g_op2(g, DPI_OP_SUB, c, a);
+  if (dpi_g_is_const(g, a, &x) && dpi_g_is_const(g, b, &y) && dpi_g_is_const(g, c, &z)) {
+    double fused = fma(x, y, z), twice = x * y + z;
+    if (memcmp(&fused, &twice, sizeof fused) == 0) return dpi_g_const(g, fused);
+  }
+  dpi_node swapped = dpi_g_find(g, (dpi_gnode){.op = DPI_OP_FMA, .arg = {b, a, c}});
+  return swapped != DPI_NODE_NONE ? swapped : make(g, DPI_OP_FMA, a, b, c);
+}
+
 dpi_node dpi_g_rebuild(dpi_graph *g, dpi_gnode n, const dpi_node arg[3]) {
   if (n.op == DPI_OP_POWI) return dpi_g_powi(g, arg[0], n.arg[1]);
   if (n.op == DPI_OP_IF) return dpi_g_if(g, arg[0], arg[1], arg[2]);
+  if (n.op == DPI_OP_FMA) return dpi_g_fma(g, arg[0], arg[1], arg[2]);
   return dpi_op_table[n.op].arity == 1 ? dpi_g_op1(g, n.op, arg[0])
                                        : dpi_g_op2(g, n.op, arg[0], arg[1]);
 }

@@ -84,7 +84,14 @@ static dpi_node diff_mod(dpi_graph *g, dpi_node a, dpi_node b, dpi_node da, dpi_
   return OP2(SUB, da, OP2(MUL, trunc, db));
 }
 
-static dpi_node diff_div(dpi_graph *g, dpi_node self, dpi_node b, dpi_node da, dpi_node db) {
+/* q = a / b. Of q = 1 / b or -1 / b the quotient itself is what to multiply by: no other division. In this order it is finite
+ * wherever q b' / b is. */
+static dpi_node diff_div(dpi_graph *g, dpi_node self, dpi_node a, dpi_node b, dpi_node da, dpi_node db) {
+  double one;
+  if (dpi_g_is_const(g, a, &one) && (one == 1.0 || one == -1.0)) {
+    dpi_node d = OP2(MUL, self, OP2(MUL, self, db));
+    return one > 0.0 ? OP1(NEG, d) : d;
+  }
   return OP2(DIV, OP2(SUB, da, OP2(MUL, self, db)), b);
 }
 
@@ -93,14 +100,8 @@ static dpi_node diff_atan2(dpi_graph *g, dpi_node a, dpi_node b, dpi_node da, dp
   return OP2(DIV, OP2(SUB, OP2(MUL, b, da), OP2(MUL, a, db)), r2);
 }
 
-static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
-  dpi_node a = n.arg[0], b = n.arg[1], d[3];
-  if (n.op == DPI_OP_CONST) return C(0.0);
-  if (n.op == DPI_OP_SYM) return C(a == sym ? 1.0 : 0.0);
-  for (int k = 0; k < dpi_op_table[n.op].arity; k++) {
-    d[k] = dpi_g_memo_get(g, n.arg[k], sym); /* what was passed over does not depend on sym */
-    if (d[k] == DPI_NODE_NONE) d[k] = C(0.0);
-  }
+dpi_node dpi_g_chain(dpi_graph *g, dpi_node self, dpi_gnode n, const dpi_node d[3]) {
+  dpi_node a = n.arg[0], b = n.arg[1];
   switch (n.op) {
     case DPI_OP_ADD:
       return OP2(ADD, d[0], d[1]);
@@ -109,7 +110,7 @@ static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
     case DPI_OP_MUL:
       return OP2(ADD, OP2(MUL, d[0], b), OP2(MUL, a, d[1]));
     case DPI_OP_DIV:
-      return diff_div(g, self, b, d[0], d[1]);
+      return diff_div(g, self, a, b, d[0], d[1]);
     case DPI_OP_POW:
       return diff_pow(g, self, a, b, d[0], d[1]);
     case DPI_OP_POWI:
@@ -124,6 +125,8 @@ static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
       return diff_atan2(g, a, b, d[0], d[1]);
     case DPI_OP_IF:
       return dpi_g_if(g, a, d[1], d[2]);
+    case DPI_OP_FMA:
+      return dpi_g_fma(g, d[0], b, dpi_g_fma(g, a, d[1], d[2]));
     case DPI_OP_LT:
     case DPI_OP_LE:
     case DPI_OP_GT:
@@ -139,6 +142,17 @@ static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
       return OP2(MUL, slope(g, n.op, a, self), d[0]);
     }
   }
+}
+
+static dpi_node diff_node(dpi_graph *g, dpi_node self, dpi_gnode n, int sym) {
+  dpi_node d[3];
+  if (n.op == DPI_OP_CONST) return C(0.0);
+  if (n.op == DPI_OP_SYM) return C(n.arg[0] == sym ? 1.0 : 0.0);
+  for (int k = 0; k < dpi_op_table[n.op].arity; k++) {
+    d[k] = dpi_g_memo_get(g, n.arg[k], sym); /* what was passed over does not depend on sym */
+    if (d[k] == DPI_NODE_NONE) d[k] = C(0.0);
+  }
+  return dpi_g_chain(g, self, n, d);
 }
 
 dpi_node dpi_g_diff(dpi_graph *g, dpi_node node, int sym) {

@@ -54,6 +54,8 @@ void dpi_graph_destroy(dpi_graph *g) {
   dpi_free(g->ctx, g);
 }
 
+dp_ctx *dpi_g_ctx(const dpi_graph *g) { return g->ctx; }
+
 int dpi_graph_count(const dpi_graph *g) { return g->count; }
 
 dpi_gnode dpi_graph_at(const dpi_graph *g, dpi_node n) {

@@ -18,7 +18,8 @@ typedef int32_t dpi_node;
 #define DPI_NODE_NONE (-1)
 
 /* op, arity, printed name. Comparison and logic give 0 or 1; IF is (condition, then, else); every piecewise becomes
- * nested IFs. Only the chosen branch of IF may be non-finite. */
+ * nested IFs. Only the chosen branch of IF may be non-finite. FMA is a*b + c, for the arithmetic of integrators: fused in the
+ * arithmetic `fma`, a product and a sum in `nofma`; no model expression contains it. */
 #define DPI_OP_LIST(X)                                                                                        \
   X(CONST, 0, "const") X(SYM, 0, "sym") X(ADD, 2, "+") X(SUB, 2, "-") X(MUL, 2, "*") X(DIV, 2, "/") X(NEG, 1, "-") \
   X(POW, 2, "^") X(POWI, 1, "^i") X(EXP, 1, "exp") X(LOG, 1, "ln") X(LOG10, 1, "log10") X(SQRT, 1, "sqrt")    \
@@ -28,7 +29,7 @@ typedef int32_t dpi_node;
   X(LOG1P, 1, "log1p") X(ERF, 1, "erf") X(LGAMMA, 1, "lgamma") X(DIGAMMA, 1, "digamma") X(SIGN, 1, "sign")     \
   X(ATAN2, 2, "atan2")                                                                                        \
   X(MIN, 2, "min") X(MAX, 2, "max") X(MOD, 2, "mod") X(LT, 2, "<") X(LE, 2, "<=") X(GT, 2, ">")               \
-  X(GE, 2, ">=") X(EQ, 2, "==") X(NE, 2, "!=") X(AND, 2, "&&") X(OR, 2, "||") X(NOT, 1, "!") X(IF, 3, "piecewise")
+  X(GE, 2, ">=") X(EQ, 2, "==") X(NE, 2, "!=") X(AND, 2, "&&") X(OR, 2, "||") X(NOT, 1, "!") X(IF, 3, "piecewise") X(FMA, 3, "fma")
 
 typedef enum dpi_op {
 #define DPI_OP_ENUM(name, arity, text) DPI_OP_##name,
@@ -55,8 +56,17 @@ dpi_node dpi_g_sym(dpi_graph *g, int sym);
 dpi_node dpi_g_op1(dpi_graph *g, dpi_op op, dpi_node a);
 dpi_node dpi_g_op2(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b);
 dpi_node dpi_g_if(dpi_graph *g, dpi_node cond, dpi_node a, dpi_node b);
+/* a*b + c as DPI_OP_FMA. Folds only what both arithmetics agree on. */
+dpi_node dpi_g_fma(dpi_graph *g, dpi_node a, dpi_node b, dpi_node c);
 /* d node / d symbol, other symbols constant (memoised). Piecewise: derivative of the branch; floor, comparisons: 0. */
 dpi_node dpi_g_diff(dpi_graph *g, dpi_node node, int sym);
+/* Directional derivatives of out[nout] when the nodes at[nat] (symbols, or any others: what lies below such a node is then taken as
+ * constant on that way) change by dot[nat]; NONE among them: 0. One pass, of a small multiple of the nodes (tangent.c). */
+dp_status dpi_g_jvp(dpi_graph *g, const dpi_node *out, int nout, const dpi_node *at, const dpi_node *dot, int nat,
+                    dpi_node *tangent);
+/* d (sum_k weight[k] out[k]) / d at[i] for all i in one backward pass (reverse.c). at, NONE: as above. */
+dp_status dpi_g_vjp(dpi_graph *g, const dpi_node *out, const dpi_node *weight, int nout, const dpi_node *at, int nat,
+                    dpi_node *grad);
 /* Replace symbol s by replacement[s] where that is not DPI_NODE_NONE (nsym entries), everywhere, once. */
 dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, int nsym);
 /* seen[s] = 1 for each symbol that node depends on (other entries untouched). */

@@ -30,6 +30,7 @@ dpi_node dpi_g_intern(dpi_graph *g, dpi_gnode n);
 dpi_node dpi_g_find(const dpi_graph *g,
                     dpi_gnode n); /* DPI_NODE_NONE when there is no such node yet */
 dpi_node dpi_g_powi(dpi_graph *g, dpi_node a, int n);
+dp_ctx *dpi_g_ctx(const dpi_graph *g);
 /* The node that n would be with these arguments, simplified. */
 dpi_node dpi_g_rebuild(dpi_graph *g, dpi_gnode n, const dpi_node arg[3]);
 /* All nodes reachable from the roots, ascending (so arguments come before their users). Free the list with dpi_free. */
@@ -43,6 +44,8 @@ dpi_node dpi_g_memo_get(const dpi_graph *g, dpi_node node, int sym);
 bool dpi_g_memo_put(dpi_graph *g, dpi_node node, int sym, dpi_node value);
 /* dpi_g_subst of n nodes in place, each expression walked once however many contain it; NONE stays NONE. */
 dp_status dpi_g_subst_all(dpi_graph *g, dpi_node *node, int n, const dpi_node *replacement, int nsym);
+/* Derivative of an operation when its arguments have the derivatives d (diff.c); self: the node itself. */
+dpi_node dpi_g_chain(dpi_graph *g, dpi_node self, dpi_gnode n, const dpi_node d[3]);
 bool dpi_g_is_const(const dpi_graph *g, dpi_node n, double *value);
 
 /* ---- words (lex.c) ---- */

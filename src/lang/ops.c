@@ -2,7 +2,7 @@
  *
  * 1. comparisons and logic give 0 or 1; a number counts as true when it is not 0 (NaN counts as true);
  * 2. min and max give NaN when either argument is NaN;
- * 3. only reproducible functions (num.h) and exactly rounded ones (sqrt, floor, ceil, fmod) are used.
+ * 3. only reproducible functions (num.h) and exactly rounded ones (sqrt, floor, ceil, fmod, fma) are used.
  */
 #include <math.h>
 
@@ -155,6 +155,8 @@ double dpi_op_eval(dpi_op op, double a, double b, double c) {
       return a == 0.0;
     case DPI_OP_IF:
       return a != 0.0 ? b : c;
+    case DPI_OP_FMA:
+      return dpi_m_fma(a, b, c);
     default:
       return eval_function(op, a);
   }

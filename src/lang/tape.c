@@ -1,7 +1,7 @@
 /* tape.c - floor 3: expressions compiled to a flat list of steps, and the interpreter that runs it: the inner loop of
  * everything above, and the oracle for compiled code.
  *
- * Registers of a workspace:  [constants][slow symbols][slow values][fast symbols][body values, reused]
+ * What a tape is made of and how its registers lie: tape.h.
  *
  * 1. steps stand in ascending order of their nodes, the same for every processor;
  * 2. a product used once by a sum is one step (two roundings, never a fused multiply-add);
@@ -11,36 +11,7 @@
 #include <string.h>
 
 #include "lang/lang_impl.h"
-
-/* operations of steps beyond those of the graph */
-enum {
-  STEP_MADD = DPI_OP_COUNT, /* a*b + c */
-  STEP_MSUB,                /* a*b - c */
-  STEP_NMADD,               /* c - a*b */
-  STEP_CUBE,                /* x^3, as dpi_powi does it */
-  STEP_END,
-  STEP_COUNT
-};
-
-typedef struct step {
-  int32_t op, dst, a, b, c;
-} step;
-
-typedef struct load {
-  int32_t reg, sym;
-} load;
-
-struct dpi_tape {
-  dp_ctx *ctx;
-  int nconst, nslow, nfast, nout, nreg;
-  double *constant; /* [nconst] go to registers 0.. */
-  load *slow;       /* [nslow] symbols copied by the prologue */
-  load *fast;       /* [nfast] symbols copied by every evaluation */
-  step *prologue;   /* ends with STEP_END */
-  step *body;       /* ends with STEP_END */
-  int nprologue, nbody;
-  int32_t *out; /* [nout] registers */
-};
+#include "lang/tape.h"
 
 enum { CLASS_CONST, CLASS_SLOW, CLASS_FAST };
 
@@ -171,7 +142,7 @@ static int operands(const compiler *c, int i, dpi_gnode n, int pos[3], int *op) 
     pos[0] = arg_at(c, prod, 0);
     pos[1] = arg_at(c, prod, 1);
     pos[2] = arg_at(c, n, 1 - k);
-    *op = n.op == DPI_OP_ADD ? STEP_MADD : k == 0 ? STEP_MSUB : STEP_NMADD;
+    *op = n.op == DPI_OP_ADD ? DPI_STEP_MADD : k == 0 ? DPI_STEP_MSUB : DPI_STEP_NMADD;
     return 3;
   }
   for (int j = 0; j < arg_count(n); j++) pos[j] = arg_at(c, n, j);
@@ -180,7 +151,7 @@ static int operands(const compiler *c, int i, dpi_gnode n, int pos[3], int *op) 
     *op = DPI_OP_MUL;
     return 2;
   }
-  if (n.op == DPI_OP_POWI && n.arg[1] == 3) *op = STEP_CUBE;
+  if (n.op == DPI_OP_POWI && n.arg[1] == 3) *op = DPI_STEP_CUBE;
   return arg_count(n);
 }
 
@@ -194,11 +165,11 @@ static void free_operands(compiler *c, int i, const int pos[3], int npos) {
   }
 }
 
-static void emit(compiler *c, int i, step *list, int *count) {
+static void emit(compiler *c, int i, dpi_step *list, int *count) {
   dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
   int pos[3] = {0, 0, 0}, op;
   int npos = operands(c, i, n, pos, &op);
-  step s = {.op = op};
+  dpi_step s = {.op = op};
   s.a = npos > 0 ? c->reg[pos[0]] : 0;
   s.b = npos > 1 ? c->reg[pos[1]] : 0;
   s.c = npos > 2 ? c->reg[pos[2]] : 0;
@@ -220,28 +191,28 @@ static void assign_leaves(compiler *c, int class) {
     if (c->class[i] != class || (n.op != DPI_OP_CONST && n.op != DPI_OP_SYM)) continue;
     c->reg[i] = c->nreg++;
     if (class == CLASS_CONST) t->constant[t->nconst++] = n.value;
-    if (class == CLASS_SLOW) t->slow[t->nslow++] = (load){c->reg[i], n.arg[0]};
-    if (class == CLASS_FAST) t->fast[t->nfast++] = (load){c->reg[i], n.arg[0]};
+    if (class == CLASS_SLOW) t->slow[t->nslow++] = (dpi_load){c->reg[i], n.arg[0]};
+    if (class == CLASS_FAST) t->fast[t->nfast++] = (dpi_load){c->reg[i], n.arg[0]};
   }
 }
 
-static void assign_steps(compiler *c, int class, step *list, int *count) {
+static void assign_steps(compiler *c, int class, dpi_step *list, int *count) {
   for (int i = 0; i < c->n; i++) {
     dpi_gnode n = dpi_graph_at(c->g, c->list[i]);
     if (c->class[i] == class && n.op != DPI_OP_CONST && n.op != DPI_OP_SYM && !c->fused[i])
       emit(c, i, list, count);
   }
-  list[*count] = (step){.op = STEP_END};
+  list[*count] = (dpi_step){.op = DPI_STEP_END};
 }
 
 static dp_status tape_alloc(compiler *c, int nout) {
   dpi_tape *t = c->t;
   int n = c->n + 1;
   t->constant = DPI_NEW_ARRAY(c->ctx, double, n);
-  t->slow = DPI_NEW_ARRAY(c->ctx, load, n);
-  t->fast = DPI_NEW_ARRAY(c->ctx, load, n);
-  t->prologue = DPI_NEW_ARRAY(c->ctx, step, n);
-  t->body = DPI_NEW_ARRAY(c->ctx, step, n);
+  t->slow = DPI_NEW_ARRAY(c->ctx, dpi_load, n);
+  t->fast = DPI_NEW_ARRAY(c->ctx, dpi_load, n);
+  t->prologue = DPI_NEW_ARRAY(c->ctx, dpi_step, n);
+  t->body = DPI_NEW_ARRAY(c->ctx, dpi_step, n);
   t->out = DPI_NEW_ARRAY(c->ctx, int32_t, nout > 0 ? nout : 1);
   bool ok = t->constant && t->slow && t->fast && t->prologue && t->body && t->out;
   return ok ? DP_OK : DP_ERR_MEMORY;
@@ -298,84 +269,24 @@ int dpi_tape_nreg(const dpi_tape *t) { return t->nreg; }
 int dpi_tape_nstep(const dpi_tape *t) { return t->nbody; }
 
 /* ---- running ---- */
-#if defined(__GNUC__)
-#define THREADED 1
-#endif
+#define TAPE_RUN run
+#define TAPE_FMA(a, b, c) dpi_m_fma(a, b, c)
+#include "lang/tape_scalar.h"
 
-// clang-format off
-/* frequent operations in line; what costs a function call anyway goes through dpi_op_eval */
-#define INLINE_LIST(X)                                                                               \
-  X(DPI_OP_ADD, r[s->a] + r[s->b])                                                                   \
-  X(DPI_OP_SUB, r[s->a] - r[s->b])                                                                   \
-  X(DPI_OP_MUL, r[s->a] * r[s->b])                                                                   \
-  X(DPI_OP_DIV, r[s->a] / r[s->b])                                                                   \
-  X(DPI_OP_NEG, -r[s->a])                                                                            \
-  X(DPI_OP_POW, dpi_m_pow(r[s->a], r[s->b]))                                                         \
-  X(DPI_OP_POWI, dpi_powi(r[s->a], s->b))                                                            \
-  X(DPI_OP_EXP, dpi_m_exp(r[s->a]))                                                                  \
-  X(DPI_OP_LOG, dpi_m_log(r[s->a]))                                                                  \
-  X(DPI_OP_SQRT, sqrt(r[s->a]))                                                                      \
-  X(DPI_OP_ABS, fabs(r[s->a]))                                                                       \
-  X(DPI_OP_LT, (double)(r[s->a] < r[s->b]))                                                          \
-  X(DPI_OP_LE, (double)(r[s->a] <= r[s->b]))                                                         \
-  X(DPI_OP_GT, (double)(r[s->a] > r[s->b]))                                                          \
-  X(DPI_OP_GE, (double)(r[s->a] >= r[s->b]))                                                         \
-  X(DPI_OP_EQ, (double)(r[s->a] == r[s->b]))                                                         \
-  X(DPI_OP_NE, (double)(r[s->a] != r[s->b]))                                                         \
-  X(DPI_OP_AND, (double)(r[s->a] != 0.0 && r[s->b] != 0.0))                                          \
-  X(DPI_OP_OR, (double)(r[s->a] != 0.0 || r[s->b] != 0.0))                                           \
-  X(DPI_OP_NOT, (double)(r[s->a] == 0.0))                                                            \
-  X(DPI_OP_IF, r[s->a] != 0.0 ? r[s->b] : r[s->c])                                                   \
-  X(STEP_MADD, r[s->a] * r[s->b] + r[s->c])                                                          \
-  X(STEP_MSUB, r[s->a] * r[s->b] - r[s->c])                                                          \
-  X(STEP_NMADD, r[s->c] - r[s->a] * r[s->b])                                                         \
-  X(STEP_CUBE, r[s->a] * (r[s->a] * r[s->a]))
-
-/* operations without a line of their own */
-#define OTHER_LIST(X)                                                                                         \
-  X(CONST) X(SYM) X(LOG10) X(FLOOR) X(CEIL) X(SIN) X(COS) X(TAN) X(ASIN) X(ACOS) X(ATAN) X(SINH) X(COSH)      \
-  X(TANH) X(ASINH) X(ACOSH) X(ATANH) X(EXPM1) X(LOG1P) X(ERF) X(LGAMMA) X(DIGAMMA) X(SIGN) X(ATAN2) X(MIN)    \
-  X(MAX) X(MOD)
-// clang-format on
-
-#ifdef THREADED
-static void run(const step *s, double *restrict r) {
-#define INLINE_LABEL(op, value) [op] = &&do_##op,
-#define OTHER_LABEL(op) [DPI_OP_##op] = &&do_other,
-  static const void *const label[STEP_COUNT] = {INLINE_LIST(INLINE_LABEL)
-                                                    OTHER_LIST(OTHER_LABEL)[STEP_END] = &&do_end};
-#define NEXT goto *label[s->op]
-  NEXT;
-#define INLINE_CASE(op, value)   \
-  do_##op : r[s->dst] = (value); \
-  s++;                           \
-  NEXT;
-  INLINE_LIST(INLINE_CASE)
-do_other:
-  r[s->dst] = dpi_op_eval((dpi_op)s->op, r[s->a], r[s->b], r[s->c]);
-  s++;
-  NEXT;
-do_end:
-  return;
+void dpi_tape_attach(const dpi_tape *t, int width, const dpi_code *code) {
+  dpi_tape *own = (dpi_tape *)t; /* code is no part of what a tape says */
+  atomic_store_explicit(&own->code[dpi_width_index(width)], code, memory_order_release);
 }
-#else
-static void run(const step *s, double *restrict r) {
-  for (;; s++) {
-    switch (s->op) {
-#define INLINE_CASE(op, value) \
-  case op:                     \
-    r[s->dst] = (value);       \
-    break;
-      INLINE_LIST(INLINE_CASE)
-      case STEP_END:
-        return;
-      default:
-        r[s->dst] = dpi_op_eval((dpi_op)s->op, r[s->a], r[s->b], r[s->c]);
-        break;
-    }
-  }
+
+static const dpi_code *plain_code(const dpi_tape *t) { return atomic_load_explicit(&t->code[0], memory_order_acquire); }
+
+static inline void run_body(const dpi_tape *t, double *reg) {
+  const dpi_code *code = plain_code(t);
+  if (code != NULL && code->body != NULL)
+    code->body(reg, dpi_lane_ops_find(1));
+  else
+    run(t->body, reg);
 }
-#endif
 
 void dpi_tape_init(const dpi_tape *t, double *reg) {
   memset(reg, 0, (size_t)t->nreg * sizeof *reg);
@@ -384,18 +295,22 @@ void dpi_tape_init(const dpi_tape *t, double *reg) {
 
 void dpi_tape_prologue(const dpi_tape *t, const double *sym, double *reg) {
   for (int i = 0; i < t->nslow; i++) reg[t->slow[i].reg] = sym[t->slow[i].sym];
-  run(t->prologue, reg);
+  const dpi_code *code = plain_code(t);
+  if (code != NULL && code->prologue != NULL)
+    code->prologue(reg, dpi_lane_ops_find(1));
+  else
+    run(t->prologue, reg);
 }
 
 const int32_t *dpi_tape_run(const dpi_tape *t, double time, const double *x, double *reg) {
-  for (const load *f = t->fast, *end = f + t->nfast; f < end; f++)
+  for (const dpi_load *f = t->fast, *end = f + t->nfast; f < end; f++)
     reg[f->reg] = f->sym == 0 ? time : x[f->sym - 1];
-  run(t->body, reg);
+  run_body(t, reg);
   return t->out;
 }
 
 void dpi_tape_eval(const dpi_tape *t, const double *sym, double *reg, double *out) {
   for (int i = 0; i < t->nfast; i++) reg[t->fast[i].reg] = sym[t->fast[i].sym];
-  run(t->body, reg);
+  run_body(t, reg);
   for (int i = 0; i < t->nout; i++) out[i] = reg[t->out[i]];
 }

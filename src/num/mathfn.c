@@ -111,6 +111,8 @@ DPI_MATH_PLAIN(cbrt)
 
 double dpi_m_atan2(double y, double x) { return math->atan2(y, x); }
 
+double dpi_m_fma(double a, double b, double c) { return math == &table_fma ? fma(a, b, c) : a * b + c; }
+
 /* ln(1 + x). */
 double dpi_m_log1p(double x) {
   if (fabs(x) < DBL_MIN) return x;

@@ -35,6 +35,7 @@ double dpi_m_erf(double x);
 double dpi_m_erfc(double x);
 double dpi_m_lgamma(double x);
 double dpi_m_cbrt(double x);
+double dpi_m_fma(double a, double b, double c); /* a*b + c: fused in the arithmetic `fma`, two roundings in `nofma` */
 
 /* Force "fma" or "nofma" (NULL: as the processor says); false when not offered. For tests: before other threads start. */
 bool dpi_math_select(const char *name);

@@ -1,6 +1,6 @@
 /* run.c - floor 5: a batch of members going through time.
  *
- * 1. Members are split into batches of the spoke's block size in their order; the split never depends on threads.
+ * 1. Members are split into batches of a size that the spoke and the number of members give; never the threads.
  * 2. What a batch does depends on its own members and the times of advance; batches run in any order.
  * 3. A row given to a sink is never given again; functionals come once, with the member's last rows.
  * 4. A stopped advance (cancelled, deadline) leaves some batches behind; the next advance first brings those to the same
@@ -72,6 +72,7 @@ dp_status dpi_batch_open(dp_run *run, dpi_sim_batch *b) {
                        .ndir = run->opts.ndir,
                        .seed = run->opts.seed,
                        .out = run->out + b->first,
+                       .end = run->end && sim->spoke_desc->own_end ? run->end + b->first : NULL,
                        .stop = dpi_run_stop,
                        .stop_user = run};
   uint64_t fp = dpi_fp_enter();
@@ -125,8 +126,17 @@ dp_status dpi_batch_advance(dp_run *run, dpi_sim_batch *b, dp_time to) {
 
 /* ---- open ---- */
 
+#define BATCHES_LEAST 16 /* so that threads end at about the same time */
+
+int dpi_run_block(const dp_sim *sim, int nmember) {
+  const dpi_spoke_desc *d = sim->spoke_desc;
+  int block = d->block;
+  while (block <= d->block_most / 2 && nmember / BATCHES_LEAST >= 2 * block) block *= 2;
+  return block;
+}
+
 static dp_status make_batches(dp_run *run) {
-  int block = run->sim->spoke_desc->block;
+  int block = run->block = dpi_run_block(run->sim, run->nmember);
   run->nbatch = (run->nmember + block - 1) / block;
   run->batch = DPI_NEW_ARRAY(run->ctx, dpi_sim_batch, run->nbatch);
   if (!run->batch) return DP_ERR_MEMORY;
@@ -219,7 +229,7 @@ void dp_run_close(dp_run *run) {
 }
 
 dpi_sim_batch *dpi_run_batch(const dp_run *run, int member) {
-  return &run->batch[member / run->sim->spoke_desc->block];
+  return &run->batch[member / run->block];
 }
 
 /* ---- advance ---- */

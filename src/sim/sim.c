@@ -60,9 +60,18 @@ static dp_status hash_def(dp_sim *sim, const dp_sim_def *def) {
     hash_text(h, control->rate);
     hash_text(h, control->duration);
   }
+  if (def->nlaw > 0) hash_count(h, def->nlaw);
+  for (int l = 0; l < def->nlaw; l++) {
+    hash_text(h, def->law[l].id);
+    for (int k = 0; k < def->law[l].n; k++) {
+      hash_text(h, def->law[l].target[k]);
+      hash_text(h, def->law[l].formula[k]);
+    }
+  }
   hash_count(h, def->nactive);
   for (int a = 0; a < def->nactive; a++) hash_text(h, def->active[a]);
   hash_text(h, def->method);
+  hash_count(h, def->same_steps);
   hash_number(h, def->rtol);
   hash_number(h, def->atol);
   dpi_sha256_finish(h, sim->hash);
@@ -97,7 +106,7 @@ static dp_status check_def(dp_ctx *ctx, const dp_sim_def *def) {
   if (!def->spoke || !*def->spoke)
     return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: no spoke is named");
   if (def->noutput < 0 || def->ncontrol < 0 || def->nactive < 0 || (def->noutput && !def->output) ||
-      (def->ncontrol && !def->control) || (def->nactive && !def->active)) {
+      (def->ncontrol && !def->control) || (def->nactive && !def->active) || def->nlaw < 0 || (def->nlaw && !def->law)) {
     return dpi_fail(ctx, DP_ERR_USAGE,
                     "dp_sim_create: a list is missing or its length is negative");
   }
@@ -105,6 +114,9 @@ static dp_status check_def(dp_ctx *ctx, const dp_sim_def *def) {
     return dpi_fail(ctx, DP_ERR_USAGE,
                     "dp_sim_create: tolerances rtol %g, atol %g: expected 0 < rtol < 1, 0 < atol",
                     def->rtol, def->atol);
+  }
+  if (def->lanes != 0 && def->lanes != 1 && def->lanes != 2 && def->lanes != 4 && def->lanes != 8) {
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: lanes %d: expected 0, 1, 2, 4 or 8", def->lanes);
   }
   return DP_OK;
 }
@@ -117,6 +129,9 @@ static dp_status check_spoke(dp_ctx *ctx, const dpi_spoke_ops *ops, const dpi_sp
     wrong = "DP_CAP_SAVE without save and load";
   if ((d->caps & DP_CAP_EDIT) && !(ops->state_get && ops->state_set)) {
     wrong = "DP_CAP_EDIT without state_get and state_set";
+  }
+  if ((d->caps & DP_CAP_VJP) && (!ops->gradient || !(d->caps & DP_CAP_FUSED))) {
+    wrong = "DP_CAP_VJP without gradient or DP_CAP_FUSED";
   }
   /* a functional is of an output, and only a fused spoke knows outputs */
   if ((d->caps & DP_CAP_FUNCTIONALS) && !(d->caps & DP_CAP_FUSED)) {
@@ -132,7 +147,7 @@ static dp_status check_spoke(dp_ctx *ctx, const dpi_spoke_ops *ops, const dpi_sp
 static const char *const *copy_ids(dpi_arena *arena, const void *list, int n, size_t size) {
   const char **id = DPI_ARENA_ARRAY(arena, const char *, n);
   for (int k = 0; id && k < n; k++) {
-    /* the id is the first field of dp_output_def and dp_control_def; a list of names is its ids */
+    /* the id is the first field of dp_output_def, dp_control_def and dp_law_def; a list of names is its ids */
     const char *text = *(const char *const *)((const char *)list + (size_t)k * size);
     id[k] = dpi_arena_strdup(arena, text ? text : "");
     if (!id[k]) return NULL;
@@ -144,9 +159,11 @@ static dp_status keep_ids(dp_sim *sim, const dp_sim_def *def) {
   sim->output_id = copy_ids(&sim->arena, def->output, def->noutput, sizeof def->output[0]);
   sim->control_id = copy_ids(&sim->arena, def->control, def->ncontrol, sizeof def->control[0]);
   sim->active_id = copy_ids(&sim->arena, def->active, def->nactive, sizeof def->active[0]);
-  if (!sim->output_id || !sim->control_id || !sim->active_id) return DP_ERR_MEMORY;
+  sim->law_id = copy_ids(&sim->arena, def->law, def->nlaw, sizeof def->law[0]);
+  if (!sim->output_id || !sim->control_id || !sim->active_id || !sim->law_id) return DP_ERR_MEMORY;
   DP_TRY(check_ids(sim->ctx, "output", sim->output_id, def->noutput));
   DP_TRY(check_ids(sim->ctx, "control", sim->control_id, def->ncontrol));
+  DP_TRY(check_ids(sim->ctx, "law", sim->law_id, def->nlaw));
   return check_ids(sim->ctx, "active parameter", sim->active_id, def->nactive);
 }
 
@@ -165,6 +182,7 @@ static void fill_desc(dp_sim *sim, const dp_sim_def *def) {
                             .noutput = def->noutput,
                             .ncontrol = def->ncontrol,
                             .nactive = def->nactive,
+                            .nlaw = def->nlaw,
                             .hash = sim->hash};
 }
 
@@ -182,6 +200,10 @@ static dp_status sim_build(dp_sim *sim, const dp_sim_def *def) {
   DP_TRY(sim->ops->create(sim->ctx, def, &sim->spoke));
   sim->spoke_desc = sim->ops->describe(sim->spoke);
   DP_TRY(check_spoke(sim->ctx, sim->ops, sim->spoke_desc));
+  if (def->nlaw > 0 && !(sim->spoke_desc->caps & DP_CAP_LAWS)) {
+    return dpi_fail(sim->ctx, DP_ERR_UNSUPPORTED, "law '%s': spoke '%s' does not offer DP_CAP_LAWS", def->law[0].id,
+                    sim->ops->name);
+  }
   sim->nrow_spoke = def->noutput;
   if (!(sim->spoke_desc->caps & DP_CAP_FUSED)) {
     sim->nrow_spoke = sim->spoke_desc->nsignal;
@@ -218,11 +240,19 @@ void dp_sim_destroy(dp_sim *sim) {
   dpi_free(sim->ctx, sim);
 }
 
-_Static_assert(offsetof(dp_output_def, id) == 0 && offsetof(dp_control_def, id) == 0, "ids come first");
+_Static_assert(offsetof(dp_output_def, id) == 0 && offsetof(dp_control_def, id) == 0 && offsetof(dp_law_def, id) == 0,
+               "ids come first");
 
 /* ---- queries ---- */
 
 const dp_sim_desc *dp_sim_describe(const dp_sim *sim) { return &sim->desc; }
+
+dp_status dp_sim_warm(const dp_sim *sim, int *npiece) {
+  int n = 0;
+  dp_status status = sim->ops->warm ? sim->ops->warm(sim->spoke, &n) : DP_OK;
+  if (npiece) *npiece = n;
+  return status;
+}
 
 static int find_id(const char *const *list, int n, const char *id) {
   for (int k = 0; k < n; k++) {
@@ -245,4 +275,7 @@ int dp_sim_active(const dp_sim *sim, const char *id) {
 }
 int dp_sim_state(const dp_sim *sim, const char *id) {
   return find_id(sim->desc.state_id, sim->desc.nstate, id);
+}
+int dp_sim_law(const dp_sim *sim, const char *id) {
+  return find_id(sim->law_id, sim->desc.nlaw, id);
 }

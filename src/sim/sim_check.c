@@ -33,18 +33,20 @@ dp_status dpi_check_opts(const dp_sim *sim, const dp_run_opts *opts) {
 
 typedef struct instant_rule {
   const char *name;
-  enum { TARGET_NONE, TARGET_CONTROL, TARGET_STATE, TARGET_PARAM } target;
-  bool dose; /* may repeat and be in steady state */
+  enum { TARGET_NONE, TARGET_CONTROL, TARGET_STATE, TARGET_PARAM, TARGET_LAW } target;
+  bool dose;    /* may repeat and be in steady state */
+  bool repeats; /* may repeat */
 } instant_rule;
 
 static const instant_rule instant_rules[] = {
-    [DP_ADD] = {"add", TARGET_CONTROL, true},
-    [DP_INFUSE] = {"infuse", TARGET_CONTROL, true},
-    [DP_SET] = {"set", TARGET_STATE, false},
-    [DP_SCALE] = {"scale", TARGET_STATE, false},
-    [DP_RESET] = {"reset", TARGET_NONE, false},
-    [DP_SWITCH] = {"switch", TARGET_PARAM, false},
-    [DP_EQUILIBRATE] = {"equilibrate", TARGET_NONE, false},
+    [DP_ADD] = {"add", TARGET_CONTROL, .dose = true, .repeats = true},
+    [DP_INFUSE] = {"infuse", TARGET_CONTROL, .dose = true, .repeats = true},
+    [DP_SET] = {.name = "set", .target = TARGET_STATE},
+    [DP_SCALE] = {.name = "scale", .target = TARGET_STATE},
+    [DP_RESET] = {.name = "reset", .target = TARGET_NONE},
+    [DP_SWITCH] = {.name = "switch", .target = TARGET_PARAM},
+    [DP_EQUILIBRATE] = {.name = "equilibrate", .target = TARGET_NONE},
+    [DP_APPLY] = {"apply", TARGET_LAW, .repeats = true},
 };
 
 static dp_status bad_instant(const dp_sim *sim, int member, int k, const char *what, double found,
@@ -67,26 +69,33 @@ static dp_status check_target(const dp_sim *sim, int member, int k, const dp_ins
     case TARGET_PARAM:
       most = sim->desc.nparam;
       break;
+    case TARGET_LAW:
+      most = sim->desc.nlaw;
+      break;
   }
   if (s->target >= 0 && s->target < most) return DP_OK;
   return dpi_fail(sim->ctx, DP_ERR_INPUT, "member %d, instant %d: %s: target %d, expected 0 to %d",
                   member, k, instant_rules[s->type].name, s->target, most - 1);
 }
 
-/* What makes a dose: rate, repeats, steady state. */
-static dp_status check_dose(const dp_sim *sim, int member, int k, const dp_instant *s) {
-  if (s->type == DP_INFUSE && !(s->rate > 0 && isfinite(s->rate)) && s->rate != DP_RATE_MODEL &&
-      s->rate != DP_DURATION_MODEL) {
-    return bad_instant(sim, member, k, "rate", s->rate, "above 0, -1 or -2");
-  }
+static dp_status check_repeats(const dp_sim *sim, int member, int k, const dp_instant *s) {
   if (s->interval < 0)
     return bad_instant(sim, member, k, "interval", (double)s->interval, "0 or more");
   if (s->repeats < 0) return bad_instant(sim, member, k, "repeats", s->repeats, "0 or more");
   if (s->repeats > 0 && s->interval == 0) {
-    return bad_instant(sim, member, k, "interval of a repeated dose", 0.0, "above 0");
+    return bad_instant(sim, member, k, "interval of what repeats", 0.0, "above 0");
   }
   if (s->repeats > 0 && s->interval > (DP_TIME_MAX - (s->time > 0 ? s->time : 0)) / s->repeats) {
-    return bad_instant(sim, member, k, "repeats", s->repeats, "doses within the range of time");
+    return bad_instant(sim, member, k, "repeats", s->repeats, "all within the range of time");
+  }
+  return DP_OK;
+}
+
+/* What makes a dose: rate and steady state. */
+static dp_status check_dose(const dp_sim *sim, int member, int k, const dp_instant *s) {
+  if (s->type == DP_INFUSE && !(s->rate > 0 && isfinite(s->rate)) && s->rate != DP_RATE_MODEL &&
+      s->rate != DP_DURATION_MODEL) {
+    return bad_instant(sim, member, k, "rate", s->rate, "above 0, -1 or -2");
   }
   if (s->steady < 0 || s->steady > 2)
     return bad_instant(sim, member, k, "steady", s->steady, "0, 1 or 2");
@@ -99,8 +108,8 @@ static dp_status check_dose(const dp_sim *sim, int member, int k, const dp_insta
 }
 
 static dp_status check_plain(const dp_sim *sim, int member, int k, const dp_instant *s) {
-  if (s->repeats != 0)
-    return bad_instant(sim, member, k, "repeats", s->repeats, "0: only doses repeat");
+  if (s->repeats != 0 && !instant_rules[s->type].repeats)
+    return bad_instant(sim, member, k, "repeats", s->repeats, "0: only doses and laws repeat");
   if (s->steady != 0)
     return bad_instant(sim, member, k, "steady", s->steady, "0: only doses are in steady state");
   if (s->dir_time != -1)
@@ -110,15 +119,18 @@ static dp_status check_plain(const dp_sim *sim, int member, int k, const dp_inst
 
 static dp_status check_instant(const dp_sim *sim, int member, int k, const dp_instant *s,
                                int ndir) {
-  if ((unsigned)s->type > DP_EQUILIBRATE)
+  if ((unsigned)s->type > DP_APPLY)
     return bad_instant(sim, member, k, "type", s->type, "a dp_instant_type");
   DP_TRY(check_target(sim, member, k, s));
   if (!isfinite(s->amount))
     return bad_instant(sim, member, k, "amount", s->amount, "a finite number");
+  if (instant_rules[s->type].repeats) DP_TRY(check_repeats(sim, member, k, s));
   if (instant_rules[s->type].dose)
     DP_TRY(check_dose(sim, member, k, s));
   else
     DP_TRY(check_plain(sim, member, k, s));
+  if (s->type == DP_APPLY && s->dir_amount != -1)
+    return bad_instant(sim, member, k, "dir_amount", s->dir_amount, "-1: a law has no amount");
   if (s->dir_amount < -1 || s->dir_amount >= ndir) {
     return bad_instant(sim, member, k, "dir_amount", s->dir_amount, "-1 or a direction below ndir");
   }

@@ -14,6 +14,7 @@
 
 #define DPI_SIM_COOKIE 0x4450534du  /* "DPSM" */
 #define DPI_OPTS_COOKIE 0x44504f50u /* "DPOP" */
+#define DPI_VJP_COOKIE 0x4450564au  /* "DPVJ" */
 
 /* Output formulas compiled over a spoke's signals, parameters and time (sim_compose.c). */
 typedef struct dpi_compose {
@@ -41,6 +42,7 @@ struct dp_sim {
   const char *const *output_id;
   const char *const *control_id;
   const char *const *active_id;
+  const char *const *law_id;
 };
 
 /* What the sim keeps of one member beside what the spoke fills. */
@@ -79,8 +81,9 @@ struct dp_run {
   dp_ctx *ctx;
   dp_run_opts opts;
   double opened_s;         /* clock at open, for the deadline */
-  int nmember, nbatch;
+  int nmember, nbatch, block; /* block: members in a batch */
   const dp_member *member; /* [nmember] the caller's, or own_member */
+  const dp_time *end;      /* [nmember] each member's own, for spokes that heed it; NULL: as advance says */
   dp_member *own_member;   /* forks and loads: a copy whose streams may change */
   uint64_t *stream0;       /* [nmember] replayed runs: streams at the start; NULL: the members' own */
   dpi_member_out *out;     /* [nmember] */
@@ -120,6 +123,8 @@ dp_status dpi_instance_take(const dp_sim *sim);
 void dpi_instance_give(const dp_sim *sim);
 
 /* ---- run.c ---- */
+/* Members in a batch: of the spoke and the number of members alone. */
+int dpi_run_block(const dp_sim *sim, int nmember);
 /* Doubles that the rows of one member need: the spoke's columns, and the composed ones unless they are the same. */
 size_t dpi_rows_size(const dp_sim *sim, const dp_member *m, int ndir);
 /* Cut the member's arrays out of p (filled with NaN); returns what follows. */

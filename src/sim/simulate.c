@@ -1,7 +1,7 @@
 /* simulate.c - floor 5: open, advance to the end, emit, close in one call; the inner loop of fitting.
  *
  * 1. Each member goes to its own end (last output time or window) and no further, so that what it gives does not depend on
- *    how long its neighbours run: a batch holds consecutive members of one end.
+ *    how long its neighbours run: a batch holds consecutive members, of one end unless the spoke heeds each one's own.
  * 2. A batch is opened, advanced and closed by one worker at once; only results outlive it.
  * 3. A fused spoke writes into the result's arrays. A few members cost two allocations here (the result, the spoke's
  *    batch), no hash and no thread.
@@ -17,6 +17,7 @@
 
 typedef struct result_own {
   dp_result pub; /* first: what the caller sees */
+  size_t size;   /* of the block */
   char *text;    /* owned: reasons of failed members, NULL when there are none */
 } result_own;
 
@@ -35,7 +36,24 @@ static extent measure(const dp_member *member, int n) {
 
 static size_t round16(size_t size) { return (size + 15) & ~(size_t)15; }
 
-/* One block: struct, value_at, functional_at, reason, fail_time, status, value, dvalue, functional. */
+/* Room of this size for a result, in what *out is if that is large enough; *out is a result or NULL in any case. */
+static dp_status result_room(dp_ctx *ctx, size_t size, result_own **out) {
+  result_own *own = *out;
+  if (own && own->size >= size) {
+    dpi_free(ctx, own->text);
+    own->text = NULL;
+    return DP_OK;
+  }
+  if (own) dp_result_destroy(&own->pub);
+  *out = own = dpi_alloc(ctx, size);
+  if (!own) return DP_ERR_MEMORY;
+  own->pub.ctx = ctx;
+  own->size = size;
+  return DP_OK;
+}
+
+/* One block: struct, value_at, functional_at, reason, fail_time, status, value, dvalue, functional. *out: NULL, or a result whose
+ * block is used again where it is large enough. */
 static dp_status result_create(const dp_sim *sim, const dp_member *member, int n, int ndir,
                                result_own **out) {
   extent e = measure(member, n);
@@ -50,10 +68,9 @@ static dp_status result_create(const dp_sim *sim, const dp_member *member, int n
   if (cell && e.rows > (SIZE_MAX / 2 - at_value - tail) / cell) {
     return dpi_fail(sim->ctx, DP_ERR_MEMORY, "dp_simulate: %zu rows of output do not fit", e.rows);
   }
-  char *p = dpi_alloc(sim->ctx, at_value + e.rows * cell + tail);
-  if (!p) return DP_ERR_MEMORY;
-  result_own *own = (result_own *)p;
-  dp_result *r = &own->pub;
+  DP_TRY(result_room(sim->ctx, at_value + e.rows * cell + tail, out));
+  char *p = (char *)*out;
+  dp_result *r = &(*out)->pub;
   *r = (dp_result){.ctx = sim->ctx, .nmember = n, .noutput = sim->desc.noutput, .ndir = ndir};
   r->value_at = (size_t *)(p + at_index);
   r->functional_at = r->value_at + count + 1;
@@ -65,11 +82,11 @@ static dp_status result_create(const dp_sim *sim, const dp_member *member, int n
   r->functional = r->value + e.rows * width * (1 + nd);
   size_t numbers = e.rows * width * (1 + nd) + e.functionals;
   for (size_t k = 0; k < numbers; k++) r->value[k] = NAN;
+  r->value_at[0] = r->functional_at[0] = 0;
   for (int i = 0; i < n; i++) {
     r->value_at[i + 1] = r->value_at[i] + (size_t)member[i].nout;
     r->functional_at[i + 1] = r->functional_at[i] + (size_t)member[i].nfunctional;
   }
-  *out = own;
   return DP_OK;
 }
 
@@ -144,7 +161,7 @@ static dp_status simulate_batch(job *j, dpi_sim_batch *b) {
   double *signal = NULL;
   dp_status status = place(j, b, &signal);
   if (status == DP_OK) status = dpi_batch_open(run, b);
-  if (status == DP_OK) status = dpi_batch_advance(run, b, dpi_member_end(&run->member[b->first]));
+  if (status == DP_OK) status = dpi_batch_advance(run, b, b->time);
   dpi_batch_close(run, b);
   dpi_free(run->ctx, signal);
   return status;
@@ -165,14 +182,19 @@ static dp_status simulate_one(void *user, int i, int worker) {
   return DP_OK;
 }
 
-/* Consecutive members of one end, at most block of them, make a batch. batch NULL: only count. */
+/* Consecutive members, at most block of them, make a batch; of one end, unless the spoke knows each member's own. batch NULL:
+ * only count. */
 static int split(const dp_run *run, dpi_sim_batch *batch) {
-  int nbatch = 0, block = run->sim->spoke_desc->block;
+  int nbatch = 0;
+  const bool mixed = run->sim->spoke_desc->own_end;
   for (int i = 0; i < run->nmember; nbatch++) {
     int first = i;
-    dp_time end = dpi_member_end(&run->member[i]);
-    while (i < run->nmember && i - first < block && dpi_member_end(&run->member[i]) == end) i++;
-    if (batch) batch[nbatch] = (dpi_sim_batch){.first = first, .n = i - first};
+    dp_time end = run->end[i];
+    for (; i < run->nmember && i - first < run->block; i++) {
+      if (run->end[i] != end && !mixed) break;
+      if (run->end[i] > end) end = run->end[i];
+    }
+    if (batch) batch[nbatch] = (dpi_sim_batch){.first = first, .n = i - first, .time = end};
   }
   return nbatch;
 }
@@ -190,38 +212,66 @@ static dp_status simulate_all(job *j) {
 
 #define FEW 4 /* members whose scratch lies on the stack */
 
+/* What a call needs besides the result; kept from wave to wave. */
+typedef struct scratch {
+  dp_ctx *ctx;
+  size_t size;
+  char *block; /* owned */
+} scratch;
+
+static dp_status scratch_room(scratch *s, size_t size) {
+  if (size <= s->size) return DP_OK;
+  dpi_free(s->ctx, s->block);
+  s->size = 0;
+  s->block = dpi_alloc(s->ctx, size);
+  if (!s->block) return DP_ERR_MEMORY;
+  s->size = size;
+  return DP_OK;
+}
+
+/* Nothing has been given yet, and where each member ends. Reasons stay as they are: only those of failed members are read. */
+static void clean(dp_run *run, dpi_member_out *out, dpi_rows *rows, dp_time *end) {
+  for (int i = 0; i < run->nmember; i++) {
+    out[i].ndone = 0;
+    out[i].status = DP_MEMBER_OK;
+    out[i].fail_time = 0;
+    out[i].reason[0] = '\0';
+    rows[i] = (dpi_rows){0};
+    end[i] = dpi_member_end(&run->member[i]);
+  }
+  run->out = out;
+  run->rows = rows;
+  run->end = end;
+}
+
 /* Scratch of the run: on the stack for few members, else one block. */
-static dp_status with_scratch(job *j) {
+static dp_status with_scratch(job *j, scratch *s) {
   dp_run *run = &j->run;
-  dpi_member_out out[FEW];
-  dpi_rows rows[FEW];
-  dpi_sim_batch batch[FEW];
   size_t n = (size_t)run->nmember;
-  run->nbatch = split(run, NULL);
+  run->block = dpi_run_block(run->sim, run->nmember);
   if (run->nmember <= FEW) {
-    memset(out, 0, sizeof out);
-    memset(rows, 0, sizeof rows);
-    run->out = out;
-    run->rows = rows;
+    dpi_member_out out[FEW];
+    dpi_rows rows[FEW];
+    dpi_sim_batch batch[FEW];
+    dp_time end[FEW];
+    clean(run, out, rows, end);
+    run->nbatch = split(run, NULL);
     run->batch = batch;
     return simulate_all(j);
   }
-  char *p = dpi_alloc_array(run->ctx, n, sizeof *run->out + sizeof *run->rows + sizeof *run->batch);
-  if (!p) return DP_ERR_MEMORY;
-  run->out = (dpi_member_out *)p;
-  run->rows = (dpi_rows *)(p + n * sizeof *run->out);
-  run->batch = (dpi_sim_batch *)(p + n * (sizeof *run->out + sizeof *run->rows));
-  dp_status status = simulate_all(j);
-  dpi_free(run->ctx, p);
-  return status;
+  size_t at_rows = n * sizeof *run->out, at_end = at_rows + n * sizeof *run->rows, at_batch = at_end + n * sizeof *run->end;
+  DP_TRY(scratch_room(s, at_batch + n * sizeof *run->batch)); /* at worst each member is a batch */
+  clean(run, (dpi_member_out *)s->block, (dpi_rows *)(s->block + at_rows), (dp_time *)(s->block + at_end));
+  run->nbatch = split(run, NULL);
+  run->batch = (dpi_sim_batch *)(s->block + at_batch);
+  return simulate_all(j);
 }
 
-/* Members are checked already. opened_s: when the deadline began. */
-static dp_status simulate(const dp_sim *sim, const dp_member *member, int n,
-                          const dp_run_opts *opts, double opened_s, dp_result **out) {
-  result_own *own = NULL;
-  DP_TRY(result_create(sim, member, n, opts->ndir, &own));
-  job j = {.result = &own->pub, .caller = pthread_self()};
+/* Members are checked already. opened_s: when the deadline began. own: a result of an earlier wave, or NULL. */
+static dp_status simulate(const dp_sim *sim, const dp_member *member, int n, const dp_run_opts *opts, double opened_s,
+                          scratch *s, result_own **own) {
+  DP_TRY(result_create(sim, member, n, opts->ndir, own));
+  job j = {.result = &(*own)->pub, .caller = pthread_self()};
   j.run = (dp_run){.sim = sim,
                    .ctx = sim->ctx,
                    .opts = *opts,
@@ -229,17 +279,10 @@ static dp_status simulate(const dp_sim *sim, const dp_member *member, int n,
                    .member = member,
                    .nmember = n};
   atomic_init(&j.ndone, 0);
-  dp_status status = dpi_instance_take(sim);
-  if (status == DP_OK) {
-    status = with_scratch(&j);
-    dpi_instance_give(sim);
-  }
-  if (status != DP_OK) {
-    dp_result_destroy(&own->pub);
-    return status;
-  }
-  *out = &own->pub;
-  return DP_OK;
+  DP_TRY(dpi_instance_take(sim));
+  dp_status status = with_scratch(&j, s);
+  dpi_instance_give(sim);
+  return status;
 }
 
 dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember,
@@ -247,12 +290,30 @@ dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember,
   *out = NULL;
   DP_TRY(dpi_check_opts(sim, opts));
   DP_TRY(dpi_check_members(sim, member, nmember, opts));
-  return simulate(sim, member, nmember, opts, dpi_run_clock(opts), out);
+  scratch s = {.ctx = sim->ctx};
+  result_own *own = NULL;
+  dp_status status = simulate(sim, member, nmember, opts, dpi_run_clock(opts), &s, &own);
+  dpi_free(sim->ctx, s.block);
+  if (status == DP_OK)
+    *out = &own->pub;
+  else if (own)
+    dp_result_destroy(&own->pub);
+  return status;
 }
 
 /* ---- the same in bounded memory ---- */
 
-#define WAVE 64 /* batches held at once */
+#define WAVE 64              /* batches held at once, */
+#define WAVE_NUMBERS 8388608 /* as long as their results are not more numbers than this: 64 MB */
+
+/* Members of the next wave: at most `most`, and a batch at least. */
+static int wave_length(const dp_sim *sim, const dp_member *member, int nleft, int most, int ndir) {
+  int least = sim->spoke_desc->block, n = 0;
+  size_t column = (size_t)(sim->nrow_spoke + (sim->compose ? sim->desc.noutput : 0)) * (size_t)(1 + ndir), number = 0;
+  for (; n < nleft && n < most && (n < least || number < WAVE_NUMBERS); n++)
+    number += (size_t)member[n].nout * column + (size_t)member[n].nfunctional;
+  return n;
+}
 
 /* Hand one wave to the sink, with the members' numbers in the whole. */
 static dp_status give(const dp_result *r, int first, dp_member_result *block, dp_sink_fn sink,
@@ -278,24 +339,25 @@ dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmemb
                            const dp_run_opts *opts, dp_sink_fn sink, void *user) {
   DP_TRY(dpi_check_opts(sim, opts));
   DP_TRY(dpi_check_members(sim, member, nmember, opts));
-  int64_t want = (int64_t)WAVE * sim->spoke_desc->block;
+  int64_t want = (int64_t)WAVE * dpi_run_block(sim, nmember);
   int wave = want < nmember ? (int)want : nmember;
   dp_member_result *block = DPI_NEW_ARRAY(sim->ctx, dp_member_result, wave);
   if (!block) return DP_ERR_MEMORY;
   dp_run_opts inner = *opts;
   inner.progress = NULL; /* told here, of the whole */
   double opened_s = dpi_run_clock(opts);
+  scratch s = {.ctx = sim->ctx};
+  result_own *r = NULL; /* its memory serves all waves */
   dp_status status = DP_OK;
-  for (int first = 0; first < nmember && status == DP_OK; first += wave) {
-    int n = nmember - first < wave ? nmember - first : wave;
-    dp_result *r = NULL;
-    status = simulate(sim, member + first, n, &inner, opened_s, &r);
-    if (status == DP_OK) status = give(r, first, block, sink, user);
-    dp_result_destroy(r);
+  for (int first = 0, n; first < nmember && status == DP_OK; first += n) {
+    n = wave_length(sim, member + first, nmember - first, wave, opts->ndir);
+    status = simulate(sim, member + first, n, &inner, opened_s, &s, &r);
+    if (status == DP_OK) status = give(&r->pub, first, block, sink, user);
     if (status == DP_OK && opts->progress)
       opts->progress(opts->progress_user, (double)(first + n) / nmember);
-    if (first > INT32_MAX - wave) break;
   }
+  if (r) dp_result_destroy(&r->pub);
+  dpi_free(sim->ctx, s.block);
   dpi_free(sim->ctx, block);
   return status;
 }

@@ -32,6 +32,8 @@ const char *dpi_solve_outcome_text(dpi_solve_outcome o) {
       return "the integrator failed";
     case DPI_SOLVE_MEMORY:
       return "memory ran out";
+    case DPI_SOLVE_PIVOT:
+      return "a step's linear equations need pivoting";
   }
   return "unknown outcome";
 }

@@ -44,7 +44,8 @@ typedef enum dpi_solve_outcome {
   DPI_SOLVE_NONFINITE,  /* f is not finite */
   DPI_SOLVE_MAX_STEPS,
   DPI_SOLVE_FAILED,     /* library failure; see reason */
-  DPI_SOLVE_MEMORY      /* no memory: no fault of this member */
+  DPI_SOLVE_MEMORY,     /* no memory: no fault of this member */
+  DPI_SOLVE_PIVOT       /* a step in lanes needs pivoting: take a method that does from the start of this step */
 } dpi_solve_outcome;
 
 typedef struct dpi_solver dpi_solver; /* one per thread; starts with the fields below, the rest is the method's own */

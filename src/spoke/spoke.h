@@ -54,6 +54,8 @@ typedef struct dpi_spoke_desc {
   const char *const *state_unit;
   const char *const *signal_id; /* what composed formulas may use besides parameters and time; unused when fused */
   int block;                    /* members a batch should hold (lanes x something); >= 1 */
+  int block_most;               /* or, where there are many members, up to so many; 0: always block */
+  bool own_end;                 /* heeds dpi_batch_def.end */
   const char *identity;         /* what decides results besides the definition (a plug-in's hash); NULL: nothing. Hashed */
 } dpi_spoke_desc;
 
@@ -63,11 +65,28 @@ typedef struct dpi_batch_def {
   int ndir;
   uint64_t seed;
   dpi_member_out *out;      /* [n] */
+  const dp_time *end;       /* [n] no member goes further than its own end, whatever advance says; NULL: all do as it says */
   /* May be NULL. A spoke whose advance takes long asks now and then; when true it returns DP_ERR_CANCELLED from a place at
    * which a later advance goes on as if it had not been stopped. */
   bool (*stop)(const void *user);
   const void *stop_user;
 } dpi_batch_def;
+
+/* Where the gradient of one member goes; zero on entry. */
+typedef struct dpi_member_gradient {
+  double *param;  /* [nactive] */
+  double *state;  /* [nstate] */
+  double *amount, *rate, *time; /* [ninstant] */
+} dpi_member_gradient;
+
+typedef struct dpi_gradient_def {
+  size_t memory;             /* bytes of one member's path */
+  const dp_time *to;         /* [n] each member's end */
+  int first;                 /* the caller's number of member 0 */
+  dp_weight_fn weight;
+  void *user;
+  dpi_member_gradient *out;  /* [n] */
+} dpi_gradient_def;
 
 typedef struct dpi_spoke_ops {
   uint32_t interface;       /* DPI_SPOKE_INTERFACE */
@@ -82,6 +101,8 @@ typedef struct dpi_spoke_ops {
   /* advance all members that have not failed to `to` (inclusive of instants and outputs at `to`) */
   dp_status (*advance)(dpi_batch *batch, dp_time to);
   void (*close)(dpi_batch *batch);
+  /* optional: make now what else is made in the background (machine code), return when it is there; how many pieces there are */
+  dp_status (*warm)(const dpi_spoke *spoke, int *npiece);
   /* Optional with a default (replay from the start); save and load come together and go with DP_CAP_SAVE, fork without
    * them is not used, and where fork is missing it is save and load. They move the spoke's own state (with time and place
    * in the timeline); the sim has already put out[member] of the receiving batch (ndone, status, functional) as it was in
@@ -93,6 +114,9 @@ typedef struct dpi_spoke_ops {
    * done. An edit shifts the state by a constant: its derivatives stay as they are. */
   dp_status (*state_get)(const dpi_batch *batch, int member, double *x);
   dp_status (*state_set)(dpi_batch *batch, int member, const double *x);
+  /* optional, with DP_CAP_VJP and DP_CAP_FUSED: members from their start to their end and back. batch->ndir is 0; batch->out is
+   * filled as by advance. */
+  dp_status (*gradient)(const dpi_spoke *spoke, const dpi_batch_def *batch, const dpi_gradient_def *def);
 } dpi_spoke_ops;
 
 /* Generated from src/spoke/<folder>; NULL-terminated. A second list can be given for tests (dpi_spoke_register). */

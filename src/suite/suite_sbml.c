@@ -154,6 +154,7 @@ static dp_status make_sim(const dpi_suite_case *c, const dp_sbml_def *def, dp_mo
   sim.model = model;
   sim.output = output;
   sim.noutput = n;
+  if (def->method) sim.method = def->method;
   choose_tolerances(c, def, &sim);
   return dp_sim_create(c->ctx, &sim, out);
 }

@@ -138,7 +138,8 @@ static void lg_act(frame_batch *b, int i, int k) {
       set_direction(dparam + j * nd, nd, item->dir);
       break;
     case DP_EQUILIBRATE:
-      break; /* refused by the sim: DP_CAP_STEADY is not offered */
+    case DP_APPLY:
+      break; /* refused by the sim: DP_CAP_STEADY and DP_CAP_LAWS are not offered */
   }
 }
 

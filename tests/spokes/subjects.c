@@ -145,6 +145,9 @@ const subject dp_test_subject[] = {
     {.name = "equations rk853", .method = "rk853", MM},
     {.name = "equations cvode", .method = "cvode", MM},
     {.name = "equations auto", .method = "auto", MM},
+    {.name = "equations ensemble", .method = "ensemble", MM},
+    {.name = "equations tsit", .method = "tsit", MM},
+    {.name = "equations rodas", .method = "rodas", MM},
     {.name = "stochastic direct", .method = "direct", CROWD},
     {.name = "stochastic next-reaction", .method = "next-reaction", CROWD},
 };

@@ -87,6 +87,7 @@ static inline double oracle(const dpi_graph *g, dpi_node node, const double *sym
   if (n.op == DPI_OP_SYM) return sym[n.arg[0]];
   double a = oracle(g, n.arg[0], sym), b = 0, c = 0;
   if (n.op == DPI_OP_IF) return a != 0 ? oracle(g, n.arg[1], sym) : oracle(g, n.arg[2], sym);
+  if (n.op == DPI_OP_FMA) return a * oracle(g, n.arg[1], sym) + oracle(g, n.arg[2], sym);
   if (n.op == DPI_OP_POWI) return pow(a, (double)n.arg[1]);
   if (dpi_op_table[n.op].arity > 1) b = oracle(g, n.arg[1], sym);
   (void)c;

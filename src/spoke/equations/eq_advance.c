@@ -7,6 +7,12 @@
  * output is read from dense output of the step that covers it. The end of an advance is read in the same way and the
  * next advance starts anew there; so results at outputs depend neither on other outputs nor (beyond the tolerance of a
  * restart) on how a run is cut into advances, and a run that goes on from saved bytes gives the same bytes.
+ *
+ * Nobody here steps the solver: `next` does all that can be done on the path as far as it is known, then says how far it must
+ * go on; who drives takes steps and shows each to `stepped`. One member alone is driven by a plain loop (at the end of this
+ * file), several in lanes by eq_lanes.c.
+ *
+ *     begin -> next -> WANTS_STEP -> (solver steps) -> stepped -> next -> ... -> DONE | FAILED
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -39,19 +45,25 @@ static bool path_start(dpi_eq_bench *w) {
   w->scale = -1;
   w->found = INFINITY;
   if (w->spoke->watch.nmark) dpi_eq_watch_marks(w, m->t);
-  return true;
+  return !w->trace || dpi_eq_trace_start(w);
 }
 
 /* Where the solver may step to from here: the next known discontinuity. Behind the last one an exact method goes to the
  * end of this advance; others may go beyond it, so that the end does not shape their steps. */
 static double path_target(dpi_eq_bench *w) {
-  const double horizon = dpi_eq_horizon(w);
+  const double horizon = w->next.horizon;
   double t = horizon;
   if (w->spoke->whole)
     t = horizon < w->limit ? horizon : w->limit;
   else if (!isfinite(horizon))
     t = w->limit + (w->limit - w->m->t) + 1;
   return w->spoke->watch.nmark ? dpi_eq_watch_stop(w, w->solver->t_now, t) : t;
+}
+
+/* Until when nobody needs to see the path: what is watched, kept or summed up is so step by step. */
+static double path_attend(const dpi_eq_bench *w) {
+  if (dpi_eq_watches(w) || w->def->nfunctional || w->m->history) return w->solver->t_now;
+  return w->next.first < w->target ? w->next.first : w->target;
 }
 
 /* Let events and functionals see what the last step added. */
@@ -65,20 +77,15 @@ static void path_look(dpi_eq_bench *w) {
   w->looked = to;
 }
 
-/* Extend the path until it covers t or a model event comes before. */
-static bool path_cover(dpi_eq_bench *w, double t) {
+bool dpi_eq_member_stepped(dpi_eq_bench *w, dpi_solve_outcome o) {
   dpi_solver *s = w->solver;
-  if (!w->live && !path_start(w)) return false;
+  w->piece++;
+  if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
+  if (!dpi_eq_finite(s->x_now, w->spoke->nstate)) return dpi_eq_fail(w, s->t_now, "a state is not finite");
+  if (!isfinite(s->t_now)) return dpi_eq_fail(w, w->m->t, "the solver left the line of time");
+  if (w->m->history && !dpi_eq_history_step(w)) return false;
   path_look(w);
-  while (s->t_now < t && !isfinite(w->found)) {
-    const dpi_solve_outcome o = s->ops->step(s, path_target(w));
-    w->piece++;
-    if (o != DPI_SOLVE_OK) return dpi_eq_fail_solver(w, s, o);
-    if (!dpi_eq_finite(s->x_now, w->spoke->nstate)) return dpi_eq_fail(w, s->t_now, "a state is not finite");
-    if (!isfinite(s->t_now)) return dpi_eq_fail(w, w->m->t, "the solver left the line of time");
-    if (w->m->history && !dpi_eq_history_step(w)) return false;
-    path_look(w);
-  }
+  if (isfinite(w->found)) w->next.known = false;
   return true;
 }
 
@@ -97,11 +104,12 @@ static void path_read(const dpi_eq_bench *w, double t, double *x, double *s) {
 bool dpi_eq_reach(dpi_eq_bench *w, double t) {
   dpi_eq_member *m = w->m;
   if (t > m->t) {
-    if (!path_cover(w, t)) return false;
+    if (!w->live || w->solver->t_now < t) return dpi_eq_fail(w, t, "the path is not known so far");
     path_read(w, t, m->x, m->s);
     if (m->history) dpi_eq_history_cut(w, t);
     m->t = t;
     if (!dpi_eq_finite(m->x, w->spoke->nstate)) return dpi_eq_fail(w, t, "a state is not finite");
+    if (w->trace && !dpi_eq_trace_reach(w, t)) return false;
   }
   w->live = false;
   w->found = INFINITY;
@@ -116,6 +124,7 @@ static bool emit(dpi_eq_bench *w, double t) {
   dpi_member_out *out = w->out;
   const int no = sp->noutput, nd = w->ndir;
   const double *x = m->x, *s = m->s;
+  if (t > m->t && t == w->limit && !w->trace && !dpi_eq_reach(w, t)) return false; /* the end would be read anyhow */
   if (t > m->t) {
     path_read(w, t, w->xs, w->ss);
     x = w->xs;
@@ -127,6 +136,7 @@ static bool emit(dpi_eq_bench *w, double t) {
   const double *val = dpi_eq_eval(w, der ? &sp->out_der : &sp->out, t, x, NULL);
   for (int i = 0; i < no; i++) value[i] = val[i];
   if (der) dpi_eq_chain(w, &sp->out_der, val, s, NULL, out->dvalue + (size_t)out->ndone * no * nd);
+  if (w->trace && !dpi_eq_trace_output(w, out->ndone, t, x, t > m->t)) return false;
   out->ndone++;
   return true;
 }
@@ -204,40 +214,92 @@ static bool happen_instant(dpi_eq_bench *w, const dpi_coming *n) {
   return dpi_eq_reach(w, n->t) && dpi_eq_settle(w) && dpi_eq_event_run(w) && jumped(w);
 }
 
-/* One happening of the member's time up to w->limit; *more: there may be another. */
-static bool next_happening(dpi_eq_bench *w, bool *more) {
-  const dpi_coming n = dpi_timeline_next(&w->m->line, w->def);
-  const bool instant = dpi_timeline_before_output(w->def, w->out->ndone, &n), output = !instant && w->out->ndone < w->def->nout;
-  const double t = instant ? n.t : (output ? dpi_real(w->def->out[w->out->ndone].time) : INFINITY);
+/* What comes next up to w->limit, and how far the path must be known for it. */
+static void look_ahead(dpi_eq_bench *w) {
+  dpi_eq_next *k = &w->next;
+  k->line = dpi_timeline_next(&w->m->line, w->def);
+  const bool instant = dpi_timeline_before_output(w->def, w->out->ndone, &k->line);
+  const bool output = !instant && w->out->ndone < w->def->nout;
+  k->t = instant ? k->line.t : (output ? dpi_real(w->def->out[w->out->ndone].time) : INFINITY);
+  k->what = instant ? DPI_EQ_INSTANT : DPI_EQ_OUTPUT;
   double way = dpi_event_pool_next(&w->m->pool), arrival = INFINITY;
-  const int dose = dpi_eq_dose_next(w, &arrival);
+  k->dose = dpi_eq_dose_next(w, &arrival);
   const double back = dpi_eq_history_break(w);
   if (arrival < way) way = arrival;
   if (back < way) way = back;
+  k->horizon = way < k->line.t ? way : k->line.t;
   if (w->found < way) way = w->found;
-  const bool is_way = way <= t;
-  double first = is_way ? way : t;
-  *more = first <= w->limit;
-  if (!*more) first = w->limit;
-  /* a model event may lie before it on a path that is not known yet; and though a dose that waits for its lag does not
-   * need the path, what the next target of the solver is must not depend on who asked first */
-  if (first > w->m->t) {
-    if (!path_cover(w, first)) return false;
-    if (w->found < first || (w->found == first && !(is_way && *more))) return *more = true;
+  if (way <= k->t) {
+    k->what = DPI_EQ_WAY;
+    k->t = way;
+    if (way != arrival) k->dose = -1;
   }
-  if (!*more) return true;
-  if (is_way) return under_way(w, way, way == arrival ? dose : -1);
-  return instant ? happen_instant(w, &n) : emit(w, t < w->m->t ? w->m->t : t);
+  if (!(k->t <= w->limit)) {
+    k->what = DPI_EQ_END;
+    k->t = w->limit;
+  }
+  k->first = k->t;
+  k->known = true;
+}
+
+/* A model event may lie before what comes next on a path that is not known yet; and though a dose that waits for its lag does
+ * not need the path, what the next target of the solver is must not depend on who asked first. */
+static dpi_eq_need cover(dpi_eq_bench *w) {
+  if (!w->live && !path_start(w)) return DPI_EQ_FAILED;
+  if (w->solver->t_now >= w->next.first) return DPI_EQ_DONE;
+  w->target = path_target(w);
+  w->attend = path_attend(w);
+  return DPI_EQ_WANTS_STEP;
+}
+
+bool dpi_eq_happen(dpi_eq_bench *w, const dpi_eq_next *k) {
+  switch (k->what) {
+    case DPI_EQ_WAY: return under_way(w, k->t, k->dose);
+    case DPI_EQ_INSTANT: return happen_instant(w, &k->line);
+    case DPI_EQ_OUTPUT: return emit(w, k->t < w->m->t ? w->m->t : k->t);
+    case DPI_EQ_END: break;
+  }
+  if (w->limit > w->m->t && !dpi_eq_reach(w, w->limit)) return false;
+  w->m->now = w->to;
+  dpi_eq_path_close(w, w->to);
+  return true;
+}
+
+static bool happen(dpi_eq_bench *w) {
+  const dpi_eq_next k = w->next;
+  w->next.known = false;
+  if (w->trace && (k.what == DPI_EQ_WAY || k.what == DPI_EQ_INSTANT)) return dpi_eq_trace_happen(w, &k, dpi_eq_happen);
+  return dpi_eq_happen(w, &k);
+}
+
+static bool traced_begin(dpi_eq_bench *w, const dpi_eq_next *next) {
+  (void)next;
+  return member_begin(w);
+}
+
+bool dpi_eq_member_begin(dpi_eq_bench *w, dp_time to) {
+  w->to = to;
+  w->limit = dpi_real(to);
+  w->next.known = false;
+  if (w->m->begun) return member_resume(w);
+  return w->trace ? dpi_eq_trace_happen(w, NULL, traced_begin) : member_begin(w);
+}
+
+dpi_eq_need dpi_eq_member_next(dpi_eq_bench *w) {
+  for (;;) {
+    if (!w->next.known) look_ahead(w);
+    const bool end = w->next.what == DPI_EQ_END;
+    if (w->next.first > w->m->t) {
+      const dpi_eq_need need = cover(w);
+      if (need != DPI_EQ_DONE) return need;
+    }
+    if (!happen(w)) return DPI_EQ_FAILED;
+    if (end) return DPI_EQ_DONE;
+  }
 }
 
 void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to) {
-  dpi_eq_member *m = w->m;
-  bool more = true;
-  w->limit = dpi_real(to);
-  if (!m->begun ? !member_begin(w) : !member_resume(w)) return;
-  while (more)
-    if (!next_happening(w, &more)) return;
-  if (w->limit > m->t && !dpi_eq_reach(w, w->limit)) return;
-  m->now = to;
-  dpi_eq_path_close(w, to);
+  if (!dpi_eq_member_begin(w, to)) return;
+  while (dpi_eq_member_next(w) == DPI_EQ_WANTS_STEP)
+    if (!dpi_eq_member_stepped(w, w->solver->ops->step(w->solver, w->target))) return;
 }

@@ -21,7 +21,7 @@ static dp_status bench_memory(dpi_eq_bench *w) {
       {&w->fb, n},         {&w->u, n},         {&w->du, n * nd}, {&w->dir, 8 * nd}, {&w->sa, n * nd},
       {&w->sb, n * nd},    {&w->xb, n},        {&w->held, sp->nassign_max * (1 + nd)},
       {&w->memo_t, DPI_EQ_MEMO}, {&w->memo_x, DPI_EQ_MEMO * n},
-      {&w->cause, nd},     {&w->act, (sp->nassign_max + 2) * nd},
+      {&w->cause, nd},     {&w->act, (sp->nassign_max + 2) * nd}, {&w->law_dir, sp->nlaw_max * nd},
       {&w->ext, n + sp->ndelayed}, {&w->delayed, 3 * sp->ndelayed}, {&w->slope_at, 3 * sp->ndelayed + n}, {&w->slope_x, n},
       {&w->v[0], sp->watch.nall}, {&w->v[1], sp->watch.nall}, {&w->v[2], sp->watch.nall},
       {&w->v[3], sp->watch.nall}, {&w->v[4], sp->watch.nall}, {&w->v[5], sp->watch.nall}, {&w->v[6], sp->watch.nall},
@@ -46,7 +46,7 @@ static dp_status bench_memory(dpi_eq_bench *w) {
 void dpi_eq_bench_destroy(dpi_eq_bench *w) {
   if (!w) return;
   dp_ctx *ctx = w->spoke->base.ctx;
-  dpi_solver_destroy(w->solver);
+  dpi_solver_destroy(w->own);
   dpi_solver_destroy(w->steady);
   dpi_solver_destroy(w->rough);
   dpi_arena_release(&w->arena);
@@ -55,7 +55,7 @@ void dpi_eq_bench_destroy(dpi_eq_bench *w) {
 
 static void past_values(void *user, double t, const double *x, double *delayed) { dpi_eq_delayed(user, t, x, delayed); }
 
-static dp_status bench_create(const dpi_eq_spoke *sp, int ndir, dpi_eq_bench **out) {
+dp_status dpi_eq_bench_create(const dpi_eq_spoke *sp, int ndir, bool scalar, dpi_eq_bench **out) {
   dp_ctx *ctx = sp->base.ctx;
   dpi_eq_bench *w = DPI_NEW(ctx, dpi_eq_bench);
   if (!w) return DP_ERR_MEMORY;
@@ -63,13 +63,16 @@ static dp_status bench_create(const dpi_eq_spoke *sp, int ndir, dpi_eq_bench **o
   w->ndir = ndir;
   dpi_arena_init(&w->arena, ctx);
   dp_status st = bench_memory(w);
-  if (st == DP_OK) st = dpi_solver_create(ctx, sp->method, sp->sys, &sp->opts, ndir, &w->solver);
+  if (st == DP_OK && scalar) st = dpi_solver_create(ctx, sp->method, sp->sys, &sp->opts, ndir, &w->own);
   if (st != DP_OK) {
     dpi_eq_bench_destroy(w);
     return st;
   }
-  w->solver->past = past_values;
-  w->solver->past_user = w;
+  w->solver = w->own;
+  if (scalar) {
+    w->own->past = past_values;
+    w->own->past_user = w;
+  }
   *out = w;
   return DP_OK;
 }
@@ -82,7 +85,7 @@ dp_status dpi_eq_bench_take(const dpi_eq_spoke *sp, int ndir, dpi_eq_bench **out
   dpi_eq_bench *w = *at;
   if (w) *at = w->free_next;
   pthread_mutex_unlock(&pool->lock);
-  if (!w) return bench_create(sp, ndir, out);
+  if (!w) return dpi_eq_bench_create(sp, ndir, true, out);
   w->free_next = NULL;
   *out = w;
   return DP_OK;
@@ -110,6 +113,31 @@ void dpi_eq_bench_params(dpi_eq_bench *w) {
   w->live = false;
 }
 
+/* The member's digital state at its start. */
+static void member_start(dpi_eq_bench *w) {
+  const dpi_eq_spoke *sp = w->spoke;
+  dpi_eq_member *m = w->m;
+  const dp_member *def = w->def;
+  const int nd = w->ndir;
+  m->fresh = false;
+  for (int k = 0; k < sp->nparam; k++) m->param[k] = def->param[k];
+  for (int i = 0; i < sp->nactive * nd; i++) m->p[i] = def->seed && i < sp->nseed * nd ? def->seed[i] : 0;
+  for (int j = 0; j < sp->nstate; j++) m->x[j] = 0;
+  dpi_eq_bench_params(w);
+  dpi_eq_draw_start(w);
+  dpi_eq_initial(w, m->t, m->x, m->s);
+}
+
+dp_status dpi_eq_member_ready(const dpi_eq_batch *batch, int member) {
+  dpi_eq_batch *b = (dpi_eq_batch *)batch; /* what it is was decided at open */
+  dpi_eq_bench *w = NULL;
+  if (!b->m[member].fresh) return DP_OK;
+  DP_TRY(dpi_eq_bench_take(b->spoke, b->def.ndir, &w));
+  dpi_eq_bench_lay(w, b, member);
+  dpi_eq_bench_give(w);
+  return DP_OK;
+}
+
 void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member) {
   w->batch = b;
   w->m = &b->m[member];
@@ -127,7 +155,10 @@ void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member) {
   w->bad_lag = -1;
   w->no_memory = false;
   w->found = INFINITY;
-  dpi_eq_bench_params(w);
+  if (w->m->fresh)
+    member_start(w);
+  else
+    dpi_eq_bench_params(w);
   dpi_eq_input(w);
 }
 

@@ -187,7 +187,7 @@ static dp_status list_active(builder *b, const dp_sim_def *def, const int **out)
     active[a] = sym;
   }
   sp->nseed = def->nactive;
-  const int n = add_assigned(b, active, def->nactive);
+  const int n = dpi_eq_law_active(b->model, def, active, add_assigned(b, active, def->nactive));
   for (int k = 0; k < sp->nparam; k++) inverse[k] = -1;
   for (int a = 0; a < n; a++) {
     param[a] = param_of_symbol(sp, active[a]);
@@ -492,16 +492,23 @@ static dp_status build_delays(builder *b) {
 
 static dp_status choose_method(dpi_eq_spoke *sp, const dp_sim_def *def) {
   const char *method = def->method ? def->method : "auto";
-  sp->method = dpi_arena_strdup(&sp->arena, method);
+  const bool lanes = dpi_eq_lanes_named(method);
+  sp->method = dpi_arena_strdup(&sp->arena, lanes ? "auto" : method);
   if (!sp->method) return DP_ERR_MEMORY;
+  sp->crew0 = DPI_EQ_ALONE;
+  sp->width = def->lanes;
   sp->opts = dpi_solve_opts_default();
   sp->opts.rtol = def->rtol;
+  sp->opts.sens_error = !def->same_steps;
   sp->opts.atol = def->atol;
   /* a method that can't take this system is refused now, not at the first run */
   dpi_eq_bench *bench = NULL;
   DP_TRY(dpi_eq_bench_take(sp, 0, &bench));
   sp->whole = sp->sys->linear && strcmp(bench->solver->ops->name, "linear") == 0;
   dpi_eq_bench_give(bench);
+  if (!lanes) return DP_OK;
+  DP_TRY(dpi_eq_lanes_compile(sp, method));
+  if (sp->lane_forced) sp->whole = false;
   return DP_OK;
 }
 
@@ -539,6 +546,7 @@ static dp_status list_tapes(dpi_eq_spoke *sp) {
   for (int i = 0; i < sp->ncontrol; i++) PUT(sp->control[i].map);
   for (int i = 0; i < sp->nevent; i++) PUT(sp->event[i].act);
   for (int i = 0; i < sp->nevent; i++) PUT(sp->event[i].times);
+  for (int i = 0; i < sp->nlaw; i++) PUT(sp->law[i].map);
   for (int i = 0; i < sp->ndraw; i++) PUT(sp->draw[i].arg);
   PUT(sp->watch.value);
   PUT(sp->watch.slope);
@@ -587,6 +595,7 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
   DP_TRY(build_outputs(&b, def));
   DP_TRY(build_controls(&b, def));
   DP_TRY(build_events(&b));
+  DP_TRY(dpi_eq_law_compile(sp, m, def, b.fast, b.state_active));
   DP_TRY(build_draws(&b));
   DP_TRY(build_delays(&b));
   DP_TRY(dpi_eq_watch_compile(sp, m, b.fast, b.state_active, sp->nstate + sp->nactive + 1));
@@ -601,12 +610,14 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
 static void release_map(dpi_eq_map *map) { dpi_tape_destroy(map->tape); }
 
 void dpi_eq_release(dpi_eq_spoke *sp) {
+  dpi_eq_lanes_release(sp);
   release_map(&sp->out);
   release_map(&sp->out_der);
   for (int i = 0; sp->dot && i < sp->noutput; i++) release_map(&sp->dot[i]);
   for (int i = 0; sp->control && i <= sp->ncontrol; i++) release_map(&sp->control[i].map);
   for (int i = 0; sp->event && i <= sp->nevent; i++) release_map(&sp->event[i].act);
   for (int i = 0; sp->event && i <= sp->nevent; i++) release_map(&sp->event[i].times);
+  for (int i = 0; sp->law && i <= sp->nlaw; i++) release_map(&sp->law[i].map);
   for (int i = 0; sp->draw && i <= sp->ndraw; i++) release_map(&sp->draw[i].arg);
   release_map(&sp->watch.value);
   release_map(&sp->watch.slope);

@@ -74,7 +74,7 @@ static bool plan_infusion(dpi_eq_bench *w, const dp_instant *in, double t, doubl
     if (model && !c->has[DPI_EQ_RATE])
       return dpi_eq_fail(w, t, "dose asks for the model's rate, but its control has no rate formula");
     if (!(r > 0)) return dpi_eq_fail(w, t, "rate of an infusion is %g, expected a positive number", r);
-    for (int q = 0; q < nd; q++) dr[q] = 0;
+    for (int q = 0; q < nd; q++) dr[q] = !model && q + 1 == w->rate_dir ? 1 : 0;
     if (model) formula_dir(w, &c->map, DPI_EQ_RATE, plan->dtime, dr);
     plan->amount = r;
     plan->duration = fa / r;

@@ -19,7 +19,7 @@
 #include <math.h>
 
 static const dpi_model_event *law(const dpi_eq_bench *w, int e) { return &w->spoke->model->event[e]; }
-static int due_stride(const dpi_eq_bench *w) { return w->ndir + w->spoke->nassign_max * (1 + w->ndir); }
+static int due_stride(const dpi_eq_bench *w) { return dpi_eq_due_row(w->spoke, w->ndir); }
 
 void dpi_eq_event_begin(dpi_eq_bench *w) {
   for (int e = 0; e < w->spoke->nevent; e++) w->m->truth[e] = law(w, e)->initial_value;

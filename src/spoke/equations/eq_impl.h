@@ -3,8 +3,11 @@
  *     create    model, system, tapes                                  constant, shared by all threads   (eq_compile.c)
  *     open      members' digital states                               one batch                         (equations.c)
  *     advance   take a bench from the pool, lay each member on it     one thread                        (eq_advance.c)
+ *               machine code, once enough work is seen                                                  (eq_code.c)
+ *               several members in lanes                                                               (eq_lanes.c)
  *               timeline: what comes next                                                               (eq_timeline.c)
  *               doses: what a dose does and when                                                        (eq_dose.c)
+ *               laws                                                                                    (eq_law.c)
  *               steady states                                                                           (eq_steady.c)
  *               changes of triggers and rates: found on the path                                        (eq_watch.c)
  *               model events: scheduled and executed                                                    (eq_event.c)
@@ -27,14 +30,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jit/jit.h"
 #include "lang/lang.h"
 #include "num/num.h"
+#include "solve/lanes.h"
 #include "solve/solve.h"
 #include "spoke/event_pool.h"
 #include "spoke/spoke.h"
 #include "spoke/timeline.h"
 
-#define DPI_EQ_BLOCK 32 /* members in a batch */
+#define DPI_EQ_BLOCK 32 /* members in a batch; */
+#define DPI_EQ_BLOCK_MOST 512 /* in lanes, where there are many: the last ones leave lanes idle */
 #define DPI_EQ_NODES 9  /* values kept of each step of the path for delays */
 #define DPI_EQ_MEMO 256 /* states read from dense output that several functionals share; a power of two */
 
@@ -72,6 +78,13 @@ typedef struct dpi_eq_watch {
   const uint8_t *whole; /* [nmark] 1: passes of integers count, 0: of zero */
 } dpi_eq_watch;
 
+/* A law, compiled; derivative columns are states, active. */
+typedef struct dpi_eq_law {
+  const char *id;
+  dpi_eq_map map;
+  const int *target; /* [map.nvalue] state, or nstate + parameter */
+} dpi_eq_law;
+
 /* A draw: its arguments. */
 typedef struct dpi_eq_draw {
   dpi_eq_map arg;
@@ -79,6 +92,11 @@ typedef struct dpi_eq_draw {
 
 typedef struct dpi_eq_bench dpi_eq_bench;
 typedef struct dpi_eq_batch dpi_eq_batch;
+typedef struct dpi_eq_tangent dpi_eq_tangent; /* plans that carry directions (eq_tangent.c) */
+typedef struct dpi_eq_rig dpi_eq_rig; /* one thread's lanes (eq_lanes.c) */
+
+/* What integrates a member: lanes of one kind, or a scalar solver. */
+enum { DPI_EQ_EXPLICIT, DPI_EQ_IMPLICIT, DPI_EQ_NCREW, DPI_EQ_ALONE = DPI_EQ_NCREW };
 
 typedef struct dpi_eq_spoke {
   dpi_spoke base;
@@ -106,6 +124,8 @@ typedef struct dpi_eq_spoke {
   dpi_eq_map rhs, full, init;  /* the system's tapes; owned by it */
   dpi_eq_control *control;
   dpi_eq_event *event;
+  int nlaw, nlaw_max;          /* nlaw_max: most targets of one */
+  dpi_eq_law *law;
   dpi_eq_watch watch;
   int ndraw;
   dpi_eq_draw *draw;
@@ -121,8 +141,19 @@ typedef struct dpi_eq_spoke {
   const char *method;
   dpi_solve_opts opts;
   bool whole;                  /* the solver takes a whole segment in one exact step */
-  pthread_mutex_t lock;        /* guards the two pools */
+  const char *lane_method;     /* NULL: members never go in lanes */
+  bool lane_forced;            /* by this method or not at all */
+  int width;                   /* members side by side */
+  uint8_t crew0;               /* where members begin */
+  dpi_jit *jit;                /* owned; NULL: nothing is compiled yet (eq_code.c) */
+  _Atomic bool code_asked;     /* whoever set it starts it */
+  int64_t seen_members, seen_work; /* guarded by lock */
+  dpi_lane_plan *plan[DPI_EQ_NCREW]; /* owned; NULL: not offered */
+  dpi_eq_tangent *tangent;     /* list */
+  struct dpi_eq_back *back;    /* what gradients need; made by the first (eq_adjoint.c) */
+  pthread_mutex_t lock;        /* guards the pools */
   dpi_eq_bench *bench;
+  dpi_eq_rig *rig;
   dpi_eq_batch *batch;
   int nbatch;
 } dpi_eq_spoke;
@@ -152,12 +183,14 @@ typedef struct dpi_eq_history dpi_eq_history;
 typedef struct dpi_eq_member {
   dp_time now;          /* all instants and outputs up to here are done (valid once begun) */
   bool begun;
+  bool fresh;           /* opened, and not yet laid on a bench: no values yet */
   double t;             /* real time of x */
   double *x;            /* [nstate] */
   double *s;            /* [nstate x ndir] */
   double *param;        /* [nparam] present values */
   double *p;            /* [nactive x ndir] present directions */
   bool edited;          /* the state was set from outside since the last advance */
+  uint8_t crew;         /* what integrates it from here on */
   dpi_timeline line;
   int path_first;       /* index into batch->path */
   int ndose, cap_dose, cap_vec;
@@ -184,13 +217,41 @@ struct dpi_eq_batch {
   uint8_t *bytes;
 };
 
+/* What comes next in a member's time (eq_advance.c). */
+typedef struct dpi_eq_next {
+  bool known;     /* nothing has happened since this was found */
+  enum { DPI_EQ_WAY, DPI_EQ_INSTANT, DPI_EQ_OUTPUT, DPI_EQ_END } what; /* WAY: of what is under way; END: of this advance */
+  double t, first; /* when; how far the path must be known before */
+  double horizon; /* next discontinuity known beforehand, except marks; infinite: none */
+  dpi_coming line; /* the instant */
+  int dose;       /* WAY: the dose that arrives or ends, or -1 */
+} dpi_eq_next;
+
+typedef enum dpi_eq_need {
+  DPI_EQ_WANTS_STEP, /* the solver must go on: to bench->target at most, unattended up to bench->attend */
+  DPI_EQ_DONE,       /* stands at the end of this advance */
+  DPI_EQ_FAILED,     /* or no memory: bench->no_memory */
+} dpi_eq_need;
+
+/* Numbers kept with a scheduled execution: d time, then assigned values and their directions. */
+static inline int dpi_eq_due_row(const dpi_eq_spoke *sp, int ndir) { return ndir + sp->nassign_max * (1 + ndir); }
+
+/* Where an advance to `to` ends for this member, and whether it has anything to do until there. */
+static inline dp_time dpi_eq_end(const dpi_eq_batch *b, int i, dp_time to) {
+  return b->def.end && b->def.end[i] < to ? b->def.end[i] : to;
+}
+static inline bool dpi_eq_waits(const dpi_eq_batch *b, int i, dp_time end) {
+  return b->def.out[i].status == DP_MEMBER_OK && !(b->m[i].begun && b->m[i].now >= end);
+}
+
 /* One thread's bench: solver, registers and scratch, with the member that lies on it. */
 struct dpi_eq_bench {
   dpi_eq_bench *free_next;
   const dpi_eq_spoke *spoke;
   dpi_arena arena;
   int ndir;
-  dpi_solver *solver;      /* owned */
+  dpi_solver *solver;      /* the bench's own, or its lane's face */
+  dpi_solver *own;         /* owned; NULL: on lanes */
   dpi_solver *steady;      /* owned; made when first needed, for nstate + ndir directions */
   dpi_solver *rough;       /* owned; the same at low accuracy, for nstate directions */
   double *sym;             /* [nsym] present symbol values */
@@ -214,7 +275,10 @@ struct dpi_eq_bench {
   bool live;               /* solver holds the path since m->t */
   bool have_input;         /* any infusion runs */
   double found;            /* real time of a trigger's change seen on the path; infinite: none */
-  double limit;            /* this advance ends here */
+  dp_time to;              /* this advance ends here, */
+  double limit;            /* and as a real time */
+  dpi_eq_next next;
+  double target, attend;   /* with WANTS_STEP: no step goes beyond target; nobody looks before attend (t_now: at each step) */
   double looked;           /* functionals and events have seen the path up to here */
   double *jac;             /* [nstate x nstate] factored Jacobian of a linear system, for exact areas */
   int *jac_piv;
@@ -237,11 +301,15 @@ struct dpi_eq_bench {
   bool past_ready;         /* the prologue of the past's tape has run for this member */
   int bad_lag;             /* delayed symbol whose lag was negative, or -1 */
   double *cause;           /* [ndir] how the time of what happens now depends on the parameters */
+  double *law_dir;         /* [nlaw_max x ndir] */
   double *act;             /* [(nassign_max + 2) x ndir] */
   dpi_storm storm;         /* events executed without time moving on */
   double crowd_t;          /* happenings of the model's own since then, where time hardly moves on */
   int crowd;
   bool no_memory;          /* the advance must end with DP_ERR_MEMORY: no fault of this member */
+  struct dpi_eq_trace *trace; /* what the solver does is kept there; NULL: nowhere */
+  const double *left;      /* [nstate] rates just before what was found, where the path is not this bench's; else NULL */
+  int rate_dir;            /* 1 + the direction of an infusion's given rate; 0: none */
 };
 
 extern const dpi_spoke_ops dp_spoke_equations;
@@ -254,10 +322,14 @@ dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const
 void dpi_eq_release(dpi_eq_spoke *sp);
 
 /* ---- eq_bench.c: benches, evaluation ---- */
+/* scalar: with a solver of its own; else whoever lays a member on it sets `solver`. */
+dp_status dpi_eq_bench_create(const dpi_eq_spoke *sp, int ndir, bool scalar, dpi_eq_bench **out);
 dp_status dpi_eq_bench_take(const dpi_eq_spoke *sp, int ndir, dpi_eq_bench **out);
 void dpi_eq_bench_give(dpi_eq_bench *w);
 void dpi_eq_bench_destroy(dpi_eq_bench *w);
 void dpi_eq_bench_lay(dpi_eq_bench *w, dpi_eq_batch *b, int member);
+/* Values at the start are there, for those who look before the first advance. */
+dp_status dpi_eq_member_ready(const dpi_eq_batch *b, int member);
 /* Parameters or directions changed. */
 void dpi_eq_bench_params(dpi_eq_bench *w);
 /* Evaluate a map at (t, x) with the present parameters into out (w->val when NULL); gives out back. */
@@ -281,14 +353,54 @@ bool dpi_eq_bind(dpi_eq_bench *w);
 bool dpi_eq_settle(dpi_eq_bench *w);
 
 /* ---- eq_advance.c ---- */
+/* The member on the bench to `to`, by its own solver. */
 void dpi_eq_member_advance(dpi_eq_bench *w, dp_time to);
+/* The same in pieces. False: failed. */
+bool dpi_eq_member_begin(dpi_eq_bench *w, dp_time to);
+dpi_eq_need dpi_eq_member_next(dpi_eq_bench *w);
+/* The solver took one step, or several that nobody had to see. */
+bool dpi_eq_member_stepped(dpi_eq_bench *w, dpi_solve_outcome o);
+/* What comes next happens. */
+bool dpi_eq_happen(dpi_eq_bench *w, const dpi_eq_next *k);
 /* State at real time t into m->x, m->s; the solver's path ends there. */
 bool dpi_eq_reach(dpi_eq_bench *w, double t);
 
+/* ---- eq_lanes.c ---- */
+bool dpi_eq_lanes_named(const char *method); /* a method that runs in lanes */
+/* What of it these equations allow; the system, the options and a scalar method are there. */
+dp_status dpi_eq_lanes_compile(dpi_eq_spoke *sp, const char *method);
+void dpi_eq_lanes_release(dpi_eq_spoke *sp);
+bool dpi_eq_lanes_apply(const dpi_eq_spoke *sp, int ndir);
+dp_status dpi_eq_lanes_advance(dpi_eq_batch *b, dp_time to);
+void dpi_eq_rig_destroy(dpi_eq_rig *r);
+
+/* ---- eq_tangent.c ---- */
+/* May steps in lanes carry so many directions? */
+bool dpi_eq_tangent_fits(const dpi_eq_spoke *sp, int ndir);
+/* The crew's plan with ndir directions; that of the spoke for 0, NULL where it has none. */
+dp_status dpi_eq_tangent_plan(const dpi_eq_spoke *sp, int crew, int ndir, const dpi_lane_plan **out);
+/* So many members went that way: its steps may be worth machine code. */
+dp_status dpi_eq_tangent_members(const dpi_eq_spoke *sp, int ndir, int n);
+void dpi_eq_tangent_destroy(dp_ctx *ctx, dpi_eq_tangent *list);
+
+/* ---- eq_trace.c, eq_adjoint.c: where bench->trace is set ---- */
+bool dpi_eq_trace_start(dpi_eq_bench *w);
+bool dpi_eq_trace_step(dpi_eq_bench *w, double t, double h, const double *x);
+bool dpi_eq_trace_reach(dpi_eq_bench *w, double t);
+bool dpi_eq_trace_output(dpi_eq_bench *w, int row, double t, const double *x, bool path);
+bool dpi_eq_trace_happen(dpi_eq_bench *w, const dpi_eq_next *next, bool (*happen)(dpi_eq_bench *w, const dpi_eq_next *next));
+bool dpi_eq_back_can(const dpi_eq_spoke *sp);
+void dpi_eq_back_release(dpi_eq_spoke *sp);
+dp_status dpi_eq_gradient(const dpi_spoke *spoke, const dpi_batch_def *batch, const dpi_gradient_def *def);
+
+/* ---- eq_code.c ---- */
+/* So many members were opened in lanes; scalar methods evaluated the rates so often. */
+dp_status dpi_eq_code_members(const dpi_eq_spoke *sp, int n);
+dp_status dpi_eq_code_evaluations(const dpi_eq_spoke *sp, long n);
+dp_status dpi_eq_code_warm(const dpi_spoke *spoke, int *ncode);
+
 /* ---- eq_timeline.c ---- */
 bool dpi_eq_instant(dpi_eq_bench *w, const dpi_coming *n);
-/* Real time of the next discontinuity that is known beforehand; infinite when none. */
-double dpi_eq_horizon(const dpi_eq_bench *w);
 
 /* ---- eq_dose.c ---- */
 /* What a dose is under the parameters at its nominal time. Directions [ndir] lie in bench->dir. */
@@ -309,6 +421,11 @@ void dpi_eq_input(dpi_eq_bench *w); /* form u, du from the running infusions */
 /* s += (f(x-) - f(x+)) dtau, f with input `u` on both sides */
 void dpi_eq_jump(dpi_eq_bench *w, double t, const double *before, const double *after, const double *dtau, double *s,
                  int stride);
+
+/* ---- eq_law.c ---- */
+dp_status dpi_eq_law_compile(dpi_eq_spoke *sp, dp_model *m, const dp_sim_def *def, const uint8_t *fast, const int *column);
+int dpi_eq_law_active(const dp_model *m, const dp_sim_def *def, int *active, int n);
+bool dpi_eq_law_apply(dpi_eq_bench *w, int law, double t);
 
 /* ---- eq_steady.c ---- */
 bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const dpi_eq_plan *plan);

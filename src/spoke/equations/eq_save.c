@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#define SAVE_COOKIE 0x65713032u /* "eq02" */
+#define SAVE_COOKIE 0x65713033u /* "eq03" */
 
 typedef struct header {
   uint32_t cookie;
@@ -15,7 +15,7 @@ typedef struct header {
   int32_t begun, next, nrepeat, ndose, ndue;
   uint32_t serial;
   int32_t ndraw, edited;
-  uint32_t zero; /* in place of padding: equal states give equal bytes */
+  uint32_t crew;
   int64_t now;
   double t;
   uint64_t ndrawn, ntie;
@@ -28,9 +28,7 @@ typedef struct slice {
   size_t size;
 } slice;
 
-static size_t due_row(const dpi_eq_batch *b) {
-  return (size_t)b->def.ndir + (size_t)b->spoke->nassign_max * (1 + b->def.ndir);
-}
+static size_t due_row(const dpi_eq_batch *b) { return (size_t)dpi_eq_due_row(b->spoke, b->def.ndir); }
 
 /* All arrays of a member in their order of saving. */
 static int slices(dpi_eq_batch *b, int member, slice out[12]) {
@@ -59,8 +57,8 @@ static header describe(const dpi_eq_batch *b, int member) {
   return (header){.cookie = SAVE_COOKIE, .nstate = sp->nstate, .ndir = b->def.ndir, .nparam = sp->nparam,
                   .nactive = sp->nactive, .nevent = sp->nevent, .nfunctional = b->def.member[member].nfunctional,
                   .begun = m->begun, .next = m->line.next, .nrepeat = m->line.nrepeat, .ndose = m->ndose,
-                  .ndue = m->pool.n, .serial = m->pool.serial, .ndraw = sp->ndraw, .edited = m->edited, .now = m->now, .t = m->t,
-                  .ndrawn = m->ndrawn, .ntie = m->ntie};
+                  .ndue = m->pool.n, .serial = m->pool.serial, .ndraw = sp->ndraw, .edited = m->edited,
+                  .crew = m->crew, .now = m->now, .t = m->t, .ndrawn = m->ndrawn, .ntie = m->ntie};
 }
 
 /* Take the counts over and make room. */
@@ -75,10 +73,12 @@ static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
   if (h->nfunctional != def->nfunctional || h->next < 0 || h->next > def->ninstant || h->nrepeat < 0 ||
       h->nrepeat > def->ninstant || h->ndose < 0 || h->ndue < 0)
     return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found one of a member with another timeline or other functionals");
+  m->fresh = false;
   m->begun = h->begun != 0;
   m->line.next = h->next;
   m->pool.serial = h->serial;
   m->edited = h->edited != 0;
+  m->crew = h->crew < DPI_EQ_NCREW && sp->plan[h->crew] ? (uint8_t)h->crew : DPI_EQ_ALONE;
   m->ndrawn = h->ndrawn;
   m->ntie = h->ntie;
   m->now = h->now;
@@ -94,6 +94,7 @@ static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
 
 dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int member_to) {
   dpi_eq_batch *a = (dpi_eq_batch *)from, *b = (dpi_eq_batch *)to;
+  DP_TRY(dpi_eq_member_ready(a, member));
   const header h = describe(a, member);
   slice sa[12] = {{0}}, sb[12] = {{0}};
   DP_TRY(receive(b, member_to, &h));
@@ -106,6 +107,7 @@ dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int memb
 
 dp_status dpi_eq_save(const dpi_batch *batch, int member, dpi_str *bytes) {
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
+  DP_TRY(dpi_eq_member_ready(b, member));
   const header h = describe(b, member);
   slice s[12] = {{0}};
   const int n = slices(b, member, s);

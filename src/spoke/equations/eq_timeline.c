@@ -9,15 +9,6 @@
 
 #include <math.h>
 
-double dpi_eq_horizon(const dpi_eq_bench *w) {
-  double t = dpi_timeline_next(&w->m->line, w->def).t, d;
-  if (dpi_eq_dose_next(w, &d) >= 0 && d < t) t = d;
-  d = dpi_eq_history_break(w);
-  if (d < t) t = d;
-  d = dpi_event_pool_next(&w->m->pool);
-  return d < t ? d : t;
-}
-
 /* ---- the kinds of instant ---- */
 
 /* parameter := amount. Its derivatives become those of the amount. Nothing happens when nothing changes, so that a
@@ -94,6 +85,7 @@ bool dpi_eq_instant(dpi_eq_bench *w, const dpi_coming *n) {
     case DP_SCALE: return do_scale(w, &in, n->t);
     case DP_RESET: return do_reset(w, n->t);
     case DP_EQUILIBRATE: return dpi_eq_reach(w, n->t) && dpi_eq_equilibrate(w, n->t);
+    case DP_APPLY: return dpi_eq_law_apply(w, in.target, n->t);
     case DP_ADD:
     case DP_INFUSE: return dpi_eq_dose_give(w, &in, n->t);
   }

@@ -32,6 +32,7 @@ static void equations_destroy(dpi_spoke *spoke) {
   dpi_eq_spoke *sp = (dpi_eq_spoke *)spoke;
   if (!sp) return;
   dp_ctx *ctx = sp->base.ctx;
+  dpi_jit_destroy(sp->jit);
   while (sp->bench) {
     dpi_eq_bench *next = sp->bench->free_next;
     dpi_eq_bench_destroy(sp->bench);
@@ -42,6 +43,7 @@ static void equations_destroy(dpi_spoke *spoke) {
     batch_destroy(sp->batch);
     sp->batch = next;
   }
+  dpi_eq_back_release(sp);
   dpi_eq_release(sp);
   pthread_mutex_destroy(&sp->lock);
   dpi_free(ctx, sp);
@@ -53,14 +55,18 @@ static dp_status equations_create(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke 
   sp->base = (dpi_spoke){.ops = &dp_spoke_equations, .ctx = ctx};
   dpi_arena_init(&sp->arena, ctx);
   pthread_mutex_init(&sp->lock, NULL);
-  sp->desc.caps = DP_CAP_JVP | DP_CAP_SAVE | DP_CAP_THREADS | DP_CAP_FUNCTIONALS | DP_CAP_EDIT | DP_CAP_FUSED | DP_CAP_STEADY;
+  sp->desc.caps = DP_CAP_JVP | DP_CAP_SAVE | DP_CAP_THREADS | DP_CAP_FUNCTIONALS | DP_CAP_EDIT | DP_CAP_FUSED | DP_CAP_STEADY |
+                  DP_CAP_LAWS;
   sp->desc.ranks = 1;
   sp->desc.block = DPI_EQ_BLOCK;
+  sp->desc.own_end = true;
   const dp_status st = dpi_eq_compile(sp, def);
+  if (dpi_eq_lanes_apply(sp, 0)) sp->desc.block_most = DPI_EQ_BLOCK_MOST;
   if (st != DP_OK) {
     equations_destroy(&sp->base);
     return st;
   }
+  if (dpi_eq_back_can(sp)) sp->desc.caps |= DP_CAP_VJP;
   *out = &sp->base;
   return DP_OK;
 }
@@ -80,31 +86,20 @@ static dp_status batch_room(dpi_eq_batch *b, const dpi_batch_def *def) {
   }
   DP_TRY(dpi_grow(ctx, (void **)&b->m, &b->cap_member, def->n, sizeof *b->m));
   for (; b->nhave < def->n; b->nhave++) b->m[b->nhave] = (dpi_eq_member){0};
-  for (int i = 0; i < def->n && sp->ndelayed > 0; i++)
-    if (!b->m[i].history) DP_TRY(dpi_eq_history_create(sp, &b->m[i].history));
+  for (int i = 0; i < def->n; i++) { /* so that an advance rarely needs any */
+    dpi_eq_member *m = &b->m[i];
+    if (sp->ndelayed > 0 && !m->history) DP_TRY(dpi_eq_history_create(sp, &m->history));
+    if (def->member[i].ninstant > 0 && sp->ncontrol > 0) DP_TRY(dpi_eq_member_doses(b, m, 1));
+    if (sp->nevent > 0) DP_TRY(dpi_event_pool_room(ctx, &m->pool, 1, dpi_eq_due_row(sp, def->ndir)));
+  }
   DP_TRY(dpi_grow(ctx, (void **)&b->real, &b->cap_real, each * def->n + 1, sizeof *b->real));
   DP_TRY(dpi_grow(ctx, (void **)&b->ints, &b->cap_int, nint + 1, sizeof *b->ints));
   DP_TRY(dpi_grow(ctx, (void **)&b->path, &b->cap_path, npath + 1, sizeof *b->path));
   return dpi_grow(ctx, (void **)&b->bytes, &b->cap_byte, def->n * sp->nevent + 1, sizeof *b->bytes);
 }
 
-/* The member's digital state at its start. */
-static void member_init(dpi_eq_bench *w) {
-  const dpi_eq_spoke *sp = w->spoke;
-  dpi_eq_member *m = w->m;
-  const dp_member *def = w->def;
-  const int nd = w->ndir;
-  for (int k = 0; k < sp->nparam; k++) m->param[k] = def->param[k];
-  for (int i = 0; i < sp->nactive * nd; i++) m->p[i] = def->seed && i < sp->nseed * nd ? def->seed[i] : 0;
-  for (int j = 0; j < sp->nstate; j++) m->x[j] = 0;
-  dpi_eq_bench_params(w);
-  dpi_eq_draw_start(w);
-  dpi_eq_initial(w, m->t, m->x, m->s);
-  for (int i = 0; i < def->nfunctional; i++) dpi_eq_path_begin(&w->batch->path[m->path_first + i]);
-  for (int i = 0; i < def->nfunctional; i++) w->out->functional[i] = NAN;
-}
-
-static void batch_lay_out(dpi_eq_batch *b, dpi_eq_bench *w) {
+/* Arrays of all members; their values at the start are found when they are first laid on a bench. */
+static void batch_lay_out(dpi_eq_batch *b) {
   const dpi_eq_spoke *sp = b->spoke;
   const int nd = b->def.ndir;
   double *real = b->real;
@@ -114,12 +109,13 @@ static void batch_lay_out(dpi_eq_batch *b, dpi_eq_bench *w) {
     const dp_member *def = &b->def.member[i];
     dpi_eq_member *m = &b->m[i];
     const dpi_eq_member keep = *m; /* lists are kept for reuse */
-    *m = (dpi_eq_member){.dose = keep.dose, .cap_dose = keep.cap_dose, .vec = keep.vec, .cap_vec = keep.cap_vec,
+    *m = (dpi_eq_member){.fresh = true, .dose = keep.dose, .cap_dose = keep.cap_dose, .vec = keep.vec, .cap_vec = keep.cap_vec,
                          .pool = keep.pool, .history = keep.history};
     m->pool.n = 0;
     m->pool.serial = 0;
     dpi_eq_history_reset(m->history);
     m->now = def->start;
+    m->crew = sp->crew0;
     m->t = dpi_real(def->start);
     m->x = real;
     m->s = m->x + sp->nstate;
@@ -132,8 +128,10 @@ static void batch_lay_out(dpi_eq_batch *b, dpi_eq_bench *w) {
     m->path_first = path;
     path += def->nfunctional;
     m->truth = b->bytes + (size_t)i * sp->nevent;
-    dpi_eq_bench_lay(w, b, i);
-    member_init(w);
+    for (int f = 0; f < def->nfunctional; f++) {
+      dpi_eq_path_begin(&b->path[m->path_first + f]);
+      b->def.out[i].functional[f] = NAN;
+    }
   }
 }
 
@@ -170,15 +168,13 @@ static dp_status equations_open(const dpi_spoke *spoke, const dpi_batch_def *def
   dpi_eq_batch *b = batch_take(sp);
   if (!b) return DP_ERR_MEMORY;
   b->def = *def;
-  dpi_eq_bench *w = NULL;
   dp_status st = batch_room(b, def);
-  if (st == DP_OK) st = dpi_eq_bench_take(sp, def->ndir, &w);
+  if (st == DP_OK && dpi_eq_lanes_apply(sp, def->ndir)) st = dpi_eq_code_members(sp, def->n);
   if (st != DP_OK) {
     equations_close((dpi_batch *)b);
     return st;
   }
-  batch_lay_out(b, w);
-  dpi_eq_bench_give(w);
+  batch_lay_out(b);
   *out = (dpi_batch *)b;
   return DP_OK;
 }
@@ -187,25 +183,30 @@ static dp_status equations_advance(dpi_batch *batch, dp_time to) {
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
   dpi_eq_bench *w = NULL;
   dp_status st = DP_OK;
+  if (dpi_eq_lanes_apply(b->spoke, b->def.ndir)) return dpi_eq_lanes_advance(b, to);
   DP_TRY(dpi_eq_bench_take(b->spoke, b->def.ndir, &w));
+  const long before = w->solver->nrhs;
   for (int i = 0; i < b->def.n && st == DP_OK; i++) {
-    if (b->def.out[i].status != DP_MEMBER_OK || (b->m[i].begun && b->m[i].now >= to)) continue;
+    const dp_time end = dpi_eq_end(b, i, to);
+    if (!dpi_eq_waits(b, i, end)) continue;
     if (b->def.stop && b->def.stop(b->def.stop_user)) {
       st = DP_ERR_CANCELLED; /* members before i stand at `to`, the others where they were */
       break;
     }
     dpi_eq_bench_lay(w, b, i);
-    dpi_eq_member_advance(w, to);
+    dpi_eq_member_advance(w, end);
     if (w->no_memory) st = dpi_fail(b->spoke->base.ctx, DP_ERR_MEMORY, "member %d: no memory to advance it", i);
   }
+  const long evaluated = w->solver->nrhs - before;
   dpi_eq_bench_give(w);
-  return st;
+  return st == DP_OK ? dpi_eq_code_evaluations(b->spoke, evaluated) : st;
 }
 
 /* ---- state ---- */
 
 static dp_status equations_state_get(const dpi_batch *batch, int member, double *x) {
   const dpi_eq_batch *b = (const dpi_eq_batch *)batch;
+  DP_TRY(dpi_eq_member_ready(b, member));
   memcpy(x, b->m[member].x, sizeof(double) * b->spoke->nstate);
   return DP_OK;
 }
@@ -213,6 +214,7 @@ static dp_status equations_state_get(const dpi_batch *batch, int member, double 
 /* The edited state keeps its derivatives: an edit is a shift by a constant. */
 static dp_status equations_state_set(dpi_batch *batch, int member, const double *x) {
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
+  DP_TRY(dpi_eq_member_ready(b, member));
   for (int j = 0; j < b->spoke->nstate; j++)
     if (!isfinite(x[j]))
       return dpi_fail(b->spoke->base.ctx, DP_ERR_INPUT, "member %d: state '%s': found %g, expected a finite number", member,
@@ -232,9 +234,11 @@ const dpi_spoke_ops dp_spoke_equations = {
     .open = equations_open,
     .advance = equations_advance,
     .close = equations_close,
+    .warm = dpi_eq_code_warm,
     .fork = dpi_eq_fork,
     .save = dpi_eq_save,
     .load = dpi_eq_load,
     .state_get = equations_state_get,
     .state_set = equations_state_set,
+    .gradient = dpi_eq_gradient,
 };

@@ -1,0 +1,81 @@
+/* bench.h - the benchmark of ensembles: many members of a small model, beside CVODE in the same run.
+ *
+ * Problems: robertson (3 states), hires (8), boehm (8), bachmann (25), glucose (13 states, a day with three meals and
+ * their insulin). Parameters of the members are log-uniform within a factor 10 around nominal: nominal x 10^u, u
+ * uniform in [-1, 1], from counter-based streams of a fixed seed. Beside it runs CVODE (BDF, Newton) as a careful user
+ * would: derivatives and analytic Jacobian compiled, re-initialised and not rebuilt for each member, stopped at what
+ * jumps, the faster of its dense and its KLU solver, rtol 1e-6 and the problem's atol.
+ *
+ * Error of a member: the largest |x - ref| / (atol + 1e-6 |ref|) over states and output times, ref by CVODE at rtol
+ * 1e-12. Our tolerance is the loosest of a ladder whose errors over the sampled members (largest, and root mean square)
+ * are no larger than CVODE's.
+ *
+ *     dp_bench_def def = dp_bench_def_default();
+ *     DP_TRY(dp_bench_ensemble(ctx, &def, each, user));
+ */
+#ifndef DOPPEL_BENCH_H
+#define DOPPEL_BENCH_H
+
+#include <stdint.h>
+
+#include "doppel/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dp_bench_def {
+  uint32_t cookie;
+  const char *const *only; /* problems by name; NULL: all */
+  int nonly;
+  int nmember;        /* of the timed batch; 0: each problem's own number, for which CVODE takes some seconds */
+  int nsample;        /* members whose error is found (the first ones); 400 */
+  int repeats;        /* of each timing; 5 */
+  uint64_t seed;      /* 1 */
+  int nthread;        /* more than 1: our side also on so many threads; 2 */
+  const char *method; /* ours: "ensemble" */
+  double rtol;        /* ours; 0: found on the ladder */
+  const char *cache;  /* folder for machine code kept between runs, NULL: none */
+  const char *petab;  /* folder of the PEtab benchmark collection, for boehm and bachmann; NULL: they are skipped */
+  const char *peer_module; /* a second build of CVODE to be timed beside the installed one (build option
+                              DOPPEL_BENCH_SUNDIALS): distributions ship it compiled without optimisation. NULL: none */
+  int million;             /* not 0: also 10^6 members of Robertson's problem at rtol 1e-4 on nthread threads */
+} dp_bench_def;
+dp_bench_def dp_bench_def_default(void);
+
+/* Distribution over members of a member's largest weighted error. */
+typedef struct dp_bench_error {
+  double median, p95, largest, rms;
+} dp_bench_error;
+
+typedef struct dp_bench_row {
+  const char *name;    /* "robertson"; "robertson, 2 threads"; "robertson, 10^6 at rtol 1e-4, 2 threads" */
+  const char *skipped; /* "" or why there is nothing: only `name` counts then */
+  int nstate, nout, nmember, nthread, nsample;
+  double t_end, rtol, atol;       /* ours */
+  double seconds, seconds_median; /* the whole batch, machine code ready; best and median of the repeats */
+  double cold_s,
+      cold_one_s; /* model text to the end of the first batch, of a single member, nothing ready; 0: not measured */
+  double cached_s, cached_one_s; /* the same with machine code in the cache (def.cache) */
+  int nfailed;
+  dp_bench_error error;
+  const char *peer;        /* "cvode" or "one thread"; "" none */
+  const char *peer_solver; /* "dense", "klu", "" */
+  double peer_rtol, peer_atol, peer_seconds, peer_seconds_median;
+  double peer_steps; /* mean a member */
+  int peer_nfailed;
+  dp_bench_error peer_error;
+  double ratio; /* peer_seconds / seconds: how many times faster than the peer we are */
+  char peer_version[24];
+  double other_seconds, other_ratio; /* the same with the second build of CVODE; 0: none was given */
+  const char *other_solver;
+  char other_version[24];
+} dp_bench_row;
+
+typedef void (*dp_bench_fn)(void *user, const dp_bench_row *row); /* as soon as a row is there */
+dp_status dp_bench_ensemble(dp_ctx *ctx, const dp_bench_def *def, dp_bench_fn each, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,5 @@
+# IN (a text file) -> OUT (C: const char NAME[], NUL-terminated)
+file(READ ${IN} hex HEX)
+string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+string(REGEX REPLACE "((0x..,){24})" "\\1\n" bytes "${bytes}")
+file(WRITE ${OUT} "extern const char ${NAME}[];\nconst char ${NAME}[] = {\n${bytes}0};\n")

@@ -1,0 +1,401 @@
+/* Members in lanes: the same bytes alone, in any company, place and width, on any number of threads, beside members that fail;
+ * with doses, infusions, lags, steady states, events and functionals; cut, forked, saved and loaded. Compared with the
+ * member alone (bytes) and with the scalar methods (tolerance). */
+#include "eq_text.h"
+
+#include "jit/jit.h"
+
+static const char *const lane_methods[] = {"ensemble", "tsit", "rodas"};
+#define NM 61
+#define NO 3
+
+/* saturable elimination, an event that acts on the dose's state, and a state that explodes when g > 0; stiff for large k */
+static const char drug_text[] =
+    "model drug\n"
+    "  depot' = -ka*depot;\n"
+    "  central' = ka*depot - vmax*central/(km + central);\n"
+    "  fast' = -k*(fast - central);\n"
+    "  y' = g*y*y;\n"
+    "  depot = 1; central = 2; y = 1; fast = 2;\n"
+    "  ka = 1.1; vmax = 2; km = 3; g = 0; k = 1; F = 0.6; L = 0.75; D = 2.5; R = 37; level = 5;\n"
+    "  alarm: at central > level: central = central/2;\n"
+    "end\n";
+
+static dp_model *drug(bool events) {
+  dp_model *m = NULL;
+  char text[1000];
+  snprintf(text, sizeof text, "%s", drug_text);
+  if (!events) strcpy(strstr(text, "  alarm"), "end\n");
+  BED_OK(dpi_antimony_read(bed_ctx, text, strlen(text), "drug", &m));
+  BED_OK(dp_model_seal(m));
+  return m;
+}
+
+static dp_sim *drug_sim(dp_model *m, const char *method, int lanes, double rtol) {
+  static const dp_output_def output[] = {{"central", NULL, ""}, {"fast", NULL, ""}, {"sum", "depot + central*y", ""}};
+  static const char *const active[] = {"ka", "vmax", "L"};
+  static const dp_control_def control[] = {{"plain", "central", NULL, NULL, NULL, NULL}, {"all", "depot", "F", "L", "R", "D"}};
+  dp_sim_def def = dp_sim_def_default();
+  dp_sim *sim = NULL;
+  def.model = m;
+  def.method = method;
+  def.lanes = lanes;
+  def.rtol = rtol;
+  def.atol = 1e-3 * rtol;
+  def.output = output;
+  def.noutput = NO;
+  def.control = control;
+  def.ncontrol = 2;
+  def.active = active;
+  def.nactive = 3;
+  BED_OK(dp_sim_create(bed_ctx, &def, &sim));
+  return sim;
+}
+
+static int lane_ndir; /* directions that members carry */
+
+/* All kinds of members: every seventh blows up, every fifth is stiff, ends differ. */
+static bed_run *members_of(const dp_sim *sim, int n, bool events) {
+  bed_run *r = calloc((size_t)n, sizeof *r);
+  for (int i = 0; i < n; i++) {
+    bed_defaults(sim, &r[i]);
+    r[i].ndir = lane_ndir;
+    for (int a = 0; a < lane_ndir; a++) r[i].seed[a * lane_ndir + a] = 1;
+    bed_param_set(sim, &r[i], "vmax", 1 + 0.05 * i);
+    bed_param_set(sim, &r[i], "ka", 0.5 + 0.03 * (i % 17));
+    bed_param_set(sim, &r[i], "L", 0.2 * (i % 5));
+    bed_param_set(sim, &r[i], "g", i % 7 == 3 ? 0.11 : 0);
+    bed_param_set(sim, &r[i], "k", i % 5 == 2 ? 1e5 : 1 + i % 3);
+    bed_param_set(sim, &r[i], "level", 4 + 0.1 * i);
+    r[i].in[0] = bed_at(0, DP_INFUSE, 1, 10 + 0.1 * i);
+    r[i].in[0].rate = DP_DURATION_MODEL;
+    r[i].in[0].interval = bed_ticks(8);
+    r[i].in[0].repeats = i % 4;
+    r[i].in[0].steady = i % 9 == 4 && i % 7 != 3 && !events ? 1 : 0; /* what explodes has no steady state */
+    r[i].in[1] = bed_at(1, DP_ADD, 0, 5);
+    r[i].in[1].interval = bed_ticks(3);
+    r[i].in[1].repeats = 4;
+    r[i].in[2] = bed_at(5, DP_SWITCH, dp_sim_param(sim, "km"), 3 + 0.05 * i);
+    r[i].in[3] = bed_at(9.5, DP_ADD, 1, 2);
+    r[i].nin = i % 6 == 5 ? 0 : 4;
+    for (int t = 0; t <= i % 23; t++) bed_out(&r[i], 0.7 * t, 0);
+    if (i % 4 != 1) {
+      r[i].f[0] = (dp_functional){DP_MAXIMUM, 0, bed_ticks(1), bed_ticks(12), 0, 0};
+      r[i].f[1] = (dp_functional){DP_INTEGRAL, 0, bed_ticks(2), bed_ticks(6), 0, 0};
+      r[i].nf = 2;
+    }
+  }
+  return r;
+}
+
+static bed_run *members(const dp_sim *sim, int n) { return members_of(sim, n, true); }
+
+static void same_result(const bed_run *a, const bed_run *b, const char *what, int i) {
+  const size_t nd = (size_t)a->ndir;
+  if (a->status != b->status || memcmp(a->dvalue, b->dvalue, sizeof(double) * NO * nd * (size_t)a->nout) != 0 ||
+      memcmp(a->value, b->value, sizeof(double) * NO * (size_t)a->nout) != 0 ||
+      memcmp(a->functional, b->functional, sizeof(double) * (size_t)a->nf) != 0 || strcmp(a->reason, b->reason) != 0 ||
+      memcmp(&a->fail_time, &b->fail_time, sizeof a->fail_time) != 0)
+    fail_msg("%s: member %d differs: status %d %d, '%s' at %g, '%s' at %g, first value %.17g %.17g", what, i, a->status, b->status,
+             a->reason, a->fail_time, b->reason, b->fail_time, a->value[NO * (a->nout - 1)], b->value[NO * (a->nout - 1)]);
+}
+
+/* One call for all, in the order i * step mod n. */
+static void go_all(const dp_sim *sim, bed_run *r, int n, int step) {
+  dp_member *list = calloc((size_t)n, sizeof *list);
+  dp_result *res = NULL;
+  dp_run_opts opts = dp_run_opts_default();
+  opts.ndir = lane_ndir;
+  for (int i = 0; i < n; i++) list[i] = bed_member(&r[i * step % n]);
+  BED_OK(dp_simulate(sim, list, n, &opts, &res));
+  for (int i = 0; i < n; i++) bed_take(&r[i * step % n], res, i, NO);
+  dp_result_destroy(res);
+  free(list);
+}
+
+static void company(int ndir) {
+  lane_ndir = ndir;
+  static const int width[] = {0, 1, 2, 4, 8};
+  for (int events = 0; events < 2; events++) {
+    dp_model *m = drug(events);
+    for (int k = 0; k < DPI_COUNT(lane_methods); k++) {
+      dp_sim *sim = drug_sim(m, lane_methods[k], 0, 1e-6);
+      bed_run *alone = members_of(sim, NM, events);
+      int nfailed = 0;
+      for (int i = 0; i < NM; i++) {
+        bed_go(sim, &alone[i]);
+        nfailed += alone[i].status != DP_MEMBER_OK;
+      }
+      assert_true(nfailed > 0 && nfailed < NM / 2);
+      dp_sim_destroy(sim);
+      for (int j = 0; j < DPI_COUNT(width); j++) {
+        bed_run *r = members_of(sim = drug_sim(m, lane_methods[k], width[j], 1e-6), NM, events);
+        for (int step = 1; step < 14; step += 6) {
+          go_all(sim, r, NM, step);
+          for (int i = 0; i < NM; i++) same_result(&alone[i], &r[i], lane_methods[k], i);
+        }
+        free(r);
+        dp_sim_destroy(sim);
+      }
+      free(alone);
+    }
+    dp_model_destroy(m);
+  }
+}
+
+/* A batch of one thread's and of two threads' context; two threads are the bed's. */
+static void test_threads(void **state) {
+  (void)state;
+  dp_ctx *two = bed_ctx, *one = NULL;
+  dp_ctx_def def = dp_ctx_def_default();
+  def.nthread = 1;
+  assert_int_equal(dp_ctx_create(&def, &one), DP_OK);
+  bed_run *r[2];
+  for (int t = 0; t < 2; t++) {
+    bed_ctx = t ? two : one;
+    dp_model *m = drug(true);
+    dp_sim *sim = drug_sim(m, "ensemble", 0, 1e-6);
+    r[t] = members(sim, 4 * NM);
+    go_all(sim, r[t], 4 * NM, 1);
+    dp_sim_destroy(sim);
+    dp_model_destroy(m);
+  }
+  bed_ctx = two;
+  for (int i = 0; i < 4 * NM; i++) same_result(&r[0][i], &r[1][i], "threads", i);
+  free(r[0]);
+  free(r[1]);
+  assert_int_equal(dpi_alloc_live(one), 0);
+  dp_ctx_destroy(one);
+}
+
+static void test_company(void **state) {
+  (void)state;
+  company(0);
+}
+
+static void test_company_directions(void **state) {
+  (void)state;
+  company(3);
+  lane_ndir = 0;
+}
+
+/* Machine code, where it can be made, gives what the interpreter gives, in each width. */
+static void test_code(void **state) {
+  (void)state;
+  static const int width[] = {1, 2, 4, 8};
+  dp_ctx *with = bed_ctx, *without = NULL;
+  dp_ctx_def def = dp_ctx_def_default();
+  def.interpret = 1;
+  assert_int_equal(dp_ctx_create(&def, &without), DP_OK);
+  bed_ctx = without;
+  dp_model *m = drug(true), *twin;
+  dp_sim *sim = drug_sim(m, "ensemble", 0, 1e-6);
+  bed_run *want = members(sim, 2 * NM);
+  int npiece = -1;
+  BED_OK(dp_sim_warm(sim, &npiece));
+  assert_int_equal(npiece, 0);
+  go_all(sim, want, 2 * NM, 1);
+  dp_sim_destroy(sim);
+  dp_model_destroy(m);
+  bed_ctx = with;
+  twin = drug(true);
+  for (int j = 0; j < DPI_COUNT(width); j++) {
+    sim = drug_sim(twin, "ensemble", width[j], 1e-6);
+    bed_run *got = members(sim, 2 * NM);
+    BED_OK(dp_sim_warm(sim, &npiece));
+    if (dpi_jit_available()) assert_true(npiece > 0);
+    go_all(sim, got, 2 * NM, 1);
+    for (int i = 0; i < 2 * NM; i++) same_result(&want[i], &got[i], "machine code", i);
+    free(got);
+    dp_sim_destroy(sim);
+  }
+  free(want);
+  dp_model_destroy(twin);
+  assert_int_equal(dpi_alloc_live(without), 0);
+  dp_ctx_destroy(without);
+}
+
+/* The scalar methods solve the same equations. */
+static void test_agrees(void **state) {
+  (void)state;
+  dp_model *m = drug(true);
+  dp_sim *ref = drug_sim(m, "auto", 0, 1e-10);
+  bed_run *want = members(ref, NM);
+  go_all(ref, want, NM, 1);
+  for (int k = 0; k < DPI_COUNT(lane_methods); k++) {
+    dp_sim *sim = drug_sim(m, lane_methods[k], 0, 1e-8);
+    bed_run *got = members(sim, NM);
+    go_all(sim, got, NM, 1);
+    for (int i = 0; i < NM; i++) {
+      if (strcmp(lane_methods[k], "tsit") == 0 && i % 5 == 2) continue; /* stiff: no case for an explicit method alone */
+      if (want[i].status != got[i].status)
+        fail_msg("%s: member %d: '%s', '%s' with auto", lane_methods[k], i, got[i].reason, want[i].reason);
+      for (int j = 0; j < NO * want[i].nout && want[i].status == DP_MEMBER_OK; j++)
+        bed_near(got[i].value[j], want[i].value[j], 1e-5, 1e-6, lane_methods[k], i);
+      for (int j = 0; j < want[i].nf && want[i].status == DP_MEMBER_OK; j++)
+        bed_near(got[i].functional[j], want[i].functional[j], 1e-5, 0, lane_methods[k], i);
+      if (want[i].status != DP_MEMBER_OK) bed_near(got[i].fail_time, want[i].fail_time, 1e-3, 0, "fail time", i);
+    }
+    free(got);
+    dp_sim_destroy(sim);
+  }
+  free(want);
+  dp_sim_destroy(ref);
+  dp_model_destroy(m);
+}
+
+/* ---- going on ---- */
+
+typedef struct tail {
+  double value[NM][BED_MAX * NO], functional[NM][4];
+} tail;
+
+static dp_status take_tail(void *user, const dp_member_result *b, int n) {
+  tail *t = user;
+  for (int i = 0; i < n; i++) {
+    memcpy(t->value[b[i].member] + NO * b[i].out_first, b[i].value, sizeof(double) * NO * (size_t)b[i].nout);
+    if (b[i].nfunctional) memcpy(t->functional[b[i].member], b[i].functional, sizeof(double) * (size_t)b[i].nfunctional);
+  }
+  return DP_OK;
+}
+
+static void finish(dp_run *run, tail *t) {
+  BED_OK(dp_run_advance(run, bed_ticks(17)));
+  BED_OK(dp_run_emit(run, take_tail, t));
+  dp_run_close(run);
+}
+
+static void test_fork_save_load(void **state) {
+  (void)state;
+  dp_model *m = drug(true);
+  for (int k = 0; k < DPI_COUNT(lane_methods); k++) {
+    dp_sim *sim = drug_sim(m, lane_methods[k], 0, 1e-6);
+    bed_run *r = members(sim, NM);
+    dp_member list[NM];
+    int index[NM];
+    tail *own = calloc(3, sizeof *own), *forked = own + 1, *loaded = own + 2;
+    dp_run *run = NULL, *fork = NULL, *load = NULL;
+    dp_run_opts opts = dp_run_opts_default();
+    void *bytes = NULL;
+    size_t size = 0;
+    for (int i = 0; i < NM; i++) {
+      list[i] = bed_member(&r[i]);
+      index[i] = (i * 11 + 3) % NM;
+    }
+    BED_OK(dp_run_open(sim, list, NM, &opts, &run));
+    BED_OK(dp_run_advance(run, bed_ticks(8.25)));
+    BED_OK(dp_run_emit(run, take_tail, own));
+    BED_OK(dp_run_fork(run, index, NM, NULL, &fork));
+    BED_OK(dp_run_save(run, &bytes, &size));
+    BED_OK(dp_run_load(sim, list, NM, &opts, bytes, size, &load));
+    finish(run, own);
+    finish(fork, forked);
+    finish(load, loaded);
+    for (int i = 0; i < NM; i++) {
+      const int from = index[i], first = 12; /* outputs after 8.25 */
+      for (int j = first; j < r[from].nout; j++)
+        assert_memory_equal(own->value[from] + NO * j, forked->value[i] + NO * j, NO * sizeof(double));
+      for (int j = first; j < r[i].nout; j++)
+        assert_memory_equal(own->value[i] + NO * j, loaded->value[i] + NO * j, NO * sizeof(double));
+      assert_memory_equal(own->functional[from], forked->functional[i], 2 * sizeof(double));
+      assert_memory_equal(own->functional[i], loaded->functional[i], 2 * sizeof(double));
+    }
+    dp_run_bytes_free(sim, bytes);
+    free(own);
+    free(r);
+    dp_sim_destroy(sim);
+  }
+  dp_model_destroy(m);
+}
+
+static dp_status ignore(void *user, const dp_member_result *b, int n) {
+  (void)user, (void)b, (void)n;
+  return DP_OK;
+}
+
+/* Once warm, no call allocates for its members: the second of two equal ones as much as any later. */
+static void test_no_allocation(void **state) {
+  (void)state;
+  dp_ctx *two = bed_ctx;
+  dp_ctx_def def = dp_ctx_def_default();
+  def.nthread = 1;
+  def.interpret = 1; /* the compiler's own memory is no batch's */
+  assert_int_equal(dp_ctx_create(&def, &bed_ctx), DP_OK);
+  dp_model *m = drug(true);
+  for (int k = 0; k < DPI_COUNT(lane_methods); k++) {
+    dp_sim *sim = drug_sim(m, lane_methods[k], 0, 1e-6);
+    bed_run *r = members(sim, 8 * NM);
+    dp_member *list = calloc(8 * NM, sizeof *list);
+    dp_run_opts opts = dp_run_opts_default();
+    size_t count[3];
+    for (int i = 0; i < 8 * NM; i++) list[i] = bed_member(&r[i]);
+    for (int pass = 0; pass < 3; pass++) {
+      const size_t before = dpi_alloc_total(bed_ctx);
+      BED_OK(dp_simulate_into(sim, list, 8 * NM, &opts, ignore, NULL));
+      count[pass] = dpi_alloc_total(bed_ctx) - before;
+    }
+    /* block, result, scratch of the call; the texts of what failed */
+    if (count[2] > 4 || count[1] > 4) fail_msg("%s: %zu, %zu, %zu allocations", lane_methods[k], count[0], count[1], count[2]);
+    dp_run *run = NULL;
+    BED_OK(dp_run_open(sim, list, 8 * NM, &opts, &run));
+    BED_OK(dp_run_advance(run, bed_ticks(5)));
+    const size_t before = dpi_alloc_total(bed_ctx);
+    BED_OK(dp_run_advance(run, bed_ticks(17)));
+    assert_int_equal(dpi_alloc_total(bed_ctx) - before, 0);
+    dp_run_close(run);
+    free(list);
+    free(r);
+    dp_sim_destroy(sim);
+  }
+  dp_model_destroy(m);
+  assert_int_equal(dpi_alloc_live(bed_ctx), 0);
+  dp_ctx_destroy(bed_ctx);
+  bed_ctx = two;
+}
+
+/* ---- what can't go in lanes ---- */
+
+static const char lagged[] = "model lagged\n  x' = -delay(x, 1);\n  x = 1;\nend\n";
+
+static void test_refused(void **state) {
+  (void)state;
+  static text_run r = {.method = "rodas", .out = {"x"}, .t = {1, 2, 3}, .nt = 3};
+  dp_model *m = NULL;
+  BED_OK(dpi_antimony_read(bed_ctx, lagged, strlen(lagged), "lagged", &m));
+  BED_OK(dp_model_seal(m));
+  dp_sim *sim = text_sim(&r, m);
+  assert_null(sim);
+  assert_int_equal(r.created, DP_ERR_UNSUPPORTED);
+  assert_non_null(strstr(r.error, "rodas"));
+  r.method = "ensemble"; /* goes as auto would */
+  sim = text_sim(&r, m);
+  assert_non_null(sim);
+  dp_sim_destroy(sim);
+  dp_sim_def def = dp_sim_def_default();
+  def.model = m;
+  def.lanes = 3;
+  assert_int_equal(dp_sim_create(bed_ctx, &def, &sim), DP_ERR_USAGE);
+  assert_non_null(strstr(dp_ctx_error(bed_ctx), "lanes"));
+  dp_ctx_clear_error(bed_ctx);
+  dp_model_destroy(m);
+}
+
+/* The width takes no part in a sim's hash: what was saved with one is loaded with another. */
+static void test_hash(void **state) {
+  (void)state;
+  dp_model *m = drug(true);
+  dp_sim *a = drug_sim(m, "ensemble", 1, 1e-6), *b = drug_sim(m, "ensemble", 0, 1e-6);
+  assert_string_equal(dp_sim_describe(a)->hash, dp_sim_describe(b)->hash);
+  dp_sim_destroy(a);
+  dp_sim_destroy(b);
+  dp_model_destroy(m);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_company), cmocka_unit_test(test_company_directions),      cmocka_unit_test(test_threads),       cmocka_unit_test(test_agrees),
+      cmocka_unit_test(test_fork_save_load), cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_hash),          cmocka_unit_test(test_code),
+  };
+  return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
+}

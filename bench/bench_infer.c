@@ -1,5 +1,5 @@
-/* bench_infer.c - patients a second for the mode and the posterior, seconds for the population fit, on theophylline; with a
- * folder of NONMEM's runs also modes on those.
+/* bench_infer.c - patients a second for the mode and the posterior, seconds for the population fit, on theophylline;
+ * with a folder of NONMEM's runs also modes on those.
  *
  *     bench_infer [twins/theophylline [suite folder  tests/nonmem]]
  */

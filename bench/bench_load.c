@@ -2,11 +2,11 @@
  *
  *     bench_load [--json] [--repeats N] [FOLDER]     FOLDER: the published PEtab problems; without it only the chains
  *
- * Processor time. Published models, medians of N repeats (9): parse (SBML to network, libSBML included), libSBML alone (its
- * reader on the same text), build (network to equations, seal, derivatives and tapes, sim), first step (open a run and advance
- * it to a thousandth of a time unit). Then by the clock, as machine code is made beside it: text to the first step by the method
- * `ensemble` (`auto` where a model is too large for lanes), nothing ready and with machine code in a cache on disk; "our own
- * share": the first of these less libSBML's.
+ * Processor time. Published models, medians of N repeats (9): parse (SBML to network, libSBML included), libSBML alone
+ * (its reader on the same text), build (network to equations, seal, derivatives and tapes, sim), first step (open a run
+ * and advance it to a thousandth of a time unit). Then by the clock, as machine code is made beside it: text to the
+ * first step by the method `ensemble` (`auto` where a model is too large for lanes), nothing ready and with machine
+ * code in a cache on disk; "our own share": the first of these less libSBML's.
  *
  * Chains S0 -> S1 -> ... of n species in Antimony, n doubled from 250 to 4000: microseconds a species, best of 3, and
  * growth, the power of n by which time rose from the first n to the last (1: in proportion). Per species the same

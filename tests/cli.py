@@ -277,6 +277,8 @@ def simulate():
                                    (["--vary", "kk=normal(1,1)", "--members", "3"], 3, "did you mean"),
                                    (["--vary", "k=lognormall(1,1)", "--members", "3"], 2, "did you mean 'lognormal'"),
                                    (["--vary", "k=factor(0.5)", "--members", "3"], 2, "at least 1"),
+                                   (["--vary", "k=lognormal(-1,1)", "--members", "3"], 2, "median is positive"),
+                                   (["--vary", "k=normal(1,-1)", "--members", "3"], 2, "spread is not negative"),
                                    (["--vary", "k=factor(2,3)", "--members", "3"], 2, "expected"),
                                    (["--vary", "k=loguniform(0,3)", "--members", "3"], 2, "positive"),
                                    (["--vary", "k=loguniform(1,inf)", "--members", "3"], 2, "expected"),

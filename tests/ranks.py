@@ -74,7 +74,9 @@ def killed(tmp):
         check(f"rank {victim} killed: ends in seconds", took < 15, took)
         check(f"rank {victim} killed: exit", p.returncode not in (0, None), p.returncode)
         check(f"rank {victim} killed: named", f"rank {victim}" in err, err)
-        check(f"rank {victim} killed: no answer", out == "", out[:100])
+        # mpirun's SIGTERM to the others is that of Ctrl-C: rank 0, where it lives, may find time for what is done, and says so
+        partly = victim > 0 and "bands are over the first" in err and len(out.splitlines()) == 6
+        check(f"rank {victim} killed: no answer, or what is done", out == "" or partly, (out[:100], err))
 
 
 def troubles(tmp):

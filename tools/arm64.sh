@@ -25,8 +25,14 @@ if [ ! -e "$root/.complete" ]; then
   for package in "$root"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$package" "$root" 2>>"$folder/root.log"; done
   : >"$root/.complete"
 fi
+# the links that Debian's alternatives make when packages are installed
+libraries=$root/usr/lib/aarch64-linux-gnu
+ln -sf blas/libblas.so.3 lapack/liblapack.so.3 "$libraries"
+# headers of LLVM's C interface are the same for all processors: this machine's serve
+llvm=/usr/lib/llvm-19/include
+[ -e "$llvm/llvm-c/Core.h" ] && set_llvm=-DLLVM19_INCLUDE=$llvm || set_llvm=-DDOPPEL_LLVM=OFF
 
-cmake -S "$here" -B "$folder/build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$here/cmake/arm64.cmake" -DDOPPEL_ARM64_ROOT="$root" \
+cmake -S "$here" -B "$folder/build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$here/cmake/arm64.cmake" -DDOPPEL_ARM64_ROOT="$root" "$set_llvm" \
   >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log" >&2; exit 1; }
 pattern=$(printf '|%s' "$@")
 pattern="test_.*(${pattern#|})"

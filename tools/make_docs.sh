@@ -13,7 +13,7 @@ if ! command -v doxygen >/dev/null 2>&1; then
 fi
 doxygen - >/dev/null <<END
 PROJECT_NAME=Doppel
-INPUT=include/doppel README.md ARCHITECTURE.md docs
+INPUT=include/doppel README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md docs $(echo src/*/README.md src/*/*/README.md bench/README.md)
 USE_MDFILE_AS_MAINPAGE=README.md
 RECURSIVE=YES
 EXTRACT_ALL=YES

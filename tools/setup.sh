@@ -5,6 +5,8 @@
 #   sh tools/setup.sh fuzz     also Clang with its sanitizers and libFuzzer
 #   sh tools/setup.sh root     also debootstrap (tools/fresh_root.sh)
 #   sh tools/setup.sh mpi      also Open MPI: the plug-in for mpirun, and its test
+#   sh tools/setup.sh arm64    also a cross-compiler and emulator for arm64 (tools/arm64.sh)
+#   sh tools/setup.sh arm64    also a cross compiler, qemu and debootstrap (tools/arm64.sh)
 set -eu
 
 packages="gcc g++ libc6-dev cmake ninja-build pkg-config python3 xz-utils ca-certificates
@@ -15,7 +17,8 @@ for word in "$@"; do
     fuzz) packages="$packages clang libclang-rt-dev" ;;
     root) packages="$packages debootstrap" ;;
     mpi) packages="$packages libopenmpi-dev openmpi-bin" ;;
-    *) echo "setup: unknown word '$word', expected fuzz, root or mpi" >&2; exit 2 ;;
+    arm64) packages="$packages gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user-static debootstrap" ;;
+    *) echo "setup: unknown word '$word', expected fuzz, root, mpi or arm64" >&2; exit 2 ;;
   esac
 done
 

@@ -1,10 +1,10 @@
 /* bench.h - the benchmark of ensembles: many members of a small model, beside CVODE in the same run.
  *
- * Problems: robertson (3 states), hires (8), boehm (8), bachmann (25), glucose (13 states, a day with three meals and
- * their insulin). Parameters of the members are log-uniform within a factor 10 around nominal: nominal x 10^u, u
- * uniform in [-1, 1], from counter-based streams of a fixed seed. Beside it runs CVODE (BDF, Newton) as a careful user
- * would: derivatives and analytic Jacobian compiled, re-initialised and not rebuilt for each member, stopped at what
- * jumps, the faster of its dense and its KLU solver, rtol 1e-6 and the problem's atol.
+ * Problems: robertson (3 states; robertson-long to t = 1e11), hires (8), boehm (8), bachmann (25), glucose (13 states,
+ * a day with three meals and their insulin). Parameters of the members are log-uniform within a factor 10 around
+ * nominal: nominal x 10^u, u uniform in [-1, 1], from counter-based streams of a fixed seed. Beside it runs CVODE (BDF,
+ * Newton) as a careful user would: derivatives and analytic Jacobian compiled, re-initialised and not rebuilt for each
+ * member, stopped at what jumps, the faster of its dense and its KLU solver, rtol 1e-6 and the problem's atol.
  *
  * Error of a member: the largest |x - ref| / (atol + 1e-6 |ref|) over states and output times, ref by CVODE at rtol
  * 1e-12. Our tolerance is the loosest of a ladder whose errors over the sampled members (largest, and root mean square)
@@ -48,14 +48,14 @@ typedef struct dp_bench_error {
   double median, p95, largest, rms;
 } dp_bench_error;
 
+/* Strings are borrowed for the duration of the call; times in seconds; tolerances and errors as above. */
 typedef struct dp_bench_row {
   const char *name;    /* "robertson"; "robertson, 2 threads"; "robertson, 10^6 at rtol 1e-4, 2 threads" */
   const char *skipped; /* "" or why there is nothing: only `name` counts then */
   int nstate, nout, nmember, nthread, nsample;
   double t_end, rtol, atol;       /* ours */
   double seconds, seconds_median; /* the whole batch, machine code ready; best and median of the repeats */
-  double cold_s,
-      cold_one_s; /* model text to the end of the first batch, of a single member, nothing ready; 0: not measured */
+  double cold_s, cold_one_s;     /* text to the end of the first batch, of one member, nothing ready; 0: not measured */
   double cached_s, cached_one_s; /* the same with machine code in the cache (def.cache) */
   int nfailed;
   dp_bench_error error;
@@ -72,6 +72,8 @@ typedef struct dp_bench_row {
   char other_version[24];
 } dp_bench_row;
 
+/* Each problem is measured in contexts of its own; ctx carries messages and the wish to stop. ERR_INPUT: no problem of
+ * that name, a module without CVODE in it. */
 typedef void (*dp_bench_fn)(void *user, const dp_bench_row *row); /* as soon as a row is there */
 dp_status dp_bench_ensemble(dp_ctx *ctx, const dp_bench_def *def, dp_bench_fn each, void *user);
 

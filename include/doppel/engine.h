@@ -14,7 +14,7 @@ typedef struct dp_engine {  /* all strings are constants */
   const char *arithmetic;   /* "fma" or "nofma", as dp_arithmetic() */
   const char *instructions; /* "avx512", "avx2", "sse2", "neon", "plain": of the widest lanes */
   int lanes;                /* members side by side: 8, 4, 2 or 1 */
-  int compiler; /* not 0: models can be made machine code (LLVM is there; looking opens it); else they are interpreted */
+  int compiler;             /* not 0: LLVM is there (looking opens it); else models are interpreted */
 } dp_engine;
 dp_engine dp_engine_describe(void);
 

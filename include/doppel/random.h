@@ -12,9 +12,9 @@ extern "C" {
 #endif
 
 typedef enum dp_variation {
-  DP_VARY_NORMAL,    /* a + b z */
-  DP_VARY_LOGNORMAL, /* a exp(b z) */
-  DP_VARY_UNIFORM,   /* a + (b - a) u */
+  DP_VARY_NORMAL,     /* a + b z */
+  DP_VARY_LOGNORMAL,  /* a exp(b z) */
+  DP_VARY_UNIFORM,    /* a + (b - a) u */
   DP_VARY_LOGUNIFORM, /* a (b / a)^u: uniform in the logarithm */
   DP_VARY_FACTOR,     /* a b^(2 u - 1): log-uniform within a factor b around a, on a's side of zero */
 } dp_variation;

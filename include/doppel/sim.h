@@ -12,9 +12,9 @@
  *     dp_run_close(run);
  * or in one call: dp_simulate(sim, member, nmember, &opts, &result).
  *
- * Time is integer ticks: DP_TICKS of them make one unit of time of the sim (def.time_unit). Repeats are t0 + k * interval
- * in ticks, never a running sum. At equal times things happen in ascending `order` (instants and output times share the
- * same numbering, ties by position, instants first), so each output says on which side of an instant it lies.
+ * Time is integer ticks: DP_TICKS of them make one unit of time of the sim (def.time_unit). Repeats are t0 + k *
+ * interval in ticks, never a running sum. At equal times things happen in ascending `order` (instants and output times
+ * share the same numbering, ties by position, instants first), so each output says on which side of an instant it lies.
  *
  * Members fail alone: member status, time and reason are in the result; outputs that could not be given are masked and
  * hold NaN.
@@ -45,7 +45,8 @@ typedef struct dp_output_def {
   const char *unit;    /* documentation */
 } dp_output_def;
 
-/* A way in which a plan acts: doses into a state. The formulas may use parameters (evaluated when the dose is given). */
+/* A way in which a plan acts: doses into a state. The formulas may use parameters (evaluated when the dose is
+ * given). */
 typedef struct dp_control_def {
   const char *id;
   const char *target;          /* state that receives the amount */
@@ -55,8 +56,10 @@ typedef struct dp_control_def {
   const char *duration;        /* formula for DP_DURATION_MODEL, NULL: not offered */
 } dp_control_def;
 
-/* Several assignments made together at an instant (DP_APPLY): a discrete-time map, a feedback law, a sampled controller. The
- * formulas see states, parameters and time as they are just before. */
+/* Several assignments made together at an instant (DP_APPLY): a discrete-time map, a feedback law, a sampled
+ * controller: (x+, p+) = h(t, x-, p-). The formulas see states, parameters and time as they are just before; values are
+ * in the units of their targets. What does not exist, or is a target twice, is refused at create; derivatives are
+ * carried through h. */
 typedef struct dp_law_def {
   const char *id;
   int n;
@@ -78,11 +81,13 @@ typedef struct dp_sim_def {
   int nlaw;
   const char *const *active; /* ids of the parameters that may carry derivative directions */
   int nactive;
-  const char *method;    /* integrator: "auto", "linear", "rk853", "cvode"; "ensemble": members side by side in SIMD lanes where
-                            the equations allow, else auto ("tsit", "rodas": in lanes by this method or not at all) */
+  /* Integrator: "auto", "linear", "rk853", "cvode", "idas"; "ensemble": members side by side in SIMD lanes where the
+   * equations allow, else auto; "tsit", "rodas": in lanes by this method or not at all. Spoke stochastic: "direct",
+   * "next-reaction", "tau-leap", "langevin". */
+  const char *method;
   double rtol, atol;     /* of the result; atol in state units */
-  bool same_steps;       /* directions take no part in error control: steps, and so values, are the same with and without them */
-  int lanes;             /* members side by side: 1, 2, 4, 8; 0: as many as the processor has. Results do not depend on it */
+  bool same_steps;       /* directions take no part in error control: steps, and so values, are as without them */
+  int lanes;             /* members side by side: 1, 2, 4, 8; 0: as many as the processor has; never decides results */
 } dp_sim_def;
 dp_sim_def dp_sim_def_default(void); /* spoke equations, method auto, rtol 1e-8, atol 1e-10 */
 
@@ -121,8 +126,9 @@ typedef struct dp_sim_desc {
 dp_status dp_sim_create(dp_ctx *ctx, const dp_sim_def *def, dp_sim **out);
 void dp_sim_destroy(dp_sim *sim);
 const dp_sim_desc *dp_sim_describe(const dp_sim *sim);
-/* A sim makes machine code of its model in the background once it has seen enough work; results do not depend on it. This makes
- * it now and returns when it is there. *npiece (may be NULL): pieces that are compiled; 0: all is interpreted. */
+/* A sim makes machine code of its model in the background once it has seen enough work; results do not depend on it.
+ * This makes it now and returns when it is there. *npiece (may be NULL): pieces that are compiled; 0: all is
+ * interpreted, which is no error (no LLVM, a spoke or method without machine code, dp_ctx_def.interpret). */
 dp_status dp_sim_warm(const dp_sim *sim, int *npiece);
 int dp_sim_param(const dp_sim *sim, const char *id);  /* index or -1 */
 int dp_sim_output(const dp_sim *sim, const char *id); /* index or -1 */
@@ -156,9 +162,9 @@ typedef struct dp_instant {
   double rate;          /* INFUSE: amount per time unit, or DP_RATE_MODEL, DP_DURATION_MODEL */
   dp_time interval;     /* II; 0 none */
   int32_t repeats;      /* ADDL, and of APPLY: further ones at time + k interval, k = 1..repeats */
-  int32_t steady;       /* ADD, INFUSE: 0; 1: the state becomes the steady state of this dose every interval (rate > 0 and
-                           amount 0: of the constant infusion), repeats that earlier instants ordered are cancelled;
-                           2: that steady state is added to the present state */
+  int32_t steady;       /* ADD, INFUSE: 0; 1: the state becomes the steady state of this dose every interval (rate > 0
+                           and amount 0: of the constant infusion), repeats that earlier instants ordered are
+                           cancelled; 2: that steady state is added to the present state */
   int32_t dir_amount;   /* direction whose derivative of amount is 1, or -1 */
   int32_t dir_time;     /* direction whose derivative of time is 1, or -1 (ADD, INFUSE) */
 } dp_instant;
@@ -246,8 +252,8 @@ typedef struct dp_result {
 /* ---- runs ---- */
 typedef struct dp_run dp_run;
 
-/* Members are borrowed until close. What is wrong with them, or not offered by the spoke, is refused here by name. Which
- * parameters may be NaN is known to the spoke only: a NaN that reaches a result makes that member fail. */
+/* Members are borrowed until close. What is wrong with them, or not offered by the spoke, is refused here by name.
+ * Which parameters may be NaN is known to the spoke only: a NaN that reaches a result makes that member fail. */
 dp_status dp_run_open(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_run **out);
 /* All members to `to`, instants and outputs at `to` included. DP_ERR_CANCELLED (cancel, deadline): what was done can be
  * emitted; the next advance first completes this one. */
@@ -256,14 +262,15 @@ dp_status dp_run_advance(dp_run *run, dp_time to);
  * Rows that a failed member could not give come as NaN when their time has passed. */
 dp_status dp_run_emit(dp_run *run, dp_sink_fn sink, void *user);
 /* A new run whose member k continues from member index[k] (duplicates allowed: resampling). Own state, own future;
- * members keep their stream unless streams is given. It emits its own future only (and all functionals); what the parent
- * has not emitted yet stays the parent's. The parent's members must stay valid until the child is closed. */
+ * members keep their stream unless streams is given. It emits its own future only (and all functionals); what the
+ * parent has not emitted yet stays the parent's. The parent's members must stay valid until the child is closed. */
 dp_status dp_run_fork(const dp_run *run, const int *index, int n, const uint64_t *streams, dp_run **out);
-/* State as bytes with the sim's hash in front; load refuses another sim's bytes, and other members, seed or ndir than those
- * saved (a fork with new streams: those streams). Rows not emitted yet are saved too. Free with dp_run_bytes_free. */
+/* State as bytes with the sim's hash in front; load refuses another sim's bytes, and other members, seed or ndir than
+ * those saved (a fork with new streams: those streams). Rows not emitted yet are saved too. Free with
+ * dp_run_bytes_free. */
 dp_status dp_run_save(const dp_run *run, void **bytes, size_t *size);
-dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, const void *bytes,
-                      size_t size, dp_run **out);
+dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
+                      const void *bytes, size_t size, dp_run **out);
 void dp_run_bytes_free(const dp_sim *sim, void *bytes);
 /* Read or replace the named state of one member (filters). Setting re-projects the spoke's constraints. An edit is a
  * shift by a constant: derivatives stay as they are. A failed member reads as NaN and cannot be set. */
@@ -272,48 +279,56 @@ dp_status dp_run_state_set(dp_run *run, int member, const double *x);
 void dp_run_close(dp_run *run); /* NULL allowed */
 
 /* Open, advance each member to its own last output time or window, emit, close. */
-dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_result **out);
+dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
+                      dp_result **out);
 /* The same into a sink, in member order, with memory for a fixed number of members however many there are. */
-dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts, dp_sink_fn sink,
-                           void *user);
-/* Members made when they are needed: fill gives numbers first to first + n - 1 of the whole. On entry member[i].param points to
- * param + i x nparam, which holds the sim's defaults; change those numbers in place and set what else the member has. Called
- * from several threads at once, for different members. What it gives must depend on the number alone. */
+dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
+                           dp_sink_fn sink, void *user);
+/* Members made when they are needed: fill gives numbers first to first + n - 1 of the whole. On entry member[i].param
+ * points to param + i x nparam, which holds the sim's defaults; change those numbers in place and set what else the
+ * member has. Called from several threads at once, for different members. What it gives must depend on the number
+ * alone; what it points to must stay until the members have been given. Other than DP_OK ends the call with that. */
 typedef struct dp_source {
   dp_status (*fill)(void *user, int first, int n, dp_member *member, double *param);
   void *user;
 } dp_source;
-/* As dp_simulate_into, for members first to first + nmember - 1 of a source: memory for some of them, however many there are.
- * DP_ERR_CANCELLED (cancel, deadline): the sink has had all members before some number. */
-dp_status dp_simulate_stream(const dp_sim *sim, int first, int nmember, const dp_source *source, const dp_run_opts *opts,
-                             dp_sink_fn sink, void *user);
+/* As dp_simulate_into, for members first to first + nmember - 1 of a source: memory for some of them, however many
+ * there are. DP_ERR_CANCELLED (cancel, deadline): the sink has had all members before some number. */
+dp_status dp_simulate_stream(const dp_sim *sim, int first, int nmember, const dp_source *source,
+                             const dp_run_opts *opts, dp_sink_fn sink, void *user);
 void dp_result_destroy(dp_result *result);
 
 /* ---- gradients: reverse derivatives (DP_CAP_VJP) ----
  *
- * The gradient of a number L made of a member's outputs, at the cost of a few simulations whatever the number of parameters. The
- * member is simulated, the caller says how L depends on the outputs, and what the integrator did is gone through backwards:
+ * The gradient of a number L made of a member's outputs, at the cost of a few simulations whatever the number of
+ * parameters. The member is simulated, the caller says how L depends on the outputs, and what the integrator did is
+ * gone through backwards:
  *
  *     dp_gradient *g;
  *     DP_TRY(dp_simulate_vjp(sim, member, n, &opts, weight, user, &g));     weight: dL / d value, row by row
  *     ... g->param[i * g->nactive + a], g->state[i * g->nstate + j] ...
  *     dp_gradient_destroy(g);
  *
- * It is the derivative of the numbers the integrator gives (a discrete adjoint): step sizes are held fixed; times of events, doses and
- * ends of infusions move with the parameters. It goes through all that is on a member's time: instants, lags, events with delays,
- * steady states (by the implicit function theorem). Members must not ask for functionals or bring seeds and directions. */
+ * It is the derivative of the numbers the integrator gives (a discrete adjoint): step sizes are held fixed; times of
+ * events, doses and ends of infusions move with the parameters. Steps are chosen so that derivatives are as accurate
+ * as values (dp_sim_def.same_steps: by values alone; values are then those of dp_simulate to the byte, else to the
+ * tolerance). It goes through all that is on a member's time:
+ * instants, lags, events with delays, steady states (by the implicit function theorem). Members must not ask for
+ * functionals or bring seeds and directions. Where it is offered: equations by "ensemble", "tsit" or "rodas", where
+ * they can go in lanes (DP_CAP_VJP); else ERR_UNSUPPORTED. Units: those of L over those of the parameter, state,
+ * amount, rate or time. The equations: src/spoke/equations/README.md. */
 
-/* dL / d value of this member into weight [nout x noutput], which is zero on entry; value [nout x noutput]. Called once for each
- * member that went to its end, on any thread. Other than DP_OK: that is what dp_simulate_vjp gives. */
+/* dL / d value of this member into weight [nout x noutput], which is zero on entry; value [nout x noutput]. Called once
+ * for each member that went to its end, on any thread. Other than DP_OK: that is what dp_simulate_vjp gives. */
 typedef dp_status (*dp_weight_fn)(void *user, int member, const double *value, double *weight);
 
 typedef struct dp_vjp_opts {
   uint32_t cookie;
   uint64_t seed;     /* random numbers, as dp_run_opts.seed */
   double deadline_s; /* 0: none */
-  size_t memory;     /* bytes that a member's path may take (64 MiB); beyond it only every k-th state is kept and the others are
-                        computed anew on the way back. What happened at discontinuities is always kept: where that alone is too
-                        much, the member fails */
+  size_t memory;     /* bytes that a member's path may take (64 MiB); beyond it only every k-th state is kept and the
+                        others are computed anew on the way back. What happened at discontinuities is always kept:
+                        where that alone is too much, the member fails */
 } dp_vjp_opts;
 dp_vjp_opts dp_vjp_opts_default(void);
 
@@ -329,12 +344,12 @@ typedef struct dp_gradient {
   double *param;            /* [nmember x nactive] by the active parameters, by way of initial values too */
   double *state;            /* [nmember x nstate] by a shift of the state at the start */
   size_t *instant_at;       /* [nmember + 1] first instant of member i in the three lists below */
-  double *amount;           /* by an instant's amount, through all of its repeats; 0 where it has none */
-  double *rate;             /* INFUSE by a given rate; else 0 */
-  double *time;             /* ADD, INFUSE by its time, repeats moving with it; else 0 */
+  double *amount;           /* [instants] by its amount, through all of its repeats; 0 where it has none */
+  double *rate;             /* [instants] INFUSE by a given rate; else 0 */
+  double *time;             /* [instants] ADD, INFUSE by its time, repeats moving with it; else 0 */
 } dp_gradient;
-dp_status dp_simulate_vjp(const dp_sim *sim, const dp_member *member, int nmember, const dp_vjp_opts *opts, dp_weight_fn weight,
-                          void *user, dp_gradient **out);
+dp_status dp_simulate_vjp(const dp_sim *sim, const dp_member *member, int nmember, const dp_vjp_opts *opts,
+                          dp_weight_fn weight, void *user, dp_gradient **out);
 void dp_gradient_destroy(dp_gradient *g); /* NULL allowed */
 
 #ifdef __cplusplus

@@ -110,6 +110,10 @@ dpi_sha256 *dpi_sha256_create(dp_ctx *ctx);
 void dpi_sha256_add(dpi_sha256 *h, const void *data, size_t size);
 void dpi_sha256_finish(dpi_sha256 *h, char hex[65]); /* destroys h */
 
+/* ---- time ---- */
+/* Seconds of a clock that only goes forward, from whenever: for deadlines and timings, never for results. */
+double dpi_clock_s(void);
+
 /* ---- machine code (room jit) ---- */
 bool dpi_ctx_interpret(const dp_ctx *ctx);
 const char *dpi_ctx_cache(const dp_ctx *ctx); /* folder or NULL */

@@ -1,7 +1,8 @@
-/* context.c - floor 0: the caller's context, its error record, log lines, cancelling. */
+/* context.c - floor 0: the caller's context, its error record, log lines, cancelling; a clock. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/context_impl.h"
 
@@ -10,6 +11,12 @@
 #endif
 
 const char *dp_version(void) { return DOPPEL_VERSION; }
+
+double dpi_clock_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 /* ---- life ---- */
 

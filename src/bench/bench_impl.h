@@ -97,9 +97,9 @@ typedef struct dpi_bench_count {
   long nstep;
 } dpi_bench_count;
 typedef struct dpi_bench_cvode_ops {
-  dpi_bench_cvode *(*create)(const dpi_bench_case *c, bool klu, double rtol,
-                             double atol); /* NULL: it could not be set up */
-  void (*destroy)(dpi_bench_cvode *s);     /* NULL allowed */
+  /* NULL: it could not be set up */
+  dpi_bench_cvode *(*create)(const dpi_bench_case *c, bool klu, double rtol, double atol);
+  void (*destroy)(dpi_bench_cvode *s); /* NULL allowed */
   /* Members of param [n x nparam]; value NULL: states are looked at and dropped. */
   void (*run)(dpi_bench_cvode *s, const double *param, int n, double *value, dpi_bench_count *count);
   void (*version)(char *text, size_t size);

@@ -1,9 +1,8 @@
 /* bench_rows.c - floor 8: measures a problem on both sides and tells its rows.
  *
  * Flow: members drawn -> reference and CVODE on the sampled members -> our tolerance from the ladder -> both sides
- * timed in turn
- * -> more threads. One thread is timed by its own processor time, so that others on the machine disturb less; several
- * by the clock.
+ * timed in turn -> more threads. One thread is timed by its own processor time, so that others on the machine disturb
+ * less; several by the clock.
  */
 #include <dlfcn.h>
 #include <math.h>
@@ -20,13 +19,11 @@ dp_bench_def dp_bench_def_default(void) {
   return (dp_bench_def){.cookie = COOKIE, .nsample = 400, .repeats = 5, .seed = 1, .nthread = 2, .method = "ensemble"};
 }
 
-static double seconds_of(clockid_t clock) {
+static double processor_time(void) {
   struct timespec t;
-  clock_gettime(clock, &t);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
-static double processor_time(void) { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
-static double wall_time(void) { return seconds_of(CLOCK_MONOTONIC); }
 
 typedef struct timing {
   double each[MAX_REPEATS];
@@ -188,14 +185,14 @@ static dp_status choose_rtol(bench *b, dp_bench_row *row) {
 
 /* Run until two runs take the same: machine code comes from the background. */
 static dp_status warm_up(bench *b) {
-  const double begin = wall_time();
+  const double begin = dpi_clock_s();
   double last = INFINITY;
   for (int k = 0; k < 200; k++) {
     int nfailed;
     double t = processor_time();
     DP_TRY(dpi_bench_ours(b->c, b->sim, b->member, b->nmember, NULL, &nfailed));
     t = processor_time() - t;
-    const double since = wall_time() - begin;
+    const double since = dpi_clock_s() - begin;
     if ((since > 2.0 && t > 0.95 * last) || since > 30.0) break;
     last = t;
   }
@@ -210,14 +207,14 @@ static dp_status time_text(const bench *b, const char *cache, int n, double rtol
   dp_sim *sim = NULL;
   const char *skipped = NULL;
   int nfailed;
-  const double begin = wall_time();
+  const double begin = dpi_clock_s();
   d.cache = cache;
   fresh.model = NULL;
   DP_TRY(dp_ctx_create(&d, &fresh.ctx));
   dp_status status = dpi_bench_read(&fresh, b->def->petab, &skipped);
   if (status == DP_OK) status = dpi_bench_sim(&fresh, b->def->method, rtol, b->c->problem->atol * (rtol / 1e-6), &sim);
   if (status == DP_OK) status = dpi_bench_ours(&fresh, sim, b->member, n, NULL, &nfailed);
-  *seconds = wall_time() - begin;
+  *seconds = dpi_clock_s() - begin;
   dp_sim_destroy(sim);
   dp_model_destroy(fresh.model);
   dp_ctx_destroy(fresh.ctx);
@@ -316,9 +313,9 @@ static dp_status beside_cvode(bench *b, dp_bench_row *row) {
 }
 
 static dp_status time_wall(bench *b, timing *t, int *nfailed) {
-  double begin = wall_time();
+  double begin = dpi_clock_s();
   DP_TRY(dpi_bench_ours(b->c, b->sim, b->member, b->nmember, NULL, nfailed));
-  t->each[t->n++] = wall_time() - begin;
+  t->each[t->n++] = dpi_clock_s() - begin;
   return DP_OK;
 }
 

@@ -53,11 +53,13 @@ const cli_command *cli_commands(void); /* ends with noun NULL */
 int cli_parse(cli_call *call, int argc, char **argv); /* 0 or exit code */
 const char *cli_get(const cli_call *call, const char *name); /* last value, "" for a flag, NULL when not given */
 bool cli_has(const cli_call *call, const char *name);
-bool cli_number(const cli_call *call, const char *name, double *out);  /* false (with message) when given and no number */
+/* false (with message) when given and no number */
+bool cli_number(const cli_call *call, const char *name, double *out);
 bool cli_integer(const cli_call *call, const char *name, long long *out);
 int cli_each(const cli_call *call, const char *name, int after); /* index in given[] after `after`, or -1 */
 const char *cli_nearest(const char *word, const char *const *words, int n);
-/* Can a report go to path? Asked before the work, so that an hour is not spent for nothing; exit code after a message. */
+/* Can a report go to path? Asked before the work, so that an hour is not spent for nothing; exit code after a
+ * message. */
 int cli_writable(const char *path);
 void cli_json_text(const char *s); /* as a quoted JSON string on standard output */
 int cli_usage(const cli_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -76,8 +78,8 @@ const dp_ranks *cli_ranks(void); /* NULL: alone */
 
 /* main.c */
 int cli_failed(cli_call *call, dp_status status); /* prints the context's message, returns the exit code */
-/* Folder of a kind by id or path (also a template, whose name begins with '_'), into dir[1024]; exit code on failure after
- * a message. */
+/* Folder of a kind by id or path (also a template, whose name begins with '_'), into dir[1024]; exit code on failure
+ * after a message. */
 int cli_kind_dir(cli_call *call, const char *name, char dir[1024]);
 int cli_kind_dirs(const cli_call *call, const char *out[8]);
 dp_ctx *cli_context(void);
@@ -105,7 +107,7 @@ int cmd_bench(cli_call *call);
 int cmd_doctor(cli_call *call);
 
 extern const cli_option cli_options_run[], cli_options_simulate[], cli_options_fit[], cli_options_kind[],
-    cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[], cli_options_suite[],
-    cli_options_bench[], cli_options_doctor[];
+    cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[],
+    cli_options_suite[], cli_options_bench[], cli_options_doctor[];
 
 #endif

@@ -1,7 +1,7 @@
 /* cmd_bench.c - doppel bench ensemble: many members of small models, beside CVODE in the same run (doppel/bench.h).
  *
- * Rows are printed as they come. In JSON ratio_to_cvode is how many times our time CVODE takes; errors are the largest over the
- * sampled members, in units of the tolerance.
+ * Rows are printed as they come. In JSON ratio_to_cvode is how many times our time CVODE takes; errors are the largest
+ * over the sampled members, in units of the tolerance.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "doppel/engine.h"
 
 const cli_option cli_options_bench[] = {
-    {"--only", "NAME", "this problem: robertson, hires, boehm, bachmann, glucose; may be repeated"},
+    {"--only", "NAME", "this problem: robertson, robertson-long, hires, boehm, bachmann, glucose; may be repeated"},
     {"--members", "N", "members of the timed batch (as many as CVODE does in some seconds)"},
     {"--sample", "N", "members whose error is found (400)"},
     {"--repeats", "N", "of each timing; the best counts (5)"},
@@ -124,7 +124,7 @@ static bool count(const cli_call *call, const char *name, long long least, int *
 }
 
 static int read_options(cli_call *call, dp_bench_def *def, const char **only) {
-  static const char *const known[] = {"robertson", "hires", "boehm", "bachmann", "glucose"};
+  static const char *const known[] = {"robertson", "robertson-long", "hires", "boehm", "bachmann", "glucose"};
   long long seed = (long long)def->seed;
   if (!count(call, "--members", 1, &def->nmember) || !count(call, "--sample", 1, &def->nsample) ||
       !count(call, "--repeats", 1, &def->repeats) || !cli_number(call, "--rtol", &def->rtol) ||
@@ -145,7 +145,7 @@ static int read_options(cli_call *call, dp_bench_def *def, const char **only) {
     if (k == sizeof known / sizeof *known) {
       const char *near = cli_nearest(name, known, (int)k);
       return cli_usage(
-          call, "option --only: no problem '%s'%s%s%s (robertson, hires, boehm, bachmann, glucose)",
+          call, "option --only: no problem '%s'%s%s%s (robertson, robertson-long, hires, boehm, bachmann, glucose)",
           name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     only[def->nonly++] = name;

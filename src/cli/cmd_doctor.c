@@ -79,7 +79,8 @@ static int check_engine(void) {
   snprintf(detail, sizeof detail, "%d members side by side (%s), %s arithmetic", e.lanes, e.instructions, e.arithmetic);
   report(true, "ensembles", detail);
   return report(true, "machine code",
-                e.compiler ? "LLVM 19 is there" : "LLVM 19 is not there: models are interpreted, slower, with the same results");
+                e.compiler ? "LLVM 19 is there"
+                            : "LLVM 19 is not there: models are interpreted, slower, with the same results");
 }
 
 static int check_kinds(cli_call *call) {
@@ -104,7 +105,8 @@ static int check_kinds(cli_call *call) {
 int cmd_doctor(cli_call *call) {
   char detail[96];
   if (call->nplain) return cli_usage(call, "doctor takes no argument, found '%s'", call->plain[0]);
-  snprintf(detail, sizeof detail, "version %s, %s arithmetic, %d threads", dp_version(), dp_arithmetic(), dp_ctx_nthread(call->ctx));
+  snprintf(detail, sizeof detail, "version %s, %s arithmetic, %d threads", dp_version(), dp_arithmetic(),
+           dp_ctx_nthread(call->ctx));
   int failed = report(true, "doppel", detail);
   dp_unit a;
   failed += report(dp_unit_parse(call->ctx, "ug/mL", &a) == DP_OK, "units of measure", "ug/mL read");

@@ -1,5 +1,5 @@
-/* cmd_simulate.c - doppel simulate MODEL: one curve, or many members with bands, with doses given by hand; the fluxes of
- * a model that has no rates but states a flux balance problem. */
+/* cmd_simulate.c - doppel simulate MODEL: one curve, or many members with bands, with doses given by hand; the fluxes
+ * of a model that has no rates but states a flux balance problem. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +15,18 @@ const cli_option cli_options_simulate[] = {
     {"--dose", "STATE=AMOUNT@T", "dose into a state; also AMOUNT@T/DURATION, AMOUNT@T+II*N; may be repeated"},
     {"--output", "FORMULA", "a quantity to print, also amount(S), concentration(S) (all species); may be repeated"},
     {"--members", "N", "members of an ensemble (1): bands over them; memory does not grow with N"},
-    {"--vary", "ID=DIST", "normal(m,s), lognormal(median,s), uniform(a,b), loguniform(a,b), factor(f): log-uniform from value/f to "
-                          "value*f; all=factor(f): every parameter that is not 0; needs --members"},
+    {"--vary", "ID=DIST",
+     "normal(m,s), lognormal(median,s), uniform(a,b), loguniform(a,b), factor(f): log-uniform from value/f to value*f; "
+     "all=factor(f): every parameter that is not 0; needs --members"},
     {"--bands", "WORD,...", "mean, sd, q05 and other percentiles (q05,q50,q95; jumps: mean and sd before them)"},
-    {"--rank-error", "X", "of percentiles over more than 8192 members: the number given has a rank within X of the asked one, as a "
-                          "share of the members, guaranteed (5e-4; 0: exact, keeps all values). Up to 8192 members: exact"},
+    {"--rank-error", "X",
+     "of percentiles over more than 8192 members: the number given has a rank within X of the asked one, as a share of "
+     "the members, guaranteed (5e-4; 0: exact, keeps all values). Up to 8192 members: exact"},
     {"--all", NULL, "every member's trajectory instead of bands"},
     {"--seed", "N", "seed of all random streams (1)"},
-    {"--method", "NAME", "one member: auto; many: ensemble (SIMD lanes, where the equations allow, else auto); linear, rk853, cvode, "
-                         "tsit, rodas; jumps: direct, next-reaction, tau-leap, langevin"},
+    {"--method", "NAME",
+     "one member: auto; many: ensemble (SIMD lanes, where the equations allow, else auto); linear, rk853, cvode, tsit, "
+     "rodas; jumps: direct, next-reaction, tau-leap, langevin"},
     {"--lanes", "N", "members side by side in ensemble: 1, 2, 4, 8 (the widest); results do not depend on it"},
     {"--interpret", NULL, "no machine code; results do not depend on it"},
     {"--cache", "DIR", "where machine code is kept between runs ($XDG_CACHE_HOME/doppel or ~/.cache/doppel)"},
@@ -57,7 +60,8 @@ static int read_times(cli_call *call, simulation *s) {
     return 2;
   const char *at = cli_get(call, "--at");
   if (!at && !cli_has(call, "--end")) end += s->start;
-  if (fabs(s->start) > LAST_TIME) return cli_usage(call, "option --start: found %g, expected at most %g", s->start, LAST_TIME);
+  if (fabs(s->start) > LAST_TIME)
+    return cli_usage(call, "option --start: found %g, expected at most %g", s->start, LAST_TIME);
   if (!at && (steps < 1 || steps >= CLI_MAX_TIME || !(end > s->start) || end > LAST_TIME))
     return cli_usage(call, "need --end > --start and 1 to %d --steps", CLI_MAX_TIME - 1);
   s->when = calloc(at ? strlen(at) + 1 : (size_t)steps + 1, sizeof *s->when);
@@ -96,14 +100,16 @@ static int read_dose(cli_call *call, simulation *s, const char *text) {
   dp_instant d = dp_instant_default();
   d.type = DP_ADD;
   d.amount = strtod(equals + 1, &p);
-  if (*p != '@' || p == equals + 1) return cli_usage(call, "option --dose: found '%s', expected AMOUNT@TIME after '='", text);
+  if (*p != '@' || p == equals + 1)
+    return cli_usage(call, "option --dose: found '%s', expected AMOUNT@TIME after '='", text);
   double t, duration, interval;
   p++;
   if (!take_time(&p, &t)) return cli_usage(call, "option --dose: '%s': expected a time after '@'", text);
   d.time = ticks(t);
   if (*p == '/') {
     p++;
-    if (!take_time(&p, &duration) || !(duration > 0)) return cli_usage(call, "option --dose: '%s': a duration must be positive", text);
+    if (!take_time(&p, &duration) || !(duration > 0))
+      return cli_usage(call, "option --dose: '%s': a duration must be positive", text);
     d.type = DP_INFUSE;
     d.rate = d.amount / duration;
   }
@@ -282,7 +288,8 @@ static int read_options(cli_call *call, simulation *s) {
   if (form && strcmp(form, "csv") != 0 && strcmp(form, "json") != 0)
     return cli_usage(call, "option -o: found '%s', expected csv or json", form);
   if (cli_has(call, "--vary") && !cli_has(call, "--members")) return cli_usage(call, "option --vary needs --members");
-  if (n < 1 || n > MOST_MEMBERS) return cli_usage(call, "option --members: found %lld, expected 1 to %d", n, MOST_MEMBERS);
+  if (n < 1 || n > MOST_MEMBERS)
+    return cli_usage(call, "option --members: found %lld, expected 1 to %d", n, MOST_MEMBERS);
   s->nmember = (int)n;
   s->seed = (unsigned long long)seed;
   s->all = cli_has(call, "--all");

@@ -27,7 +27,10 @@ static void one(FILE *to, const cli_command *c) {
   fprintf(to, "usage: ");
   synopsis(to, c);
   fprintf(to, " [options]\n\n%s\n", c->help);
-  if (c->more) fprintf(to, "\n%s\n", c->more);
+  if (c->more) {
+    fprintf(to, "\n");
+    wrapped(to, c->more, 0, 118);
+  }
   fprintf(to, "\noptions:\n");
   for (const cli_option *o = c->option; o->name; o++) {
     char left[64];

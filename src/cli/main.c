@@ -18,21 +18,25 @@ static const cli_command commands[] = {
     {"twin", "validate", "KIND", "published figures beside ours", NULL, cli_options_kind, cmd_twin_validate},
     {"fit", NULL, "KIND", "population estimates by marginal likelihood; --leave-one-out writes everybody's prior", NULL,
      cli_options_fit, cmd_fit},
-    {"simulate", NULL, "MODEL", "a model over time, with doses, many members, jumps, bands; or its fluxes", NULL,
+    {"simulate", NULL, "MODEL", "a model over time, with doses, many members, jumps, bands; or its fluxes",
+     "Bands over any number of members take memory that does not grow with them. mpirun -n N doppel simulate ... shares "
+     "the members among N processes: the same bytes. Ctrl-C ends with the bands over the members done so far.",
      cli_options_simulate, cmd_simulate},
     {"model", "show", "FILE", "the equations of a model", NULL, cli_options_model, cmd_model_show},
     {"model", "check", "FILE", "is the model sound? exit 0 sound, 3 invalid, 7 unsupported",
-     "Prints what the model is and needs to run, and what a careful reader would find: structure, units, conserved sums.",
+     "Prints what the model is and needs to run, and what a careful reader would find: structure, units, "
+     "conserved sums.",
      cli_options_check, cmd_model_check},
     {"model", "convert", "FILE", "a model in another language: Antimony <-> SBML",
      "What the other language says in other words, or not at all, is noted on standard error.", cli_options_convert,
      cmd_model_convert},
     {"data", "check", "FILE", "what would be read, mapped, refused, before anything is fitted", NULL, cli_options_data,
      cmd_data_check},
-    {"suite", NULL, "NAME DIR", "run somebody else's test suite (nonmem, sbml, sbml-stochastic)", NULL, cli_options_suite, cmd_suite},
+    {"suite", NULL, "NAME DIR", "run somebody else's test suite (nonmem, sbml, sbml-stochastic)", NULL,
+     cli_options_suite, cmd_suite},
     {"bench", NULL, "[NAME]", "benchmarks, with the peer in the same run (ensemble)",
-     "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled derivatives; times "
-     "and errors of both.",
+     "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled "
+     "derivatives; times and errors of both.",
      cli_options_bench, cmd_bench},
     {"doctor", NULL, "", "self-test of this machine and installation", NULL, cli_options_doctor, cmd_doctor},
     {0}};

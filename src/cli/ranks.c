@@ -1,7 +1,9 @@
-/* ranks.c - floor 9: many processes under mpirun. The plug-in libdoppel_mpi.so is opened only then: the program links no MPI.
+/* ranks.c - floor 9: many processes under mpirun. The plug-in libdoppel_mpi.so is opened only then: the program links
+ * no MPI.
  *
- * All ranks run the same command; rank 0 drives and prints, the others are mute: what one of them says on standard error is kept and
- * given to rank 0 as the reason when it ends with trouble. A command that does not share work runs on rank 0 alone.
+ * All ranks run the same command; rank 0 drives and prints, the others are mute: what one of them says on standard
+ * error is kept and given to rank 0 as the reason when it ends with trouble. A command that does not share work runs on
+ * rank 0 alone.
  *
  * Where the plug-in is looked for: $DOPPEL_MPI (a file), beside the program, ../lib/doppel, and where the system looks.
  */
@@ -30,7 +32,8 @@ static int number_of(const char *const *name, int otherwise) {
   return otherwise;
 }
 
-/* Of this process among those that a launcher started: Open MPI's names, then those of MPICH's and others' launchers. */
+/* Of this process among those that a launcher started: Open MPI's names, then those of MPICH's and others'
+ * launchers. */
 static int count_told(void) {
   static const char *const name[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", NULL};
   return number_of(name, 1);

@@ -60,30 +60,34 @@ typedef struct simulation {
 static inline double simulation_time(dp_time t) { return (double)t / (double)DP_TICKS; }
 dp_sim_def simulation_def(const simulation *s); /* of all but outputs */
 
+/* All that give an int give an exit code, 0 or after a message. */
+
 /* simulate_vary.c */
 int simulate_read_vary(cli_call *call, simulation *s);
-dp_status simulate_fill(void *user, int first, int n, dp_member *member,
-                        double *param);   /* user: the simulation */
+/* dp_source.fill; user: the simulation */
+dp_status simulate_fill(void *user, int first, int n, dp_member *member, double *param);
 int simulate_first_member(simulation *s); /* s->member */
 
-/* Run and print; the exit code. */
+/* simulate_scale.c */
 /* Choose s->atol by running the first member, and make s->sim anew; *first: the answer, of the columns and more. */
 int simulate_scale(cli_call *call, simulation *s, dp_result **first);
-int simulate_curve(cli_call *call, const simulation *s,
-                   dp_result *first /* NULL: not run yet; owned from here on */);
+
+/* simulate_many.c: run and print */
 int simulate_read_bands(cli_call *call, simulation *s);
 int simulate_many(cli_call *call, simulation *s);
-int simulate_flux(cli_call *call, const dp_model *model, bool json);
+
+/* simulate_trouble.c */
 /* Say on stderr in which state member 0 failed and what may have caused it. */
 void simulate_explain(cli_call *call, const simulation *s, double time, const char *reason);
 
-/* simulate_answer.c: rows */
+/* simulate_answer.c: run and print; rows */
+/* first: NULL: not run yet; owned from here on */
+int simulate_curve(cli_call *call, const simulation *s, dp_result *first);
+int simulate_flux(cli_call *call, const dp_model *model, bool json);
 void simulate_number(double x, bool json);
 void simulate_header(const simulation *s, const char *first, const band *band, int nband);
-void simulate_row(const simulation *s, bool first, const char *lead, double time,
-                  const double *value, int n);
+void simulate_row(const simulation *s, bool first, const char *lead, double time, const double *value, int n);
 /* What stands behind the rows in JSON. more: further members as text, or "". */
-void simulate_end(const simulation *s, int nfailed, double fail_time, const char *reason,
-                  const char *more);
+void simulate_end(const simulation *s, int nfailed, double fail_time, const char *reason, const char *more);
 
 #endif

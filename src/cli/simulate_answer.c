@@ -1,4 +1,5 @@
-/* simulate_answer.c - floor 9: answers of doppel simulate as CSV or JSON: header, rows, end; one member's curve; fluxes.
+/* simulate_answer.c - floor 9: answers of doppel simulate as CSV or JSON: header, rows, end; one member's curve;
+ * fluxes.
  *
  *     one member     time, one column a quantity; rows up to where it failed
  */

@@ -1,10 +1,12 @@
 /* simulate_many.c - floor 9: doppel simulate with many members: bands over them, or every trajectory.
  *
- *     bands     each quantity's --bands over members: nearest rank, exact up to DP_BANDS_EXACT members, then within --rank-error
+ *     bands     each quantity's --bands over members: nearest rank, exact up to DP_BANDS_EXACT members, then within
+ *               --rank-error
  *     --all     member, time, quantities: members come as they are done, in their order, none is kept
  *
- * On a terminal standard error shows how far it is. Ctrl-C: bands over the members done so far, which are the first ones; exit 75.
- * Members that fail count up to where they failed; how many, and the first one's time and reason are told; exit 6.
+ * On a terminal standard error shows how far it is. Ctrl-C: bands over the members done so far, which are the first
+ * ones; exit 75. Members that fail count up to where they failed; how many, and the first one's time and reason are
+ * told; exit 6.
  */
 #include <math.h>
 #include <stdlib.h>

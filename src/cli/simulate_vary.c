@@ -1,9 +1,11 @@
-/* simulate_vary.c - floor 9: the members of doppel simulate: parameters that vary, made from the member's number when needed.
+/* simulate_vary.c - floor 9: the members of doppel simulate: parameters that vary, made from the member's number when
+ * needed.
  *
  *     --vary ID=normal(m,s)  lognormal(median,s)  uniform(a,b)  loguniform(a,b)  factor(f)
  *     --vary all=factor(f)   each parameter that the model gives a value other than 0
  *
- * A draw depends on seed, member and the parameter's id alone: not on other options, and `all` draws what each id by itself would.
+ * A draw depends on seed, member and the parameter's id alone: not on other options, and `all` draws what each id by
+ * itself would.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -58,6 +60,10 @@ static int read_form(cli_call *call, const char *text, const char *from, const f
   if (*p) return cli_usage(call, "option --vary: found '%s', expected %s", text, FORMS);
   if ((*out)->kind == DP_VARY_LOGUNIFORM && !(arg[0] > 0 && arg[1] > 0))
     return cli_usage(call, "option --vary: '%s': loguniform needs two positive numbers", text);
+  if ((*out)->kind == DP_VARY_LOGNORMAL && !(arg[0] > 0))
+    return cli_usage(call, "option --vary: '%s': a median is positive", text);
+  if (((*out)->kind == DP_VARY_LOGNORMAL || (*out)->kind == DP_VARY_NORMAL) && !(arg[1] >= 0))
+    return cli_usage(call, "option --vary: '%s': a spread is not negative", text);
   if ((*out)->kind == DP_VARY_FACTOR && !(arg[0] >= 1))
     return cli_usage(call, "option --vary: '%s': a factor is at least 1", text);
   return 0;

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "doppel/suite.h"
 
@@ -205,12 +204,6 @@ static dp_status own_mode(void *user, int i, int worker) {
 
 /* ---- one run ---- */
 
-static double seconds_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void add_up(const suite_run *w, int n, double tolerance, dp_nonmem_result *r) {
   int nfailed = 0;
   r->nsubject = n;
@@ -259,9 +252,9 @@ static dp_status run_compare(suite_run *w, dpi_arena *arena, const dp_nonmem_def
   w->result = DPI_ARENA_ARRAY(arena, outcome, (size_t)n + 1);
   if (!w->person || !w->result) return DP_ERR_MEMORY;
   dp_status st = dpi_parallel_for(w->ctx, n, at_reference, w);
-  double start = seconds_now();
+  double start = dpi_clock_s();
   if (st == DP_OK) st = dpi_parallel_for(w->ctx, n, own_mode, w);
-  r->seconds = seconds_now() - start;
+  r->seconds = dpi_clock_s() - start;
   if (st == DP_OK) add_up(w, n, tolerance, r);
   for (int i = 0; i < n; i++) dpi_person_destroy(w->person[i]);
   return st;

@@ -94,9 +94,9 @@ static bool unit_from_cache(dpi_jit *job, unit *u, dpi_jit_tier tier) {
 static void unit_compile(dpi_jit *job, dpi_jit_compiler *c, unit *u, dpi_jit_tier tier) {
   char why[DPI_JIT_WHY];
   dpi_jit_object object;
-  double start = dpi_jit_seconds();
+  double start = dpi_clock_s();
   bool good = dpi_jit_compile(c, u->what.tape, &u->target, tier, &object, why);
-  double end = dpi_jit_seconds();
+  double end = dpi_clock_s();
   pthread_mutex_lock(&job->lock);
   job->report.compile_s += end - start;
   pthread_mutex_unlock(&job->lock);

@@ -3,16 +3,18 @@
  *     spoke -> dpi_jit_start(tapes x widths) -> in the cache: attached before it returns
  *                                            -> else a thread loads LLVM, compiles, stores, attaches (dpi_tape_attach)
  *
- * The interpreter goes on meanwhile, and where there is no LLVM for ever: both give the same bytes, so when the change happens is
- * nobody's business. LLVM's shared library is opened by dlopen when the first tape has to be compiled, never before.
+ * The interpreter goes on meanwhile, and where there is no LLVM for ever: both give the same bytes, so when the change
+ * happens is nobody's business. LLVM's shared library is opened by dlopen when the first tape has to be compiled, never
+ * before.
  *
- * How code gets into memory: LLVM emits a relocatable object; our loader (jit_load.c) maps its sections, applies the few
- * relocations that straight-line code has and makes it executable. The same loader takes objects from the cache, so that a
- * cached model never loads LLVM.
+ * How code gets into memory: LLVM emits a relocatable object; our loader (jit_load.c) maps its sections, applies the
+ * few relocations that straight-line code has and makes it executable. The same loader takes objects from the cache, so
+ * that a cached model never loads LLVM.
  *
- * Key of a cache entry: SHA-256 of steps, rows, outputs of the tape, width, arithmetic, instruction set, version of LLVM's
- * generator and of ours. An entry carries its own SHA-256; one that is damaged, truncated or of another shape is compiled anew
- * and replaced. Entries are written to a temporary name and renamed, so concurrent processes never see half of one.
+ * Key of a cache entry: SHA-256 of steps, rows, outputs of the tape, width, arithmetic, instruction set, version of
+ * LLVM's generator and of ours. An entry carries its own SHA-256; one that is damaged, truncated or of another shape is
+ * compiled anew and replaced. Entries are written to a temporary name and renamed, so concurrent processes never see
+ * half of one.
  */
 #ifndef DPI_JIT_H
 #define DPI_JIT_H
@@ -40,9 +42,8 @@ typedef struct dpi_jit_opts {
 } dpi_jit_opts;
 dpi_jit_opts dpi_jit_opts_default(void); /* tiered, in the background, with cache */
 
-/* The code is for the arithmetic in force now (dpi_math_select). One thread owns a job.
- * DP_OK also where code can't be made (no LLVM, context without jit): then *out works and attaches nothing. Only lack of memory
- * fails. */
+/* The code is for the arithmetic in force now (dpi_math_select). One thread owns a job. DP_OK also where code can't be
+ * made (no LLVM, context without jit): then *out works and attaches nothing. Only lack of memory fails. */
 dp_status dpi_jit_start(dp_ctx *ctx, const dpi_jit_unit *unit, int n, const dpi_jit_opts *opts, dpi_jit **out);
 void dpi_jit_wait(dpi_jit *job);    /* until all units have their last code, or can't have it */
 /* Stops what is under way, detaches, unmaps. Nobody may be running the tapes. NULL allowed. */

@@ -35,7 +35,7 @@ bool dpi_jit_compile(dpi_jit_compiler *c, const dpi_tape *tape, const dpi_jit_ta
 #include <stdio.h>
 #include <string.h>
 
-enum { PIECE = 256 };
+enum { PIECE = 256 }; /* steps: measured, README.md */
 #define ROWS_MOST ((size_t)1 << 30) /* bytes of a workspace: offsets stay within an instruction */
 
 struct dpi_jit_compiler {
@@ -159,23 +159,11 @@ typedef struct emitter {
   char *why;
 } emitter;
 
+/* the rows that a step reads; how many */
 static int operands(const dpi_step *s, int32_t r[3]) {
   r[0] = s->a, r[1] = s->b, r[2] = s->c;
-  if (s->op >= DPI_STEP_MADD && s->op <= DPI_STEP_NMADD) return 3;
-  switch (s->op) {
-    case DPI_OP_IF:
-    case DPI_OP_FMA:
-      return 3;
-    case DPI_OP_ADD:
-    case DPI_OP_SUB:
-    case DPI_OP_MUL:
-    case DPI_OP_DIV:
-    case DPI_OP_POW:
-    case DPI_OP_ATAN2:
-      return 2;
-    default:
-      return s->op >= DPI_OP_MIN && s->op <= DPI_OP_OR ? 2 : 1;
-  }
+  if (s->op >= 0 && s->op < DPI_OP_COUNT) return dpi_op_arity((dpi_op)s->op);
+  return s->op == DPI_STEP_CUBE ? 1 : 3;
 }
 
 static bool row_is_there(const dpi_tape *t, int32_t r) { return r >= 0 && r < t->nreg; }
@@ -404,6 +392,7 @@ static bool emit_step(emitter *e, const dpi_lane_ops *ops, const dpi_step *s, bo
   for (int k = 0, n = operands(s, r); k < n; k++) v[k] = read_row(e, r[k]);
   LLVMValueRef result = arithmetic(e, s, v);
   if (result == NULL) result = decision(e, s, v);
+  DP_ASSERT(result != NULL); /* is_inline says so */
   e->row[s->dst] = (row){result, e->piece, e->span, false};
   if (keep) store(e, s->dst);
   return true;

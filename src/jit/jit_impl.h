@@ -84,6 +84,4 @@ typedef struct dpi_jit_object {
 bool dpi_jit_compile(dpi_jit_compiler *c, const dpi_tape *tape, const dpi_jit_target *target, dpi_jit_tier tier,
                      dpi_jit_object *out, char why[DPI_JIT_WHY]);
 
-double dpi_jit_seconds(void); /* a clock that only goes forward */
-
 #endif

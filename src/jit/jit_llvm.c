@@ -6,15 +6,7 @@
  */
 #include "jit/jit_impl.h"
 
-#include <time.h>
-
 #include "jit/jit_llvm.h"
-
-double dpi_jit_seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 #ifndef DPI_JIT_LLVM
 const char *dpi_jit_llvm_version(void) { return ""; }
@@ -91,9 +83,9 @@ static void open_library(void) {
 }
 
 bool dpi_jit_llvm_open(char why[DPI_JIT_WHY], double *seconds) {
-  double start = dpi_jit_seconds();
+  double start = dpi_clock_s();
   pthread_once(&once, open_library);
-  *seconds = dpi_jit_seconds() - start;
+  *seconds = dpi_clock_s() - start;
   return trouble[0] == '\0' || dpi_jit_why(why, "%s", trouble);
 }
 #endif

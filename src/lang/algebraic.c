@@ -232,7 +232,7 @@ static dp_status is_bent(system *y, dpi_node g, const uint8_t *set, bool *bent) 
   int32_t *uses = dpi_g_scratch(y->g);
   for (int i = 0; i < n && !*bent; i++) {
     dpi_gnode at = dpi_graph_at(y->g, list[i]);
-    int nchild = at.op == DPI_OP_CONST || at.op == DPI_OP_SYM ? 0 : dpi_op_table[at.op].arity;
+    int nchild = dpi_op_arity(at.op);
     uses[list[i]] = at.op == DPI_OP_SYM && set[at.arg[0]];
     for (int k = 0; k < nchild; k++) uses[list[i]] |= uses[at.arg[k]];
     if (dpi_op_hides(at.op)) *bent = at.op == DPI_OP_IF ? uses[at.arg[0]] : uses[list[i]];

@@ -114,14 +114,9 @@ dpi_node dpi_g_find(const dpi_graph *g, dpi_gnode n) {
   return DPI_NODE_NONE;
 }
 
-/* arguments of a node that are nodes themselves */
-static int node_args(const dpi_gnode *n) {
-  return n->op == DPI_OP_SYM || n->op == DPI_OP_CONST ? 0 : dpi_op_table[n->op].arity;
-}
-
 static uint64_t mask_of(const dpi_graph *g, const dpi_gnode *n) {
   uint64_t mask = n->op == DPI_OP_SYM ? (uint64_t)1 << (n->arg[0] & 63) : 0;
-  for (int k = 0; k < node_args(n); k++) mask |= g->mask[n->arg[k]];
+  for (int k = 0; k < dpi_op_arity(n->op); k++) mask |= g->mask[n->arg[k]];
   return mask;
 }
 
@@ -175,7 +170,7 @@ static bool reach_few(const dpi_graph *g, const dpi_node *root, int nroot, few *
     if (root[i] >= 0 && !few_add(f, root[i])) return false;
   for (int i = 0; i < f->n; i++) {
     const dpi_gnode *at = &g->node[f->node[i]];
-    for (int k = 0; k < node_args(at); k++)
+    for (int k = 0; k < dpi_op_arity(at->op); k++)
       if (!few_add(f, at->arg[k])) return false;
   }
   qsort(f->node, (size_t)f->n, sizeof *f->node, by_number);
@@ -202,7 +197,7 @@ dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_n
   for (dpi_node i = top; i >= 0; i--) {
     if (!seen[i] || g->count == 0) continue;
     count++;
-    for (int k = 0; k < node_args(&g->node[i]); k++) seen[g->node[i].arg[k]] = 1;
+    for (int k = 0; k < dpi_op_arity(g->node[i].op); k++) seen[g->node[i].arg[k]] = 1;
   }
   *list = DPI_NEW_ARRAY(g->ctx, dpi_node, count > 0 ? count : 1);
   if (*list != NULL) {
@@ -248,7 +243,7 @@ dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node 
   g->stamp[root] = g->epoch;
   for (int i = 0; i < count; i++) {
     const dpi_gnode *at = &g->node[g->list[i]];
-    for (int k = 0; k < node_args(at); k++) {
+    for (int k = 0; k < dpi_op_arity(at->op); k++) {
       dpi_node a = at->arg[k];
       if (g->stamp[a] == g->epoch) continue;
       if (sym >= 0 && (!may_use(g, a, sym) || dpi_g_memo_get(g, a, sym) != DPI_NODE_NONE)) continue;
@@ -325,7 +320,7 @@ static dpi_node replaced(dpi_graph *g, dpi_node node, const int32_t *memo, const
   if (at.op == DPI_OP_SYM)
     return at.arg[0] < nsym && replacement[at.arg[0]] != DPI_NODE_NONE ? replacement[at.arg[0]] : node;
   bool same = true;
-  for (int k = 0; k < node_args(&at); k++) {
+  for (int k = 0; k < dpi_op_arity(at.op); k++) {
     arg[k] = memo[at.arg[k]];
     same = same && arg[k] == at.arg[k];
   }

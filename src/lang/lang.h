@@ -29,7 +29,8 @@ typedef int32_t dpi_node;
   X(LOG1P, 1, "log1p") X(ERF, 1, "erf") X(LGAMMA, 1, "lgamma") X(DIGAMMA, 1, "digamma") X(SIGN, 1, "sign")     \
   X(ATAN2, 2, "atan2")                                                                                        \
   X(MIN, 2, "min") X(MAX, 2, "max") X(MOD, 2, "mod") X(LT, 2, "<") X(LE, 2, "<=") X(GT, 2, ">")               \
-  X(GE, 2, ">=") X(EQ, 2, "==") X(NE, 2, "!=") X(AND, 2, "&&") X(OR, 2, "||") X(NOT, 1, "!") X(IF, 3, "piecewise") X(FMA, 3, "fma")
+  X(GE, 2, ">=") X(EQ, 2, "==") X(NE, 2, "!=") X(AND, 2, "&&") X(OR, 2, "||") X(NOT, 1, "!")                  \
+  X(IF, 3, "piecewise") X(FMA, 3, "fma")
 
 typedef enum dpi_op {
 #define DPI_OP_ENUM(name, arity, text) DPI_OP_##name,
@@ -37,6 +38,8 @@ typedef enum dpi_op {
 #undef DPI_OP_ENUM
       DPI_OP_COUNT
 } dpi_op;
+
+int dpi_op_arity(dpi_op op); /* how many of a node's arguments are nodes: 0 of CONST and SYM */
 
 typedef struct dpi_graph dpi_graph; /* owns all nodes */
 typedef struct dpi_gnode {          /* read-only view of a node */

@@ -14,6 +14,8 @@ const dpi_op_info dpi_op_table[DPI_OP_COUNT] = {
 #undef DPI_OP_ROW
 };
 
+int dpi_op_arity(dpi_op op) { return dpi_op_table[op].arity; }
+
 bool dpi_op_hides(dpi_op op) {
   return op == DPI_OP_FLOOR || op == DPI_OP_CEIL || op == DPI_OP_SIGN || op == DPI_OP_MOD || op == DPI_OP_DIGAMMA ||
          op == DPI_OP_IF || (op >= DPI_OP_LT && op <= DPI_OP_NOT);

@@ -25,6 +25,12 @@ typedef struct reverse {
   bool failed;       /* memory ran out */
 } reverse;
 
+/* A node that is there: without memory it is none, which as a guard would say "always" and as a term "no term". */
+static dpi_node made(reverse *r, dpi_node node) {
+  if (node == DPI_NODE_NONE) r->failed = true;
+  return node;
+}
+
 /* a + b, fused where b is a product: this is arithmetic of ours, not the model's */
 static dpi_node sum(dpi_graph *g, dpi_node a, dpi_node b) {
   const dpi_gnode n = dpi_graph_at(g, b);
@@ -43,8 +49,9 @@ static void hand(reverse *r, dpi_node node, dpi_node a, dpi_node guard) {
     return;
   }
   r->adjoint[i] = sum(g, r->adjoint[i], a);
-  if (r->guard[i] != ALWAYS && guard != r->guard[i]) r->guard[i] = guard == ALWAYS ? ALWAYS : OP2(OR, r->guard[i], guard);
   if (r->adjoint[i] == DPI_NODE_NONE) r->failed = true;
+  if (r->guard[i] == ALWAYS || guard == r->guard[i]) return;
+  r->guard[i] = guard == ALWAYS ? ALWAYS : made(r, OP2(OR, r->guard[i], guard));
 }
 
 /* a without its IF(guard, a, 0) */
@@ -61,22 +68,24 @@ static dpi_node under(reverse *r, dpi_op op, dpi_node a, dpi_node partial, dpi_n
   return dpi_g_if(r->g, guard, dpi_g_op2(r->g, op, bare(r, a, guard), partial), r->zero);
 }
 
-static dpi_node both(dpi_graph *g, dpi_node guard, dpi_node cond) { return guard == ALWAYS ? cond : OP2(AND, guard, cond); }
+static dpi_node both(reverse *r, dpi_node guard, dpi_node cond) {
+  return made(r, guard == ALWAYS ? cond : dpi_g_op2(r->g, DPI_OP_AND, guard, cond));
+}
 
 /* adjoint a goes to `yes` where cond holds, to `no` where it does not */
 static void fork_at(reverse *r, dpi_node cond, dpi_node yes, dpi_node no, dpi_node a, dpi_node guard) {
   dpi_graph *g = r->g;
-  hand(r, yes, dpi_g_if(g, cond, a, r->zero), both(g, guard, cond));
-  hand(r, no, dpi_g_if(g, cond, r->zero, a), both(g, guard, OP1(NOT, cond)));
+  hand(r, yes, dpi_g_if(g, cond, a, r->zero), both(r, guard, cond));
+  hand(r, no, dpi_g_if(g, cond, r->zero, a), both(r, guard, OP1(NOT, cond)));
 }
 
 /* a / b = self. Of 1 / b the quotient itself is what to multiply by. */
 static void quotient(reverse *r, dpi_node self, const dpi_gnode *n, dpi_node a, dpi_node guard) {
   double one;
   const bool reciprocal = dpi_g_is_const(r->g, n->arg[0], &one) && one == 1.0;
-  dpi_node t = reciprocal ? under(r, DPI_OP_MUL, a, self, guard) : under(r, DPI_OP_DIV, a, n->arg[1], guard);
+  const dpi_node t = made(r, reciprocal ? under(r, DPI_OP_MUL, a, self, guard) : under(r, DPI_OP_DIV, a, n->arg[1], guard));
   if (!reciprocal) hand(r, n->arg[0], t, guard);
-  if (t != DPI_NODE_NONE) hand(r, n->arg[1], dpi_g_op1(r->g, DPI_OP_NEG, under(r, DPI_OP_MUL, t, self, guard)), guard);
+  hand(r, n->arg[1], dpi_g_op1(r->g, DPI_OP_NEG, under(r, DPI_OP_MUL, t, self, guard)), guard);
 }
 
 /* The partial derivatives of all other operations: the chain rule with unit derivatives. */
@@ -150,7 +159,7 @@ dp_status dpi_g_vjp(dpi_graph *g, const dpi_node *out, const dpi_node *weight, i
   DP_TRY(dpi_sweep_init(&r.s, ctx, g, out, nout, at, nat));
   r.adjoint = DPI_NEW_ARRAY(ctx, dpi_node, (size_t)r.s.n + 1);
   r.guard = DPI_NEW_ARRAY(ctx, dpi_node, (size_t)r.s.n + 1);
-  r.failed = !r.adjoint || !r.guard || r.one == DPI_NODE_NONE;
+  r.failed = !r.adjoint || !r.guard || r.one == DPI_NODE_NONE || r.zero == DPI_NODE_NONE;
   if (!r.failed) {
     memset(r.adjoint, 0xff, ((size_t)r.s.n + 1) * sizeof *r.adjoint); /* all NONE */
     memset(r.guard, 0xff, ((size_t)r.s.n + 1) * sizeof *r.guard);

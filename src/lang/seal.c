@@ -116,7 +116,7 @@ static dp_status flag_nodes(const dpi_sealer *s, const uint8_t *set, uint8_t **o
   if (flag == NULL) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) { /* arguments come before their users */
     dpi_gnode at = dpi_graph_at(g, i);
-    int nchild = at.op == DPI_OP_CONST || at.op == DPI_OP_SYM ? 0 : dpi_op_table[at.op].arity;
+    int nchild = dpi_op_arity(at.op);
     flag[i] = at.op == DPI_OP_SYM && at.arg[0] < s->m->nsym && set[at.arg[0]];
     for (int k = 0; k < nchild; k++) flag[i] |= flag[at.arg[k]];
   }

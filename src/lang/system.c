@@ -137,7 +137,7 @@ static dp_status find_moving(const builder *b, uint8_t **moving) {
   if (flag == NULL) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) { /* arguments come before their users */
     dpi_gnode at = dpi_graph_at(b->g, i);
-    int nchild = at.op == DPI_OP_CONST || at.op == DPI_OP_SYM ? 0 : dpi_op_table[at.op].arity;
+    int nchild = dpi_op_arity(at.op);
     flag[i] = at.op == DPI_OP_SYM && at.arg[0] < b->m->nsym && b->fast[at.arg[0]];
     for (int k = 0; k < nchild; k++) flag[i] |= flag[at.arg[k]];
   }

@@ -32,10 +32,6 @@ typedef struct compiler {
   int nspare, nreg;
 } compiler;
 
-static int arg_count(dpi_gnode n) {
-  return n.op == DPI_OP_CONST || n.op == DPI_OP_SYM ? 0 : dpi_op_table[n.op].arity;
-}
-
 /* Place in the list of a node that is in it. */
 static int node_at(const compiler *c, dpi_node node) {
   if (c->at) return c->at[node];
@@ -91,7 +87,7 @@ static dp_status classify(compiler *c, const dpi_node *out, int nout, const uint
       return dpi_fail(c->ctx, DP_ERR_BUG, "tape: symbol %d is outside 0..%d", n.arg[0], nsym - 1);
     c->class[i] = n.op == DPI_OP_CONST ? CLASS_CONST : CLASS_SLOW;
     if (n.op == DPI_OP_SYM && fast[n.arg[0]]) c->class[i] = CLASS_FAST;
-    for (int k = 0; k < arg_count(n); k++) {
+    for (int k = 0; k < dpi_op_arity(n.op); k++) {
       int a = arg_at(c, n, k);
       if (c->class[a] == CLASS_FAST) c->class[i] = CLASS_FAST;
       c->uses[a]++;
@@ -145,14 +141,14 @@ static int operands(const compiler *c, int i, dpi_gnode n, int pos[3], int *op) 
     *op = n.op == DPI_OP_ADD ? DPI_STEP_MADD : k == 0 ? DPI_STEP_MSUB : DPI_STEP_NMADD;
     return 3;
   }
-  for (int j = 0; j < arg_count(n); j++) pos[j] = arg_at(c, n, j);
+  for (int j = 0; j < dpi_op_arity(n.op); j++) pos[j] = arg_at(c, n, j);
   if (n.op == DPI_OP_POWI && n.arg[1] == 2) {
     pos[1] = pos[0];
     *op = DPI_OP_MUL;
     return 2;
   }
   if (n.op == DPI_OP_POWI && n.arg[1] == 3) *op = DPI_STEP_CUBE;
-  return arg_count(n);
+  return dpi_op_arity(n.op);
 }
 
 /* registers whose value is read here for the last time may be written again */

@@ -1,12 +1,14 @@
 /* doppel_mpi.c - the plug-in that carries messages between ranks by MPI (doppel/ranks.h); libdoppel_mpi.so.
  *
- * Opened by the program `doppel` when it was started by mpirun, and by nothing else: neither the program nor the library links MPI.
+ * Opened by the program `doppel` when it was started by mpirun, and by nothing else: neither the program nor the
+ * library links MPI.
  *
  *     a message   its size (tag SIZE), then its bytes in parts (tag PART)
  *     leaving     status and reason (tag LEFT), to rank 0 and from rank 0 to all
  *
- * Nothing here waits inside MPI: all is tested for and slept between, so that ranks without work leave the processor to others
- * and somebody's leaving is seen by all who wait. A process that dies without a word is the launcher's affair: mpirun ends all.
+ * Nothing here waits inside MPI: all is tested for and slept between, so that ranks without work leave the processor to
+ * others and somebody's leaving is seen by all who wait. A process that dies without a word is the launcher's affair:
+ * mpirun ends all.
  */
 #include <mpi.h>
 #include <stdlib.h>
@@ -197,8 +199,8 @@ static int all_left(void) {
   return all;
 }
 
-/* Rank 0 waits for the others for a while only: one of them may be deep in a long computation. The others wait for rank 0
- * however long it takes. */
+/* Rank 0 waits for the others for a while only: one of them may be deep in a long computation. The others wait for rank
+ * 0 however long it takes. */
 static void leave(dp_status status, const char *why) {
   left word = {.gone = 1, .status = (int32_t)status};
   strncpy(word.why, why ? why : "", sizeof word.why - 1);

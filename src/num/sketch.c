@@ -144,8 +144,8 @@ static int merge(const dpi_sketch *s, const double *piece, int n, dpi_sketch_scr
   return k;
 }
 
-/* Leave out what its right neighbour can stand for, and what lies between equal numbers (its rank says nothing); from right
- * to left, first and last stay. In place; returns where the rest begins. */
+/* Leave out what its right neighbour can stand for, and what lies between equal numbers (its rank says nothing); from
+ * right to left, first and last stay. In place; returns where the rest begins. */
 static int thin(dpi_sketch_scratch *p, int n, int64_t most) {
   int to = n - 1; /* the neighbour on the right, in its final place */
   for (int i = n - 2; i >= 0; i--) {

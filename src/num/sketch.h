@@ -1,14 +1,16 @@
-/* sketch.h - floor 1: quantiles and moments of more numbers than are kept. Blocks of numbers are digested (by whoever has
- * them) and added in one fixed order, so that the result does not depend on who digested which.
+/* sketch.h - floor 1: quantiles and moments of more numbers than are kept. Blocks of numbers are digested (by whoever
+ * has them) and added in one fixed order, so that the result does not depend on who digested which.
  *
- *     dpi_sketch_sort(x, n, work); dpi_sketch_digest(x, n, eps, piece)    a block: its numbers at ranks 1, 1 + w, ..., n
- *     dpi_sketch_add(ctx, &s, piece, n, &scratch)                         blocks in their order
- *     dpi_sketch_quantile(&s, q)                                          a number whose rank is within eps of the asked one
+ *     dpi_sketch_sort(x, n, work)                   a block, ascending
+ *     dpi_sketch_digest(x, n, eps, piece)           its numbers at ranks 1, 1 + w, ..., n
+ *     dpi_sketch_add(ctx, &s, piece, n, &scratch)   blocks in their order
+ *     dpi_sketch_quantile(&s, q)                    a number whose rank is within eps of the asked one
  *
- * Method: Greenwald & Khanna 2001 ("Space-efficient online computation of quantile summaries"): kept numbers v_i with bounds on
- * their ranks, rmin_i = gap_1 + ... + gap_i, rmax_i = rmin_i + slack_i; always gap_i + slack_i <= 2 eps count (or 1), which makes
- * the rank error a guarantee, not a probability. A block is itself such a summary (slack 0), two summaries are merged by
- * adding their bounds, and the sum keeps the larger of both eps. eps 0 keeps every number: exact.
+ * Method: Greenwald & Khanna 2001 ("Space-efficient online computation of quantile summaries"): kept numbers v_i with
+ * bounds on their ranks, rmin_i = gap_1 + ... + gap_i, rmax_i = rmin_i + slack_i; always gap_i + slack_i <= 2 eps count
+ * (or 1), which makes the rank error a guarantee, not a probability. A block is itself such a summary (slack 0), two
+ * summaries are merged by adding their bounds, and the sum keeps the larger of both eps. eps 0 keeps every number:
+ * exact.
  *
  * Invariants:
  *   1. all decisions are comparisons of the numbers and integer arithmetic: same blocks in the same order, same bytes;
@@ -53,7 +55,8 @@ double dpi_sketch_error(const dpi_sketch *s);
 void dpi_sketch_release(dp_ctx *ctx, dpi_sketch *s);
 void dpi_sketch_scratch_release(dp_ctx *ctx, dpi_sketch_scratch *scratch);
 
-/* Count, mean and sum of squared deviations; merged pairwise (Chan, Golub & LeVeque 1983). Merging into an empty one copies. */
+/* Count, mean and sum of squared deviations; merged pairwise (Chan, Golub & LeVeque 1983). Merging into an empty one
+ * copies. */
 typedef struct dpi_moments {
   int64_t count;
   double mean, square;

@@ -5,9 +5,9 @@
  *       digest      each cell: finite values, moments, sorted, thinned to a piece of a sketch     } threads share
  *       add         pieces and moments to the bands, cell by cell                                } the cells
  *
- * With ranks block b belongs to rank b mod nrank. Others than rank 0 send what they digested; rank 0 adds in the order of
- * blocks. Where a block is digested does not show: its digest depends on its members alone, and block length on what is
- * asked alone.
+ * With ranks block b belongs to rank b mod nrank. Others than rank 0 send what they digested; rank 0 adds in the order
+ * of blocks. Where a block is digested does not show: its digest depends on its members alone, and block length on what
+ * is asked alone.
  */
 #include "doppel/bands.h"
 
@@ -19,8 +19,17 @@
 #include "sim/sim_impl.h"
 
 #define DPI_BANDS_COOKIE 0x4450424eu /* "DPBN" */
-#define BLOCK_NUMBERS (4 << 20)      /* numbers in a block, about */
-enum { BLOCK_LEAST = 256, BLOCK_MOST = 16384, REASON = 200, TILE = 8 };
+#define BLOCK_NUMBERS (4 << 20)      /* numbers in a block, about: 32 MB */
+#define SHARED_NUMBERS 16384         /* below, values are taken over faster by one thread than shared out */
+#define LEAVING_NS 100000000         /* a signal to all ranks reaches all of them within this */
+#define NAP_FIRST_NS 20000           /* between two looks for a message: from this, */
+#define NAP_MOST_NS 1000000          /* growing by a quarter up to this */
+enum {
+  BLOCK_LEAST = 256, /* members in a block */
+  BLOCK_MOST = 16384,
+  REASON = 200, /* bytes kept of why a member failed */
+  TILE = 8      /* cells taken over at once: their numbers lie side by side in a member's rows, a cache line of them */
+};
 
 dp_bands_def dp_bands_def_default(void) {
   return (dp_bands_def){.cookie = DPI_BANDS_COOKIE, .rank_error = 5e-4};
@@ -73,12 +82,6 @@ typedef struct work {
   dpi_sketch_scratch *scratch; /* [nthread] */
   uint64_t *sorting;           /* [nthread x 2 block] */
 } work;
-
-static double clock_s(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- memory ---- */
 
@@ -206,7 +209,7 @@ static dp_status take(void *user, const dp_member_result *result, int n) {
   w->result = result;
   w->nresult = n;
   int ntile = (w->bands->ncell + TILE - 1) / TILE;
-  if (ntile > 1 && (int64_t)n * w->bands->ncell > 16384)
+  if (ntile > 1 && (int64_t)n * w->bands->ncell > SHARED_NUMBERS)
     DP_TRY(dpi_parallel_for(w->bands->ctx, ntile, take_tile, w));
   else
     for (int i = 0; i < ntile; i++) take_tile(w, i, 0);
@@ -295,7 +298,7 @@ static dp_status own_block(work *w, int i) {
   w->nfilled = 0;
   w->own.out = (outcome){.block = i, .first_failed = -1, .fail_time = NAN};
   int left = b->nmember - w->first;
-  if (opts.deadline_s > 0) opts.deadline_s -= clock_s() - w->opened_s;
+  if (opts.deadline_s > 0) opts.deadline_s -= dpi_clock_s() - w->opened_s;
   if (w->opts.deadline_s > 0 && !(opts.deadline_s > 0))
     return dpi_fail(b->ctx, DP_ERR_CANCELLED, "bands: stopped at their deadline");
   dp_status status = dp_simulate_stream(w->sim, w->first, left < b->block ? left : b->block,
@@ -330,7 +333,7 @@ static greeting greet(const work *w) {
 }
 
 static dp_status rank_left(const work *w, int rank, dp_status status, const char *why) {
-  const struct timespec moment = {0, 100000000};
+  const struct timespec moment = {0, LEAVING_NS};
   if (w->ranks->rank > 0) return DP_ERR_CANCELLED; /* rank 0 says why */
   nanosleep(&moment, NULL);
   if (dp_ctx_cancelled(w->bands->ctx))
@@ -357,7 +360,7 @@ static dp_status still_there(const work *w) {
 /* Wait for a message, patiently: ranks may be more than there are processors. */
 static dp_status await(work *w, int from, size_t *size) {
   const dp_ranks *ranks = w->ranks;
-  struct timespec nap = {0, 20000};
+  struct timespec nap = {0, NAP_FIRST_NS};
   for (;;) {
     dp_status status = DP_OK;
     const char *why = NULL;
@@ -365,10 +368,10 @@ static dp_status await(work *w, int from, size_t *size) {
     if (there < 0) return rank_left(w, from, status, why);
     if (there > 0) break;
     if (dp_ctx_cancelled(w->bands->ctx)) return DP_ERR_CANCELLED;
-    if (w->opts.deadline_s > 0 && clock_s() - w->opened_s > w->opts.deadline_s)
+    if (w->opts.deadline_s > 0 && dpi_clock_s() - w->opened_s > w->opts.deadline_s)
       return DP_ERR_CANCELLED;
     nanosleep(&nap, NULL);
-    if (nap.tv_nsec < 1000000) nap.tv_nsec += nap.tv_nsec / 4;
+    if (nap.tv_nsec < NAP_MOST_NS) nap.tv_nsec += nap.tv_nsec / 4;
   }
   if (*size > w->message_size) {
     dpi_free(w->bands->ctx, w->message);
@@ -504,7 +507,7 @@ dp_status dp_simulate_bands(const dp_sim *sim, int nmember, const dp_source *sou
             .def = *def,
             .bands = b,
             .ranks = dpi_ctx_ranks(sim->ctx),
-            .opened_s = clock_s()};
+            .opened_s = dpi_clock_s()};
   if (w.ranks && w.ranks->nrank < 2) w.ranks = NULL;
   dp_status status = bands_shape(&w);
   if (status == DP_OK) status = work_init(&w);

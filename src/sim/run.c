@@ -3,10 +3,11 @@
  * 1. Members are split into batches of a size that the spoke and the number of members give; never the threads.
  * 2. What a batch does depends on its own members and the times of advance; batches run in any order.
  * 3. A row given to a sink is never given again; functionals come once, with the member's last rows.
- * 4. A stopped advance (cancelled, deadline) leaves some batches behind; the next advance first brings those to the same
- *    place, so that the times at which members stop on their way do not depend on the interruption.
+ * 4. A stopped advance (cancelled, deadline) leaves some batches behind; the next advance first brings those to the
+ *    same place, so that the times at which members stop on their way do not depend on the interruption.
  *
- * States: opened -> level at a time <-> interrupted (half-way) ; any -> broken (a batch failed as a whole: out of memory).
+ * States: opened -> level at a time <-> interrupted (half-way) ; any -> broken (a batch failed as a whole: out of
+ * memory).
  */
 #include <math.h>
 #include <pthread.h>
@@ -15,18 +16,12 @@
 
 #include "sim/sim_impl.h"
 
-static double clock_s(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-double dpi_run_clock(const dp_run_opts *opts) { return opts->deadline_s > 0 ? clock_s() : 0.0; }
+double dpi_run_clock(const dp_run_opts *opts) { return opts->deadline_s > 0 ? dpi_clock_s() : 0.0; }
 
 bool dpi_run_stop(const void *user) {
   const dp_run *run = user;
   if (dp_ctx_cancelled(run->ctx)) return true;
-  return run->opts.deadline_s > 0 && clock_s() - run->opened_s >= run->opts.deadline_s;
+  return run->opts.deadline_s > 0 && dpi_clock_s() - run->opened_s >= run->opts.deadline_s;
 }
 
 /* ---- rows ---- */

@@ -1,8 +1,8 @@
 /* run_replay.c - floor 5: save, load and fork for spokes that cannot do them: go the same way again from the start.
  *
- * The log of a run holds the times of its advances, the edits of states and the changes of streams, in their order. A fresh
- * run that follows the log ends with the same bytes, because a member's result depends on nothing else. The cost is the
- * whole past of a run; a spoke for which that is too much offers DP_CAP_SAVE.
+ * The log of a run holds the times of its advances, the edits of states and the changes of streams, in their order. A
+ * fresh run that follows the log ends with the same bytes, because a member's result depends on nothing else. The cost
+ * is the whole past of a run; a spoke for which that is too much offers DP_CAP_SAVE.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* sim.c - floor 5, the waist: from a definition to a sim, constant and shared: spoke found and created, outputs compiled,
- * hash of everything that decides results.
+/* sim.c - floor 5, the waist: from a definition to a sim, constant and shared: spoke found and created, outputs
+ * compiled, hash of everything that decides results.
  */
 #include <math.h>
 #include <string.h>

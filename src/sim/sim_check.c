@@ -1,5 +1,5 @@
-/* sim_check.c - floor 5: what is wrong with a call is said before time zero, by name. No allocation: this runs for every
- * call of dp_simulate.
+/* sim_check.c - floor 5: what is wrong with a call is said before time zero, by name. No allocation: this runs for
+ * every call of dp_simulate.
  */
 #include <math.h>
 
@@ -214,8 +214,8 @@ static dp_status check_functionals(const dp_sim *sim, const dp_member *m, int me
   return DP_OK;
 }
 
-/* Lists that are counted must be there. Values of parameters are not looked at: whether a NaN matters is known only to the
- * spoke (a covariate may be switched in before it is used), and then that member fails alone. */
+/* Lists that are counted must be there. Values of parameters are not looked at: whether a NaN matters is known only to
+ * the spoke (a covariate may be switched in before it is used), and then that member fails alone. */
 static dp_status check_lists(const dp_sim *sim, const dp_member *m, int member) {
   const char *missing = NULL;
   if (sim->desc.nparam > 0 && !m->param) missing = "param";

@@ -3,8 +3,8 @@
  *
  *     y_o = f_o(s, p, t)       dy_o/dv = sum_s (df_o/ds) ds/dv + sum_a (df_o/dp_a) dp_a/dv
  *
- * ds/dv comes from the spoke, dp_a/dv from the member's seed; partial derivatives are symbolic. A parameter that a SWITCH
- * instant replaced has the instant's amount and direction from there on.
+ * ds/dv comes from the spoke, dp_a/dv from the member's seed; partial derivatives are symbolic. A parameter that a
+ * SWITCH instant replaced has the instant's amount and direction from there on.
  */
 #include <stdio.h>
 #include <string.h>

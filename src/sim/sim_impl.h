@@ -1,12 +1,11 @@
 /* sim_impl.h - the inside of the waist; only the files of src/sim include it.
  *
- * A run is a fixed split of its members into batches. Everything a spoke fills lies in `out` (one for each member); what
- * the sim makes of it lies in `rows`. Where the spoke is fused the two share their memory, so no value is ever copied.
+ * A run is a fixed split of its members into batches. Everything a spoke fills lies in `out` (one for each member);
+ * what the sim makes of it lies in `rows`. Where the spoke is fused the two share their memory, so no value is ever
+ * copied.
  */
 #ifndef DPI_SIM_IMPL_H
 #define DPI_SIM_IMPL_H
-
-#include <time.h>
 
 #include "lang/lang.h"
 #include "num/num.h"
@@ -143,6 +142,10 @@ dp_status dpi_run_go(dp_run *run, dp_time to);
 /* ERR_USAGE when the run is broken or half-way. */
 dp_status dpi_run_level(const dp_run *run, const char *call);
 dpi_sim_batch *dpi_run_batch(const dp_run *run, int member);
+
+/* ---- simulate.c ---- */
+/* One member's part of a result as a sink is given it, as member `number` of the whole. */
+dp_member_result dpi_result_member(const dp_result *r, int i, int number);
 
 /* ---- run_replay.c ---- */
 bool dpi_replay_needed(const dp_sim *sim); /* the spoke cannot save */

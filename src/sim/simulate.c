@@ -1,7 +1,8 @@
 /* simulate.c - floor 5: open, advance to the end, emit, close in one call; the inner loop of fitting.
  *
- * 1. Each member goes to its own end (last output time or window) and no further, so that what it gives does not depend on
- *    how long its neighbours run: a batch holds consecutive members, of one end unless the spoke heeds each one's own.
+ * 1. Each member goes to its own end (last output time or window) and no further, so that what it gives does not depend
+ *    on how long its neighbours run: a batch holds consecutive members, of one end unless the spoke heeds each one's
+ *    own.
  * 2. A batch is opened, advanced and closed by one worker at once; only results outlive it.
  * 3. A fused spoke writes into the result's arrays. A few members cost two allocations here (the result, the spoke's
  *    batch), no hash and no thread.
@@ -52,8 +53,8 @@ static dp_status result_room(dp_ctx *ctx, size_t size, result_own **out) {
   return DP_OK;
 }
 
-/* One block: struct, value_at, functional_at, reason, fail_time, status, value, dvalue, functional. *out: NULL, or a result whose
- * block is used again where it is large enough. */
+/* One block: struct, value_at, functional_at, reason, fail_time, status, value, dvalue, functional. *out: NULL, or a
+ * result whose block is used again where it is large enough. */
 static dp_status result_create(const dp_sim *sim, const dp_member *member, int n, int ndir,
                                result_own **out) {
   extent e = measure(member, n);
@@ -130,7 +131,8 @@ typedef struct job {
   atomic_int ndone;
 } job;
 
-/* Where the spoke writes and where outputs go. Composed outputs need room for the signals in between, owned by *signal. */
+/* Where the spoke writes and where outputs go. Composed outputs need room for the signals in between, owned by
+ * *signal. */
 static dp_status place(job *j, const dpi_sim_batch *b, double **signal) {
   const dp_sim *sim = j->run.sim;
   dp_result *r = j->result;
@@ -182,8 +184,8 @@ static dp_status simulate_one(void *user, int i, int worker) {
   return DP_OK;
 }
 
-/* Consecutive members, at most block of them, make a batch; of one end, unless the spoke knows each member's own. batch NULL:
- * only count. */
+/* Consecutive members, at most block of them, make a batch; of one end, unless the spoke knows each member's own. batch
+ * NULL: only count. */
 static int split(const dp_run *run, dpi_sim_batch *batch) {
   int nbatch = 0;
   const bool mixed = run->sim->spoke_desc->own_end;
@@ -229,7 +231,8 @@ static dp_status scratch_room(scratch *s, size_t size) {
   return DP_OK;
 }
 
-/* Nothing has been given yet, and where each member ends. Reasons stay as they are: only those of failed members are read. */
+/* Nothing has been given yet, and where each member ends. Reasons stay as they are: only those of failed members are
+ * read. */
 static void clean(dp_run *run, dpi_member_out *out, dpi_rows *rows, dp_time *end) {
   for (int i = 0; i < run->nmember; i++) {
     out[i].ndone = 0;
@@ -315,23 +318,25 @@ static int wave_length(const dp_sim *sim, const dp_member *member, int nleft, in
   return n;
 }
 
+dp_member_result dpi_result_member(const dp_result *r, int i, int number) {
+  size_t at = r->value_at[i] * (size_t)r->noutput;
+  return (dp_member_result){
+      .member = number,
+      .status = (dp_member_status)r->status[i],
+      .fail_time = r->fail_time[i],
+      .reason = r->reason[i],
+      .nout = (int)(r->value_at[i + 1] - r->value_at[i]),
+      .value = r->value + at,
+      .dvalue = r->dvalue ? r->dvalue + at * (size_t)r->ndir : NULL,
+      .nfunctional = (int)(r->functional_at[i + 1] - r->functional_at[i]),
+      .functional = r->functional + r->functional_at[i],
+  };
+}
+
 /* Hand one wave to the sink, with the members' numbers in the whole. */
 static dp_status give(const dp_result *r, int first, dp_member_result *block, dp_sink_fn sink,
                       void *user) {
-  for (int i = 0; i < r->nmember; i++) {
-    size_t at = r->value_at[i] * (size_t)r->noutput;
-    block[i] = (dp_member_result){
-        .member = first + i,
-        .status = (dp_member_status)r->status[i],
-        .fail_time = r->fail_time[i],
-        .reason = r->reason[i],
-        .nout = (int)(r->value_at[i + 1] - r->value_at[i]),
-        .value = r->value + at,
-        .dvalue = r->dvalue ? r->dvalue + at * (size_t)r->ndir : NULL,
-        .nfunctional = (int)(r->functional_at[i + 1] - r->functional_at[i]),
-        .functional = r->functional + r->functional_at[i],
-    };
-  }
+  for (int i = 0; i < r->nmember; i++) block[i] = dpi_result_member(r, i, first + i);
   return sink(user, block, r->nmember);
 }
 

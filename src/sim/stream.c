@@ -1,18 +1,21 @@
 /* stream.c - floor 5: members that are made when they are needed, simulated in waves, given to a sink in their order.
  *
- * 1. How long a wave is decides nothing but memory and how much a stop loses: members do not depend on their neighbours. So its
- *    length may follow the clock: short enough that a stop finds something done, long enough that threads are busy.
+ * 1. How long a wave is decides nothing but memory and how much a stop loses: members do not depend on their
+ *    neighbours. So its length may follow the clock: short enough that a stop finds something done, long enough that
+ *    threads are busy.
  * 2. A wave is filled by all threads, simulated by all threads (dp_simulate), and given by the calling one.
  */
 #include <string.h>
 
 #include "sim/sim_impl.h"
 
-#define FILL 128 /* members filled by one worker at once */
-#define WAVE_LEAST 64
+#define FILL 128           /* members filled by one worker at once */
+#define WAVE_LEAST 64      /* members of a wave: all lanes of some threads have work */
+#define WAVE_FIRST 4096    /* most members of the first wave, of which nobody knows yet how long they take */
+#define WAVE_MOST 65536    /* and of any */
 #define WAVE_BYTES 8388608 /* of one wave's values and parameters */
-#define SHORT_S 0.02       /* a wave below this may be longer, */
-#define LONG_S 0.5         /* one above it shorter */
+#define SHORT_S 0.02       /* a wave that took less may be longer, */
+#define LONG_S 0.5         /* one that took more shorter: Ctrl-C and progress wait for its end */
 
 typedef struct stream {
   const dp_sim *sim;
@@ -28,12 +31,6 @@ typedef struct stream {
   dp_member_result *block; /* [cap] */
   int filling, nfill;      /* of the present wave */
 } stream;
-
-static double clock_s(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- memory ---- */
 
@@ -78,20 +75,7 @@ static dp_status fill(void *user, int i, int worker) {
 }
 
 static dp_status give(stream *s, const dp_result *r) {
-  for (int i = 0; i < r->nmember; i++) {
-    size_t at = r->value_at[i] * (size_t)r->noutput;
-    s->block[i] = (dp_member_result){
-        .member = s->filling + i,
-        .status = (dp_member_status)r->status[i],
-        .fail_time = r->fail_time[i],
-        .reason = r->reason[i],
-        .nout = (int)(r->value_at[i + 1] - r->value_at[i]),
-        .value = r->value + at,
-        .dvalue = r->dvalue ? r->dvalue + at * (size_t)r->ndir : NULL,
-        .nfunctional = (int)(r->functional_at[i + 1] - r->functional_at[i]),
-        .functional = r->functional + r->functional_at[i],
-    };
-  }
+  for (int i = 0; i < r->nmember; i++) s->block[i] = dpi_result_member(r, i, s->filling + i);
   return s->sink(s->user, s->block, r->nmember);
 }
 
@@ -107,7 +91,7 @@ static dp_status one_wave(stream *s) {
   inner.progress = tell;
   inner.progress_user = s;
   if (inner.deadline_s > 0) {
-    inner.deadline_s -= clock_s() - s->opened_s;
+    inner.deadline_s -= dpi_clock_s() - s->opened_s;
     if (!(inner.deadline_s > 0))
       return dpi_fail(ctx, DP_ERR_CANCELLED, "simulation: stopped at its deadline");
   }
@@ -129,12 +113,12 @@ static int longest(const stream *s) {
                      (size_t)s->sim->desc.nparam) +
                 sizeof(dp_member) + sizeof(dp_member_result);
   size_t most = WAVE_BYTES / each;
-  return most < WAVE_LEAST ? WAVE_LEAST : most > 65536 ? 65536 : (int)most;
+  return most < WAVE_LEAST ? WAVE_LEAST : most > WAVE_MOST ? WAVE_MOST : (int)most;
 }
 
 static int shortest(const stream *s) {
   int64_t least = (int64_t)s->sim->spoke_desc->block * dp_ctx_nthread(s->sim->ctx);
-  return least < WAVE_LEAST ? WAVE_LEAST : least > 4096 ? 4096 : (int)least;
+  return least < WAVE_LEAST ? WAVE_LEAST : least > WAVE_FIRST ? WAVE_FIRST : (int)least;
 }
 
 static dp_status all_waves(stream *s) {
@@ -145,9 +129,9 @@ static dp_status all_waves(stream *s) {
     s->nfill = left < s->wave ? left : s->wave;
     s->filling = s->first + s->ndone;
     DP_TRY(room(s, s->nfill));
-    double began = clock_s();
+    double began = dpi_clock_s();
     DP_TRY(one_wave(s));
-    double took = clock_s() - began;
+    double took = dpi_clock_s() - began;
     if (s->ndone == 0) most = longest(s) > least ? longest(s) : least;
     s->ndone += s->nfill;
     if (took < SHORT_S) s->wave = 2 * s->wave < most ? 2 * s->wave : most;
@@ -169,7 +153,7 @@ dp_status dp_simulate_stream(const dp_sim *sim, int first, int nmember, const dp
               .user = user,
               .first = first,
               .nmember = nmember,
-              .opened_s = clock_s()};
+              .opened_s = dpi_clock_s()};
   dp_status status = all_waves(&s);
   release(&s);
   return status;

@@ -1,19 +1,18 @@
-/* lane_rates.c - floor 3: rates and their derivatives as a step computes them: the model's expressions, written anew so that they
- * cost less. Rounding differs from the model's own, nothing else does; the model's nodes stay as they are.
+/* lane_rates.c - floor 3: rates and their derivatives as a step computes them: the model's expressions, written anew so
+ * that they cost less. Rounding differs from the model's own, nothing else does; the model's nodes stay as they are.
  *
- * Each expression is a product of two parts, (coefficient) * (rest): what hangs on parameters alone, which the prologue computes
- * once a member, and what changes from step to step.
+ * Each expression is a product of two parts, (coefficient) * (rest): what hangs on parameters alone, which the prologue
+ * computes once a member, and what changes from step to step.
  *
  *     a * b    coefficients multiply, rests multiply
- *     a / b    the coefficient is divided, so that dividing by parameters costs nothing in a step; the rest becomes a quotient,
- *              or a product with 1 / rest(b) where other quotients have the same denominator: one division for all of them.
- *              The derivative of a quotient, (a' - q b') / b, always has
+ *     a / b    coefficients are divided, so that dividing by parameters costs nothing in a step; the rest becomes a
+ *              quotient, or a product with 1 / rest(b) where other quotients have the same denominator: one division
+ *              for all of them. The derivative of a quotient, (a' - q b') / b, always has
  *     a +- b   a coefficient and a rest are added by one fused multiply-add
  *
- * Are reciprocals safe? 1 / b is finite and has all its digits for every b from 2.2e-308 to 4.5e307, which is every number that has
- * all its digits itself but for the last factor of 4. Coefficients are gathered from MOST factors at most, so they leave the range
- * of numbers only where those are beyond 10^(+-308 / MOST) on average, amounts of substance in the 38th power of ten below one.
- * Powers are left alone: (x / K)^16 with both near 1e-20 is 1, but x^16 is no number.
+ * Are reciprocals safe? 1 / b is finite for every b that has all its digits (from 2.2e-308), and has all its own
+ * up to b = 4.5e307. A coefficient is gathered from MOST factors at most: it leaves the range of numbers only where those are
+ * beyond 10^38 or below 10^-38 on average. Powers are left alone: (x / K)^16 with both near 1e-20 is 1, but x^16 is 0.
  *
  * Invariant: what comes out depends on the expressions given alone, so all forms of a step have the same.
  */
@@ -179,7 +178,8 @@ static bool rewrite_all(rates *w) {
 /* Which reciprocals are used by more than one product? All quotients have been written with reciprocals. */
 static dp_status find_shared(rates *w) {
   const size_t now = (size_t)dpi_graph_count(w->g);
-  dpi_node *user = DPI_NEW_ARRAY(w->ctx, dpi_node, now + 1); /* by denominator: 0 none, -1 several, else the product + 1 */
+  /* by denominator: 0 none, -1 several, else the product + 1 */
+  dpi_node *user = DPI_NEW_ARRAY(w->ctx, dpi_node, now + 1);
   if (user == NULL) return DP_ERR_MEMORY;
   for (dpi_node k = 0; k < w->count; k++) {
     if (w->den[k] == DPI_NODE_NONE) continue;

@@ -121,7 +121,7 @@ static fraction largest(const dpi_lane_build *b, fraction *f, int n) {
   return f[0];
 }
 
-static dpi_node weight(const dpi_lane_build *b, const dpi_lane_step *s, int k) {
+dpi_node dpi_lane_weight(const dpi_lane_build *b, const dpi_lane_step *s, int k) {
   double atol = fmax(b->def.atol_state != NULL ? b->def.atol_state[k] : b->def.atol, DBL_MIN); /* never 0/0 */
   dpi_node size = OP2(MAX, OP1(ABS, b->x[k]), OP1(ABS, s->x_new[k]));
   return dpi_g_fma(b->g, dpi_lane_const(b, b->def.rtol), size, dpi_lane_const(b, atol));
@@ -173,7 +173,7 @@ static dpi_node next_factor(const dpi_lane_build *b, const dpi_lane_step *s) {
 static dp_status add_control(dpi_lane_build *b, dpi_lane_step *s) {
   fraction *f = DPI_ARENA_ARRAY(b->arena, fraction, b->n > 0 ? b->n : 1);
   if (f == NULL) return DP_ERR_MEMORY;
-  for (int k = 0; k < b->n; k++) f[k] = (fraction){OP1(ABS, s->error[k]), weight(b, s, k)};
+  for (int k = 0; k < b->n; k++) f[k] = (fraction){OP1(ABS, s->error[k]), dpi_lane_weight(b, s, k)};
   fraction worst = largest(b, f, b->n);
   s->err = dpi_g_if(b->g, finite(b, s), OP2(DIV, worst.num, worst.den), dpi_lane_const(b, INFINITY));
   s->factor = next_factor(b, s);
@@ -224,8 +224,14 @@ static dp_status start(dpi_lane_build *b) {
     b->x[k] = dpi_g_sym(b->g, 1 + k);
     if (b->u != NULL) b->u[k] = dpi_g_sym(b->g, dpi_lane_sym(b->sys, DPI_LANE_U + k));
   }
-  for (int i = 0; i < b->nstage; i++) b->time[i] = dpi_g_fma(b->g, dpi_lane_const(b, b->tab->alpha[i]), b->h, b->t);
-  return write_rates(b);
+  /* substituted for a symbol, none would mean: the symbol stays */
+  bool all = b->t != DPI_NODE_NONE && b->h != DPI_NODE_NONE;
+  for (int k = 0; k < b->n; k++) all = all && b->x[k] != DPI_NODE_NONE && (b->u == NULL || b->u[k] != DPI_NODE_NONE);
+  for (int i = 0; i < b->nstage; i++) {
+    b->time[i] = dpi_g_fma(b->g, dpi_lane_const(b, b->tab->alpha[i]), b->h, b->t);
+    all = all && b->time[i] != DPI_NODE_NONE;
+  }
+  return all ? write_rates(b) : no_memory(b);
 }
 
 static dp_status check(dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step_def *def) {

@@ -58,6 +58,8 @@ dp_status dpi_lane_rewrite(dp_ctx *ctx, const dpi_system *sys, dpi_node *root, i
 
 dpi_node *dpi_lane_nodes(dpi_lane_build *b, int n); /* all NONE; NULL: no memory */
 static inline dpi_node dpi_lane_const(const dpi_lane_build *b, double v) { return dpi_g_const(b->g, v); }
+/* tolerance of a state in this step: atol + rtol max(|x|, |x_new|) */
+dpi_node dpi_lane_weight(const dpi_lane_build *b, const dpi_lane_step *s, int k);
 /* f + u at (time[i], point[i]) into rate[i] */
 dp_status dpi_lane_rates(dpi_lane_build *b, int i);
 /* acc + sum_j w[j] v[j] for one state, j from `from` to m; w as nodes (NONE or constant 0: left out) */

@@ -13,13 +13,15 @@ static dp_status no_memory(const dpi_lane_build *b) {
                   b->tab->name);
 }
 
-/* |V_m - V_m-1| / |x_m - x_m-1| */
+/* |V_m - V_m-1| / |x_m - x_m-1|, each state by its tolerance: large states that change slowly would hide small ones that are
+ * held by stability */
 static dp_status add_stiffness(dpi_lane_build *b, dpi_lane_step *s) {
   int m = b->nstage;
   dpi_node up = dpi_lane_const(b, 0.0), down = up, zero = up;
   for (int k = 0; k < b->n; k++) {
-    dpi_node dv = OP2(SUB, b->stage[m - 1][k], b->stage[m - 2][k]),
-             dx = OP2(SUB, b->point[m - 1][k], b->point[m - 2][k]);
+    dpi_node room = OP2(DIV, dpi_lane_const(b, 1.0), dpi_lane_weight(b, s, k)),
+             dv = OP2(MUL, OP2(SUB, b->stage[m - 1][k], b->stage[m - 2][k]), room),
+             dx = OP2(MUL, OP2(SUB, b->point[m - 1][k], b->point[m - 2][k]), room);
     up = dpi_g_fma(b->g, dv, dv, up);
     down = dpi_g_fma(b->g, dx, dx, down);
   }

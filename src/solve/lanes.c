@@ -10,6 +10,8 @@
 #include "solve/lanes_impl.h"
 #include "solve/solve_rhs.h"
 
+#define MOST_TRIES 1e5 /* steps tried between start and end, where the caller names no number */
+
 /* ---- memory ---- */
 
 static double *row_of(const dpi_lanes *g, const dpi_lanes_regs *r, int row) {
@@ -24,10 +26,12 @@ static double *own_row(const dpi_lanes *g, const dpi_lanes_regs *r, int row, int
 static void find_rows(const dpi_lanes *g, dpi_lanes_regs *r) {
   const dpi_tape *tape = r->tape;
   const dpi_system *sys = g->plan->sys;
-  const int n = g->n, nd = g->plan->ndir, s_new = dpi_lanes_out_tangent(n, g->plan->step[DPI_FORM_PLAIN].nstage);
+  const int n = g->n, nd = g->plan->ndir, m = g->plan->step[DPI_FORM_PLAIN].nstage, s_new = dpi_lanes_out_tangent(n, m);
   r->x = r->row;
   r->u = r->row + g->nall;
   r->x_new = (const double **)(void *)(r->row + 2 * g->nall);
+  r->stage = r->x_new + g->nall;
+  for (int i = 0; i < m * n; i++) r->stage[i] = row_of(g, r, tape->out[dpi_lanes_out_stage(n, 0) + i]);
   r->t = own_row(g, r, dpi_tape_row(tape, 0), 0);
   r->h = own_row(g, r, dpi_tape_row(tape, dpi_lane_sym(sys, DPI_LANE_H)), 1);
   for (int i = 0; i < n; i++) {
@@ -50,7 +54,7 @@ static dp_status make_regs(const dpi_lanes *g, const dpi_tape *tape, dpi_lanes_r
   r->tape = tape;
   r->size_reg = dpi_tape_lanes_size(tape, g->width) + nspare * (size_t)g->width;
   r->reg = dpi_lanes_alloc(g->ctx, r->size_reg);
-  r->row = DPI_NEW_ARRAY(g->ctx, double *, 3 * g->nall);
+  r->row = DPI_NEW_ARRAY(g->ctx, double *, 3 * g->nall + g->n * g->plan->step[DPI_FORM_PLAIN].nstage);
   r->scratch = DPI_NEW_ARRAY(g->ctx, double, dpi_tape_nreg(tape));
   if (!r->reg || !r->row || !r->scratch) return DP_ERR_MEMORY;
   dpi_tape_lanes_init(tape, g->width, r->reg);
@@ -63,7 +67,7 @@ static dp_status make_regs(const dpi_lanes *g, const dpi_tape *tape, dpi_lanes_r
 static dp_status make_faces(dpi_lanes *g) {
   const dpi_system *sys = g->plan->sys;
   const size_t nsym = (size_t)dpi_tangent_nsym(sys, g->plan->ndir),
-               size = (size_t)g->nall + nsym + (size_t)dpi_tape_nreg(sys->rhs);
+               size = (size_t)(2 * g->nall - g->n) + nsym + (size_t)dpi_tape_nreg(sys->rhs);
   g->work = DPI_NEW_ARRAY(g->ctx, double, 4 * g->n);
   g->block = DPI_NEW_ARRAY(g->ctx, double, (size_t)g->width * size);
   if (!g->work || !g->block) return DP_ERR_MEMORY;
@@ -84,6 +88,7 @@ static dp_status fill(dpi_lanes *g) {
   g->c.share = 1.0 / (step->order_error + 1);
   g->c.implicit = step->implicit;
   g->c.limit = step->limit;
+  g->c.most = g->plan->opts.max_steps > 0 ? (double)g->plan->opts.max_steps : MOST_TRIES;
   return make_faces(g);
 }
 
@@ -134,7 +139,7 @@ dpi_solve_outcome dpi_lanes_outcome(const dpi_lanes *g, int lane) { return g->fa
 
 /* ---- stopping ---- */
 
-static long most_steps(const dpi_lane_face *f) { return f->base.opts.max_steps > 0 ? f->base.opts.max_steps : 100000; }
+static long most_steps(const dpi_lane_face *f) { return (long)f->g->c.most; }
 
 static void count_work(dpi_lanes *g, dpi_lane_face *f) {
   double *taken = dpi_lanes_own(g, DPI_COL_TAKEN, f->lane);
@@ -149,6 +154,7 @@ void dpi_lanes_show(dpi_lanes *g, int lane) {
   dpi_lane_face *f = &g->face[lane];
   const dpi_lanes_regs *r = &g->regs[f->form];
   for (int i = 0; i < g->nall; i++) f->x[i] = r->x[i][lane];
+  dpi_lane_face_fewer(f);
   f->base.t_prev = f->base.t_now = r->t[lane];
   f->h_prev = 0.0;
   f->moved = false;
@@ -160,6 +166,7 @@ static void show_step(dpi_lanes *g, dpi_lane_face *f) {
   const dpi_lanes_regs *r = &g->regs[f->form];
   const int l = f->lane;
   for (int i = 0; i < g->nall; i++) f->x[i] = r->x_new[i][l];
+  dpi_lane_face_fewer(f);
   f->base.t_prev = r->t[l];
   f->base.t_now = *dpi_lanes_own(g, DPI_COL_T_NEW, l);
   f->h_prev = r->h[l];

@@ -82,9 +82,10 @@ static inline void choose(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on) {
   store(COL(T_NEW), sel(on, sel(lands, t_end, t + h), OWN(T_NEW)));
 }
 
-/* Steps at the border of stability, lane by lane: true where going on explicitly would be a waste. */
+/* Steps at the border of stability, or near it with very many ahead: true where going on explicitly would be a waste. */
 static inline vm looks_stiff(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm good, vd h) {
-  const vm border = good & less(all(c->limit), load(r->growth));
+  const vd growth = load(r->growth);
+  const vm border = good & less(all(c->limit), growth);
   const vd held = OWN(HELD), quiet = OWN(QUIET), total = OWN(HELD_ALL), rest = OWN(T_END) - load(r->t);
   const vm calm = good & ~border & less(all(0.0), held);
   const vd quiet1 = sel(border, all(0.0), sel(calm, quiet + all(1.0), quiet));
@@ -94,8 +95,11 @@ static inline vm looks_stiff(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm good,
   store(COL(QUIET), sel(over, all(0.0), quiet1));
   store(COL(HELD), held1);
   store(COL(HELD_ALL), total1);
-  return border & at_most(all(DPI_LANES_STIFF_COUNT), held1) &
-         (less(all(DPI_LANES_STIFF_AHEAD) * h, rest) | less(all(DPI_LANES_STIFF_TOTAL), total1));
+  const vm far = good & less(all(DPI_LANES_FAR_SHARE * c->limit), growth) &
+                 at_most(OWN(LEFT), all(c->most - DPI_LANES_FAR_TRIED)) & less(all(DPI_LANES_FAR_AHEAD) * h, rest);
+  const vm held_long = border & at_most(all(DPI_LANES_STIFF_COUNT), held1) &
+                       (less(all(DPI_LANES_STIFF_AHEAD) * h, rest) | less(all(DPI_LANES_STIFF_TOTAL), total1));
+  return held_long | far;
 }
 
 /* Pivots that lost digits, so many times in a row: true where smaller steps don't help. */
@@ -149,7 +153,8 @@ static inline uint32_t judge(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on, v
   const vd size = load(r->size), room = load(r->room), h = load(r->h), wish = OWN(WISH), pace = OWN(PACE);
   const vd t = load(r->t), left = OWN(LEFT) - sel(on, all(1.0), all(0.0));
   vd factor = change(c, size, room);
-  vm good = on & at_most(size, room), hopeless = from_bits(0);
+  /* where x_new is infinite, so is the room of its error */
+  vm good = on & at_most(size, room) & less(size, all(__builtin_inf())), hopeless = from_bits(0);
   if (c->implicit) {
     const vm lost = on & less(all(DPI_LANE_LOST), load(r->growth));
     good &= ~lost;

@@ -44,7 +44,8 @@ void dpi_lane_face_init(dpi_lanes *g, int lane, double *block) {
   f->g = g;
   f->lane = lane;
   f->x = block;
-  f->sym = f->x + g->nall;
+  f->fewer = f->x + g->nall;
+  f->sym = f->fewer + (g->nall - g->n);
   f->reg_rhs = f->sym + dpi_tangent_nsym(sys, g->plan->ndir);
   f->base.ndir = g->plan->ndir;
   if (g->plan->ndir > 0) f->base.sens_now = f->x + g->n;
@@ -62,6 +63,19 @@ void dpi_lane_face_prepare(dpi_lane_face *f, int form) {
 
 /* ---- binding ---- */
 
+/* Element i of the plan's [n x ndir] in m, [n x bound directions]: directions that were not bound are zero. */
+static double of_bound(const dpi_lane_face *f, const double *m, int i) {
+  const int all = f->g->plan->ndir, nd = f->base.ndir;
+  return nd == all ? m[i] : i % all < nd ? m[i / all * nd + i % all] : 0.0;
+}
+
+void dpi_lane_face_fewer(dpi_lane_face *f) {
+  const int all = f->g->plan->ndir, nd = f->base.ndir;
+  const double *s = f->x + f->g->n;
+  if (nd == all) return;
+  for (int i = 0; i < f->g->n * nd; i++) f->fewer[i] = s[i / nd * all + i % nd];
+}
+
 /* No input: -0 is added, which changes nothing, not even the sign of a zero. */
 static void set_input(dpi_lane_face *f, const double *u, const double *du) {
   dpi_lanes *g = f->g;
@@ -72,7 +86,7 @@ static void set_input(dpi_lane_face *f, const double *u, const double *du) {
     if (u && u[i] != 0.0) f->has_input = true;
   }
   for (int i = g->n; i < g->nall; i++) {
-    const double v = du ? du[i - g->n] : 0.0;
+    const double v = du ? of_bound(f, du, i - g->n) : 0.0;
     if (row[i]) row[i][f->lane] = v;
     if (v != 0.0) f->has_input = true;
   }
@@ -92,18 +106,21 @@ static double scale_of(const dpi_system *sys, const double *sym, const double *s
 static void set_directions(dpi_lane_face *f, const double *sym, const double *seed) {
   const dpi_system *sys = f->g->plan->sys;
   const int nd = f->g->plan->ndir;
-  for (int i = 0; i < sys->nactive * nd; i++) f->sym[dpi_tangent_p(sys, 0, i, nd)] = seed[i];
-  for (int q = 0; q < nd; q++) f->sym[dpi_tangent_scale(sys, q, nd)] = scale_of(sys, sym, seed, q, nd);
+  for (int i = 0; i < sys->nactive * nd; i++) f->sym[dpi_tangent_p(sys, 0, i, nd)] = of_bound(f, seed, i);
+  for (int q = 0; q < nd; q++)
+    f->sym[dpi_tangent_scale(sys, q, nd)] = q < f->base.ndir ? scale_of(sys, sym, seed, q, f->base.ndir) : 1.0;
 }
 
 dp_status dpi_lane_face_bind(dpi_solver *s, const double *sym, const double *seed, int ndir) {
   dpi_lane_face *f = self(s);
   dpi_lanes *g = f->g;
-  if (ndir != g->plan->ndir)
+  if (ndir > g->plan->ndir)
     return dpi_fail(s->ctx, DP_ERR_USAGE, "solver: %d directions asked, its step carries %d", ndir, g->plan->ndir);
   if (ndir > 0 && !seed && s->sys->nactive > 0)
     return dpi_fail(s->ctx, DP_ERR_USAGE, "solver: %d directions without seeds", ndir);
   dpi_lanes_halt(g, f->lane);
+  s->ndir = ndir;
+  s->sens_now = ndir == 0 ? NULL : ndir < g->plan->ndir ? f->fewer : f->x + g->n;
   dpi_tape_prologue(s->sys->rhs, sym, f->reg_rhs);
   memcpy(f->sym, sym, (size_t)s->sys->nsym * sizeof *sym);
   memset(f->bound, 0, sizeof f->bound);
@@ -128,7 +145,8 @@ dpi_solve_outcome dpi_lane_face_start(dpi_solver *s, double t, const double *x, 
   dpi_lanes *g = f->g;
   dpi_lanes_halt(g, f->lane);
   memmove(f->x, x, (size_t)g->n * sizeof *x);
-  for (int i = g->n; i < g->nall; i++) f->x[i] = sens ? sens[i - g->n] : 0.0;
+  for (int i = g->n; i < g->nall; i++) f->x[i] = sens ? of_bound(f, sens, i - g->n) : 0.0;
+  dpi_lane_face_fewer(f);
   s->t_prev = s->t_now = t;
   s->reason[0] = '\0';
   f->h_prev = 0.0;
@@ -233,7 +251,7 @@ void dpi_lane_face_dense(dpi_solver *s, double t, double *x, double *sens) {
   const int n = g->n, l = f->lane, m = step->nstage;
   if (t == s->t_now || f->h_prev == 0.0) {
     memcpy(x, f->x, (size_t)n * sizeof *x);
-    if (sens) memcpy(sens, f->x + n, (size_t)(g->nall - n) * sizeof *sens);
+    if (sens && s->ndir > 0) memcpy(sens, s->sens_now, (size_t)n * (size_t)s->ndir * sizeof *sens);
     return;
   }
   const double theta = (t - s->t_prev) / f->h_prev, rest = 1.0 - theta;
@@ -243,18 +261,20 @@ void dpi_lane_face_dense(dpi_solver *s, double t, double *x, double *sens) {
     for (int k = step->ndense - 1; k >= 0; k--) v = step->dense_weight[k * m + i] + theta * v;
     weight[i] = rest * v;
   }
-  const int32_t *out = r->tape->out + dpi_lanes_out_stage(n, 0);
-  for (int j = 0; j < n; j++) {
-    double v = f->x[j];
-    for (int i = 0; i < m; i++) v += weight[i] * r->reg[(size_t)out[i * n + j] * (size_t)g->width + (size_t)l];
-    x[j] = t == s->t_prev ? r->x[j][l] : rest * r->x[j][l] + theta * v;
+  memcpy(x, f->x, (size_t)n * sizeof *x);
+  for (int i = 0; i < m; i++) {
+    const double w = weight[i], *const *row = r->stage + (size_t)i * (size_t)n;
+    if (w == 0.0) continue; /* some stages have no part in it */
+    for (int j = 0; j < n; j++) x[j] += w * row[j][l];
   }
-  const int ns = sens ? g->nall - n : 0;
-  out = r->tape->out + dpi_lanes_out_tangent(n, m) + ns;
-  for (int j = 0; j < ns; j++) {
+  for (int j = 0; j < n; j++) x[j] = t == s->t_prev ? r->x[j][l] : rest * r->x[j][l] + theta * x[j];
+  const int ns = g->nall - n, all = g->plan->ndir, nd = s->ndir;
+  const int32_t *out = r->tape->out + dpi_lanes_out_tangent(n, m) + ns;
+  for (int k = 0; sens && k < n * nd; k++) {
+    const int j = nd == all ? k : k / nd * all + k % nd;
     double v = f->x[n + j];
     for (int i = 0; i < m; i++) v += weight[i] * r->reg[(size_t)out[i * ns + j] * (size_t)g->width + (size_t)l];
-    sens[j] = t == s->t_prev ? r->x[n + j][l] : rest * r->x[n + j][l] + theta * v;
+    sens[k] = t == s->t_prev ? r->x[n + j][l] : rest * r->x[n + j][l] + theta * v;
   }
 }
 

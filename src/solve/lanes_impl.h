@@ -23,6 +23,10 @@
 #define DPI_LANES_STIFF_COUNT 15   /* steps at the border of stability in a row (six quiet ones reset) */
 #define DPI_LANES_STIFF_AHEAD 100  /* ... and this many more such steps ahead, or ... */
 #define DPI_LANES_STIFF_TOTAL 300  /* ... this many such steps already since the start */
+#define DPI_LANES_FAR_TRIED 200    /* also: after this many tries since the start ... */
+#define DPI_LANES_FAR_SHARE 0.25   /* ... a step beyond this part of the border ... */
+#define DPI_LANES_FAR_AHEAD 1000   /* ... with this many more such steps ahead: at tight tolerances stability holds steps long
+                                      before they are at the border, and an implicit step costs about three explicit ones */
 #define DPI_LANES_LOST_MOST 8      /* refused steps in a row whose elimination lost digits */
 #define DPI_LANES_JUMP 1e-6        /* of the size that steps lately had: below, rates jump (cross) */
 #define DPI_LANES_AFTER 1e-3       /* ... and with this part of it a lane goes on behind a jump */
@@ -95,7 +99,8 @@ typedef struct dpi_lanes_regs {
   double **x;                         /* [nall] rows: states, then S [n x ndir] */
   const double **x_new;               /* [nall] rows */
   double **u;                         /* [nall] rows of input rates and their derivatives, NULL where the tape has none */
-  double **row;                       /* owned: x, u, x_new */
+  const double **stage;               /* [nstage x nstate] rows */
+  double **row;                       /* owned: x, u, x_new, stages */
   double *scratch;                    /* owned: plain workspace of the tape */
 } dpi_lanes_regs;
 
@@ -110,6 +115,7 @@ typedef struct dpi_lanes_ctl {
   uint32_t counted; /* implicit: HELD is not 0 */
   double share;     /* 1 / (order_error + 1) */
   double limit;     /* explicit: growth at the border of stability */
+  double most;      /* tries a start may take */
   const dpi_lane_ops *ops;
   const dpi_lanes_regs *regs; /* of the form that is run */
   double *col;                /* owned, aligned */
@@ -128,6 +134,7 @@ typedef struct dpi_lane_face {
   dpi_lanes *g;
   int lane;
   double *x;       /* [nall] x_now, then S */
+  double *fewer;   /* [n x base.ndir] S where fewer directions were bound than the plan has */
   double *reg_rhs; /* workspace of the rate's tape, for the first step size */
   double h_prev;   /* size of the last accepted step; 0: there is no dense output */
   bool moved;      /* the column in the rows is not yet x_now, t_now */
@@ -177,6 +184,8 @@ bool dpi_lane_face_rate(dpi_lane_face *f, double t, const double *x, double *out
 void dpi_lane_face_init(dpi_lanes *g, int lane, double *block);
 /* The lane's parameters are in the registers of this form. */
 void dpi_lane_face_prepare(dpi_lane_face *f, int form);
+/* x was written: S as whoever bound fewer directions than the plan has sees it. */
+void dpi_lane_face_fewer(dpi_lane_face *f);
 /* Size of a first step from x_now towards t_end. NONFINITE with reason: there is no rate. */
 dpi_solve_outcome dpi_lane_face_first(dpi_lane_face *f, double t_end, double *h);
 /* A plan and a group of width 1 as a solver of its own, for the methods' folders. */

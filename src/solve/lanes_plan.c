@@ -10,6 +10,7 @@
 
 #define MOST_STEPS 60000 /* of a tape: beyond, straight-line code no longer pays (nor fits the caches) */
 #define MOST_STATES 80   /* implicit */
+#define EXPLICIT_EACH 40.0 /* operations of a state besides its six rates: what will be too long is refused unbuilt */
 #define RTOL_LEAST 4e-16 /* below, a step can't tell its error from rounding */
 
 /* Which method for which tolerance asked of the result, and that over the tolerance asked of a step: measured (README.md). */
@@ -21,6 +22,8 @@ typedef struct choice {
 } choice;
 static const choice choices[] = {
     {DPI_LANE_IMPLICIT, 5e-5, "rodas4", 3.0},
+    {DPI_LANE_IMPLICIT, 1.5e-5, "rodas5p", 5.0}, /* its dense output is of lower order: more and more to ask of a step, */
+    {DPI_LANE_IMPLICIT, 4e-6, "rodas5p", 7.0},   /* little by little, so that the cost does not leap */
     {DPI_LANE_IMPLICIT, 0.0, "rodas5p", 10.0},
     {DPI_LANE_EXPLICIT, 0.0, "tsit5", 5.0},
 };
@@ -43,7 +46,8 @@ bool dpi_lane_can(const dpi_system *sys, dpi_lane_kind kind, const char **why) {
     no = "it has fast reactions";
   else if (kind == DPI_LANE_IMPLICIT && sys->nstate > MOST_STATES)
     no = "it has more than 80 states";
-  else if (dpi_tape_nstep(sys->rhs) > MOST_STEPS / 8)
+  else if (dpi_tape_nstep(sys->rhs) > MOST_STEPS / 8 ||
+           (kind == DPI_LANE_EXPLICIT && 6.0 * dpi_tape_nstep(sys->rhs) + EXPLICIT_EACH * sys->nstate > MOST_STEPS))
     no = "a step is too long as straight-line code";
   if (why) *why = no ? no : "";
   return no == NULL;

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "suite/suite_impl.h"
 
@@ -107,12 +106,6 @@ typedef struct suite_run {
   pthread_mutex_t lock;
 } suite_run;
 
-static double seconds_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Report case i and those behind it that waited for it. */
 static void report(suite_run *w, int i) {
   pthread_mutex_lock(&w->lock);
@@ -131,7 +124,7 @@ static dp_status run_case(void *user, int i, int worker) {
   dp_sbml_case *r = &w->result[i];
   dpi_suite_case *c = NULL;
   char dir[2048];
-  double start = seconds_now();
+  double start = dpi_clock_s();
   snprintf(r->id, sizeof r->id, "%.15s", w->list->id[i]);
   snprintf(dir, sizeof dir, "%s/%s", w->list->dir, w->list->id[i]);
   r->worst = NAN;
@@ -148,7 +141,7 @@ static dp_status run_case(void *user, int i, int worker) {
                       message[0] ? message : dp_status_sentence(status));
   }
   dp_ctx_clear_error(w->ctx);
-  r->seconds = seconds_now() - start;
+  r->seconds = dpi_clock_s() - start;
   report(w, i);
   return DP_OK;
 }

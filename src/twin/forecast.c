@@ -131,7 +131,7 @@ static dp_status fans(dp_twin *t, const dpi_prediction *p, const dp_belief *b, d
 }
 
 dp_status dpi_twin_forecast(dp_twin *t) {
-  double begin = dpi_now();
+  double begin = dpi_clock_s();
   DP_TRY(layout(t));
   DP_TRY(predict(t, t->belief, t->view.nseen, &t->ahead));
   DP_TRY(fans(t, &t->ahead, t->belief, &t->fan));
@@ -142,6 +142,6 @@ dp_status dpi_twin_forecast(dp_twin *t) {
   t->view.nfan = t->kind->nobservable;
   t->view.fan = t->fan;
   t->view.population = t->fan_population;
-  t->view.seconds[1] = dpi_now() - begin;
+  t->view.seconds[1] = dpi_clock_s() - begin;
   return DP_OK;
 }

@@ -71,7 +71,7 @@ static void score_sample(dp_twin *t, int i, double *work, dp_sample_score *out) 
 }
 
 dp_status dpi_twin_score(dp_twin *t) {
-  double begin = dpi_now();
+  double begin = dpi_clock_s();
   int big = t->belief->ndraw;
   if (t->before && t->before->ndraw > big) big = t->before->ndraw;
   double *work = DPI_NEW_ARRAY(t->ctx, double, (size_t)big *REPLICATES);
@@ -88,6 +88,6 @@ dp_status dpi_twin_score(dp_twin *t) {
   dpi_prediction_release(t->ctx, &t->population);
   t->view.nscore = n;
   t->view.score = t->score;
-  t->view.seconds[2] = dpi_now() - begin;
+  t->view.seconds[2] = dpi_clock_s() - begin;
   return DP_OK;
 }

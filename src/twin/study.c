@@ -297,13 +297,13 @@ dp_status dp_study_run(const dp_kind *kind, const dp_record *record, const dp_st
   dp_study *s = DPI_NEW(kind->ctx, dp_study);
   if (!s) return DP_ERR_MEMORY;
   *s = (dp_study){.ctx = kind->ctx, .kind = kind, .record = record, .def = *def, .nuntil = def->nuntil};
-  double begin = dpi_now();
+  double begin = dpi_clock_s();
   dp_status status = run(s);
   if (status != DP_OK) {
     dp_study_destroy(s);
     return status;
   }
-  s->seconds = dpi_now() - begin;
+  s->seconds = dpi_clock_s() - begin;
   *out = s;
   return DP_OK;
 }

@@ -1,19 +1,12 @@
 /* twin.c - a twin's life, and its first two steps: observe and assimilate. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "twin/twin_impl.h"
 
 #define COOKIE 0x5457494eu
 
 const double dp_level[DP_NLEVEL] = {.025, .05, .10, .25, .50, .75, .90, .95, .975};
-
-double dpi_now(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 dp_twin_def dp_twin_def_default(void) {
   return (dp_twin_def){.cookie = COOKIE, .seed = 20240229, .until = NAN, .ndraw = 1000, .nproposal = 1300, .nfan = 37,
@@ -132,14 +125,14 @@ static dp_status believe(dp_twin *t, double until, uint64_t seed, dp_belief **ou
 }
 
 dp_status dpi_twin_assimilate(dp_twin *t) {
-  double begin = dpi_now();
+  double begin = dpi_clock_s();
   if (t->def.opponent) DP_TRY(believe(t, -1.0, t->def.seed, &t->before)); /* before any sample */
   DP_TRY(believe(t, t->until, t->def.seed, &t->belief));
   if (t->def.decide && t->kind->reward.given) DP_TRY(believe(t, t->until, t->def.seed + 1, &t->fresh));
   t->view.prior = t->prior;
   t->view.belief = t->belief;
   t->view.before = t->before;
-  t->view.seconds[0] = dpi_now() - begin;
+  t->view.seconds[0] = dpi_clock_s() - begin;
   return DP_OK;
 }
 
@@ -162,7 +155,7 @@ static int next_times(const dp_twin *t, double out[6]) {
 
 dp_status dpi_twin_decide(dp_twin *t) {
   if (!t->def.decide || !t->kind->reward.given) return DP_OK;
-  double begin = dpi_now(), next[6];
+  double begin = dpi_clock_s(), next[6];
   int nparam = dp_sim_describe(t->kind->sim)->nparam;
   double *param = DPI_NEW_ARRAY(t->ctx, double, nparam);
   double *zero = DPI_NEW_ARRAY(t->ctx, double, t->c->neta + 1);
@@ -183,7 +176,7 @@ dp_status dpi_twin_decide(dp_twin *t) {
   dpi_free(t->ctx, param);
   dpi_free(t->ctx, zero);
   dpi_free(t->ctx, history);
-  t->view.seconds[3] = dpi_now() - begin;
+  t->view.seconds[3] = dpi_clock_s() - begin;
   return status;
 }
 

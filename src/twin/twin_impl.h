@@ -76,6 +76,5 @@ int dpi_twin_measured(const dp_twin *t, const dpi_prediction *p, const dp_belief
                       double *y);
 /* What a study says over its people, from their views: scores, who won and lost, order, hash. */
 dp_status dpi_study_sum(dp_study *s);
-double dpi_now(void);
 
 #endif

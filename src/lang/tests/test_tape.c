@@ -1,5 +1,5 @@
-/* Tapes against the plain recursive evaluation of the same graph (oracle) on random expressions, and bit for bit against
- * the meaning of each operation; prologue, body and registers against each other. */
+/* Tapes against the plain recursive evaluation of the same graph (oracle) on random expressions, and bit for bit
+ * against the meaning of each operation; prologue, body and registers against each other. */
 #include "lang_check.h"
 
 #define NSYM 8

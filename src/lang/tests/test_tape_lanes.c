@@ -203,8 +203,8 @@ static const char *const models[] = {
     "$S -> X; vmax*S^n/(km^n + S^n)*exp(-0.1*time); X -> Y; kd*X; S=2; X=0; Y=0; vmax=1.2; km=0.7; n=2.5; kd=0.3",
     "G' = piecewise(2, sin(time) > 0, 0) - p1*G*max(I, 0.1) + ln(1 + I); I' = tanh(G - 5) - 0.2*I; G=6; I=1; p1=0.03",
     "x' = y; y' = mu*(1 - x^2)*y - x + sqrt(abs(x)); x=2; y=0; mu=1000",
-    "-> R; a/(1 + (P/K)^h) - d*R; -> P; b*R - d*P; R=0; P=1; a=10; K=2; h=2; d=0.1; b=0.5; "
-    "z := floor(P/3) + ceil(R); q' = -z*q; q=1",
+    ("-> R; a/(1 + (P/K)^h) - d*R; -> P; b*R - d*P; R=0; P=1; a=10; K=2; h=2; d=0.1; b=0.5; "
+     "z := floor(P/3) + ceil(R); q' = -z*q; q=1"),
 };
 
 static void check_model(const dpi_lane_ops *ops, const char *text) {

@@ -1,4 +1,5 @@
-/* Quantile sketches against sorting all numbers: the guaranteed rank error, ties, order, blocks; moments against their definition. */
+/* Quantile sketches against sorting all numbers: the guaranteed rank error, ties, order, blocks; moments against their
+ * definition. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* bench_simulate.c - what one call of dp_simulate costs: `ninja bench_simulate logistic_plugin`, then ./bench_simulate. With the
- * linear map, whose steps are nearly free, it is the waist's own work; the others show it beside a model. */
+/* bench_simulate.c - what one call of dp_simulate costs: `ninja bench_simulate logistic_plugin`, then ./bench_simulate.
+ * With the linear map, whose steps are nearly free, it is the waist's own work; the others show it beside a model. */
 #include <stdio.h>
 #include <time.h>
 

@@ -1,5 +1,5 @@
-/* Streams and bands against closed forms: x' = -k x with a rate that the member's number gives. Threads, ranks (as threads of this
- * process that pass messages), members that fail, stopping. */
+/* Streams and bands against closed forms: x' = -k x with a rate that the member's number gives. Threads, ranks (as
+ * threads of this process that pass messages), members that fail, stopping. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

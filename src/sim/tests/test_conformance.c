@@ -1,9 +1,10 @@
-/* test_conformance.c - every clause of the waist on every spoke that offers it (tests/spokes/subjects.c). What is compared with what:
- * pieces with the whole, one member with many, forks and loaded runs with their originals, an edit with SET instants, derivatives
- * with Richardson-extrapolated differences, doses with the amount given; refusals and failures of memory are provoked.
+/* test_conformance.c - every clause of the waist on every spoke that offers it (tests/spokes/subjects.c). What is
+ * compared with what: pieces with the whole, one member with many, forks and loaded runs with their originals, an edit
+ * with SET instants, derivatives with Richardson-extrapolated differences, doses with the amount given; refusals and
+ * failures of memory are provoked.
  *
- * A spoke promises one of two things of advancing in pieces: `exact` (no byte changes) or a tolerance (an integrator starts
- * anew where a piece ends). Everything else is compared byte by byte.
+ * A spoke promises one of two things of advancing in pieces: `exact` (no byte changes) or a tolerance (an integrator
+ * starts anew where a piece ends). Everything else is compared byte by byte.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -623,7 +624,8 @@ static int rows_until(const dp_member *m, dp_time t) {
   return n;
 }
 
-/* What a fork gives goes on as its parent, once and twice over, and what it does afterwards does not touch the parent. */
+/* What a fork gives goes on as its parent, once and twice over, and what it does afterwards does not touch the
+ * parent. */
 static void forks(const subject *s) {
   fixture *f = fixture_new(s, 2);
   const dp_time at = T(2.9), end = end_of(f);
@@ -972,7 +974,8 @@ static void derivatives(const subject *s) {
   fixture_free(f);
 }
 
-/* The same stream gives the same path under another plan up to the first difference; another stream or seed another path. */
+/* The same stream gives the same path under another plan up to the first difference; another stream or seed another
+ * path. */
 static void common_numbers(const subject *s) {
   fixture *f = fixture_new(s, 1);
   if (!has(f, DP_CAP_STOCHASTIC)) {
@@ -1379,7 +1382,8 @@ static void strike(scene *x) {
   dp_model_destroy(x->model);
 }
 
-/* The n-th allocation fails, for every n: an error of memory with a message, nothing lost, and the other members go on. */
+/* The n-th allocation fails, for every n: an error of memory with a message, nothing lost, and the other members go
+ * on. */
 static void memory_fails(const subject *s) {
   fixture *f = fixture_new(s, 1);
   long n = 1;

@@ -1,5 +1,6 @@
-/* test_sim_spokes.c - the test spokes and the waist's composition against closed forms: Kalman's mean and covariance, moments of the
- * linear birth-death process (Bailey 1964), decay of cosine modes, the logistic curve, derivatives by hand.
+/* test_sim_spokes.c - the test spokes and the waist's composition against closed forms: Kalman's mean and covariance,
+ * moments of the linear birth-death process (Bailey 1964), decay of cosine modes, the logistic curve, derivatives by
+ * hand.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -182,7 +183,8 @@ static void birthdeath_moments(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* Rates change half-way: births stop at t = 1, so that afterwards survival is e^{-d (t - 1)}: mean n0 e^{b-d} e^{-d 2}. */
+/* Rates change half-way: births stop at t = 1, so that afterwards survival is e^{-d (t - 1)}: mean n0 e^{b-d} e^{-d
+ * 2}. */
 static void birthdeath_switch(void **state) {
   (void)state;
   enum { N = 3000 };
@@ -216,8 +218,8 @@ static void birthdeath_switch(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* Common random numbers: ten more individuals at t = 1 leave the fate of all others alone: what a plan with them has more
- * is never below zero, before t = 1 nothing differs, and the difference's mean is 10 e^{(b-d)(t-1)}. */
+/* Common random numbers: ten more individuals at t = 1 leave the fate of all others alone: what a plan with them has
+ * more is never below zero, before t = 1 nothing differs, and the difference's mean is 10 e^{(b-d)(t-1)}. */
 static void birthdeath_common_numbers(void **state) {
   (void)state;
   enum { N = 1000 };
@@ -280,7 +282,8 @@ static double amplitude(dp_ctx *ctx, const char *config, double mode, double t) 
   return left;
 }
 
-/* On the grid exp(-(4 D / h^2 sin^2(pi q / 2n) + k) t) to rounding; in the continuum exp(-(D pi^2 q^2 + k) t) to order h^2. */
+/* On the grid exp(-(4 D / h^2 sin^2(pi q / 2n) + k) t) to rounding; in the continuum exp(-(D pi^2 q^2 + k) t) to order
+ * h^2. */
 static void diffusion_modes(void **state) {
   (void)state;
   dp_ctx *ctx = ctx_new(1);
@@ -345,8 +348,9 @@ static void plugin_logistic(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* y = x1 * a22 + time, with a22 active and switched at t = 2 to an amount that has a direction of its own. x1 does not depend
- * on a22 (a12 = 0), so by hand: dy/d a22 = x1 before, dy/d amount = x1 after, and y follows the switched value. */
+/* y = x1 * a22 + time, with a22 active and switched at t = 2 to an amount that has a direction of its own. x1 does not
+ * depend on a22 (a12 = 0), so by hand: dy/d a22 = x1 before, dy/d amount = x1 after, and y follows the switched
+ * value. */
 static void compose_switch(void **state) {
   (void)state;
   dp_ctx *ctx = ctx_new(1);

@@ -228,9 +228,9 @@ static void van_der_pol(void **state) {
 /* x' = x^2 from 1 has no value at t = 1: every method stops just before and says when. */
 static void blow_up(void **state) {
   (void)state;
-  static const char *const methods[] = {"rk853", "cvode", "auto"};
+  static const char *const methods[] = {"rk853", "cvode", "auto", "rodas", "tsit"};
   rig r = rig_make("model b()\n  x' = k*x^2\n  x = 1\n  k = 1\nend\n", "k");
-  for (int m = 0; m < 3; m++) {
+  for (int m = 0; m < 5; m++) {
     for (int nd = 0; nd < 2; nd++) {
       dpi_solver *s = rig_solver(&r, methods[m], 1e-8, 1e-10);
       double x = 1.0;
@@ -368,6 +368,38 @@ static void no_leap_over_zero(void **state) {
   rig_drop(&r);
 }
 
+/* A solver made for two directions takes one or none: that one is as if it were made for it. */
+static void fewer_directions(void **state) {
+  (void)state;
+  static const char *const methods[] = {"rk853", "cvode", "auto", "rodas", "tsit"};
+  rig r = rig_make("model f()\n  x' = m - k*x^2; y' = k*x - y\n  x = 1; y = 0.5; k = 1.3; m = 0.4\nend\n", "k m");
+  for (int m = 0; m < 5; m++) {
+    /* half: S at 0.7 with 0, 1, 2 directions */
+    double at[2], none[2], x0[2], s0[4] = {0}, half[3][4] = {{0}}, end[2] = {0};
+    const double du[4] = {0.3, 0.2, 0.1, 0.4}, u[2] = {0.1, 0.2}, du1[2] = {0.3, 0.1}, seed1[2] = {1, 0};
+    x0[rig_state(&r, "x")] = 1;
+    x0[rig_state(&r, "y")] = 0.5;
+    for (int nd = 0; nd < 3; nd++) {
+      dpi_solver *s = rig_solver(&r, methods[m], 1e-10, 1e-12);
+      rig_must(&r, s->ops->bind(s, r.sym, nd == 0 ? NULL : nd == 1 ? seed1 : r.seed, nd));
+      s->ops->input(s, u, nd == 0 ? NULL : nd == 1 ? du1 : du);
+      assert_int_equal(s->ops->start(s, 0.0, x0, nd ? s0 : NULL), DPI_SOLVE_OK);
+      while (s->t_now < 0.7) assert_int_equal(s->ops->step(s, 2.0), DPI_SOLVE_OK);
+      s->ops->dense(s, 0.7, nd ? at : none, nd ? half[nd] : NULL);
+      assert_int_equal(s->sens_now == NULL, nd == 0);
+      rig_must_go(s, 2.0);
+      for (int j = 0; j < 2 && nd == 1; j++) end[j] = s->sens_now[j];
+      for (int j = 0; j < 2 && nd == 2; j++) rig_near("S", 2, end[j], s->sens_now[2 * j], 1e-7, 1e-9);
+      dpi_solver_destroy(s);
+    }
+    for (int j = 0; j < 2; j++) {
+      rig_near("x", 0.7, at[j], none[j], 1e-8, 0.0);
+      rig_near("S", 0.7, half[1][j], half[2][2 * j], 1e-7, 1e-9);
+    }
+  }
+  rig_drop(&r);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(jumping_rate),     cmocka_unit_test(no_leap_over_zero),
@@ -376,6 +408,7 @@ int main(void) {
       cmocka_unit_test(stiff_input),      cmocka_unit_test(van_der_pol),
       cmocka_unit_test(blow_up),          cmocka_unit_test(not_finite),
       cmocka_unit_test(too_many_steps),   cmocka_unit_test(sparse_chain),
+      cmocka_unit_test(fewer_directions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

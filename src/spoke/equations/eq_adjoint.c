@@ -17,6 +17,7 @@
 /* ---- what the spoke needs for it, made at the first gradient ---- */
 
 struct dpi_eq_back {
+  int ndir;                             /* directions that paths are recorded with */
   dpi_lane_plan *own[DPI_EQ_NCREW];     /* plans made for gradients alone */
   const dpi_lane_plan *plan[DPI_EQ_NCREW];
   dpi_lane_adjoint *adj[DPI_EQ_NCREW];
@@ -38,6 +39,7 @@ typedef struct back_regs {
 typedef struct way {
   dpi_eq_bench *w;
   dpi_eq_trace trace;
+  dpi_eq_probe probe;
   double *block;                  /* owned: what lies behind */
   double *x_prev;                 /* [nstate] */
   double *lambda, *u_bar;         /* [nstate] */
@@ -73,12 +75,30 @@ static dp_ctx *ctx_of(const dpi_eq_spoke *sp) { return sp->base.ctx; }
 static dp_status back_plan(const dpi_eq_spoke *sp, dpi_eq_back *b, int crew) {
   static const dpi_lane_kind kind[] = {[DPI_EQ_EXPLICIT] = DPI_LANE_EXPLICIT, [DPI_EQ_IMPLICIT] = DPI_LANE_IMPLICIT};
   b->plan[crew] = sp->plan[crew];
-  if (!b->plan[crew]) {
-    if (sp->lane_forced || !dpi_lane_can(sp->sys, kind[crew], NULL)) return DP_OK;
-    DP_TRY(dpi_lane_plan_create(ctx_of(sp), sp->sys, &sp->opts, kind[crew], 0, &b->own[crew]));
+  if (!sp->plan[crew] && (sp->lane_forced || !dpi_lane_can(sp->sys, kind[crew], NULL))) return DP_OK;
+  if (!sp->plan[crew] || b->ndir > 0) {
+    DP_TRY(dpi_lane_plan_create(ctx_of(sp), sp->sys, &sp->opts, kind[crew], b->ndir, &b->own[crew]));
     b->plan[crew] = b->own[crew];
   }
-  return dpi_lane_adjoint_create(ctx_of(sp), dpi_lane_plan_step(b->plan[crew]), &b->adj[crew]);
+  return DP_OK;
+}
+
+/* With the probe where its steps are not too long as straight-line code, else without. */
+static dp_status back_plans(const dpi_eq_spoke *sp, dpi_eq_back *b) {
+  dp_ctx *ctx = ctx_of(sp);
+  const bool clean = !dp_ctx_error(ctx)[0];
+  dp_status st = DP_OK;
+  for (b->ndir = dpi_probe_ndir(sp); b->ndir >= 0; b->ndir--) {
+    st = DP_OK;
+    for (int c = 0; c < DPI_EQ_NCREW && st == DP_OK; c++) st = back_plan(sp, b, c);
+    if (st != DP_ERR_UNSUPPORTED || b->ndir == 0) return st;
+    if (clean) dp_ctx_clear_error(ctx);
+    for (int c = 0; c < DPI_EQ_NCREW; c++) {
+      dpi_lane_plan_destroy(b->own[c]);
+      b->own[c] = NULL;
+    }
+  }
+  return st;
 }
 
 bool dpi_eq_back_can(const dpi_eq_spoke *sp) {
@@ -119,8 +139,9 @@ static dp_status back_make(dpi_eq_spoke *sp) {
   if (sp->back) return DP_OK;
   dpi_eq_back *b = DPI_NEW(ctx_of(sp), dpi_eq_back);
   if (!b) return DP_ERR_MEMORY;
-  dp_status st = DP_OK;
-  for (int c = 0; c < DPI_EQ_NCREW && st == DP_OK; c++) st = back_plan(sp, b, c);
+  dp_status st = back_plans(sp, b);
+  for (int c = 0; c < DPI_EQ_NCREW && st == DP_OK; c++)
+    if (b->plan[c]) st = dpi_lane_adjoint_create(ctx_of(sp), dpi_lane_plan_step(b->plan[c]), &b->adj[c]);
   if (st == DP_OK && !b->plan[DPI_EQ_EXPLICIT] && !b->plan[DPI_EQ_IMPLICIT])
     st = dpi_fail(ctx_of(sp), DP_ERR_UNSUPPORTED, "%s: gradients: these equations can't be integrated in lanes", sp->model->source);
   if (st == DP_OK) st = back_code(sp, b);
@@ -144,6 +165,7 @@ static void way_release(const dpi_eq_spoke *sp, way *k) {
   dpi_free(ctx, k->z);
   dpi_free(ctx, k->z_new);
   dpi_free(ctx, k->weight);
+  dpi_free(ctx, k->probe.instant);
 }
 
 static void worker_destroy(dpi_eq_worker *g) {
@@ -219,7 +241,7 @@ static dp_status way_build(const dpi_eq_worker *g, way *k) {
   for (int c = 0; c < DPI_EQ_NCREW; c++)
     if (sp->back->adj[c]) dpi_tape_init(sp->back->adj[c]->step, k->reg_step[c]);
   DP_TRY(dpi_shadow_create(sp, &k->trace.shadow));
-  return dpi_eq_bench_create(sp, 0, false, &k->w);
+  return dpi_eq_bench_create(sp, sp->back->ndir, false, &k->w);
 }
 
 static dp_status worker_build(dpi_eq_worker *g) {
@@ -317,7 +339,7 @@ static void begin(dpi_eq_worker *g, int lane, dpi_eq_batch *b, int member, const
   const int crew = k->w->m->crew < DPI_EQ_NCREW ? k->w->m->crew : DPI_EQ_EXPLICIT;
   choose_crew(g, lane, g->lanes[crew] ? crew : DPI_EQ_NCREW - 1 - crew);
   k->w->trace = &k->trace;
-  send_on(g, lane, dpi_eq_member_begin(k->w, def->to[member]));
+  send_on(g, lane, (k->w->ndir == 0 || dpi_probe_lay(&k->probe, k->w)) && dpi_eq_member_begin(k->w, def->to[member]));
 }
 
 /* All members that were begun to their ends, recorded. */
@@ -648,7 +670,9 @@ dp_status dpi_eq_gradient(const dpi_spoke *spoke, const dpi_batch_def *batch, co
   dpi_batch *b = NULL;
   dpi_eq_worker *g = NULL;
   DP_TRY(worker_take(sp, batch->n, &g));
-  dp_status st = dp_spoke_equations.open(spoke, batch, &b);
+  dpi_batch_def probed = *batch;
+  probed.ndir = sp->back->ndir;
+  dp_status st = dp_spoke_equations.open(spoke, &probed, &b);
   for (int i = 0; i < batch->n && st == DP_OK; i += g->width) {
     const int rest = batch->n - i;
     if (batch->stop && batch->stop(batch->stop_user))

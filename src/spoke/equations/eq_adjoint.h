@@ -2,6 +2,7 @@
  *
  *     eq_trace.c    what the integrator did: pieces of path, accepted steps, outputs, happenings
  *     eq_shadow.c   the local Jacobian of one happening, by the forward machinery in all directions at once
+ *     eq_adjoint_probe.c  the direction that a path is recorded with, so that its steps suit derivatives too
  *     eq_adjoint.c  one member forward and back; the entry
  *
  * A path is a sequence of items in the order in which they took place:
@@ -89,6 +90,18 @@ typedef struct dpi_eq_trace {
 void dpi_trace_clear(dpi_eq_trace *tr);
 void dpi_trace_release(dpi_eq_trace *tr);
 bool dpi_trace_jacobian_room(dpi_eq_trace *tr, int nrow, int nelement);
+
+/* ---- eq_adjoint_probe.c ---- */
+/* A member that carries the probe. Memory kept for reuse. */
+typedef struct dpi_eq_probe {
+  dp_member def;
+  dp_instant *instant; /* owned: the member's, with directions */
+  int cap_instant;
+} dpi_eq_probe;
+/* Directions that steps of a recorded path carry: 0 where derivatives are to choose none. */
+int dpi_probe_ndir(const dpi_eq_spoke *sp);
+/* The member has just been laid on w, a bench of one direction. False: no memory. */
+bool dpi_probe_lay(dpi_eq_probe *p, dpi_eq_bench *w);
 
 /* ---- eq_shadow.c ---- */
 dp_status dpi_shadow_create(const dpi_eq_spoke *sp, dpi_eq_shadow **out);

@@ -60,9 +60,12 @@ static double path_target(dpi_eq_bench *w) {
   return w->spoke->watch.nmark ? dpi_eq_watch_stop(w, w->solver->t_now, t) : t;
 }
 
+/* Does anything that is watched hang on the path, not on time alone? */
+static bool watches_path(const dpi_eq_bench *w) { return dpi_eq_watches(w) && !w->spoke->watch.all_timed; }
+
 /* Until when nobody needs to see the path: what is watched, kept or summed up is so step by step. */
 static double path_attend(const dpi_eq_bench *w) {
-  if (dpi_eq_watches(w) || w->def->nfunctional || w->m->history) return w->solver->t_now;
+  if (watches_path(w) || w->def->nfunctional || w->m->history) return w->solver->t_now;
   return w->next.first < w->target ? w->next.first : w->target;
 }
 
@@ -72,7 +75,7 @@ static void path_look(dpi_eq_bench *w) {
   double to = s->t_now < w->limit ? s->t_now : w->limit;
   double when;
   if (to <= w->looked || isfinite(w->found)) return; /* nothing beyond a trigger is true */
-  if (dpi_eq_watches(w) && dpi_eq_watch_find(w, w->looked, to, &when)) to = w->found = when;
+  if (watches_path(w) ? dpi_eq_watch_find(w, w->looked, to, &when) : dpi_eq_watch_due(w, to, &when)) to = w->found = when;
   if (w->def->nfunctional) dpi_eq_path_look(w, w->looked, to);
   w->looked = to;
 }
@@ -229,6 +232,7 @@ static void look_ahead(dpi_eq_bench *w) {
   if (back < way) way = back;
   k->horizon = way < k->line.t ? way : k->line.t;
   if (w->found < way) way = w->found;
+  k->before = way < k->line.t ? way : k->line.t;
   if (way <= k->t) {
     k->what = DPI_EQ_WAY;
     k->t = way;
@@ -265,7 +269,23 @@ bool dpi_eq_happen(dpi_eq_bench *w, const dpi_eq_next *k) {
   return true;
 }
 
+/* After an output: another one before anything else? Nothing but the output has changed since look_ahead. */
+static bool output_again(dpi_eq_bench *w) {
+  const dpi_member_out *out = w->out;
+  if (out->ndone >= w->def->nout) return false;
+  const double t = dpi_real(w->def->out[out->ndone].time);
+  if (!(t < w->next.before && t <= w->limit)) return false;
+  w->next.t = w->next.first = t;
+  return true;
+}
+
 static bool happen(dpi_eq_bench *w) {
+  if (w->next.what == DPI_EQ_OUTPUT) {
+    const double t = w->next.t;
+    if (!emit(w, t < w->m->t ? w->m->t : t)) return false;
+    w->next.known = output_again(w);
+    return true;
+  }
   const dpi_eq_next k = w->next;
   w->next.known = false;
   if (w->trace && (k.what == DPI_EQ_WAY || k.what == DPI_EQ_INSTANT)) return dpi_eq_trace_happen(w, &k, dpi_eq_happen);

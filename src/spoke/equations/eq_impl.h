@@ -76,6 +76,8 @@ typedef struct dpi_eq_watch {
   dpi_eq_map mark;   /* [2 nmark] value and slope in time */
   int nswitch, nroot, nmark, nall;
   const uint8_t *whole; /* [nmark] 1: passes of integers count, 0: of zero */
+  const uint8_t *timed; /* [nevent + nswitch] time and parameters alone decide, at marks only */
+  bool any_timed, all_timed;
 } dpi_eq_watch;
 
 /* A law, compiled; derivative columns are states, active. */
@@ -89,6 +91,8 @@ typedef struct dpi_eq_law {
 typedef struct dpi_eq_draw {
   dpi_eq_map arg;
 } dpi_eq_draw;
+
+#define DPI_EQ_NO_CHANGE -2 /* bench->due_root */
 
 typedef struct dpi_eq_bench dpi_eq_bench;
 typedef struct dpi_eq_batch dpi_eq_batch;
@@ -222,6 +226,7 @@ typedef struct dpi_eq_next {
   bool known;     /* nothing has happened since this was found */
   enum { DPI_EQ_WAY, DPI_EQ_INSTANT, DPI_EQ_OUTPUT, DPI_EQ_END } what; /* WAY: of what is under way; END: of this advance */
   double t, first; /* when; how far the path must be known before */
+  double before;  /* the first of what is no output */
   double horizon; /* next discontinuity known beforehand, except marks; infinite: none */
   dpi_coming line; /* the instant */
   int dose;       /* WAY: the dose that arrives or ends, or -1 */
@@ -292,6 +297,9 @@ struct dpi_eq_bench {
   double *v[7];            /* [watch.nall] what eq_watch.c compares */
   int watch_credit;        /* looks that may still be spent on roots that swing fast */
   double mark;             /* next time at which something changes that is known beforehand; infinite: none */
+  double due, due_left;    /* next change of what time alone decides (infinite: none; NaN: not known), the number before it */
+  int due_root;            /* root that changes its sign there, or -1; DPI_EQ_NO_CHANGE: look again there */
+  bool due_jump;           /* a rate jumps there */
   double chatter_t;        /* switches of the rates that follow each other without time moving on */
   int chatter;
   double *ext;             /* [nstate + ndelayed] argument of the lag tape */
@@ -448,8 +456,10 @@ void dpi_eq_watch_cross(dpi_eq_bench *w, const double *f);
 void dpi_eq_watch_left(dpi_eq_bench *w, double *f);
 /* Time at which the solver should stop on its way to `target`, from t: for changes known beforehand. */
 double dpi_eq_watch_stop(dpi_eq_bench *w, double t, double target);
-/* Expect them anew from t on. */
+/* Expect them anew from t on, where a path starts. */
 void dpi_eq_watch_marks(dpi_eq_bench *w, double t);
+/* Where time alone decides all that is watched: is the next change at `to` at the latest? It is then found, as by find. */
+bool dpi_eq_watch_due(dpi_eq_bench *w, double to, double *when);
 
 /* ---- eq_draw.c ---- */
 /* All that are made at the start, in order; one that can't be made is no number: said by started, at the first advance. */

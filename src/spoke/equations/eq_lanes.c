@@ -88,7 +88,12 @@ static dp_status plan_one(dpi_eq_spoke *sp, int crew, bool forced) {
     return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED, "%s: method '%s' can't take these equations: %s", sp->model->source,
                     sp->lane_method, why);
   }
-  return dpi_lane_plan_create(sp->base.ctx, sp->sys, &sp->opts, kind_of[crew], 0, &sp->plan[crew]);
+  dp_ctx *ctx = sp->base.ctx;
+  const bool clean = !dp_ctx_error(ctx)[0];
+  const dp_status st = dpi_lane_plan_create(ctx, sp->sys, &sp->opts, kind_of[crew], 0, &sp->plan[crew]);
+  if (st != DP_ERR_UNSUPPORTED || forced) return st;
+  if (clean) dp_ctx_clear_error(ctx); /* a step that is found too long only when it is written: not offered, like the others */
+  return DP_OK;
 }
 
 dp_status dpi_eq_lanes_compile(dpi_eq_spoke *sp, const char *name) {

@@ -134,14 +134,17 @@ static void copy_state(dpi_eq_shadow *h, const dpi_eq_bench *w) {
   h->def.functional = NULL;
   h->def.nfunctional = 0;
   h->def.seed = NULL;
-  for (int i = 0; i < w->def->ninstant; i++) h->instant[i] = w->def->instant[i];
+  for (int i = 0; i < w->def->ninstant; i++) {
+    h->instant[i] = w->def->instant[i];
+    h->instant[i].dir_amount = h->instant[i].dir_time = -1;
+  }
   h->out = (dpi_member_out){.status = DP_MEMBER_OK};
 }
 
 /* Events under way: values held, with room for their derivatives. */
 static void copy_pool(dpi_eq_shadow *h, const dpi_eq_bench *w) {
   const dpi_eq_spoke *sp = h->spoke;
-  const int wide = due_stride(sp, h->ndir), plain = due_stride(sp, 0);
+  const int wide = due_stride(sp, h->ndir), plain = due_stride(sp, w->ndir);
   const dpi_event_pool *from = &w->m->pool;
   dpi_event_pool *to = &h->m.pool;
   to->n = from->n;
@@ -150,7 +153,8 @@ static void copy_pool(dpi_eq_shadow *h, const dpi_eq_bench *w) {
     double *v = to->vec + (size_t)wide * i;
     to->due[i] = from->due[i];
     for (int k = 0; k < wide; k++) v[k] = 0;
-    for (int a = 0; a < sp->nassign_max; a++) v[h->ndir + a] = from->vec[(size_t)plain * i + a];
+    const int held = sp->model->event[from->due[i].event].nassign;
+    for (int a = 0; a < held; a++) v[h->ndir + a] = from->vec[(size_t)plain * i + w->ndir + a];
   }
 }
 

@@ -7,8 +7,13 @@
  *     nothing differs                         a root may have gone through zero and back: where a parabola through three
  *                                             nodes foretells that it comes near zero, its extremum is sought
  *
- * Nothing here depends on outputs. What time alone decides is known beforehand (marks): the solver stops just before
- * and just behind, so that no step crosses it.
+ * Nothing here depends on outputs. What time alone decides is known beforehand:
+ *
+ *     marks   where an expression affine in time goes through zero: the solver stops just before and just behind, so that no
+ *             step crosses it
+ *     due     where all that a trigger or switch hangs on are such marks, the very number at which it changes, found on the
+ *             line of time without any path. The solver goes there directly; where nothing else is watched no step is
+ *             looked at
  *
  * Derivatives. With root g(t, x, theta) = 0 at t = tau(theta), f- the rates just before:
  *     dtau = -(g_x S- + g_theta) / (g_x f- + g_t),   S+ = S- + (f- - f+) dtau
@@ -27,6 +32,7 @@
 #define TURNS 8        /* changes of sign without consequence between two nodes */
 #define SEARCH 40      /* evaluations in the search for an extremum */
 #define NEAR 0.5       /* an extremum below this part of the smallest node is sought */
+#define MARKS 64       /* looked at in a row for what changes next */
 #define CHATTER 40     /* switches in a row without time moving on: a sliding mode, where each restart would undo the one
                           before; from then on the error control steps through it */
 
@@ -319,21 +325,97 @@ void dpi_eq_watch_cross(dpi_eq_bench *w, const double *f) {
 
 static double slack(double t) { return 1.5 * DBL_EPSILON * fabs(t); }
 
-void dpi_eq_watch_marks(dpi_eq_bench *w, double t) {
+/* The first mark behind t; infinite: none. */
+static double next_mark(dpi_eq_bench *w, double t) {
   const dpi_eq_watch *k = &w->spoke->watch;
-  w->mark = INFINITY;
-  if (k->nmark == 0) return;
+  double first = INFINITY;
+  if (k->nmark == 0) return first;
   const double *v = dpi_eq_eval(w, &k->mark, t, w->m->x, NULL);
   for (int i = 0; i < k->nmark; i++) {
     const double a = v[2 * i], slope = v[2 * i + 1];
     double goal = 0;
     if (k->whole[i]) goal = slope > 0 ? floor(a) + 1 : ceil(a) - 1;
     const double at = t + (goal - a) / slope;
-    if (isfinite(at) && at - slack(at) > t + slack(t) && at < w->mark) w->mark = at;
+    if (isfinite(at) && at - slack(at) > t + slack(t) && at < first) first = at;
   }
+  return first;
+}
+
+/* Does a value that time alone decides differ? */
+static bool timed_differs(const dpi_eq_bench *w, const double *a, const double *b, int first, int end) {
+  const int ne = w->spoke->nevent;
+  for (int i = first; i < end; i++)
+    if (w->spoke->watch.timed[i] && (i < ne ? (a[i] != 0) != (b[i] != 0) : a[i] != b[i])) return true;
+  return false;
+}
+
+/* Timed values at lo are v[0], at hi others: the first number with others. */
+static void due_between(dpi_eq_bench *w, double lo, double hi) {
+  const dpi_eq_map *map = &w->spoke->watch.value;
+  const int ne = w->spoke->nevent, n = ne + w->spoke->watch.nswitch;
+  for (;;) {
+    const double mid = lo + 0.5 * (hi - lo);
+    if (!(mid > lo && mid < hi)) break;
+    dpi_eq_eval(w, map, mid, w->m->x, w->v[1]);
+    if (timed_differs(w, w->v[0], w->v[1], 0, n))
+      hi = mid;
+    else
+      lo = mid;
+  }
+  dpi_eq_eval(w, map, lo, w->m->x, w->v[0]);
+  dpi_eq_eval(w, map, hi, w->m->x, w->v[1]);
+  w->due = hi;
+  w->due_left = lo;
+  w->due_root = responsible(w, w->v[0], w->v[1]);
+  w->due_jump = timed_differs(w, w->v[0], w->v[1], ne, n);
+}
+
+/* The next change behind t of what time alone decides. Rounding may move it away from its mark by more than the slack: so
+ * values are compared before and behind each mark, and far behind the last one. */
+static void find_due(dpi_eq_bench *w, double t) {
+  const dpi_eq_map *map = &w->spoke->watch.value;
+  const int n = w->spoke->nevent + w->spoke->watch.nswitch;
+  w->due = INFINITY;
+  w->due_root = DPI_EQ_NO_CHANGE;
+  w->due_jump = false;
+  dpi_eq_eval(w, map, t, w->m->x, w->v[0]);
+  for (int turn = 0; turn < MARKS; turn++) {
+    const double mark = next_mark(w, t);
+    const double at[2] = {mark - slack(mark), mark < INFINITY ? mark + slack(mark) : 2 * fabs(t) + 1};
+    for (int i = mark < INFINITY ? 0 : 1; i < 2; i++) {
+      if (!(at[i] > t)) continue;
+      dpi_eq_eval(w, map, at[i], w->m->x, w->v[1]);
+      if (timed_differs(w, w->v[0], w->v[1], 0, n)) {
+        due_between(w, t, at[i]);
+        return;
+      }
+      t = at[i];
+    }
+    if (!(mark < INFINITY)) return;
+  }
+  w->due = t;
+}
+
+bool dpi_eq_watch_due(dpi_eq_bench *w, double to, double *when) {
+  if (!(w->due <= to) || w->due_root == DPI_EQ_NO_CHANGE) return false;
+  w->found_root = w->due_root;
+  w->found_left = w->due_left;
+  *when = w->due;
+  return true;
+}
+
+void dpi_eq_watch_marks(dpi_eq_bench *w, double t) {
+  w->mark = w->spoke->watch.all_timed ? INFINITY : next_mark(w, t);
+  if (w->spoke->watch.any_timed && !(w->due > t)) find_due(w, t);
 }
 
 double dpi_eq_watch_stop(dpi_eq_bench *w, double t, double target) {
+  if (w->spoke->watch.any_timed) {
+    if (!(w->due > t)) find_due(w, t);
+    const double stop = w->due_jump && t < w->due_left ? w->due_left : w->due; /* no step ends in another rate */
+    if (stop > t && stop < target) target = stop;
+  }
+  if (w->spoke->watch.all_timed) return target;
   for (int turn = 0; turn < 100 && w->mark + slack(w->mark) <= t; turn++) dpi_eq_watch_marks(w, t);
   if (!(w->mark < INFINITY)) return target;
   const double before = w->mark - slack(w->mark), behind = w->mark + slack(w->mark);

@@ -5,6 +5,7 @@
  *     floor, ceil, mod, sign in a rate, a number as condition: a value that is constant but for jumps
  *
  * Whatever is free of states and affine in time passes zero (an integer) at a time that is known beforehand: these are marks.
+ * What hangs on comparisons of such things alone is *timed*: when it changes is found without a path.
  * Kinks (abs, min, max) are no jumps: the integrator's error control steps over them.
  */
 #include "spoke/equations/eq_impl.h"
@@ -177,12 +178,54 @@ static dp_status from_rates(gather *k) {
   return each_reached(k, true);
 }
 
+/* Truth of comparisons between what stands still or moves straight with time: known at marks. But `==` is true at single
+ * numbers. */
+static void find_covered(const gather *k, uint8_t *covered) {
+  for (int i = 0; i < k->count; i++) {
+    const dpi_gnode n = dpi_graph_at(k->g, i);
+    const bool order = n.op == DPI_OP_LT || n.op == DPI_OP_LE || n.op == DPI_OP_GT || n.op == DPI_OP_GE;
+    covered[i] = k->how[i] == STILL;
+    if (order) covered[i] = k->how[n.arg[0]] <= RAMP && k->how[n.arg[1]] <= RAMP;
+    if (n.op == DPI_OP_AND || n.op == DPI_OP_OR) covered[i] = covered[n.arg[0]] && covered[n.arg[1]];
+    if (n.op == DPI_OP_NOT) covered[i] = covered[n.arg[0]];
+  }
+}
+
+/* Steps of what moves straight with time are timed too. */
+static bool timed(const gather *k, const uint8_t *covered, dpi_node node) {
+  const dpi_gnode n = dpi_graph_at(k->g, node);
+  if (node < k->count && covered[node]) return true;
+  if (n.op != DPI_OP_FLOOR && n.op != DPI_OP_CEIL && n.op != DPI_OP_SIGN) return false;
+  if (n.arg[0] < k->count) return k->how[n.arg[0]] == RAMP;
+  const dpi_gnode part = dpi_graph_at(k->g, n.arg[0]); /* of mod: the quotient was made here */
+  return part.op == DPI_OP_DIV && how_of(k, part.arg[0]) == RAMP && how_of(k, part.arg[1]) == STILL;
+}
+
+static dp_status find_timed(gather *k) {
+  dpi_eq_watch *w = &k->sp->watch;
+  uint8_t *covered = DPI_NEW_ARRAY(k->sp->base.ctx, uint8_t, k->count + 1);
+  uint8_t *list = DPI_ARENA_ARRAY(&k->sp->arena, uint8_t, k->nnode + 1);
+  if (covered && list) {
+    find_covered(k, covered);
+    w->all_timed = k->nnode > 0 && k->m->ndelayed == 0;
+    for (int i = 0; i < k->nnode; i++) {
+      list[i] = k->m->ndelayed == 0 && timed(k, covered, k->node[i]);
+      w->any_timed = w->any_timed || list[i];
+      w->all_timed = w->all_timed && list[i];
+    }
+    w->timed = list;
+  }
+  dpi_free(k->sp->base.ctx, covered);
+  return w->timed ? DP_OK : DP_ERR_MEMORY;
+}
+
 static dp_status make_maps(gather *k, const int *column, int ncol) {
   dpi_eq_spoke *sp = k->sp;
   dpi_eq_watch *w = &sp->watch;
   w->nswitch = k->nnode - sp->nevent;
   w->nroot = k->nroot;
   w->nmark = k->nmark;
+  DP_TRY(find_timed(k));
   for (int r = 0; r < k->nroot; r++) DP_TRY(append(k, &k->node, &k->nnode, &k->cap_node, k->root[r]));
   w->nall = k->nnode;
   if (w->nall == 0) return DP_OK;

@@ -187,12 +187,53 @@ static void test_storm(void **state) {
   each(e, judge_storm);
 }
 
+/* ---- triggers of time alone: known beforehand, exact ---- */
+
+static void judge_clock(const dp_sim *sim, const char *method) {
+  static bed_run r;
+  static const struct {
+    double t, before, at, after; /* depot a tick before t, at t, a tick after */
+  } want[] = {{0.333333333, 0, 0, 4}, {0.5, 4, 5, 7}, {1, 7, 7, 15}, {2, 15, 31, 63}, {4.5, 63, 191, 191}, {12.2, 255, 255, 255}};
+  bed_defaults(sim, &r);
+  bed_param_set(sim, &r, "D", 0);
+  bed_param_set(sim, &r, "F", 1);
+  for (int i = 0; i < DPI_COUNT(want); i++)
+    for (int k = -1; k <= 1; k++) bed_out(&r, want[i].t + 1e-9 * k, 0);
+  bed_go(sim, &r);
+  if (r.status != DP_MEMBER_OK) fail_msg("%s: %s", method, r.reason);
+  for (int i = 0; i < DPI_COUNT(want); i++) {
+    const double v[] = {want[i].before, want[i].at, want[i].after};
+    for (int k = 0; k < 3; k++) bed_near(r.value[3 * (3 * i + k) + 2], v[k], 0, 1e-6, method, want[i].t + 1e-9 * (k - 1));
+  }
+}
+
+static void test_clock(void **state) {
+  (void)state;
+  static const bed_event e[] = {{"time >= 0.5", NULL, NULL, true, true, true, "depot", "depot + 1"},
+                                {"time > 0.5", NULL, NULL, true, true, true, "depot", "depot + 2"},
+                                {"3*time >= 1", NULL, NULL, true, true, true, "depot", "depot + 4"},
+                                {"time + 1e6 > 1e6 + 1", NULL, NULL, true, true, true, "depot", "depot + 8"},
+                                {"time >= 2", NULL, NULL, true, true, true, "depot", "depot + 16"},
+                                {"time >= 2.000000001", NULL, NULL, true, true, true, "depot", "depot + 32"},
+                                {"time >= 3 && central < 50", NULL, NULL, true, true, true, "depot", "depot + 64"},
+                                {"2*(time - 4) >= 1", NULL, NULL, true, true, true, "depot", "depot + 128"},
+                                {0}};
+  dp_model *m = bed_model(decay, bed_one_param, e);
+  static const char *const all[] = {"linear", "rk853", "cvode", "rodas", "tsit"};
+  for (int k = 0; k < DPI_COUNT(all); k++) {
+    dp_sim *sim = bed_sim(m, all[k], 1e-10);
+    judge_clock(sim, all[k]);
+    dp_sim_destroy(sim);
+  }
+  dp_model_destroy(m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_time),        cmocka_unit_test(test_strictly_after),
       cmocka_unit_test(test_refill),      cmocka_unit_test(test_derivatives),
       cmocka_unit_test(test_priority_and_persistence), cmocka_unit_test(test_start),
-      cmocka_unit_test(test_storm),
+      cmocka_unit_test(test_storm),       cmocka_unit_test(test_clock),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

@@ -4,6 +4,7 @@
 #include "eq_text.h"
 
 #include "jit/jit.h"
+#include "num/num.h"
 
 static const char *const lane_methods[] = {"ensemble", "tsit", "rodas"};
 #define NM 61
@@ -179,9 +180,8 @@ static void test_company_directions(void **state) {
   lane_ndir = 0;
 }
 
-/* Machine code, where it can be made, gives what the interpreter gives, in each width. */
-static void test_code(void **state) {
-  (void)state;
+/* Machine code, where it can be made, gives what the interpreter gives, in each width. -> the interpreted members, to be freed */
+static bed_run *code_and_widths(void) {
   static const int width[] = {1, 2, 4, 8};
   dp_ctx *with = bed_ctx, *without = NULL;
   dp_ctx_def def = dp_ctx_def_default();
@@ -209,10 +209,26 @@ static void test_code(void **state) {
     free(got);
     dp_sim_destroy(sim);
   }
-  free(want);
   dp_model_destroy(twin);
   assert_int_equal(dpi_alloc_live(without), 0);
   dp_ctx_destroy(without);
+  return want;
+}
+
+/* In both arithmetics, which do not give the same. */
+static void test_code(void **state) {
+  (void)state;
+  static const char *const arithmetic[] = {"nofma", "fma"};
+  bed_run *found[2] = {NULL, NULL};
+  for (int k = 0; k < 2; k++)
+    if (dpi_math_select(arithmetic[k])) found[k] = code_and_widths();
+  assert_true(dpi_math_select(NULL));
+  int ndiffer = 0;
+  for (int i = 0; found[0] && found[1] && i < 2 * NM; i++)
+    ndiffer += memcmp(found[0][i].value, found[1][i].value, sizeof found[0][i].value) != 0;
+  if (found[1]) assert_true(ndiffer > 0);
+  free(found[0]);
+  free(found[1]);
 }
 
 /* The scalar methods solve the same equations. */

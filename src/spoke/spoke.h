@@ -24,7 +24,7 @@
 #include "base/base.h"
 #include "doppel/sim.h"
 
-#define DPI_SPOKE_INTERFACE 1u
+#define DPI_SPOKE_INTERFACE 2u
 
 typedef struct dpi_spoke { /* first member of a spoke's own struct; constant after create */
   const struct dpi_spoke_ops *ops;

@@ -413,7 +413,10 @@ double dpi_eq_watch_stop(dpi_eq_bench *w, double t, double target) {
   if (w->spoke->watch.any_timed) {
     if (!(w->due > t)) find_due(w, t);
     const double stop = w->due_jump && t < w->due_left ? w->due_left : w->due; /* no step ends in another rate */
-    if (stop > t && stop < target) target = stop;
+    /* next to zero numbers lie closer than any step can be: a change that near is gone over, and found on the way */
+    const double nothing = 1e-30 * (isfinite(target) ? target - t : 1);
+    const double reach = stop > t && stop - t < nothing ? t + nothing : stop;
+    if (stop > t && reach < target) target = reach;
   }
   if (w->spoke->watch.all_timed) return target;
   for (int turn = 0; turn < 100 && w->mark + slack(w->mark) <= t; turn++) dpi_eq_watch_marks(w, t);

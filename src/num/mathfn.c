@@ -21,7 +21,7 @@
 #define DPI_MATH_LIST(X)                                                          \
   X(exp, 10) X(expm1, 10) X(log, 10) X(log10, 10) X(log1p, 10) X(sin, 10)         \
   X(cos, 10) X(tan, 10) X(asin, 10) X(acos, 10) X(atan, 10) X(sinh, 10)           \
-  X(cosh, 10) X(tanh, 10) X(asinh, 10) X(acosh, 10) X(atanh, 10) X(erf, 10)       \
+  X(cosh, 10) X(tanh, 35) X(asinh, 10) X(acosh, 10) X(atanh, 10) X(erf, 10)       \
   X(erfc, 15) X(lgamma, 10) X(cbrt, 10)
 // clang-format on
 

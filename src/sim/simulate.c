@@ -81,8 +81,9 @@ static dp_status result_create(const dp_sim *sim, const dp_member *member, int n
   r->value = (double *)(p + at_value);
   r->dvalue = ndir ? r->value + e.rows * width : NULL;
   r->functional = r->value + e.rows * width * (1 + nd);
-  size_t numbers = e.rows * width * (1 + nd) + e.functionals;
-  for (size_t k = 0; k < numbers; k++) r->value[k] = NAN;
+  size_t rows = e.rows * width * (1 + nd), numbers = rows + e.functionals;
+  /* rows that a spoke writes itself are written once: what a member could not give is masked when it has failed */
+  for (size_t k = sim->compose ? 0 : rows; k < numbers; k++) r->value[k] = NAN;
   r->value_at[0] = r->functional_at[0] = 0;
   for (int i = 0; i < n; i++) {
     r->value_at[i + 1] = r->value_at[i] + (size_t)member[i].nout;

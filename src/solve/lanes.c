@@ -47,14 +47,18 @@ static void find_rows(const dpi_lanes *g, dpi_lanes_regs *r) {
   r->size = row_of(g, r, tape->out[dpi_lanes_out_size(n)]);
   r->room = row_of(g, r, tape->out[dpi_lanes_out_room(n)]);
   r->growth = row_of(g, r, tape->out[dpi_lanes_out_growth(n)]);
+  r->part = r->stage + m * n;
+  for (int k = 0; k < n * g->c.npart; k++) r->part[k] = r->stage[g->c.part[k % g->c.npart] * n + k / g->c.npart];
+  r->read = row_of(g, r, dpi_tape_nreg(tape) + 2 + g->nall);
 }
 
 static dp_status make_regs(const dpi_lanes *g, const dpi_tape *tape, dpi_lanes_regs *r) {
-  const size_t nspare = 2 + (size_t)g->nall;
+  const size_t nspare = 2 + (size_t)g->nall + (size_t)g->n;
   r->tape = tape;
   r->size_reg = dpi_tape_lanes_size(tape, g->width) + nspare * (size_t)g->width;
   r->reg = dpi_lanes_alloc(g->ctx, r->size_reg);
-  r->row = DPI_NEW_ARRAY(g->ctx, double *, 3 * g->nall + g->n * g->plan->step[DPI_FORM_PLAIN].nstage);
+  const int nstage = g->plan->step[DPI_FORM_PLAIN].nstage;
+  r->row = DPI_NEW_ARRAY(g->ctx, double *, 3 * g->nall + g->n * (nstage + g->c.npart));
   r->scratch = DPI_NEW_ARRAY(g->ctx, double, dpi_tape_nreg(tape));
   if (!r->reg || !r->row || !r->scratch) return DP_ERR_MEMORY;
   dpi_tape_lanes_init(tape, g->width, r->reg);
@@ -75,11 +79,19 @@ static dp_status make_faces(dpi_lanes *g) {
   return DP_OK;
 }
 
+static bool has_part(const dpi_lane_step *step, int stage) {
+  for (int k = 0; k < step->ndense; k++)
+    if (step->dense_weight[k * step->nstage + stage] != 0.0) return true;
+  return false;
+}
+
 static dp_status fill(dpi_lanes *g) {
   const dpi_lane_step *step = &g->plan->step[DPI_FORM_PLAIN];
   g->ncol = (size_t)DPI_COL_COUNT * (size_t)g->width;
   g->c.col = dpi_lanes_alloc(g->ctx, g->ncol);
   if (!g->c.col) return DP_ERR_MEMORY;
+  for (int i = 0; i < step->nstage; i++)
+    if (has_part(step, i)) g->c.part[g->c.npart++] = i;
   for (int k = 0; k < DPI_NFORM; k++) DP_TRY(make_regs(g, g->plan->tape[k], &g->regs[k]));
   g->c.n = g->nall;
   g->c.nstate = g->n;
@@ -87,6 +99,8 @@ static dp_status fill(dpi_lanes *g) {
   g->c.regs = &g->regs[DPI_FORM_PLAIN];
   g->c.share = 1.0 / (step->order_error + 1);
   g->c.implicit = step->implicit;
+  g->c.step = step;
+  for (int l = 0; l < g->width; l++) g->c.col[DPI_COL_NEXT * g->width + l] = INFINITY;
   g->c.limit = step->limit;
   g->c.most = g->plan->opts.max_steps > 0 ? (double)g->plan->opts.max_steps : MOST_TRIES;
   return make_faces(g);
@@ -253,6 +267,8 @@ void dpi_lanes_send(dpi_lanes *g, int lane, double t_end, double attend) {
   f->outcome = DPI_SOLVE_OK;
   g->c.on &= ~bit;
   g->done |= bit;
+  g->c.log[lane].done = 0;
+  *dpi_lanes_own(g, DPI_COL_NEXT, lane) = INFINITY;
   if (!(t_end > f->base.t_now)) return;
   if (f->moved || f->fresh || g->c.regs != &g->regs[f->form]) load(g, f);
   f->h_prev = 0.0;
@@ -272,6 +288,26 @@ void dpi_lanes_send(dpi_lanes *g, int lane, double t_end, double attend) {
   *dpi_lanes_own(g, DPI_COL_LONGEST, lane) = longest > 0.0 ? longest : INFINITY;
   g->c.on |= bit;
   g->done &= ~bit;
+}
+
+void dpi_lanes_record(dpi_lanes *g, int lane, const double *t, int n, double *x) {
+  if (n < 1) return;
+  g->c.log[lane] = (dpi_lanes_log){t, x, n, 0};
+  *dpi_lanes_own(g, DPI_COL_NEXT, lane) = t[0];
+}
+
+int dpi_lanes_recorded(const dpi_lanes *g, int lane) { return g->c.log[lane].done; }
+
+void dpi_lanes_log_step(dpi_lanes *g, int lane) {
+  const dpi_lane_face *f = &g->face[lane];
+  dpi_lanes_log *log = &g->c.log[lane];
+  double *next = dpi_lanes_own(g, DPI_COL_NEXT, lane);
+  const double t_new = *dpi_lanes_own(g, DPI_COL_T_NEW, lane), h = g->regs[f->form].h[lane];
+  while (*next <= t_new) {
+    dpi_lane_face_inside(f, t_new, h, *next, log->x);
+    log->x += g->n;
+    *next = ++log->done < log->n ? log->t[log->done] : INFINITY;
+  }
 }
 
 void dpi_lanes_halt(dpi_lanes *g, int lane) {

@@ -94,6 +94,11 @@ double dpi_lanes_step_size(const dpi_solver *face);
  * t_now: a single step. step_limit and max_step are read here. Where t_end is not ahead, or there is no first step, the lane
  * wants attention at once. When and where a lane is looked at has no influence on its steps; t_end has. */
 void dpi_lanes_send(dpi_lanes *g, int lane, double t_end, double attend);
+/* After send, with no directions: the states x [n x nstate] at these ascending times, all behind t_now, are written on the way,
+ * without a stop: the numbers that ops->dense gives. Borrowed until the lane stops; the next send forgets them. */
+void dpi_lanes_record(dpi_lanes *g, int lane, const double *t, int n, double *x);
+/* How many of them have been, since they were asked for. */
+int dpi_lanes_recorded(const dpi_lanes *g, int lane);
 /* Sent no more; x_now, t_now are the end of its last accepted step, of which there is no dense output. */
 void dpi_lanes_halt(dpi_lanes *g, int lane);
 /* Steps all sent lanes until at least one wants attention, which is sent no more: those as bits. 0: none was sent. A lane that

@@ -148,6 +148,40 @@ static __attribute__((noinline)) uint32_t cross(dpi_lanes_ctl *c, const dpi_lane
   return to_bits(over);
 }
 
+/* States at times to be recorded that the step just taken covers, as dpi_lane_face_inside computes them. */
+static __attribute__((noinline)) void record(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm taken) {
+  const dpi_lane_step *step = c->step;
+  const int m = step->nstage, n = c->nstate;
+  const vd t = load(r->t), h = load(r->h), t_new = OWN(T_NEW);
+  for (;;) {
+    const vd at = OWN(NEXT);
+    const uint32_t due = to_bits(taken & at_most(at, t_new));
+    if (due == 0) return;
+    const vd theta = (at - t) / h, rest = all(1.0) - theta;
+    const vm end = at_most(t_new, at);
+    vd weight[DPI_LANE_STAGE_MAX];
+    for (int p = 0; p < c->npart; p++) {
+      vd v = all(0.0);
+      for (int k = step->ndense - 1; k >= 0; k--) v = all(step->dense_weight[k * m + c->part[p]]) + theta * v;
+      weight[p] = rest * v;
+    }
+    const double *const *part = r->part;
+    for (int j = 0; j < n; j++, part += c->npart) {
+      const vd x_new = load(r->x_new[j]);
+      vd v = x_new;
+      for (int p = 0; p < c->npart; p++) v += weight[p] * load(part[p]);
+      store(r->read + j * LANES, sel(end, x_new, rest * load(r->x[j]) + theta * v));
+    }
+    for (uint32_t left = due; left != 0; left &= left - 1) {
+      const int l = __builtin_ctz(left);
+      dpi_lanes_log *log = &c->log[l];
+      for (int j = 0; j < n; j++) log->x[j] = r->read[j * LANES + l];
+      log->x += n;
+      COL(NEXT)[l] = ++log->done < log->n ? log->t[log->done] : __builtin_inf();
+    }
+  }
+}
+
 /* The next size of all that are on. Lanes that stop, as bits; *go_on: accepted and not stopped. */
 static inline uint32_t judge(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on, vm *go_on) {
   const vd size = load(r->size), room = load(r->room), h = load(r->h), wish = OWN(WISH), pace = OWN(PACE);
@@ -189,6 +223,8 @@ static inline uint32_t judge(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on, v
   tiny &= open;
   const vm stop = covered | hopeless | tiny | (open & at_most(left, all(0.0))) | from_bits(zero);
   *go_on = good & ~stop;
+  const vm taken = *go_on | (covered & ~from_bits(zero));
+  if (to_bits(taken & at_most(OWN(NEXT), OWN(T_NEW))) != 0) record(c, r, taken);
   const uint32_t stopped = to_bits(stop);
   if (stopped != 0) explain(c, zero, to_bits(covered), to_bits(hopeless), to_bits(tiny));
   return stopped;

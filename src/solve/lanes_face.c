@@ -242,7 +242,33 @@ dpi_solve_outcome dpi_lane_face_step(dpi_solver *s, double t_end) {
   return f->outcome;
 }
 
+/* weight [stages]: of each stage in D = (1 - theta) sum_k theta^k D_k */
+static void dense_weights(const dpi_lane_step *step, double theta, double *weight) {
+  const int m = step->nstage;
+  for (int i = 0; i < m; i++) {
+    double v = 0.0;
+    for (int k = step->ndense - 1; k >= 0; k--) v = step->dense_weight[k * m + i] + theta * v;
+    weight[i] = (1.0 - theta) * v;
+  }
+}
+
 /* x(t_prev + theta h) = (1 - theta) x + theta (x_new + (1 - theta) sum_k theta^k D_k), D_k = sum_i weight_ki V_i */
+void dpi_lane_face_inside(const dpi_lane_face *f, double t_new, double h, double t, double *x) {
+  const dpi_lanes *g = f->g;
+  const dpi_lanes_regs *r = &g->regs[f->form];
+  const int n = g->n, l = f->lane;
+  const double theta = (t - r->t[l]) / h, rest = 1.0 - theta;
+  double weight[DPI_LANE_STAGE_MAX];
+  dense_weights(g->c.step, theta, weight);
+  for (int j = 0; j < n; j++) x[j] = r->x_new[j][l];
+  if (t >= t_new) return;
+  for (int p = 0; p < g->c.npart; p++) {
+    const double w = weight[g->c.part[p]], *const *row = r->stage + (size_t)g->c.part[p] * (size_t)n;
+    for (int j = 0; j < n; j++) x[j] += w * row[j][l];
+  }
+  for (int j = 0; j < n; j++) x[j] = rest * r->x[j][l] + theta * x[j];
+}
+
 void dpi_lane_face_dense(dpi_solver *s, double t, double *x, double *sens) {
   const dpi_lane_face *f = self(s);
   const dpi_lanes *g = f->g;
@@ -254,23 +280,17 @@ void dpi_lane_face_dense(dpi_solver *s, double t, double *x, double *sens) {
     if (sens && s->ndir > 0) memcpy(sens, s->sens_now, (size_t)n * (size_t)s->ndir * sizeof *sens);
     return;
   }
+  if (t == s->t_prev)
+    for (int j = 0; j < n; j++) x[j] = r->x[j][l];
+  else
+    dpi_lane_face_inside(f, s->t_now, f->h_prev, t, x);
+  if (!sens || s->ndir == 0) return;
   const double theta = (t - s->t_prev) / f->h_prev, rest = 1.0 - theta;
   double weight[DPI_LANE_STAGE_MAX];
-  for (int i = 0; i < m; i++) {
-    double v = 0.0;
-    for (int k = step->ndense - 1; k >= 0; k--) v = step->dense_weight[k * m + i] + theta * v;
-    weight[i] = rest * v;
-  }
-  memcpy(x, f->x, (size_t)n * sizeof *x);
-  for (int i = 0; i < m; i++) {
-    const double w = weight[i], *const *row = r->stage + (size_t)i * (size_t)n;
-    if (w == 0.0) continue; /* some stages have no part in it */
-    for (int j = 0; j < n; j++) x[j] += w * row[j][l];
-  }
-  for (int j = 0; j < n; j++) x[j] = t == s->t_prev ? r->x[j][l] : rest * r->x[j][l] + theta * x[j];
+  dense_weights(step, theta, weight);
   const int ns = g->nall - n, all = g->plan->ndir, nd = s->ndir;
   const int32_t *out = r->tape->out + dpi_lanes_out_tangent(n, m) + ns;
-  for (int k = 0; sens && k < n * nd; k++) {
+  for (int k = 0; k < n * nd; k++) {
     const int j = nd == all ? k : k / nd * all + k % nd;
     double v = f->x[n + j];
     for (int i = 0; i < m; i++) v += weight[i] * r->reg[(size_t)out[i * ns + j] * (size_t)g->width + (size_t)l];

@@ -85,6 +85,7 @@ enum {
   DPI_COL_QUIET,
   DPI_COL_HELD_ALL,
   DPI_COL_T_NEW, /* end of the step under way */
+  DPI_COL_NEXT,  /* next time to be recorded; infinite: none */
   DPI_COL_STOP,  /* why, as a number */
   DPI_COL_COUNT
 };
@@ -100,9 +101,18 @@ typedef struct dpi_lanes_regs {
   const double **x_new;               /* [nall] rows */
   double **u;                         /* [nall] rows of input rates and their derivatives, NULL where the tape has none */
   const double **stage;               /* [nstage x nstate] rows */
-  double **row;                       /* owned: x, u, x_new, stages */
+  const double **part;                /* [nstate x npart] rows of the stages that dense output is made of, state by state */
+  double *read;                       /* [nstate] rows: what was read from it */
+  double **row;                       /* owned: x, u, x_new, stages, part */
   double *scratch;                    /* owned: plain workspace of the tape */
 } dpi_lanes_regs;
+
+/* What one lane is to record on its way (dpi_lanes_record): borrowed times and states. */
+typedef struct dpi_lanes_log {
+  const double *t; /* [n] */
+  double *x;       /* [nstate] where the next one goes */
+  int n, done;
+} dpi_lanes_log;
 
 /* What the vector code reads and writes. on, again: lanes as bits. */
 typedef struct dpi_lanes_ctl {
@@ -119,6 +129,9 @@ typedef struct dpi_lanes_ctl {
   const dpi_lane_ops *ops;
   const dpi_lanes_regs *regs; /* of the form that is run */
   double *col;                /* owned, aligned */
+  const dpi_lane_step *step;  /* dense output */
+  int npart, part[DPI_LANE_STAGE_MAX]; /* stages that have a part in it */
+  dpi_lanes_log log[DPI_LANES_MAX];
 } dpi_lanes_ctl;
 
 /* Steps all lanes that are on until at least one stops: those as bits; they are on no more. */
@@ -171,6 +184,8 @@ static inline double *dpi_lanes_own(dpi_lanes *g, int column, int lane) {
 /* ---- lanes.c ---- */
 /* The column of a lane that ran without anybody looking becomes x_now, t_now. */
 void dpi_lanes_show(dpi_lanes *g, int lane);
+/* Times to be recorded that the accepted step of this lane covers (its column not yet moved on). */
+void dpi_lanes_log_step(dpi_lanes *g, int lane);
 /* Step this lane alone. */
 void dpi_lanes_single(dpi_lanes *g, int lane, double t_end);
 
@@ -184,6 +199,8 @@ bool dpi_lane_face_rate(dpi_lane_face *f, double t, const double *x, double *out
 void dpi_lane_face_init(dpi_lanes *g, int lane, double *block);
 /* The lane's parameters are in the registers of this form. */
 void dpi_lane_face_prepare(dpi_lane_face *f, int form);
+/* State at t inside the accepted step that lies in the rows; t_new, h: its end and size. */
+void dpi_lane_face_inside(const dpi_lane_face *f, double t_new, double h, double t, double *x);
 /* x was written: S as whoever bound fewer directions than the plan has sees it. */
 void dpi_lane_face_fewer(dpi_lane_face *f);
 /* Size of a first step from x_now towards t_end. NONFINITE with reason: there is no rate. */

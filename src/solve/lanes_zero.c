@@ -64,9 +64,11 @@ bool dpi_lanes_pass_zero(dpi_lanes *g, int lane) {
     *dpi_lanes_own(g, DPI_COL_TAKEN, lane) -= 1.0;
     g->c.again |= 1u << lane;
   } else if (t_new >= *dpi_lanes_own(g, DPI_COL_ATTEND, lane)) {
+    dpi_lanes_log_step(g, lane);
     *stop = DPI_LANES_COVERED;
     return false;
   } else {
+    dpi_lanes_log_step(g, lane);
     for (int i = 0; i < g->nall; i++) r->x[i][lane] = r->x_new[i][lane];
     r->t[lane] = t_new;
   }

@@ -63,9 +63,12 @@ static double path_target(dpi_eq_bench *w) {
 /* Does anything that is watched hang on the path, not on time alone? */
 static bool watches_path(const dpi_eq_bench *w) { return dpi_eq_watches(w) && !w->spoke->watch.all_timed; }
 
-/* Until when nobody needs to see the path: what is watched, kept or summed up is so step by step. */
+/* What is watched, kept or summed up is so step by step. */
+static bool looks_at_steps(const dpi_eq_bench *w) { return watches_path(w) || w->def->nfunctional || w->m->history; }
+
+/* Until when nobody needs to see the path. */
 static double path_attend(const dpi_eq_bench *w) {
-  if (watches_path(w) || w->def->nfunctional || w->m->history) return w->solver->t_now;
+  if (looks_at_steps(w)) return w->solver->t_now;
   return w->next.first < w->target ? w->next.first : w->target;
 }
 
@@ -121,26 +124,48 @@ bool dpi_eq_reach(dpi_eq_bench *w, double t) {
 
 /* ---- outputs ---- */
 
-static bool emit(dpi_eq_bench *w, double t) {
+/* A row of outputs at t from state x, and sensitivities s. */
+static void emit_row(dpi_eq_bench *w, double t, const double *x, const double *s) {
   const dpi_eq_spoke *sp = w->spoke;
-  dpi_eq_member *m = w->m;
   dpi_member_out *out = w->out;
   const int no = sp->noutput, nd = w->ndir;
+  double *value = out->value + (size_t)out->ndone * no;
+  const bool der = nd > 0 && out->dvalue;
+  if (sp->out_state && !der) {
+    for (int i = 0; i < no; i++) value[i] = x[sp->out_state[i]];
+    return;
+  }
+  const double *val = dpi_eq_eval(w, der ? &sp->out_der : &sp->out, t, x, NULL);
+  for (int i = 0; i < no; i++) value[i] = val[i];
+  if (der) dpi_eq_chain(w, &sp->out_der, val, s, NULL, out->dvalue + (size_t)out->ndone * no * nd);
+}
+
+static bool emit(dpi_eq_bench *w, double t) {
+  dpi_eq_member *m = w->m;
   const double *x = m->x, *s = m->s;
   if (t > m->t && t == w->limit && !w->trace && !dpi_eq_reach(w, t)) return false; /* the end would be read anyhow */
   if (t > m->t) {
     path_read(w, t, w->xs, w->ss);
     x = w->xs;
     s = w->ss;
-    if (!dpi_eq_finite(x, sp->nstate)) return dpi_eq_fail(w, t, "a state is not finite");
+    if (!dpi_eq_finite(x, w->spoke->nstate)) return dpi_eq_fail(w, t, "a state is not finite");
   }
-  double *value = out->value + (size_t)out->ndone * no;
-  const bool der = nd > 0 && out->dvalue;
-  const double *val = dpi_eq_eval(w, der ? &sp->out_der : &sp->out, t, x, NULL);
-  for (int i = 0; i < no; i++) value[i] = val[i];
-  if (der) dpi_eq_chain(w, &sp->out_der, val, s, NULL, out->dvalue + (size_t)out->ndone * no * nd);
-  if (w->trace && !dpi_eq_trace_output(w, out->ndone, t, x, t > m->t)) return false;
-  out->ndone++;
+  emit_row(w, t, x, s);
+  if (w->trace && !dpi_eq_trace_output(w, w->out->ndone, t, x, t > m->t)) return false;
+  w->out->ndone++;
+  return true;
+}
+
+bool dpi_eq_member_recorded(dpi_eq_bench *w, int n) {
+  const int nstate = w->spoke->nstate;
+  for (int i = 0; i < n; i++) {
+    const double t = w->record_t[i], *x = w->record_x + (size_t)i * (size_t)nstate;
+    if (!dpi_eq_finite(x, nstate)) return dpi_eq_fail(w, t, "a state is not finite");
+    emit_row(w, t, x, NULL);
+    w->out->ndone++;
+    w->next.known = false;
+  }
+  w->nrecord = 0;
   return true;
 }
 
@@ -246,6 +271,19 @@ static void look_ahead(dpi_eq_bench *w) {
   k->known = true;
 }
 
+/* Outputs before anything else happens need no stop each: who drives records the states there. */
+static void plan_record(dpi_eq_bench *w) {
+  const double before = w->next.before < w->limit ? w->next.before : w->limit;
+  const double end = before < w->target ? before : w->target;
+  int k = w->out->ndone;
+  for (; k < w->def->nout && w->nrecord < DPI_EQ_RECORD; k++) {
+    const double t = dpi_real(w->def->out[k].time);
+    if (!(t < end)) break;
+    w->record_t[w->nrecord++] = t;
+  }
+  if (w->nrecord > 0) w->attend = w->nrecord < DPI_EQ_RECORD ? end : w->record_t[w->nrecord - 1];
+}
+
 /* A model event may lie before what comes next on a path that is not known yet; and though a dose that waits for its lag does
  * not need the path, what the next target of the solver is must not depend on who asked first. */
 static dpi_eq_need cover(dpi_eq_bench *w) {
@@ -253,6 +291,8 @@ static dpi_eq_need cover(dpi_eq_bench *w) {
   if (w->solver->t_now >= w->next.first) return DPI_EQ_DONE;
   w->target = path_target(w);
   w->attend = path_attend(w);
+  w->nrecord = 0;
+  if (w->record_x && w->next.what == DPI_EQ_OUTPUT && !looks_at_steps(w) && !w->trace) plan_record(w);
   return DPI_EQ_WANTS_STEP;
 }
 

@@ -43,6 +43,12 @@ static dp_status bench_memory(dpi_eq_bench *w) {
   return DP_OK;
 }
 
+static dp_status record_memory(dpi_eq_bench *w) {
+  w->record_t = DPI_ARENA_ARRAY(&w->arena, double, DPI_EQ_RECORD);
+  w->record_x = DPI_ARENA_ARRAY(&w->arena, double, DPI_EQ_RECORD * (size_t)w->spoke->nstate);
+  return w->record_t && w->record_x ? DP_OK : DP_ERR_MEMORY;
+}
+
 void dpi_eq_bench_destroy(dpi_eq_bench *w) {
   if (!w) return;
   dp_ctx *ctx = w->spoke->base.ctx;
@@ -63,6 +69,7 @@ dp_status dpi_eq_bench_create(const dpi_eq_spoke *sp, int ndir, bool scalar, dpi
   w->ndir = ndir;
   dpi_arena_init(&w->arena, ctx);
   dp_status st = bench_memory(w);
+  if (st == DP_OK && !scalar && ndir == 0) st = record_memory(w);
   if (st == DP_OK && scalar) st = dpi_solver_create(ctx, sp->method, sp->sys, &sp->opts, ndir, &w->own);
   if (st != DP_OK) {
     dpi_eq_bench_destroy(w);

@@ -325,6 +325,20 @@ static dp_status output_node(builder *b, const dp_output_def *o, int i, dpi_node
   return *node == DPI_NODE_NONE ? DP_ERR_MEMORY : DP_OK;
 }
 
+/* Outputs that are the states themselves are copied. */
+static dp_status find_plain(builder *b, const dpi_node *node) {
+  dpi_eq_spoke *sp = b->sp;
+  int *state = DPI_ARENA_ARRAY(&sp->arena, int, sp->noutput + 1);
+  if (!state) return DP_ERR_MEMORY;
+  for (int i = 0; i < sp->noutput; i++) {
+    const dpi_gnode n = dpi_graph_at(b->model->graph, node[i]);
+    if (n.op != DPI_OP_SYM || n.arg[0] < 1 || n.arg[0] > sp->nstate) return DP_OK;
+    state[i] = n.arg[0] - 1;
+  }
+  sp->out_state = state;
+  return DP_OK;
+}
+
 static dp_status build_outputs(builder *b, const dp_sim_def *def) {
   dpi_eq_spoke *sp = b->sp;
   const int n = sp->noutput = def->noutput, ns = sp->nstate;
@@ -335,6 +349,7 @@ static dp_status build_outputs(builder *b, const dp_sim_def *def) {
   b->output = node;
   DP_TRY(find_affine(b, node, n));
   DP_TRY(build(b, node, n, NULL, 0, 0, &sp->out));
+  DP_TRY(find_plain(b, node));
   DP_TRY(build(b, node, n, b->state_active, ns + sp->nactive, 0, &sp->out_der));
   for (int i = 0; i < n; i++) {
     /* value, its slope, then the derivatives by state of the value alone: put the value last so that first_der = 1 */

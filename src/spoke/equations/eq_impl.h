@@ -117,6 +117,7 @@ typedef struct dpi_eq_spoke {
   const int *active_param;     /* [nactive] param of each active */
   const int *param_active;     /* [nparam] active of each param, or -1 */
   dpi_eq_map out;              /* outputs */
+  int *out_state;              /* [noutput] where all of them are states: which; else NULL */
   dpi_eq_map out_der;          /* outputs with derivatives: columns states, then active */
   dpi_eq_map *dot;             /* [noutput] slope along the path without inputs, value; derivatives of the value by state */
   const bool *affine;          /* [noutput] affine in the states, free of time */
@@ -250,6 +251,8 @@ static inline bool dpi_eq_waits(const dpi_eq_batch *b, int i, dp_time end) {
 }
 
 /* One thread's bench: solver, registers and scratch, with the member that lies on it. */
+#define DPI_EQ_RECORD 48 /* outputs recorded without a stop */
+
 struct dpi_eq_bench {
   dpi_eq_bench *free_next;
   const dpi_eq_spoke *spoke;
@@ -284,6 +287,9 @@ struct dpi_eq_bench {
   double limit;            /* and as a real time */
   dpi_eq_next next;
   double target, attend;   /* with WANTS_STEP: no step goes beyond target; nobody looks before attend (t_now: at each step) */
+  int nrecord;             /* outputs before `attend` whose states the lanes are to record on the way, */
+  double *record_t;        /* [DPI_EQ_RECORD] their times, */
+  double *record_x;        /* [DPI_EQ_RECORD x nstate] and states; NULL: who drives does not record */
   double looked;           /* functionals and events have seen the path up to here */
   double *jac;             /* [nstate x nstate] factored Jacobian of a linear system, for exact areas */
   int *jac_piv;
@@ -368,6 +374,8 @@ bool dpi_eq_member_begin(dpi_eq_bench *w, dp_time to);
 dpi_eq_need dpi_eq_member_next(dpi_eq_bench *w);
 /* The solver took one step, or several that nobody had to see. */
 bool dpi_eq_member_stepped(dpi_eq_bench *w, dpi_solve_outcome o);
+/* Outputs that were recorded on the way: the first n of record_t, before `stepped`. */
+bool dpi_eq_member_recorded(dpi_eq_bench *w, int n);
 /* What comes next happens. */
 bool dpi_eq_happen(dpi_eq_bench *w, const dpi_eq_next *k);
 /* State at real time t into m->x, m->s; the solver's path ends there. */

@@ -248,6 +248,7 @@ static bool go_on(crew *k, int lane) {
   dpi_eq_bench *w = k->rig->w[lane];
   if (dpi_eq_member_next(w) == DPI_EQ_WANTS_STEP) {
     dpi_lanes_send(k->lanes, lane, w->target, w->attend);
+    dpi_lanes_record(k->lanes, lane, w->record_t, w->nrecord, w->record_x);
     return true;
   }
   no_memory(k, w);
@@ -280,7 +281,9 @@ static void attend(crew *k, int lane) {
   dpi_eq_bench *w = k->rig->w[lane];
   const dpi_solve_outcome o = dpi_lanes_outcome(k->lanes, lane);
   const int out = o == DPI_SOLVE_OK ? -1 : way_out(k, o);
-  if (out >= 0) { /* it goes on from where its path ends */
+  if (!dpi_eq_member_recorded(w, dpi_lanes_recorded(k->lanes, lane))) {
+    no_memory(k, w);
+  } else if (out >= 0) { /* it goes on from where its path ends */
     if (dpi_eq_reach(w, w->solver->t_now)) w->m->crew = (uint8_t)out;
   } else if (dpi_eq_member_stepped(w, o) && go_on(k, lane)) {
     return;

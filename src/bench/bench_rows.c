@@ -168,11 +168,11 @@ static dp_status our_error(bench *b, dp_bench_error *error, int *nfailed) {
   return DP_OK;
 }
 
-/* The loosest tolerance of a ladder, four a decade, whose largest and whose rms error are no larger than the peer's. */
+/* The loosest tolerance of a ladder, ten a decade, whose largest and whose rms error are no larger than the peer's. */
 static dp_status choose_rtol(bench *b, dp_bench_row *row) {
   const double asked = b->def->rtol;
-  for (int k = 0; k <= 32; k++) {
-    row->rtol = asked > 0.0 ? asked : pow(10.0, -2.0 - 0.25 * k);
+  for (int k = 0; k <= 80; k++) {
+    row->rtol = asked > 0.0 ? asked : pow(10.0, -2.0 - 0.1 * k);
     row->atol = b->c->problem->atol * (row->rtol / 1e-6);
     DP_TRY(make_sim(b, row->rtol));
     DP_TRY(our_error(b, &row->error, &row->nfailed));

@@ -185,15 +185,25 @@ static dp_status simulate_one(void *user, int i, int worker) {
   return DP_OK;
 }
 
-/* Consecutive members, at most block of them, make a batch; of one end, unless the spoke knows each member's own. batch
+#define BATCH_LEAST 64 /* members */
+
+/* Members of the next batch: with several threads the last ones get smaller, so that none waits long for another. */
+static int batch_length(const dp_run *run, int nleft) {
+  const int nthread = dp_ctx_nthread(run->ctx), share = nleft / (4 * nthread);
+  const int least = run->block < BATCH_LEAST ? run->block : BATCH_LEAST;
+  if (nthread == 1 || share >= run->block) return run->block;
+  return share > least ? share : least;
+}
+
+/* Consecutive members, at most batch_length of them, make a batch; of one end, unless the spoke knows each member's own. batch
  * NULL: only count. */
 static int split(const dp_run *run, dpi_sim_batch *batch) {
   int nbatch = 0;
   const bool mixed = run->sim->spoke_desc->own_end;
   for (int i = 0; i < run->nmember; nbatch++) {
-    int first = i;
+    const int first = i, most = batch_length(run, run->nmember - i);
     dp_time end = run->end[i];
-    for (; i < run->nmember && i - first < run->block; i++) {
+    for (; i < run->nmember && i - first < most; i++) {
       if (run->end[i] != end && !mixed) break;
       if (run->end[i] > end) end = run->end[i];
     }

@@ -65,10 +65,10 @@ static inline vd octaves(vd v) {
 
 /* Change of the size: 0.9 (size / room)^-share within 5 %, which is enough to steer by and takes no time: no division, no root.
  * 1022.805 = 1023 + log2(0.9 / 1.03): the way back from logarithms is on average 3 % too large. */
-static inline vd change(const dpi_lanes_ctl *c, vd size, vd room) {
+static inline vd change(const dpi_lanes_ctl *c, vd size, vd room, vd most) {
   const vd octave = all(1022.805 * 1048576.0) - (octaves(size) - octaves(room)) * all(c->share);
   const vd y = (vd)((vu)(octave + all(4503599627370496.0)) << 32);
-  const vd bounded = sel(less(all(DPI_LANES_SHRINK), y), least(y, all(DPI_LANES_GROW)), all(DPI_LANES_SHRINK));
+  const vd bounded = sel(less(all(DPI_LANES_SHRINK), y), least(y, most), all(DPI_LANES_SHRINK));
   return sel(less(size, all(__builtin_inf())), bounded, all(DPI_LANES_SHRINK));
 }
 
@@ -186,7 +186,7 @@ static __attribute__((noinline)) void record(dpi_lanes_ctl *c, const dpi_lanes_r
 static inline uint32_t judge(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on, vm *go_on) {
   const vd size = load(r->size), room = load(r->room), h = load(r->h), wish = OWN(WISH), pace = OWN(PACE);
   const vd t = load(r->t), left = OWN(LEFT) - sel(on, all(1.0), all(0.0));
-  vd factor = change(c, size, room);
+  vd factor = change(c, size, room, sel(less(all(0.0), pace), all(DPI_LANES_GROW), all(DPI_LANES_GROW_FIRST)));
   /* where x_new is infinite, so is the room of its error */
   vm good = on & at_most(size, room) & less(size, all(__builtin_inf())), hopeless = from_bits(0);
   if (c->implicit) {
@@ -201,7 +201,8 @@ static inline uint32_t judge(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on, v
   /* Gustafsson's predictive controller: what the last two accepted errors foretell, where that is less */
   const vd foretold = sel(less(all(0.0), pace), step * step * pace, step);
   vd next = sel(good, least(step, foretold), step);
-  next = sel(from_bits(c->again) & good, least(next, h), next);
+  /* after a refusal no growth; after two no more small reductions: there is a corner, where errors do not fall as foretold */
+  next = sel(from_bits(c->again) & on, least(next, sel(good, h, all(0.5) * h)), next);
   /* a step cut short by t_end says little: keep what was wished for */
   next = sel(good & less(h, wish) & less(next, wish), wish, next);
   store(COL(WISH), sel(on, next, wish));

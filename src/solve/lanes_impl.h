@@ -33,6 +33,7 @@
 #define DPI_LANES_NOISE 100.0      /* absolute tolerances of a step: a state as small may change its sign as it likes */
 #define DPI_LANES_SHRINK 0.2       /* limits of the change of a step's size */
 #define DPI_LANES_GROW 6.0
+#define DPI_LANES_GROW_FIRST 1e3 /* ... behind the first step of a start: that one is small by caution */
 #define DPI_LANES_EPS 2.220446049250313e-16
 
 /* A step comes in two forms. The first leaves input rates out; adding -0 in the other changes no number and no sign of one: a

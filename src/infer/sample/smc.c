@@ -1,0 +1,475 @@
+/* smc.c - floor 6, folder sample: adaptive sequential Monte Carlo.
+ *
+ * Sources:
+ *   P. Del Moral, A. Doucet, A. Jasra, "Sequential Monte Carlo samplers", J. R. Stat. Soc. B 68 (2006) 411
+ *   steps of beta by bisection on the effective size: A. Jasra et al., Scand. J. Stat. 38 (2011) 1
+ *   moves: random walk with the particles' weighted covariance (N. Chopin, Biometrika 89 (2002) 539), mixed half and
+ *     half with a preconditioned Crank-Nicolson move that is reversible for a multivariate t matched to the particles
+ *     (K. Kamatani, Bernoulli 24 (2018) 3711; with t as in M. Karamanis et al., MNRAS 516 (2022) 1644): given the scale
+ *     lambda drawn for the present place it is an autoregression towards the mean; with a full step it is an
+ *     independence sampler
+ *
+ * One repeat:
+ *
+ *     draw the prior where the density can be evaluated (the share of that is part of the evidence)
+ *     until beta = 1:  next beta -> weights -> evidence -> mean, covariance -> resample -> sweeps until decorrelated
+ *
+ * The particles are two halves with a common beta. Each is weighed and resampled by itself, and moved with the mean and
+ * covariance of the other: moves fitted to the very particles they move keep a direction narrow in which these happen
+ * to be close together, and the evidence comes out too large (in 50 directions by a factor of 2 with 1000 particles).
+ *
+ * Sweeps end when the correlation with the places before them is small, or when it does not fall any more (peaks that
+ * moves can't cross: then resampling alone decides about their weights).
+ *
+ * Particle i of repeat r has the stream (r << 32 | i), each sweep its own counter.
+ */
+#include "infer/sample/smc.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "infer/infer.h"
+
+#define DOF 5.0           /* of the t that autoregression is reversible for */
+#define WANTED 0.234      /* acceptance that both step sizes are adapted to */
+#define PLATEAU 10        /* sweeps over which correlation must fall ... */
+#define PLATEAU_FALL 0.95 /* ... to this share of what it was */
+#define STEPS_MOST 2000
+#define BATCHES 20 /* of draws of the prior, until there are particles enough that can be evaluated */
+
+typedef struct cloud {
+  dpi_density *d;
+  const dpi_smc_def *def;
+  dpi_arena arena;
+  int n, npart, half;
+  uint64_t repeat;
+  double beta;
+  double evidence[2];        /* of both halves */
+  double *u, *loglik, *base; /* the particles: place, likelihood, logprior + ln |dx/du| */
+  double *logprior;
+  double *next, *x, *next_jac; /* proposals */
+  double *ratio;               /* ln of what a proposal's reversibility asks for */
+  uint8_t *kind;               /* 0 walk, 1 autoregression */
+  dpi_density_value *value;
+  double *before, *loglik_before; /* after resampling */
+  double *weight, *z;
+  double *mean[2], *chol[2]; /* moments of both halves */
+  int *index;
+  double step[2]; /* of both kinds of moves */
+  double accept;
+  double correlation;
+  long nsweep;
+  int nstep;
+} cloud;
+
+static double *numbers(dpi_arena *a, size_t n) { return DPI_ARENA_ARRAY(a, double, n); }
+
+static dp_status cloud_make(cloud *c, dpi_density *d, const dpi_smc_def *def) {
+  size_t p = (size_t)def->nparticle, n = (size_t)d->n;
+  dpi_arena *a = &c->arena;
+  c->d = d;
+  c->def = def;
+  c->n = d->n;
+  c->npart = def->nparticle;
+  c->half = def->nparticle / 2;
+  double **many[] = {&c->u, &c->next, &c->x, &c->before};
+  double **one[] = {&c->loglik, &c->base, &c->logprior, &c->next_jac, &c->ratio, &c->weight, &c->loglik_before};
+  bool ok = true;
+  for (int i = 0; i < DPI_COUNT(many); i++) ok = ok && (*many[i] = numbers(a, p * n)) != NULL;
+  for (int i = 0; i < DPI_COUNT(one); i++) ok = ok && (*one[i] = numbers(a, p)) != NULL;
+  for (int h = 0; h < 2; h++)
+    ok = ok && (c->mean[h] = numbers(a, n)) != NULL && (c->chol[h] = numbers(a, n * n)) != NULL;
+  c->z = numbers(a, 2 * n);
+  c->kind = DPI_ARENA_ARRAY(a, uint8_t, p);
+  c->index = DPI_ARENA_ARRAY(a, int, p);
+  c->value = DPI_ARENA_ARRAY(a, dpi_density_value, p);
+  return ok && c->z && c->kind && c->index && c->value ? DP_OK : DP_ERR_MEMORY;
+}
+
+static double *row(double *x, int i, int n) { return x + (size_t)i * (size_t)n; }
+
+static dp_status evaluate(cloud *c, dpi_smc_report *report) {
+  memset(c->value, 0, sizeof *c->value * (size_t)c->npart);
+  report->nbatch++;
+  report->npoint += c->npart;
+  return dpi_box_eval(c->d, c->npart, c->next, DPI_DENSITY_VALUE, c->x, c->next_jac, c->value);
+}
+
+/* Proposal i becomes particle `slot`. */
+static void take(cloud *c, int i, int slot) {
+  memcpy(row(c->u, slot, c->n), row(c->next, i, c->n), sizeof(double) * (size_t)c->n);
+  c->loglik[slot] = c->value[i].loglik;
+  c->logprior[slot] = c->value[i].logprior;
+  c->base[slot] = c->value[i].logprior + c->next_jac[i];
+}
+
+/* ---- beta, weights, evidence ---- */
+
+/* Weights of a step of beta within one half, summing to 1; their mean's logarithm. */
+static double weigh(cloud *c, int first, int m, double step) {
+  double top = -INFINITY, sum = 0;
+  double *w = c->weight + first;
+  for (int i = 0; i < m; i++) {
+    w[i] = c->loglik[first + i] == -INFINITY ? -INFINITY : step * c->loglik[first + i];
+    top = fmax(top, w[i]);
+  }
+  for (int i = 0; i < m; i++) {
+    w[i] = dpi_m_exp(w[i] - top);
+    sum += w[i];
+  }
+  for (int i = 0; i < m; i++) w[i] /= sum;
+  return top + dpi_m_log(sum / m);
+}
+
+/* Effective share of the particles after a step of beta: of the half that has less. */
+static double effective(cloud *c, double step) {
+  double least = 1;
+  for (int h = 0; h < 2; h++) {
+    weigh(c, h * c->half, c->half, step);
+    least = fmin(least, dpi_ess(c->weight + h * c->half, c->half) / c->half);
+  }
+  return least;
+}
+
+/* The longest step that leaves enough effective particles. */
+static double find_step(cloud *c) {
+  double left = 1 - c->beta, low = 0, high = left;
+  if (effective(c, left) >= c->def->ess) return left;
+  for (int i = 0; i < 200 && high - low > 1e-6 * high; i++) {
+    double step = 0.5 * (low + high);
+    if (effective(c, step) < c->def->ess)
+      high = step;
+    else
+      low = step;
+  }
+  return low > 0 ? low : high;
+}
+
+static void resample(cloud *c, int first, int m, int half) {
+  uint64_t r = dpi_rng_at(c->def->seed, c->repeat, DPI_RNG_SMC_RESAMPLE, (uint64_t)c->nstep * 2 + (uint64_t)half);
+  dpi_resample(c->weight + first, m, ((double)(r >> 12) + 0.5) * 0x1p-52, m, c->index + first);
+  for (int i = first; i < first + m; i++) c->index[i] += first;
+}
+
+/* Weighted mean and covariance of a half; the Cholesky factor, of the diagonal alone when there is no full one. */
+static void moments(cloud *c, int half) {
+  int n = c->n, from = half * c->half;
+  double *mean = c->mean[half], *l = c->chol[half];
+  memset(mean, 0, sizeof(double) * (size_t)n);
+  memset(l, 0, sizeof(double) * (size_t)n * (size_t)n);
+  for (int i = from; i < from + c->half; i++)
+    for (int k = 0; k < n; k++) mean[k] += c->weight[i] * row(c->u, i, n)[k];
+  for (int i = from; i < from + c->half; i++)
+    for (int k = 0; c->weight[i] > 0 && k < n; k++) {
+      double d = c->weight[i] * (row(c->u, i, n)[k] - mean[k]);
+      for (int j = 0; j <= k; j++) l[k * n + j] += d * (row(c->u, i, n)[j] - mean[j]);
+    }
+  for (int k = 0; k < n; k++) c->z[k] = l[k * n + k] = l[k * n + k] * (1 + 1e-9) + 1e-300;
+  if (!dpi_chol(l, n))
+    for (int k = 0; k < n; k++)
+      for (int j = 0; j <= k; j++) l[k * n + j] = j == k ? sqrt(c->z[k]) : 0;
+}
+
+static void gather(double *x, double *room, const int *index, int m, int width) {
+  for (int i = 0; i < m; i++) memcpy(row(room, i, width), row(x, index[i], width), sizeof(double) * (size_t)width);
+  memcpy(x, room, sizeof(double) * (size_t)m * (size_t)width);
+}
+
+/* The next beta: weights, evidence, moments, resampling. The first time, slots without a place are filled instead. */
+static void step_beta(cloud *c) {
+  bool dead = false;
+  int m = c->npart;
+  for (int i = 0; i < m; i++) dead = dead || c->loglik[i] == -INFINITY;
+  if (dead) {
+    weigh(c, 0, m, 0);
+    resample(c, 0, m, 0);
+  } else {
+    double step = find_step(c), left = 1 - c->beta;
+    c->beta = step == left ? 1 : c->beta + step;
+    for (int h = 0; h < 2; h++) {
+      c->evidence[h] += weigh(c, h * c->half, c->half, step);
+      resample(c, h * c->half, c->half, h);
+    }
+  }
+  for (int h = 0; h < 2; h++) moments(c, h);
+  gather(c->u, c->next, c->index, m, c->n);
+  gather(c->loglik, c->ratio, c->index, m, 1);
+  gather(c->logprior, c->ratio, c->index, m, 1);
+  gather(c->base, c->ratio, c->index, m, 1);
+  memcpy(c->before, c->u, sizeof(double) * (size_t)m * (size_t)c->n);
+  memcpy(c->loglik_before, c->loglik, sizeof(double) * (size_t)m);
+}
+
+/* ---- moves ---- */
+
+/* (u - mean)' cov^-1 (u - mean) of a half; d [n] receives L^-1 (u - mean) */
+static double distance2(const cloud *c, int half, const double *u, double *d) {
+  double s = 0;
+  for (int k = 0; k < c->n; k++) d[k] = u[k] - c->mean[half][k];
+  dpi_tri_solve_lower(c->chol[half], c->n, d);
+  for (int k = 0; k < c->n; k++) s += d[k] * d[k];
+  return s;
+}
+
+static double log_t(const cloud *c, double d2) { return -0.5 * (DOF + c->n) * dpi_m_log1p(d2 / DOF); }
+
+static void propose(cloud *c, int i) {
+  int n = c->n, other = i < c->half;
+  const double *u = row(c->u, i, n), *mean = c->mean[other];
+  double *to = row(c->next, i, n), *z = c->z, *w = c->z + n;
+  dpi_rng rng = dpi_rng_make(c->def->seed, c->repeat << 32 | (uint64_t)i, DPI_RNG_SMC);
+  rng.counter = (uint64_t)(c->nsweep + 1) << DPI_SAMPLE_SHIFT;
+  c->kind[i] = dpi_rng_uniform(&rng) < 0.5;
+  double step = c->step[c->kind[i]], here = c->kind[i] ? distance2(c, other, u, w) : 0;
+  for (int k = 0; k < n; k++) z[k] = dpi_rng_normal(&rng);
+  dpi_tri_mul_lower(c->chol[other], n, z, w);
+  if (c->kind[i] == 0) {
+    for (int k = 0; k < n; k++) to[k] = u[k] + step * w[k];
+    c->ratio[i] = 0;
+    return;
+  }
+  double arg[2] = {0.5 * (DOF + n), 2 / (DOF + here)};
+  double scale = step / sqrt(dpi_variate_draw(DPI_VARIATE_GAMMA, arg, 2, &rng)), back = sqrt(1 - step * step);
+  for (int k = 0; k < n; k++) to[k] = mean[k] + back * (u[k] - mean[k]) + scale * w[k];
+  c->ratio[i] = log_t(c, here) - log_t(c, distance2(c, other, to, w));
+}
+
+/* Step sizes towards the acceptance wanted; gain falls with the sweeps at this beta. */
+static void adapt(cloud *c, const double *accepted, const int *tried, int sweep) {
+  double gain = 2 / sqrt(sweep + 1.0);
+  for (int k = 0; k < 2; k++)
+    if (tried[k] > 0) c->step[k] *= dpi_m_exp(gain * (accepted[k] / tried[k] - WANTED));
+  c->step[0] = fmin(c->step[0], 10);
+  c->step[1] = fmin(c->step[1], 0.99);
+  c->accept = (accepted[0] + accepted[1]) / c->npart;
+}
+
+static dp_status sweep(cloud *c, int number, dpi_smc_report *report) {
+  double accepted[2] = {0, 0};
+  int tried[2] = {0, 0};
+  for (int i = 0; i < c->npart; i++) propose(c, i);
+  DP_TRY(evaluate(c, report));
+  for (int i = 0; i < c->npart; i++) {
+    const dpi_density_value *v = &c->value[i];
+    uint64_t at = ((uint64_t)(c->nsweep + 1) << DPI_SAMPLE_SHIFT) - 1; /* the last number of the sweep before */
+    uint64_t r = dpi_rng_at(c->def->seed, c->repeat << 32 | (uint64_t)i, DPI_RNG_SMC, at);
+    double gain = -INFINITY, pick = ((double)(r >> 12) + 0.5) * 0x1p-52;
+    if (v->ok) gain = c->beta * (v->loglik - c->loglik[i]) + v->logprior + c->next_jac[i] - c->base[i] + c->ratio[i];
+    double chance = gain >= 0 ? 1 : (gain > -INFINITY ? dpi_m_exp(gain) : 0);
+    accepted[c->kind[i]] += chance;
+    tried[c->kind[i]]++;
+    if (pick < chance) take(c, i, i);
+  }
+  adapt(c, accepted, tried, number);
+  c->nsweep++;
+  return DP_OK;
+}
+
+/* Correlation over particles of a and b, both with a stride. */
+static double correlate(const double *a, const double *b, int m, int stride) {
+  double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
+  for (int i = 0; i < m; i++) {
+    ma += a[(size_t)i * (size_t)stride] / m;
+    mb += b[(size_t)i * (size_t)stride] / m;
+  }
+  for (int i = 0; i < m; i++) {
+    double p = a[(size_t)i * (size_t)stride] - ma, q = b[(size_t)i * (size_t)stride] - mb;
+    aa += p * p;
+    bb += q * q;
+    ab += p * q;
+  }
+  return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+}
+
+/* The largest correlation between now and before the sweeps: of every direction, and of the likelihood, whose
+ * distribution forgets more slowly than any direction when there are many, and on which the evidence rests. */
+static double correlation(const cloud *c) {
+  double most = correlate(c->loglik_before, c->loglik, c->npart, 1);
+  for (int k = 0; k < c->n; k++) most = fmax(most, correlate(c->before + k, c->u + k, c->npart, c->n));
+  return most;
+}
+
+static dp_status move(cloud *c, dpi_smc_report *report) {
+  double last = 1;
+  for (int s = 0; s < c->def->max_move; s++) {
+    DP_TRY(sweep(c, s, report));
+    c->correlation = correlation(c);
+    if (c->correlation <= c->def->correlation) break;
+    if (s % PLATEAU != PLATEAU - 1) continue;
+    if (s >= PLATEAU && c->correlation > PLATEAU_FALL * last) break;
+    last = c->correlation;
+  }
+  return DP_OK;
+}
+
+/* ---- one repeat ---- */
+
+/* Particles of the prior: batches of draws until all slots hold one that can be evaluated, or for long enough; what
+ * share of draws can be is part of the evidence. *any: there is one. */
+static dp_status begin(cloud *c, bool *any, dpi_smc_report *report) {
+  double ok = 0, total = 0;
+  int filled = 0;
+  for (int i = 0; i < c->npart; i++) c->loglik[i] = -INFINITY;
+  for (uint64_t batch = 0; batch < BATCHES && filled < c->npart; batch++) {
+    for (int i = 0; i < c->npart; i++) {
+      uint64_t index = c->repeat << 40 | batch << 32 | (uint64_t)i;
+      DP_TRY(c->d->ops->prior_draw(c->d, c->def->seed, index, c->x));
+      dpi_box_from(c->d, c->x, row(c->next, i, c->n));
+    }
+    DP_TRY(evaluate(c, report));
+    for (int i = 0; i < c->npart; i++) {
+      ok += c->value[i].ok;
+      if (c->value[i].ok && filled < c->npart) take(c, i, filled++);
+    }
+    total += c->npart;
+  }
+  *any = filled > 0;
+  if (!*any && report->nempty++ == 0)
+    snprintf(report->reason, sizeof report->reason, "repeat %d: none of %.0f draws of the prior can be evaluated: %s",
+             (int)c->repeat, total, c->value[0].reason);
+  c->evidence[0] = c->evidence[1] = *any ? dpi_m_log(ok / total) : -INFINITY;
+  c->beta = c->accept = 0;
+  c->correlation = 1;
+  c->nsweep = c->nstep = 0;
+  c->step[0] = 2.38 / sqrt(c->n);
+  c->step[1] = fmin(0.99, c->step[0]);
+  return DP_OK;
+}
+
+static void keep(cloud *c, dpi_draws *w, int slot) {
+  int unique = 1;
+  double *state = w->state + (size_t)slot * DPI_SMC_NSTATE;
+  for (int i = 0; i < c->npart; i++) {
+    size_t at = dpi_draws_at(w, slot, i);
+    dpi_box_to(c->d, row(c->u, i, c->n), w->x + at * (size_t)w->n);
+    w->loglik[at] = c->loglik[i];
+    w->logprior[at] = c->logprior[i];
+    unique += i > 0 && memcmp(row(c->u, i, c->n), row(c->u, i - 1, c->n), sizeof(double) * (size_t)c->n) != 0;
+  }
+  state[DPI_SMC_HALF_A] = c->evidence[0];
+  state[DPI_SMC_HALF_B] = c->evidence[1];
+  state[DPI_SMC_STEPS] = c->nstep;
+  state[DPI_SMC_SWEEPS] = (double)c->nsweep;
+  state[DPI_SMC_ACCEPT] = c->accept;
+  state[DPI_SMC_CORRELATION] = c->correlation;
+  state[DPI_SMC_UNIQUE] = (double)unique / c->npart;
+  w->done[slot] = c->npart;
+}
+
+static dp_status repeat(cloud *c, dpi_draws *w, int slot, dpi_smc_report *report) {
+  bool any;
+  c->repeat = (uint64_t)(c->def->first_repeat + slot);
+  DP_TRY(begin(c, &any, report));
+  while (any && c->beta < 1) {
+    if (c->nstep++ == STEPS_MOST)
+      return dpi_fail(c->d->ctx, DP_ERR_CONVERGE, "sequential Monte Carlo: beta %g after %d steps", c->beta,
+                      STEPS_MOST);
+    step_beta(c);
+    DP_TRY(move(c, report));
+    dpi_log(c->d->ctx, 3, "smc: repeat %d: beta %.3g after %ld sweeps", (int)c->repeat, c->beta, c->nsweep);
+  }
+  if (any) keep(c, w, slot);
+  return DP_OK;
+}
+
+/* ---- the call ---- */
+
+dpi_smc_def dpi_smc_def_default(void) {
+  return (dpi_smc_def){.seed = 1, .nparticle = 1000, .nrepeat = 4, .ess = 0.5, .correlation = 0.1, .max_move = 200};
+}
+
+static dp_status check(dpi_density *d, const dpi_smc_def *def) {
+  if (def->nparticle < 16 || def->nparticle % 2 != 0 || def->nrepeat < 1 || def->first_repeat < 0 || def->max_move < 1)
+    return dpi_fail(d->ctx, DP_ERR_USAGE,
+                    "sequential Monte Carlo: %d particles (even, at least 16), %d repeats, %d sweeps: out of "
+                    "range",
+                    def->nparticle, def->nrepeat, def->max_move);
+  if (!(def->ess > 0 && def->ess < 1) || !(def->correlation > 0 && def->correlation < 1))
+    return dpi_fail(d->ctx, DP_ERR_USAGE,
+                    "sequential Monte Carlo: effective share %g, correlation %g: expected between 0 "
+                    "and 1",
+                    def->ess, def->correlation);
+  if (!d->ops->prior_draw)
+    return dpi_fail(d->ctx, DP_ERR_UNSUPPORTED,
+                    "sequential Monte Carlo starts from the prior: it must be proper, or the box "
+                    "of every parameter finite");
+  return DP_OK;
+}
+
+/* The mean of all halves of all repeats; their spread as its error. */
+static void summarise(const dpi_draws *w, dpi_smc_report *report) {
+  double top = -INFINITY, sum = 0, mean = 0, var = 0;
+  int m = 2 * w->nchain;
+  report->evidence = report->evidence_error = NAN;
+  if (report->nempty > 0) return;
+  for (int i = 0; i < m; i++) {
+    double e = w->state[(size_t)(i / 2) * DPI_SMC_NSTATE + DPI_SMC_HALF_A + (size_t)(i % 2)];
+    top = fmax(top, e);
+    mean += e / m;
+  }
+  for (int i = 0; i < m; i++) {
+    double e = w->state[(size_t)(i / 2) * DPI_SMC_NSTATE + DPI_SMC_HALF_A + (size_t)(i % 2)];
+    sum += dpi_m_exp(e - top) / m;
+    var += (e - mean) * (e - mean) / (m - 1);
+  }
+  report->evidence = top + dpi_m_log(sum);
+  report->evidence_error = sqrt(var / m);
+}
+
+static dp_status run(cloud *c, dpi_draws **out, dpi_smc_report *report) {
+  const dpi_smc_def *def = c->def;
+  char tag[300];
+  snprintf(tag, sizeof tag, "ess=%.17g correlation=%.17g sweeps=%d %s", def->ess, def->correlation, def->max_move,
+           def->tag ? def->tag : "");
+  dpi_draws_def w = {.sampler = "smc",
+                     .tag = tag,
+                     .seed = def->seed,
+                     .n = c->n,
+                     .name = c->d->name,
+                     .nchain = def->nrepeat,
+                     .first_chain = def->first_repeat,
+                     .ndraw = def->nparticle,
+                     .nstate = DPI_SMC_NSTATE};
+  bool old = def->file && dpi_file_exists(def->file);
+  DP_TRY(old ? dpi_draws_load(c->d->ctx, def->file, &w, out) : dpi_draws_create(c->d->ctx, &w, out));
+  for (int r = 0; r < def->nrepeat; r++) {
+    if ((*out)->done[r] == def->nparticle) continue;
+    (*out)->done[r] = 0; /* one that found no particle tries again, and says why */
+    DP_TRY(repeat(c, *out, r, report));
+    if (def->file) DP_TRY(dpi_draws_save(*out, def->file));
+  }
+  summarise(*out, report);
+  return DP_OK;
+}
+
+dp_status dpi_smc_run(dpi_density *d, const dpi_smc_def *def, dpi_draws **out, dpi_smc_report *report) {
+  cloud c;
+  *out = NULL;
+  memset(report, 0, sizeof *report);
+  memset(&c, 0, sizeof c);
+  DP_TRY(check(d, def));
+  dpi_arena_init(&c.arena, d->ctx);
+  dp_status status = cloud_make(&c, d, def);
+  if (status == DP_OK) status = run(&c, out, report);
+  dpi_arena_release(&c.arena);
+  if (status != DP_OK) {
+    dpi_draws_destroy(*out);
+    *out = NULL;
+  }
+  return status;
+}
+
+dp_status dpi_smc_verdict(const dpi_draws *draws, const dpi_smc_report *report, dpi_verdict *v) {
+  DP_TRY(dpi_verdict_chains(draws, NULL, v));
+  double left = 0;
+  for (int r = 0; r < draws->nchain; r++)
+    left = fmax(left, draws->state[(size_t)r * DPI_SMC_NSTATE + DPI_SMC_CORRELATION]);
+  if (report->nempty > 0) dpi_verdict_add(v, true, "%s", report->reason);
+  if (isfinite(report->evidence_error))
+    dpi_verdict_add(v, report->evidence_error > 0.5, "ln evidence %.4g +- %.2g%s", report->evidence,
+                    report->evidence_error, report->evidence_error > 0.5 ? ": repeats differ too much" : "");
+  if (left > 0.5)
+    dpi_verdict_add(v, false, "moves left a correlation of %.2g: weights of separate peaks rest on resampling", left);
+  return DP_OK;
+}

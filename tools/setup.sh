@@ -10,7 +10,7 @@
 set -eu
 
 packages="gcc g++ libc6-dev cmake ninja-build pkg-config python3 xz-utils ca-certificates
-libsundials-dev libsuitesparse-dev libsbml5-dev coinor-libclp-dev libsleef-dev libyaml-dev libjansson-dev libssl-dev libcmocka-dev
+libsundials-dev libsuitesparse-dev libsbml5-dev coinor-libclp-dev libsleef-dev libyaml-dev libjansson-dev libssl-dev libcmocka-dev libnlopt-dev
 libllvm19 llvm-19-dev"
 for word in "$@"; do
   case $word in

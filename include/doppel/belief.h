@@ -28,7 +28,7 @@ typedef struct dp_prior {
   int npeople;           /* people it was estimated from */
   int converged;
   int iterations;
-  char method[32];       /* "laplace", "focei", "published" */
+  char method[32];       /* "laplace", "focei", "agq", "saem", "published" */
   char source[200];      /* for the report: "11 other people of the theophylline study, Laplace" */
   char hash[65];         /* of kind, data used, method, version: same hash, same bytes */
 } dp_prior;
@@ -39,11 +39,13 @@ dp_status dp_prior_copy(const dp_prior *from, dp_prior **out);
 
 typedef struct dp_fit_def {
   uint32_t cookie;
-  const char *method;       /* "laplace" (default) or "focei" */
+  const char *method;       /* "laplace" (default), "focei", "agq" (quadrature, exact for few effects), "saem" */
   double tolerance;         /* of the objective, -2 lnL units: 1e-5 */
   int max_iterations;       /* 200 */
   const dp_prior *start;    /* starting point or NULL: nominal. Only a starting point: converged results do not depend on it
                                beyond the tolerance */
+  int nodes;                /* agq: nodes in each direction; 0: as many as each person needs */
+  uint64_t seed;            /* saem: of its draws */
 } dp_fit_def;
 dp_fit_def dp_fit_def_default(void);
 /* Maximise the marginal likelihood over all subjects of the record except those listed. */

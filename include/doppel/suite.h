@@ -98,6 +98,59 @@ dp_status dp_suite_sbml(dp_ctx *ctx, const char *dir, const dp_sbml_def *def, dp
  * judged. */
 dp_status dp_suite_sbml_stochastic(dp_ctx *ctx, const char *dir, const dp_sbml_def *def, dp_sbml_fn each, void *user);
 
+/* ---- PEtab's test cases: folders below dir with a problem NAME.yaml and what to expect of it, NAME_solution.yaml ----
+ * Judged at the nominal parameters: simulations row by row, chi2, llh and, where they are given, priors and the posterior without
+ * its constant, each within the tolerance that the case states. */
+typedef struct dp_petab_case {
+  char id[64];      /* path below dir: "v1.0.0/sbml/0001" */
+  char status[12];  /* pass, fail, refused (names the construct), error */
+  char why[400];    /* "" for pass */
+  double seconds;
+  double worst;     /* largest deviation over its tolerance; NaN when nothing was compared */
+  double llh, expected;
+  int compared;     /* values compared */
+} dp_petab_case;
+typedef void (*dp_petab_case_fn)(void *user, const dp_petab_case *result);
+
+/* ---- published calibration problems: each folder of dir holds one ----
+ * The log-likelihood at the nominal parameters against a table of references (columns problem, reference_llh, note: "derived"
+ * there allows 1e-4, else 1e-6, relative); problems without a reference against another integrator. With gradients, at the nominal
+ * and at random points: backwards against forward, in parts of the largest component, and differences by Richardson. */
+typedef struct dp_petab_benchmark {
+  char problem[64];
+  char status[12];
+  char why[400];
+  int nstate, nparam, ndatum, nsimulation, ndirection, nobservable;
+  double llh, reference, difference; /* difference: |llh - reference| / max(1, |reference|) */
+  double tolerance;
+  char against[32];  /* "pinned", "derived", or the other integrator's name */
+  double log_prior;
+  double open_s, llh_s, forward_s, adjoint_s; /* seconds: to compile; of one evaluation, best of some; NaN: not measured */
+  int npoint, nusable;  /* gradients: points tried, and where the model could be run */
+  double adjoint;       /* largest deviation backwards against forward */
+  double differences;   /* and of forward against differences */
+} dp_petab_benchmark;
+typedef void (*dp_petab_benchmark_fn)(void *user, const dp_petab_benchmark *result);
+
+typedef struct dp_petab_suite_def {
+  uint32_t cookie;
+  const char *const *only; /* cases or problems (last part of the path is enough), or NULL: all */
+  int nonly;
+  const char *method;      /* an integrator (dp_problem_def), NULL: its default */
+  const char *other;       /* benchmark: the second integrator: "cvode" */
+  double rtol, atol;       /* 0: the default of dp_problem_def */
+  const char *reference;   /* benchmark: the table, NULL: none */
+  bool gradients;
+  int points;              /* random points: 5 */
+  uint64_t seed;           /* of these: 1 */
+  double gradient_rtol;    /* 1e-12 */
+  int timings;             /* evaluations of which the fastest counts: 3 */
+} dp_petab_suite_def;
+dp_petab_suite_def dp_petab_suite_def_default(void);
+dp_status dp_suite_petab(dp_ctx *ctx, const char *dir, const dp_petab_suite_def *def, dp_petab_case_fn each, void *user);
+dp_status dp_suite_petab_benchmark(dp_ctx *ctx, const char *dir, const dp_petab_suite_def *def, dp_petab_benchmark_fn each,
+                                   void *user);
+
 #ifdef __cplusplus
 }
 #endif

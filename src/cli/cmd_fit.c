@@ -1,14 +1,26 @@
-/* cmd_fit.c - doppel fit KIND: population estimates, and everybody's leave-one-out prior. */
+/* cmd_fit.c - doppel fit KIND: population estimates, and everybody's leave-one-out prior. doppel fit PROBLEM.yaml goes to
+ * cmd_estimate.c. */
 #include <math.h>
 #include <string.h>
 
 #include "cli/cli.h"
 
 const cli_option cli_options_fit[] = {
-    {"--method", "laplace|focei", "marginal likelihood by Laplace (default) or FOCE with interaction"},
+    {"--method", "NAME", "marginal likelihood by laplace (default) or focei; PROBLEM: an integrator as of simulate"},
     {"--patients", "FILE", "an event table instead of the kind's own"},
     {"--leave-one-out", NULL, "one fit for each person left out, stored for `doppel run`"},
     {"-o", "FILE", "where the stored priors go (KIND/priors.tsv)"},
+    {"--starts", "N", "PROBLEM: drawn starts (100)"},
+    {"--sampling", "NAME", "PROBLEM: latin (default), sobol, uniform, prior"},
+    {"--nominal", NULL, "PROBLEM: the nominal point is one more start"},
+    {"--hessian", "NAME", "PROBLEM: hybrid (default), fisher, bfgs, sr1"},
+    {"--iterations", "N", "PROBLEM: most steps of one search"},
+    {"--seed", "N", "PROBLEM: of the starts (1)"},
+    {"--resume", "FILE", "PROBLEM: what was found so far is kept there, and gone on from"},
+    {"--table", "FILE", "PROBLEM: all distinct optima"},
+    {"--plot", "FILE.svg", "PROBLEM: waterfall, and where the optima lie in their box"},
+    {"--rtol", "X", "PROBLEM: relative tolerance (1e-8)"},
+    {"--atol", "X", "PROBLEM: absolute tolerance (1e-12)"},
     {"--json", NULL, "one JSON object instead of text"},
     {"--threads", "N", "threads; results do not depend on it"},
     {"--twins", "DIR", "a further folder with kinds"},
@@ -93,8 +105,14 @@ static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, con
   return code;
 }
 
+static bool is_problem(const char *path) {
+  const char *dot = strrchr(path, '.');
+  return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
+}
+
 int cmd_fit(cli_call *call) {
   if (call->nplain != 1) return cli_usage(call, "fit needs one KIND, found %d", call->nplain);
+  if (is_problem(call->plain[0])) return cmd_fit_problem(call);
   char dir[1024];
   int code = cli_kind_dir(call, call->plain[0], dir);
   if (code) return code;

@@ -355,18 +355,46 @@ static int run(cli_call *call, simulation *s) {
   return code ? code : simulate_many(call, s);
 }
 
-static int simulate(cli_call *call, simulation *s) {
-  CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
-  if (wants_flux(call, s->model)) return simulate_flux(call, s->model, s->json);
+/* What the options say of the model: sealed, with columns and parameters. */
+static int open_model(cli_call *call, simulation *s) {
   int code = seal_model(call, s);
   if (!code) code = choose_columns(call, s);
   if (!code) code = make_sim(call, s);
   if (!code) code = choose_params(call, s);
-  if (code) return code;
-  if (!cli_has(call, "--end") && !cli_has(call, "--at"))
+  if (!code && !cli_has(call, "--end") && !cli_has(call, "--at"))
     fprintf(stderr, "doppel: no --end: from %g to %g; a model does not say how long it is meant to run\n", s->start,
             simulation_time(s->when[s->nwhen - 1].time));
-  return run(call, s);
+  return code;
+}
+
+static int simulate(cli_call *call, simulation *s) {
+  CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
+  if (wants_flux(call, s->model)) return simulate_flux(call, s->model, s->json);
+  int code = open_model(call, s);
+  return code ? code : run(call, s);
+}
+
+int simulate_prepare(cli_call *call, simulation *s) {
+  dp_result *first = NULL;
+  int code = read_options(call, s);
+  if (code) return code;
+  CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
+  code = open_model(call, s);
+  if (!code && !(s->atol > 0)) code = simulate_scale(call, s, &first);
+  dp_result_destroy(first);
+  if (!code && !s->method_given && s->spoke[0] == 'e') s->method = "ensemble";
+  return code ? code : make_sim(call, s);
+}
+
+void simulate_release(simulation *s) {
+  dp_sim_destroy(s->sim);
+  dp_model_destroy(s->model);
+  free(s->param);
+  free(s->varied);
+  free(s->own);
+  free(s->column);
+  free(s->words);
+  free(s->when);
 }
 
 int cmd_simulate(cli_call *call) {
@@ -374,13 +402,6 @@ int cmd_simulate(cli_call *call) {
   if (call->nplain != 1) return cli_usage(call, "simulate needs one MODEL, found %d", call->nplain);
   int code = read_options(call, &s);
   if (!code) code = simulate(call, &s);
-  dp_sim_destroy(s.sim);
-  dp_model_destroy(s.model);
-  free(s.param);
-  free(s.varied);
-  free(s.own);
-  free(s.column);
-  free(s.words);
-  free(s.when);
+  simulate_release(&s);
   return code;
 }

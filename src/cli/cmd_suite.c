@@ -11,11 +11,17 @@ const cli_option cli_options_suite[] = {
     {"--all-levels", NULL, "sbml: every level and version of a case, not only the highest"},
     {"--runs", "N", "sbml-stochastic: runs of each case (10000)"},
     {"--method", "NAME",
-     "sbml: an integrator as of simulate (auto); sbml-stochastic: direct (default) or next-reaction"},
+     "sbml: an integrator as of simulate (auto), petab: (ensemble); sbml-stochastic: direct (default) or next-reaction"},
     {"--seed", "N", "sbml, sbml-stochastic: seed of draws and of random ties (1)"},
     {"--models", "DIR", "nonmem: folder with the kinds runNNN (tests/nonmem)"},
     {"--starts", "N", "nonmem: mode searches a subject (3)"},
     {"--subjects", "N", "nonmem: only the first N subjects of each run"},
+    {"--reference", "FILE", "petab-benchmark: table of reference log-likelihoods (problem, reference_llh, note)"},
+    {"--gradients", NULL, "petab-benchmark: gradients forward, backwards and by differences"},
+    {"--points", "N", "petab-benchmark: random points for gradients (5)"},
+    {"--other", "NAME", "petab-benchmark: the integrator that problems without a reference are compared with (cvode)"},
+    {"--rtol", "X", "petab, petab-benchmark: relative tolerance (1e-8)"},
+    {"--atol", "X", "petab, petab-benchmark: absolute tolerance (1e-12)"},
     {"--ndjson", NULL, "one JSON object a line"},
     {"--threads", "N", "threads; results do not depend on it"},
     {0}};
@@ -205,10 +211,109 @@ static int sbml(cli_call *call, bool stochastic) {
   return t.failed + t.errors ? 1 : 0;
 }
 
+/* ---- PEtab ---- */
+
+static void count_status(tally *t, const char *status) {
+  if (strcmp(status, "pass") == 0) t->passed++;
+  else if (strcmp(status, "refused") == 0) t->refused++;
+  else t->failed++;
+}
+
+static void json_number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
+
+static void each_petab(void *user, const dp_petab_case *r) {
+  tally *t = user;
+  count_status(t, r->status);
+  if (t->ndjson) {
+    printf("{\"case\":");
+    cli_json_text(r->id);
+    printf(",\"status\":\"%s\",\"seconds\":%.3f", r->status, r->seconds);
+    json_number(",\"worst\":", r->worst);
+    printf(",\"why\":");
+    cli_json_text(r->why);
+    printf("}\n");
+  } else {
+    printf("%-24s %-7s %3d values, worst %.2g of the tolerance; llh %.10g  %s\n", r->id, r->status, r->compared, r->worst, r->llh,
+           r->why);
+  }
+  fflush(stdout);
+}
+
+static void benchmark_json(const dp_petab_benchmark *r) {
+  printf("{\"case\":");
+  cli_json_text(r->problem);
+  printf(",\"status\":\"%s\"", r->status);
+  json_number(",\"seconds\":", r->llh_s);
+  json_number(",\"worst\":", r->difference / r->tolerance);
+  printf(",\"states\":%d,\"parameters\":%d,\"measurements\":%d,\"simulations\":%d,\"directions\":%d", r->nstate, r->nparam,
+         r->ndatum, r->nsimulation, r->ndirection);
+  json_number(",\"llh\":", r->llh);
+  json_number(",\"reference\":", r->reference);
+  printf(",\"against\":\"%s\"", r->against);
+  json_number(",\"difference\":", r->difference);
+  json_number(",\"log_prior\":", r->log_prior);
+  json_number(",\"open_s\":", r->open_s);
+  if (r->npoint > 0) {
+    printf(",\"points\":%d,\"usable\":%d", r->npoint, r->nusable);
+    json_number(",\"adjoint\":", r->adjoint);
+    json_number(",\"differences\":", r->differences);
+    json_number(",\"forward_s\":", r->forward_s);
+    json_number(",\"adjoint_s\":", r->adjoint_s);
+  }
+  printf(",\"why\":");
+  cli_json_text(r->why);
+  printf("}\n");
+}
+
+static void each_benchmark(void *user, const dp_petab_benchmark *r) {
+  tally *t = user;
+  const bool first = t->passed + t->failed + t->refused == 0;
+  count_status(t, r->status);
+  if (t->ndjson) {
+    benchmark_json(r);
+  } else {
+    if (first)
+      printf("%-36s %-7s %6s %5s %4s %5s %16s %16s %-8s %9s %9s\n", "problem", "", "states", "par", "sims", "data", "llh",
+             "reference", "", "diff", "ms");
+    printf("%-36s %-7s %6d %5d %4d %5d %16.10g %16.10g %-8s %9.1e %9.3f\n", r->problem, r->status, r->nstate, r->nparam,
+           r->nsimulation, r->ndatum, r->llh, r->reference, r->against, r->difference, 1e3 * r->llh_s);
+    if (r->npoint > 0)
+      printf("    gradients at %d of %d points: backwards %.1e, differences %.1e; forward %.3f ms (%d directions), backwards %.3f ms\n",
+             r->nusable, r->npoint, r->adjoint, r->differences, 1e3 * r->forward_s, r->ndirection, 1e3 * r->adjoint_s);
+    if (r->why[0]) printf("    %s\n", r->why);
+  }
+  fflush(stdout);
+}
+
+static int petab(cli_call *call, bool benchmark) {
+  const char *only[CLI_MAX_GIVEN];
+  dp_petab_suite_def def = dp_petab_suite_def_default();
+  long long points = def.points, seed = (long long)def.seed;
+  if (!cli_integer(call, "--points", &points) || !cli_integer(call, "--seed", &seed) || !cli_number(call, "--rtol", &def.rtol) ||
+      !cli_number(call, "--atol", &def.atol))
+    return 2;
+  for (int i = cli_each(call, "--only", -1); i >= 0; i = cli_each(call, "--only", i))
+    only[def.nonly++] = call->given[i].value;
+  def.only = only;
+  def.method = cli_get(call, "--method");
+  if (cli_has(call, "--other")) def.other = cli_get(call, "--other");
+  def.reference = cli_get(call, "--reference");
+  def.gradients = cli_has(call, "--gradients");
+  def.points = (int)points;
+  def.seed = (uint64_t)seed;
+  tally t = {.ndjson = cli_has(call, "--ndjson")};
+  if (benchmark) CLI_TRY(call, dp_suite_petab_benchmark(call->ctx, call->plain[1], &def, each_benchmark, &t));
+  else CLI_TRY(call, dp_suite_petab(call->ctx, call->plain[1], &def, each_petab, &t));
+  printf("%d passed, %d failed, %d refused\n", t.passed, t.failed, t.refused);
+  return t.failed ? 1 : 0;
+}
+
 int cmd_suite(cli_call *call) {
   if (call->nplain != 2) return cli_usage(call, "suite needs NAME and DIR, found %d arguments", call->nplain);
   if (strcmp(call->plain[0], "nonmem") == 0) return nonmem(call);
   if (strcmp(call->plain[0], "sbml") == 0) return sbml(call, false);
   if (strcmp(call->plain[0], "sbml-stochastic") == 0) return sbml(call, true);
-  return cli_usage(call, "unknown suite '%s'; there are: nonmem, sbml, sbml-stochastic", call->plain[0]);
+  if (strcmp(call->plain[0], "petab") == 0) return petab(call, false);
+  if (strcmp(call->plain[0], "petab-benchmark") == 0) return petab(call, true);
+  return cli_usage(call, "unknown suite '%s'; there are: nonmem, petab, petab-benchmark, sbml, sbml-stochastic", call->plain[0]);
 }

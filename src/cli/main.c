@@ -16,12 +16,25 @@ static const cli_command commands[] = {
      cmd_twin_show},
     {"twin", "new", "ID", "a new kind from the template; runs at once", NULL, cli_options_new, cmd_twin_new},
     {"twin", "validate", "KIND", "published figures beside ours", NULL, cli_options_kind, cmd_twin_validate},
-    {"fit", NULL, "KIND", "population estimates by marginal likelihood; --leave-one-out writes everybody's prior", NULL,
+    {"fit", NULL, "KIND|PROBLEM.yaml", "point estimates: a population by marginal likelihood, a calibration problem by many starts",
+     "KIND: everybody's typical values and covariances; --leave-one-out writes everybody's prior. PROBLEM.yaml (PEtab): "
+     "trust-region searches from many places, distinct optima, standard deviations, what the data leave open.",
      cli_options_fit, cmd_fit},
+    {"profile", NULL, "PROBLEM.yaml [ID...]", "likelihood profiles of a calibration problem: intervals, and what is not identifiable",
+     "Along each parameter all others are optimised again, until the data object or a bound is met.", cli_options_profile,
+     cmd_profile},
+    {"sample", NULL, "PROBLEM.yaml", "the posterior of a calibration problem as draws, with a verdict",
+     "Exit 6 when the draws are not fit for use: R-hat, effective sizes, divergences or weights say so.", cli_options_sample,
+     cmd_sample},
     {"simulate", NULL, "MODEL", "a model over time, with doses, many members, jumps, bands; or its fluxes",
      "Bands over any number of members take memory that does not grow with them. mpirun -n N doppel simulate ... shares "
      "the members among N processes: the same bytes. Ctrl-C ends with the bands over the members done so far.",
      cli_options_simulate, cmd_simulate},
+    {"sensitivity", NULL, "MODEL", "which parameters a model's outputs depend on: Sobol indices, Morris effects, Shapley shares",
+     "One row a time, output, input and measure, with an interval. sobol: first (share of the variance that goes when the input "
+     "becomes known), total (share that stays when all others are known). morris: mu, mu_star, sigma of the change from one end of "
+     "the input's range to the other. shapley: shares that sum to 1, also of correlated inputs.",
+     cli_options_sensitivity, cmd_sensitivity},
     {"model", "show", "FILE", "the equations of a model", NULL, cli_options_model, cmd_model_show},
     {"model", "check", "FILE", "is the model sound? exit 0 sound, 3 invalid, 7 unsupported",
      "Prints what the model is and needs to run, and what a careful reader would find: structure, units, "
@@ -32,7 +45,10 @@ static const cli_command commands[] = {
      cmd_model_convert},
     {"data", "check", "FILE", "what would be read, mapped, refused, before anything is fitted", NULL, cli_options_data,
      cmd_data_check},
-    {"suite", NULL, "NAME DIR", "run somebody else's test suite (nonmem, sbml, sbml-stochastic)", NULL,
+    {"calibrate", "evaluate", "PROBLEM.yaml", "a calibration problem (PEtab) at one point: likelihood, priors, gradient",
+     "At the nominal parameters, or where --set says otherwise; each observable's part of the likelihood stands by itself.",
+     cli_options_evaluate, cmd_calibrate_evaluate},
+    {"suite", NULL, "NAME DIR", "run somebody else's test suite (nonmem, petab, petab-benchmark, sbml, sbml-stochastic)", NULL,
      cli_options_suite, cmd_suite},
     {"bench", NULL, "[NAME]", "benchmarks, with the peer in the same run (ensemble)",
      "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled "

@@ -62,6 +62,10 @@ dp_sim_def simulation_def(const simulation *s); /* of all but outputs */
 
 /* All that give an int give an exit code, 0 or after a message. */
 
+/* cmd_simulate.c: for commands that run a model as doppel simulate does, with its options as far as they have them */
+int simulate_prepare(cli_call *call, simulation *s); /* s zero; the sim of many members, with columns and parameters */
+void simulate_release(simulation *s);
+
 /* simulate_vary.c */
 int simulate_read_vary(cli_call *call, simulation *s);
 /* dp_source.fill; user: the simulation */

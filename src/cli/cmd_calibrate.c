@@ -1,0 +1,214 @@
+/* cmd_calibrate.c - doppel calibrate evaluate PROBLEM.yaml: a calibration problem at one point. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "doppel/calibrate.h"
+
+const cli_option cli_options_evaluate[] = {
+    {"--gradient", NULL, "the gradient of the log-likelihood, on the scale of estimation"},
+    {"--derivative", "NAME", "how: auto (default), forward or adjoint"},
+    {"--set", "ID=VALUE", "another value than the nominal one (as in the table, not its logarithm); may be repeated"},
+    {"--simulations", NULL, "every measurement beside its simulation"},
+    {"--method", "NAME", "an integrator as of simulate (ensemble)"},
+    {"--rtol", "X", "relative tolerance (1e-8)"},
+    {"--atol", "X", "absolute tolerance (1e-12)"},
+    {"--json", NULL, "JSON instead of text"},
+    {"--threads", "N", "threads; results do not depend on it"},
+    {0}};
+
+typedef struct answer {
+  dp_problem *problem;
+  const dp_problem_desc *d;
+  dp_problem_value v;
+  double *x, *block;
+  unsigned what;
+} answer;
+
+static int read_def(cli_call *call, dp_problem_def *def) {
+  static const char *const words[] = {"auto", "forward", "adjoint"};
+  *def = dp_problem_def_default();
+  if (!cli_number(call, "--rtol", &def->rtol) || !cli_number(call, "--atol", &def->atol)) return 2;
+  if (cli_has(call, "--method")) def->method = cli_get(call, "--method");
+  if (!cli_has(call, "--derivative")) return 0;
+  for (int i = 0; i < 3; i++)
+    if (!strcmp(cli_get(call, "--derivative"), words[i])) {
+      def->derivative = (dp_problem_derivative)i;
+      return 0;
+    }
+  return cli_usage(call, "option --derivative: found '%s', expected auto, forward or adjoint", cli_get(call, "--derivative"));
+}
+
+static int set_point(cli_call *call, answer *a) {
+  memcpy(a->x, a->d->nominal, sizeof(double) * (size_t)a->d->nparam);
+  for (int i = cli_each(call, "--set", -1); i >= 0; i = cli_each(call, "--set", i)) {
+    char id[256];
+    const char *text = call->given[i].value, *equals = strchr(text, '=');
+    char *end = NULL;
+    if (!equals || (size_t)(equals - text) >= sizeof id) return cli_usage(call, "option --set: found '%s', expected ID=VALUE", text);
+    snprintf(id, sizeof id, "%.*s", (int)(equals - text), text);
+    const double value = strtod(equals + 1, &end);
+    const int q = dp_problem_param(a->problem, id);
+    if (end == equals + 1 || *end) return cli_usage(call, "option --set %s: found '%s', expected a number", id, equals + 1);
+    if (q < 0) {
+      const char *near = cli_nearest(id, a->d->id, a->d->nparam);
+      return cli_usage(call, "option --set: '%s' is not an estimated parameter%s%s", id, near ? "; did you mean " : "",
+                       near ? near : "");
+    }
+    a->x[q] = dp_problem_rescale(a->d->scale[q], value);
+  }
+  for (int q = 0; q < a->d->nparam; q++)
+    if (isnan(a->x[q])) return cli_usage(call, "parameter '%s' has no nominal value: give one with --set", a->d->id[q]);
+  return 0;
+}
+
+static bool make_room(answer *a) {
+  const size_t n = (size_t)a->d->nparam, m = (size_t)a->d->ndatum;
+  double *at = a->block = calloc(3 * n + 4 * m + 1, sizeof *at);
+  if (!at) return false;
+  a->x = at;
+  a->v.gradient = at + n;
+  a->v.prior = at + 2 * n;
+  a->v.simulation = at + 3 * n;
+  a->v.sigma = a->v.simulation + m;
+  a->v.residual = a->v.sigma + m;
+  a->v.pointwise = a->v.residual + m;
+  return true;
+}
+
+/* ---- text ---- */
+
+static void part(const answer *a, int observable, int *n, double *llh, double *chi2) {
+  *n = 0;
+  *llh = *chi2 = 0;
+  for (int i = 0; i < a->d->ndatum; i++) {
+    if (a->d->datum_observable[i] != observable) continue;
+    ++*n;
+    *llh += a->v.pointwise[i];
+    *chi2 += a->v.residual[i] * a->v.residual[i];
+  }
+}
+
+static void print_simulations(const answer *a) {
+  printf("\n%-24s %-28s %12s %14s %14s %12s %10s\n", "observable", "experiment", "time", "measurement", "simulation", "noise",
+         "residual");
+  for (int i = 0; i < a->d->ndatum; i++)
+    printf("%-24s %-28s %12.6g %14.8g %14.8g %12.6g %10.4f\n", a->d->observable[a->d->datum_observable[i]],
+           a->d->datum_experiment[i], a->d->datum_time[i], a->d->datum_value[i], a->v.simulation[i], a->v.sigma[i],
+           a->v.residual[i]);
+}
+
+static void print_text(const cli_call *call, const answer *a) {
+  const dp_problem_desc *d = a->d;
+  printf("%s: %d estimated parameters, %d fixed, %d measurements, %d experiments in %d simulations, %d states\n", d->name, d->nparam,
+         d->nfixed, d->ndatum, d->nexperiment, d->nsimulation, d->nstate);
+  if (!a->v.ok) printf("could not be evaluated: %s\n", a->v.reason);
+  printf("llh        %.12g\nchi2       %.12g\nlog prior  %.12g\n", a->v.llh, a->v.chi2, a->v.log_prior);
+  if (!a->v.ok) return;
+  printf("\n%-32s %6s %16s %16s\n", "observable", "n", "llh", "chi2");
+  for (int o = 0; o < d->nobservable; o++) {
+    int n;
+    double llh, chi2;
+    part(a, o, &n, &llh, &chi2);
+    printf("%-32s %6d %16.8g %16.8g\n", d->observable[o], n, llh, chi2);
+  }
+  if (a->what) {
+    static const char *const scale[] = {"lin", "ln", "log10"};
+    printf("\n%-32s %6s %16s %16s\n", "parameter", "scale", "value", "gradient");
+    for (int q = 0; q < d->nparam; q++)
+      printf("%-32s %6s %16.8g %16.8g\n", d->id[q], scale[d->scale[q]], dp_problem_unscale(d->scale[q], a->x[q]), a->v.gradient[q]);
+  }
+  if (cli_has(call, "--simulations")) print_simulations(a);
+}
+
+/* ---- JSON ---- */
+
+static void number(const char *before, double x) {
+  printf(isfinite(x) ? "%s%.17g" : "%snull", before, x);
+}
+
+static void named(const char *key, const answer *a, const double *x) {
+  printf(",\n \"%s\": {", key);
+  for (int q = 0; q < a->d->nparam; q++) {
+    printf("%s", q ? ", " : "");
+    cli_json_text(a->d->id[q]);
+    number(": ", x ? x[q] : dp_problem_unscale(a->d->scale[q], a->x[q]));
+  }
+  printf("}");
+}
+
+static void json_simulations(const answer *a) {
+  printf(",\n \"simulations\": [");
+  for (int i = 0; i < a->d->ndatum; i++) {
+    printf("%s\n  {\"observable\": ", i ? "," : "");
+    cli_json_text(a->d->observable[a->d->datum_observable[i]]);
+    printf(", \"experiment\": ");
+    cli_json_text(a->d->datum_experiment[i]);
+    if (isinf(a->d->datum_time[i])) printf(", \"time\": \"inf\"");
+    else number(", \"time\": ", a->d->datum_time[i]);
+    number(", \"measurement\": ", a->d->datum_value[i]);
+    number(", \"simulation\": ", a->v.simulation[i]);
+    number(", \"sigma\": ", a->v.sigma[i]);
+    number(", \"residual\": ", a->v.residual[i]);
+    printf("}");
+  }
+  printf("]");
+}
+
+static void print_json(const cli_call *call, const answer *a) {
+  const dp_problem_desc *d = a->d;
+  printf("{\"problem\": ");
+  cli_json_text(d->name);
+  number(",\n \"llh\": ", a->v.llh);
+  number(",\n \"chi2\": ", a->v.chi2);
+  number(",\n \"log_prior\": ", a->v.log_prior);
+  if (!a->v.ok) {
+    printf(",\n \"reason\": ");
+    cli_json_text(a->v.reason);
+  }
+  printf(",\n \"measurements\": %d, \"experiments\": %d, \"simulations_of_a_point\": %d, \"states\": %d", d->ndatum, d->nexperiment,
+         d->nsimulation, d->nstate);
+  named("parameters", a, NULL);
+  if (a->what) named("gradient", a, a->v.gradient);
+  printf(",\n \"observables\": {");
+  for (int o = 0; o < d->nobservable; o++) {
+    int n;
+    double llh, chi2;
+    part(a, o, &n, &llh, &chi2);
+    printf("%s", o ? ", " : "");
+    cli_json_text(d->observable[o]);
+    printf(": {\"measurements\": %d", n);
+    number(", \"llh\": ", llh);
+    number(", \"chi2\": ", chi2);
+    printf("}");
+  }
+  printf("}");
+  if (cli_has(call, "--simulations")) json_simulations(a);
+  printf("}\n");
+}
+
+int cmd_calibrate_evaluate(cli_call *call) {
+  dp_problem_def def;
+  answer a = {0};
+  if (call->nplain != 1) return cli_usage(call, "expected one PROBLEM.yaml, found %d arguments", call->nplain);
+  int code = read_def(call, &def);
+  if (code) return code;
+  dp_status st = dp_problem_open(call->ctx, call->plain[0], &def, &a.problem);
+  if (st != DP_OK) return cli_failed(call, st);
+  a.d = dp_problem_describe(a.problem);
+  a.what = cli_has(call, "--gradient") ? DP_PROBLEM_GRADIENT : DP_PROBLEM_VALUE;
+  if (!make_room(&a)) st = DP_ERR_MEMORY;
+  if (st == DP_OK) code = set_point(call, &a);
+  if (st == DP_OK && code == 0) st = dp_problem_eval(a.problem, 1, a.x, a.what, &a.v);
+  if (st != DP_OK) {
+    code = cli_failed(call, st);
+  } else if (code == 0) {
+    if (cli_has(call, "--json")) print_json(call, &a);
+    else print_text(call, &a);
+    code = a.v.ok ? 0 : dp_status_exit_code(DP_ERR_NUMERIC);
+  }
+  free(a.block);
+  dp_problem_close(a.problem);
+  return code;
+}

@@ -1,0 +1,462 @@
+/* cmd_estimate.c - doppel fit PROBLEM.yaml, doppel profile, doppel sample: what a calibration problem's data say. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/estimate_plot.h"
+
+const cli_option cli_options_profile[] = {
+    {"--from", "FILE", "an optimum: a table with the columns parameter and value, as fit --table writes; else a fit is made first"},
+    {"--starts", "N", "starts of that fit (100)"},
+    {"--level", "P", "of the intervals (0.95)"},
+    {"--table", "FILE", "all points of all profiles"},
+    {"--plot", "FILE.svg", "the profiles"},
+    {"--seed", "N", "of the starts (1)"},
+    {"--method", "NAME", "an integrator as of simulate (ensemble)"},
+    {"--rtol", "X", "relative tolerance (1e-8)"},
+    {"--atol", "X", "absolute tolerance (1e-12)"},
+    {"--json", NULL, "JSON instead of text"},
+    {"--threads", "N", "threads; results do not depend on it"},
+    {0}};
+
+const cli_option cli_options_sample[] = {
+    {"--sampler", "NAME", "nuts (default), tempering, smc, laplace"},
+    {"--chains", "N", "chains; smc: repeats"},
+    {"--warmup", "N", "draws of a chain that are not kept"},
+    {"--draws", "N", "draws kept of a chain; smc: particles"},
+    {"--from", "FILE", "places to start from, as fit --table writes; else a fit is made first (not for smc)"},
+    {"--starts", "N", "starts of that fit (100)"},
+    {"--resume", "FILE", "what was drawn so far is kept there, and gone on from"},
+    {"--table", "FILE", "all draws, values as in the parameter table"},
+    {"--seed", "N", "(1)"},
+    {"--method", "NAME", "an integrator as of simulate (ensemble)"},
+    {"--rtol", "X", "relative tolerance (1e-8)"},
+    {"--atol", "X", "absolute tolerance (1e-12)"},
+    {"--json", NULL, "JSON instead of text"},
+    {"--threads", "N", "threads; results do not depend on it"},
+    {0}};
+
+typedef struct task {
+  cli_call *call;
+  dp_problem *problem;
+  const dp_problem_desc *d;
+  dp_fit *fit;
+  double *place; /* [nplace x nparam] where to begin */
+  int nplace;
+} task;
+
+static const char *const scale_name[] = {"lin", "ln", "log10"};
+
+static double value_of(const task *t, int q, const double *x) { return dp_problem_unscale(t->d->scale[q], x[q]); }
+
+/* ---- JSON ---- */
+
+static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
+
+static void text(const char *before, const char *s) {
+  printf("%s", before);
+  cli_json_text(s);
+}
+
+/* ---- options ---- */
+
+static bool count(cli_call *call, const char *name, int *out) {
+  long long n = *out;
+  if (!cli_integer(call, name, &n)) return false;
+  if (n < 0 || n > 100000000) return cli_usage(call, "option %s: found %lld, expected a count", name, n), false;
+  *out = (int)n;
+  return true;
+}
+
+static bool seed_of(cli_call *call, uint64_t *seed) {
+  long long n = 1;
+  if (!cli_integer(call, "--seed", &n)) return false;
+  *seed = (uint64_t)n;
+  return true;
+}
+
+static int open_problem(task *t) {
+  cli_call *call = t->call;
+  dp_problem_def def = dp_problem_def_default();
+  def.rtol = 1e-8;
+  def.atol = 1e-12;
+  if (call->nplain < 1) return cli_usage(call, "expected a PROBLEM.yaml");
+  if (!cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol)) return 2;
+  if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
+  static const char *const written[] = {"--table", "--plot"};
+  for (int i = 0; i < 2; i++) {
+    const int code = cli_has(call, written[i]) ? cli_writable(cli_get(call, written[i])) : 0;
+    if (code) return code;
+  }
+  CLI_TRY(call, dp_problem_open(call->ctx, call->plain[0], &def, &t->problem));
+  t->d = dp_problem_describe(t->problem);
+  if (t->d->nparam < 1) return cli_usage(call, "%s: no parameter is estimated", t->d->name);
+  return 0;
+}
+
+static void close_task(task *t) {
+  free(t->place);
+  dp_fit_destroy(t->fit);
+  dp_problem_close(t->problem);
+}
+
+/* ---- fit ---- */
+
+static void show_progress(void *user, int done, int of, double best) {
+  (void)user;
+  fprintf(stderr, "\r%d of %d starts, best J %.8g   ", done, of, best);
+  if (done == of) fprintf(stderr, "\n");
+  fflush(stderr);
+}
+
+static int run_fit(task *t, const char *resume) {
+  cli_call *call = t->call;
+  dp_problem_fit_def def = dp_problem_fit_def_default();
+  def.file = resume;
+  def.nominal = cli_has(call, "--nominal");
+  if (cli_has(call, "--sampling")) def.sampling = cli_get(call, "--sampling");
+  if (cli_has(call, "--hessian")) def.hessian = cli_get(call, "--hessian");
+  if (isatty(STDERR_FILENO)) def.progress = show_progress;
+  if (!count(call, "--starts", &def.nstart) || !count(call, "--iterations", &def.max_iterations) || !seed_of(call, &def.seed))
+    return 2;
+  CLI_TRY(call, dp_problem_fit(t->problem, &def, &t->fit));
+  return 0;
+}
+
+static void fit_text(const task *t) {
+  const dp_fit *f = t->fit;
+  const dp_fit_optimum *o = &f->optimum[0];
+  printf("%s: %d estimated parameters, %d measurements\n", t->d->name, f->nparam, t->d->ndatum);
+  printf("J %.10g   llh %.10g   log prior %.10g   AIC %.8g   AICc %.8g   BIC %.8g\n", o->j, o->llh, o->log_prior, f->aic, f->aicc, f->bic);
+  printf("%d starts: %d ended somewhere, %d distinct optima, %.0f %% within 0.1 of the best; %ld points, %ld of them not evaluable\n\n",
+         f->nstart, f->nfound, f->noptimum, 100 * f->hit_rate, f->neval, f->nfailed);
+  printf("%-28s %6s %16s %12s %12s\n", "parameter", "scale", "value", "on scale", "sd on scale");
+  for (int q = 0; q < f->nparam; q++) {
+    printf("%-28s %6s %16.8g %12.6g ", t->d->id[q], scale_name[t->d->scale[q]], value_of(t, q, o->x), o->x[q]);
+    if (o->at[q])
+      printf("%12s\n", o->at[q] < 0 ? "lower bound" : "upper bound");
+    else if (isfinite(o->sd[q]))
+      printf("%12.4g\n", o->sd[q]);
+    else
+      printf("%12s\n", "open");
+  }
+  if (f->rank < f->nparam && f->rank_words[0]) printf("\n%s", f->rank_words);
+  printf("\n%6s %14s %8s %6s %8s  %s\n", "start", "J - best", "optimum", "steps", "points", "ended because");
+  for (int i = 0; i < f->nstart && i < 12; i++) {
+    const dp_fit_start *s = &f->start[i];
+    if (!isfinite(s->j)) break;
+    printf("%6d %14.6g %8d %6d %8ld  %s\n", s->start + 1, s->j - o->j, s->optimum + 1, s->niter, s->neval, s->end);
+  }
+}
+
+static void fit_json(const task *t) {
+  const dp_fit *f = t->fit;
+  const dp_fit_optimum *o = &f->optimum[0];
+  text("{\"problem\": ", t->d->name);
+  number(",\n \"j\": ", o->j);
+  number(", \"llh\": ", o->llh);
+  number(", \"log_prior\": ", o->log_prior);
+  number(", \"aic\": ", f->aic);
+  number(", \"aicc\": ", f->aicc);
+  number(", \"bic\": ", f->bic);
+  printf(",\n \"starts\": %d, \"found\": %d, \"optima\": %d, \"points\": %ld, \"not_evaluable\": %ld", f->nstart, f->nfound, f->noptimum,
+         f->neval, f->nfailed);
+  number(", \"hit_rate\": ", f->hit_rate);
+  printf(",\n \"parameters\": {");
+  for (int q = 0; q < f->nparam; q++) {
+    text(q ? ",\n  " : "\n  ", t->d->id[q]);
+    number(": {\"value\": ", value_of(t, q, o->x));
+    text(", \"scale\": ", scale_name[t->d->scale[q]]);
+    number(", \"on_scale\": ", o->x[q]);
+    number(", \"sd_on_scale\": ", o->sd[q]);
+    text(", \"bound\": ", o->at[q] < 0 ? "lower" : o->at[q] > 0 ? "upper" : "");
+    printf("}");
+  }
+  printf("},\n \"determined_directions\": %d,\n \"waterfall\": [", f->rank);
+  for (int i = 0; i < f->nstart; i++) {
+    const dp_fit_start *s = &f->start[i];
+    printf("%s{\"start\": %d", i ? ",\n  " : "\n  ", s->start + 1);
+    number(", \"j\": ", s->j);
+    printf(", \"optimum\": %d, \"steps\": %d, \"points\": %ld", s->optimum + 1, s->niter, s->neval);
+    text(", \"end\": ", s->end);
+    printf("}");
+  }
+  printf("]}\n");
+}
+
+/* Optima, best first: what --from reads. */
+static int fit_table(const task *t, const char *path) {
+  FILE *out = fopen(path, "w");
+  if (!out) return cli_usage(t->call, "%s can't be written", path);
+  fprintf(out, "optimum\tj\tstarts\tparameter\tscale\tvalue\ton_scale\tsd_on_scale\n");
+  for (int k = 0; k < t->fit->noptimum; k++)
+    for (int q = 0; q < t->d->nparam; q++) {
+      const dp_fit_optimum *o = &t->fit->optimum[k];
+      fprintf(out, "%d\t%.17g\t%d\t%s\t%s\t%.17g\t%.17g\t%.6g\n", k + 1, o->j, o->count, t->d->id[q], scale_name[t->d->scale[q]],
+              value_of(t, q, o->x), o->x[q], o->sd[q]);
+    }
+  return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
+}
+
+int cmd_fit_problem(cli_call *call) {
+  task t = {.call = call};
+  int code = open_problem(&t);
+  if (code == 0) code = run_fit(&t, cli_get(call, "--resume"));
+  if (code == 0 && cli_has(call, "--table")) code = fit_table(&t, cli_get(call, "--table"));
+  if (code == 0 && cli_has(call, "--plot")) code = cli_plot_fit(cli_get(call, "--plot"), t.d, t.fit);
+  if (code == 0) {
+    if (cli_has(call, "--json")) fit_json(&t);
+    else fit_text(&t);
+  }
+  close_task(&t);
+  return code;
+}
+
+/* ---- where to begin ---- */
+
+/* A table of fit: one more place each time the column optimum changes. */
+static int read_places(task *t, const char *path) {
+  char line[4096];
+  FILE *in = fopen(path, "r");
+  if (!in) return cli_usage(t->call, "option --from: %s can't be read", path);
+  const size_t n = (size_t)t->d->nparam;
+  int last = -1, row = 1, code = 0;
+  if (!fgets(line, sizeof line, in) || strncmp(line, "optimum\tj\t", 10) != 0)
+    code = cli_usage(t->call, "option --from: %s is not a table that fit --table wrote", path);
+  while (code == 0 && fgets(line, sizeof line, in)) {
+    int optimum = 0;
+    char id[1024] = "";
+    double value;
+    row++;
+    if (sscanf(line, "%d\t%*s\t%*s\t%1023s\t%*s\t%lf", &optimum, id, &value) != 3) {
+      code = cli_usage(t->call, "%s:%d: expected optimum, j, starts, parameter, scale, value", path, row);
+      break;
+    }
+    const int q = dp_problem_param(t->problem, id);
+    if (q < 0) {
+      code = cli_usage(t->call, "%s:%d: '%s' is not an estimated parameter of %s", path, row, id, t->d->name);
+      break;
+    }
+    if (optimum != last) {
+      double *more = realloc(t->place, (size_t)(t->nplace + 1) * n * sizeof *more);
+      if (!more) {
+        code = cli_failed(t->call, DP_ERR_MEMORY);
+        break;
+      }
+      t->place = more;
+      for (size_t k = 0; k < n; k++) t->place[n * (size_t)t->nplace + k] = t->d->nominal[k];
+      t->nplace++;
+      last = optimum;
+    }
+    t->place[n * (size_t)(t->nplace - 1) + (size_t)q] = dp_problem_rescale(t->d->scale[q], value);
+  }
+  fclose(in);
+  if (code == 0 && t->nplace == 0) code = cli_usage(t->call, "option --from: %s has no rows", path);
+  return code;
+}
+
+/* From the table, or from a fit. At most `most` places. */
+static int find_places(task *t, int most) {
+  if (cli_has(t->call, "--from")) return read_places(t, cli_get(t->call, "--from"));
+  const int code = run_fit(t, NULL);
+  if (code) return code;
+  const size_t n = (size_t)t->d->nparam;
+  t->nplace = t->fit->noptimum < most ? t->fit->noptimum : most;
+  t->place = malloc((size_t)t->nplace * n * sizeof *t->place);
+  if (!t->place) return cli_failed(t->call, DP_ERR_MEMORY);
+  for (int k = 0; k < t->nplace; k++) memcpy(t->place + n * (size_t)k, t->fit->optimum[k].x, n * sizeof *t->place);
+  return 0;
+}
+
+/* ---- profile ---- */
+
+static void limit_text(const task *t, const dp_limits *l) {
+  printf("%s: likelihood profiles, J %.10g at the optimum, intervals where it rises by %.4g\n", t->d->name, l->j, l->threshold);
+  if (l->nbetter) printf("a better optimum was met on the way %d times; what follows is about the best one\n", l->nbetter);
+  printf("\n%-28s %14s %14s %14s  %s\n", "parameter", "optimum", "lower", "upper", "");
+  for (int i = 0; i < l->n; i++) {
+    const dp_limit *p = &l->limit[i];
+    const dp_problem_scale s = t->d->scale[p->param];
+    printf("%-28s %14.6g ", t->d->id[p->param], dp_problem_unscale(s, p->at));
+    if (isfinite(p->lower)) printf("%14.6g ", dp_problem_unscale(s, p->lower));
+    else printf("%14s ", "-");
+    if (isfinite(p->upper)) printf("%14.6g  ", dp_problem_unscale(s, p->upper));
+    else printf("%14s  ", "-");
+    printf("%s\n", p->words);
+  }
+}
+
+static void limit_json(const task *t, const dp_limits *l) {
+  text("{\"problem\": ", t->d->name);
+  number(", \"j\": ", l->j);
+  number(", \"threshold\": ", l->threshold);
+  printf(", \"better_optima_met\": %d, \"points\": %ld,\n \"profiles\": {", l->nbetter, l->neval);
+  for (int i = 0; i < l->n; i++) {
+    const dp_limit *p = &l->limit[i];
+    const dp_problem_scale s = t->d->scale[p->param];
+    text(i ? ",\n  " : "\n  ", t->d->id[p->param]);
+    number(": {\"optimum\": ", dp_problem_unscale(s, p->at));
+    number(", \"lower\": ", isfinite(p->lower) ? dp_problem_unscale(s, p->lower) : NAN);
+    number(", \"upper\": ", isfinite(p->upper) ? dp_problem_unscale(s, p->upper) : NAN);
+    text(", \"verdict\": ", p->verdict);
+    printf(", \"profile\": [");
+    for (int k = 0; k < p->npoint; k++) {
+      number(k ? ",[" : "[", dp_problem_unscale(s, p->point[k].at));
+      number(",", p->point[k].j);
+      printf("]");
+    }
+    printf("]}");
+  }
+  printf("}}\n");
+}
+
+static int limit_table(const task *t, const dp_limits *l, const char *path) {
+  FILE *out = fopen(path, "w");
+  if (!out) return cli_usage(t->call, "%s can't be written", path);
+  fprintf(out, "parameter\tvalue\ton_scale\tj\n");
+  for (int i = 0; i < l->n; i++)
+    for (int k = 0; k < l->limit[i].npoint; k++) {
+      const dp_limit *p = &l->limit[i];
+      fprintf(out, "%s\t%.17g\t%.17g\t%.17g\n", t->d->id[p->param], dp_problem_unscale(t->d->scale[p->param], p->point[k].at),
+              p->point[k].at, p->point[k].j);
+    }
+  return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
+}
+
+static int profile(task *t) {
+  cli_call *call = t->call;
+  dp_problem_limits_def def = dp_problem_limits_def_default();
+  int param[CLI_MAX_PLAIN];
+  if (!cli_number(call, "--level", &def.level)) return 2;
+  for (int i = 1; i < call->nplain; i++) {
+    param[def.n] = dp_problem_param(t->problem, call->plain[i]);
+    if (param[def.n++] >= 0) continue;
+    const char *near = cli_nearest(call->plain[i], t->d->id, t->d->nparam);
+    return cli_usage(call, "'%s' is not an estimated parameter%s%s", call->plain[i], near ? "; did you mean " : "", near ? near : "");
+  }
+  if (def.n) def.param = param;
+  int code = find_places(t, 10);
+  if (code) return code;
+  def.other = t->place + t->d->nparam;
+  def.nother = t->nplace - 1;
+  dp_limits *l = NULL;
+  CLI_TRY(call, dp_problem_limits(t->problem, t->place, &def, &l));
+  if (cli_has(call, "--table")) code = limit_table(t, l, cli_get(call, "--table"));
+  if (code == 0 && cli_has(call, "--plot")) code = cli_plot_limits(cli_get(call, "--plot"), t->d, l);
+  if (code == 0) {
+    if (cli_has(call, "--json")) limit_json(t, l);
+    else limit_text(t, l);
+  }
+  dp_limits_destroy(l);
+  return code;
+}
+
+int cmd_profile(cli_call *call) {
+  task t = {.call = call};
+  int code = open_problem(&t);
+  if (code == 0) code = profile(&t);
+  close_task(&t);
+  return code;
+}
+
+/* ---- sample ---- */
+
+static void sample_text(const task *t, const dp_sample *s, const char *sampler) {
+  printf("%s: %d chains of %d draws by %s, %ld points\n%s: %s\n", t->d->name, s->nchain, s->ndraw, sampler, s->neval,
+         s->usable ? "may be used" : "NOT fit for use", s->verdict);
+  if (isfinite(s->evidence)) printf("ln evidence %.6g +- %.3g\n", s->evidence, s->evidence_error);
+  printf("\n%-28s %12s %12s %12s %12s %12s %7s %8s %8s\n", "parameter, on its scale", "mean", "sd", "5 %", "median", "95 %", "R-hat",
+         "ESS", "ESS tail");
+  for (int q = 0; q < s->nparam; q++) {
+    const dp_sample_param *p = &s->param[q];
+    char id[80];
+    snprintf(id, sizeof id, "%s (%s)", t->d->id[q], scale_name[t->d->scale[q]]);
+    printf("%-28s %12.5g %12.5g %12.5g %12.5g %12.5g ", id, p->mean, p->sd, p->q05, p->q50, p->q95);
+    if (isfinite(p->rhat)) printf("%7.3f %8.0f %8.0f\n", p->rhat, p->ess_bulk, p->ess_tail);
+    else printf("%7s %8s %8s\n", "-", "-", "-");
+  }
+}
+
+static void sample_json(const task *t, const dp_sample *s, const char *sampler) {
+  text("{\"problem\": ", t->d->name);
+  text(", \"sampler\": ", sampler);
+  printf(", \"chains\": %d, \"draws\": %d, \"points\": %ld, \"usable\": %s", s->nchain, s->ndraw, s->neval, s->usable ? "true" : "false");
+  text(",\n \"verdict\": ", s->verdict);
+  number(",\n \"rhat\": ", s->rhat);
+  number(", \"ess_bulk\": ", s->ess_bulk);
+  number(", \"ess_tail\": ", s->ess_tail);
+  number(", \"divergent\": ", s->divergent);
+  number(", \"khat\": ", s->khat);
+  number(", \"ln_evidence\": ", s->evidence);
+  number(", \"ln_evidence_error\": ", s->evidence_error);
+  printf(",\n \"parameters\": {");
+  for (int q = 0; q < s->nparam; q++) {
+    const dp_sample_param *p = &s->param[q];
+    text(q ? ",\n  " : "\n  ", t->d->id[q]);
+    text(": {\"scale\": ", scale_name[t->d->scale[q]]);
+    number(", \"mean\": ", p->mean);
+    number(", \"sd\": ", p->sd);
+    number(", \"mcse\": ", p->mcse);
+    number(", \"q05\": ", p->q05);
+    number(", \"q25\": ", p->q25);
+    number(", \"q50\": ", p->q50);
+    number(", \"q75\": ", p->q75);
+    number(", \"q95\": ", p->q95);
+    number(", \"rhat\": ", p->rhat);
+    number(", \"ess_bulk\": ", p->ess_bulk);
+    number(", \"ess_tail\": ", p->ess_tail);
+    printf("}");
+  }
+  printf("}}\n");
+}
+
+static int sample_table(const task *t, const dp_sample *s, const char *path) {
+  FILE *out = fopen(path, "w");
+  if (!out) return cli_usage(t->call, "%s can't be written", path);
+  fprintf(out, "chain\tdraw\tllh\tlog_prior");
+  for (int q = 0; q < s->nparam; q++) fprintf(out, "\t%s", t->d->id[q]);
+  fprintf(out, "\n");
+  for (int c = 0; c < s->nchain; c++)
+    for (int i = 0; i < s->ndraw; i++) {
+      const size_t at = (size_t)c * (size_t)s->ndraw + (size_t)i;
+      fprintf(out, "%d\t%d\t%.17g\t%.17g", c + 1, i + 1, s->llh[at], s->log_prior[at]);
+      for (int q = 0; q < s->nparam; q++) fprintf(out, "\t%.17g", value_of(t, q, s->x + at * (size_t)s->nparam));
+      fprintf(out, "\n");
+    }
+  return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
+}
+
+static int sample(task *t) {
+  cli_call *call = t->call;
+  dp_problem_sample_def def = dp_problem_sample_def_default();
+  if (cli_has(call, "--sampler")) def.method = cli_get(call, "--sampler");
+  if (!count(call, "--chains", &def.nchain) || !count(call, "--warmup", &def.nwarmup) || !count(call, "--draws", &def.ndraw) ||
+      !seed_of(call, &def.seed))
+    return 2;
+  def.file = cli_get(call, "--resume");
+  int code = strcmp(def.method, "smc") == 0 ? 0 : find_places(t, 4);
+  if (code) return code;
+  def.start = t->place;
+  def.nstart = t->nplace;
+  dp_sample *s = NULL;
+  CLI_TRY(call, dp_problem_sample(t->problem, &def, &s));
+  if (cli_has(call, "--table")) code = sample_table(t, s, cli_get(call, "--table"));
+  if (code == 0) {
+    if (cli_has(call, "--json")) sample_json(t, s, def.method);
+    else sample_text(t, s, def.method);
+    code = s->usable ? 0 : dp_status_exit_code(DP_ERR_CONVERGE);
+  }
+  dp_sample_destroy(s);
+  return code;
+}
+
+int cmd_sample(cli_call *call) {
+  task t = {.call = call};
+  if (call->nplain > 1) return cli_usage(call, "expected one PROBLEM.yaml, found %d arguments", call->nplain);
+  int code = open_problem(&t);
+  if (code == 0) code = sample(&t);
+  close_task(&t);
+  return code;
+}

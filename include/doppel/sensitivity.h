@@ -1,7 +1,8 @@
-/* sensitivity.h - what an answer depends on: shares of its variance by input, and what a measurement would tell.  D, Q
+/* sensitivity.h - what an answer depends on: shares of its variance by input, and what a measurement would tell.  D,
+ * Q
  *
- * Inputs have laws (or are the columns of a sample that is given), a function gives outputs for many points at once, and
- * each output's variation is laid to the inputs:
+ * Inputs have laws (or are the columns of a sample that is given), a function gives outputs for many points at once,
+ * and each output's variation is laid to the inputs:
  *
  *     dp_input_def input[2] = {{.id = "ka", .kind = DP_INPUT_LOGNORMAL, .a = 1.5, .b = 0.3}, ...};
  *     dp_sensitivity_def def = dp_sensitivity_def_default();
@@ -10,17 +11,22 @@
  *     ... dp_sensitivity_value(answer, output, group, measure).value ...
  *     dp_sensitivity_destroy(answer);
  *
- * sobol     "first": share of the variance that goes when the input alone becomes known; "total": share that stays when
+ * sobol     "first": share of the variance that goes when the input alone becomes known; "total": share that stays
+ * when
  *           all the others are known (Saltelli et al. 2010; Jansen 1999); "second": what two do together beyond that.
  *           nsample rows of a scrambled Sobol sequence, nsample x (groups + 2) points. Independent inputs only.
- * morris    elementary effects along nsample trajectories: "mu", "mu_star", "sigma", in the output's unit per unit of the
- *           input's quantile (Morris 1991; Campolongo et al. 2007). nsample x (groups + 1) points. Independent inputs only.
- * shapley   "share": the variance divided fairly among inputs, correlated ones too; shares sum to 1 (Owen 2014; Song, Nelson,
+ * morris    elementary effects along nsample trajectories: "mu", "mu_star", "sigma", in the output's unit per unit
+ * of the
+ *           input's quantile (Morris 1991; Campolongo et al. 2007). nsample x (groups + 1) points. Independent
+ * inputs only.
+ * shapley   "share": the variance divided fairly among inputs, correlated ones too; shares sum to 1 (Owen 2014;
+ * Song, Nelson,
  *           Staum 2016). nsample permutations of the groups.
  *
- * Points where the function fails are an outcome: what needs them is left out, and counted. Intervals are percentiles of a
- * bootstrap over rows, trajectories or permutations. It takes rows of the Sobol sequence for independent ones: intervals of
- * sobol are mostly too wide, and first orders near 0 from few rows may lie outside (85 of 100 at 512 rows). What is given depends on the definition alone, never on threads.
+ * Points where the function fails are an outcome: what needs them is left out, and counted. Intervals are
+ * percentiles of a bootstrap over rows, trajectories or permutations. It takes rows of the Sobol sequence for
+ * independent ones: intervals of sobol are mostly too wide, and first orders near 0 from few rows may lie outside
+ * (85 of 100 at 512 rows). What is given depends on the definition alone, never on threads.
  */
 #ifndef DOPPEL_SENSITIVITY_H
 #define DOPPEL_SENSITIVITY_H
@@ -46,10 +52,10 @@ typedef enum dp_input_kind {
 
 typedef struct dp_input_def {
   const char *id;
-  dp_input_kind kind;  /* not used where rows are given */
+  dp_input_kind kind; /* not used where rows are given */
   double a, b;
-  double low, high;    /* NORMAL, LOGNORMAL: only between these; both 0: everywhere. An end may be infinite */
-  int group;           /* inputs of one number > 0 are one thing to be explained; 0: by itself */
+  double low, high; /* NORMAL, LOGNORMAL: only between these; both 0: everywhere. An end may be infinite */
+  int group;        /* inputs of one number > 0 are one thing to be explained; 0: by itself */
 } dp_input_def;
 
 /* ---- the function ---- */
@@ -67,35 +73,39 @@ typedef dp_status (*dp_points_fn)(void *user, dp_points *points);
 
 /* ---- definition ---- */
 
-typedef enum dp_sensitivity_method { DP_SENSITIVITY_SOBOL, DP_SENSITIVITY_MORRIS, DP_SENSITIVITY_SHAPLEY } dp_sensitivity_method;
+typedef enum dp_sensitivity_method {
+  DP_SENSITIVITY_SOBOL,
+  DP_SENSITIVITY_MORRIS,
+  DP_SENSITIVITY_SHAPLEY
+} dp_sensitivity_method;
 typedef enum dp_sensitivity_estimator {
   DP_ESTIMATOR_SALTELLI, /* first order by products (Saltelli et al. 2010), total by squared differences (Jansen) */
   DP_ESTIMATOR_JANSEN,   /* both by squared differences: better where first orders are large */
 } dp_sensitivity_estimator;
 
 typedef struct dp_sensitivity_def {
-  uint32_t cookie;               /* set by dp_sensitivity_def_default */
+  uint32_t cookie; /* set by dp_sensitivity_def_default */
   dp_sensitivity_method method;
   const dp_input_def *input;
   int ninput;
-  const double *correlation;     /* [ninput x ninput] of the normal scores of the inputs, or NULL: independent */
-  const double *row;             /* [nrow x ninput] a sample of the inputs (a posterior) in place of laws: its columns'
+  const double *correlation; /* [ninput x ninput] of the normal scores of the inputs, or NULL: independent */
+  const double *row;         /* [nrow x ninput] a sample of the inputs (a posterior) in place of laws: its columns'
                                     distributions, joined by the correlation of their normal scores; or NULL */
   int nrow;
-  int nsample;                   /* rows, trajectories or permutations (1024) */
+  int nsample; /* rows, trajectories or permutations (1024) */
   uint64_t seed;
   /* sobol */
   dp_sensitivity_estimator estimator;
-  int second;                    /* 1: second order too, nsample x (2 groups + 2) points */
+  int second; /* 1: second order too, nsample x (2 groups + 2) points */
   /* morris */
-  int nlevel;                    /* levels of the grid, even (4) */
-  int ncandidate;                /* trajectories of which the nsample most spread are taken; 0: four times as many */
-  double tail;                   /* quantile at which laws without bounds end (0.01) */
+  int nlevel;     /* levels of the grid, even (4) */
+  int ncandidate; /* trajectories of which the nsample most spread are taken; 0: four times as many */
+  double tail;    /* quantile at which laws without bounds end (0.01) */
   /* shapley */
   int nouter, ninner, nvariance; /* points of one cost (1, 3), of the variance (1024) */
   /* intervals */
-  int nboot;                     /* replicates (400); 0: no intervals */
-  double level;                  /* 0.95 */
+  int nboot;    /* replicates (400); 0: no intervals */
+  double level; /* 0.95 */
 } dp_sensitivity_def;
 dp_sensitivity_def dp_sensitivity_def_default(void);
 
@@ -121,8 +131,8 @@ typedef struct dp_estimate {
 /* outputs: noutput numbers a point. */
 dp_status dp_sensitivity_run(dp_ctx *ctx, const dp_sensitivity_def *def, int noutput, dp_points_fn fn, void *user,
                              dp_sensitivity **out);
-/* Inputs are parameters of the sim by their ids; all else is as in base: parameters (NULL: the model's), doses, start, output
- * times. Output number t x (the sim's outputs) + o: output o at time t; functionals follow. */
+/* Inputs are parameters of the sim by their ids; all else is as in base: parameters (NULL: the model's), doses,
+ * start, output times. Output number t x (the sim's outputs) + o: output o at time t; functionals follow. */
 dp_status dp_sensitivity_sim(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, const dp_sensitivity_def *def,
                              dp_sensitivity **out);
 dp_sensitivity_desc dp_sensitivity_describe(const dp_sensitivity *s);
@@ -135,10 +145,10 @@ void dp_sensitivity_destroy(dp_sensitivity *s); /* NULL allowed */
 /* ---- which measurement would narrow a forecast most ----
  *
  * Draws of what is believed now, each with its forecast q and with what each candidate measurement would give without
- * error. A measurement y = f + sd z (or f exp(sd z)) that is not made yet is imagined from one draw at a time; the other
- * draws are weighted by how well they explain it. Nothing is simulated again. */
+ * error. A measurement y = f + sd z (or f exp(sd z)) that is not made yet is imagined from one draw at a time; the
+ * other draws are weighted by how well they explain it. Nothing is simulated again. */
 typedef struct dp_gain_def {
-  uint32_t cookie;        /* set by dp_gain_def_default */
+  uint32_t cookie; /* set by dp_gain_def_default */
   int ndraw;
   const double *weight;   /* [ndraw] or NULL: equal */
   const double *forecast; /* [ndraw] */

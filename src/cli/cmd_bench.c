@@ -3,7 +3,6 @@
  * Rows are printed as they come. In JSON ratio_to_cvode is how many times our time CVODE takes; errors are the largest
  * over the sampled members, in units of the tolerance.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,39 +33,10 @@ typedef struct table {
   int nrow;
 } table;
 
-static void number(const char *name, double x) {
-  if (isfinite(x))
-    printf(",\"%s\":%.6g", name, x);
-  else
-    printf(",\"%s\":null", name);
-}
-
 static void json_row(table *t, const dp_bench_row *r) {
-  printf("%s\n{\"name\":", t->nrow ? "," : "");
-  cli_json_text(r->name);
-  if (r->skipped[0]) {
-    printf(",\"skipped\":");
-    cli_json_text(r->skipped);
-    printf("}");
-    return;
-  }
-  printf(",\"states\":%d,\"members\":%d,\"threads\":%d,\"failed\":%d", r->nstate, r->nmember,
-         r->nthread, r->nfailed);
-  number("seconds", r->seconds);
-  number("rtol", r->rtol);
-  number("atol", r->atol);
-  number("error", r->error.largest);
-  number("error_rms", r->error.rms);
-  if (r->peer[0]) {
-    printf(",\"peer\":\"%s\",\"peer_solver\":\"%s\",\"peer_failed\":%d", r->peer, r->peer_solver,
-           r->peer_nfailed);
-    number("peer_seconds", r->peer_seconds);
-    number("peer_rtol", r->peer_rtol);
-    number("peer_error", r->peer_error.largest);
-    number("peer_error_rms", r->peer_error.rms);
-    number(strcmp(r->peer, "cvode") == 0 ? "ratio_to_cvode" : "ratio", r->ratio);
-  }
-  printf("}");
+  char text[DP_BENCH_JSON_SIZE];
+  dp_bench_row_json(r, text, sizeof text);
+  printf("%s\n%s", t->nrow ? "," : "", text);
 }
 
 static void text_row(table *t, const dp_bench_row *r) {

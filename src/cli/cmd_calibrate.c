@@ -9,6 +9,7 @@
 const cli_option cli_options_evaluate[] = {
     {"--gradient", NULL, "the gradient of the log-likelihood, on the scale of estimation"},
     {"--derivative", "NAME", "how: auto (default), forward or adjoint"},
+    {"--same-steps", NULL, "steps are chosen by values alone: faster, less sure of derivatives"},
     {"--set", "ID=VALUE", "another value than the nominal one (as in the table, not its logarithm); may be repeated"},
     {"--simulations", NULL, "every measurement beside its simulation"},
     {"--method", "NAME", "an integrator as of simulate (ensemble)"},
@@ -31,6 +32,7 @@ static int read_def(cli_call *call, dp_problem_def *def) {
   *def = dp_problem_def_default();
   if (!cli_number(call, "--rtol", &def->rtol) || !cli_number(call, "--atol", &def->atol)) return 2;
   if (cli_has(call, "--method")) def->method = cli_get(call, "--method");
+  def->same_steps = cli_has(call, "--same-steps");
   if (!cli_has(call, "--derivative")) return 0;
   for (int i = 0; i < 3; i++)
     if (!strcmp(cli_get(call, "--derivative"), words[i])) {

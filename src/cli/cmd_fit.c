@@ -91,8 +91,8 @@ static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, con
   if (!each && cli_has(call, "-o")) return cli_usage(call, "option -o belongs to --leave-one-out");
   if (each) return leave_one_out(call, kind, record, dir);
   if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
-  if (strcmp(def.method, "laplace") != 0 && strcmp(def.method, "focei") != 0)
-    return cli_usage(call, "option --method: found '%s', expected laplace or focei", def.method);
+  if (strcmp(def.method, "laplace") != 0 && strcmp(def.method, "focei") != 0 && strcmp(def.method, "agq") != 0)
+    return cli_usage(call, "option --method: found '%s', expected laplace, focei or agq", def.method);
   if (cli_has(call, "--dry-run")) {
     printf("would fit %s on %d people of %s\n", dp_kind_id(kind), record->nsubject, record->source);
     return 0;

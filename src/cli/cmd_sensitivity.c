@@ -1,5 +1,5 @@
-/* cmd_sensitivity.c - doppel sensitivity MODEL: which parameters the outputs depend on. Model, times, doses and laws of
- * parameters are given as to doppel simulate. */
+/* cmd_sensitivity.c - doppel sensitivity MODEL: which parameters the outputs depend on. Model, times, doses and laws
+ * of parameters are given as to doppel simulate. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,14 +8,17 @@
 
 const cli_option cli_options_sensitivity[] = {
     {"--vary", "ID=DIST",
-     "an input's law: normal(m,s), lognormal(median,s), uniform(a,b), loguniform(a,b), factor(f): log-uniform from value/f to "
+     "an input's law: normal(m,s), lognormal(median,s), uniform(a,b), loguniform(a,b), factor(f): log-uniform from "
+     "value/f to "
      "value*f; all=factor(f): every parameter that is not 0; may be repeated"},
     {"--method", "NAME", "sobol (default), morris or shapley"},
-    {"--members", "N", "rows of the net (sobol), trajectories (morris), permutations (shapley) (1024). Runs: N x (inputs + 2), "
+    {"--members", "N",
+     "rows of the net (sobol), trajectories (morris), permutations (shapley) (1024). Runs: N x (inputs + 2), "
      "N x (inputs + 1), 3 N x (inputs - 1) and 1024"},
     {"--second", NULL, "sobol: second order too; N x (2 inputs + 2) runs"},
     {"--estimator", "NAME", "sobol, first order: saltelli (default) or jansen (better where first orders are large)"},
-    {"--correlate", "ID,ID=R", "correlation of two inputs (of their normal scores): for shapley, or within a group; may be repeated"},
+    {"--correlate", "ID,ID=R",
+     "correlation of two inputs (of their normal scores): for shapley, or within a group; may be repeated"},
     {"--group", "ID,ID,...", "inputs that are explained as one; may be repeated"},
     {"--replicates", "N", "bootstrap replicates behind the intervals (400; 0: no intervals)"},
     {"--level", "P", "of the intervals (0.95)"},
@@ -89,10 +92,18 @@ static int translate(cli_call *call, question *q) {
 static dp_input_def input_of(const variation *v) {
   dp_input_def in = {.id = v->id, .a = v->a, .b = v->b};
   switch (v->kind) {
-    case DP_VARY_NORMAL: in.kind = DP_INPUT_NORMAL; break;
-    case DP_VARY_LOGNORMAL: in.kind = DP_INPUT_LOGNORMAL; break;
-    case DP_VARY_UNIFORM: in.kind = DP_INPUT_UNIFORM; break;
-    case DP_VARY_LOGUNIFORM: in.kind = DP_INPUT_LOGUNIFORM; break;
+    case DP_VARY_NORMAL:
+      in.kind = DP_INPUT_NORMAL;
+      break;
+    case DP_VARY_LOGNORMAL:
+      in.kind = DP_INPUT_LOGNORMAL;
+      break;
+    case DP_VARY_UNIFORM:
+      in.kind = DP_INPUT_UNIFORM;
+      break;
+    case DP_VARY_LOGUNIFORM:
+      in.kind = DP_INPUT_LOGUNIFORM;
+      break;
     case DP_VARY_FACTOR:
       in.kind = DP_INPUT_LOGUNIFORM;
       in.a = v->a / v->b;
@@ -199,7 +210,8 @@ static void print_output(printing *p, int output, const dp_sensitivity_desc *d) 
   row(p, "", NULL, "mean", (dp_estimate){dp_sensitivity_mean(p->a, output), NAN, NAN, d->npoint - d->nfailed});
   row(p, "", NULL, "sd", (dp_estimate){dp_sensitivity_sd(p->a, output), NAN, NAN, d->npoint - d->nfailed});
   for (int g = 0; g < d->ngroup; g++)
-    for (int m = 0; m < d->nmeasure; m++) row(p, d->group[g], NULL, d->measure[m], dp_sensitivity_value(p->a, output, g, m));
+    for (int m = 0; m < d->nmeasure; m++)
+      row(p, d->group[g], NULL, d->measure[m], dp_sensitivity_value(p->a, output, g, m));
   for (int g = 1; g < d->ngroup && d->npair; g++)
     for (int h = 0; h < g; h++) row(p, d->group[h], d->group[g], "second", dp_sensitivity_pair(p->a, output, g, h));
 }
@@ -208,8 +220,10 @@ static void print_answer(const question *q, const dp_sensitivity *a) {
   dp_sensitivity_desc d = dp_sensitivity_describe(a);
   printing p = {.q = q, .a = a};
   if (q->s.json)
-    printf("{\"method\":\"%s\",\n\"columns\":[\"time\",\"output\",\"input\",\"measure\",\"value\",\"low\",\"high\",\"n\"],\n\"rows\":[",
-           methods[d.method]);
+    printf(
+        "{\"method\":\"%s\",\n\"columns\":[\"time\",\"output\",\"input\",\"measure\",\"value\",\"low\",\"high\",\"n\"],"
+        "\n\"rows\":[",
+        methods[d.method]);
   else
     printf("time,output,input,measure,value,low,high,n\n");
   for (int t = 0; t < q->s.nwhen; t++)
@@ -234,7 +248,8 @@ static int answer(cli_call *call, question *q) {
   dp_sensitivity_desc d = dp_sensitivity_describe(a);
   print_answer(q, a);
   if (d.nfailed)
-    fprintf(stderr, "doppel: %d of %d points failed and what needs them is left out; the first: %s\n", d.nfailed, d.npoint, d.reason);
+    fprintf(stderr, "doppel: %d of %d points failed and what needs them is left out; the first: %s\n", d.nfailed,
+            d.npoint, d.reason);
   bool none = d.nfailed == d.npoint;
   dp_sensitivity_destroy(a);
   return none ? dp_status_exit_code(DP_ERR_NUMERIC) : 0;

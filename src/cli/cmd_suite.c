@@ -19,6 +19,7 @@ const cli_option cli_options_suite[] = {
     {"--reference", "FILE", "petab-benchmark: table of reference log-likelihoods (problem, reference_llh, note)"},
     {"--gradients", NULL, "petab-benchmark: gradients forward, backwards and by differences"},
     {"--points", "N", "petab-benchmark: random points for gradients (5)"},
+    {"--same-steps", NULL, "petab-benchmark: time gradients with steps chosen by values alone"},
     {"--other", "NAME", "petab-benchmark: the integrator that problems without a reference are compared with (cvode)"},
     {"--rtol", "X", "petab, petab-benchmark: relative tolerance (1e-8)"},
     {"--atol", "X", "petab, petab-benchmark: absolute tolerance (1e-12)"},
@@ -257,6 +258,7 @@ static void benchmark_json(const dp_petab_benchmark *r) {
     printf(",\"points\":%d,\"usable\":%d", r->npoint, r->nusable);
     json_number(",\"adjoint\":", r->adjoint);
     json_number(",\"differences\":", r->differences);
+    printf(",\"components\":%d", r->ndifference);
     json_number(",\"forward_s\":", r->forward_s);
     json_number(",\"adjoint_s\":", r->adjoint_s);
   }
@@ -278,8 +280,10 @@ static void each_benchmark(void *user, const dp_petab_benchmark *r) {
     printf("%-36s %-7s %6d %5d %4d %5d %16.10g %16.10g %-8s %9.1e %9.3f\n", r->problem, r->status, r->nstate, r->nparam,
            r->nsimulation, r->ndatum, r->llh, r->reference, r->against, r->difference, 1e3 * r->llh_s);
     if (r->npoint > 0)
-      printf("    gradients at %d of %d points: backwards %.1e, differences %.1e; forward %.3f ms (%d directions), backwards %.3f ms\n",
-             r->nusable, r->npoint, r->adjoint, r->differences, 1e3 * r->forward_s, r->ndirection, 1e3 * r->adjoint_s);
+      printf("    gradients at %d of %d points: backwards %.1e, differences %.1e (%d of %d components); forward %.3f ms (%d directions), "
+             "backwards %.3f ms\n",
+             r->nusable, r->npoint, r->adjoint, r->differences, r->ndifference, r->nusable * r->nparam, 1e3 * r->forward_s,
+             r->ndirection, 1e3 * r->adjoint_s);
     if (r->why[0]) printf("    %s\n", r->why);
   }
   fflush(stdout);
@@ -299,6 +303,7 @@ static int petab(cli_call *call, bool benchmark) {
   if (cli_has(call, "--other")) def.other = cli_get(call, "--other");
   def.reference = cli_get(call, "--reference");
   def.gradients = cli_has(call, "--gradients");
+  def.same_steps = cli_has(call, "--same-steps");
   def.points = (int)points;
   def.seed = (uint64_t)seed;
   tally t = {.ndjson = cli_has(call, "--ndjson")};

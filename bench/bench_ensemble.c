@@ -21,60 +21,10 @@
 static bool json;
 static int nrow;
 
-static void number(const char *name, double x) {
-  if (isfinite(x))
-    printf(",\"%s\":%.6g", name, x);
-  else
-    printf(",\"%s\":null", name);
-}
-
-static void errors(const char *prefix, const dp_bench_error *e) {
-  char name[48];
-  const double value[] = {e->largest, e->rms, e->p95, e->median};
-  static const char *const suffix[] = {"", "_rms", "_p95", "_median"};
-  for (int k = 0; k < 4; k++) {
-    snprintf(name, sizeof name, "%s%s", prefix, suffix[k]);
-    number(name, value[k]);
-  }
-}
-
 static void as_json(const dp_bench_row *r) {
-  printf("%s\n{\"name\":\"%s\"", nrow++ ? "," : "", r->name);
-  if (r->skipped[0]) {
-    printf(",\"skipped\":\"%s\"}", r->skipped);
-    return;
-  }
-  printf(",\"states\":%d,\"outputs\":%d,\"members\":%d,\"threads\":%d,\"sample\":%d,\"failed\":%d", r->nstate, r->nout,
-         r->nmember, r->nthread, r->nsample, r->nfailed);
-  number("end", r->t_end);
-  number("rtol", r->rtol);
-  number("atol", r->atol);
-  number("seconds", r->seconds);
-  number("seconds_median", r->seconds_median);
-  number("us_per_member", r->seconds / r->nmember * 1e6);
-  if (r->cold_s > 0) number("cold_seconds", r->cold_s);
-  if (r->cold_s > 0) number("cold_first_seconds", r->cold_one_s);
-  if (r->cached_s > 0) number("cached_seconds", r->cached_s);
-  if (r->cached_s > 0) number("cached_first_seconds", r->cached_one_s);
-  errors("error", &r->error);
-  if (r->peer[0]) {
-    printf(",\"peer\":\"%s\",\"peer_solver\":\"%s\",\"peer_failed\":%d", r->peer, r->peer_solver, r->peer_nfailed);
-    number("peer_rtol", r->peer_rtol);
-    number("peer_atol", r->peer_atol);
-    number("peer_seconds", r->peer_seconds);
-    number("peer_seconds_median", r->peer_seconds_median);
-    number("peer_us_per_member", r->peer_seconds / r->nmember * 1e6);
-    if (r->peer_steps > 0) number("peer_steps", r->peer_steps);
-    errors("peer_error", &r->peer_error);
-    number(strcmp(r->peer, "cvode") == 0 ? "ratio_to_cvode" : "ratio", r->ratio);
-    if (r->peer_version[0]) printf(",\"peer_version\":\"%s\"", r->peer_version);
-  }
-  if (r->other_seconds > 0) {
-    printf(",\"other_cvode\":\"%s\",\"other_solver\":\"%s\"", r->other_version, r->other_solver);
-    number("other_seconds", r->other_seconds);
-    number("ratio_to_other_cvode", r->other_ratio);
-  }
-  printf("}");
+  char text[DP_BENCH_JSON_SIZE];
+  dp_bench_row_json(r, text, sizeof text);
+  printf("%s\n%s", nrow++ ? "," : "", text);
 }
 
 static void as_text(const dp_bench_row *r) {

@@ -28,7 +28,7 @@ typedef struct dp_prior {
   int npeople;           /* people it was estimated from */
   int converged;
   int iterations;
-  char method[32];       /* "laplace", "focei", "agq", "saem", "published" */
+  char method[32];       /* "laplace", "focei", "agq", "published" */
   char source[200];      /* for the report: "11 other people of the theophylline study, Laplace" */
   char hash[65];         /* of kind, data used, method, version: same hash, same bytes */
 } dp_prior;
@@ -39,13 +39,12 @@ dp_status dp_prior_copy(const dp_prior *from, dp_prior **out);
 
 typedef struct dp_fit_def {
   uint32_t cookie;
-  const char *method;       /* "laplace" (default), "focei", "agq" (quadrature, exact for few effects), "saem" */
+  const char *method;       /* "laplace" (default), "focei", "agq" (quadrature, exact for few effects) */
   double tolerance;         /* of the objective, -2 lnL units: 1e-5 */
   int max_iterations;       /* 200 */
   const dp_prior *start;    /* starting point or NULL: nominal. Only a starting point: converged results do not depend on it
                                beyond the tolerance */
   int nodes;                /* agq: nodes in each direction; 0: as many as each person needs */
-  uint64_t seed;            /* saem: of its draws */
 } dp_fit_def;
 dp_fit_def dp_fit_def_default(void);
 /* Maximise the marginal likelihood over all subjects of the record except those listed. */
@@ -54,6 +53,29 @@ dp_status dp_prior_fit(const dp_kind *kind, const dp_record *record, const int *
 /* -2 ln marginal likelihood (with constant) at a given prior, without fitting. */
 dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
                              const dp_prior *prior, const char *method, double *objective);
+
+/* What an estimated law is worth: standard errors, shrinkage, and who does not fit in. */
+typedef struct dp_fit_check {
+  dp_ctx *ctx;
+  int ntheta, neffect, npeople;
+  /* estimated numbers: typical values, error parameters, entries of Omega */
+  char (*label)[96];          /* [ntheta] */
+  double *value, *se, *robust; /* [ntheta] natural scale; inverse observed information, and sandwich. NaN: not determined */
+  double *covariance;         /* [ntheta x ntheta] inverse observed information, on the scales of estimation (ln, logit) */
+  int determined;             /* 0: the information is not positive definite, no standard errors */
+  /* individual estimates: modes */
+  double *eta_shrinkage;      /* [neffect] 1 - sd(modes)/sqrt(omega): 0 well measured, 1 nothing learned */
+  double epsilon_shrinkage;   /* 1 - sd(weighted residuals at the modes) */
+  /* conflict between a person's data and the law of the others: mode' (Omega - C)^-1 mode, C the posterior covariance. For a
+   * linear model it has the chi-squared law with as many degrees as directions the data inform (Evans & Moshonov 2006,
+   * Bayesian Anal 1:893) */
+  double *distance, *conflict; /* [npeople] and its p-value: small is an alarm */
+  int *directions;            /* [npeople] */
+} dp_fit_check;
+void dp_fit_check_destroy(dp_fit_check *check);
+/* At a prior, usually the estimate from the same people. method as of dp_fit_def. */
+dp_status dp_prior_check(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
+                         const dp_prior *prior, const char *method, dp_fit_check **out);
 
 /* Priors on disk: a text table of one or several, each under a key (a leave-one-out set: the id of the person left out;
  * "*" nobody). Numbers read back to the same bytes. */

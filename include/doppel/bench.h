@@ -16,6 +16,7 @@
 #ifndef DOPPEL_BENCH_H
 #define DOPPEL_BENCH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "doppel/context.h"
@@ -76,6 +77,10 @@ typedef struct dp_bench_row {
  * that name, a module without CVODE in it. */
 typedef void (*dp_bench_fn)(void *user, const dp_bench_row *row); /* as soon as a row is there */
 dp_status dp_bench_ensemble(dp_ctx *ctx, const dp_bench_def *def, dp_bench_fn each, void *user);
+/* A row as one JSON object, times in seconds, in text [size], ended by a zero; how long it is without that, as snprintf. Enough
+ * for every row: */
+#define DP_BENCH_JSON_SIZE 4096
+size_t dp_bench_row_json(const dp_bench_row *row, char *text, size_t size);
 
 #ifdef __cplusplus
 }

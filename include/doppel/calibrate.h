@@ -38,6 +38,8 @@ typedef struct dp_problem_def {
   const char *method; /* an integrator, as in dp_sim_def: "ensemble" */
   double rtol, atol;  /* 1e-8, 1e-12 */
   dp_problem_derivative derivative;
+  int same_steps;     /* 1: derivatives take no part in error control (dp_sim_def.same_steps): faster, and the gradient is that of
+                         the value as it is computed; a kink of a rate, or a path at rest, then costs accuracy */
 } dp_problem_def;
 dp_problem_def dp_problem_def_default(void);
 

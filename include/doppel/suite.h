@@ -129,6 +129,7 @@ typedef struct dp_petab_benchmark {
   int npoint, nusable;  /* gradients: points tried, and where the model could be run */
   double adjoint;       /* largest deviation backwards against forward */
   double differences;   /* and of forward against differences */
+  int ndifference;      /* components compared so, at all points: where an evaluation takes long, the largest only */
 } dp_petab_benchmark;
 typedef void (*dp_petab_benchmark_fn)(void *user, const dp_petab_benchmark *result);
 
@@ -144,6 +145,7 @@ typedef struct dp_petab_suite_def {
   int points;              /* random points: 5 */
   uint64_t seed;           /* of these: 1 */
   double gradient_rtol;    /* 1e-12 */
+  int same_steps;          /* as in dp_problem_def, for the timings */
   int timings;             /* evaluations of which the fastest counts: 3 */
 } dp_petab_suite_def;
 dp_petab_suite_def dp_petab_suite_def_default(void);

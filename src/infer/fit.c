@@ -22,6 +22,7 @@ typedef struct fit {
   int n;
   double *x, *xt, *g, *gt, *p, *h, *y, *hy, *lower, *upper, *chol;
   double f;
+  dpi_marginal_method method;
 } fit;
 
 static dp_status fit_init(fit *q, dpi_arena *arena, dpi_population *pop, dp_ctx *ctx) {
@@ -177,7 +178,8 @@ dp_fit_def dp_fit_def_default(void) {
                   .method = "laplace",
                   .tolerance = 1e-5,
                   .max_iterations = 200,
-                  .start = NULL};
+                  .start = NULL,
+                  .nodes = 0};
   return d;
 }
 
@@ -188,12 +190,36 @@ static dp_status fit_check(dp_ctx *ctx, const dp_fit_def *def) {
     return dpi_fail(ctx, DP_ERR_USAGE,
                     "dp_fit_def: tolerance %g and max_iterations %d, expected more than 0",
                     def->tolerance, def->max_iterations);
+  if (def->nodes < 0 || def->nodes > 64)
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_fit_def: nodes %d, expected 0 to 64", def->nodes);
+  return DP_OK;
+}
+
+#define ROUGH_NODES 4
+#define NODES_STAND 0.02 /* a fall of the objective over which nodes may stay where they are */
+
+/* Minimise over few nodes, then over enough of them, laid anew until the optimum is where they are. */
+static dp_status settle_nodes(fit *q, const dp_fit_def *def, int *iterations, bool *converged) {
+  dp_fit_def rough = *def;
+  bool far = true, ok = false;
+  double f = 0;
+  rough.tolerance = fmax(1e-3, def->tolerance);
+  dpi_population_nodes(q->pop, def->nodes ? def->nodes : ROUGH_NODES);
+  DP_TRY(minimise(q, &rough, iterations, converged));
+  for (int round = 0; round < 6 && far; round++) {
+    dpi_population_nodes(q->pop, def->nodes);
+    DP_TRY(dpi_population_eval(q->pop, q->x, &f, NULL, &ok));
+    DP_TRY(minimise(q, def, iterations, converged));
+    far = !ok || f - q->f > NODES_STAND;
+  }
+  *converged = *converged && !far;
   return DP_OK;
 }
 
 /* Minimise, look for better modes, minimise again if there are any. */
 static dp_status settle(fit *q, const dp_fit_def *def, int *iterations, bool *converged) {
   bool changed = true;
+  if (q->method == DPI_QUADRATURE) return settle_nodes(q, def, iterations, converged);
   for (int round = 0; round < 3 && changed; round++) {
     DP_TRY(minimise(q, def, iterations, converged));
     DP_TRY(dpi_population_restart(q->pop, q->x, &changed));
@@ -226,8 +252,8 @@ static dp_status retry_floors(fit *q, const dp_fit_def *def, int *iterations, bo
   return st;
 }
 
-/* FOCE-I costs a fraction of Laplace and ends nearby: its rough optimum is Laplace's start. */
-static dp_status approach(fit *q, const dp_fit_def *def, int *iterations) {
+/* FOCE-I costs a fraction of the others and ends nearby: its rough optimum is their start. */
+static dp_status approach(fit *q, const dp_fit_def *def, dpi_marginal_method method, int *iterations) {
   dp_fit_def rough = *def;
   bool ok = false, converged;
   double f;
@@ -235,7 +261,7 @@ static dp_status approach(fit *q, const dp_fit_def *def, int *iterations) {
   dpi_population_method(q->pop, DPI_FOCEI);
   DP_TRY(dpi_population_eval(q->pop, q->x, &f, NULL, &ok));
   if (ok) DP_TRY(minimise(q, &rough, iterations, &converged));
-  dpi_population_method(q->pop, DPI_LAPLACE);
+  dpi_population_method(q->pop, method);
   DP_TRY(dpi_population_eval(q->pop, q->x, &f, NULL, &ok));
   if (!ok) dpi_population_start(q->pop, q->x);
   return DP_OK;
@@ -245,7 +271,7 @@ static dp_status fit_run(fit *q, const dp_fit_def *def, dpi_marginal_method meth
                          dp_prior *prior) {
   bool converged = false;
   int iterations = 0;
-  if (method == DPI_LAPLACE) DP_TRY(approach(q, def, &iterations));
+  if (method != DPI_FOCEI) DP_TRY(approach(q, def, method, &iterations));
   DP_TRY(settle(q, def, &iterations, &converged));
   DP_TRY(retry_floors(q, def, &iterations, &converged));
   dpi_population_write(q->pop, q->x, prior);
@@ -257,7 +283,10 @@ static dp_status fit_run(fit *q, const dp_fit_def *def, dpi_marginal_method meth
 
 /* The words of prior->source, with what was held up by the variance floor or by a bound. */
 static void describe(const dp_kind *kind, bool others, dpi_marginal_method method, dp_prior *p) {
-  const char *how = method == DPI_LAPLACE ? "Laplace marginal likelihood" : "FOCE with interaction";
+  static const char *const words[] = {[DPI_LAPLACE] = "Laplace marginal likelihood",
+                                      [DPI_FOCEI] = "FOCE with interaction",
+                                      [DPI_QUADRATURE] = "likelihood by quadrature"};
+  const char *how = words[method];
   int at = snprintf(p->source, sizeof p->source, "%d %s of the record, %s", p->npeople,
                     others ? "other people" : "people", how);
   for (int e = 0; e < kind->neffect; e++) {
@@ -283,11 +312,14 @@ static dp_status fit_with(const dp_kind *kind, const dp_record *record, const in
                           dp_prior *prior) {
   dpi_marginal_method method;
   DP_TRY(dpi_marginal_method_find(kind->ctx, def->method, &method));
+  if (method == DPI_QUADRATURE && def->nodes == 1) method = DPI_LAPLACE; /* the same, with a better gradient */
   dpi_population *pop = NULL;
   dpi_arena arena;
   fit q;
   memset(&q, 0, sizeof q);
+  q.method = method;
   DP_TRY(dpi_population_create(kind, record, exclude, nexclude, start, method, &pop));
+  dpi_population_nodes(pop, def->nodes);
   dpi_arena_init(&arena, kind->ctx);
   dp_status st = fit_init(&q, &arena, pop, kind->ctx);
   if (st == DP_OK) {
@@ -297,7 +329,7 @@ static dp_status fit_with(const dp_kind *kind, const dp_record *record, const in
   dpi_arena_release(&arena);
   dpi_population_destroy(pop);
   DP_TRY(st);
-  snprintf(prior->method, sizeof prior->method, "%s", method == DPI_LAPLACE ? "laplace" : "focei");
+  snprintf(prior->method, sizeof prior->method, "%s", def->method ? def->method : "laplace");
   describe(kind, nexclude > 0, method, prior);
   return dpi_prior_hash(kind, record, exclude, nexclude, def, prior->hash);
 }

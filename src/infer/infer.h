@@ -7,6 +7,7 @@
  *     mode.c          trust-region search of the mode, several starts, Hessian
  *     marginal.c      -2 ln of the marginal likelihood and what its gradient needs
  *     population.c    all people: objective and gradient in the estimated parameters; the fit
+ *     population/     quadrature, stochastic approximation, standard errors, checks of a population
  *     importance.c    weighted draws by (adaptive) mixture importance sampling
  *     assimilate.c    all of it for one patient: dp_belief
  *
@@ -158,7 +159,8 @@ dp_status dpi_mode_hessian(dpi_indiv *iv, const double *x, double step, double *
 
 /* ---- marginal likelihood of one person (marginal.c) ---- */
 
-typedef enum dpi_marginal_method { DPI_LAPLACE, DPI_FOCEI } dpi_marginal_method;
+/* DPI_QUADRATURE is no matter of one mode: population.c hands it to population/quadrature.c. */
+typedef enum dpi_marginal_method { DPI_LAPLACE, DPI_FOCEI, DPI_QUADRATURE } dpi_marginal_method;
 
 typedef struct dpi_marginal {
   bool ok;
@@ -207,6 +209,9 @@ typedef struct dpi_person_batch {
 } dpi_person_batch;
 dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
                               const dpi_person_batch *out);
+/* The same by a sim of the kind: kind->sim where the last digits count, kind->ensemble for draws. */
+dp_status dpi_person_simulate_by(const dpi_person *p, const dp_sim *sim, const double *eta, int n,
+                                 const dpi_person_batch *out);
 
 /* ---- priors (prior.c, prior_store.c) ---- */
 dp_status dpi_prior_create(const dp_kind *kind, dp_prior **out);
@@ -236,6 +241,9 @@ dp_status dpi_population_restart(dpi_population *pop, const double *theta, bool 
 bool dpi_population_lift(const dpi_population *pop, double *theta);
 /* The following evaluations by another method. */
 void dpi_population_method(dpi_population *pop, dpi_marginal_method method);
+/* Quadrature nodes in each direction; 0: as many as the objective needs to 1e-4. The next evaluation looks for all modes
+ * anew and lays the nodes around them. */
+void dpi_population_nodes(dpi_population *pop, int nodes);
 void dpi_population_write(const dpi_population *pop, const double *theta, dp_prior *prior);
 /* Covariance of the typical values on the effects' scale at theta. */
 dp_status dpi_population_uncertainty(dpi_population *pop, const double *theta, double *cov);

@@ -20,8 +20,10 @@ dp_status dpi_marginal_method_find(dp_ctx *ctx, const char *name, dpi_marginal_m
     *method = DPI_LAPLACE;
   else if (!strcmp(name, "focei"))
     *method = DPI_FOCEI;
+  else if (!strcmp(name, "agq"))
+    *method = DPI_QUADRATURE;
   else
-    return dpi_fail(ctx, DP_ERR_USAGE, "method: found '%s', expected laplace or focei", name);
+    return dpi_fail(ctx, DP_ERR_USAGE, "method: found '%s', expected laplace, focei or agq", name);
   return DP_OK;
 }
 

@@ -11,7 +11,7 @@
  * (Almquist et al. 2015, J Pharmacokinet Pharmacodyn 42:191, give the like for FOCE). Whether a typical value only shifts
  * is not believed but tried on everybody: a covariate's factor may spoil it for some.
  */
-#include "infer/infer.h"
+#include "infer/population_impl.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,56 +21,15 @@
 #define FACTOR_FLOOR 1e-3
 #define GENERIC_STEP 1e-3
 
-typedef enum theta_kind { THETA_SHIFT, THETA_GENERIC, THETA_VARIANCE, THETA_FACTOR } theta_kind;
-
-typedef struct theta_def {
-  theta_kind kind;
-  int param; /* typical value or other parameter */
-  dpi_scale scale;
-  double lower, upper; /* on theta's scale */
-  int block, row, col; /* of Omega: block number, place in its Cholesky factor */
-} theta_def;
-
-typedef struct block_def {
-  int n, first; /* effects: order[first .. first + n) */
-} block_def;
-
-typedef struct member { /* one person */
-  dpi_person *p;
-  dpi_marginal m;
-  double *typical;      /* own copy, changed for differences */
-  double *omega;        /* [neta x neta] */
-  double *e, *pe, *pep; /* work [dim x dim] */
-} member;
-
-struct dpi_population {
-  dp_ctx *ctx;
-  dpi_arena arena;
-  const dp_kind *kind;
-  dpi_marginal_method method;
-  int npeople, ntheta, nblock, nparam, ne;
-  member *member;
-  theta_def *theta;
-  double *start; /* [ntheta] */
-  block_def *block;
-  int *order;
-  double *typical, *omega; /* present values, kind's layout */
-  double *factor;          /* [ne x ne] work */
-  double *domega;          /* [ntheta x ne x ne] dOmega/dtheta, zero rows for other kinds */
-  double *value;           /* [npeople] */
-  double *score;           /* [npeople x ntheta] */
-  bool gradient, shift_only;
-};
-
 /* ---- scales ---- */
 
-static double scale_to(dpi_scale s, double v) {
+double dpi_theta_to(dpi_scale s, double v) {
   if (s == DPI_SCALE_LOG) return dpi_m_log(v);
   if (s == DPI_SCALE_LOGIT) return dpi_m_log(v / (1 - v));
   return v;
 }
 
-static double scale_from(dpi_scale s, double t) {
+double dpi_theta_from(dpi_scale s, double t) {
   if (s == DPI_SCALE_LOG) return dpi_m_exp(t);
   if (s == DPI_SCALE_LOGIT) return 1 / (1 + dpi_m_exp(-t));
   return t;
@@ -105,10 +64,10 @@ static dp_status add_typical(dpi_population *pop, const dp_prior *start, int i) 
     return dpi_fail(pop->ctx, DP_ERR_INPUT,
                     "parameter %s: starting value %g does not fit its scale", p->id, v);
   t->lower =
-      t->scale != DPI_SCALE_LIN && !(p->lower > 0) ? -INFINITY : scale_to(t->scale, p->lower);
+      t->scale != DPI_SCALE_LIN && !(p->lower > 0) ? -INFINITY : dpi_theta_to(t->scale, p->lower);
   t->upper =
-      t->scale == DPI_SCALE_LOGIT && !(p->upper < 1) ? INFINITY : scale_to(t->scale, p->upper);
-  pop->start[pop->ntheta++] = scale_to(t->scale, v);
+      t->scale == DPI_SCALE_LOGIT && !(p->upper < 1) ? INFINITY : dpi_theta_to(t->scale, p->upper);
+  pop->start[pop->ntheta++] = dpi_theta_to(t->scale, v);
   return DP_OK;
 }
 
@@ -241,14 +200,14 @@ static bool definite(const dpi_population *pop) {
 }
 
 /* false: outside the bounds, or no covariance */
-static bool unpack(dpi_population *pop, const double *theta) {
+bool dpi_population_unpack(dpi_population *pop, const double *theta) {
   memset(pop->domega, 0, sizeof(double) * (size_t)pop->ntheta * (size_t)(pop->ne * pop->ne));
   for (int k = 0; k < pop->ntheta; k++) {
     const theta_def *t = &pop->theta[k];
     if (!isfinite(theta[k]) || theta[k] < t->lower || theta[k] > t->upper || fabs(theta[k]) > 300)
       return false;
     if (t->param >= 0)
-      pop->typical[t->param] = scale_from(t->scale, theta[k]);
+      pop->typical[t->param] = dpi_theta_from(t->scale, theta[k]);
     else if (t->row == 0 && t->col == 0)
       unpack_block(pop, theta, k, &pop->block[t->block]);
   }
@@ -258,7 +217,7 @@ static bool unpack(dpi_population *pop, const double *theta) {
 /* ---- what a typical value shifts ---- */
 
 /* Direction d [neta] in which typical value i would shift the effects; false when it has none or one without variance. */
-static bool shift_direction(const dpi_population *pop, const dpi_person *p, int i, double *d) {
+bool dpi_shift_direction(const dpi_population *pop, const dpi_person *p, int i, double *d) {
   const dp_kind *k = pop->kind;
   bool person = false, any = false;
   for (int e = 0; e < k->neffect; e++)
@@ -282,7 +241,7 @@ static dp_status predict_moved(const dpi_population *pop, member *mb, const thet
   dpi_indiv *iv = mb->p->iv;
   dpi_pred out = {w, w + iv->def.nobs, NULL, NULL};
   double at = pop->typical[t->param];
-  if (h != 0) mb->typical[t->param] = scale_from(t->scale, scale_to(t->scale, at) + h);
+  if (h != 0) mb->typical[t->param] = dpi_theta_from(t->scale, dpi_theta_to(t->scale, at) + h);
   dp_status st = iv->def.predict(iv->def.user, eta, false, &out, ok);
   mb->typical[t->param] = at;
   return st;
@@ -315,7 +274,7 @@ static bool same_move(const double *base, const double *a, const double *b, int 
 static dp_status shift_holds(dpi_population *pop, member *mb, const theta_def *t, bool *holds) {
   int n = mb->p->iv->def.nobs, neta = mb->p->iv->def.neta;
   double d[64], eta[64];
-  *holds = neta <= 64 && shift_direction(pop, mb->p, t->param, d);
+  *holds = neta <= 64 && dpi_shift_direction(pop, mb->p, t->param, d);
   if (!*holds || n == 0) return DP_OK;
   double *w = DPI_NEW_ARRAY(pop->ctx, double, 6 * n), h = trial_step(pop, mb, t, d);
   if (!w) return DP_ERR_MEMORY;
@@ -403,6 +362,7 @@ dp_status dpi_population_create(const dp_kind *kind, const dp_record *record, co
   pop->ctx = kind->ctx;
   pop->kind = kind;
   pop->method = method;
+  pop->node_tolerance = 1e-4;
   pop->nparam = kind->nparam;
   pop->ne = kind->neffect;
   dpi_arena_init(&pop->arena, kind->ctx);
@@ -418,6 +378,7 @@ dp_status dpi_population_create(const dp_kind *kind, const dp_record *record, co
 void dpi_population_destroy(dpi_population *pop) {
   if (!pop) return;
   dp_ctx *ctx = pop->ctx;
+  dpi_grid_destroy(ctx, pop->grid);
   for (int i = 0; i < pop->npeople; i++) dpi_person_destroy(pop->member[i].p);
   dpi_arena_release(&pop->arena);
   dpi_free(ctx, pop);
@@ -428,6 +389,11 @@ int dpi_population_npeople(const dpi_population *pop) { return pop->npeople; }
 const double *dpi_population_scores(const dpi_population *pop) { return pop->score; }
 void dpi_population_method(dpi_population *pop, dpi_marginal_method method) {
   pop->method = method;
+}
+void dpi_population_nodes(dpi_population *pop, int nodes) {
+  pop->nodes = nodes;
+  dpi_grid_drop(pop);
+  for (int i = 0; i < pop->npeople; i++) pop->member[i].m.warm = false;
 }
 
 void dpi_population_bounds(const dpi_population *pop, double *lower, double *upper) {
@@ -474,7 +440,7 @@ static double score_shift(const dpi_population *pop, const member *mb, const dou
   const dpi_indiv *iv = mb->p->iv;
   int n = iv->dim;
   double d[64], df[64], pd[64];
-  shift_direction(pop, mb->p, t->param, d);
+  dpi_shift_direction(pop, mb->p, t->param, d);
   dpi_indiv_x(iv, d, df);
   mat_vec(iv->prec, df, n, pd);
   return -2 * dot(pd, mb->m.x, n) + dot(hq, pd, n);
@@ -512,10 +478,10 @@ static dp_status score_generic(const dpi_population *pop, member *mb, const doub
                                const theta_def *t, double *score, bool *ok) {
   dpi_indiv *iv = mb->p->iv;
   int n = iv->dim;
-  double g[2][65], l[2], logdet[2], theta = scale_to(t->scale, pop->typical[t->param]);
+  double g[2][65], l[2], logdet[2], theta = dpi_theta_to(t->scale, pop->typical[t->param]);
   double h = t->scale == DPI_SCALE_LIN ? GENERIC_STEP * fmax(fabs(theta), 1e-3) : GENERIC_STEP;
   for (int side = 0; side < 2 && *ok; side++) {
-    mb->typical[t->param] = scale_from(t->scale, theta + (side ? -h : h));
+    mb->typical[t->param] = dpi_theta_from(t->scale, theta + (side ? -h : h));
     dpi_point pt = {0, g[side], mb->e};
     DP_TRY(dpi_indiv_eval(iv, mb->m.x, true, &pt, ok));
     l[side] = pt.l;
@@ -578,8 +544,9 @@ static dp_status member_eval(void *user, int i, int worker) {
 
 dp_status dpi_population_eval(dpi_population *pop, const double *theta, double *value, double *grad,
                               bool *ok) {
-  *ok = unpack(pop, theta);
+  *ok = dpi_population_unpack(pop, theta);
   if (!*ok) return DP_OK;
+  if (pop->method == DPI_QUADRATURE) return dpi_grid_eval(pop, theta, value, grad, ok);
   pop->gradient = grad != NULL;
   DP_TRY(dpi_parallel_for(pop->ctx, pop->npeople, member_eval, pop));
   *value = dpi_sum(pop->value, pop->npeople);
@@ -623,7 +590,7 @@ bool dpi_population_lift(const dpi_population *pop, double *theta) {
 void dpi_population_write(const dpi_population *pop, const double *theta, dp_prior *prior) {
   dpi_population *w =
       (dpi_population *)pop; /* present values follow theta; nothing a caller sees changes */
-  unpack(w, theta);
+  dpi_population_unpack(w, theta);
   memcpy(prior->typical, pop->typical, sizeof(double) * (size_t)pop->nparam);
   memcpy(prior->omega, pop->omega, sizeof(double) * (size_t)pop->ne * (size_t)pop->ne);
   prior->npeople = pop->npeople;

@@ -175,6 +175,11 @@ static void batch_take(const dpi_person *p, const dp_result *r, int n,
 
 dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
                               const dpi_person_batch *out) {
+  return dpi_person_simulate_by(p, p->c->kind->ensemble, eta, n, out);
+}
+
+dp_status dpi_person_simulate_by(const dpi_person *p, const dp_sim *sim, const double *eta, int n,
+                                 const dpi_person_batch *out) {
   const dpi_case *c = p->c;
   size_t np = (size_t)dp_sim_describe(c->kind->sim)->nparam, ni = (size_t)c->ninstant;
   dpi_arena arena;
@@ -196,7 +201,7 @@ dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
                        .stream = c->stream};
   }
   dp_run_opts opts = dp_run_opts_default();
-  if (st == DP_OK) st = dp_simulate(c->kind->ensemble, m, n, &opts, &r);
+  if (st == DP_OK) st = dp_simulate(sim, m, n, &opts, &r);
   if (st == DP_OK) batch_take(p, r, n, out);
   dp_result_destroy(r);
   dpi_arena_release(&arena);

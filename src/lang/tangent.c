@@ -7,10 +7,6 @@
 
 #include "lang/sweep.h"
 
-static int arity(const dpi_gnode *n) {
-  return n->op == DPI_OP_CONST || n->op == DPI_OP_SYM ? 0 : dpi_op_table[n->op].arity;
-}
-
 static void mark(dpi_sweep *s, const dpi_node *at, int nat) {
   for (int i = 0; i < nat; i++) {
     const int k = dpi_sweep_find(s, at[i]);
@@ -18,7 +14,7 @@ static void mark(dpi_sweep *s, const dpi_node *at, int nat) {
   }
   for (int i = 0; i < s->n; i++) {
     const dpi_gnode n = dpi_graph_at(s->g, s->list[i]);
-    for (int k = 0; k < arity(&n); k++) s->active[i] |= s->active[s->place[n.arg[k]]];
+    for (int k = 0; k < dpi_op_arity(n.op); k++) s->active[i] |= s->active[s->place[n.arg[k]]];
   }
 }
 
@@ -58,7 +54,7 @@ static dp_status forward(const dpi_sweep *s, dpi_node *d) {
     const dpi_gnode n = dpi_graph_at(s->g, s->list[i]);
     dpi_node arg[3] = {zero, zero, zero};
     bool any = false;
-    for (int k = 0; k < arity(&n); k++) {
+    for (int k = 0; k < dpi_op_arity(n.op); k++) {
       arg[k] = d[s->place[n.arg[k]]];
       any = any || arg[k] != zero;
     }

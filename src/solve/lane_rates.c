@@ -11,11 +11,12 @@
  *     a +- b   a coefficient and a rest are added by one fused multiply-add
  *
  * Are reciprocals safe? 1 / b is finite for every b that has all its digits (from 2.2e-308), and has all its own
- * up to b = 4.5e307. A coefficient is gathered from MOST factors at most: it leaves the range of numbers only where those are
- * beyond 10^38 or below 10^-38 on average. Powers are left alone: (x / K)^16 with both near 1e-20 is 1, but x^16 is 0.
+ * up to b = 4.5e307. A coefficient is gathered from MOST factors at most: it leaves the range of numbers only where
+ * those are beyond 10^38 or below 10^-38 on average. Powers are left alone: (x / K)^16 with both near 1e-20 is 1, but
+ * x^16 is 0.
  *
- * Invariant: what comes out depends on the expressions given alone, so all forms of a step have the same.
- */
+ * Invariant: what comes out depends on the expressions given alone, so all forms of a step have
+ * the same. */
 #include <string.h>
 
 #include "solve/lane_step_impl.h"
@@ -50,12 +51,6 @@ static dpi_node made(rates *w, dpi_node n) {
 #define OP2(op, a, b) made(w, dpi_g_op2(w->g, DPI_OP_##op, (a), (b)))
 #define CONST(v) made(w, dpi_g_const(w->g, (v)))
 #define FMA(a, b, c) made(w, dpi_g_fma(w->g, (a), (b), (c)))
-
-static int arity(dpi_gnode n) {
-  if (n.op == DPI_OP_CONST || n.op == DPI_OP_SYM) return 0;
-  if (n.op == DPI_OP_IF || n.op == DPI_OP_FMA) return 3;
-  return n.op == DPI_OP_POWI || n.arg[1] < 0 ? 1 : 2;
-}
 
 /* ---- parts ---- */
 
@@ -114,13 +109,13 @@ static part sum(rates *w, part a, part b) {
 
 static part other(rates *w, dpi_gnode n) {
   dpi_node a = DPI_NODE_NONE, b = a, c = a;
-  if (arity(n) > 0) a = whole(w, w->is[n.arg[0]]);
-  if (arity(n) > 1) b = whole(w, w->is[n.arg[1]]);
-  if (arity(n) > 2) c = whole(w, w->is[n.arg[2]]);
+  if (dpi_op_arity(n.op) > 0) a = whole(w, w->is[n.arg[0]]);
+  if (dpi_op_arity(n.op) > 1) b = whole(w, w->is[n.arg[1]]);
+  if (dpi_op_arity(n.op) > 2) c = whole(w, w->is[n.arg[2]]);
   if (n.op == DPI_OP_IF) return rest_of(made(w, dpi_g_if(w->g, a, b, c)));
   if (n.op == DPI_OP_FMA) return rest_of(FMA(a, b, c));
   if (n.op == DPI_OP_POWI) return rest_of(OP2(POW, a, CONST(n.arg[1])));
-  return rest_of(made(w, arity(n) == 1 ? dpi_g_op1(w->g, n.op, a) : dpi_g_op2(w->g, n.op, a, b)));
+  return rest_of(made(w, dpi_op_arity(n.op) == 1 ? dpi_g_op1(w->g, n.op, a) : dpi_g_op2(w->g, n.op, a, b)));
 }
 
 static part rewrite(rates *w, dpi_node k) {
@@ -149,7 +144,7 @@ static part rewrite(rates *w, dpi_node k) {
 
 static bool is_fast(const rates *w, dpi_gnode n) {
   if (n.op == DPI_OP_SYM) return n.arg[0] <= w->sys->nstate;
-  for (int j = 0; j < arity(n); j++)
+  for (int j = 0; j < dpi_op_arity(n.op); j++)
     if (w->fast[n.arg[j]]) return true;
   return false;
 }
@@ -160,7 +155,7 @@ static void mark(rates *w, const dpi_node *root, int nroot) {
   for (dpi_node k = w->count - 1; k >= 0; k--) {
     if (!w->wanted[k]) continue;
     const dpi_gnode n = dpi_graph_at(w->g, k);
-    for (int j = 0; j < arity(n); j++) w->wanted[n.arg[j]] = 1;
+    for (int j = 0; j < dpi_op_arity(n.op); j++) w->wanted[n.arg[j]] = 1;
   }
   for (dpi_node k = 0; k < w->count; k++)
     if (w->wanted[k]) w->fast[k] = is_fast(w, dpi_graph_at(w->g, k));

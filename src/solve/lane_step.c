@@ -1,8 +1,6 @@
-/* lane_step.c - floor 3: what all step graphs have in common: rates at a stage, error norm, step factor, dense
- * output, tapes.
+/* lane_step.c - floor 3: what all step graphs have in common: rates at a stage, error norm, dense output.
  *
- * Divisions and roots are dear: the error norm compares fractions by their cross products and divides once; the
- * factor is one quotient.
+ * Divisions are dear: the error norm compares fractions by their cross products and divides once.
  */
 #include <float.h>
 #include <math.h>
@@ -13,7 +11,7 @@
 #define OP1(op, a) dpi_g_op1(b->g, DPI_OP_##op, (a))
 #define OP2(op, a, c) dpi_g_op2(b->g, DPI_OP_##op, (a), (c))
 
-static dp_status no_memory(const dpi_lane_build *b) {
+dp_status dpi_lane_no_memory(const dpi_lane_build *b) {
   return dpi_fail(b->ctx, DP_ERR_MEMORY, "model '%s': a step of method %s can't be stored", b->sys->model->name,
                   b->tab->name);
 }
@@ -30,11 +28,11 @@ static dp_status derive(dpi_lane_build *b) {
   const dpi_system *sys = b->sys;
   for (int k = 0; k < sys->jac_nnz; k++) {
     b->jac[k] = dpi_g_diff(b->g, b->formula[sys->jac_row[k]], 1 + sys->jac_col[k]);
-    if (b->jac[k] == DPI_NODE_NONE) return no_memory(b);
+    if (b->jac[k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
   for (int k = 0; k < b->n && b->rate_t != NULL; k++) {
     b->rate_t[k] = dpi_g_diff(b->g, b->formula[k], 0);
-    if (b->rate_t[k] == DPI_NODE_NONE) return no_memory(b);
+    if (b->rate_t[k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
   return DP_OK;
 }
@@ -64,7 +62,7 @@ dp_status dpi_lane_rates(dpi_lane_build *b, int i) {
   for (int k = 0; k < b->n; k++) {
     dpi_node f = dpi_g_subst(b->g, i == 0 ? b->formula[k] : b->later[k], b->replacement, b->sys->nsym);
     b->rate[i][k] = b->u == NULL ? f : OP2(ADD, f, b->u[k]);
-    if (b->rate[i][k] == DPI_NODE_NONE) return no_memory(b);
+    if (b->rate[i][k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
   return DP_OK;
 }
@@ -79,7 +77,7 @@ dpi_node dpi_lane_sum(const dpi_lane_build *b, dpi_node acc, const dpi_node *w, 
 dp_status dpi_lane_row(const dpi_lane_build *b, const double *row, int m, dpi_node *w) {
   for (int j = 0; j < m; j++) {
     w[j] = row[j] == 0.0 ? DPI_NODE_NONE : dpi_lane_const(b, row[j]);
-    if (row[j] != 0.0 && w[j] == DPI_NODE_NONE) return no_memory(b);
+    if (row[j] != 0.0 && w[j] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
   return DP_OK;
 }
@@ -98,12 +96,12 @@ dp_status dpi_lane_point(dpi_lane_build *b, int i, const double *row, const doub
   const dpi_node *base = from > 0 ? b->point[i - 1] : b->x;
   for (int k = 0; k < b->n; k++) {
     out[k] = dpi_lane_sum(b, base[k], w, b->stage, from, i, k);
-    if (out[k] == DPI_NODE_NONE) return no_memory(b);
+    if (out[k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
   return DP_OK;
 }
 
-/* ---- error and step size ---- */
+/* ---- error ---- */
 
 typedef struct fraction {
   dpi_node num, den;
@@ -135,50 +133,13 @@ static dpi_node finite(const dpi_lane_build *b, const dpi_lane_step *s) {
   return OP2(LE, OP1(ABS, sum), dpi_lane_const(b, DBL_MAX));
 }
 
-/* DPI_LANE_SAFETY err^(-1/k) in the range of the factor, as a quotient of polynomials in err: within 0.4 % for k = 3,
- * 1.2 % for 4, 2.6 % for 5, and quicker than roots. It steers only. */
-enum { DEGREE = 4 };
-static const struct root {
-  int k;
-  double p[DEGREE + 1], q[DEGREE + 1];
-} roots[] = {
-    {3, {1, 100.396, 477.997, 122.456, 1.20259}, {0.103836, 34.3798, 436.352, 298.001, 9.65143}},
-    {4, {1, 351.515, 3024.69, 690.279, 3.44282}, {0.132731, 129.069, 2756.87, 1562.82, 21.592}},
-    {5, {1, 1247.85, 18843.1, 3636.13, 8.19082}, {0.150853, 476.584, 17262.1, 7953.62, 45.2775}},
-};
-
-static dpi_node polynomial(const dpi_lane_build *b, const double c[DEGREE + 1], dpi_node x) {
-  dpi_node sum = dpi_lane_const(b, c[DEGREE]);
-  for (int i = DEGREE - 1; i >= 0; i--) sum = dpi_g_fma(b->g, sum, x, dpi_lane_const(b, c[i]));
-  return sum;
-}
-
-/* err kept where the factor is in its limits */
-static dpi_node next_factor(const dpi_lane_build *b, const dpi_lane_step *s) {
-  const struct root *r = roots, *end = roots + sizeof roots / sizeof *roots;
-  while (r < end && r->k != s->order_error + 1) r++;
-  if (r == end) {
-    dpi_fail(b->ctx, DP_ERR_BUG, "method %s: no step factor for error order %d", b->tab->name, s->order_error);
-    return DPI_NODE_NONE;
-  }
-  double low = 1.0, high = 1.0;
-  for (int i = 0; i < r->k; i++) {
-    low *= DPI_LANE_SAFETY / DPI_LANE_GROW;
-    high *= DPI_LANE_SAFETY / DPI_LANE_SHRINK;
-  }
-  dpi_node err = OP2(MIN, OP2(MAX, s->err, dpi_lane_const(b, low)), dpi_lane_const(b, high));
-  return OP2(DIV, polynomial(b, r->p, err), polynomial(b, r->q, err));
-}
-
-static dp_status add_control(dpi_lane_build *b, dpi_lane_step *s) {
+static dp_status add_norm(dpi_lane_build *b, dpi_lane_step *s) {
   fraction *f = DPI_ARENA_ARRAY(b->arena, fraction, b->n > 0 ? b->n : 1);
   if (f == NULL) return DP_ERR_MEMORY;
   for (int k = 0; k < b->n; k++) f[k] = (fraction){OP1(ABS, s->error[k]), dpi_lane_weight(b, s, k)};
   fraction worst = largest(b, f, b->n);
   s->err = dpi_g_if(b->g, finite(b, s), OP2(DIV, worst.num, worst.den), dpi_lane_const(b, INFINITY));
-  s->factor = next_factor(b, s);
-  if (s->err == DPI_NODE_NONE) return no_memory(b);
-  return s->factor == DPI_NODE_NONE ? DP_ERR_MEMORY : DP_OK;
+  return s->err == DPI_NODE_NONE ? dpi_lane_no_memory(b) : DP_OK;
 }
 
 static dp_status add_error(dpi_lane_build *b, dpi_lane_step *s) {
@@ -188,7 +149,7 @@ static dp_status add_error(dpi_lane_build *b, dpi_lane_step *s) {
   if (s->error == NULL) return DP_ERR_MEMORY;
   for (int k = 0; k < b->n; k++) {
     s->error[k] = dpi_lane_sum(b, zero, w, b->stage, 0, b->nstage, k);
-    if (s->error[k] == DPI_NODE_NONE) return no_memory(b);
+    if (s->error[k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
   return DP_OK;
 }
@@ -203,7 +164,7 @@ static dp_status add_dense(dpi_lane_build *b, dpi_lane_step *s) {
     if (s->dense[d] == NULL) return DP_ERR_MEMORY;
     for (int k = 0; k < b->n; k++) {
       s->dense[d][k] = dpi_lane_sum(b, zero, w, b->stage, 0, b->nstage, k);
-      if (s->dense[d][k] == DPI_NODE_NONE) return no_memory(b);
+      if (s->dense[d][k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
     }
   }
   return DP_OK;
@@ -231,7 +192,7 @@ static dp_status start(dpi_lane_build *b) {
     b->time[i] = dpi_g_fma(b->g, dpi_lane_const(b, b->tab->alpha[i]), b->h, b->t);
     all = all && b->time[i] != DPI_NODE_NONE;
   }
-  return all ? write_rates(b) : no_memory(b);
+  return all ? write_rates(b) : dpi_lane_no_memory(b);
 }
 
 static dp_status check(dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step_def *def) {
@@ -263,34 +224,14 @@ dp_status dpi_lane_step_build(dp_ctx *ctx, const dpi_system *sys, const dpi_lane
   DP_TRY(b->tab->implicit ? dpi_lane_build_ros(b, out) : dpi_lane_build_rk(b, out));
   out->stage = b->stage;
   DP_TRY(add_error(b, out));
-  DP_TRY(add_control(b, out));
+  DP_TRY(add_norm(b, out));
   return add_dense(b, out);
 }
 
-/* ---- tapes ---- */
+/* ---- symbols ---- */
 
 void dpi_lane_fast(const dpi_system *sys, uint8_t *fast) {
   memset(fast, 0, (size_t)dpi_lane_nsym(sys));
   memset(fast, 1, (size_t)sys->nstate + 1);
   memset(fast + sys->nsym, 1, (size_t)(DPI_LANE_U + sys->nstate));
-}
-
-dp_status dpi_lane_step_tape(dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step, dpi_tape **out) {
-  int n = sys->nstate, count = 0;
-  uint8_t *fast = DPI_NEW_ARRAY(ctx, uint8_t, dpi_lane_nsym(sys));
-  dpi_node *node = DPI_NEW_ARRAY(ctx, dpi_node, n * (step->nstage + 1) + 3);
-  dp_status status = fast == NULL || node == NULL ? DP_ERR_MEMORY : DP_OK;
-  if (status == DP_OK) {
-    dpi_lane_fast(sys, fast);
-    for (int k = 0; k < n; k++) node[count++] = step->x_new[k];
-    node[count++] = step->err;
-    node[count++] = step->factor;
-    node[count++] = step->growth == DPI_NODE_NONE ? dpi_g_const(sys->model->graph, 0.0) : step->growth;
-    for (int i = 0; i < step->nstage; i++)
-      for (int k = 0; k < n; k++) node[count++] = step->stage[i][k];
-    status = dpi_tape_create(ctx, sys->model->graph, node, count, fast, dpi_lane_nsym(sys), out);
-  }
-  dpi_free(ctx, fast);
-  dpi_free(ctx, node);
-  return status;
 }

@@ -1,30 +1,23 @@
 /* lane_step.h - floor 3, inside the room: one step of an integration method as nodes of the model's graph.
  *
- *     def = {method, rtol, atol, input} --dpi_lane_step_build--> dpi_lane_step (nodes) --dpi_lane_step_tape--> dpi_tape
+ *     def = {method, rtol, atol, input} --dpi_lane_step_build--> dpi_lane_step (nodes)
  *
  * Symbols that vary from step to step ("fast"): time, states, h, input rates. All others are set once a member: what
  * depends on those alone goes to the tape's prologue.
  *
- * Every decision is in the graph: `err` <= 1 means accepted (it is never NaN; infinite where anything is not finite),
- * `factor` is what to multiply h by for the next try, from about DPI_LANE_SHRINK to DPI_LANE_GROW.
- *
- * Predictive control (Gustafsson) needs no more than that: after an accepted step of size h, g = h min(factor, 0.9 *
- * 0.01^(-1/(order_error + 1))) is kept, and at the next accepted one factor = min(factor, h factor^2 / g) with the
- * new h. It saves a quarter of the steps where they are often refused (van der Pol), and nothing elsewhere.
+ * `err` <= 1 means accepted (it is never NaN; infinite where anything is not finite). How long the next step is to be,
+ * is decided outside (lanes_body.h).
  *
  * Dense output needs no further rates: with V the stage vectors and the table dense_weight,
  *     D_k = sum_i dense_weight[k * nstage + i] V_i,
  *     x(t + theta h) = (1 - theta) x + theta (x_new + (1 - theta) (D_0 + theta (D_1 + theta D_2 ...)));
- * that is x and x_new themselves at the ends. dense[k] are the nodes of D_k, for who wants them from a tape.
- */
+ * that is x and x_new themselves at the ends. dense[k] are the nodes of D_k, for who wants them from
+ * a tape. */
 #ifndef DPI_LANE_STEP_H
 #define DPI_LANE_STEP_H
 
 #include "solve/lanes.h"
 
-#define DPI_LANE_SHRINK 0.2
-#define DPI_LANE_GROW 6.0
-#define DPI_LANE_SAFETY 0.9 /* of the step size that would just be accepted */
 #define DPI_LANE_LOST 1e8   /* implicit: growth beyond this: the elimination lost too many digits */
 
 enum { DPI_LANE_STAGE_MAX = 16 };
@@ -40,19 +33,6 @@ typedef struct dpi_lane_step_def {
 dp_status dpi_lane_step_build(dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step_def *def, dpi_arena *arena,
                               dpi_lane_step *out);
 
-/* Outputs of the tape of a step, in this order: x_new [n]; err; factor; growth (0 where the step has none); stage
- * vectors V [nstage x n]. Place of each: */
-typedef enum dpi_lane_out {
-  DPI_LANE_OUT_X,
-  DPI_LANE_OUT_ERR,
-  DPI_LANE_OUT_FACTOR,
-  DPI_LANE_OUT_GROWTH,
-  DPI_LANE_OUT_STAGE
-} dpi_lane_out;
-static inline int dpi_lane_out_at(int nstate, dpi_lane_out which) {
-  return which == DPI_LANE_OUT_X ? 0 : nstate + (int)which - 1;
-}
-dp_status dpi_lane_step_tape(dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step, dpi_tape **out);
 /* Symbols of a step: how many, and which are fast [n]. */
 static inline int dpi_lane_nsym(const dpi_system *sys) { return sys->nsym + DPI_LANE_U + sys->nstate; }
 void dpi_lane_fast(const dpi_system *sys, uint8_t *fast);

@@ -1,6 +1,6 @@
 /* lane_step_impl.h - floor 3, inside the room: what the parts of a step graph share.
  *
- *     lane_step.c      rates at a stage, error norm, step factor, tapes
+ *     lane_step.c      rates at a stage, error norm, dense output
  *     lane_rates.c     the rates and their derivatives, written so that they cost less
  *     lane_step_ros.c  Rosenbrock-Wanner;  lane_lu.c  its elimination
  *     lane_step_rk.c   explicit Runge-Kutta
@@ -53,9 +53,12 @@ typedef struct dpi_lane_build {
   dpi_lane_lu lu;                      /* of J - 1/(h gamma); implicit only */
 } dpi_lane_build;
 
-/* root[nroot] become nodes of the same values but for rounding, which cost less in a step: fewer divisions. NONE stays. */
+/* root[nroot] become nodes of the same values but for rounding, which cost less in a step: fewer divisions.
+ * NONE stays. */
 dp_status dpi_lane_rewrite(dp_ctx *ctx, const dpi_system *sys, dpi_node *root, int nroot);
 
+/* No node could be stored: said by name. */
+dp_status dpi_lane_no_memory(const dpi_lane_build *b);
 dpi_node *dpi_lane_nodes(dpi_lane_build *b, int n); /* all NONE; NULL: no memory */
 static inline dpi_node dpi_lane_const(const dpi_lane_build *b, double v) { return dpi_g_const(b->g, v); }
 /* tolerance of a state in this step: atol + rtol max(|x|, |x_new|) */

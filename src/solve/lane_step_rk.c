@@ -8,13 +8,8 @@
 #define OP1(op, a) dpi_g_op1(b->g, DPI_OP_##op, (a))
 #define OP2(op, a, c) dpi_g_op2(b->g, DPI_OP_##op, (a), (c))
 
-static dp_status no_memory(const dpi_lane_build *b) {
-  return dpi_fail(b->ctx, DP_ERR_MEMORY, "model '%s': a step of method %s can't be stored", b->sys->model->name,
-                  b->tab->name);
-}
-
-/* |V_m - V_m-1| / |x_m - x_m-1|, each state by its tolerance: large states that change slowly would hide small ones that are
- * held by stability */
+/* |V_m - V_m-1| / |x_m - x_m-1|, each state by its tolerance: large states that change slowly would hide small ones
+ * that are held by stability */
 static dp_status add_stiffness(dpi_lane_build *b, dpi_lane_step *s) {
   int m = b->nstage;
   dpi_node up = dpi_lane_const(b, 0.0), down = up, zero = up;
@@ -26,7 +21,7 @@ static dp_status add_stiffness(dpi_lane_build *b, dpi_lane_step *s) {
     down = dpi_g_fma(b->g, dx, dx, down);
   }
   s->growth = dpi_g_if(b->g, OP2(GT, down, zero), OP1(SQRT, OP2(DIV, up, down)), zero);
-  return s->growth == DPI_NODE_NONE ? no_memory(b) : DP_OK;
+  return s->growth == DPI_NODE_NONE ? dpi_lane_no_memory(b) : DP_OK;
 }
 
 dp_status dpi_lane_build_rk(dpi_lane_build *b, dpi_lane_step *s) {
@@ -41,7 +36,7 @@ dp_status dpi_lane_build_rk(dpi_lane_build *b, dpi_lane_step *s) {
     DP_TRY(dpi_lane_rates(b, i));
     for (int k = 0; k < b->n; k++) {
       b->stage[i][k] = OP2(MUL, b->h, b->rate[i][k]);
-      if (b->stage[i][k] == DPI_NODE_NONE) return no_memory(b);
+      if (b->stage[i][k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
     }
   }
   s->x_new = b->point[m - 1];

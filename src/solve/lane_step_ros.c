@@ -1,15 +1,10 @@
 /* lane_step_ros.c - floor 3: one step of a Rosenbrock-Wanner method as nodes.
  *
- * The matrix is kept as J - 1/(h gamma), and lane_lu.c solves with its negative: no sign is ever changed.
- */
+ * The matrix is kept as J - 1/(h gamma), and lane_lu.c solves with its negative: no sign is
+ * ever changed. */
 #include "solve/lane_step_impl.h"
 
 #define OP2(op, a, c) dpi_g_op2(b->g, DPI_OP_##op, (a), (c))
-
-static dp_status no_memory(const dpi_lane_build *b) {
-  return dpi_fail(b->ctx, DP_ERR_MEMORY, "model '%s': a step of method %s can't be stored", b->sys->model->name,
-                  b->tab->name);
-}
 
 /* J - 1/(h gamma), factored */
 static dp_status factor(dpi_lane_build *b) {
@@ -21,9 +16,9 @@ static dp_status factor(dpi_lane_build *b) {
   for (int k = 0; k < n; k++) {
     dpi_node *d = &a[k * n + k];
     *d = OP2(SUB, *d == DPI_NODE_NONE ? dpi_lane_const(b, 0.0) : *d, shift);
-    if (*d == DPI_NODE_NONE) return no_memory(b);
+    if (*d == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
-  return dpi_lane_lu_factor(b->arena, b->g, n, a, &b->lu) == DP_OK ? DP_OK : no_memory(b);
+  return dpi_lane_lu_factor(b->arena, b->g, n, a, &b->lu) == DP_OK ? DP_OK : dpi_lane_no_memory(b);
 }
 
 /* Up to so many states a step waits for results more than it computes: the rates, known last, are added last. Beyond,
@@ -39,7 +34,7 @@ static dp_status right_side(dpi_lane_build *b, int i, dpi_node *v) {
   for (int j = 0; j < i && !late; j++) {
     if (w[j] == DPI_NODE_NONE) continue;
     w[j] = OP2(MUL, w[j], b->h_inv);
-    if (w[j] == DPI_NODE_NONE) return no_memory(b);
+    if (w[j] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   }
   for (int k = 0; k < b->n; k++) {
     if (late)
@@ -58,7 +53,7 @@ static dp_status solve_stage(dpi_lane_build *b, int i) {
   DP_TRY(right_side(b, i, v));
   dpi_lane_lu_solve(b->g, &b->lu, v);
   for (int k = 0; k < b->n; k++)
-    if (v[k] == DPI_NODE_NONE) return no_memory(b);
+    if (v[k] == DPI_NODE_NONE) return dpi_lane_no_memory(b);
   b->stage[i] = v;
   return DP_OK;
 }

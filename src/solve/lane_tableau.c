@@ -1,7 +1,7 @@
 /* lane_tableau.c - floor 3: coefficients of the methods that step in lanes (what they mean: lane_tableau.h).
  *
- * The tests check order and dense output of every method by convergence, on a problem that is not autonomous too.
- */
+ * The tests check order and dense output of every method by convergence, on a problem that is not
+ * autonomous too. */
 #include "solve/lane_tableau.h"
 
 #include <stddef.h>
@@ -80,8 +80,8 @@ static const dpi_lane_tableau rodas4 = {
     .b = rodas4_b, .error = rodas4_error, .dense = rodas4_dense,
 };
 
-/* RODAS4P: G. Steinebach, Order-reduction of ROW-methods for DAEs and method of lines applications, TH Darmstadt 1995
- */
+/* RODAS4P: G. Steinebach, Order-reduction of ROW-methods for DAEs and method of lines applications, TH
+ * Darmstadt 1995 */
 static const double rodas4p_alpha[] = {
     0, 0.75, 0.21, 0.63, 1, 1,
 };

@@ -1,7 +1,8 @@
-/* lane_tangent.c - floor 3: tangent and adjoint of an integration step, made by the graph passes of lang (dpi_g_jvp, dpi_g_vjp).
+/* lane_tangent.c - floor 3: tangent and adjoint of an integration step, made by the graph passes of lang (dpi_g_jvp,
+ * dpi_g_vjp).
  *
- * The elimination inside an implicit step is differentiated like everything else: it is straight-line code without pivoting, so the
- * derivative of the solution through the factors is W^-1 (b' - W' y) term by term.
+ * The elimination inside an implicit step is differentiated like everything else: it is straight-line code without
+ * pivoting, so the derivative of the solution through the factors is W^-1 (b' - W' y) term by term.
  */
 #include "solve/lane_tangent.h"
 
@@ -43,7 +44,8 @@ static int gather(const dpi_system *sys, const dpi_lane_step *step, dpi_node *ou
   return (2 + step->nstage) * n;
 }
 
-static dp_status one_direction(dpi_lane_tangent *tan, const dpi_system *sys, const dpi_node *out, int nout, int q, dpi_node *work) {
+static dp_status one_direction(dpi_lane_tangent *tan, const dpi_system *sys, const dpi_node *out, int nout, int q,
+                               dpi_node *work) {
   const int nat = 2 * sys->nstate + sys->nactive;
   dpi_node *at = work, *dot = at + nat, *d = dot + nat;
   DP_TRY(directions(sys->model->graph, sys, q, tan->ndir, at, dot));
@@ -52,7 +54,8 @@ static dp_status one_direction(dpi_lane_tangent *tan, const dpi_system *sys, con
   return DP_OK;
 }
 
-dp_status dpi_lane_tangent_init(dpi_lane_tangent *tan, dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step, int ndir) {
+dp_status dpi_lane_tangent_init(dpi_lane_tangent *tan, dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step,
+                                int ndir) {
   const size_t n = (size_t)sys->nstate, most = (2 + (size_t)step->nstage) * n, nat = 2 * n + (size_t)sys->nactive;
   *tan = (dpi_lane_tangent){.ctx = ctx, .ndir = ndir, .nstage = step->nstage};
   tan->x_new = DPI_NEW_ARRAY(ctx, dpi_node, most * (size_t)ndir + 1);
@@ -101,7 +104,8 @@ dp_status dpi_lane_tangent_error(const dpi_lane_tangent *tan, const dpi_lane_ste
   for (int j = 0; j < b->n; j++)
     for (int q = 0; q < tan->ndir; q++) list[n++] = part(b, tan, j, q);
   for (; n > 1; n = (n + 1) / 2)
-    for (int i = 0; i < (n + 1) / 2; i++) list[i] = 2 * i + 1 < n ? OP2(MAX, list[2 * i], list[2 * i + 1]) : list[2 * i];
+    for (int i = 0; i < (n + 1) / 2; i++)
+      list[i] = 2 * i + 1 < n ? OP2(MAX, list[2 * i], list[2 * i + 1]) : list[2 * i];
   const dpi_node all = OP2(LE, list[0], dpi_g_const(g, DBL_MAX));
   *err = OP2(MAX, step->err, dpi_g_if(g, all, list[0], dpi_g_const(g, INFINITY)));
   dpi_free(tan->ctx, list);
@@ -165,10 +169,12 @@ static dp_status tapes(maker *k, const dpi_lane_step *step) {
 
 dp_status dpi_lane_adjoint_create(dp_ctx *ctx, const dpi_lane_step *step, dpi_lane_adjoint **out) {
   const dpi_system *sys = step->build->sys;
-  const size_t n = (size_t)sys->nstate, most = n * (1 + (size_t)step->ndense) + 1, nat = 2 * n + (size_t)sys->nactive + 1;
+  const size_t n = (size_t)sys->nstate, most = n * (1 + (size_t)step->ndense) + 1,
+               nat = 2 * n + (size_t)sys->nactive + 1;
   dpi_lane_adjoint *adj = DPI_NEW(ctx, dpi_lane_adjoint);
   if (!adj) return DP_ERR_MEMORY;
-  *adj = (dpi_lane_adjoint){.ctx = ctx, .sys = sys, .ndense = step->ndense, .nsym = dpi_adjoint_nsym(sys, step->ndense)};
+  *adj =
+      (dpi_lane_adjoint){.ctx = ctx, .sys = sys, .ndense = step->ndense, .nsym = dpi_adjoint_nsym(sys, step->ndense)};
   maker k = {.adj = adj, .g = sys->model->graph, .sys = sys};
   k.out = DPI_NEW_ARRAY(ctx, dpi_node, most);
   k.weight = DPI_NEW_ARRAY(ctx, dpi_node, most);

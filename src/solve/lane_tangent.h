@@ -1,12 +1,15 @@
-/* lane_tangent.h - floor 3: derivatives of an integration step, of the step itself and not of the equations it approximates.
+/* lane_tangent.h - floor 3: derivatives of an integration step, of the step itself and not of the equations it
+ * approximates.
  *
  * A step is a map x_new = Phi(t, h, x, p, u) given as a graph (lanes.h). With t and h held fixed
  *
- *     tangent   S_new = Phi_x S + Phi_p P + Phi_u U        nodes for the same tape as the step: what they share is computed once
- *     adjoint   (x, p, u) <- weights of x_new and of the dense output: tapes of their own, run backwards over recorded steps
+ *     tangent   S_new = Phi_x S + Phi_p P + Phi_u U        nodes for the same tape as the step: what they share is
+ *                                                          computed once
+ *     adjoint   (x, p, u) <- weights of x_new and of the dense output: tapes of their own, run backwards over recorded
+ *               steps
  *
- * So forward and backward derivatives of a path are the exact derivatives of the numbers the integrator gives, and each other's
- * transpose to rounding.
+ * So forward and backward derivatives of a path are the exact derivatives of the numbers the integrator gives, and each
+ * other's transpose to rounding.
  *
  * Symbols behind those of the step (dpi_lane_nsym):
  *     tangent   S [nstate x ndir], P [nactive x ndir], U [nstate x ndir], scale [ndir]
@@ -33,15 +36,16 @@ static inline int dpi_tangent_scale(const dpi_system *sys, int dir, int ndir) {
 }
 static inline int dpi_tangent_nsym(const dpi_system *sys, int ndir) { return dpi_tangent_scale(sys, ndir, ndir); }
 
-/* Derivatives of the step in ndir directions, each [nstate x ndir], state by state as S. Adds nodes to the model's graph. Dense
- * output of S is made of the stages' derivatives as that of x is of the stages. */
+/* Derivatives of the step in ndir directions, each [nstate x ndir], state by state as S. Adds nodes to the model's
+ * graph. Dense output of S is made of the stages' derivatives as that of x is of the stages. */
 typedef struct dpi_lane_tangent {
   dp_ctx *ctx;
   int ndir, nstage;
   dpi_node *x_new, *error; /* x_new: owned, with all others behind it */
   dpi_node *stage;         /* [nstage] of them */
 } dpi_lane_tangent;
-dp_status dpi_lane_tangent_init(dpi_lane_tangent *tan, dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step, int ndir);
+dp_status dpi_lane_tangent_init(dpi_lane_tangent *tan, dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step,
+                                int ndir);
 void dpi_lane_tangent_release(dpi_lane_tangent *tan);
 
 /* The step's err with that of every direction: the largest, infinite where one is no number. At least one direction. */

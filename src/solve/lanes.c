@@ -272,6 +272,7 @@ void dpi_lanes_send(dpi_lanes *g, int lane, double t_end, double attend) {
   if (!(t_end > f->base.t_now)) return;
   if (f->moved || f->fresh || g->c.regs != &g->regs[f->form]) load(g, f);
   f->h_prev = 0.0;
+  const bool arrived = *dpi_lanes_own(g, DPI_COL_T_END, lane) == f->base.t_now;
   *dpi_lanes_own(g, DPI_COL_T_END, lane) = t_end;
   if (f->left <= 0.0) {
     f->outcome = say(g, f, DPI_LANES_SPENT);
@@ -279,8 +280,9 @@ void dpi_lanes_send(dpi_lanes *g, int lane, double t_end, double attend) {
   }
   const double longest = dpi_solve_step_limit(&f->base);
   double *wish = dpi_lanes_own(g, DPI_COL_WISH, lane);
-  /* also after a step that t_end cut to nothing: it says nothing about the next one */
-  if (*wish <= 64.0 * DPI_LANES_EPS * fabs(f->base.t_now)) {
+  /* also where a first step was as short as the way to the end that it reached: it says nothing about the next one.
+   * Only there: who merely looked must change nothing */
+  if (*wish == 0.0 || (arrived && *wish <= 4.0 * DPI_LANES_NOTHING * fabs(f->base.t_now))) {
     f->outcome = dpi_lane_face_first(f, t_end, wish);
     if (f->outcome != DPI_SOLVE_OK) return;
   }
@@ -320,16 +322,18 @@ void dpi_lanes_halt(dpi_lanes *g, int lane) {
 
 /* Go on in this form: the columns of running lanes move over; idle ones keep their last step where it is. */
 static void change_form(dpi_lanes *g, int form) {
-  const dpi_lanes_regs *from = g->c.regs, *to = &g->regs[form];
+  const dpi_lanes_regs *to = &g->regs[form];
+  g->c.regs = to;
   for (int l = 0; l < g->width; l++) {
-    if (!(g->c.on >> l & 1u)) continue;
-    dpi_lane_face_prepare(&g->face[l], form);
-    g->face[l].form = form;
+    dpi_lane_face *f = &g->face[l];
+    const dpi_lanes_regs *from = &g->regs[f->form];
+    if (!(g->c.on >> l & 1u) || from == to) continue;
+    dpi_lane_face_prepare(f, form);
+    f->form = form;
     for (int i = 0; i < g->nall; i++) to->x[i][l] = from->x[i][l];
     to->t[l] = from->t[l];
     to->h[l] = from->h[l];
   }
-  g->c.regs = to;
 }
 
 static int form_wanted(const dpi_lanes *g) {
@@ -342,8 +346,7 @@ uint32_t dpi_lanes_run(dpi_lanes *g) {
   uint32_t mask = g->done;
   g->done = 0;
   if (mask != 0 || g->c.on == 0) return mask;
-  const int form = form_wanted(g);
-  if (g->c.regs != &g->regs[form]) change_form(g, form);
+  change_form(g, form_wanted(g));
   while (mask == 0) {
     const uint32_t stop = g->go(&g->c);
     for (int l = 0; l < g->width; l++) {
@@ -361,10 +364,11 @@ uint32_t dpi_lanes_run(dpi_lanes *g) {
 }
 
 void dpi_lanes_single(dpi_lanes *g, int lane, double t_end) {
-  const uint32_t others = ~(1u << lane), on = g->c.on & others, done = g->done & others;
+  const uint32_t others = ~(1u << lane), on = g->c.on & others, done = g->done & others, again = g->c.again & others;
   g->c.on = g->done = 0;
   dpi_lanes_send(g, lane, t_end, g->face[lane].base.t_now);
   (void)dpi_lanes_run(g);
   g->c.on = on;
   g->done = done;
+  g->c.again |= again; /* the others' last tries: whoever steps alone knows of its own only */
 }

@@ -1,9 +1,10 @@
 /* lanes_body.h - floor 3: control of the step sizes of LANES members at once.
  *
- * Included once for each instruction set with LANES defined, and GO the name of the function. Plain IEEE operations on vectors
- * of the compiler's: a lane gets the same bytes in each width. Nothing is fused, nothing is summed across lanes.
+ * Included once for each instruction set with LANES defined, and GO the name of the function. Plain IEEE operations on
+ * vectors of the compiler's: a lane gets the same bytes in each width. Nothing is fused, nothing is summed across
+ * lanes.
  *
- *     choose   h = what is wished for, never beyond t_end; an end that is near is reached in one step or in two equal ones
+ *     choose   h = what is wished for, never beyond t_end; an end that is near in one step or in two equal
  *     run      the tape: x_new, size and room of its error, growth
  *     judge    accepted?  next size;  stop for covered | too small | too many | stiff | pivots lost
  *     move     lanes that go on: t, x
@@ -57,14 +58,15 @@ static inline void store(double *p, vd v) { *(vd *)p = v; }
 #define COL(name) (c->col + DPI_COL_##name * LANES)
 #define OWN(name) load(COL(name))
 
-/* Upper half of the bits as a number: 2^20 (1023 + log2 v), to 0.09 of an octave. */
+/* Upper half of the bits as a number: 2^20 (1023 + log2 v), to 0.09 of an octave. 4503599627370496 = 2^52: the last
+ * bits of such doubles are whole numbers. */
 static inline vd octaves(vd v) {
   const vu magic = (vu)all(4503599627370496.0);
   return (vd)(((vu)v >> 32) | magic) - all(4503599627370496.0);
 }
 
-/* Change of the size: 0.9 (size / room)^-share within 5 %, which is enough to steer by and takes no time: no division, no root.
- * 1022.805 = 1023 + log2(0.9 / 1.03): the way back from logarithms is on average 3 % too large. */
+/* Change of the size: 0.9 (size / room)^-share within 5 %, which is enough to steer by and takes no time: no division,
+ * no root. 1022.805 = 1023 + log2(0.9 / 1.03): the way back from logarithms is on average 3 % too large. */
 static inline vd change(const dpi_lanes_ctl *c, vd size, vd room, vd most) {
   const vd octave = all(1022.805 * 1048576.0) - (octaves(size) - octaves(room)) * all(c->share);
   const vd y = (vd)((vu)(octave + all(4503599627370496.0)) << 32);
@@ -76,20 +78,21 @@ static inline vd change(const dpi_lanes_ctl *c, vd size, vd room, vd most) {
 static inline void choose(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on) {
   const vd t = load(r->t), t_end = OWN(T_END), longest = OWN(LONGEST), rest = t_end - t;
   const vd want = least(OWN(WISH), longest);
-  const vm lands = at_most(rest, want * all(1.01)) & at_most(rest, longest), near = less(rest, want + want);
+  const vm lands = at_most(rest, want * all(DPI_LANES_LAND)) & at_most(rest, longest), near = less(rest, want + want);
   const vd h = sel(on, sel(lands, rest, sel(near, all(0.5) * rest, want)), load(r->h));
   store(r->h, h);
   store(COL(T_NEW), sel(on, sel(lands, t_end, t + h), OWN(T_NEW)));
 }
 
-/* Steps at the border of stability, or near it with very many ahead: true where going on explicitly would be a waste. */
+/* Steps at the border of stability, or near it with very many ahead: true where going on explicitly would be
+ * a waste. */
 static inline vm looks_stiff(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm good, vd h) {
   const vd growth = load(r->growth);
   const vm border = good & less(all(c->limit), growth);
   const vd held = OWN(HELD), quiet = OWN(QUIET), total = OWN(HELD_ALL), rest = OWN(T_END) - load(r->t);
   const vm calm = good & ~border & less(all(0.0), held);
   const vd quiet1 = sel(border, all(0.0), sel(calm, quiet + all(1.0), quiet));
-  const vm over = calm & at_most(all(6.0), quiet1);
+  const vm over = calm & at_most(all(DPI_LANES_QUIET), quiet1);
   const vd held1 = sel(border, held + all(1.0), sel(over, all(0.0), held));
   const vd total1 = sel(border, total + all(1.0), total);
   store(COL(QUIET), sel(over, all(0.0), quiet1));
@@ -118,13 +121,15 @@ static __attribute__((noinline)) void explain(dpi_lanes_ctl *c, uint32_t zero, u
   store(COL(STOP), sel(from_bits(zero), all(DPI_LANES_ZERO), sel(from_bits(covered), all(DPI_LANES_COVERED), bad)));
 }
 
-/* Which of these lanes have a state that goes through zero by more than noise, in a step long enough to be made smaller? */
+/* Which of these lanes have a state that goes through zero by more than noise, in a step long enough to be made
+ * smaller? */
 static __attribute__((noinline)) uint32_t passes_zero(const dpi_lanes_ctl *c, const dpi_lanes_regs *r, uint32_t lanes) {
   vm over = from_bits(0);
   for (int i = 0; i < c->nstate; i++) {
     const vd x = load(r->x[i]), x_new = load(r->x_new[i]);
     over |= less(x * x_new, all(0.0)) & at_most(all(DPI_LANES_NOISE * c->atol[i]), size_of(x_new));
   }
+  /* a shorter one would be split until rounding of t decides where zero lies */
   over &= less(all(1e3 * DPI_LANES_EPS) * size_of(load(r->t)), load(r->h));
   return lanes & to_bits(over);
 }
@@ -136,9 +141,9 @@ static inline vm changes_sign(const dpi_lanes_ctl *c, const dpi_lanes_regs *r) {
   return over;
 }
 
-/* Which of the lanes whose step has no size left must take it although its error is too large? Rates that jump inside a step let
- * no step pass; what it does to the state is no more than what rounding of the time of the jump does. Towards a pole steps
- * become small too, but little by little: there the steps before were as small. */
+/* Which of the lanes whose step has no size left must take it although its error is too large? Rates that jump inside a
+ * step let no step pass; what it does to the state is no more than what rounding of the time of the jump does. Towards
+ * a pole steps become small too, but little by little: there the steps before were as small. */
 static __attribute__((noinline)) uint32_t cross(dpi_lanes_ctl *c, const dpi_lanes_regs *r, uint32_t refused) {
   const vd lately = OWN(LATELY), jump = all(DPI_LANES_JUMP) * lately;
   const vm over = from_bits(refused) & less(load(r->h), jump) & less(load(r->size), all(__builtin_inf()));
@@ -192,7 +197,7 @@ static inline uint32_t judge(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on, v
   if (c->implicit) {
     const vm lost = on & less(all(DPI_LANE_LOST), load(r->growth));
     good &= ~lost;
-    factor = sel(lost, least(factor, all(0.25)), factor);
+    factor = sel(lost, least(factor, all(DPI_LANES_LOST_SHRINK)), factor);
     if ((to_bits(lost) | c->counted) != 0) hopeless = looks_lost(c, on, lost);
   } else {
     hopeless = looks_stiff(c, r, good, h);
@@ -201,20 +206,27 @@ static inline uint32_t judge(dpi_lanes_ctl *c, const dpi_lanes_regs *r, vm on, v
   /* Gustafsson's predictive controller: what the last two accepted errors foretell, where that is less */
   const vd foretold = sel(less(all(0.0), pace), step * step * pace, step);
   vd next = sel(good, least(step, foretold), step);
-  /* after a refusal no growth; after two no more small reductions: there is a corner, where errors do not fall as foretold */
+  /* after a refusal no growth; after two no more small reductions: there is a corner, where errors do not fall as
+   * foretold */
   next = sel(from_bits(c->again) & on, least(next, sel(good, h, all(0.5) * h)), next);
   /* a step cut short by t_end says little: keep what was wished for */
   next = sel(good & less(h, wish) & less(next, wish), wish, next);
   store(COL(WISH), sel(on, next, wish));
   store(COL(LEFT), left);
-  store(COL(LATELY), sel(good, sel(less(all(0.8) * OWN(LATELY), h), h, all(0.8) * OWN(LATELY)), OWN(LATELY)));
+  const vd lately = OWN(LATELY), faded = all(DPI_LANES_FADE) * lately;
+  store(COL(LATELY), sel(good, sel(less(faded, h), h, faded), lately));
   store(COL(PACE), sel(good, all(1.0) / step, pace)); /* nobody waits for this division */
 
   uint32_t zero = to_bits(changes_sign(c, r) & good & ~hopeless);
   if (zero != 0) zero = passes_zero(c, r, zero);
-  vm tiny = on & at_most(next, all(16.0 * DPI_LANES_EPS) * size_of(t) + all(1e-290));
+  const vd nothing = all(DPI_LANES_NOTHING) * size_of(t) + all(DPI_LANES_LEAST);
+  vm tiny = on & at_most(next, nothing);
   if (to_bits(tiny) != 0) {
-    const vm jumped = from_bits(cross(c, r, to_bits(tiny & ~good & ~hopeless)));
+    /* only a refused step ends the path: behind an accepted one a lane may be looked at or not, which must be
+     * the same */
+    store(COL(WISH), sel(tiny & good, all(2.0) * nothing, OWN(WISH)));
+    tiny &= ~good;
+    const vm jumped = from_bits(cross(c, r, to_bits(tiny & ~hopeless)));
     good |= jumped;
     tiny &= ~jumped;
   }

@@ -92,23 +92,13 @@ static void set_input(dpi_lane_face *f, const double *u, const double *du) {
   }
 }
 
-/* By what a direction's absolute tolerance is that of the states: its largest step relative to the parameters. */
-static double scale_of(const dpi_system *sys, const double *sym, const double *seed, int dir, int ndir) {
-  double scale = 0.0;
-  for (int a = 0; a < sys->nactive; a++) {
-    const double p = fabs(sym[sys->active[a]]), w = fabs(seed[a * ndir + dir]) / (p > 1.0 ? p : 1.0);
-    if (w > scale) scale = w;
-  }
-  return scale > 0.0 && isfinite(scale) ? scale : 1.0;
-}
-
 /* What is set once a member besides the model's symbols. */
 static void set_directions(dpi_lane_face *f, const double *sym, const double *seed) {
   const dpi_system *sys = f->g->plan->sys;
   const int nd = f->g->plan->ndir;
   for (int i = 0; i < sys->nactive * nd; i++) f->sym[dpi_tangent_p(sys, 0, i, nd)] = of_bound(f, seed, i);
   for (int q = 0; q < nd; q++)
-    f->sym[dpi_tangent_scale(sys, q, nd)] = q < f->base.ndir ? scale_of(sys, sym, seed, q, f->base.ndir) : 1.0;
+    f->sym[dpi_tangent_scale(sys, q, nd)] = q < f->base.ndir ? dpi_solve_scale(sys, sym, seed, q, f->base.ndir) : 1.0;
 }
 
 dp_status dpi_lane_face_bind(dpi_solver *s, const double *sym, const double *seed, int ndir) {
@@ -162,7 +152,8 @@ dpi_solve_outcome dpi_lane_face_start(dpi_solver *s, double t, const double *x, 
   return f->outcome = DPI_SOLVE_NONFINITE;
 }
 
-/* ---- the first step's size (E. Hairer, S.P. Norsett, G. Wanner, Solving Ordinary Differential Equations I, II.4) ---- */
+/* ---- the first step's size (E. Hairer, S.P. Norsett, G. Wanner, Solving Ordinary Differential Equations I,
+ * II.4) ---- */
 
 bool dpi_lane_face_rate(dpi_lane_face *f, double t, const double *x, double *out) {
   const dpi_lanes *g = f->g;

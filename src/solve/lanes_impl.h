@@ -4,17 +4,18 @@
  *     lanes.c         group: memory, send, run, what a lane's stop means
  *     lanes_face.c    a lane as a dpi_solver
  *     lanes_zero.c    steps over zero that must not be
- *     lanes_body.h    control of the step sizes for W lanes, compiled once for each instruction set (lanes_avx512.c, ...)
+ *     lanes_body.h    control of the step sizes for W lanes, compiled once for each instruction set (lanes_avx512.c,
+ *                     ...)
  *
- * A lane's column of t, x and h lives in the rows of the tape's registers, where the step reads it. Between two steps of a
- * running lane it is moved on there. A lane that stops keeps the column of the step that stopped it: the others go on, the tape
- * computes the same step in the idle lane again and again, and so x_new and the stages of dense output stay in their rows
- * without being copied. The column moves on when the lane is sent again (dpi_lanes_send).
+ * A lane's column of t, x and h lives in the rows of the tape's registers, where the step reads it. Between two steps
+ * of a running lane it is moved on there. A lane that stops keeps the column of the step that stopped it: the others go
+ * on, the tape computes the same step in the idle lane again and again, and so x_new and the stages of dense output
+ * stay in their rows without being copied. The column moves on when the lane is sent again (dpi_lanes_send).
  *
  * Invariants:
  *   1. a lane that is not on is only read: its rows hold its last step, or zeros;
- *   2. decisions are made in comparisons, sums, products and one division, lane by lane: the same for each width.
- */
+ *   2. decisions are made in comparisons, sums, products and one division, lane by lane: the same for
+ * each width. */
 #ifndef DPI_LANES_IMPL_H
 #define DPI_LANES_IMPL_H
 
@@ -25,8 +26,9 @@
 #define DPI_LANES_STIFF_TOTAL 300  /* ... this many such steps already since the start */
 #define DPI_LANES_FAR_TRIED 200    /* also: after this many tries since the start ... */
 #define DPI_LANES_FAR_SHARE 0.25   /* ... a step beyond this part of the border ... */
-#define DPI_LANES_FAR_AHEAD 1000   /* ... with this many more such steps ahead: at tight tolerances stability holds steps long
-                                      before they are at the border, and an implicit step costs about three explicit ones */
+#define DPI_LANES_FAR_AHEAD 1000   /* ... with this many more such steps ahead: at tight tolerances stability holds
+                                      steps long before they are at the border, and an implicit step costs about three
+                                      explicit ones */
 #define DPI_LANES_LOST_MOST 8      /* refused steps in a row whose elimination lost digits */
 #define DPI_LANES_JUMP 1e-6        /* of the size that steps lately had: below, rates jump (cross) */
 #define DPI_LANES_AFTER 1e-3       /* ... and with this part of it a lane goes on behind a jump */
@@ -35,9 +37,18 @@
 #define DPI_LANES_GROW 6.0
 #define DPI_LANES_GROW_FIRST 1e3 /* ... behind the first step of a start: that one is small by caution */
 #define DPI_LANES_EPS 2.220446049250313e-16
+#define DPI_LANES_LAND 1.01        /* an end is reached with a step so much longer than wished for: no crumb is left */
+#define DPI_LANES_QUIET 6.0        /* steps below the border of stability that end a row of those at it (DOPRI5) */
+#define DPI_LANES_LOST_SHRINK 0.25 /* ... of a step whose elimination lost digits: eight such make it
+                                      65,000 times smaller, and growth falls with h */
+#define DPI_LANES_FADE 0.8         /* of LATELY with each step: after some twenty a hundredth is left */
+#define DPI_LANES_NOTHING (16.0 * DPI_LANES_EPS) /* of |t|: in a step as short the stages' times are no longer apart,
+                                                    ... */
+#define DPI_LANES_LEAST 1e-290 /* ... and at t = 0 this: powers of 1/h in an implicit step stay finite above */
 
-/* A step comes in two forms. The first leaves input rates out; adding -0 in the other changes no number and no sign of one: a
- * lane without input has the same bytes in both, and a group needs the second only while one of its lanes has an input. */
+/* A step comes in two forms. The first leaves input rates out; adding -0 in the other changes no number and no sign of
+ * one: a lane without input has the same bytes in both, and a group needs the second only while one of its lanes has an
+ * input. */
 enum { DPI_FORM_PLAIN, DPI_FORM_INPUT, DPI_NFORM };
 
 struct dpi_lane_plan {
@@ -100,9 +111,11 @@ typedef struct dpi_lanes_regs {
   const double *size, *room, *growth; /* rows: of the error, and what it may be */
   double **x;                         /* [nall] rows: states, then S [n x ndir] */
   const double **x_new;               /* [nall] rows */
-  double **u;                         /* [nall] rows of input rates and their derivatives, NULL where the tape has none */
+  double **u;                         /* [nall] rows of input rates and their derivatives, NULL where the tape
+                                         has none */
   const double **stage;               /* [nstage x nstate] rows */
-  const double **part;                /* [nstate x npart] rows of the stages that dense output is made of, state by state */
+  const double **part;                /* [nstate x npart] rows of the stages that dense output is made of, state by
+                                         state */
   double *read;                       /* [nstate] rows: what was read from it */
   double **row;                       /* owned: x, u, x_new, stages, part */
   double *scratch;                    /* owned: plain workspace of the tape */
@@ -191,7 +204,8 @@ void dpi_lanes_log_step(dpi_lanes *g, int lane);
 void dpi_lanes_single(dpi_lanes *g, int lane, double t_end);
 
 /* ---- lanes_zero.c ---- */
-/* A lane stopped by DPI_LANES_ZERO: true: it goes on, with this step or with a smaller one; false: another reason stands there. */
+/* A lane stopped by DPI_LANES_ZERO: true: it goes on, with this step or with a smaller one; false: another reason
+ * stands there. */
 bool dpi_lanes_pass_zero(dpi_lanes *g, int lane);
 
 /* ---- lanes_face.c ---- */
@@ -207,8 +221,8 @@ void dpi_lane_face_fewer(dpi_lane_face *f);
 /* Size of a first step from x_now towards t_end. NONFINITE with reason: there is no rate. */
 dpi_solve_outcome dpi_lane_face_first(dpi_lane_face *f, double t_end, double *h);
 /* A plan and a group of width 1 as a solver of its own, for the methods' folders. */
-dp_status dpi_lane_solver_create(dp_ctx *ctx, const dpi_solver_ops *ops, const dpi_system *sys, const dpi_solve_opts *opts,
-                                 dpi_lane_kind kind, int max_dir, dpi_solver **out);
+dp_status dpi_lane_solver_create(dp_ctx *ctx, const dpi_solver_ops *ops, const dpi_system *sys,
+                                 const dpi_solve_opts *opts, dpi_lane_kind kind, int max_dir, dpi_solver **out);
 bool dpi_lane_solver_can(const dpi_system *sys, dpi_lane_kind kind);
 void dpi_lane_solver_destroy(dpi_solver *s);
 dp_status dpi_lane_face_bind(dpi_solver *s, const double *sym, const double *seed, int ndir);

@@ -1,7 +1,7 @@
 /* lanes_plan.c - floor 3: what is constant of integrating a system in lanes: method, tolerances, the step and its tape.
  *
- * The step is built in a graph of its own, into which the rates are copied: plans can be made on any thread, and the model's
- * graph does not grow.
+ * The step is built in a graph of its own, into which the rates are copied: plans can be made on any thread, and the
+ * model's graph does not grow.
  */
 #include <string.h>
 
@@ -13,7 +13,8 @@
 #define EXPLICIT_EACH 40.0 /* operations of a state besides its six rates: what will be too long is refused unbuilt */
 #define RTOL_LEAST 4e-16 /* below, a step can't tell its error from rounding */
 
-/* Which method for which tolerance asked of the result, and that over the tolerance asked of a step: measured (README.md). */
+/* Which method for which tolerance asked of the result, and that over the tolerance asked of a step: measured
+ * (README.md). */
 typedef struct choice {
   dpi_lane_kind kind;
   double rtol; /* this one from here up */
@@ -22,7 +23,8 @@ typedef struct choice {
 } choice;
 static const choice choices[] = {
     {DPI_LANE_IMPLICIT, 5e-5, "rodas4", 3.0},
-    {DPI_LANE_IMPLICIT, 1.5e-5, "rodas5p", 5.0}, /* its dense output is of lower order: more and more to ask of a step, */
+    {DPI_LANE_IMPLICIT, 1.5e-5, "rodas5p", 5.0}, /* its dense output is of lower order: more and more to ask of
+                                                    a step, */
     {DPI_LANE_IMPLICIT, 4e-6, "rodas5p", 7.0},   /* little by little, so that the cost does not leap */
     {DPI_LANE_IMPLICIT, 0.0, "rodas5p", 10.0},
     {DPI_LANE_EXPLICIT, 0.0, "tsit5", 5.0},
@@ -77,14 +79,9 @@ static dpi_node copy_node(dpi_graph *to, dpi_gnode n, const dpi_node *map) {
     case DPI_OP_IF: return dpi_g_if(to, map[n.arg[0]], map[n.arg[1]], map[n.arg[2]]);
     case DPI_OP_FMA: return dpi_g_fma(to, map[n.arg[0]], map[n.arg[1]], map[n.arg[2]]);
     default:
-      return n.arg[1] < 0 ? dpi_g_op1(to, n.op, map[n.arg[0]]) : dpi_g_op2(to, n.op, map[n.arg[0]], map[n.arg[1]]);
+      return dpi_op_arity(n.op) == 1 ? dpi_g_op1(to, n.op, map[n.arg[0]])
+                                     : dpi_g_op2(to, n.op, map[n.arg[0]], map[n.arg[1]]);
   }
-}
-
-static int narg(dpi_gnode n) {
-  if (n.op == DPI_OP_CONST || n.op == DPI_OP_SYM) return 0;
-  if (n.op == DPI_OP_POWI) return 1;
-  return n.op == DPI_OP_IF || n.op == DPI_OP_FMA ? 3 : n.arg[1] < 0 ? 1 : 2;
 }
 
 /* Arguments have smaller numbers than what is made of them: one way down marks, one way up copies. map [count] NONE. */
@@ -98,7 +95,7 @@ static dp_status copy_rates(const dp_model *m, dpi_graph *to, dpi_node *map, dpi
   for (dpi_node k = last; k >= 0; k--) {
     if (map[k] != WANTED) continue;
     const dpi_gnode n = dpi_graph_at(m->graph, k);
-    for (int j = 0; j < narg(n); j++) map[n.arg[j]] = WANTED;
+    for (int j = 0; j < dpi_op_arity(n.op); j++) map[n.arg[j]] = WANTED;
   }
   for (dpi_node k = 0; k <= last; k++) {
     if (map[k] != WANTED) continue;
@@ -135,7 +132,8 @@ static dp_status copy_system(dpi_lane_plan *p, dpi_system **out) {
 
 /* ---- the plan ---- */
 
-/* err <= 1 without waiting for the division in it: err = if(finite, a / b, infinite) is asked as if(finite, a, infinite) <= b. */
+/* err <= 1 without waiting for the division in it: err = if(finite, a / b, infinite) is asked as if(finite, a,
+ * infinite) <= b. */
 static void split_error(dpi_graph *g, dpi_node err, dpi_node *size, dpi_node *room) {
   const dpi_gnode all = dpi_graph_at(g, err), part = dpi_graph_at(g, all.op == DPI_OP_IF ? all.arg[1] : err);
   *size = err;
@@ -146,7 +144,8 @@ static void split_error(dpi_graph *g, dpi_node err, dpi_node *size, dpi_node *ro
 }
 
 /* S_new and the stages' derivatives; the error becomes that of all directions too. */
-static dp_status add_tangent(dpi_lane_plan *p, const dpi_system *sys, const dpi_lane_step *step, dpi_node *out, dpi_node *err) {
+static dp_status add_tangent(dpi_lane_plan *p, const dpi_system *sys, const dpi_lane_step *step, dpi_node *out,
+                             dpi_node *err) {
   const size_t n = (size_t)sys->nstate * (size_t)p->ndir;
   dpi_lane_tangent tan;
   DP_TRY(dpi_lane_tangent_init(&tan, p->ctx, sys, step, p->ndir));
@@ -159,7 +158,8 @@ static dp_status add_tangent(dpi_lane_plan *p, const dpi_system *sys, const dpi_
 
 static dp_status make_tape(dpi_lane_plan *p, const dpi_system *sys, int form) {
   const dpi_lane_step *step = &p->step[form];
-  const int n = sys->nstate, plain = dpi_lanes_out_tangent(n, step->nstage), nout = plain + n * p->ndir * (1 + step->nstage);
+  const int n = sys->nstate, plain = dpi_lanes_out_tangent(n, step->nstage),
+            nout = plain + n * p->ndir * (1 + step->nstage);
   const int nsym = dpi_tangent_nsym(sys, p->ndir);
   dpi_node err = step->err;
   uint8_t *fast = DPI_NEW_ARRAY(p->ctx, uint8_t, nsym);
@@ -171,7 +171,8 @@ static dp_status make_tape(dpi_lane_plan *p, const dpi_system *sys, int form) {
     memcpy(out, step->x_new, (size_t)n * sizeof *out);
     split_error(p->graph, err, &out[dpi_lanes_out_size(n)], &out[dpi_lanes_out_room(n)]);
     out[dpi_lanes_out_growth(n)] = step->growth == DPI_NODE_NONE ? dpi_g_const(p->graph, 0.0) : step->growth;
-    for (int i = 0; i < step->nstage; i++) memcpy(out + dpi_lanes_out_stage(n, i), step->stage[i], (size_t)n * sizeof *out);
+    for (int i = 0; i < step->nstage; i++)
+      memcpy(out + dpi_lanes_out_stage(n, i), step->stage[i], (size_t)n * sizeof *out);
     status = dpi_tape_create(p->ctx, p->graph, out, nout, fast, nsym, &p->tape[form]);
   }
   dpi_free(p->ctx, fast);
@@ -191,14 +192,15 @@ static dp_status build(dpi_lane_plan *p) {
     DP_TRY(make_tape(p, sys, form));
     if (dpi_tape_nstep(p->tape[form]) > MOST_STEPS)
       return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED,
-                      "model '%s' can't be integrated in lanes: a step of method %s has %d operations, at most %d are taken",
+                      "model '%s' can't be integrated in lanes: a step of method %s has %d operations, at most %d are "
+                      "taken",
                       sys->model->name, c->method, dpi_tape_nstep(p->tape[form]), MOST_STEPS);
   }
   return DP_OK;
 }
 
-dp_status dpi_lane_plan_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts, dpi_lane_kind kind, int ndir,
-                               dpi_lane_plan **out) {
+dp_status dpi_lane_plan_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts, dpi_lane_kind kind,
+                               int ndir, dpi_lane_plan **out) {
   const char *why;
   *out = NULL;
   if (!dpi_lane_can(sys, kind, &why))

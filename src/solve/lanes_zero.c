@@ -1,16 +1,20 @@
 /* lanes_zero.c - floor 3: accepted steps in which a state goes through zero.
  *
- * V x/(K + x) with a K far smaller than the step's change is the same on both sides of zero: a step over it has no error to
- * estimate and leaves the branch on which x stays positive. So the rate at zero itself is looked at, by scalar rates, lane by lane.
+ * V x/(K + x) with a K far smaller than the step's change is the same on both sides of zero: a step over it has no
+ * error to estimate and leaves the branch on which x stays positive. So the rate at zero itself is looked at, by scalar
+ * rates, lane by lane.
  */
 #include <math.h>
 
 #include "solve/lanes_impl.h"
 
-#define LEAP 0.5  /* of a rate: by so much may it differ at zero from all around */
-#define LEAPS 500 /* refused since the start: after these what comes is taken */
+#define LEAP 0.5  /* of a rate: by so much may it differ at zero from all around; V x/(K + x) differs by all of V, what
+                     is smooth by the share that the step covers */
+#define LEAPS 500 /* refused since the start: after these what comes is taken; a state that rests at zero would be held
+                     up in each step */
 
-/* where along the step the rate is asked for, besides zero itself */
+/* where along the step the rate is asked for, besides zero itself: at both ends, and inside at uneven distances, so
+ * that what swings with the step is not met at the same phase */
 static const double places[] = {0.0, 0.07, 0.29, 0.53, 0.81, 1.0};
 
 /* State at `part` of the step, on the straight line. */

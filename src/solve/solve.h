@@ -13,15 +13,15 @@
  *   cvode     SUNDIALS CVODES: BDF with analytic dense or sparse (KLU) Jacobian and simultaneous/staggered
  *             sensitivities with analytic right-hand side
  *   idas      SUNDIALS IDAS: BDF for systems with algebraic states (index 1); the only one that takes them
- * dpi_solver_create("auto") chooses linear, idas where there are algebraic states, else rk853 with a fall back to cvode for
- * that member when stiff.
+ * dpi_solver_create("auto") chooses linear, idas where there are algebraic states, else rk853 with a fall back to cvode
+ * for that member when stiff.
  *
- * Algebraic states: 0 = f_i(t, x, p) for the last sys->nalgebraic states. start needs them consistent: dpi_solver_settle.
- * Delayed values: sys->ndelayed symbols are given by whoever keeps the history, through `past`; it keeps `step_limit` below
- * the shortest lag.
+ * Algebraic states: 0 = f_i(t, x, p) for the last sys->nalgebraic states. start needs them consistent:
+ * dpi_solver_settle. Delayed values: sys->ndelayed symbols are given by whoever keeps the history, through `past`; it
+ * keeps `step_limit` below the shortest lag.
  *
- * Invariant: what a solver does depends on this member alone, never on what it did before bind/start.
- */
+ * Invariant: what a solver does depends on this member alone, never on what it did
+ * before bind/start. */
 #ifndef DPI_SOLVE_H
 #define DPI_SOLVE_H
 
@@ -59,8 +59,8 @@ typedef struct dpi_solver_ops {
   /* sym [nsym]: all symbol values (time and states ignored); copied. seed: P [nactive x ndir] copied, may be NULL when
    * ndir = 0. */
   dp_status (*bind)(dpi_solver *s, const double *sym, const double *seed, int ndir);
-  /* constant input rates from now on (copied); NULL: zero. Call before start, or between steps (then acts as restart, and
-   * dense is not offered until the next step). */
+  /* constant input rates from now on (copied); NULL: zero. Call before start, or between steps (then acts as restart,
+   * and dense is not offered until the next step). */
   void (*input)(dpi_solver *s, const double *u, const double *du);
   dpi_solve_outcome (*start)(dpi_solver *s, double t, const double *x, const double *sens);
   /* One accepted step towards t_end, never beyond it; afterwards [t_prev, t_now] can be evaluated by dense. `linear`
@@ -89,10 +89,11 @@ struct dpi_solver {
 };
 
 /* method: "auto" or a method's name; ERR_UNSUPPORTED names the reason when it can't take this system. */
-dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *sys, const dpi_solve_opts *opts, int max_dir,
-                            dpi_solver **out);
+dp_status dpi_solver_create(dp_ctx *ctx, const char *method, const dpi_system *sys, const dpi_solve_opts *opts,
+                            int max_dir, dpi_solver **out);
 void dpi_solver_destroy(dpi_solver *s); /* NULL allowed */
-/* x with the delayed values behind it, as tapes want it: x itself where nothing is delayed. Borrowed until the next call. */
+/* x with the delayed values behind it, as tapes want it: x itself where nothing is delayed. Borrowed until the next
+ * call. */
 const double *dpi_solver_point(dpi_solver *s, double t, const double *x);
 /* Make the algebraic states of x consistent at t (Newton, from the values they have; differential states stay), then
  * bring fast reactions to rest. Bound solver only. Does nothing where there are neither; FAILED says which constraint

@@ -190,14 +190,18 @@ bool dpi_solve_rhs_apply(const dpi_solve_rhs *r, const double *sens, double *f, 
   return all_finite(f, n) && all_finite(dsens, n * nd);
 }
 
-double dpi_solve_rhs_scale(const dpi_solve_rhs *r, int dir) {
+double dpi_solve_scale(const dpi_system *sys, const double *sym, const double *seed, int dir, int ndir) {
   double scale = 0.0;
-  for (int a = 0; a < r->sys->nactive; a++) {
-    double p = fabs(r->sym[r->sys->active[a]]);
-    double w = fabs(r->seed[a * r->ndir + dir]) / (p > 1.0 ? p : 1.0);
+  for (int a = 0; a < sys->nactive; a++) {
+    double p = fabs(sym[sys->active[a]]);
+    double w = fabs(seed[a * ndir + dir]) / (p > 1.0 ? p : 1.0);
     if (w > scale) scale = w;
   }
   return scale > 0.0 && isfinite(scale) ? scale : 1.0;
+}
+
+double dpi_solve_rhs_scale(const dpi_solve_rhs *r, int dir) {
+  return dpi_solve_scale(r->sys, r->sym, r->seed, dir, r->ndir);
 }
 
 const char *dpi_solve_state_id(const dpi_system *sys, int i) {

@@ -65,6 +65,7 @@ static inline const double *dpi_solve_rhs_jac(const dpi_solve_rhs *r) {
 /* Size of a change of the parameters along direction dir: max over active p of |P| / max(1, |p|), 1
  * when P is zero there (a direction of doses only). Absolute tolerances of sensitivities are the
  * states' times this. */
+double dpi_solve_scale(const dpi_system *sys, const double *sym, const double *seed, int dir, int ndir);
 double dpi_solve_rhs_scale(const dpi_solve_rhs *r, int dir);
 /* Index of the first element that is not finite, -1: all are. */
 int dpi_solve_nonfinite(const double *v, int n);

@@ -1,4 +1,5 @@
-/* solve_sundials.c - floor 3: what cvode and idas share: tolerances of a step, matrix and linear solver, bookkeeping of steps. */
+/* solve_sundials.c - floor 3: what cvode and idas share: tolerances of a step, matrix and linear solver, bookkeeping of
+ * steps. */
 #include "solve/solve_sundials.h"
 
 #include <float.h>
@@ -13,8 +14,9 @@
 
 #include "num/num.h"
 
-/* A method of order 5 makes rtol^(-1/6) steps and its errors add up, so the safety grows alike: 30 at 1e-4, 140 at 1e-8, 650 at
- * 1e-12 (README.md: measured). Never less than the last figure: below, a step cannot tell its error from rounding. */
+/* A method of order 5 makes rtol^(-1/6) steps and its errors add up, so the safety grows alike: 30 at 1e-4, 140 at
+ * 1e-8, 650 at 1e-12 (README.md: measured). Never less than the last figure: below, a step cannot tell its error from
+ * rounding. */
 #define SAFETY 30.0
 #define SAFETY_AT 1e-4
 #define RTOL_LEAST 1e-15
@@ -199,6 +201,7 @@ void dpi_sundials_count(dpi_solver *s, dpi_sundials *c, long fails) {
   s->njac = s->rhs->njac;
 }
 
-const double *dpi_sundials_end(const dpi_solver *s, const dpi_sundials *c, double t, const double *now, const double *prev) {
+const double *dpi_sundials_end(const dpi_solver *s, const dpi_sundials *c, double t, const double *now,
+                               const double *prev) {
   return t == s->t_now || !c->moved ? now : t == s->t_prev ? prev : NULL;
 }

@@ -238,6 +238,26 @@ static void count_rows(void *user, const dp_bench_row *row) {
   if (strcmp(row->peer, "cvode") == 0) assert_true(row->error.largest <= row->peer_error.largest);
 }
 
+/* A row as text: whole where there is room, else its beginning; what stands in names is written as JSON has it. */
+static void json(void **state) {
+  (void)state;
+  char all[DP_BENCH_JSON_SIZE], part[40];
+  dp_bench_row r = {.name = "a \"b\"\n", .skipped = "", .nmember = 1000000, .seconds = 0.5, .rtol = NAN, .peer = "cvode",
+                    .peer_solver = "klu", .peer_seconds = 5, .ratio = 10, .other_solver = "", .other_version = ""};
+  const size_t n = dp_bench_row_json(&r, all, sizeof all);
+  assert_true(n == strlen(all) && n < sizeof all / 2);
+  static const char *const wanted[] = {"{\"name\":\"a \\\"b\\\"\\u000a\",", "\"members\":1000000,", "\"rtol\":null",
+                                       "\"us_per_member\":0.5,", "\"ratio_to_cvode\":10", "\"peer_solver\":\"klu\""};
+  for (int k = 0; k < DPI_COUNT(wanted); k++)
+    if (!strstr(all, wanted[k])) fail_msg("no %s in %s", wanted[k], all);
+  assert_int_equal(dp_bench_row_json(&r, part, sizeof part), n);
+  assert_true(strlen(part) == sizeof part - 1 && strncmp(part, all, sizeof part - 1) == 0);
+  assert_int_equal(dp_bench_row_json(&r, NULL, 0), n);
+  r.skipped = "no folder";
+  dp_bench_row_json(&r, all, sizeof all);
+  assert_string_equal(all, "{\"name\":\"a \\\"b\\\"\\u000a\",\"skipped\":\"no folder\"}");
+}
+
 /* The whole measurement, small: rows come, what is missing is said, wrong wishes are refused. */
 static void rows(void **state) {
   (void)state;
@@ -267,7 +287,7 @@ int main(void) {
       cmocka_unit_test(robertson), cmocka_unit_test(hires),
       cmocka_unit_test(boehm),     cmocka_unit_test(bachmann),
       cmocka_unit_test(glucose),   cmocka_unit_test(glucose_physiology),
-      cmocka_unit_test(rows),
+      cmocka_unit_test(rows),      cmocka_unit_test(json),
   };
   return cmocka_run_group_tests(tests, unpack, NULL);
 }

@@ -102,6 +102,14 @@ static dp_status by_smc(work *w, dpi_arena *arena) {
   return DP_OK;
 }
 
+/* ln of the box's volume where there is no prior: that is what makes weights an evidence. With priors in the table their mass
+ * within the box is not known here: no evidence then. */
+static double log_prior_mass(const dp_problem *p) {
+  double sum = 0;
+  for (int q = 0; q < p->desc.nparam; q++) sum += log(p->desc.upper[q] - p->desc.lower[q]);
+  return !p->has_prior && isfinite(sum) ? sum : NAN;
+}
+
 static dp_status by_laplace(work *w, dpi_arena *arena) {
   (void)arena;
   dpi_laplace_def d = dpi_laplace_def_default();
@@ -113,6 +121,7 @@ static dp_status by_laplace(work *w, dpi_arena *arena) {
   d.nmode = w->def->nstart < DPI_LAPLACE_MODES ? w->def->nstart : DPI_LAPLACE_MODES;
   d.ndraw = or_own(w->def->ndraw, d.ndraw);
   d.differences = true;
+  d.log_prior_mass = log_prior_mass(w->p);
   DP_TRY(dpi_laplace_run(&w->p->density, &d, &w->draws, &report));
   for (int q = 0; q < w->p->desc.nparam; q++) w->mixing[q] = (dpi_mixing){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
   w->verdict = report.verdict;

@@ -13,7 +13,8 @@
  *      with slopes made there. Nothing that IDAS learned before survives a start;
  *   2. start() needs consistent states (dpi_solver_settle): IDAS is never asked to find them.
  *
- * What cvode does alike stands in solve_sundials.c: the same formulas, so the same growth of errors with the number of steps.
+ * What cvode does alike stands in solve_sundials.c: the same formulas, so the same growth of errors with the number of
+ * steps.
  */
 #include <float.h>
 #include <idas/idas.h>
@@ -150,8 +151,8 @@ static dp_status idas_bind(dpi_solver *base, const double *sym, const double *se
   DP_TRY(dpi_solve_rhs_bind(base->ctx, &s->rhs, sym, seed, ndir));
   s->core.dirty = true;
   if (ndir == 0) return DP_OK;
-  return dpi_fail(base->ctx, DP_ERR_UNSUPPORTED, "idas: found %d directions: derivatives are not offered by this method",
-                  ndir);
+  return dpi_fail(base->ctx, DP_ERR_UNSUPPORTED,
+                  "idas: found %d directions: derivatives are not offered by this method", ndir);
 }
 
 static void idas_input(dpi_solver *base, const double *u, const double *du) {
@@ -228,7 +229,8 @@ static dpi_solve_outcome explain(idas_solver *s, int flag) {
       return DPI_SOLVE_TOO_SMALL;
     case IDA_CONV_FAIL:
       snprintf(b->reason, sizeof b->reason,
-               "at t = %.10g: no step lets the equations be solved (a constraint may have lost its solution)", b->t_now);
+               "at t = %.10g: no step lets the equations be solved (a constraint may have lost its solution)",
+               b->t_now);
       return DPI_SOLVE_TOO_SMALL;
     default:
       snprintf(b->reason, sizeof b->reason, "at t = %.10g: idas: %s (flag %d)", b->t_now, s->core.message, flag);

@@ -10,9 +10,9 @@
  *   nothing cancels and every entry keeps its relative accuracy (J. Xue, Q. Ye, Entrywise relative
  *   perturbation bounds for exponentials of essentially non-negative matrices, Numer. Math. 110
  *   (2008)).
- * - The size of N is taken as alpha = max(|N^3|^(1/3), |N^4|^(1/4)), compared without taking roots (A. Al-Mohy, N. Higham, A new scaling
- *   and squaring algorithm, SIAM J. Matrix Anal. Appl. 31 (2009)), so units that differ between
- *   states do not cause needless squaring.
+ * - The size of N is taken as alpha = max(|N^3|^(1/3), |N^4|^(1/4)), compared without taking roots (A. Al-Mohy,
+ *   N. Higham, A new scaling and squaring algorithm, SIAM J. Matrix Anal. Appl. 31 (2009)), so units that differ
+ *   between states do not cause needless squaring.
  * - Derivatives go with every product by the product rule (A. Al-Mohy, N. Higham, Computing the
  *   Frechet derivative, SIAM J. Matrix Anal. Appl. 30 (2009)).
  * - Squaring doubles the relative error of what lies on the diagonal. Where that is known it is put

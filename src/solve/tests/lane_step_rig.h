@@ -5,6 +5,29 @@
 #include "solve/lane_step.h"
 #include "solve_rig.h"
 
+/* A step's tape here: x_new [n]; err; growth (0 where the step has none); stage vectors V [nstage x n]. Place
+ * of each: */
+typedef enum step_out { STEP_X, STEP_ERR, STEP_GROWTH, STEP_STAGE } step_out;
+static inline int step_out_at(int nstate, step_out which) { return which == STEP_X ? 0 : nstate + (int)which - 1; }
+
+static inline dp_status step_tape(dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step, dpi_tape **out) {
+  const int n = sys->nstate;
+  int count = 0;
+  uint8_t *fast = calloc((size_t)dpi_lane_nsym(sys), sizeof *fast);
+  dpi_node *node = calloc((size_t)(n * (step->nstage + 1) + 2), sizeof *node);
+  assert_true(fast && node);
+  dpi_lane_fast(sys, fast);
+  for (int k = 0; k < n; k++) node[count++] = step->x_new[k];
+  node[count++] = step->err;
+  node[count++] = step->growth == DPI_NODE_NONE ? dpi_g_const(sys->model->graph, 0.0) : step->growth;
+  for (int i = 0; i < step->nstage; i++)
+    for (int k = 0; k < n; k++) node[count++] = step->stage[i][k];
+  dp_status status = dpi_tape_create(ctx, sys->model->graph, node, count, fast, dpi_lane_nsym(sys), out);
+  free(fast);
+  free(node);
+  return status;
+}
+
 typedef struct stepper {
   const rig *r;
   dpi_arena arena;
@@ -19,10 +42,10 @@ static inline stepper stepper_make(const rig *r, dpi_lane_step_def def) {
   stepper s = {.r = r, .n = r->sys->nstate};
   dpi_arena_init(&s.arena, r->ctx);
   rig_must(r, dpi_lane_step_build(r->ctx, r->sys, &def, &s.arena, &s.step));
-  rig_must(r, dpi_lane_step_tape(r->ctx, r->sys, &s.step, &s.tape));
+  rig_must(r, step_tape(r->ctx, r->sys, &s.step, &s.tape));
   s.sym = calloc((size_t)dpi_lane_nsym(r->sys), sizeof *s.sym);
   s.reg = calloc((size_t)dpi_tape_nreg(s.tape), sizeof *s.reg);
-  s.out = calloc((size_t)((s.step.nstage + 1) * s.n + 3), sizeof *s.out);
+  s.out = calloc((size_t)((s.step.nstage + 1) * s.n + 2), sizeof *s.out);
   assert_true(s.sym && s.reg && s.out);
   memcpy(s.sym, r->sym, (size_t)r->sys->nsym * sizeof *s.sym);
   dpi_tape_init(s.tape, s.reg);
@@ -45,7 +68,13 @@ static inline const double *stepper_try(stepper *s, double h) {
   return s->out;
 }
 
-static inline double stepper_out(const stepper *s, dpi_lane_out which) { return s->out[dpi_lane_out_at(s->n, which)]; }
+static inline double stepper_out(const stepper *s, step_out which) { return s->out[step_out_at(s->n, which)]; }
+
+/* What to multiply h by for the next try. */
+static inline double stepper_factor(const stepper *s) {
+  const double f = 0.9 * pow(stepper_out(s, STEP_ERR), -1.0 / (s->step.order_error + 1));
+  return fmin(fmax(f, 0.2), 6.0);
+}
 
 static inline void stepper_accept(stepper *s, double h) {
   s->sym[0] += h;
@@ -54,7 +83,7 @@ static inline void stepper_accept(stepper *s, double h) {
 
 /* Dense output of the last try, before it is accepted. */
 static inline void stepper_dense(const stepper *s, double theta, double *x) {
-  const double *v = s->out + dpi_lane_out_at(s->n, DPI_LANE_OUT_STAGE);
+  const double *v = s->out + step_out_at(s->n, STEP_STAGE);
   for (int k = 0; k < s->n; k++) {
     double sum = 0.0;
     for (int d = s->step.ndense - 1; d >= 0; d--) {
@@ -75,8 +104,8 @@ static inline bool stepper_go(stepper *s, double t_end, double h) {
     if (last) h = left;
     if (!(h > 1e-15 * t) || h < 1e-300) return false;
     stepper_try(s, h);
-    double f = stepper_out(s, DPI_LANE_OUT_FACTOR);
-    if (stepper_out(s, DPI_LANE_OUT_ERR) <= 1.0) {
+    double f = stepper_factor(s);
+    if (stepper_out(s, STEP_ERR) <= 1.0) {
       stepper_accept(s, h);
       if (last) s->sym[0] = t_end;
       if (rejected && f > 1.0) f = 1.0;

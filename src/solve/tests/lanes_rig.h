@@ -1,4 +1,5 @@
-/* lanes_rig.h - what the tests of the lanes share: models, members that differ by a factor on each parameter, groups. */
+/* lanes_rig.h - what the tests of the lanes share: models, members that differ by a factor on each
+ * parameter, groups. */
 #ifndef DPI_LANES_RIG_H
 #define DPI_LANES_RIG_H
 
@@ -18,7 +19,8 @@ static const char lanes_vdp[] =
     "model vdp()\n  x' = y\n  y' = mu*((1 - x^2)*y) - x\n  x = 2; y = 0\n  mu = 50\nend\n";
 static const char lanes_blow[] = "model blow()\n  x' = a*x^2\n  y' = -y\n  x = 1; y = 1\n  a = 1\nend\n";
 static const char lanes_jump[] =
-    "model j()\n  x' = piecewise(1, time < 1/3, -k)\n  y' = piecewise(2, x < 0.25, 1 - y)\n  x = 0; y = 0\n  k = 0.5\nend\n";
+    "model j()\n  x' = piecewise(1, time < 1/3, -k)\n  y' = piecewise(2, x < 0.25, 1 - y)\n  x = 0; y = 0\n  k = "
+    "0.5\nend\n";
 static const char lanes_leap[] =
     "model leap()\n  x' = 1 - v*x/(1e-13 + x)\n  c' = -40*s\n  s' = 40*c\n  x = 10; c = 1; s = 0\n  v = 100\nend\n";
 static const char lanes_effect[] =

@@ -1,5 +1,5 @@
 /* The tangent of a step against differences of the step; its adjoint against the tangent's transpose: rounding. */
-#include "solve_rig.h"
+#include "lane_step_rig.h"
 
 #include "solve/lane_tangent.h"
 
@@ -47,7 +47,7 @@ static bed make(const char *method) {
   dpi_arena_init(&k.arena, k.r.ctx);
   const dpi_lane_step_def def = {.method = method, .rtol = 1e-6, .atol = 1e-9, .input = true};
   rig_must(&k.r, dpi_lane_step_build(k.r.ctx, k.r.sys, &def, &k.arena, &k.step));
-  rig_must(&k.r, dpi_lane_step_tape(k.r.ctx, k.r.sys, &k.step, &k.plain));
+  rig_must(&k.r, step_tape(k.r.ctx, k.r.sys, &k.step, &k.plain));
   k.tangent = tangent_tape(&k);
   rig_must(&k.r, dpi_lane_adjoint_create(k.r.ctx, &k.step, &k.adj));
   return k;
@@ -62,7 +62,8 @@ static void drop(bed *k) {
 }
 
 static double *run(const bed *k, const dpi_tape *tape, const double *sym) {
-  double *reg = calloc((size_t)dpi_tape_nreg(tape) + 1, sizeof *reg), *out = calloc((size_t)tape->nout + 1, sizeof *out);
+  double *reg = calloc((size_t)dpi_tape_nreg(tape) + 1, sizeof *reg),
+         *out = calloc((size_t)tape->nout + 1, sizeof *out);
   (void)k;
   dpi_tape_init(tape, reg);
   dpi_tape_prologue(tape, sym, reg);
@@ -102,8 +103,8 @@ static void tangents_are_differences(void **state) {
     bed k = make(methods[i]);
     double *sym = tangent_symbols(&k), *d = run(&k, k.tangent, sym), *s0 = symbols(&k, dpi_lane_nsym(k.r.sys), 0, 0);
     double *v = run(&k, k.plain, s0);
-    const int first = tangent_first(&k), stage = N + 3;
-    for (int j = 0; j < first; j++) assert_true(v[j < N ? j : j + 3] == d[j]); /* the step itself */
+    const int first = tangent_first(&k), stage = step_out_at(N, STEP_STAGE);
+    for (int j = 0; j < first; j++) assert_true(v[j < N ? j : j + 2] == d[j]); /* the step itself */
     for (int q = 0; q < 2; q++) {
       const double e = 1e-6;
       double *sp = symbols(&k, dpi_lane_nsym(k.r.sys), e, q), *sm = symbols(&k, dpi_lane_nsym(k.r.sys), -e, q);

@@ -1,5 +1,5 @@
-/* Lanes: closed forms, and scalar methods as witnesses; the same bytes for every width, lane and neighbour; what happens in one
- * lane stays there. */
+/* Lanes: closed forms, and scalar methods as witnesses; the same bytes for every width, lane and neighbour; what
+ * happens in one lane stays there. */
 #include "base/tests/failing_memory.h"
 #include "lanes_rig.h"
 #include "solve/lanes_impl.h"
@@ -82,8 +82,8 @@ typedef struct story {
   int step[NMEMBER];
 } story;
 
-/* A member's story as far as it is: NPIECE pieces of time, an input in the second, a jump after the third. Reads dense output
- * in the middle of the step that covers half of each piece. */
+/* A member's story as far as it is: NPIECE pieces of time, an input in the second, a jump after the third. Reads dense
+ * output in the middle of the step that covers half of each piece. */
 typedef struct teller {
   rig *r;
   dpi_lanes *g;
@@ -205,6 +205,211 @@ static void same_bytes(void **state) {
   same_story(lanes_jump, DPI_LANE_EXPLICIT, 1.0);
 }
 
+/* ---- recorded on the way ---- */
+
+enum { NLOG = 400, NLOGGED = 11 };
+typedef struct diary {
+  double t[NLOG], x[NLOG][RIG_STATE];
+  int n, nseen;   /* times; those that the path covers */
+  double end[64]; /* of the first steps */
+  int nend;
+  dpi_solve_outcome o;
+} diary;
+
+static int ascending(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void lay_with_input(const rig *r, dpi_lanes *g, int lane, int who, bool input) {
+  double u[RIG_STATE] = {0.01};
+  lanes_lay(r, g, lane, who, 0.0);
+  dpi_solver *s = dpi_lanes_solver(g, lane);
+  if (input) s->ops->input(s, u, NULL);
+}
+
+/* Times that are worth it: an even grid, ends of steps with their neighbours, some of them twice, the very last. */
+static void choose_times(diary *d, double span) {
+  d->n = 0;
+  for (int k = 1; k <= 60; k++) d->t[d->n++] = span * k / 60;
+  for (int k = 0; k < d->nend; k++) {
+    d->t[d->n++] = d->end[k];
+    if (k % 3 == 0) d->t[d->n++] = d->end[k];
+    if (k % 3 == 1) d->t[d->n++] = nextafter(d->end[k], 0.0);
+    if (k % 3 == 2) d->t[d->n++] = nextafter(d->end[k], INFINITY);
+  }
+  d->t[d->n++] = 1e-9 * span;
+  qsort(d->t, (size_t)d->n, sizeof *d->t, ascending);
+  while (d->n > 0 && d->t[d->n - 1] > span) d->n--;
+}
+
+/* One lane, step by step, each time read from dense output when it is covered. */
+static void keep_diary(const rig *r, dpi_lanes *one, int who, bool input, double span, diary *d) {
+  dpi_solver *s = dpi_lanes_solver(one, 0);
+  memset(d, 0, sizeof *d);
+  for (int pass = 0; pass < 2; pass++) {
+    lay_with_input(r, one, 0, who, input);
+    d->nseen = 0;
+    for (d->o = DPI_SOLVE_OK; s->t_now < span;) {
+      d->o = s->ops->step(s, span);
+      if (d->o != DPI_SOLVE_OK) break;
+      if (pass == 0 && d->nend < 64) d->end[d->nend++] = s->t_now;
+      for (; pass == 1 && d->nseen < d->n && d->t[d->nseen] <= s->t_now; d->nseen++)
+        s->ops->dense(s, d->t[d->nseen], d->x[d->nseen], NULL);
+    }
+    if (pass == 0) choose_times(d, span);
+  }
+}
+
+/* How far a lane is with its diary, asked for in pieces of `chunk` times. */
+typedef struct writer {
+  const diary *want;
+  int who, done, asked;
+  double x[NLOG * RIG_STATE];
+} writer;
+
+/* The step that covers a piece may cover more: that is there to be read. */
+static bool read_covered(dpi_lanes *g, int lane, writer *w) {
+  const diary *d = w->want;
+  dpi_solver *s = dpi_lanes_solver(g, lane);
+  for (; w->done < d->n && d->t[w->done] <= s->t_now; w->done++)
+    s->ops->dense(s, d->t[w->done], w->x + w->done * s->sys->nstate, NULL);
+  return w->done < d->n;
+}
+
+static void ask(dpi_lanes *g, int lane, writer *w, double span, int chunk) {
+  const diary *d = w->want;
+  const int left = d->n - w->done, n = dpi_lanes_solver(g, lane)->sys->nstate;
+  w->asked = left < chunk ? left : chunk;
+  dpi_lanes_send(g, lane, span, w->asked < left ? d->t[w->done + w->asked - 1] : span);
+  dpi_lanes_record(g, lane, d->t + w->done, w->asked, w->x + w->done * n);
+}
+
+/* What was covered is written as dense output has it; nothing else is. */
+static bool wrote(dpi_lanes *g, int lane, writer *w, int n) {
+  const diary *d = w->want;
+  const int got = dpi_lanes_recorded(g, lane);
+  const bool good = dpi_lanes_outcome(g, lane) == DPI_SOLVE_OK;
+  if (good) assert_int_equal(got, w->asked);
+  for (int k = w->done; k < w->done + got; k++)
+    if (memcmp(w->x + k * n, d->x[k], (size_t)n * sizeof(double)) != 0)
+      fail_msg("%s, width %d: member %d, time %d of %d, %.17g: recorded %.17g ..., read %.17g ...",
+               dpi_lanes_solver(g, lane)->sys->model->name, dpi_lanes_width(g), w->who, k, d->n, d->t[k],
+               w->x[k * n], d->x[k][0]);
+  w->done += got;
+  for (int k = w->done * n; k < d->n * n; k++) assert_true(w->x[k] == -77.0);
+  if (!good) assert_int_equal(dpi_lanes_outcome(g, lane), d->o);
+  return good && read_covered(g, lane, w);
+}
+
+static void record_all(const rig *r, dpi_lanes *g, const diary *want, double span, int chunk) {
+  static writer w[DPI_LANES_MAX];
+  const int width = dpi_lanes_width(g), n = r->sys->nstate;
+  int next = 0, busy = 0;
+  for (int l = 0; l < width; l++) w[l].want = NULL;
+  for (uint32_t mask = (1u << width) - 1; mask != 0; mask = busy > 0 ? dpi_lanes_run(g) : 0)
+    for (int l = 0; l < width; l++) {
+      if (!(mask >> l & 1u)) continue;
+      if (w[l].want && wrote(g, l, &w[l], n)) {
+        ask(g, l, &w[l], span, chunk);
+        continue;
+      }
+      if (w[l].want) {
+        assert_int_equal(w[l].done, w[l].want->nseen);
+        busy--;
+      }
+      w[l].want = NULL;
+      if (next >= NLOGGED) continue;
+      w[l].want = &want[next];
+      w[l].who = next;
+      w[l].done = 0;
+      for (int k = 0; k < NLOG * RIG_STATE; k++) w[l].x[k] = -77.0;
+      lay_with_input(r, g, l, next, next % 3 == 1);
+      ask(g, l, &w[l], span, chunk);
+      next++;
+      busy++;
+    }
+}
+
+/* -> how many times were recorded, and how many members could not go on */
+static void recorded_as_read(const char *text, dpi_lane_kind kind, double span, int *ntime, int *nstopped) {
+  static diary want[NLOGGED];
+  static const int chunks[] = {NLOG, 7, 1};
+  rig r = rig_make(text, "");
+  dpi_lane_plan *p = lanes_plan(&r, kind, 1e-6, 1e-9);
+  dpi_lanes *one;
+  rig_must(&r, dpi_lanes_create(r.ctx, p, 1, &one));
+  *ntime = *nstopped = 0;
+  for (int i = 0; i < NLOGGED; i++) {
+    keep_diary(&r, one, i, i % 3 == 1, span, &want[i]);
+    *ntime += want[i].nseen;
+    *nstopped += want[i].o != DPI_SOLVE_OK;
+  }
+  dpi_lanes_destroy(one);
+  for (int w = 1; w <= DPI_LANES_MAX; w *= 2) {
+    if (!dpi_lane_ops_find(w)) continue;
+    dpi_lanes *g;
+    rig_must(&r, dpi_lanes_create(r.ctx, p, w, &g));
+    for (int k = 0; k < DPI_COUNT(chunks); k++) record_all(&r, g, want, span, chunks[k]);
+    dpi_lanes_destroy(g);
+  }
+  dpi_lane_plan_destroy(p);
+  rig_drop(&r);
+}
+
+/* States written on the way are the bytes that dense output gives: at ends of steps and beside them, twice, with input
+ * and without, in steps through zero and across jumps, by members that stop midway. */
+static void recorded(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    double span;
+    int kinds;
+    bool stops;
+  } cases[] = {{lanes_robertson, 50.0, 2, false}, {lanes_hires, 30.0, 2, false}, {lanes_vdp, 5.0, 3, false},
+               {lanes_effect, 12.0, 3, false},    {lanes_blow, 1.5, 3, true},    {lanes_leap, 0.4, 3, false},
+               {lanes_jump, 2.0, 3, false}};
+  for (int c = 0; c < DPI_COUNT(cases); c++)
+    for (int kind = DPI_LANE_EXPLICIT; kind <= DPI_LANE_IMPLICIT; kind++) {
+      int ntime, nstopped;
+      if (!(cases[c].kinds >> kind & 1)) continue;
+      recorded_as_read(cases[c].text, kind, cases[c].span, &ntime, &nstopped);
+      assert_true(ntime > 60 * NLOGGED / 4);
+      if (cases[c].stops) assert_true(nstopped > 0 && nstopped < NLOGGED);
+    }
+}
+
+/* Times that nobody can cover: none is written; what was asked for before is forgotten by the next send. */
+static void recorded_none(void **state) {
+  (void)state;
+  rig r = rig_make(lanes_effect, "");
+  dpi_lane_plan *p = lanes_plan(&r, DPI_LANE_EXPLICIT, 1e-6, 1e-9);
+  dpi_lanes *g;
+  rig_must(&r, dpi_lanes_create(r.ctx, p, 2, &g));
+  const double t[2] = {1.0, 2.0};
+  double x[2][RIG_STATE] = {{-77.0}, {-77.0}};
+  for (int l = 0; l < 2; l++) lanes_lay(&r, g, l, l, 0.0);
+  dpi_lanes_send(g, 0, 0.0, 0.0); /* no way to go */
+  dpi_lanes_record(g, 0, t, 2, x[0]);
+  assert_int_equal(dpi_lanes_run(g), 1);
+  assert_int_equal(dpi_lanes_recorded(g, 0), 0);
+  dpi_lanes_send(g, 0, 3.0, 3.0);
+  dpi_lanes_record(g, 0, t, 0, x[0]); /* nothing asked */
+  assert_int_equal(dpi_lanes_run(g), 1);
+  assert_int_equal(dpi_lanes_recorded(g, 0), 0);
+  lanes_lay(&r, g, 0, 0, 0.0);
+  dpi_lanes_send(g, 0, 3.0, 3.0);
+  dpi_lanes_record(g, 0, t, 2, x[0]);
+  dpi_lanes_halt(g, 0); /* taken back */
+  dpi_solver *s = dpi_lanes_solver(g, 0);
+  rig_must_go(s, 3.0);
+  assert_int_equal(dpi_lanes_recorded(g, 0), 0);
+  assert_true(x[0][0] == -77.0 && x[1][0] == -77.0);
+  dpi_lanes_destroy(g);
+  dpi_lane_plan_destroy(p);
+  rig_drop(&r);
+}
+
 /* ---- a lane alone ---- */
 
 /* The lane's own ops->step goes the same way as the run, and leaves the others where they are. */
@@ -239,6 +444,75 @@ static void step_alone(void **state) {
   dpi_lanes_destroy(g);
   dpi_lanes_destroy(one);
   dpi_lane_plan_destroy(p);
+  rig_drop(&r);
+}
+
+/* While one lane is on its way, its neighbour steps alone, with input and without, and is sent again: the first has no
+ * other bytes than by itself, whatever form the steps of the group have. */
+static void alone_beside_running(void **state) {
+  (void)state;
+  rig r = rig_make(lanes_hires, "");
+  long nreject = 0;
+  for (int kind = DPI_LANE_EXPLICIT; kind <= DPI_LANE_IMPLICIT; kind++)
+    for (int input = 0; input < 2; input++) { /* of the lane on its way */
+      dpi_lane_plan *p = lanes_plan(&r, kind, 1e-6, 1e-9);
+      dpi_lanes *g;
+      rig_must(&r, dpi_lanes_create(r.ctx, p, 2, &g));
+      dpi_solver *s = dpi_lanes_solver(g, 0), *y = dpi_lanes_solver(g, 1);
+      const double none[8] = {0.0}, some[8] = {0.1};
+      double want[8];
+      lay_with_input(&r, g, 0, 0, input != 0);
+      dpi_lanes_send(g, 0, 20.0, 20.0);
+      assert_int_equal(dpi_lanes_run(g), 1);
+      memcpy(want, s->x_now, sizeof want);
+      const double end = s->t_now; /* the explicit one gives up before 20 */
+      nreject += s->nreject;
+      lay_with_input(&r, g, 0, 0, input != 0);
+      lanes_lay(&r, g, 1, 1, 0.0);
+      dpi_lanes_send(g, 0, 20.0, 20.0);
+      uint32_t mask = 0;
+      for (int k = 0; !(mask & 1u); k++) {
+        dpi_lanes_send(g, 1, 1e3, y->t_now);
+        mask = dpi_lanes_run(g);
+        if (!(mask & 2u)) dpi_lanes_halt(g, 1);
+        y->ops->input(y, k % 4 < 2 ? none : some, NULL);
+        if (y->ops->step(y, 1e3) != DPI_SOLVE_OK) lanes_lay(&r, g, 1, 1, 0.0); /* stiff */
+        assert_true(k < 20000);
+      }
+      assert_true(s->t_now == end);
+      assert_memory_equal(want, s->x_now, sizeof want);
+      dpi_lanes_destroy(g);
+      dpi_lane_plan_destroy(p);
+    }
+  assert_true(nreject > 0);
+  rig_drop(&r);
+}
+
+/* Where steps become as short as rounding, on the way to a pole: looked at after each or never, a lane ends alike. */
+static void ends_alike(void **state) {
+  (void)state;
+  rig r = rig_make(lanes_blow, "");
+  for (int kind = DPI_LANE_EXPLICIT; kind <= DPI_LANE_IMPLICIT; kind++)
+    for (int who = 0; who < 40; who++) {
+      dpi_lane_plan *p = lanes_plan(&r, kind, who % 2 ? 1e-6 : 1e-8, 1e-10);
+      dpi_lanes *g;
+      rig_must(&r, dpi_lanes_create(r.ctx, p, 1, &g));
+      dpi_solver *s = dpi_lanes_solver(g, 0);
+      char reason[sizeof s->reason];
+      lanes_lay(&r, g, 0, who, 0.0);
+      dpi_lanes_send(g, 0, 10.0, 10.0);
+      assert_int_equal(dpi_lanes_run(g), 1);
+      const dpi_solve_outcome o = dpi_lanes_outcome(g, 0);
+      const double t = s->t_now, x = s->x_now[0];
+      assert_true(o != DPI_SOLVE_OK);
+      memcpy(reason, s->reason, sizeof reason);
+      lanes_lay(&r, g, 0, who, 0.0);
+      assert_int_equal(rig_go(s, 10.0), o);
+      assert_string_equal(reason, s->reason);
+      assert_true(s->t_now == t && s->x_now[0] == x);
+      dpi_lanes_destroy(g);
+      dpi_lane_plan_destroy(p);
+    }
   rig_drop(&r);
 }
 
@@ -344,7 +618,8 @@ static void stiffness(void **state) {
   rig_drop(&r);
 }
 
-/* A rate that jumps where nobody looks for it, and one that jumps to and fro: the path goes on behind it, within the tolerance. */
+/* A rate that jumps where nobody looks for it, and one that jumps to and fro: the path goes on behind it, within the
+ * tolerance. */
 static void jumping_rate(void **state) {
   (void)state;
   rig r = rig_make(lanes_jump, "");
@@ -364,8 +639,8 @@ static void jumping_rate(void **state) {
   rig_drop(&r);
 }
 
-/* Consumption at a constant rate that ends only where next to nothing is left: no way on below zero, where the rate is as large
- * again; a path that does go through zero is not held up. */
+/* Consumption at a constant rate that ends only where next to nothing is left: no way on below zero, where the rate is
+ * as large again; a path that does go through zero is not held up. */
 static void no_leap_over_zero(void **state) {
   (void)state;
   rig r = rig_make(lanes_leap, "");
@@ -387,8 +662,8 @@ static void no_leap_over_zero(void **state) {
   rig_drop(&r);
 }
 
-/* Elimination that keeps losing digits (the monitor is forged here) makes steps smaller, then stops the lane by name; digits
- * lost now and then only cost a smaller step. */
+/* Elimination that keeps losing digits (the monitor is forged here) makes steps smaller, then stops the lane by name;
+ * digits lost now and then only cost a smaller step. */
 static void lost_pivots(void **state) {
   (void)state;
   rig r = rig_make(lanes_hires, "");
@@ -546,7 +821,8 @@ int main(void) {
       cmocka_unit_test(step_alone),      cmocka_unit_test(dense_stays),    cmocka_unit_test(failing_neighbour),
       cmocka_unit_test(stiffness),       cmocka_unit_test(jumping_rate),   cmocka_unit_test(no_leap_over_zero),
       cmocka_unit_test(lost_pivots),     cmocka_unit_test(limits),         cmocka_unit_test(refusals),
-      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(memory_runs_out), cmocka_unit_test(recorded),       cmocka_unit_test(recorded_none),
+      cmocka_unit_test(alone_beside_running), cmocka_unit_test(ends_alike),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

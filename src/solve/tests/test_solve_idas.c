@@ -1,5 +1,6 @@
-/* Systems with algebraic states: idas against closed forms and against rk853 on an equivalent system without them; settling
- * of constraints; what is refused, by name. The models are made by hand: the last `na` equations are residuals. */
+/* Systems with algebraic states: idas against closed forms and against rk853 on an equivalent system without them;
+ * settling of constraints; what is refused, by name. The models are made by hand: the last `na` equations are
+ * residuals. */
 #include "solve_rig.h"
 
 typedef struct law {

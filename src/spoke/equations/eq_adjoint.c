@@ -8,8 +8,8 @@
  *     START     weight of the piece's beginning -> lambda; input rates -> amounts of the infusions that ran
  *     HAPPEN    (lambda, mu, doses, events) := transposed Jacobian
  *
- * What was read in a step: x(t + theta h) = (1 - theta) x + theta (x_new + (1 - theta) sum_k theta^k D_k).
- */
+ * What was read in a step: x(t + theta h) = (1 - theta) x + theta (x_new + (1 - theta) sum_k
+ * theta^k D_k). */
 #include "spoke/equations/eq_adjoint.h"
 
 #include <math.h>
@@ -56,7 +56,8 @@ typedef struct way {
   int cap_weight;
   int member;                     /* of the batch */
   bool going;                     /* forward or back under way */
-  int item, piece, step, target;  /* backwards: the next item; steps of the piece still to be gone back over, and down to which */
+  int item, piece, step, target;  /* backwards: the next item; steps of the piece still to be gone back over, and down
+                                     to which */
 } way;
 
 /* One thread's: as many members at once as there are lanes. */
@@ -143,7 +144,8 @@ static dp_status back_make(dpi_eq_spoke *sp) {
   for (int c = 0; c < DPI_EQ_NCREW && st == DP_OK; c++)
     if (b->plan[c]) st = dpi_lane_adjoint_create(ctx_of(sp), dpi_lane_plan_step(b->plan[c]), &b->adj[c]);
   if (st == DP_OK && !b->plan[DPI_EQ_EXPLICIT] && !b->plan[DPI_EQ_IMPLICIT])
-    st = dpi_fail(ctx_of(sp), DP_ERR_UNSUPPORTED, "%s: gradients: these equations can't be integrated in lanes", sp->model->source);
+    st = dpi_fail(ctx_of(sp), DP_ERR_UNSUPPORTED, "%s: gradients: these equations can't be integrated in lanes",
+                  sp->model->source);
   if (st == DP_OK) st = back_code(sp, b);
   if (st != DP_OK) {
     back_destroy(ctx_of(sp), b);
@@ -324,7 +326,8 @@ static void stepped(dpi_eq_worker *g, int lane) {
     good = dpi_eq_reach(w, s->t_now);
     choose_crew(g, lane, DPI_EQ_IMPLICIT);
   } else {
-    if (o == DPI_SOLVE_OK && dpi_lanes_step_size(s) > 0) good = dpi_eq_trace_step(w, s->t_prev, dpi_lanes_step_size(s), k->x_prev);
+    if (o == DPI_SOLVE_OK && dpi_lanes_step_size(s) > 0)
+      good = dpi_eq_trace_step(w, s->t_prev, dpi_lanes_step_size(s), k->x_prev);
     good = good && dpi_eq_member_stepped(w, o);
   }
   send_on(g, lane, good);
@@ -364,7 +367,8 @@ static void know_piece(dpi_eq_worker *g, int lane) {
   way *k = &g->k[lane];
   const dpi_trace_piece *p = &k->trace.piece[k->piece];
   const dpi_eq_trace *tr = &k->trace;
-  for (int j = 0; j < sp->nstate; j++) k->sym[dpi_lane_sym(sp->sys, DPI_LANE_U) + j] = p->u < 0 ? 0 : tr->real[p->u + j];
+  for (int j = 0; j < sp->nstate; j++)
+    k->sym[dpi_lane_sym(sp->sys, DPI_LANE_U) + j] = p->u < 0 ? 0 : tr->real[p->u + j];
   if (k->param[p->crew] == p->param) return;
   k->param[p->crew] = p->param;
   for (int i = 0; i < sp->nparam; i++) k->sym[sp->param_sym[i]] = tr->real[p->param + i];
@@ -385,7 +389,9 @@ static const double *state_at(const dpi_eq_spoke *sp, way *k, int i) {
   const double *kept = tr->kept + n * (size_t)(p->kept + block);
   if (i == first) return kept;
   if (k->block_piece == k->piece && k->block_step == first) return k->between + n * (size_t)(i - first);
-  if (dpi_grow(ctx_of(sp), (void **)&k->between, &k->cap_between, (tr->stride + 1) * (int)n, sizeof *k->between) != DP_OK) return NULL;
+  if (dpi_grow(ctx_of(sp), (void **)&k->between, &k->cap_between, (tr->stride + 1) * (int)n, sizeof *k->between) !=
+      DP_OK)
+    return NULL;
   memcpy(k->between, kept, n * sizeof *kept);
   for (int s = first; s < i; s++) {
     double *x = k->between + n * (size_t)(s - first);
@@ -535,7 +541,8 @@ static bool back_happen(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it
 static bool back_begin(const dpi_eq_spoke *sp, way *k) {
   const dpi_eq_member *m = k->w->m;
   k->nz = 3 * m->ndose + (1 + sp->nassign_max) * m->pool.n;
-  if (dpi_grow(ctx_of(sp), (void **)&k->z, &k->cap_z, k->nz + 1, sizeof *k->z) != DP_OK) return dpi_eq_fail_memory(k->w);
+  if (dpi_grow(ctx_of(sp), (void **)&k->z, &k->cap_z, k->nz + 1, sizeof *k->z) != DP_OK)
+    return dpi_eq_fail_memory(k->w);
   for (int i = 0; i < k->nz; i++) k->z[i] = 0;
   for (int j = 0; j < sp->nstate; j++) k->lambda[j] = k->u_bar[j] = k->w_new[j] = 0;
   for (int a = 0; a < sp->nactive; a++) k->mu[a] = 0;
@@ -620,7 +627,8 @@ static void finish(const dpi_eq_spoke *sp, way *k, dpi_member_gradient *g) {
   for (int a = 0; a < sp->nseed; a++) g->param[a] = k->mu[a];
   if (w->def->state0) return;
   for (int i = 0; i < sp->nparam; i++) w->m->param[i] = w->def->param[i];
-  for (int i = 0; i < sp->ndraw && k->trace.npiece; i++) w->m->draw[i] = k->trace.real[k->trace.piece[0].param + sp->nparam + i];
+  for (int i = 0; i < sp->ndraw && k->trace.npiece; i++)
+    w->m->draw[i] = k->trace.real[k->trace.piece[0].param + sp->nparam + i];
   dpi_eq_bench_params(w);
   const double *val = dpi_eq_eval(w, &sp->init, dpi_real(w->def->start), w->m->x, NULL);
   for (int a = 0; a < sp->nseed; a++)
@@ -657,7 +665,8 @@ static dp_status some_members(dpi_eq_worker *g, dpi_eq_batch *b, int first, int 
   if (st == DP_OK) backward(g, def);
   for (int l = 0; l < n && st == DP_OK; l++) {
     way *k = &g->k[l];
-    if (k->w->no_memory) st = dpi_fail(ctx_of(g->spoke), DP_ERR_MEMORY, "member %d: no memory for its gradient", first + l);
+    if (k->w->no_memory)
+      st = dpi_fail(ctx_of(g->spoke), DP_ERR_MEMORY, "member %d: no memory for its gradient", first + l);
     else if (k->w->out->status == DP_MEMBER_OK) finish(g->spoke, k, &def->out[k->member]);
   }
   for (int c = 0; c < DPI_EQ_NCREW; c++)

@@ -12,11 +12,12 @@
  *     REACH    the member's state became that of the path at t
  *     HAPPEN   a dose, an instant, an event: member's state, parameters and what is under way changed
  *
- * with a piece's accepted steps between them. Backwards, HAPPEN multiplies by the transpose of its Jacobian, a step by that of its
- * own (solve/lane_tangent.h).
+ * with a piece's accepted steps between them. Backwards, HAPPEN multiplies by the transpose of its Jacobian, a step by
+ * that of its own (solve/lane_tangent.h).
  *
- * What HAPPEN maps: the state [nstate], the active parameters [nactive], of each dose under way start, stop, amount; of each
- * event under way its time and the values it holds [1 + nassign_max]; and, as inputs only, amount, rate and time of an instant.
+ * What HAPPEN maps: the state [nstate], the active parameters [nactive], of each dose under way start, stop, amount; of
+ * each event under way its time and the values it holds [1 + nassign_max]; and, as inputs only, amount, rate and time
+ * of an instant.
  */
 #ifndef DPI_EQ_ADJOINT_H
 #define DPI_EQ_ADJOINT_H

@@ -1,8 +1,8 @@
 /* eq_adjoint_probe.c - the direction that a path is recorded with, so that its steps suit derivatives too.  D
  *
- * The error of values says nothing about that of derivatives: where a rate has a kink (max, abs), and where a path is at
- * rest that other numbers would wake. So a recorded member carries one forward direction, and its error takes part in
- * choosing the steps: all numbers that the gradient is asked by, moved together, each by its own size.
+ * The error of values says nothing about that of derivatives: where a rate has a kink (max, abs), and where a path is
+ * at rest that other numbers would wake. So a recorded member carries one forward direction, and its error takes part
+ * in choosing the steps: all numbers that the gradient is asked by, moved together, each by its own size.
  *
  *     active parameter    c |p|       0, or no number: 1 and 0
  *     initial state       c max(|x|, X/10)

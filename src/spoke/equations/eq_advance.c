@@ -3,14 +3,14 @@
  *     what is next?  a dose's arrival or end, a model event  |  an instant  |  an output  |  the end of this advance
  *     extend the path until it covers that time, then let it happen
  *
- * The solver is started after each discontinuity and steps towards the next one that is known, never towards an output: an
- * output is read from dense output of the step that covers it. The end of an advance is read in the same way and the
+ * The solver is started after each discontinuity and steps towards the next one that is known, never towards an output:
+ * an output is read from dense output of the step that covers it. The end of an advance is read in the same way and the
  * next advance starts anew there; so results at outputs depend neither on other outputs nor (beyond the tolerance of a
  * restart) on how a run is cut into advances, and a run that goes on from saved bytes gives the same bytes.
  *
- * Nobody here steps the solver: `next` does all that can be done on the path as far as it is known, then says how far it must
- * go on; who drives takes steps and shows each to `stepped`. One member alone is driven by a plain loop (at the end of this
- * file), several in lanes by eq_lanes.c.
+ * Nobody here steps the solver: `next` does all that can be done on the path as far as it is known, then says how far
+ * it must go on; who drives takes steps and shows each to `stepped`. One member alone is driven by a plain loop (at the
+ * end of this file), several in lanes by eq_lanes.c.
  *
  *     begin -> next -> WANTS_STEP -> (solver steps) -> stepped -> next -> ... -> DONE | FAILED
  */
@@ -78,7 +78,8 @@ static void path_look(dpi_eq_bench *w) {
   double to = s->t_now < w->limit ? s->t_now : w->limit;
   double when;
   if (to <= w->looked || isfinite(w->found)) return; /* nothing beyond a trigger is true */
-  if (watches_path(w) ? dpi_eq_watch_find(w, w->looked, to, &when) : dpi_eq_watch_due(w, to, &when)) to = w->found = when;
+  if (watches_path(w) ? dpi_eq_watch_find(w, w->looked, to, &when) : dpi_eq_watch_due(w, to, &when))
+    to = w->found = when;
   if (w->def->nfunctional) dpi_eq_path_look(w, w->looked, to);
   w->looked = to;
 }
@@ -209,13 +210,15 @@ static bool not_crowded(dpi_eq_bench *w, double t) {
   w->crowd = 0;
   if ((w->limit - t) * pace <= CROWD_MOST) return true;
   if (w->storm.n == 0)
-    return dpi_eq_fail(w, t, "the rates jump too often for the end to be reached: %d times since time %.9g", CROWD, since);
-  return dpi_eq_fail(w, t, "event '%s' and the like happen too often for the end to be reached: %d times since time %.9g",
+    return dpi_eq_fail(w, t, "the rates jump too often for the end to be reached: %d times since time %.9g", CROWD,
+                       since);
+  return dpi_eq_fail(w, t,
+                     "event '%s' and the like happen too often for the end to be reached: %d times since time %.9g",
                      w->spoke->model->event[w->storm.event].id, CROWD, since);
 }
 
-/* Something under way happens at real time t: a dose arrives or ends, a trigger or a rate changes, a delayed event is due,
- * a jump comes back. */
+/* Something under way happens at real time t: a dose arrives or ends, a trigger or a rate changes, a delayed event is
+ * due, a jump comes back. */
 static bool under_way(dpi_eq_bench *w, double t, int dose) {
   const bool root = t == w->found;
   /* a jump that comes back through a delay is no new jump */
@@ -284,8 +287,8 @@ static void plan_record(dpi_eq_bench *w) {
   if (w->nrecord > 0) w->attend = w->nrecord < DPI_EQ_RECORD ? end : w->record_t[w->nrecord - 1];
 }
 
-/* A model event may lie before what comes next on a path that is not known yet; and though a dose that waits for its lag does
- * not need the path, what the next target of the solver is must not depend on who asked first. */
+/* A model event may lie before what comes next on a path that is not known yet; and though a dose that waits for its
+ * lag does not need the path, what the next target of the solver is must not depend on who asked first. */
 static dpi_eq_need cover(dpi_eq_bench *w) {
   if (!w->live && !path_start(w)) return DPI_EQ_FAILED;
   if (w->solver->t_now >= w->next.first) return DPI_EQ_DONE;

@@ -2,14 +2,15 @@
  *
  *     members opened in lanes  | evaluations by scalar methods  -- enough? --> dpi_jit_start, in the background
  *
- * Interpreter and code give the same bytes, so when one takes over from the other is nobody's business. What is compiled is
- * what the inner loops run: the steps in lanes, rates, initial values, outputs, triggers. Tapes of doses, draws and
- * executed events run once in a while and stay interpreted.
+ * Interpreter and code give the same bytes, so when one takes over from the other is nobody's business. What is
+ * compiled is what the inner loops run: the steps in lanes, rates, initial values, outputs, triggers. Tapes of doses,
+ * draws and executed events run once in a while and stay interpreted.
  */
 #include "spoke/equations/eq_impl.h"
 
 #define MEMBERS_ENOUGH 64    /* in lanes: then a wave of more is likely */
-#define WORK_ENOUGH 200000000 /* operations of scalar methods: a few tenths of a second, as long as the compiler takes */
+#define WORK_ENOUGH 200000000 /* operations of scalar methods: a few tenths of a second, as long as the
+                                 compiler takes */
 
 enum { UNITS_MAX = 16 };
 
@@ -22,7 +23,8 @@ static int units(const dpi_eq_spoke *sp, dpi_jit_unit *unit) {
   int n = 0;
   for (int c = DPI_EQ_NCREW - 1; c >= 0; c--) {
     const dpi_tape *const *tape;
-    for (int i = sp->plan[c] ? dpi_lane_plan_tapes(sp->plan[c], &tape) : 0; i > 0; i--) add(unit, &n, *tape++, sp->width);
+    for (int i = sp->plan[c] ? dpi_lane_plan_tapes(sp->plan[c], &tape) : 0; i > 0; i--)
+      add(unit, &n, *tape++, sp->width);
   }
   add(unit, &n, sp->rhs.tape, 1);
   add(unit, &n, sp->out.tape, 1);

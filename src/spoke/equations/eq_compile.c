@@ -71,8 +71,8 @@ static dp_status add_row(dpi_eq_spoke *sp, dpi_graph *g, pattern *p, int nvalue,
   return DP_OK;
 }
 
-dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const dpi_node *node, int n, const int *column,
-                       int ncol, int first_der, dpi_eq_map *map) {
+dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const dpi_node *node, int n,
+                       const int *column, int ncol, int first_der, dpi_eq_map *map) {
   dp_ctx *ctx = sp->base.ctx;
   pattern p = {0};
   int plain = 0;
@@ -101,7 +101,8 @@ dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const
   return st;
 }
 
-static dp_status build(builder *b, const dpi_node *node, int n, const int *column, int ncol, int first_der, dpi_eq_map *map) {
+static dp_status build(builder *b, const dpi_node *node, int n, const int *column, int ncol, int first_der,
+                       dpi_eq_map *map) {
   return dpi_eq_build(b->sp, b->model, b->fast, node, n, column, ncol, first_der, map);
 }
 
@@ -221,7 +222,8 @@ static dpi_node along_path(builder *b, dpi_node node) {
   return sum;
 }
 
-/* How a node depends on time and states, given how its arguments do: 0 not at all, 1 affine in the states, 2 otherwise. */
+/* How a node depends on time and states, given how its arguments do: 0 not at all, 1 affine in the states,
+ * 2 otherwise. */
 static int degree_of(const builder *b, dpi_node node, const int8_t *degree) {
   const dpi_gnode n = dpi_graph_at(b->model->graph, node);
   int arg[3] = {0, 0, 0}, most = 0;
@@ -259,8 +261,8 @@ static dp_status find_affine(builder *b, const dpi_node *node, int n) {
   return DP_OK;
 }
 
-/* in[j]: state j's rate is affine in states that are in, and free of time. Chains run along the order of states as often as
- * against it: each sweep goes both ways. */
+/* in[j]: state j's rate is affine in states that are in, and free of time. Chains run along the order of states as
+ * often as against it: each sweep goes both ways. */
 static void find_head(const builder *b, const int8_t *degree, bool *in) {
   const dpi_system *sys = b->sp->sys;
   const int n = sys->jac_nnz;
@@ -374,7 +376,8 @@ static dp_status control_formula(builder *b, const dp_control_def *c, int f, con
   dp_status st = dpi_g_depends(m->graph, *node, seen, m->nsym);
   for (int j = 1; j <= m->nstate && st == DP_OK; j++)
     if (seen[j])
-      st = dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: found state '%s', expected parameters and time only", where, m->sym[j].id);
+      st = dpi_fail(ctx, DP_ERR_UNSUPPORTED, "%s: found state '%s', expected parameters and time only", where,
+                    m->sym[j].id);
   dpi_free(ctx, seen);
   return st;
 }

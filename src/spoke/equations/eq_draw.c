@@ -1,7 +1,8 @@
 /* eq_draw.c - random draws of a model: made when their owner is executed, constants in between.  D
  *
- * The k-th number of a member is a function of (seed, stream, purpose, k). k is part of the member's state, so a fork or a run
- * that was saved goes on with the numbers that come next, and a fork with another stream draws others from then on.
+ * The k-th number of a member is a function of (seed, stream, purpose, k). k is part of the member's state, so a fork
+ * or a run that was saved goes on with the numbers that come next, and a fork with another stream draws others from
+ * then on.
  */
 #include "spoke/equations/eq_impl.h"
 

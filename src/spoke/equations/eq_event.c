@@ -4,15 +4,16 @@
  *     trigger turns false -> what is not persistent and not executed yet is taken back
  *
  * At one instant, until nothing is left: all triggers are compared with what they were; of what is due the highest
- * priority (evaluated just then; those without one come last) is executed, one of several that tie at random; constraints
- * are settled. So an execution can take back or trigger others at the same instant, and a trigger that turns false and true
- * again within it fires again.
+ * priority (evaluated just then; those without one come last) is executed, one of several that tie at random;
+ * constraints are settled. So an execution can take back or trigger others at the same instant, and a trigger that
+ * turns false and true again within it fires again.
  *
  * Derivatives (Hiskens & Pai 2000, IEEE Trans. Circuits Syst. I 47:204; "saltation"). With dtau as eq_watch.c gives it:
  *     y = S- + f- dtau                         derivative of the state at tau
  *     v+ = h(t, x-, theta),  dv = h_x y + h_theta + h_t dtau     for what is assigned; y for the rest
  *     S+ = (dv or y) - f+ dtau
- * A delayed execution has dtau + d delay. What happens because of a jump (a dose, another event) inherits the jump's dtau.
+ * A delayed execution has dtau + d delay. What happens because of a jump (a dose, another event) inherits the jump's
+ * dtau.
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -28,8 +29,8 @@ void dpi_eq_event_begin(dpi_eq_bench *w) {
 
 /* ---- scheduling ---- */
 
-/* Values and derivatives of event e's assignments now, at a time that moves by dtau: into v [nassign], dv [nassign x ndir];
- * delay and its derivative into *delay, ddelay unless NULL. */
+/* Values and derivatives of event e's assignments now, at a time that moves by dtau: into v [nassign], dv [nassign x
+ * ndir]; delay and its derivative into *delay, ddelay unless NULL. */
 static void evaluate(dpi_eq_bench *w, int e, const double *dtau, double *v, double *dv, double *delay, double *ddelay) {
   dpi_eq_member *m = w->m;
   const dpi_eq_map *map = &w->spoke->event[e].act;
@@ -54,7 +55,8 @@ static bool schedule(dpi_eq_bench *w, int e) {
   double delay, *vec = dpi_event_pool_add(&m->pool, row, INFINITY, e);
   evaluate(w, e, w->cause, vec + nd, vec + nd + law(w, e)->nassign, &delay, vec);
   if (!(delay >= 0) || !isfinite(delay))
-    return dpi_eq_fail(w, m->t, "event '%s': delay is %g, expected a finite number, not negative", law(w, e)->id, delay);
+    return dpi_eq_fail(w, m->t, "event '%s': delay is %g, expected a finite number, not negative", law(w, e)->id,
+                       delay);
   for (int q = 0; q < nd; q++) vec[q] += w->cause[q];
   m->pool.due[m->pool.n - 1].time = dpi_event_pool_time(m->t, delay);
   return true;

@@ -1,15 +1,17 @@
 /* eq_functional.c - exact functionals of the path: integrals, extrema, times in a range, first passages.  Q
  *
  * The path is looked at once, as it is integrated, on dense output: each piece [a, b] of a solver's step within the
- * window. A jump separates two pieces, and both its sides belong to them; at the window's end only the side before does.
+ * window. A jump separates two pieces, and both its sides belong to them; at the window's end only the side before
+ * does.
  *
  *   cells      a step of a stepping method is one cell; the one exact step of `linear` is cut geometrically from the
  *              segment's start (h0 = 1/(4 |J|), growing by 2), because its time scales unfold in that order
  *   curves     a cell is halved until a cubic through values and slopes at its ends foretells value and slope at its
  *              middle; then the sign of the slope at ends and middle shows the extrema, found as roots of the slope
  *              dO/dt = dO/dx (f + u) + dO/dtime; between extrema the output is monotone and levels are roots
- *   integrals  Gauss-Kronrod 7-15 (Piessens et al. 1983, QUADPACK), halved until both agree; exactly where x' = A x + b + u
- *              and the output is c x + c0: integral of x = A^-1 (x(b) - x(a) - (b + u)(b - a)), unless A is (nearly) singular
+ *   integrals  Gauss-Kronrod 7-15 (Piessens et al. 1983, QUADPACK), halved until both agree; exactly where
+ *              x' = A x + b + u and the output is c x + c0: integral of x = A^-1 (x(b) - x(a) - (b + u)(b - a)),
+ *              unless A is (nearly) singular
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -245,7 +247,8 @@ double dpi_eq_segment_rate(dpi_eq_bench *w) {
   return w->scale = best;
 }
 
-/* Factor the Jacobian once for these parameters. Its memory is taken when first needed: it grows with the square of the model. */
+/* Factor the Jacobian once for these parameters. Its memory is taken when first needed: it grows with the square of the
+ * model. */
 static void factor_segment(dpi_eq_bench *w) {
   const dpi_system *sys = w->spoke->sys;
   const int n = w->spoke->nstate;

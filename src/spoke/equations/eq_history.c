@@ -1,16 +1,19 @@
 /* eq_history.c - delayed values: what delayed expressions were, read from the path already gone.  D
  *
  *     before the start        the system's tape of the past, with the parameters of the start
- *     on a step of the path   values of the expressions at Chebyshev-Lobatto nodes of that step, barycentric interpolation
+ *     on a step of the path   values of the expressions at Chebyshev-Lobatto nodes of that step, barycentric
+ *                             interpolation
  *                             (J.-P. Berrut, L. N. Trefethen, SIAM Rev. 46 (2004) 501)
- *     in the step under way   (lags shorter than the step: they vary or vanish) straight from its beginning to the present
+ *     in the step under way   (lags shorter than the step: they vary or vanish) straight from its beginning to the
+ *                             present
  *
- * What is kept are values of the delayed expressions, not states: so parameters that change later do not change the past, and
- * an expression that is delayed itself needs no recursion. Values at jumps are exact on both sides: each step has its own
- * ends. An evaluation at the very beginning of a path sees the side after a jump, every other one the side before.
+ * What is kept are values of the delayed expressions, not states: so parameters that change later do not change the
+ * past, and an expression that is delayed itself needs no recursion. Values at jumps are exact on both sides: each step
+ * has its own ends. An evaluation at the very beginning of a path sees the side after a jump, every other one the side
+ * before.
  *
- * A jump at T comes back at T + lag as a jump of a derivative, at T + 2 lag of a higher one, ...: constant lags stop the
- * solver there (breaks), up to ORDER times.
+ * A jump at T comes back at T + lag as a jump of a derivative, at T + 2 lag of a higher one, ...: constant lags stop
+ * the solver there (breaks), up to ORDER times.
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -45,7 +48,9 @@ static const double node_at[DPI_EQ_NODES] = { /* cos of k pi/8, from -1 to 1 */
     0.92387953251128674, 1};
 
 static size_t row_of(const dpi_eq_spoke *sp) { return HEAD + (size_t)DPI_EQ_NODES * (size_t)sp->ndelayed; }
-static double *piece_at(const dpi_eq_spoke *sp, const dpi_eq_history *h, int i) { return h->piece + row_of(sp) * (size_t)i; }
+static double *piece_at(const dpi_eq_spoke *sp, const dpi_eq_history *h, int i) {
+  return h->piece + row_of(sp) * (size_t)i;
+}
 static double near_of(double a, double b) { return 64 * DBL_EPSILON * fmax(fabs(a), fabs(b)); }
 
 dp_status dpi_eq_history_create(const dpi_eq_spoke *sp, dpi_eq_history **out) {

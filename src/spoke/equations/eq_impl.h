@@ -13,12 +13,13 @@
  *               model events: scheduled and executed                                                    (eq_event.c)
  *               delayed values and what they are read from                                              (eq_history.c)
  *               random draws                                                                            (eq_draw.c)
- *               functionals of the path                                                                 (eq_functional.c)
+ *               functionals of the path
+ *               (eq_functional.c)
  *
  * Invariants:
  *   1. a real time is ticks/DP_TICKS (+ lag, + duration), never a running sum;
- *   2. the sum of running input rates is always formed anew from the list of running infusions, so it is exactly zero when
- *      none runs;
+ *   2. the sum of running input rates is always formed anew from the list of running infusions, so it is exactly zero
+ *      when none runs;
  *   3. output times never steer the integration: the solver goes from discontinuity to discontinuity, outputs and
  *      functionals read its dense output;
  *   4. what a member becomes depends on this member alone: a bench is bound anew for each member.
@@ -67,9 +68,10 @@ typedef struct dpi_eq_event {
   dpi_eq_map times;  /* [nassign] by what values from trigger time are multiplied at execution; no tape: by nothing */
 } dpi_eq_event;
 
-/* What may change suddenly while time goes on. All in one tape: triggers[nevent], switches[nswitch] of the rates (truth of a
- * relation, value of a floor: constant but for jumps), roots[nroot] (functions whose zeros are where those may change). Marks
- * are expressions free of states and affine in time: where they pass zero (or an integer) is known beforehand. */
+/* What may change suddenly while time goes on. All in one tape: triggers[nevent], switches[nswitch] of the rates (truth
+ * of a relation, value of a floor: constant but for jumps), roots[nroot] (functions whose zeros are where those may
+ * change). Marks are expressions free of states and affine in time: where they pass zero (or an integer) is known
+ * beforehand. */
 typedef struct dpi_eq_watch {
   dpi_eq_map value;  /* [nevent + nswitch + nroot] */
   dpi_eq_map slope;  /* roots with derivatives; columns states, active, time */
@@ -119,7 +121,8 @@ typedef struct dpi_eq_spoke {
   dpi_eq_map out;              /* outputs */
   int *out_state;              /* [noutput] where all of them are states: which; else NULL */
   dpi_eq_map out_der;          /* outputs with derivatives: columns states, then active */
-  dpi_eq_map *dot;             /* [noutput] slope along the path without inputs, value; derivatives of the value by state */
+  dpi_eq_map *dot;             /* [noutput] slope along the path without inputs, value; derivatives of the value by
+                                  state */
   const bool *affine;          /* [noutput] affine in the states, free of time */
   /* a cascade: the head's rates are affine in the head alone, the tail's affine in the tail when the head is given */
   bool cascade;                /* there is a head, a tail, and both are so */
@@ -134,7 +137,8 @@ typedef struct dpi_eq_spoke {
   dpi_eq_watch watch;
   int ndraw;
   dpi_eq_draw *draw;
-  bool settles;                /* states have to be settled after jumps: algebraic ones, or at rest under fast reactions */
+  bool settles;                /* states have to be settled after jumps: algebraic ones, or at rest under
+                                  fast reactions */
   int ndelayed;
   dpi_eq_map lag, past;        /* lags and delayed expressions; the latter before the start. The system's own tapes */
   bool lag_nested;             /* a lag depends on a delayed value */
@@ -225,7 +229,8 @@ struct dpi_eq_batch {
 /* What comes next in a member's time (eq_advance.c). */
 typedef struct dpi_eq_next {
   bool known;     /* nothing has happened since this was found */
-  enum { DPI_EQ_WAY, DPI_EQ_INSTANT, DPI_EQ_OUTPUT, DPI_EQ_END } what; /* WAY: of what is under way; END: of this advance */
+  enum { DPI_EQ_WAY, DPI_EQ_INSTANT, DPI_EQ_OUTPUT, DPI_EQ_END } what; /* WAY: of what is under way; END: of this
+                                                                          advance */
   double t, first; /* when; how far the path must be known before */
   double before;  /* the first of what is no output */
   double horizon; /* next discontinuity known beforehand, except marks; infinite: none */
@@ -286,7 +291,8 @@ struct dpi_eq_bench {
   dp_time to;              /* this advance ends here, */
   double limit;            /* and as a real time */
   dpi_eq_next next;
-  double target, attend;   /* with WANTS_STEP: no step goes beyond target; nobody looks before attend (t_now: at each step) */
+  double target, attend;   /* with WANTS_STEP: no step goes beyond target; nobody looks before attend (t_now: at each
+                              step) */
   int nrecord;             /* outputs before `attend` whose states the lanes are to record on the way, */
   double *record_t;        /* [DPI_EQ_RECORD] their times, */
   double *record_x;        /* [DPI_EQ_RECORD x nstate] and states; NULL: who drives does not record */
@@ -303,7 +309,8 @@ struct dpi_eq_bench {
   double *v[7];            /* [watch.nall] what eq_watch.c compares */
   int watch_credit;        /* looks that may still be spent on roots that swing fast */
   double mark;             /* next time at which something changes that is known beforehand; infinite: none */
-  double due, due_left;    /* next change of what time alone decides (infinite: none; NaN: not known), the number before it */
+  double due, due_left;    /* next change of what time alone decides (infinite: none; NaN: not known), the number before
+                              it */
   int due_root;            /* root that changes its sign there, or -1; DPI_EQ_NO_CHANGE: look again there */
   bool due_jump;           /* a rate jumps there */
   double chatter_t;        /* switches of the rates that follow each other without time moving on */
@@ -322,7 +329,8 @@ struct dpi_eq_bench {
   int crowd;
   bool no_memory;          /* the advance must end with DP_ERR_MEMORY: no fault of this member */
   struct dpi_eq_trace *trace; /* what the solver does is kept there; NULL: nowhere */
-  const double *left;      /* [nstate] rates just before what was found, where the path is not this bench's; else NULL */
+  const double *left;      /* [nstate] rates just before what was found, where the path is not this bench's;
+                              else NULL */
   int rate_dir;            /* 1 + the direction of an infusion's given rate; 0: none */
 };
 
@@ -330,9 +338,10 @@ extern const dpi_spoke_ops dp_spoke_equations;
 
 /* ---- eq_compile.c ---- */
 dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def);
-/* Map of `n` nodes; derivatives by the symbols column[0..ncol) of nodes [first_der, n). fast [nsym]: time, states, delayed. */
-dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const dpi_node *node, int n, const int *column,
-                       int ncol, int first_der, dpi_eq_map *map);
+/* Map of `n` nodes; derivatives by the symbols column[0..ncol) of nodes [first_der, n). fast [nsym]: time, states,
+ * delayed. */
+dp_status dpi_eq_build(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const dpi_node *node, int n,
+                       const int *column, int ncol, int first_der, dpi_eq_map *map);
 void dpi_eq_release(dpi_eq_spoke *sp);
 
 /* ---- eq_bench.c: benches, evaluation ---- */
@@ -404,7 +413,8 @@ bool dpi_eq_trace_start(dpi_eq_bench *w);
 bool dpi_eq_trace_step(dpi_eq_bench *w, double t, double h, const double *x);
 bool dpi_eq_trace_reach(dpi_eq_bench *w, double t);
 bool dpi_eq_trace_output(dpi_eq_bench *w, int row, double t, const double *x, bool path);
-bool dpi_eq_trace_happen(dpi_eq_bench *w, const dpi_eq_next *next, bool (*happen)(dpi_eq_bench *w, const dpi_eq_next *next));
+bool dpi_eq_trace_happen(dpi_eq_bench *w, const dpi_eq_next *next,
+                         bool (*happen)(dpi_eq_bench *w, const dpi_eq_next *next));
 bool dpi_eq_back_can(const dpi_eq_spoke *sp);
 void dpi_eq_back_release(dpi_eq_spoke *sp);
 dp_status dpi_eq_gradient(const dpi_spoke *spoke, const dpi_batch_def *batch, const dpi_gradient_def *def);
@@ -439,7 +449,8 @@ void dpi_eq_jump(dpi_eq_bench *w, double t, const double *before, const double *
                  int stride);
 
 /* ---- eq_law.c ---- */
-dp_status dpi_eq_law_compile(dpi_eq_spoke *sp, dp_model *m, const dp_sim_def *def, const uint8_t *fast, const int *column);
+dp_status dpi_eq_law_compile(dpi_eq_spoke *sp, dp_model *m, const dp_sim_def *def, const uint8_t *fast,
+                             const int *column);
 int dpi_eq_law_active(const dp_model *m, const dp_sim_def *def, int *active, int n);
 bool dpi_eq_law_apply(dpi_eq_bench *w, int law, double t);
 
@@ -455,10 +466,11 @@ bool dpi_eq_event_run(dpi_eq_bench *w);
 /* ---- eq_watch_compile.c, eq_watch.c ---- */
 dp_status dpi_eq_watch_compile(dpi_eq_spoke *sp, dp_model *m, const uint8_t *fast, const int *column, int ncol);
 static inline bool dpi_eq_watches(const dpi_eq_bench *w) { return w->spoke->watch.nall > 0; }
-/* First change of a trigger or of a switch in (from, to] of the solver's last step; true and its time when there is one. */
+/* First change of a trigger or of a switch in (from, to] of the solver's last step; true and its time when there is
+ * one. */
 bool dpi_eq_watch_find(dpi_eq_bench *w, double from, double to, double *when);
-/* The path was left where something was found: set bench->cause from its root, carry m->s over the jump of the rates. f: rates
- * just before (dpi_eq_watch_left). */
+/* The path was left where something was found: set bench->cause from its root, carry m->s over the jump of the rates.
+ * f: rates just before (dpi_eq_watch_left). */
 void dpi_eq_watch_cross(dpi_eq_bench *w, const double *f);
 /* Rates just before what was found, while the path is still there; only with directions. */
 void dpi_eq_watch_left(dpi_eq_bench *w, double *f);
@@ -466,11 +478,13 @@ void dpi_eq_watch_left(dpi_eq_bench *w, double *f);
 double dpi_eq_watch_stop(dpi_eq_bench *w, double t, double target);
 /* Expect them anew from t on, where a path starts. */
 void dpi_eq_watch_marks(dpi_eq_bench *w, double t);
-/* Where time alone decides all that is watched: is the next change at `to` at the latest? It is then found, as by find. */
+/* Where time alone decides all that is watched: is the next change at `to` at the latest? It is then found, as
+ * by find. */
 bool dpi_eq_watch_due(dpi_eq_bench *w, double to, double *when);
 
 /* ---- eq_draw.c ---- */
-/* All that are made at the start, in order; one that can't be made is no number: said by started, at the first advance. */
+/* All that are made at the start, in order; one that can't be made is no number: said by started, at the
+ * first advance. */
 void dpi_eq_draw_start(dpi_eq_bench *w);
 bool dpi_eq_draw_started(dpi_eq_bench *w);
 /* Those that belong to this phase of this event, in order. */

@@ -1,12 +1,16 @@
-/* eq_lanes.c - a batch in SIMD lanes: each lane carries one member, a lane that is free takes the next one at once.  D, U -> O
+/* eq_lanes.c - a batch in SIMD lanes: each lane carries one member, a free lane takes the next one at once.  D, U -> O
  *
  *     queue of the batch's members, most work first
  *       explicit lanes    members that are not known to be stiff      -- stiff? --> implicit lanes
  *       implicit lanes    the others                                  -- gives up? -> alone
  *       alone             by the scalar method `auto`
  *
- * A *rig* is one thread's: the two sets of lanes and a bench for each lane, kept in a pool as benches are. A member lies on a
- * lane's bench with the lane's face as its solver, so doses, events, outputs and functionals are those of eq_advance.c.
+ * A *crew* is what integrates a member: the explicit lanes, the implicit lanes, or a scalar solver alone
+ * (DPI_EQ_EXPLICIT ...). A *job* is a member's place in the queue of one call: how far it has to go, how much work that
+ * will be.
+ * A *rig* is one thread's: the two sets of lanes and a bench for each lane, kept in a pool as benches are. A member
+ * lies on a lane's bench with the lane's face as its solver, so doses, events, outputs and functionals are those of
+ * eq_advance.c.
  *
  * Invariants:
  *   1. where a member goes on is part of its state (member->crew, saved and forked) and depends on what it did alone;
@@ -20,6 +24,7 @@
 
 #define PROBE_STEPS 400 /* explicit steps after which the model's own parameters count as not stiff */
 
+/* A member in the queue; the longest go first. */
 typedef struct job {
   double span; /* time to go */
   dp_time end; /* until then */
@@ -39,7 +44,8 @@ struct dpi_eq_rig {
 
 /* ---- what the spoke offers ---- */
 
-static const dpi_lane_kind kind_of[DPI_EQ_NCREW] = {[DPI_EQ_EXPLICIT] = DPI_LANE_EXPLICIT, [DPI_EQ_IMPLICIT] = DPI_LANE_IMPLICIT};
+static const dpi_lane_kind kind_of[DPI_EQ_NCREW] = {
+    [DPI_EQ_EXPLICIT] = DPI_LANE_EXPLICIT, [DPI_EQ_IMPLICIT] = DPI_LANE_IMPLICIT};
 
 static const struct {
   const char *name;
@@ -58,8 +64,8 @@ static int method_find(const char *name) {
 
 bool dpi_eq_lanes_named(const char *name) { return method_find(name) >= 0; }
 
-/* Where members begin: the model's own parameters speak for all. Those that are stiff though they do not show it here, or
- * only for some members, are found by each member itself. */
+/* Where members begin: the model's own parameters speak for all. Those that are stiff though they do not show it here,
+ * or only for some members, are found by each member itself. */
 static dp_status probe(dpi_eq_spoke *sp) {
   dpi_eq_bench *w = NULL;
   dpi_solver *s = NULL;
@@ -85,14 +91,15 @@ static dp_status plan_one(dpi_eq_spoke *sp, int crew, bool forced) {
   const char *why = "";
   if (!dpi_lane_can(sp->sys, kind_of[crew], &why)) {
     if (!forced) return DP_OK;
-    return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED, "%s: method '%s' can't take these equations: %s", sp->model->source,
-                    sp->lane_method, why);
+    return dpi_fail(sp->base.ctx, DP_ERR_UNSUPPORTED, "%s: method '%s' can't take these equations: %s",
+                    sp->model->source, sp->lane_method, why);
   }
   dp_ctx *ctx = sp->base.ctx;
   const bool clean = !dp_ctx_error(ctx)[0];
   const dp_status st = dpi_lane_plan_create(ctx, sp->sys, &sp->opts, kind_of[crew], 0, &sp->plan[crew]);
   if (st != DP_ERR_UNSUPPORTED || forced) return st;
-  if (clean) dp_ctx_clear_error(ctx); /* a step that is found too long only when it is written: not offered, like the others */
+  if (clean) dp_ctx_clear_error(ctx); /* a step that is found too long only when it is written: not offered, like the
+                                         others */
   return DP_OK;
 }
 
@@ -100,13 +107,15 @@ dp_status dpi_eq_lanes_compile(dpi_eq_spoke *sp, const char *name) {
   const int i = method_find(name);
   sp->lane_method = method[i].name;
   sp->lane_forced = method[i].forced;
-  while (sp->width > 1 && !dpi_lane_ops_find(sp->width)) sp->width /= 2; /* what was asked for, as far as the processor goes */
+  while (sp->width > 1 && !dpi_lane_ops_find(sp->width)) sp->width /= 2; /* what was asked for, as far as the processor
+                                                                            goes */
   if (sp->width == 0) sp->width = dpi_lane_ops_find(0)->width;
   /* what is exact in one step for all is not better in many */
   if (!method[i].forced && sp->sys->linear) return DP_OK;
   if (method[i].explicit_one) DP_TRY(plan_one(sp, DPI_EQ_EXPLICIT, method[i].forced));
   if (method[i].implicit_one) DP_TRY(plan_one(sp, DPI_EQ_IMPLICIT, method[i].forced));
-  sp->crew0 = sp->plan[DPI_EQ_EXPLICIT] ? DPI_EQ_EXPLICIT : (sp->plan[DPI_EQ_IMPLICIT] ? DPI_EQ_IMPLICIT : DPI_EQ_ALONE);
+  sp->crew0 =
+      sp->plan[DPI_EQ_EXPLICIT] ? DPI_EQ_EXPLICIT : (sp->plan[DPI_EQ_IMPLICIT] ? DPI_EQ_IMPLICIT : DPI_EQ_ALONE);
   return sp->plan[DPI_EQ_EXPLICIT] && sp->plan[DPI_EQ_IMPLICIT] ? probe(sp) : DP_OK;
 }
 
@@ -240,7 +249,8 @@ static const job *next_job(crew *k) {
 
 static void no_memory(crew *k, const dpi_eq_bench *w) {
   if (w->no_memory)
-    k->status = dpi_fail(w->spoke->base.ctx, DP_ERR_MEMORY, "member %d: no memory to advance it", (int)(w->m - k->b->m));
+    k->status =
+        dpi_fail(w->spoke->base.ctx, DP_ERR_MEMORY, "member %d: no memory to advance it", (int)(w->m - k->b->m));
 }
 
 /* Send the lane on; false: its member is done, failed, or has to wait for memory. */
@@ -274,7 +284,8 @@ static void refill(crew *k, int lane) {
 static int way_out(const crew *k, dpi_solve_outcome o) {
   const dpi_eq_spoke *sp = k->rig->spoke;
   if (sp->lane_forced || o == DPI_SOLVE_MEMORY) return -1;
-  return o == DPI_SOLVE_STIFF && sp->plan[DPI_EQ_IMPLICIT] && k->which == DPI_EQ_EXPLICIT ? DPI_EQ_IMPLICIT : DPI_EQ_ALONE;
+  return o == DPI_SOLVE_STIFF && sp->plan[DPI_EQ_IMPLICIT] && k->which == DPI_EQ_EXPLICIT ? DPI_EQ_IMPLICIT
+                                                                                          : DPI_EQ_ALONE;
 }
 
 static void attend(crew *k, int lane) {

@@ -2,11 +2,11 @@
  *
  *     x+, p+ := h(t, x-, p-)        all values are formed before the first is assigned
  *
- * A discrete-time map is a model whose rates are zero and a law at each tick; a sampled controller is a law that sets an input
- * parameter, which the rates hold until the next sample.
+ * A discrete-time map is a model whose rates are zero and a law at each tick; a sampled controller is a law that sets
+ * an input parameter, which the rates hold until the next sample.
  *
- * Derivatives. The time of a law is fixed, so nothing is carried over a moving time: S+ = h_x S- + h_p P + h_theta.
- */
+ * Derivatives. The time of a law is fixed, so nothing is carried over a moving time: S+ = h_x S- + h_p P
+ * + h_theta. */
 #include "spoke/equations/eq_impl.h"
 
 #include <math.h>
@@ -58,7 +58,8 @@ static dp_status build_law(dpi_eq_spoke *sp, dp_model *m, const dp_law_def *d, c
   return dpi_eq_build(sp, m, fast, node, d->n, column, sp->nstate + sp->nactive, 0, &law->map);
 }
 
-dp_status dpi_eq_law_compile(dpi_eq_spoke *sp, dp_model *m, const dp_sim_def *def, const uint8_t *fast, const int *column) {
+dp_status dpi_eq_law_compile(dpi_eq_spoke *sp, dp_model *m, const dp_sim_def *def, const uint8_t *fast,
+                             const int *column) {
   sp->law = DPI_ARENA_ARRAY(&sp->arena, dpi_eq_law, def->nlaw + 1);
   if (!sp->law) return DP_ERR_MEMORY;
   for (; sp->nlaw < def->nlaw; sp->nlaw++)

@@ -1,7 +1,8 @@
 /* eq_save.c - one member's digital state to another batch, to bytes and back.
  *
- * Bytes: header, then x, S, params, directions, repeats, doses with their directions, scheduled events with theirs, trigger
- * truth, functionals. They belong to one build and one sim (the sim puts its hash in front); sizes are checked all the same.
+ * Bytes: header, then x, S, params, directions, repeats, doses with their directions, scheduled events with theirs,
+ * trigger truth, functionals. They belong to one build and one sim (the sim puts its hash in front); sizes are checked
+ * all the same.
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -137,7 +138,8 @@ dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t si
   at += sizeof h;
   size_t left = size - sizeof h;
   /* counts are believed only as far as the bytes go */
-  if (h.ndose < 0 || h.ndue < 0 || (size_t)h.ndose > left / sizeof(dpi_eq_dose) || (size_t)h.ndue > left / sizeof(dpi_due))
+  if (h.ndose < 0 || h.ndue < 0 || (size_t)h.ndose > left / sizeof(dpi_eq_dose) ||
+      (size_t)h.ndue > left / sizeof(dpi_due))
     return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found %zu bytes, expected more", size);
   DP_TRY(receive(b, member, &h));
   const int n = slices(b, member, s);

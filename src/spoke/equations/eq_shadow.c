@@ -4,8 +4,8 @@
  *     take     before it: the member's state is copied; each number of it gets a direction of its own
  *     follow   after it: the copy does the same, and the derivatives of what has become of it are the Jacobian's rows
  *
- * So whatever forward derivatives know (moving times, saltation, delays of events, steady states) backward ones know too, and one
- * is the transpose of the other to rounding.
+ * So whatever forward derivatives know (moving times, saltation, delays of events, steady states) backward ones know
+ * too, and one is the transpose of the other to rounding.
  */
 #include "spoke/equations/eq_adjoint.h"
 
@@ -93,7 +93,8 @@ static dp_status room(dpi_eq_shadow *h, int nd) {
 static dp_status list_room(dpi_eq_shadow *h, const dpi_eq_bench *w) {
   const dp_member *def = w->def;
   DP_TRY(dpi_grow(h->ctx, (void **)&h->instant, &h->cap_instant, def->ninstant + 1, sizeof *h->instant));
-  DP_TRY(dpi_grow(h->ctx, (void **)&h->m.line.repeat, &h->cap_repeat, 2 * dpi_timeline_repeating(def) + 1, sizeof(int)));
+  DP_TRY(
+      dpi_grow(h->ctx, (void **)&h->m.line.repeat, &h->cap_repeat, 2 * dpi_timeline_repeating(def) + 1, sizeof(int)));
   h->batch.spoke = h->spoke;
   h->batch.m = &h->m;
   h->batch.def = w->batch->def;
@@ -245,7 +246,8 @@ static bool put_jacobian(dpi_eq_shadow *h, dpi_eq_bench *w, int instant) {
   const int n = sp->nstate, na = sp->nactive, nc = h->nin + DPI_TRACE_NCONTROL, nd = h->ndir;
   const int nout = n + na + 3 * m->ndose + due_width(sp) * m->pool.n;
   if (!dpi_trace_jacobian_room(tr, nout + 1, nout * nc)) return dpi_eq_fail_memory(w);
-  tr->jacobian[tr->njacobian++] = (dpi_trace_jacobian){.nin = h->nin, .nout = nout, .row = tr->nindex, .instant = instant};
+  tr->jacobian[tr->njacobian++] =
+      (dpi_trace_jacobian){.nin = h->nin, .nout = nout, .row = tr->nindex, .instant = instant};
   tr->index[tr->nindex++] = tr->nelement;
   for (int j = 0; j < n; j++) put_row(tr, m->s + (size_t)j * nd, nc);
   for (int a = 0; a < na; a++) put_row(tr, m->p + (size_t)a * nd, nc);
@@ -272,6 +274,7 @@ bool dpi_shadow_follow(dpi_eq_shadow *h, dpi_eq_bench *w, const dpi_eq_next *nex
   const bool done = next ? dpi_eq_happen(h->w, next) : dpi_eq_member_begin(h->w, w->to);
   if (h->w->no_memory) return dpi_eq_fail_memory(w);
   if (!done) return dpi_eq_fail(w, w->m->t, "its gradient: %.120s", h->out.reason);
-  if (!same_shape(&h->m, w->m)) return dpi_eq_fail(w, w->m->t, "its gradient: derivatives take another course than values");
+  if (!same_shape(&h->m, w->m))
+    return dpi_eq_fail(w, w->m->t, "its gradient: derivatives take another course than values");
   return put_jacobian(h, w, instant);
 }

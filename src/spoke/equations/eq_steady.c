@@ -1,24 +1,26 @@
 /* eq_steady.c - steady states: of a dose repeated for ever, of a constant infusion, of the system left alone.
  *
- * Periodic. Let P(x) be the state one interval T after x with the dose in between (at lag mod T; infusions that last longer
- * than T overlap: floor(D/T) of them always run). The steady state is x* = P(x*). With the monodromy matrix M = dP/dx and
- * P_theta from one integration in nstate + ndir directions, Newton's step is (I - M) dx = P(x) - x; for linear systems the
- * first step is exact. Derivatives: (I - M) dx* = P_theta. Other systems first search at low accuracy; the M found there then
- * corrects maps of full accuracy (chord method: each correction shrinks the error by about the low accuracy), and only
- * derivatives or doubts about stability ask for M at full accuracy. Where this does not settle, Newton at full accuracy does.
+ * Periodic. Let P(x) be the state one interval T after x with the dose in between (at lag mod T; infusions that last
+ * longer than T overlap: floor(D/T) of them always run). The steady state is x* = P(x*). With the monodromy matrix M =
+ * dP/dx and P_theta from one integration in nstate + ndir directions, Newton's step is (I - M) dx = P(x) - x; for
+ * linear systems the first step is exact. Derivatives: (I - M) dx* = P_theta. Other systems first search at low
+ * accuracy; the M found there then corrects maps of full accuracy (chord method: each correction shrinks the error by
+ * about the low accuracy), and only derivatives or doubts about stability ask for M at full accuracy. Where this does
+ * not settle, Newton at full accuracy does.
  *
- * Cascade (eq_compile.c finds it): the dosed head is linear by itself, so its steady state comes from matrix exponentials; the
- * tail is linear in itself once the head is given, so P is affine in the tail and one Newton step is exact there too.
+ * Cascade (eq_compile.c finds it): the dosed head is linear by itself, so its steady state comes from matrix
+ * exponentials; the tail is linear in itself once the head is given, so P is affine in the tail and one Newton step is
+ * exact there too.
  *
  * Equilibrium: f(x) + u = 0 by Newton on the analytic Jacobian, from where the system goes by itself.
  *
- * Conserved quantities (w'f = 0 for all x) make these matrices singular. Their left null vectors W (orthonormal rows) are found by
- * sampling f at n + 2 and more states; the bordered matrices I - M + W'W and J + c W'W are regular and, as W r = 0, keep W x
- * as it was before. W is taken as free of the parameters (it is for stoichiometric laws).
+ * Conserved quantities (w'f = 0 for all x) make these matrices singular. Their left null vectors W (orthonormal rows)
+ * are found by sampling f at n + 2 and more states; the bordered matrices I - M + W'W and J + c W'W are regular and, as
+ * W r = 0, keep W x as it was before. W is taken as free of the parameters (it is for stoichiometric laws).
  * A state that only grows (an area, a cumulative dose) has no steady state: the member fails and names it.
  *
- * A fixed point counts only when it is stable: powers of M (of exp(J h)) by repeated squaring must not grow.
- */
+ * A fixed point counts only when it is stable: powers of M (of exp(J h)) by repeated squaring must
+ * not grow. */
 #include "spoke/equations/eq_impl.h"
 
 #include <math.h>
@@ -68,9 +70,23 @@ static bool rest_memory(dpi_eq_bench *w) {
     double **at;
     int count;
   } part[] = {
-      {&r->x, n},      {&r->y, n},     {&r->s, n * nc},     {&r->s0, n * nd},  {&r->seed, na * nc},           {&r->u, n},
-      {&r->du, n * nc}, {&r->dtau, nc}, {&r->before, n},     {&r->a, n * n},    {&r->m, n * n},                {&r->q, n * n},
-      {&r->b, n},      {&r->law, n * n}, {&r->sample, n * (3 * n + 4)}, {&r->work, 8 * n * n}, {&r->sstar, n * nd},
+      {&r->x, n},
+      {&r->y, n},
+      {&r->s, n * nc},
+      {&r->s0, n * nd},
+      {&r->seed, na * nc},
+      {&r->u, n},
+      {&r->du, n * nc},
+      {&r->dtau, nc},
+      {&r->before, n},
+      {&r->a, n * n},
+      {&r->m, n * n},
+      {&r->q, n * n},
+      {&r->b, n},
+      {&r->law, n * n},
+      {&r->sample, n * (3 * n + 4)},
+      {&r->work, 8 * n * n},
+      {&r->sstar, n * nd},
   };
   for (int i = 0; i < DPI_COUNT(part); i++)
     if (!(*part[i].at = DPI_ARENA_ARRAY(&w->arena, double, part[i].count + 1))) return false;
@@ -79,7 +95,8 @@ static bool rest_memory(dpi_eq_bench *w) {
   dp_ctx *ctx = w->spoke->base.ctx;
   const dpi_solve_opts *fine = &w->spoke->opts;
   dpi_solve_opts coarse = *fine;
-  if (!w->steady && dpi_solver_create(ctx, w->spoke->method, w->spoke->sys, fine, nc, &w->steady) != DP_OK) return false;
+  if (!w->steady && dpi_solver_create(ctx, w->spoke->method, w->spoke->sys, fine, nc, &w->steady) != DP_OK)
+    return false;
   if (coarse.rtol < ROUGH_RTOL) {
     coarse.atol *= ROUGH_RTOL / coarse.rtol;
     coarse.rtol = ROUGH_RTOL;
@@ -173,8 +190,9 @@ static void add_laws(const rest *r, int n, double c, double *a) {
       for (int j = 0; j < n; j++) a[i * n + j] += c * r->law[k * n + i] * r->law[k * n + j];
 }
 
-/* Is W f = 0 to rounding? If not, something is fed into what is conserved, and it gathers along the right null vector that goes
- * with the law: v = (A + c W'W)^-1 w. r->a holds that matrix factored; r->why names the state that gathers most. */
+/* Is W f = 0 to rounding? If not, something is fed into what is conserved, and it gathers along the right null vector
+ * that goes with the law: v = (A + c W'W)^-1 w. r->a holds that matrix factored; r->why names the state that gathers
+ * most. */
 static bool laws_hold(dpi_eq_bench *w, const double *f, double slack) {
   rest *r = w->rest;
   const int n = w->spoke->nstate;
@@ -400,7 +418,8 @@ static double map_correct(dpi_eq_bench *w) {
 
 /* ---- cascades ---- */
 
-/* r->m := exp(r->a tau) r->m, with `count` infusions running; matrices of the head with one column for what is constant. */
+/* r->m := exp(r->a tau) r->m, with `count` infusions running; matrices of the head with one column for what is
+ * constant. */
 static void head_flow(dpi_eq_bench *w, const period *p, double count, double tau) {
   const dpi_eq_spoke *sp = w->spoke;
   rest *r = w->rest;
@@ -527,8 +546,8 @@ static bool cascade_map(dpi_eq_bench *w, const period *p) {
 
 /* ---- low accuracy first ---- */
 
-/* Near to the fixed point at low accuracy, from a few doses on; r->a, r->m are those of the last turn, whose step comes back:
- * infinite when it did not settle. */
+/* Near to the fixed point at low accuracy, from a few doses on; r->a, r->m are those of the last turn, whose step comes
+ * back: infinite when it did not settle. */
 static double rough_map(dpi_eq_bench *w, const period *p) {
   rest *r = w->rest;
   const int n = w->spoke->nstate;
@@ -703,7 +722,8 @@ static bool near(const double *a, const double *b, int n, double atol) {
   return true;
 }
 
-/* From r->x to the state of rest under the input r->u. Nonlinear systems first go by themselves for longer and longer. */
+/* From r->x to the state of rest under the input r->u. Nonlinear systems first go by themselves for longer
+ * and longer. */
 static bool find_rest(dpi_eq_bench *w, double t) {
   rest *r = w->rest;
   const int n = w->spoke->nstate;
@@ -761,7 +781,8 @@ static bool steady_of(dpi_eq_bench *w, const dp_instant *in, double t, const dpi
   return find_period(w, &p);
 }
 
-/* The state becomes (steady = 1) or gains (steady = 2) the steady state of this dose. S+ = [S-] + dx* + (f- - f+) dtime. */
+/* The state becomes (steady = 1) or gains (steady = 2) the steady state of this dose. S+ = [S-] + dx* + (f- - f+)
+ * dtime. */
 bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const dpi_eq_plan *plan) {
   const dpi_eq_spoke *sp = w->spoke;
   dpi_eq_member *m = w->m;

@@ -1,7 +1,7 @@
-/* eq_tangent.c - steps in lanes that carry directions: a plan for each number of them, made when it is first asked for.  D
+/* eq_tangent.c - steps in lanes that carry directions: a plan for each number of them, made when first asked for.  D
  *
- * The step and its tangent are one tape (solve/lane_tangent.h), so a plan belongs to one number of directions. Where that tape gets
- * too long the scalar methods carry them.
+ * The step and its tangent are one tape (solve/lane_tangent.h), so a plan belongs to one number of directions. Where
+ * that tape gets too long the scalar methods carry them.
  */
 #include "spoke/equations/eq_impl.h"
 

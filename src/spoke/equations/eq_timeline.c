@@ -2,7 +2,8 @@
  *
  * Order of what happens at one real time:
  *   1. what was under way: doses whose lag has passed, infusions that end (in the order they were given), model events;
- *   2. instants and outputs by `order`, instants first, then by position; a repeat has its instant's order and position.
+ *   2. instants and outputs by `order`, instants first, then by position; a repeat has its instant's order and
+ *      position.
  * So a lagged dose that arrives exactly at an output's time acts before that output.
  */
 #include "spoke/equations/eq_impl.h"
@@ -62,8 +63,8 @@ static bool do_reset(dpi_eq_bench *w, double t) {
   return true;
 }
 
-/* A steady state is the state of its own doses alone: repeats that earlier records ordered are cancelled, as NONMEM does
- * (its help on the SS data item). Those of this very record stay. */
+/* A steady state is the state of its own doses alone: repeats that earlier records ordered are cancelled, as NONMEM
+ * does (its help on the SS data item). Those of this very record stay. */
 static void cancel_repeats(dpi_timeline *line, int instant) {
   int kept = 0;
   for (int r = 0; r < line->nrepeat; r++) {

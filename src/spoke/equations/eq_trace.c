@@ -1,7 +1,7 @@
 /* eq_trace.c - what the integrator did with one member, kept for the way back.  D
  *
- * Beyond the limit of memory states are thinned: of each piece every 2nd, 4th, ... stays, with the begin and size of every step, from
- * which the others can be computed anew (the step is a function of them alone).
+ * Beyond the limit of memory states are thinned: of each piece every 2nd, 4th, ... stays, with the begin and size of
+ * every step, from which the others can be computed anew (the step is a function of them alone).
  */
 #include "spoke/equations/eq_adjoint.h"
 
@@ -10,7 +10,8 @@
 static dp_ctx *ctx_of(const dpi_eq_trace *tr) { return tr->spoke->base.ctx; }
 
 void dpi_trace_clear(dpi_eq_trace *tr) {
-  tr->nitem = tr->npiece = tr->nstep = tr->nkept = tr->nreal = tr->npair = tr->njacobian = tr->nindex = tr->nelement = 0;
+  tr->nitem = tr->npiece = tr->nstep = tr->nkept = tr->nreal = tr->npair = tr->njacobian = tr->nindex = tr->nelement =
+      0;
   tr->stride = 1;
   tr->param = -1;
 }
@@ -47,7 +48,8 @@ static void thin(dpi_eq_trace *tr) {
     dpi_trace_piece *k = &tr->piece[p];
     const int have = (k->nstep + tr->stride - 1) / tr->stride, from = k->kept;
     k->kept = to;
-    for (int i = 0; i < have; i += 2, to++) memmove(tr->kept + n * (size_t)to, tr->kept + n * (size_t)(from + i), n * sizeof *tr->kept);
+    for (int i = 0; i < have; i += 2, to++)
+      memmove(tr->kept + n * (size_t)to, tr->kept + n * (size_t)(from + i), n * sizeof *tr->kept);
   }
   tr->nkept = to;
   tr->stride *= 2;
@@ -65,7 +67,8 @@ static bool fits(dpi_eq_bench *w) {
 }
 
 static bool grow(dpi_eq_bench *w, void **at, int *cap, size_t need, size_t size) {
-  if (need > INT32_MAX / 2) return dpi_eq_fail(w, w->m->t, "the gradient needs too many numbers for the path of this member");
+  if (need > INT32_MAX / 2)
+    return dpi_eq_fail(w, w->m->t, "the gradient needs too many numbers for the path of this member");
   return dpi_grow(w->spoke->base.ctx, at, cap, (int)need, size) == DP_OK || dpi_eq_fail_memory(w);
 }
 
@@ -92,7 +95,8 @@ bool dpi_trace_jacobian_room(dpi_eq_trace *tr, int nrow, int nelement) {
   if ((size_t)tr->nelement + (size_t)nelement > INT32_MAX / 2) return false;
   return dpi_grow(ctx, (void **)&tr->jacobian, &tr->cap_jacobian, tr->njacobian + 1, sizeof *tr->jacobian) == DP_OK &&
          dpi_grow(ctx, (void **)&tr->index, &tr->cap_index, tr->nindex + nrow + 1, sizeof *tr->index) == DP_OK &&
-         dpi_grow(ctx, (void **)&tr->element, &tr->cap_element, tr->nelement + nelement + 1, sizeof *tr->element) == DP_OK &&
+         dpi_grow(ctx, (void **)&tr->element, &tr->cap_element, tr->nelement + nelement + 1, sizeof *tr->element) ==
+             DP_OK &&
          dpi_grow(ctx, (void **)&tr->column, &tr->cap_column, tr->nelement + nelement + 1, sizeof *tr->column) == DP_OK;
 }
 
@@ -113,7 +117,8 @@ static bool keep_running(dpi_eq_bench *w, dpi_trace_piece *k) {
   dpi_eq_trace *tr = w->trace;
   const dpi_eq_member *m = w->m;
   k->run = tr->npair;
-  if (!grow(w, (void **)&tr->pair, &tr->cap_pair, (size_t)tr->npair + 2 * (size_t)m->ndose + 1, sizeof *tr->pair)) return false;
+  if (!grow(w, (void **)&tr->pair, &tr->cap_pair, (size_t)tr->npair + 2 * (size_t)m->ndose + 1, sizeof *tr->pair))
+    return false;
   for (int i = 0; i < m->ndose; i++) {
     if (!m->dose[i].running) continue;
     tr->pair[tr->npair++] = i;
@@ -128,7 +133,8 @@ bool dpi_eq_trace_start(dpi_eq_bench *w) {
   dpi_eq_trace *tr = w->trace;
   const int n = w->spoke->nstate;
   dpi_trace_piece k = {.first = tr->nstep, .kept = tr->nkept, .crew = tr->crew, .u = -1};
-  if (!grow(w, (void **)&tr->piece, &tr->cap_piece, (size_t)tr->npiece + 1, sizeof *tr->piece) || !keep_params(w)) return false;
+  if (!grow(w, (void **)&tr->piece, &tr->cap_piece, (size_t)tr->npiece + 1, sizeof *tr->piece) || !keep_params(w))
+    return false;
   k.param = tr->param;
   if ((w->have_input && (k.u = keep(w, w->u, n)) < 0) || !keep_running(w, &k)) return false;
   tr->piece[tr->npiece++] = k;
@@ -172,7 +178,8 @@ bool dpi_eq_trace_output(dpi_eq_bench *w, int row, double t, const double *x, bo
 }
 
 /* next NULL: the member begins. */
-bool dpi_eq_trace_happen(dpi_eq_bench *w, const dpi_eq_next *next, bool (*happen)(dpi_eq_bench *w, const dpi_eq_next *next)) {
+bool dpi_eq_trace_happen(dpi_eq_bench *w, const dpi_eq_next *next,
+                         bool (*happen)(dpi_eq_bench *w, const dpi_eq_next *next)) {
   dpi_eq_trace *tr = w->trace;
   tr->reached = false;
   if (!dpi_shadow_take(tr->shadow, w)) return w->no_memory ? dpi_eq_fail_memory(w) : false;

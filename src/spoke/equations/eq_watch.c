@@ -2,16 +2,20 @@
  *
  * Each step of the solver is looked at in its nodes, on dense output. Between two of them
  *
- *     a value or the sign of a root differs   halved until two neighbouring numbers differ; so `time >= 5` happens at exactly
+ *     a value or the sign of a root differs   halved until two neighbouring numbers differ; so `time >= 5` happens at
+ *                                             exactly
  *                                             5 and `time > 5` at the next number; then the trigger itself decides
- *     nothing differs                         a root may have gone through zero and back: where a parabola through three
+ *     nothing differs                         a root may have gone through zero and back: where a parabola through
+ *                                             three
  *                                             nodes foretells that it comes near zero, its extremum is sought
  *
  * Nothing here depends on outputs. What time alone decides is known beforehand:
  *
- *     marks   where an expression affine in time goes through zero: the solver stops just before and just behind, so that no
+ *     marks   where an expression affine in time goes through zero: the solver stops just before and just behind, so
+ *             that no
  *             step crosses it
- *     due     where all that a trigger or switch hangs on are such marks, the very number at which it changes, found on the
+ *     due     where all that a trigger or switch hangs on are such marks, the very number at which it changes, found on
+ *             the
  *             line of time without any path. The solver goes there directly; where nothing else is watched no step is
  *             looked at
  *
@@ -23,8 +27,10 @@
 #include <float.h>
 #include <math.h>
 
-#define NODES 4        /* in a step: the path between them is close to a parabola wherever error control chose the step */
-#define SWING 0.5      /* radians of the fastest rate between nodes, where one exact step spans all: 12 looks a period; */
+#define NODES 4        /* in a step: the path between them is close to a parabola wherever error control chose
+                          the step */
+#define SWING 0.5      /* radians of the fastest rate between nodes, where one exact step spans all: 12 looks
+                          a period; */
 #define NODES_WHOLE 400 /* but not more of them than this */
 #define SPEAKERS 8     /* parts that speak for all, so that judging a division costs the same however fine it is */
 #define PARTS 4096     /* finest division of a step, where a root swings faster than the states do: a pulse of a trigger
@@ -33,8 +39,8 @@
 #define SEARCH 40      /* evaluations in the search for an extremum */
 #define NEAR 0.5       /* an extremum below this part of the smallest node is sought */
 #define MARKS 64       /* looked at in a row for what changes next */
-#define CHATTER 40     /* switches in a row without time moving on: a sliding mode, where each restart would undo the one
-                          before; from then on the error control steps through it */
+#define CHATTER 40     /* switches in a row without time moving on: a sliding mode, where each restart would undo the
+                          one before; from then on the error control steps through it */
 
 static int sign(double v) { return (v > 0) - (v < 0); }
 
@@ -84,7 +90,8 @@ static bool differs(const dpi_eq_bench *w, const double *a, const double *b, boo
   return !same_values(w, a, b) || (roots && changed_root(w, a, b) >= 0);
 }
 
-/* a differs from b: the first number in (*lo, *hi] at which something differs from a, and the one before it; v: there. */
+/* a differs from b: the first number in (*lo, *hi] at which something differs from a, and the one before it;
+ * v: there. */
 static void narrow(dpi_eq_bench *w, const double *a, double *lo, double *hi, bool roots, double *v) {
   for (;;) {
     const double mid = *lo + 0.5 * (*hi - *lo);
@@ -134,7 +141,8 @@ static bool turns_near(const double *t, const double *g, int s) {
   return s * low < NEAR * least;
 }
 
-/* Golden section for the extremum of root number r on [a, b]; v: what is watched there. True when it is at or beyond zero. */
+/* Golden section for the extremum of root number r on [a, b]; v: what is watched there. True when it is at or beyond
+ * zero. */
 static bool extremum(dpi_eq_bench *w, int at, int s, double a, double b, double *t, double *v) {
   const double part = 0.3819660112501051;
   double p = a + part * (b - a), q = b - part * (b - a), gp, gq;
@@ -198,8 +206,8 @@ static double next_node(dpi_eq_bench *w, double t, double from, double to, doubl
 /* Between the nodes of a step: places that no period divides. */
 static const double place[3] = {0.23, 0.4871, 0.7613};
 
-/* Roots may swing faster than the states do. Nodes at from and at three places are in w->v[0], w->v[1], w->v[2], w->v[6]: does
- * a parabola through three of them foretell the fourth, for every root that could reach zero there? */
+/* Roots may swing faster than the states do. Nodes at from and at three places are in w->v[0], w->v[1], w->v[2],
+ * w->v[6]: does a parabola through three of them foretell the fourth, for every root that could reach zero there? */
 static bool foretold(const dpi_eq_bench *w) {
   const int first = w->spoke->nevent + w->spoke->watch.nswitch;
   const double b = place[0], c = place[1], d = place[2];
@@ -213,8 +221,8 @@ static bool foretold(const dpi_eq_bench *w) {
   return true;
 }
 
-/* Into how many parts the step is cut: until parabolas foretell some of them, at two sizes in a row, as long as the credit
- * lasts. */
+/* Into how many parts the step is cut: until parabolas foretell some of them, at two sizes in a row, as long as the
+ * credit lasts. */
 static int parts(dpi_eq_bench *w, double from, double to) {
   int n = 1, agreed = 0;
   if (w->spoke->watch.nroot == 0) return 1;
@@ -237,8 +245,8 @@ static int parts(dpi_eq_bench *w, double from, double to) {
   return n;
 }
 
-/* Most steps come nowhere near a change: at five places nothing differs, and every root is farther from zero than ten times what
- * it moves. */
+/* Most steps come nowhere near a change: at five places nothing differs, and every root is farther from zero than ten
+ * times what it moves. */
 static bool far_away(dpi_eq_bench *w, double from, double to) {
   const int first = w->spoke->nevent + w->spoke->watch.nswitch;
   double *const at[5] = {w->v[1], w->v[0], w->v[2], w->v[6], w->v[3]};
@@ -370,8 +378,8 @@ static void due_between(dpi_eq_bench *w, double lo, double hi) {
   w->due_jump = timed_differs(w, w->v[0], w->v[1], ne, n);
 }
 
-/* The next change behind t of what time alone decides. Rounding may move it away from its mark by more than the slack: so
- * values are compared before and behind each mark, and far behind the last one. */
+/* The next change behind t of what time alone decides. Rounding may move it away from its mark by more than the slack:
+ * so values are compared before and behind each mark, and far behind the last one. */
 static void find_due(dpi_eq_bench *w, double t) {
   const dpi_eq_map *map = &w->spoke->watch.value;
   const int n = w->spoke->nevent + w->spoke->watch.nswitch;

@@ -4,8 +4,8 @@
  *     relation in a rate   its truth value; root: the difference of its sides
  *     floor, ceil, mod, sign in a rate, a number as condition: a value that is constant but for jumps
  *
- * Whatever is free of states and affine in time passes zero (an integer) at a time that is known beforehand: these are marks.
- * What hangs on comparisons of such things alone is *timed*: when it changes is found without a path.
+ * Whatever is free of states and affine in time passes zero (an integer) at a time that is known beforehand: these are
+ * marks. What hangs on comparisons of such things alone is *timed*: when it changes is found without a path.
  * Kinks (abs, min, max) are no jumps: the integrator's error control steps over them.
  */
 #include "spoke/equations/eq_impl.h"
@@ -178,8 +178,8 @@ static dp_status from_rates(gather *k) {
   return each_reached(k, true);
 }
 
-/* Truth of comparisons between what stands still or moves straight with time: known at marks. But `==` is true at single
- * numbers. */
+/* Truth of comparisons between what stands still or moves straight with time: known at marks. But `==` is true at
+ * single numbers. */
 static void find_covered(const gather *k, uint8_t *covered) {
   for (int i = 0; i < k->count; i++) {
     const dpi_gnode n = dpi_graph_at(k->g, i);

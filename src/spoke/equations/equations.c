@@ -1,8 +1,8 @@
-/* equations.c - spoke `equations` (floor 4): systems of ordinary differential equations under event timelines, with exact
- * event times, forward sensitivities through everything and exact functionals of the path.  D, U -> O, Q
+/* equations.c - spoke `equations` (floor 4): systems of ordinary differential equations under event timelines, with
+ * exact event times, forward sensitivities through everything and exact functionals of the path.  D, U -> O, Q
  *
- * This file: life of the spoke and of batches, reading and editing a member's state, the descriptor. The map of the other
- * files stands in eq_impl.h.
+ * This file: life of the spoke and of batches, reading and editing a member's state, the descriptor. The map of the
+ * other files stands in eq_impl.h.
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -55,8 +55,8 @@ static dp_status equations_create(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke 
   sp->base = (dpi_spoke){.ops = &dp_spoke_equations, .ctx = ctx};
   dpi_arena_init(&sp->arena, ctx);
   pthread_mutex_init(&sp->lock, NULL);
-  sp->desc.caps = DP_CAP_JVP | DP_CAP_SAVE | DP_CAP_THREADS | DP_CAP_FUNCTIONALS | DP_CAP_EDIT | DP_CAP_FUSED | DP_CAP_STEADY |
-                  DP_CAP_LAWS;
+  sp->desc.caps = DP_CAP_JVP | DP_CAP_SAVE | DP_CAP_THREADS | DP_CAP_FUNCTIONALS | DP_CAP_EDIT | DP_CAP_FUSED |
+                  DP_CAP_STEADY | DP_CAP_LAWS;
   sp->desc.ranks = 1;
   sp->desc.block = DPI_EQ_BLOCK;
   sp->desc.own_end = true;
@@ -109,8 +109,13 @@ static void batch_lay_out(dpi_eq_batch *b) {
     const dp_member *def = &b->def.member[i];
     dpi_eq_member *m = &b->m[i];
     const dpi_eq_member keep = *m; /* lists are kept for reuse */
-    *m = (dpi_eq_member){.fresh = true, .dose = keep.dose, .cap_dose = keep.cap_dose, .vec = keep.vec, .cap_vec = keep.cap_vec,
-                         .pool = keep.pool, .history = keep.history};
+    *m = (dpi_eq_member){.fresh = true,
+                         .dose = keep.dose,
+                         .cap_dose = keep.cap_dose,
+                         .vec = keep.vec,
+                         .cap_vec = keep.cap_vec,
+                         .pool = keep.pool,
+                         .history = keep.history};
     m->pool.n = 0;
     m->pool.serial = 0;
     dpi_eq_history_reset(m->history);
@@ -217,8 +222,8 @@ static dp_status equations_state_set(dpi_batch *batch, int member, const double 
   DP_TRY(dpi_eq_member_ready(b, member));
   for (int j = 0; j < b->spoke->nstate; j++)
     if (!isfinite(x[j]))
-      return dpi_fail(b->spoke->base.ctx, DP_ERR_INPUT, "member %d: state '%s': found %g, expected a finite number", member,
-                      b->spoke->desc.state_id[j], x[j]);
+      return dpi_fail(b->spoke->base.ctx, DP_ERR_INPUT, "member %d: state '%s': found %g, expected a finite number",
+                      member, b->spoke->desc.state_id[j], x[j]);
   memcpy(b->m[member].x, x, sizeof(double) * b->spoke->nstate);
   b->m[member].edited = true;
   return DP_OK;

@@ -113,7 +113,8 @@ static const dp_control_def bed_control[] = {
     {"oral_all", "depot", "F", "L", "R", "D"},
     {"iv_all", "central", "F", "L", "R", "D"},
 };
-static const dp_output_def bed_output[] = {{"conc", "central/V", "mg/L"}, {"central", NULL, "mg"}, {"gut", "depot", "mg"}};
+static const dp_output_def bed_output[] = {
+    {"conc", "central/V", "mg/L"}, {"central", NULL, "mg"}, {"gut", "depot", "mg"}};
 static const char *const bed_active[] = {"CL", "V", "ka", "F", "L", "D", "R"};
 
 NOT_TOLD static dp_sim *bed_sim(dp_model *m, const char *method, double rtol) {

@@ -46,7 +46,8 @@ NOT_TOLD static dp_sim *text_sim(text_run *r, dp_model *m) {
   def.atol = 1e-3 * def.rtol;
   def.output = out;
   def.noutput = text_outputs(r);
-  if (dpi_model_find(m, "x") >= 1 && dpi_model_find(m, "x") <= dp_model_nstate(m) && !m->sym[dpi_model_find(m, "x")].algebraic) {
+  if (dpi_model_find(m, "x") >= 1 && dpi_model_find(m, "x") <= dp_model_nstate(m) &&
+      !m->sym[dpi_model_find(m, "x")].algebraic) {
     def.control = control;
     def.ncontrol = 1;
   }
@@ -88,8 +89,15 @@ NOT_TOLD static void text_go_model(text_run *r, dp_model *m, const dp_instant *i
   const dp_sim_desc *d = dp_sim_describe(sim);
   for (int k = 0; k < d->nparam; k++) param[k] = d->param_default[k];
   for (int i = 0; i < r->nt; i++) out[i] = (dp_output_time){bed_ticks(r->t[i]), 0};
-  const dp_member member = {.param = param, .seed = r->active ? &seed : NULL, .out = out, .nout = r->nt, .stream = r->stream,
-                            .functional = r->f, .nfunctional = r->nf, .instant = in, .ninstant = nin};
+  const dp_member member = {.param = param,
+                            .seed = r->active ? &seed : NULL,
+                            .out = out,
+                            .nout = r->nt,
+                            .stream = r->stream,
+                            .functional = r->f,
+                            .nfunctional = r->nf,
+                            .instant = in,
+                            .ninstant = nin};
   dp_run_opts opts = dp_run_opts_default();
   dp_result *res = NULL;
   opts.seed = r->seed;

@@ -1,5 +1,5 @@
-/* Models with constraints through the waist: settled at the start, after events, doses and edits, before outputs and triggers;
- * what can't be met fails by name and time. */
+/* Models with constraints through the waist: settled at the start, after events, doses and edits, before outputs and
+ * triggers; what can't be met fails by name and time. */
 #include "eq_text.h"
 
 /* States x..., one constraint 0 = residual for the free symbol z; an event when trigger is given. */

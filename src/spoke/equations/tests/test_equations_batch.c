@@ -1,6 +1,6 @@
-/* Members in company: the same bytes alone, in a batch and on two threads; failures of one member with its reason; fork, save and
- * load go on with the same bytes as the run they came from; editing; no allocation once warm. Compared with the plain
- * run of the same member. */
+/* Members in company: the same bytes alone, in a batch and on two threads; failures of one member with its reason;
+ * fork, save and load go on with the same bytes as the run they came from; editing; no allocation once warm. Compared
+ * with the plain run of the same member. */
 #include "eq_bed.h"
 
 static const char *const methods[] = {"linear", "rk853", "cvode"};
@@ -331,10 +331,11 @@ static void *faulty_alloc(void *user, void *ptr, size_t size_old, size_t size_ne
   return ++x->count == x->fail_at ? NULL : realloc(ptr, size_new);
 }
 
-/* A steady state, lagged infusions and a delayed event on a model that is not linear: whichever allocation of the advance fails,
- * the call says so and no member is blamed. */
+/* A steady state, lagged infusions and a delayed event on a model that is not linear: whichever allocation of the
+ * advance fails, the call says so and no member is blamed. */
 static dp_status advance_short_of_memory(const char *method, faulty *x, long fail_at, bool *through) {
-  static const bed_state s[] = {{"depot", "0", "-ka*depot"}, {"central", "0", "ka*depot - CL*central/(V + central)"}, {0}};
+  static const bed_state s[] = {
+      {"depot", "0", "-ka*depot"}, {"central", "0", "ka*depot - CL*central/(V + central)"}, {0}};
   static const bed_event e[] = {{"central > 5", "0.5", NULL, true, true, false, "depot", "depot + 1"}, {0}};
   static bed_run r;
   dp_run_opts opts = dp_run_opts_default();

@@ -88,7 +88,9 @@ static double t_lag(disposition d, double t) { return 0.6 * 320 * oral(d, KA, t 
 static double t_rate(disposition d, double t) { return 37 * infusion(d, 0.6 * 320 / 37, t - 0.75); }
 static double t_given_rate(disposition d, double t) { return 50 * infusion(d, 0.6 * 320 / 50, t - 0.75); }
 static double t_duration(disposition d, double t) { return 0.6 * 320 / 2.5 * infusion(d, 2.5, t - 0.75); }
-static double t_depot_duration(disposition d, double t) { return 0.6 * 320 / 2.5 * oral_infusion(d, KA, 2.5, t - 0.75); }
+static double t_depot_duration(disposition d, double t) {
+  return 0.6 * 320 / 2.5 * oral_infusion(d, KA, 2.5, t - 0.75);
+}
 static double t_repeat(disposition d, double t) {
   double x = 0;
   for (int k = 0; k <= 5; k++) x += 320 * oral(d, KA, t - 8.0 * k);

@@ -1,5 +1,5 @@
-/* Delay differential equations against the method of steps and other closed forms; jumps that come back; lags that vary, vanish
- * or turn negative. */
+/* Delay differential equations against the method of steps and other closed forms; jumps that come back; lags that
+ * vary, vanish or turn negative. */
 #include "eq_text.h"
 
 static const char *const methods[] = {"rk853", "cvode", "auto"};
@@ -82,7 +82,9 @@ static void test_nested(void **state) {
   (void)state;
   text_run r = {.out = {"y", "z", "w"}};
   text_times(&r, 6, 12);
-  text_go(&r, "model m\n x = 1; x' = 1; y := delay(x, 1); z := delay(y, 1.5); w := delay(delay(x^2, 0.5) + time, 1)\nend\n");
+  text_go(
+      &r,
+      "model m\n x = 1; x' = 1; y := delay(x, 1); z := delay(y, 1.5); w := delay(delay(x^2, 0.5) + time, 1)\nend\n");
   text_good(&r, "nested");
   for (int i = 0; i <= 12; i++) {
     const double t = r.t[i];

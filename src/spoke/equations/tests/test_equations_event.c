@@ -1,5 +1,5 @@
-/* The model's own events against closed forms of exponential decay, and their derivatives (jumps of S at times that depend on
- * parameters) against closed forms and Richardson differences. */
+/* The model's own events against closed forms of exponential decay, and their derivatives (jumps of S at times that
+ * depend on parameters) against closed forms and Richardson differences. */
 #include "eq_bed.h"
 
 static const char *const methods[] = {"linear", "rk853", "cvode"};
@@ -56,7 +56,8 @@ static void test_strictly_after(void **state) {
   each(e, judge_after);
 }
 
-/* ---- at a level: refilled whenever half is gone; x = 100 2^n exp(-K t), so dx/dCL = -t/V x, dx/dV = t CL/V^2 x ---- */
+/* ---- at a level: refilled whenever half is gone; x = 100 2^n exp(-K t), so dx/dCL = -t/V x, dx/dV = t CL/V^2
+ * x ---- */
 
 static void judge_refill(const dp_sim *sim, const char *method) {
   static bed_run r;
@@ -124,7 +125,8 @@ static void judge_differences(const dp_sim *sim, const char *method) {
 static void test_derivatives(void **state) {
   (void)state;
   static const bed_event late[] = {{"central < 60", "D", NULL, true, true, false, "central", "central + 0.5*V"}, {0}};
-  static const bed_event early[] = {{"central < 60", "D/2", NULL, true, true, true, "central", "2*central + time"}, {0}};
+  static const bed_event early[] = {{"central < 60", "D/2", NULL, true, true, true, "central", "2*central + time"},
+                                    {0}};
   static const bed_event param[] = {{"central < 60", "D", NULL, true, true, false, "CL", "CL*central/20"}, {0}};
   static const bed_event chain[] = {{"central < 60", NULL, NULL, true, true, true, "depot", "depot + central"},
                                     {"depot > 20", "D", NULL, true, true, true, "central", "central + 0.2*depot"},
@@ -142,7 +144,8 @@ static void judge_priority(const dp_sim *sim, const char *method) {
   start(sim, &r, 10, 10);
   bed_go(sim, &r);
   bed_near(r.value[3 * 4 + 1], 100 * exp(-K), 1e-8, 0, method, 4); /* set to 1, then to 100 */
-  for (int i = 6; i <= 10; i++) bed_near(r.value[3 * i + 2], 2.5, 1e-12, 0, method, i); /* taken back before it was due */
+  for (int i = 6; i <= 10; i++)
+    bed_near(r.value[3 * i + 2], 2.5, 1e-12, 0, method, i); /* taken back before it was due */
 }
 
 static void test_priority_and_persistence(void **state) {
@@ -193,7 +196,8 @@ static void judge_clock(const dp_sim *sim, const char *method) {
   static bed_run r;
   static const struct {
     double t, before, at, after; /* depot a tick before t, at t, a tick after */
-  } want[] = {{0.333333333, 0, 0, 4}, {0.5, 4, 5, 7}, {1, 7, 7, 15}, {2, 15, 31, 63}, {4.5, 63, 191, 191}, {12.2, 255, 255, 255}};
+  } want[] = {{0.333333333, 0, 0, 4}, {0.5, 4, 5, 7},      {1, 7, 7, 15},
+              {2, 15, 31, 63},        {4.5, 63, 191, 191}, {12.2, 255, 255, 255}};
   bed_defaults(sim, &r);
   bed_param_set(sim, &r, "D", 0);
   bed_param_set(sim, &r, "F", 1);
@@ -203,7 +207,8 @@ static void judge_clock(const dp_sim *sim, const char *method) {
   if (r.status != DP_MEMBER_OK) fail_msg("%s: %s", method, r.reason);
   for (int i = 0; i < DPI_COUNT(want); i++) {
     const double v[] = {want[i].before, want[i].at, want[i].after};
-    for (int k = 0; k < 3; k++) bed_near(r.value[3 * (3 * i + k) + 2], v[k], 0, 1e-6, method, want[i].t + 1e-9 * (k - 1));
+    for (int k = 0; k < 3; k++)
+      bed_near(r.value[3 * (3 * i + k) + 2], v[k], 0, 1e-6, method, want[i].t + 1e-9 * (k - 1));
   }
 }
 

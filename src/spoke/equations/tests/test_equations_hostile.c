@@ -1,5 +1,5 @@
-/* Models that no solver can follow, or that are only long: each ends soon, by a message that names thing and time. Long ones
- * against closed forms. */
+/* Models that no solver can follow, or that are only long: each ends soon, by a message that names thing and time. Long
+ * ones against closed forms. */
 #include "eq_text.h"
 
 static void fails(const char *text, const char *part1, const char *part2, double t) {
@@ -17,8 +17,8 @@ static void fails(const char *text, const char *part1, const char *part2, double
 static void events_that_crowd_are_named(void **state) {
   (void)state;
   fails("model m\n x = 0; x' = 1\n Tick: at x > 1e-9: x = 0\nend\n", "'Tick'", "too often", 0);
-  fails("model m\n x = 1; v = 0; x' = v; v' = -9.81\n Bounce: at x < 0: v = -0.9*v, x = 0\nend\n", "'Bounce'", "too often",
-        8.578949);
+  fails("model m\n x = 1; v = 0; x' = v; v' = -9.81\n Bounce: at x < 0: v = -0.9*v, x = 0\nend\n", "'Bounce'",
+        "too often", 8.578949);
   fails("model m\n x = 0; x' = 1\n A: at 1e-12 after x > 1: x = 0\n B: at x < 0.5: x = 2\nend\n", "'", "too often", 1);
 }
 

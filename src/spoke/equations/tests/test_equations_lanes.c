@@ -1,6 +1,6 @@
-/* Members in lanes: the same bytes alone, in any company, place and width, on any number of threads, beside members that fail;
- * with doses, infusions, lags, steady states, events and functionals; cut, forked, saved and loaded. Compared with the
- * member alone (bytes) and with the scalar methods (tolerance). */
+/* Members in lanes: the same bytes alone, in any company, place and width, on any number of threads, beside members
+ * that fail; with doses, infusions, lags, steady states, events and functionals; cut, forked, saved and loaded.
+ * Compared with the member alone (bytes) and with the scalar methods (tolerance). */
 #include "eq_text.h"
 
 #include "jit/jit.h"
@@ -10,7 +10,8 @@ static const char *const lane_methods[] = {"ensemble", "tsit", "rodas"};
 #define NM 61
 #define NO 3
 
-/* saturable elimination, an event that acts on the dose's state, and a state that explodes when g > 0; stiff for large k */
+/* saturable elimination, an event that acts on the dose's state, and a state that explodes when g > 0; stiff for large
+ * k */
 static const char drug_text[] =
     "model drug\n"
     "  depot' = -ka*depot;\n"
@@ -35,7 +36,8 @@ static dp_model *drug(bool events) {
 static dp_sim *drug_sim(dp_model *m, const char *method, int lanes, double rtol) {
   static const dp_output_def output[] = {{"central", NULL, ""}, {"fast", NULL, ""}, {"sum", "depot + central*y", ""}};
   static const char *const active[] = {"ka", "vmax", "L"};
-  static const dp_control_def control[] = {{"plain", "central", NULL, NULL, NULL, NULL}, {"all", "depot", "F", "L", "R", "D"}};
+  static const dp_control_def control[] = {{"plain", "central", NULL, NULL, NULL, NULL},
+                                           {"all", "depot", "F", "L", "R", "D"}};
   dp_sim_def def = dp_sim_def_default();
   dp_sim *sim = NULL;
   def.model = m;
@@ -97,8 +99,14 @@ static void same_result(const bed_run *a, const bed_run *b, const char *what, in
       memcmp(a->value, b->value, sizeof(double) * NO * (size_t)a->nout) != 0 ||
       memcmp(a->functional, b->functional, sizeof(double) * (size_t)a->nf) != 0 || strcmp(a->reason, b->reason) != 0 ||
       memcmp(&a->fail_time, &b->fail_time, sizeof a->fail_time) != 0)
-    fail_msg("%s: member %d differs: status %d %d, '%s' at %g, '%s' at %g, first value %.17g %.17g", what, i, a->status, b->status,
-             a->reason, a->fail_time, b->reason, b->fail_time, a->value[NO * (a->nout - 1)], b->value[NO * (a->nout - 1)]);
+    fail_msg("%s: member %d differs: status %d %d, '%s' at %g, '%s' at %g, first value %.17g %.17g", what, i, a->status,
+             b->status, a->reason, a->fail_time, b->reason, b->fail_time, a->value[NO * (a->nout - 1)],
+             b->value[NO * (a->nout - 1)]);
+}
+
+static int ascending(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
 }
 
 /* One call for all, in the order i * step mod n. */
@@ -180,7 +188,8 @@ static void test_company_directions(void **state) {
   lane_ndir = 0;
 }
 
-/* Machine code, where it can be made, gives what the interpreter gives, in each width. -> the interpreted members, to be freed */
+/* Machine code, where it can be made, gives what the interpreter gives, in each width. -> the interpreted members, to
+ * be freed */
 static bed_run *code_and_widths(void) {
   static const int width[] = {1, 2, 4, 8};
   dp_ctx *with = bed_ctx, *without = NULL;
@@ -243,7 +252,8 @@ static void test_agrees(void **state) {
     bed_run *got = members(sim, NM);
     go_all(sim, got, NM, 1);
     for (int i = 0; i < NM; i++) {
-      if (strcmp(lane_methods[k], "tsit") == 0 && i % 5 == 2) continue; /* stiff: no case for an explicit method alone */
+      if (strcmp(lane_methods[k], "tsit") == 0 && i % 5 == 2) continue; /* stiff: no case for an explicit
+                                                                           method alone */
       if (want[i].status != got[i].status)
         fail_msg("%s: member %d: '%s', '%s' with auto", lane_methods[k], i, got[i].reason, want[i].reason);
       for (int j = 0; j < NO * want[i].nout && want[i].status == DP_MEMBER_OK; j++)
@@ -270,7 +280,8 @@ static dp_status take_tail(void *user, const dp_member_result *b, int n) {
   tail *t = user;
   for (int i = 0; i < n; i++) {
     memcpy(t->value[b[i].member] + NO * b[i].out_first, b[i].value, sizeof(double) * NO * (size_t)b[i].nout);
-    if (b[i].nfunctional) memcpy(t->functional[b[i].member], b[i].functional, sizeof(double) * (size_t)b[i].nfunctional);
+    if (b[i].nfunctional)
+      memcpy(t->functional[b[i].member], b[i].functional, sizeof(double) * (size_t)b[i].nfunctional);
   }
   return DP_OK;
 }
@@ -351,7 +362,8 @@ static void test_no_allocation(void **state) {
       count[pass] = dpi_alloc_total(bed_ctx) - before;
     }
     /* block, result, scratch of the call; the texts of what failed */
-    if (count[2] > 4 || count[1] > 4) fail_msg("%s: %zu, %zu, %zu allocations", lane_methods[k], count[0], count[1], count[2]);
+    if (count[2] > 4 || count[1] > 4)
+      fail_msg("%s: %zu, %zu, %zu allocations", lane_methods[k], count[0], count[1], count[2]);
     dp_run *run = NULL;
     BED_OK(dp_run_open(sim, list, 8 * NM, &opts, &run));
     BED_OK(dp_run_advance(run, bed_ticks(5)));
@@ -363,6 +375,202 @@ static void test_no_allocation(void **state) {
     free(r);
     dp_sim_destroy(sim);
   }
+  dp_model_destroy(m);
+  assert_int_equal(dpi_alloc_live(bed_ctx), 0);
+  dp_ctx_destroy(bed_ctx);
+  bed_ctx = two;
+}
+
+/* ---- outputs recorded on the way ---- */
+
+/* What time alone switches needs no look at the steps either: the path stops there, with outputs on both sides. */
+static const char timed_text[] =
+    "model timed\n"
+    "  depot' = -ka*depot;\n"
+    "  central' = ka*depot - vmax*central/(km + central) + piecewise(rise, time > 2.5 && time <= 4.7, 0);\n"
+    "  fast' = -k*(fast - central);\n"
+    "  y' = g*y*y;\n"
+    "  depot = 1; central = 2; y = 1; fast = 2; n = 0;\n"
+    "  ka = 1.1; vmax = 2; km = 3; g = 0; k = 1; F = 0.6; L = 0.75; D = 2.5; R = 37; level = 5; rise = 1;\n"
+    "  bell: at 0.35 after time >= 6.3: depot = depot + level;\n"
+    "end\n";
+
+static dp_model *timed(void) {
+  dp_model *m = NULL;
+  BED_OK(dpi_antimony_read(bed_ctx, timed_text, strlen(timed_text), "timed", &m));
+  BED_OK(dp_model_seal(m));
+  return m;
+}
+
+/* Many outputs, some at the same time, at the start, the end, with doses, arrivals and switches and on both sides of
+ * them. nf: a functional makes each step be looked at, so that no output is recorded. */
+static bed_run *dense_members(const dp_sim *sim, int n, int nf) {
+  bed_run *r = members_of(sim, n, true);
+  for (int i = 0; i < n; i++) {
+    static const double odd[] = {0, 0, 0.2, 0.75, 1, 1, 2.5, 2.5, 4, 4.7, 5, 5, 6.3, 6.65, 6.65, 9.5, 9.5, 16};
+    const int ngrid = i % 3 == 0 ? 130 : i % 3 == 1 ? 47 : 10;
+    double t[200];
+    int nt = 0;
+    for (int k = 0; k < DPI_COUNT(odd); k++) t[nt++] = odd[k];
+    for (int k = 0; k <= ngrid; k++) t[nt++] = 16.0 * k / ngrid;
+    r[i].nout = 0;
+    qsort(t, (size_t)nt, sizeof *t, ascending);
+    for (int k = 0; k < nt; k++) bed_out(&r[i], t[k], k > 0 && t[k] == t[k - 1] ? 1 : i % 2 ? 0 : -1);
+    for (int k = 0; k < r[i].nin; k++) r[i].in[k].order = i % 5 == 1;
+    r[i].f[0] = (dp_functional){DP_INTEGRAL, 0, bed_ticks(2), bed_ticks(6), 0, 0};
+    r[i].nf = nf;
+  }
+  return r;
+}
+
+typedef struct rows {
+  double value[NM][BED_MAX * NO];
+  int n[NM], status[NM];
+} rows;
+
+static dp_status take_rows(void *user, const dp_member_result *b, int n) {
+  rows *t = user;
+  for (int i = 0; i < n; i++) {
+    memcpy(t->value[b[i].member] + NO * b[i].out_first, b[i].value, sizeof(double) * NO * (size_t)b[i].nout);
+    t->n[b[i].member] = b[i].out_first + b[i].nout;
+    t->status[b[i].member] = b[i].status;
+  }
+  return DP_OK;
+}
+
+/* A run cut at these times; from the cut `keep` on as saved and loaded (-1: never). */
+static void run_cut(const dp_sim *sim, const bed_run *r, const double *cut, int ncut, int keep, rows *out) {
+  dp_member list[NM];
+  dp_run_opts opts = dp_run_opts_default();
+  dp_run *run = NULL;
+  memset(out, 0, sizeof *out);
+  for (int i = 0; i < NM; i++) list[i] = bed_member(&r[i]);
+  BED_OK(dp_run_open(sim, list, NM, &opts, &run));
+  for (int k = 0; k < ncut; k++) {
+    BED_OK(dp_run_advance(run, bed_ticks(cut[k])));
+    if (k == keep) {
+      void *bytes = NULL;
+      size_t size = 0;
+      BED_OK(dp_run_save(run, &bytes, &size));
+      dp_run_close(run);
+      BED_OK(dp_run_load(sim, list, NM, &opts, bytes, size, &run));
+      dp_run_bytes_free(sim, bytes);
+    }
+    BED_OK(dp_run_emit(run, take_rows, out));
+  }
+  dp_run_close(run);
+}
+
+static void same_rows(const rows *a, const rows *b, const bed_run *r, const char *what) {
+  for (int i = 0; i < NM; i++) {
+    if (a->status[i] != b->status[i]) fail_msg("%s: member %d: status %d, %d", what, i, a->status[i], b->status[i]);
+    assert_int_equal(a->n[i], b->n[i]);
+    for (int k = 0; k < r[i].nout; k++)
+      if (memcmp(a->value[i] + NO * k, b->value[i] + NO * k, sizeof(double) * NO) != 0)
+        fail_msg("%s: member %d, output %d at %g: %.17g, %.17g", what, i, k, (double)r[i].out[k].time / 1e9,
+                 a->value[i][NO * k], b->value[i][NO * k]);
+  }
+}
+
+static void recorded_in(dp_model *m, const char *method, int width) {
+  static const double cuts[] = {0.2, 2.5, 3.14159, 4.7, 5, 5, 6.4, 6.65, 12, 16};
+  dp_sim *sim = drug_sim(m, method, width, 1e-6);
+  bed_run *with = dense_members(sim, NM, 0), *without = dense_members(sim, NM, 1);
+  rows *own = calloc(2, sizeof *own), *other = own + 1;
+  go_all(sim, with, NM, 1);
+  go_all(sim, without, NM, 7);
+  for (int i = 0; i < NM; i++) {
+    with[i].nf = without[i].nf = 0; /* all but the functional is the same */
+    same_result(&with[i], &without[i], "recorded and read", i);
+    without[i].nf = 1;
+  }
+  for (int keep = -1; keep < DPI_COUNT(cuts); keep += 5) {
+    run_cut(sim, with, cuts, DPI_COUNT(cuts), keep, own);
+    run_cut(sim, without, cuts, DPI_COUNT(cuts), -1, other);
+    same_rows(own, other, with, "cut and whole");
+  }
+  free(own);
+  free(with);
+  free(without);
+  dp_sim_destroy(sim);
+}
+
+/* Outputs that are recorded by the lanes are, byte for byte, those that are read one at a time: with doses, lags,
+ * infusions, laws of order, failures, members that change to other lanes; with switches and an event by time alone; in
+ * one piece, cut, loaded. */
+static void test_recorded(void **state) {
+  (void)state;
+  static const int width[] = {0, 1, 4};
+  for (int t = 0; t < 2; t++) {
+    dp_model *m = t ? timed() : drug(false);
+    for (int k = 0; k < DPI_COUNT(lane_methods); k++)
+      for (int j = 0; j < DPI_COUNT(width); j++) recorded_in(m, lane_methods[k], width[j]);
+    dp_model_destroy(m);
+  }
+}
+
+/* Memory that asks for a stop at its n-th request: in the middle of a batch. */
+typedef struct stopper {
+  dp_ctx *ctx;
+  long at;
+} stopper;
+
+static void *stopping(void *user, void *ptr, size_t old_size, size_t new_size) {
+  stopper *s = user;
+  (void)old_size;
+  if (new_size == 0) {
+    free(ptr);
+    return NULL;
+  }
+  if (s->ctx && s->at-- == 0) dp_ctx_cancel(s->ctx);
+  return realloc(ptr, new_size);
+}
+
+/* Stopped in the middle of an advance: members under way go on to its end, the others wait; the next advance completes
+ * it, and no output differs. */
+static void test_recorded_cancel(void **state) {
+  (void)state;
+  dp_ctx *two = bed_ctx;
+  stopper stop = {0};
+  dp_ctx_def def = dp_ctx_def_default();
+  def.nthread = 1;
+  def.interpret = 1;
+  def.alloc = stopping;
+  def.alloc_user = &stop;
+  assert_int_equal(dp_ctx_create(&def, &bed_ctx), DP_OK);
+  dp_model *m = drug(false);
+  rows *whole = calloc(2, sizeof *whole), *parts = whole + 1;
+  int nstopped = 0;
+  for (long at = 0; at < 60; at += 9) {
+    dp_sim *sim = drug_sim(m, "ensemble", 4, 1e-6);
+    bed_run *r = dense_members(sim, NM, 0);
+    dp_member list[NM];
+    dp_run_opts opts = dp_run_opts_default();
+    dp_run *run = NULL;
+    memset(parts, 0, sizeof *parts);
+    for (int i = 0; i < NM; i++) list[i] = bed_member(&r[i]);
+    BED_OK(dp_run_open(sim, list, NM, &opts, &run));
+    if (at > 0) stop = (stopper){bed_ctx, at};
+    const dp_status st = dp_run_advance(run, bed_ticks(16));
+    stop.ctx = NULL;
+    dp_ctx_resume(bed_ctx);
+    nstopped += st == DP_ERR_CANCELLED;
+    if (st == DP_ERR_CANCELLED) {
+      dp_ctx_clear_error(bed_ctx);
+      BED_OK(dp_run_emit(run, take_rows, parts));
+      BED_OK(dp_run_advance(run, bed_ticks(16)));
+    } else {
+      BED_OK(st);
+    }
+    BED_OK(dp_run_emit(run, take_rows, parts));
+    dp_run_close(run);
+    if (at == 0) *whole = *parts;
+    same_rows(whole, parts, r, "stopped and taken up again");
+    free(r);
+    dp_sim_destroy(sim);
+  }
+  assert_true(nstopped > 0);
+  free(whole);
   dp_model_destroy(m);
   assert_int_equal(dpi_alloc_live(bed_ctx), 0);
   dp_ctx_destroy(bed_ctx);
@@ -409,9 +617,12 @@ static void test_hash(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_company), cmocka_unit_test(test_company_directions),      cmocka_unit_test(test_threads),       cmocka_unit_test(test_agrees),
-      cmocka_unit_test(test_fork_save_load), cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_hash),          cmocka_unit_test(test_code),
+      cmocka_unit_test(test_company),        cmocka_unit_test(test_company_directions),
+      cmocka_unit_test(test_threads),        cmocka_unit_test(test_agrees),
+      cmocka_unit_test(test_fork_save_load), cmocka_unit_test(test_no_allocation),
+      cmocka_unit_test(test_recorded),       cmocka_unit_test(test_recorded_cancel),
+      cmocka_unit_test(test_refused),        cmocka_unit_test(test_hash),
+      cmocka_unit_test(test_code),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

@@ -1,5 +1,5 @@
-/* Laws: a logistic map, a scalar Kalman filter as a map, a sampled PI controller, each against its closed form or its own recursion;
- * their derivatives against those of the recursion; order at equal times; company, saving, refusals. */
+/* Laws: a logistic map, a scalar Kalman filter as a map, a sampled PI controller, each against its closed form or its
+ * own recursion; their derivatives against those of the recursion; order at equal times; company, saving, refusals. */
 #include "eq_bed.h"
 
 static dp_model *text_model(const char *text) {
@@ -9,8 +9,8 @@ static dp_model *text_model(const char *text) {
   return m;
 }
 
-static dp_sim *law_sim(dp_model *m, const char *method, const dp_output_def *out, int nout, const dp_law_def *law, int nlaw,
-                       const char *const *active, int nactive) {
+static dp_sim *law_sim(dp_model *m, const char *method, const dp_output_def *out, int nout, const dp_law_def *law,
+                       int nlaw, const char *const *active, int nactive) {
   dp_sim_def def = dp_sim_def_default();
   dp_sim *sim = NULL;
   def.model = m;
@@ -35,7 +35,9 @@ static void every(bed_run *r, double first, double interval, int n) {
   r->nin++;
 }
 
-static void close_to(double got, double want, double rel, const char *what, int at) { bed_near(got, want, rel, 1e-12, what, at); }
+static void close_to(double got, double want, double rel, const char *what, int at) {
+  bed_near(got, want, rel, 1e-12, what, at);
+}
 
 /* ---- a map: x := r x (1 - x) at each whole time ---- */
 
@@ -95,7 +97,8 @@ static void test_map_derivative(void **state) {
 
 /* ---- a Kalman filter of a random walk seen with noise: mean and variance, all observations y ---- */
 
-static const char kalman_text[] = "model kalman\n  mean' = 0; var' = 0;\n  mean = 0; var = 1; a = 0.9; q = 0.1; s = 0.5; y = 2;\nend\n";
+static const char kalman_text[] =
+    "model kalman\n  mean' = 0; var' = 0;\n  mean = 0; var = 1; a = 0.9; q = 0.1; s = 0.5; y = 2;\nend\n";
 
 /* Both formulas see what was before, so the second must not see the first's result. */
 static void test_kalman(void **state) {
@@ -142,7 +145,8 @@ static void test_kalman(void **state) {
 
 static const char pi_text[] =
     "model pi\n  x' = -k*x + u; area' = 0;\n  x = 0; area = 0; k = 0.7; u = 0; goal = 3; kp = 0.8; ki = 0.5;\nend\n";
-static const char *const pi_target[] = {"u", "area"}, *const pi_formula[] = {"kp*(goal - x) + ki*area", "area + 0.25*(goal - x)"};
+static const char *const pi_target[] = {"u", "area"}, *const pi_formula[] = {"kp*(goal - x) + ki*area",
+                                                                             "area + 0.25*(goal - x)"};
 static const dp_law_def pi_law = {"pi", 2, pi_target, pi_formula};
 static const dp_output_def pi_out[] = {{"x", NULL, ""}, {"u", NULL, ""}, {"area", NULL, ""}};
 static const char *const pi_active[] = {"k", "kp", "ki"};
@@ -177,7 +181,8 @@ static void test_controller(void **state) {
       for (int v = 0; v < 4; v++) now[v] = pi_step(now[v], 0.7 + (v == 1) * h, 0.8 + (v == 2) * h, 0.5 + (v == 3) * h);
       bed_near(r.value[3 * i], now[0].x, tol[k], 0, methods[k], i);
       bed_near(r.value[3 * i + 1], now[0].u, 10 * tol[k], 0, "input", i);
-      for (int v = 1; v <= r.ndir; v++) bed_near(r.dvalue[9 * i + v - 1], (now[v].x - now[0].x) / h, 2e-4, 1e-5, methods[k], i);
+      for (int v = 1; v <= r.ndir; v++)
+        bed_near(r.dvalue[9 * i + v - 1], (now[v].x - now[0].x) / h, 2e-4, 1e-5, methods[k], i);
     }
     bed_near(r.value[3 * 59], 3, 0.05, 0, "the goal", 59);
     dp_sim_destroy(sim);
@@ -227,7 +232,8 @@ static void test_going_on(void **state) {
   dp_model_destroy(m);
 }
 
-static void refused(dp_model *m, const char *spoke, const char *target, const char *formula, dp_status status, const char *word) {
+static void refused(dp_model *m, const char *spoke, const char *target, const char *formula, dp_status status,
+                    const char *word) {
   const char *const t[] = {target, "u"}, *const f[] = {formula, "1"};
   const dp_law_def law = {"rule", 2, t, f};
   dp_sim_def def = dp_sim_def_default();

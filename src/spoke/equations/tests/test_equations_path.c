@@ -157,7 +157,8 @@ static void test_peak_under_infusion(void **state) {
 /* An oscillator seen for many periods by the method that takes the whole segment at once. */
 static void test_oscillation(void **state) {
   (void)state;
-  static const bed_state osc[] = {{"depot", "0", "-ka*depot"}, {"central", "V", "CL*q"}, {"q", "0", "-CL*central"}, {0}};
+  static const bed_state osc[] = {
+      {"depot", "0", "-ka*depot"}, {"central", "V", "CL*q"}, {"q", "0", "-CL*central"}, {0}};
   dp_model *m = bed_model(osc, bed_one_param, NULL); /* central/V = cos(CL t) */
   for (int k = 0; k < DPI_COUNT(methods); k++) {
     static bed_run r;

@@ -1,4 +1,5 @@
-/* Draws and ties: functions of seed, stream and place in the member's life; saved, forked and reproducible; right on average. */
+/* Draws and ties: functions of seed, stream and place in the member's life; saved, forked and reproducible; right on
+ * average. */
 #include "eq_text.h"
 
 static const char *const drawing =
@@ -62,7 +63,8 @@ static void test_streams(void **state) {
          *twin = ensemble(drawing, 1, 64, 2);
   assert_memory_equal(a, b, sizeof *a * 3 * 64);
   for (int i = 0; i < 64; i++) assert_true(a[3 * i] != c[3 * i]);
-  for (int i = 0; i < 64; i++) assert_memory_equal(twin + 3 * i, a + 3 * (i / 2), sizeof *a * 3); /* stream alone counts */
+  for (int i = 0; i < 64; i++)
+    assert_memory_equal(twin + 3 * i, a + 3 * (i / 2), sizeof *a * 3); /* stream alone counts */
   free(a);
   free(b);
   free(c);

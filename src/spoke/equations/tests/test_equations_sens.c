@@ -1,5 +1,5 @@
-/* Derivatives by parameters, amount and time of doses through every kind of instant, against Richardson-extrapolated central
- * differences of the exact method's values (the nonlinear model: of rk853 at rtol 1e-12). */
+/* Derivatives by parameters, amount and time of doses through every kind of instant, against Richardson-extrapolated
+ * central differences of the exact method's values (the nonlinear model: of rk853 at rtol 1e-12). */
 #include "eq_bed.h"
 
 #define NDIR 9 /* CL V ka F L D R, amount, time */

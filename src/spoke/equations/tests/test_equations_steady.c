@@ -1,5 +1,5 @@
-/* Steady states of systems that conserve something: closed forms of equilibria; a periodic steady state against the plain way of
- * giving 200 doses. Then what has no steady state. */
+/* Steady states of systems that conserve something: closed forms of equilibria; a periodic steady state against the
+ * plain way of giving 200 doses. Then what has no steady state. */
 #include "eq_bed.h"
 
 static const char *const methods[] = {"rk853", "cvode", "auto"};
@@ -47,7 +47,8 @@ static double dimer(double R, double ka, double L) {
 
 static void test_dimer(void **state) {
   (void)state;
-  static const bed_state s[] = {{"depot", "R", "-2*ka*depot^2 + 2*L*central"}, {"central", "0", "ka*depot^2 - L*central"}, {0}};
+  static const bed_state s[] = {
+      {"depot", "R", "-2*ka*depot^2 + 2*L*central"}, {"central", "0", "ka*depot^2 - L*central"}, {0}};
   static const int which[3] = {6, 2, 4};
   dp_model *m = bed_model(s, bed_one_param, NULL);
   for (int k = 0; k < DPI_COUNT(methods); k++) {
@@ -102,7 +103,8 @@ static void test_receptor(void **state) {
     }
     for (int i = 0; i < 36; i++) {
       bed_near(steady.value[i], plain.value[i], 1e-7, 0, methods[k], i);
-      for (int q = 0; q < 4; q++) bed_near(steady.dvalue[4 * i + q], plain.dvalue[4 * i + q], 1e-5, 1e-7, methods[k], i);
+      for (int q = 0; q < 4; q++)
+        bed_near(steady.dvalue[4 * i + q], plain.dvalue[4 * i + q], 1e-5, 1e-7, methods[k], i);
     }
     steady.ndir = 0; /* without derivatives the search is another */
     bed_go(sim, &steady);
@@ -112,8 +114,8 @@ static void test_receptor(void **state) {
   dp_model_destroy(m);
 }
 
-/* Linear kinetics that drive a response which is linear in itself: found without search. The plain way is to give 140 doses:
- * by mouth with lag and bioavailability, as infusions longer than their interval, and with a slow response. */
+/* Linear kinetics that drive a response which is linear in itself: found without search. The plain way is to give 140
+ * doses: by mouth with lag and bioavailability, as infusions longer than their interval, and with a slow response. */
 static void test_cascade(void **state) {
   (void)state;
   static const bed_state s[] = {{"depot", "0", "-ka*depot"},

@@ -68,7 +68,8 @@ static void test_chatter(void **state) {
   }
 }
 
-/* d/dp of x(t) where the rate changes from 1 to 3 when x passes p: x = p + 3 (t - p), dx/dp = -2; and at time p: the same. */
+/* d/dp of x(t) where the rate changes from 1 to 3 when x passes p: x = p + 3 (t - p), dx/dp = -2; and at time p: the
+ * same. */
 static void test_switch_derivatives(void **state) {
   (void)state;
   for (int k = 0; k < DPI_COUNT(methods); k++) {
@@ -130,7 +131,8 @@ static void test_booleans_and_numbers(void **state) {
 static void test_many(void **state) {
   (void)state;
   text_run r = {.out = {"n", "last"}};
-  both(&r, "model m\n n = 0; last = 0; x = 0; x' = 1\n at (time - last >= 0.01): last = time, n = n + 1;\nend\n", 10.005, 3);
+  both(&r, "model m\n n = 0; last = 0; x = 0; x' = 1\n at (time - last >= 0.01): last = time, n = n + 1;\nend\n",
+       10.005, 3);
   bed_near(r.value[3][0], 1000, 0, 0, "count", 0);
   bed_near(r.value[3][1], 10, 1e-11, 0, "last", 0);
 }
@@ -140,7 +142,8 @@ static void test_many(void **state) {
 static void test_cascade(void **state) {
   (void)state;
   text_run r = {.out = {"order", "again", "gone", "kept"}};
-  /* e1 triggers e2 at the same instant; e2's higher priority lets it pass before e3; e4 is taken back by e2, e5 is not */
+  /* e1 triggers e2 at the same instant; e2's higher priority lets it pass before e3; e4 is taken back by e2, e5
+   * is not */
   both(&r, "model m\n x = 0; order = 0; again = 0; gone = 0; kept = 0; flag = 0\n"
            " e1: at (time >= 1), priority = 5, fromTrigger = false: flag = 1, order = order*10 + 1;\n"
            " e2: at (flag > 0.5), priority = 4, fromTrigger = false: flag = 0, order = order*10 + 2;\n"
@@ -190,8 +193,8 @@ static void test_endless(void **state) {
   }
 }
 
-/* The volume is that of the execution, the concentration that of the trigger: 2 in a volume that grows from 1, is 2 at the
- * trigger, is set to 10 and has 10.25 when the event is executed. */
+/* The volume is that of the execution, the concentration that of the trigger: 2 in a volume that grows from 1, is 2 at
+ * the trigger, is set to 10 and has 10.25 when the event is executed. */
 static void test_volume_at_execution(void **state) {
   (void)state;
   for (int k = 0; k < DPI_COUNT(methods); k++) {
@@ -252,14 +255,51 @@ static void test_not_finite(void **state) {
   if (!strstr(bad.reason, "'E'")) fail_msg("%s", bad.reason);
 }
 
+/* A rate, and a trigger, that change next to time zero: the next number behind it lies closer than any step can be.
+ * With a dose and outputs there, and where the time of the change hangs on a parameter. */
+static void test_next_to_zero(void **state) {
+  (void)state;
+  static const char *const all[] = {"rodas", "tsit", "rk853", "cvode", "ensemble", "auto"};
+  for (int k = 0; k < DPI_COUNT(all); k++)
+    for (int dose = 0; dose < 2; dose++) {
+      text_run r = {.method = all[k], .rtol = 1e-8, .out = {"x", "y", "z", "n"}, .t = {0, 1e-9, 1e-9, 0.5, 3}, .nt = 5};
+      dp_model *m = text_model("model m\n p = 0; x = 1; x' = piecewise(1, time <= 0, -2*x)\n"
+                               " y = 0; y' = piecewise(1, p*time < 0 || time > 0, -5)\n"
+                               " z = 0; z' = piecewise(7, time <= p, x*x) + (time >= 0)\n n = 0\n"
+                               " bell: at (time > 0): n = n + 1;\nend\n");
+      const dp_instant in = bed_at(0, DP_ADD, 0, 3);
+      text_go_model(&r, m, &in, dose);
+      text_good(&r, all[k]);
+      const double x0 = 1 + 3 * dose;
+      for (int i = 0; i < r.nt; i++) {
+        const double t = r.t[i], at = i == 0 ? 1 : x0; /* outputs of the same order stand behind the instant */
+        if (i > 0) bed_near(r.value[i][0], at * exp(-2 * t), 1e-6, 1e-12, all[k], t);
+        bed_near(r.value[i][1], t, 1e-9, 1e-12, all[k], t);
+        bed_near(r.value[i][2], t + x0 * x0 / 4 * (1 - exp(-4 * t)), 1e-6, 1e-12, all[k], t);
+        bed_near(r.value[i][3], t > 0, 0, 0, all[k], t);
+      }
+      dp_model_destroy(m);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_time_switches), cmocka_unit_test(test_state_switches), cmocka_unit_test(test_chatter),
-      cmocka_unit_test(test_switch_derivatives), cmocka_unit_test(test_short_pulses), cmocka_unit_test(test_fast_trigger),
-      cmocka_unit_test(test_booleans_and_numbers), cmocka_unit_test(test_many), cmocka_unit_test(test_cascade),
-      cmocka_unit_test(test_delay_and_values), cmocka_unit_test(test_endless),
-      cmocka_unit_test(test_volume_at_execution), cmocka_unit_test(test_touch), cmocka_unit_test(test_same_instant),
+      cmocka_unit_test(test_time_switches),
+      cmocka_unit_test(test_state_switches),
+      cmocka_unit_test(test_chatter),
+      cmocka_unit_test(test_switch_derivatives),
+      cmocka_unit_test(test_short_pulses),
+      cmocka_unit_test(test_fast_trigger),
+      cmocka_unit_test(test_booleans_and_numbers),
+      cmocka_unit_test(test_many),
+      cmocka_unit_test(test_cascade),
+      cmocka_unit_test(test_delay_and_values),
+      cmocka_unit_test(test_endless),
+      cmocka_unit_test(test_volume_at_execution),
+      cmocka_unit_test(test_touch),
+      cmocka_unit_test(test_same_instant),
       cmocka_unit_test(test_not_finite),
+      cmocka_unit_test(test_next_to_zero),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

@@ -38,7 +38,7 @@ typedef struct dp_problem_def {
   const char *method; /* an integrator, as in dp_sim_def: "ensemble" */
   double rtol, atol;  /* 1e-8, 1e-12 */
   dp_problem_derivative derivative;
-  int same_steps;     /* 1: derivatives take no part in error control (dp_sim_def.same_steps): faster, and the gradient is that of
+  int same_steps; /* 1: derivatives take no part in error control (dp_sim_def.same_steps): faster, and the gradient is that of
                          the value as it is computed; a kink of a rate, or a path at rest, then costs accuracy */
 } dp_problem_def;
 dp_problem_def dp_problem_def_default(void);
@@ -46,26 +46,26 @@ dp_problem_def dp_problem_def_default(void);
 typedef struct dp_problem dp_problem;
 
 typedef struct dp_problem_desc {
-  const char *name;       /* from the file's name */
-  int version;            /* of the format: 1 or 2 */
-  int nparam;             /* estimated */
-  const char *const *id;  /* [nparam] */
+  const char *name;              /* from the file's name */
+  int version;                   /* of the format: 1 or 2 */
+  int nparam;                    /* estimated */
+  const char *const *id;         /* [nparam] */
   const dp_problem_scale *scale; /* [nparam] */
   const double *lower, *upper;   /* [nparam] on the scale; infinite allowed */
   const double *nominal;         /* [nparam] on the scale; NaN: the file gives none */
-  int nfixed;             /* parameters of the table that are not estimated */
-  int ndatum;             /* measurements, in the order of the files */
+  int nfixed;                    /* parameters of the table that are not estimated */
+  int ndatum;                    /* measurements, in the order of the files */
   int nobservable;
-  const char *const *observable;   /* [nobservable] ids */
-  const int *datum_observable;     /* [ndatum] */
-  const char *const *datum_experiment; /* [ndatum] "" when there is none */
+  const char *const *observable;          /* [nobservable] ids */
+  const int *datum_observable;            /* [ndatum] */
+  const char *const *datum_experiment;    /* [ndatum] "" when there is none */
   const double *datum_time, *datum_value; /* [ndatum] time: infinity at steady state */
-  const char *const *datum_where;  /* [ndatum] "measurements.tsv:3" */
-  int nmodel, nstate;     /* states of all models */
-  int nexperiment;        /* experiments (conditions) that have measurements */
-  int nsimulation;        /* simulations of one point: experiments that differ in nothing that matters share one */
-  int ndirection;         /* most directions that a simulation needs */
-  int adjoint;            /* 0: the model does not offer gradients backwards */
+  const char *const *datum_where;         /* [ndatum] "measurements.tsv:3" */
+  int nmodel, nstate;                     /* states of all models */
+  int nexperiment;                        /* experiments (conditions) that have measurements */
+  int nsimulation; /* simulations of one point: experiments that differ in nothing that matters share one */
+  int ndirection;  /* most directions that a simulation needs */
+  int adjoint;     /* 0: the model does not offer gradients backwards */
   int has_prior;
 } dp_problem_desc;
 
@@ -73,7 +73,7 @@ typedef struct dp_problem_desc {
 dp_status dp_problem_open(dp_ctx *ctx, const char *path, const dp_problem_def *def, dp_problem **out);
 const dp_problem_desc *dp_problem_describe(const dp_problem *problem);
 int dp_problem_param(const dp_problem *problem, const char *id); /* index or -1 */
-void dp_problem_close(dp_problem *problem); /* NULL allowed */
+void dp_problem_close(dp_problem *problem);                      /* NULL allowed */
 
 enum {
   DP_PROBLEM_VALUE = 0,
@@ -83,18 +83,18 @@ enum {
 
 /* One point's answer. Arrays are the caller's and may be NULL. */
 typedef struct dp_problem_value {
-  int ok;              /* 0: could not be evaluated here; llh is -infinity */
-  double llh;          /* ln p(data | x), all constants included */
-  double chi2;         /* sum of squared residuals */
-  double log_prior;    /* ln p of the table's priors, as PEtab has it: densities of what each prior is of; 0: none */
-  double *gradient;    /* [nparam] of llh by x, without the prior */
-  double *fisher;      /* [nparam x nparam] expected information of the likelihood */
-  double *prior;       /* [nparam] terms of log_prior */
-  double *simulation;  /* [ndatum] the observable, as measured */
-  double *sigma;       /* [ndatum] scale of the noise */
-  double *residual;    /* [ndatum] (simulation - measurement) / sigma, on the scale of the noise */
-  double *pointwise;   /* [ndatum] terms of llh */
-  char reason[200];    /* ok = 0: why and where */
+  int ok;             /* 0: could not be evaluated here; llh is -infinity */
+  double llh;         /* ln p(data | x), all constants included */
+  double chi2;        /* sum of squared residuals */
+  double log_prior;   /* ln p of the table's priors, as PEtab has it: densities of what each prior is of; 0: none */
+  double *gradient;   /* [nparam] of llh by x, without the prior */
+  double *fisher;     /* [nparam x nparam] expected information of the likelihood */
+  double *prior;      /* [nparam] terms of log_prior */
+  double *simulation; /* [ndatum] the observable, as measured */
+  double *sigma;      /* [ndatum] scale of the noise */
+  double *residual;   /* [ndatum] (simulation - measurement) / sigma, on the scale of the noise */
+  double *pointwise;  /* [ndatum] terms of llh */
+  char reason[200];   /* ok = 0: why and where */
 } dp_problem_value;
 
 /* x [npoint x nparam], value [npoint]. Other than DP_OK ends the work (memory, cancelled). One thread at a time. */

@@ -128,6 +128,7 @@ typedef struct dp_petab_benchmark {
   double open_s, llh_s, forward_s, adjoint_s; /* seconds: to compile; of one evaluation, best of some; NaN: not measured */
   int npoint, nusable;  /* gradients: points tried, and where the model could be run */
   double adjoint;       /* largest deviation backwards against forward */
+  int same_steps;       /* 1: backwards could not be had but with steps chosen by values alone (dp_sim_def.same_steps) */
   double differences;   /* and of forward against differences */
   int ndifference;      /* components compared so, at all points: where an evaluation takes long, the largest only */
 } dp_petab_benchmark;

@@ -103,7 +103,7 @@ int cmd_model_show(cli_call *call);
 int cmd_model_check(cli_call *call);
 int cmd_model_convert(cli_call *call);
 int cmd_data_check(cli_call *call);
-int cmd_calibrate_evaluate(cli_call *call);
+int cmd_petab_eval(cli_call *call);
 int cmd_fit_problem(cli_call *call); /* fit, when its argument is a PROBLEM.yaml */
 int cmd_profile(cli_call *call);
 int cmd_sample(cli_call *call);
@@ -113,6 +113,6 @@ int cmd_doctor(cli_call *call);
 
 extern const cli_option cli_options_run[], cli_options_simulate[], cli_options_sensitivity[], cli_options_fit[], cli_options_kind[],
     cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[],
-    cli_options_evaluate[], cli_options_profile[], cli_options_sample[], cli_options_suite[], cli_options_bench[], cli_options_doctor[];
+    cli_options_petab[], cli_options_profile[], cli_options_sample[], cli_options_suite[], cli_options_bench[], cli_options_doctor[];
 
 #endif

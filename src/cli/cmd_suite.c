@@ -256,6 +256,7 @@ static void benchmark_json(const dp_petab_benchmark *r) {
   json_number(",\"open_s\":", r->open_s);
   if (r->npoint > 0) {
     printf(",\"points\":%d,\"usable\":%d", r->npoint, r->nusable);
+    if (r->same_steps) printf(",\"same_steps\":true");
     json_number(",\"adjoint\":", r->adjoint);
     json_number(",\"differences\":", r->differences);
     printf(",\"components\":%d", r->ndifference);
@@ -280,9 +281,9 @@ static void each_benchmark(void *user, const dp_petab_benchmark *r) {
     printf("%-36s %-7s %6d %5d %4d %5d %16.10g %16.10g %-8s %9.1e %9.3f\n", r->problem, r->status, r->nstate, r->nparam,
            r->nsimulation, r->ndatum, r->llh, r->reference, r->against, r->difference, 1e3 * r->llh_s);
     if (r->npoint > 0)
-      printf("    gradients at %d of %d points: backwards %.1e, differences %.1e (%d of %d components); forward %.3f ms (%d directions), "
+      printf("    gradients at %d of %d points: backwards%s %.1e, differences %.1e (%d of %d components); forward %.3f ms (%d directions), "
              "backwards %.3f ms\n",
-             r->nusable, r->npoint, r->adjoint, r->differences, r->ndifference, r->nusable * r->nparam, 1e3 * r->forward_s,
+             r->nusable, r->npoint, r->same_steps ? " (same steps)" : "", r->adjoint, r->differences, r->ndifference, r->nusable * r->nparam, 1e3 * r->forward_s,
              r->ndirection, 1e3 * r->adjoint_s);
     if (r->why[0]) printf("    %s\n", r->why);
   }

@@ -1,4 +1,4 @@
-/* cmd_calibrate.c - doppel calibrate evaluate PROBLEM.yaml: a calibration problem at one point. */
+/* cmd_petab.c - doppel petab eval PROBLEM.yaml: a calibration problem at one point. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "doppel/calibrate.h"
 
-const cli_option cli_options_evaluate[] = {
+const cli_option cli_options_petab[] = {
     {"--gradient", NULL, "the gradient of the log-likelihood, on the scale of estimation"},
     {"--derivative", "NAME", "how: auto (default), forward or adjoint"},
     {"--same-steps", NULL, "steps are chosen by values alone: faster, less sure of derivatives"},
@@ -190,7 +190,7 @@ static void print_json(const cli_call *call, const answer *a) {
   printf("}\n");
 }
 
-int cmd_calibrate_evaluate(cli_call *call) {
+int cmd_petab_eval(cli_call *call) {
   dp_problem_def def;
   answer a = {0};
   if (call->nplain != 1) return cli_usage(call, "expected one PROBLEM.yaml, found %d arguments", call->nplain);

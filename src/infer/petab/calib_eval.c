@@ -1,0 +1,733 @@
+/* calib_eval.c - floor 6: likelihood, gradient and information of a problem at many points.  O -> D
+ *
+ *     x -> theta (slope dtheta/dx) -> expressions -> members -> rows of atoms a -> y, sigma -> ln p
+ *
+ *     d ln p/dx = sum over data [ ln p_y dy/da + ln p_s ds/da ] da/dx  +  [ ln p_y dy/do + ln p_s ds/do ] do/dx
+ *                 \--------------- weight of atom a ---------/          \------------- outer parameters ------/
+ *
+ * Forward, da/dx comes from the sim; backwards, the weights go to it. Both ways share `score`, which is one member's part.
+ * Information: sum of iy (dy/dx)(dy/dx)' + is (ds/dx)(ds/dx)'.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "infer/petab/calib.h"
+
+#define ROOM \
+  100.0 /* what is noise to a derivative, over what is noise to a state: derivatives are differences of large numbers */
+#define BATCH_BYTES ((size_t)192 << 20) /* of one batch of points */
+enum { DIRECTIONS_FORWARD = 4 };        /* beyond so many, backwards is cheaper where equations are not linear */
+
+/* What one member's data say. */
+typedef struct score {
+  bool ok;
+  double llh, chi2;
+  char reason[200];
+} score;
+
+typedef struct batch { /* some points of one part */
+  const dp_problem *p;
+  const dpi_calib_part *part;
+  dp_ctx *ctx;
+  int first, npoint, nmember, ndir, nest;
+  bool gradient, fisher;
+  const double *expr; /* [all points x (n + npartial)], partials by x */
+  size_t nexpr;
+  const double
+      *scale; /* [all points x nest] size of derivatives by each estimated parameter, beside that of the states */
+  dp_problem_value *value;
+  dp_member *member;
+  double *param, *seed;
+  score *score;      /* [nmember] */
+  double *grad;      /* [nmember x nest] */
+  double *info;      /* [nmember x nest x nest] */
+  double **early;    /* backwards: [nmember] weights of the rows at the member's own start, NULL: none */
+  int nddir;         /* directions of the steady states before */
+  dp_result *before; /* [npoint x nrest members], one row each; NULL: none */
+  const dp_result *result;
+} batch;
+
+/* ---- one measurement ---- */
+
+typedef struct scratch {
+  double *sym, *reg, *out; /* of an observable's tape */
+  double *jy, *js;         /* [nest] derivatives of y and sigma by x */
+  int *touched;            /* [nest] which of them are not zero */
+  uint8_t *is;
+  void *block;
+} scratch;
+
+static dp_status scratch_init(scratch *s, const batch *b) {
+  int nin = 0, nreg = 0;
+  for (int o = 0; o < b->part->table->nobservable; o++) {
+    const dpi_calib_watch *w = &b->part->watch[o];
+    nin = w->nin > nin ? w->nin : nin;
+    nreg = dpi_tape_nreg(w->full) > nreg ? dpi_tape_nreg(w->full) : nreg;
+    nreg = dpi_tape_nreg(w->value) > nreg ? dpi_tape_nreg(w->value) : nreg;
+  }
+  const size_t n = (size_t)b->nest;
+  double *at = s->block = DPI_NEW_ARRAY(b->ctx, double, (size_t)(3 * nin + 4 + nreg) + 4 * n + 4);
+  if (!at) return DP_ERR_MEMORY;
+  s->sym = at;
+  s->out = s->sym + nin + 1;
+  s->reg = s->out + 2 * nin + 2;
+  s->jy = s->reg + nreg + 1;
+  s->js = s->jy + n;
+  s->touched = (int *)(s->js + n);
+  s->is = (uint8_t *)(s->js + 2 * n);
+  return DP_OK;
+}
+
+static const double *expr_of(const batch *b, int member) {
+  return b->expr + (size_t)(b->first + member / b->part->nsim) * b->nexpr;
+}
+
+static int in_expr(const batch *b, const dpi_calib_row *r, dpi_calib_in in) {
+  return in.kind == DPI_IN_PLACEHOLDER ? r->given[in.index] : b->part->use[r->experiment].outer[in.index];
+}
+
+static void run_tape(const dpi_tape *tape, scratch *s) {
+  dpi_tape_init(tape, s->reg);
+  dpi_tape_prologue(tape, s->sym, s->reg);
+  dpi_tape_eval(tape, s->sym, s->reg, s->out);
+}
+
+static void observe(const batch *b, int member, const dpi_calib_row *r, const double *atom, scratch *s) {
+  const dpi_calib_watch *w = &b->part->watch[r->observable];
+  const double *expr = expr_of(b, member);
+  s->sym[0] = r->time;
+  for (int i = 0; i < w->nin; i++) {
+    const dpi_calib_in in = w->in[i];
+    if (in.kind == DPI_IN_ATOM) {
+      s->sym[1 + i] = atom[in.index];
+      continue;
+    }
+    const int e = in_expr(b, r, in);
+    s->sym[1 + i] = e >= 0 ? expr[e] : b->part->desc->param_default[b->part->outer[in.index]];
+  }
+  run_tape(b->gradient ? w->full : w->value, s);
+}
+
+static void touch(scratch *s, int *n, int q, double y, double g) {
+  if (!s->is[q]) {
+    s->is[q] = 1;
+    s->touched[(*n)++] = q;
+  }
+  s->jy[q] += y;
+  s->js[q] += g;
+}
+
+/* ln p's derivatives of one measurement: weights of atoms, gradient by outer parameters. */
+static void pull(const batch *b, int member, const dpi_calib_row *r, const dpi_noise_value *v, const scratch *s,
+                 double *weight) {
+  const dpi_express *e = &b->p->express;
+  const dpi_calib_watch *w = &b->part->watch[r->observable];
+  const double *partial = expr_of(b, member) + e->n;
+  double *grad = b->grad + (size_t)member * (size_t)b->nest;
+  for (int i = 0; i < w->nin; i++) {
+    const double c = v->dy * s->out[2 + i] + v->ds * s->out[2 + w->nin + i];
+    if (w->in[i].kind == DPI_IN_ATOM) {
+      weight[w->in[i].index] += c;
+      continue;
+    }
+    const int x = in_expr(b, r, w->in[i]);
+    for (int j = x < 0 ? 0 : e->first[x]; x >= 0 && j < e->first[x + 1]; j++) grad[e->by[j]] += c * partial[j];
+  }
+}
+
+static void inform(const batch *b, int member, const dpi_calib_row *r, const dpi_noise_value *v, scratch *s) {
+  const dpi_express *e = &b->p->express;
+  const dpi_calib_watch *w = &b->part->watch[r->observable];
+  const dpi_calib_sim *sim = &b->part->sims[r->sim];
+  const double *partial = expr_of(b, member) + e->n;
+  const size_t at = b->result->value_at[member] + (size_t)r->row, n = (size_t)b->nest;
+  double *info = b->info + (size_t)member * n * n;
+  int count = 0;
+  for (int i = 0; i < w->nin; i++) {
+    const double y = s->out[2 + i], g = s->out[2 + w->nin + i];
+    if (w->in[i].kind == DPI_IN_ATOM) {
+      const double *d = b->result->dvalue + (at * (size_t)b->part->natom + (size_t)w->in[i].index) * (size_t)b->ndir;
+      for (int q = 0; q < sim->ndir; q++)
+        if (d[q] != 0) touch(s, &count, sim->dir[q], y * d[q], g * d[q]);
+      continue;
+    }
+    const int x = in_expr(b, r, w->in[i]);
+    for (int j = x < 0 ? 0 : e->first[x]; x >= 0 && j < e->first[x + 1]; j++)
+      touch(s, &count, e->by[j], y * partial[j], g * partial[j]);
+  }
+  for (int i = 0; i < count; i++)
+    for (int j = 0; j < count; j++) {
+      const int k = s->touched[i], l = s->touched[j];
+      info[(size_t)k * n + (size_t)l] += v->iy * s->jy[k] * s->jy[l] + v->is * s->js[k] * s->js[l];
+    }
+  for (int i = 0; i < count; i++) s->jy[s->touched[i]] = s->js[s->touched[i]] = s->is[s->touched[i]] = 0;
+}
+
+static void note_datum(const batch *b, int member, const dpi_calib_row *r, double y, double sigma,
+                       const dpi_noise_value *v) {
+  dp_problem_value *out = &b->value[b->first + member / b->part->nsim];
+  if (out->simulation) out->simulation[r->number] = y;
+  if (out->sigma) out->sigma[r->number] = sigma;
+  if (out->residual) out->residual[r->number] = v ? v->residual : NAN;
+  if (out->pointwise) out->pointwise[r->number] = v ? v->ln : NAN;
+}
+
+/* ---- one member ---- */
+
+/* value: its rows of atoms; weight [nout x natom], zero on entry, unless NULL. */
+static void score_rows(const batch *b, int member, const double *value, double *weight, scratch *s) {
+  const dpi_calib_part *p = b->part;
+  const int which = member % p->nsim;
+  score *out = &b->score[member];
+  *out = (score){.ok = true};
+  for (int i = p->row_first[which]; i < p->row_first[which + 1]; i++) {
+    const dpi_calib_row *r = &p->row[p->by_sim[i]];
+    const dpi_calib_observable *o = &p->table->observable[r->observable];
+    dpi_noise_value v;
+    observe(b, member, r, value + (size_t)r->row * (size_t)p->natom, s);
+    const double y = s->out[0], sigma = s->out[1];
+    if (!dpi_noise_eval(o->distribution, r->value, y, sigma, &v)) {
+      if (out->ok)
+        snprintf(out->reason, sizeof out->reason, "%.80s: '%.50s' is %.4g with noise %.4g, outside the domain of %s",
+                 r->where, o->id, y, sigma, dpi_noise_name(o->distribution));
+      out->ok = false;
+      note_datum(b, member, r, y, sigma, NULL);
+      continue;
+    }
+    note_datum(b, member, r, y, sigma, &v);
+    out->llh += v.ln;
+    out->chi2 += v.residual * v.residual;
+    if (weight) pull(b, member, r, &v, s, weight + (size_t)r->row * (size_t)p->natom);
+    if (b->fisher) inform(b, member, r, &v, s);
+  }
+}
+
+static void fail_member(const batch *b, int member, const char *reason, double time) {
+  const dpi_calib_sim *s = &b->part->sims[member % b->part->nsim];
+  score *out = &b->score[member];
+  *out = (score){.ok = false};
+  snprintf(out->reason, sizeof out->reason, "experiment '%.50s', time %.6g: %.110s", s->experiment, time, reason);
+}
+
+/* dpi_work_fn: forward */
+static dp_status score_forward(void *user, int member, int worker) {
+  const batch *b = user;
+  const dpi_calib_part *p = b->part;
+  const dp_result *r = b->result;
+  (void)worker;
+  if (r->status[member] != DP_MEMBER_OK) {
+    fail_member(b, member, r->reason[member], r->fail_time[member]);
+    return DP_OK;
+  }
+  const dpi_calib_sim *sim = &p->sims[member % p->nsim];
+  const size_t at = r->value_at[member], cells = (size_t)sim->nout * (size_t)p->natom, nd = (size_t)b->ndir;
+  double *weight = b->gradient ? DPI_NEW_ARRAY(b->ctx, double, cells + 1) : NULL;
+  scratch s = {0};
+  dp_status st = b->gradient && !weight ? DP_ERR_MEMORY : scratch_init(&s, b);
+  if (st == DP_OK) {
+    score_rows(b, member, r->value + at * (size_t)p->natom, weight, &s);
+    double *grad = b->grad + (size_t)member * (size_t)b->nest;
+    for (size_t c = 0; weight && c < cells; c++) {
+      if (weight[c] == 0) continue;
+      const double *d = r->dvalue + (at * (size_t)p->natom + c) * nd;
+      for (int q = 0; q < sim->ndir; q++) grad[sim->dir[q]] += weight[c] * d[q];
+    }
+  }
+  dpi_free(b->ctx, weight);
+  dpi_free(b->ctx, s.block);
+  return st;
+}
+
+/* Outputs at the very start of a simulation. */
+static int start_rows(const dpi_calib_sim *s) {
+  int n = 0;
+  while (n < s->nout && s->out[n].time == s->start) n++;
+  return n;
+}
+
+/* dp_weight_fn: backwards. Rows at the start are kept out: see run_start. */
+static dp_status score_back(void *user, int member, const double *value, double *weight) {
+  const batch *b = user;
+  const dpi_calib_part *p = b->part;
+  const dpi_calib_sim *sim = &p->sims[member % p->nsim];
+  const size_t n = (size_t)start_rows(sim) * (size_t)p->natom;
+  scratch s = {0};
+  DP_TRY(scratch_init(&s, b));
+  score_rows(b, member, value, weight, &s);
+  dpi_free(b->ctx, s.block);
+  if (!b->score[member].ok) memset(weight, 0, sizeof *weight * (size_t)sim->nout * (size_t)p->natom);
+  if (n == 0) return DP_OK;
+  b->early[member] = DPI_NEW_ARRAY(b->ctx, double, n);
+  if (!b->early[member]) return DP_ERR_MEMORY;
+  memcpy(b->early[member], weight, n * sizeof *weight);
+  memset(weight, 0, n * sizeof *weight);
+  return DP_OK;
+}
+
+/* ---- members ---- */
+
+/* Parameters and seeds that expressions give. */
+static void fill_binds(const batch *b, const double *expr, const dpi_calib_bind *bind, int nbind, const int *active_of,
+                       const int *dir, int ndir, int width, double *param, double *seed) {
+  const dpi_express *e = &b->p->express;
+  const double *partial = expr + e->n;
+  for (int i = 0; i < nbind; i++) {
+    param[bind[i].param] = expr[bind[i].expr];
+    const int a = seed ? active_of[bind[i].param] : -1;
+    if (a < 0) continue;
+    for (int j = e->first[bind[i].expr]; j < e->first[bind[i].expr + 1]; j++)
+      for (int q = 0; q < ndir; q++)
+        if (dir[q] == e->by[j]) seed[(size_t)a * (size_t)width + (size_t)q] += partial[j];
+  }
+}
+
+/* What tells numbers from noise for a derivative (atol times its direction's scale) is taken by the integrators from seed / max(p, 1) of
+ * the parameters that move. For a small parameter estimated by its logarithm that asks for digits that are not there. A parameter that
+ * nothing depends on says what is meant: derivatives by a relative change of the estimated parameter are as large as the states. */
+static void fill_scale(const batch *b, int point, int active, const int *dir, int ndir, int width, double *seed) {
+  const double *scale = b->scale + (size_t)point * (size_t)b->nest;
+  for (int q = 0; q < ndir && active >= 0 && seed; q++)
+    seed[(size_t)active * (size_t)width + (size_t)q] = ROOM * scale[dir[q]];
+}
+
+/* The state that the member begins at, and its derivatives. */
+static void fill_slots(const batch *b, int member, const dpi_calib_sim *s, double *param, double *seed) {
+  const dpi_calib_before *f = &b->part->before;
+  const dpi_calib_rest *r = &f->rest[s->from];
+  const int from = member / b->part->nsim * f->nrest + s->from;
+  const size_t at = b->before->value_at[from] * (size_t)f->nslot;
+  for (int k = 0; k < f->nslot; k++) {
+    param[f->slot_param[k]] = b->before->value[at + (size_t)k];
+    const int a = seed ? b->part->active_of[f->slot_param[k]] : -1;
+    for (int i = 0; a >= 0 && i < r->ndir; i++)
+      for (int q = 0; q < s->ndir; q++)
+        if (s->dir[q] == r->dir[i])
+          seed[(size_t)a * (size_t)b->ndir + (size_t)q] =
+              b->before->dvalue[(at + (size_t)k) * (size_t)b->nddir + (size_t)i];
+  }
+}
+
+static void fill_member(const batch *b, int member) {
+  const dpi_calib_part *p = b->part;
+  const dpi_calib_sim *s = &p->sims[member % p->nsim];
+  const size_t np = (size_t)p->desc->nparam, na = (size_t)p->nactive, nd = (size_t)b->ndir;
+  double *param = b->param + (size_t)member * np, *seed = b->seed ? b->seed + (size_t)member * na * nd : NULL;
+  memcpy(param, p->desc->param_default, np * sizeof *param);
+  fill_binds(b, expr_of(b, member), s->bind, s->nbind, p->active_of, s->dir, s->ndir, b->ndir, param, seed);
+  if (s->from >= 0) fill_slots(b, member, s, param, seed);
+  fill_scale(b, b->first + member / p->nsim, p->scale_active, s->dir, s->ndir, b->ndir, seed);
+  b->member[member] = (dp_member){.param = param,
+                                  .seed = seed,
+                                  .instant = s->instant,
+                                  .ninstant = s->ninstant,
+                                  .out = s->out,
+                                  .nout = s->nout,
+                                  .start = s->start};
+}
+
+/* All steady states before, with derivatives where a gradient is asked for. */
+static dp_status run_before(batch *b) {
+  const dpi_calib_before *f = &b->part->before;
+  const int n = b->npoint * f->nrest;
+  const size_t np = (size_t)f->desc->nparam, na = (size_t)f->nactive, nd = (size_t)(b->gradient ? f->maxdir : 0);
+  dp_instant settle = dp_instant_default();
+  const dp_output_time out = {.time = 0, .order = 1};
+  settle.type = DP_EQUILIBRATE;
+  dp_run_opts opts = dp_run_opts_default();
+  b->nddir = opts.ndir = (int)nd;
+  dp_member *member = DPI_NEW_ARRAY(b->ctx, dp_member, n + 1);
+  double *param = DPI_NEW_ARRAY(b->ctx, double, (size_t)n *(np + na * nd) + 1), *seed = param + (size_t)n * np;
+  dp_status st = member && param ? DP_OK : DP_ERR_MEMORY;
+  for (int i = 0; i < n && st == DP_OK; i++) {
+    const dpi_calib_rest *r = &f->rest[i % f->nrest];
+    double *at = param + (size_t)i * np, *to = nd ? seed + (size_t)i * na * nd : NULL;
+    memcpy(at, f->desc->param_default, np * sizeof *at);
+    fill_binds(b, b->expr + (size_t)(b->first + i / f->nrest) * b->nexpr, r->bind, r->nbind, f->active_of, r->dir,
+               r->ndir, (int)nd, at, to);
+    fill_scale(b, b->first + i / f->nrest, f->scale_active, r->dir, r->ndir, (int)nd, to);
+    member[i] = (dp_member){.param = at, .seed = to, .instant = &settle, .ninstant = 1, .out = &out, .nout = 1};
+  }
+  if (st == DP_OK) st = dp_simulate(f->sim, member, n, &opts, &b->before);
+  dpi_free(b->ctx, member);
+  dpi_free(b->ctx, param);
+  return st;
+}
+
+static dp_status batch_memory(batch *b, bool seeds) {
+  const dpi_calib_part *p = b->part;
+  const size_t nm = (size_t)b->nmember, n = (size_t)b->nest;
+  b->member = DPI_NEW_ARRAY(b->ctx, dp_member, nm + 1);
+  b->param = DPI_NEW_ARRAY(b->ctx, double, nm *(size_t)p->desc->nparam + 1);
+  b->score = DPI_NEW_ARRAY(b->ctx, score, nm + 1);
+  b->grad = DPI_NEW_ARRAY(b->ctx, double, nm *n + 1);
+  b->info = DPI_NEW_ARRAY(b->ctx, double, b->fisher ? nm *n *n + 1 : 1);
+  b->seed = seeds ? DPI_NEW_ARRAY(b->ctx, double, nm *(size_t)p->nactive *(size_t)b->ndir + 1) : NULL;
+  const bool good = b->member && b->param && b->score && b->grad && b->info && (b->seed || !seeds);
+  return good ? DP_OK : DP_ERR_MEMORY;
+}
+
+static void batch_release(batch *b) {
+  dpi_free(b->ctx, b->member);
+  dpi_free(b->ctx, b->param);
+  dpi_free(b->ctx, b->score);
+  dpi_free(b->ctx, b->grad);
+  dpi_free(b->ctx, b->info);
+  dpi_free(b->ctx, b->seed);
+  for (int i = 0; b->early && i < b->nmember; i++) dpi_free(b->ctx, b->early[i]);
+  dpi_free(b->ctx, b->early);
+  dp_result_destroy(b->before);
+}
+
+static dp_status run_forward(batch *b) {
+  dp_run_opts opts = dp_run_opts_default();
+  dp_result *r = NULL;
+  opts.ndir = b->ndir;
+  DP_TRY(dp_simulate(b->part->sim, b->member, b->nmember, &opts, &r));
+  b->result = r;
+  const dp_status st = dpi_parallel_for(b->ctx, b->nmember, score_forward, b);
+  dp_result_destroy(r);
+  return st;
+}
+
+/* Backwards through the state that a member began at. */
+static void pull_slots(const batch *b, int member, const dpi_calib_sim *s, const double *by, double *grad) {
+  const dpi_calib_before *f = &b->part->before;
+  const dpi_calib_rest *r = &f->rest[s->from];
+  const size_t at = b->before->value_at[member / b->part->nsim * f->nrest + s->from] * (size_t)f->nslot;
+  for (int k = 0; k < f->nslot; k++) {
+    const int a = b->part->active_of[f->slot_param[k]];
+    for (int i = 0; a >= 0 && i < r->ndir; i++)
+      grad[r->dir[i]] += by[a] * b->before->dvalue[(at + (size_t)k) * (size_t)b->nddir + (size_t)i];
+  }
+}
+
+/* What is measured at the start depends on parameters by initial values and conditions alone: its derivatives come forward, where they
+ * cost no step. (Backwards, the sim's gradient knows of outputs after the first step only.) */
+static dp_status run_start(const batch *b) {
+  const dpi_calib_part *p = b->part;
+  const size_t nd = (size_t)p->maxdir, each = (size_t)p->nactive * nd;
+  dp_run_opts opts = dp_run_opts_default();
+  dp_result *r = NULL;
+  batch f = *b;
+  int n = 0;
+  opts.ndir = f.ndir = p->maxdir;
+  f.member = DPI_NEW_ARRAY(b->ctx, dp_member, b->nmember + 1);
+  f.seed = DPI_NEW_ARRAY(b->ctx, double, (size_t)b->nmember *each + 1);
+  dp_status st = f.member && f.seed ? DP_OK : DP_ERR_MEMORY;
+  for (int i = 0; i < b->nmember && st == DP_OK; i++) {
+    if (!b->early[i]) continue;
+    fill_member(&f, i);
+    dp_member m = f.member[i];
+    m.nout = start_rows(&p->sims[i % p->nsim]);
+    f.member[n++] = m;
+  }
+  if (st == DP_OK && n > 0) st = dp_simulate(p->sim, f.member, n, &opts, &r);
+  for (int i = 0, k = 0; i < b->nmember && st == DP_OK && n > 0; i++) {
+    if (!b->early[i]) continue;
+    const dpi_calib_sim *s = &p->sims[i % p->nsim];
+    const size_t cells = (size_t)start_rows(s) * (size_t)p->natom, at = r->value_at[k++] * (size_t)p->natom;
+    double *grad = b->grad + (size_t)i * (size_t)b->nest;
+    for (size_t c = 0; c < cells; c++)
+      for (int q = 0; q < s->ndir && b->early[i][c] != 0; q++)
+        grad[s->dir[q]] += b->early[i][c] * r->dvalue[(at + c) * nd + (size_t)q];
+  }
+  dp_result_destroy(r);
+  dpi_free(b->ctx, f.member);
+  dpi_free(b->ctx, f.seed);
+  return st;
+}
+
+static dp_status run_back(batch *b) {
+  const dpi_calib_part *p = b->part;
+  const dpi_express *e = &b->p->express;
+  dp_vjp_opts opts = dp_vjp_opts_default();
+  dp_gradient *g = NULL;
+  b->early = DPI_NEW_ARRAY(b->ctx, double *, b->nmember + 1);
+  if (!b->early) return DP_ERR_MEMORY;
+  dp_status st = dp_simulate_vjp(p->sim, b->member, b->nmember, &opts, score_back, b, &g);
+  for (int i = 0; i < b->nmember && st == DP_OK; i++) {
+    const dpi_calib_sim *s = &p->sims[i % p->nsim];
+    const double *partial = expr_of(b, i) + e->n, *by = g->param + (size_t)i * (size_t)g->nactive;
+    double *grad = b->grad + (size_t)i * (size_t)b->nest;
+    if (g->status[i] != DP_MEMBER_OK) fail_member(b, i, g->reason[i], g->fail_time[i]);
+    for (int k = 0; k < s->nbind; k++) {
+      const int a = p->active_of[s->bind[k].param];
+      for (int j = e->first[s->bind[k].expr]; a >= 0 && j < e->first[s->bind[k].expr + 1]; j++)
+        grad[e->by[j]] += by[a] * partial[j];
+    }
+    if (s->from >= 0) pull_slots(b, i, s, by, grad);
+  }
+  dp_gradient_destroy(g);
+  return st == DP_OK ? run_start(b) : st;
+}
+
+/* A member whose beginning was not found failed because of that. */
+static void blame_before(const batch *b, int member) {
+  const dpi_calib_before *f = &b->part->before;
+  const dpi_calib_sim *s = &b->part->sims[member % b->part->nsim];
+  const int from = member / b->part->nsim * f->nrest + s->from;
+  score *out = &b->score[member];
+  if (s->from < 0 || b->before->status[from] == DP_MEMBER_OK) return;
+  *out = (score){.ok = false};
+  snprintf(out->reason, sizeof out->reason, "steady state before experiment '%.50s': %.110s",
+           f->rest[s->from].experiment, b->before->reason[from]);
+}
+
+/* Sums in the order of simulations. */
+static void collect(const batch *b) {
+  const size_t n = (size_t)b->nest;
+  for (int i = 0; i < b->nmember; i++) {
+    dp_problem_value *v = &b->value[b->first + i / b->part->nsim];
+    if (b->before) blame_before(b, i);
+    const score *s = &b->score[i];
+    if (!s->ok && v->ok) {
+      v->ok = 0;
+      memcpy(v->reason, s->reason, sizeof v->reason);
+    }
+    v->llh += s->llh;
+    v->chi2 += s->chi2;
+    for (size_t q = 0; v->gradient && q < n; q++) v->gradient[q] += b->grad[(size_t)i * n + q];
+    for (size_t q = 0; b->fisher && v->fisher && q < n * n; q++) v->fisher[q] += b->info[(size_t)i * n * n + q];
+  }
+}
+
+static bool backwards(const dp_problem *p, const dpi_calib_part *part, unsigned what) {
+  if (!(what & DP_PROBLEM_GRADIENT) || (what & DP_PROBLEM_FISHER) || !(part->desc->caps & DP_CAP_VJP) ||
+      part->nactive == 0)
+    return false;
+  if (p->derivative == DP_DERIVATIVE_AUTO && part->no_back) return false;
+  if (p->derivative != DP_DERIVATIVE_AUTO) return p->derivative == DP_DERIVATIVE_ADJOINT;
+  return part->maxdir > DIRECTIONS_FORWARD && !part->linear;
+}
+
+static size_t point_bytes(const dpi_calib_part *p, size_t n, size_t nd, bool fisher) {
+  size_t bytes = 64;
+  for (int s = 0; s < p->nsim; s++)
+    bytes += 8 * ((size_t)p->desc->nparam + (size_t)p->nactive * nd +
+                  (size_t)p->sims[s].nout * (size_t)p->natom * (1 + nd) + n + (fisher ? n * n : 0)) +
+             sizeof(score) + sizeof(dp_member);
+  return bytes;
+}
+
+/* What is asked for, at what points. */
+typedef struct request {
+  const dp_problem *p;
+  const dpi_calib_part *part;
+  int npoint;
+  const double *expr, *scale; /* [npoint x ..] */
+  unsigned what;
+  bool back;
+  dp_problem_value *value;
+} request;
+
+/* Points in batches that memory can hold. */
+static dp_status eval_part(const request *r) {
+  const dpi_calib_part *part = r->part;
+  const dp_problem *p = r->p;
+  const bool gradient = r->what & (DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER), fisher = r->what & DP_PROBLEM_FISHER;
+  const int ndir = gradient && !r->back ? part->maxdir : 0;
+  const size_t each = point_bytes(part, (size_t)p->desc.nparam, (size_t)ndir, fisher);
+  const int most = each < BATCH_BYTES ? (int)(BATCH_BYTES / each < 1000000 ? BATCH_BYTES / each : 1000000) : 1;
+  dp_status st = DP_OK;
+  for (int first = 0; first < r->npoint && st == DP_OK; first += most) {
+    batch b = {.p = p,
+               .part = part,
+               .ctx = p->ctx,
+               .first = first,
+               .ndir = ndir,
+               .nest = p->desc.nparam,
+               .gradient = gradient,
+               .fisher = fisher,
+               .expr = r->expr,
+               .scale = r->scale,
+               .value = r->value};
+    b.nexpr = (size_t)(p->express.n + p->express.npartial);
+    b.npoint = r->npoint - first < most ? r->npoint - first : most;
+    b.nmember = b.npoint * part->nsim;
+    st = batch_memory(&b, ndir > 0);
+    if (st == DP_OK && part->steady) st = run_before(&b);
+    for (int i = 0; i < b.nmember && st == DP_OK; i++) fill_member(&b, i);
+    if (st == DP_OK && b.nmember > 0) st = r->back ? run_back(&b) : run_forward(&b);
+    if (st == DP_OK) collect(&b);
+    batch_release(&b);
+  }
+  return st;
+}
+
+/* One model's part by itself: its sums begin at zero; what is noted of measurements goes to the caller's arrays. */
+static void start_part(const request *r, int i, const dp_problem_value *to, double *room) {
+  const size_t n = (size_t)r->p->desc.nparam;
+  dp_problem_value *v = &r->value[i];
+  *v = *to;
+  v->ok = 1;
+  v->llh = v->chi2 = 0;
+  v->gradient = r->what & DP_PROBLEM_GRADIENT && to->gradient ? room : NULL;
+  v->fisher = r->what & DP_PROBLEM_FISHER && to->fisher ? room + n : NULL;
+  if (v->gradient) memset(v->gradient, 0, n * sizeof(double));
+  if (v->fisher) memset(v->fisher, 0, n * n * sizeof(double));
+}
+
+static void add_part(const request *r, int i, dp_problem_value *to) {
+  const size_t n = (size_t)r->p->desc.nparam;
+  const dp_problem_value *v = &r->value[i];
+  if (!v->ok && to->ok) {
+    to->ok = 0;
+    memcpy(to->reason, v->reason, sizeof to->reason);
+  }
+  to->llh += v->llh;
+  to->chi2 += v->chi2;
+  for (size_t q = 0; v->gradient && q < n; q++) to->gradient[q] += v->gradient[q];
+  for (size_t q = 0; v->fisher && q < n * n; q++) to->fisher[q] += v->fisher[q];
+}
+
+/* A point where the way back is not found goes forward: its own affair, whatever the others do. */
+static dp_status forward_instead(const request *r, const dp_problem_value *to, double *room, size_t each) {
+  const size_t nexpr = (size_t)(r->p->express.n + r->p->express.npartial), n = (size_t)r->p->desc.nparam;
+  dp_status st = DP_OK;
+  for (int i = 0; i < r->npoint && st == DP_OK; i++) {
+    if (r->value[i].ok) continue;
+    request one = *r;
+    one.npoint = 1;
+    one.back = false;
+    one.expr = r->expr + (size_t)i * nexpr;
+    one.scale = r->scale + (size_t)i * n;
+    one.value = r->value + i;
+    start_part(&one, 0, &to[i], room + (size_t)i * each);
+    st = eval_part(&one);
+  }
+  return st;
+}
+
+static dp_status add_parts(request *r, dp_problem_value *to) {
+  const size_t n = (size_t)r->p->desc.nparam, each = n + (r->what & DP_PROBLEM_FISHER ? n * n : 0);
+  dp_ctx *ctx = r->p->ctx;
+  double *room = DPI_NEW_ARRAY(ctx, double, (size_t)r->npoint *each + 1);
+  r->value = DPI_NEW_ARRAY(ctx, dp_problem_value, r->npoint + 1);
+  dp_status st = room && r->value ? DP_OK : DP_ERR_MEMORY;
+  for (int i = 0; i < r->npoint && st == DP_OK; i++) start_part(r, i, &to[i], room + (size_t)i * each);
+  if (st == DP_OK) st = eval_part(r);
+  if (st == DP_OK && r->back && r->p->derivative == DP_DERIVATIVE_AUTO) st = forward_instead(r, to, room, each);
+  for (int i = 0; i < r->npoint && st == DP_OK; i++) add_part(r, i, &to[i]);
+  dpi_free(ctx, r->value);
+  dpi_free(ctx, room);
+  return st;
+}
+
+/* ---- points ---- */
+
+void dpi_calib_theta(const dp_problem *p, const double *x, double *theta, double *slope) {
+  static const double LN_10 = 2.3025850929940456840;
+  const dpi_calib_table *t = &p->file.table[0];
+  for (int k = 0; k < t->nparam; k++) {
+    const int q = p->est[k];
+    theta[k] = q < 0 ? t->param[k].nominal : dp_problem_unscale(t->param[k].scale, x[q]);
+    if (q >= 0)
+      slope[q] = t->param[k].scale == DP_SCALE_LIN   ? 1
+                 : t->param[k].scale == DP_SCALE_LOG ? theta[k]
+                                                     : theta[k] * LN_10;
+  }
+}
+
+/* Expressions at each point, their partial derivatives by x; scale [npoint x nparam]: |dtheta/dx| / |theta|. */
+static dp_status express_points(const dp_problem *p, int npoint, const double *x, double *expr, double *scale) {
+  const dpi_express *e = &p->express;
+  const size_t n = (size_t)e->n + (size_t)e->npartial;
+  double *work = DPI_NEW_ARRAY(p->ctx, double, dpi_express_work(e) + (size_t)e->nparam + (size_t)p->desc.nparam + 1);
+  if (!work) return DP_ERR_MEMORY;
+  double *theta = work + dpi_express_work(e), *slope = theta + e->nparam;
+  for (int i = 0; i < npoint; i++) {
+    dpi_calib_theta(p, x + (size_t)i * (size_t)p->desc.nparam, theta, slope);
+    dpi_express_eval(e, theta, work, expr + (size_t)i * n);
+    for (int q = 0; q < p->desc.nparam; q++) {
+      const double size = fabs(theta[p->free[q]]);
+      scale[(size_t)i * (size_t)p->desc.nparam + (size_t)q] = size > 0 ? fabs(slope[q]) / size : 1;
+    }
+    for (int j = 0; j < e->npartial; j++) expr[(size_t)i * n + (size_t)e->n + (size_t)j] *= slope[e->by[j]];
+  }
+  dpi_free(p->ctx, work);
+  return DP_OK;
+}
+
+/* Can gradients be made backwards? Tried once, at the nominal point: what other points give does not depend on it. */
+static dp_status try_back(dp_problem *p, dpi_calib_part *part) {
+  const size_t n = (size_t)p->desc.nparam, m = (size_t)(p->express.n + p->express.npartial);
+  request r = {.p = p, .part = part, .npoint = 1, .what = DP_PROBLEM_GRADIENT, .back = true};
+  dp_problem_value v = {0}, none = {0};
+  part->tried = true;
+  for (size_t q = 0; q < n; q++)
+    if (isnan(p->desc.nominal[q])) return DP_OK;
+  double *expr = DPI_NEW_ARRAY(p->ctx, double, m + 2 * n + 1);
+  if (!expr) return DP_ERR_MEMORY;
+  none.gradient = expr;
+  r.expr = expr;
+  r.scale = expr + m;
+  r.value = &v;
+  dp_status st = express_points(p, 1, p->desc.nominal, expr, expr + m);
+  start_part(&r, 0, &none, expr + m + n);
+  if (st == DP_OK) st = eval_part(&r);
+  part->no_back = st == DP_ERR_UNSUPPORTED || (st == DP_OK && !v.ok);
+  if (st == DP_ERR_UNSUPPORTED) {
+    dp_ctx_clear_error(p->ctx);
+    st = DP_OK;
+  }
+  dpi_free(p->ctx, expr);
+  return st;
+}
+
+static dp_status eval_parts(dp_problem *p, int npoint, const double *expr, const double *scale, unsigned what,
+                            dp_problem_value *value) {
+  dp_status st = DP_OK;
+  for (int k = 0; k < p->file.ntable && st == DP_OK; k++) {
+    dpi_calib_part *part = &p->part[k];
+    if (p->derivative == DP_DERIVATIVE_AUTO && !part->tried && backwards(p, part, what)) st = try_back(p, part);
+    request r = {.p = p, .part = part, .npoint = npoint, .expr = expr, .scale = scale, .what = what};
+    r.back = backwards(p, part, what);
+    if (st == DP_OK) st = add_parts(&r, value);
+  }
+  return st;
+}
+
+static void start_value(const dp_problem *p, unsigned what, dp_problem_value *v) {
+  const size_t n = (size_t)p->desc.nparam;
+  v->ok = 1;
+  v->llh = v->chi2 = v->log_prior = 0;
+  v->reason[0] = 0;
+  double *const data[] = {v->simulation, v->sigma, v->residual, v->pointwise};
+  for (int k = 0; k < 4; k++)
+    for (int i = 0; data[k] && i < p->desc.ndatum; i++) data[k][i] = NAN;
+  if (v->gradient && what) memset(v->gradient, 0, n * sizeof(double));
+  if (v->fisher && (what & DP_PROBLEM_FISHER)) memset(v->fisher, 0, n * n * sizeof(double));
+}
+
+static void finish_value(const dp_problem *p, unsigned what, const double *x, dp_problem_value *v) {
+  const size_t n = (size_t)p->desc.nparam;
+  bool finite = isfinite(v->llh);
+  for (size_t q = 0; v->gradient && what && q < n; q++) finite = finite && isfinite(v->gradient[q]);
+  if (v->ok && !finite) {
+    v->ok = 0;
+    snprintf(v->reason, sizeof v->reason, "the log-likelihood or its gradient is not finite");
+  }
+  if (p->has_prior) v->log_prior = dpi_calib_prior(p, x, false, NULL, NULL, v->prior);
+  if (v->ok) return;
+  v->llh = -INFINITY;
+  v->chi2 = NAN;
+  for (size_t q = 0; v->gradient && what && q < n; q++) v->gradient[q] = NAN;
+  for (size_t q = 0; v->fisher && (what & DP_PROBLEM_FISHER) && q < n * n; q++) v->fisher[q] = NAN;
+}
+
+dp_status dp_problem_eval(dp_problem *p, int npoint, const double *x, unsigned what, dp_problem_value *value) {
+  if (!p || npoint < 0 || (npoint > 0 && (!x || !value)))
+    return dpi_fail(p ? p->ctx : NULL, DP_ERR_USAGE, "dp_problem_eval: found no problem, points or room for values");
+  const size_t n = (size_t)(p->express.n + p->express.npartial);
+  double *expr = DPI_NEW_ARRAY(p->ctx, double, (n + (size_t)p->desc.nparam) * (size_t)npoint + 1);
+  if (!expr) return DP_ERR_MEMORY;
+  double *scale = expr + n * (size_t)npoint;
+  for (int i = 0; i < npoint; i++) start_value(p, what, &value[i]);
+  dp_status st = express_points(p, npoint, x, expr, scale);
+  if (st == DP_OK) st = eval_parts(p, npoint, expr, scale, what, value);
+  for (int i = 0; i < npoint && st == DP_OK; i++)
+    finish_value(p, what, x + (size_t)i * (size_t)p->desc.nparam, &value[i]);
+  dpi_free(p->ctx, expr);
+  return st;
+}

@@ -1,0 +1,393 @@
+/* suite_petab_benchmark.c - floor 6: published calibration problems at their nominal parameters (see doppel/suite.h).
+ *
+ * Gradients are compared at the nominal and at random points. Random points are nominal values moved by a uniform number of at
+ * most SPREAD in ln (log scales) or of the value's own size (linear ones), inside the bounds: far from there most models cannot
+ * be run at all. Differences: central, at steps h, h/2, h/4, extrapolated twice, with a smaller h where the last two columns do not
+ * agree; parameters are compared in parts of the gradient's largest component.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/table.h"
+#include "infer/petab/calib.h"
+#include "infer/petab/suite_petab.h"
+
+#define SPREAD 0.2
+#define WARM_SECONDS 0.7
+#define SECONDS_FOR_DIFFERENCES 60.0 /* at a point */
+enum { RNG_POINT = 0x1202, STENCIL = 3 };
+
+typedef struct run {
+  dp_ctx *ctx;
+  dpi_arena arena;
+  const dp_petab_suite_def *def;
+  dp_petab_benchmark *r;
+  const char *path;
+  dpi_table *reference; /* borrowed */
+} run;
+
+static dp_problem_def problem_def(const dp_petab_suite_def *def) {
+  dp_problem_def d = dp_problem_def_default();
+  if (def->method) d.method = def->method;
+  if (def->rtol > 0) d.rtol = def->rtol;
+  if (def->atol > 0) d.atol = def->atol;
+  return d;
+}
+
+static void verdict(run *k, const char *status, const char *why) {
+  snprintf(k->r->status, sizeof k->r->status, "%s", status);
+  if (!k->r->why[0]) snprintf(k->r->why, sizeof k->r->why, "%s", why);
+}
+
+/* ---- the value ---- */
+
+/* Seconds of the fastest of some evaluations, once machine code has had its time to be made; what: as dp_problem_eval. */
+static dp_status time_eval(run *k, dp_problem *p, unsigned what, dp_problem_value *v, double *seconds) {
+  const dp_problem_desc *d = dp_problem_describe(p);
+  const double begin = dpi_clock_s();
+  *seconds = NAN;
+  for (int left = k->def->timings; left >= 0;) { /* one evaluation at least warms up */
+    const double start = dpi_clock_s();
+    DP_TRY(dp_problem_eval(p, 1, d->nominal, what, v));
+    const double now = dpi_clock_s(), took = now - start;
+    const bool warm = now - begin > WARM_SECONDS || k->def->timings == 0;
+    if (left < k->def->timings && !(took >= *seconds)) *seconds = took;
+    left -= warm;
+  }
+  return DP_OK;
+}
+
+static dp_status other_value(run *k, double *llh) {
+  dp_problem_def d = problem_def(k->def);
+  dp_problem *p = NULL;
+  dp_problem_value v = {0};
+  d.method = k->def->other;
+  d.rtol = d.rtol < 1e-10 ? d.rtol : 1e-10;
+  DP_TRY(dp_problem_open(k->ctx, k->path, &d, &p));
+  const dp_status st = dp_problem_eval(p, 1, dp_problem_describe(p)->nominal, DP_PROBLEM_VALUE, &v);
+  dp_problem_close(p);
+  *llh = v.llh;
+  if (st == DP_OK && !v.ok) return dpi_fail(k->ctx, DP_ERR_NUMERIC, "%s: %s", k->def->other, v.reason);
+  return st;
+}
+
+static dp_status find_reference(run *k) {
+  dp_petab_benchmark *r = k->r;
+  const dpi_table *t = k->reference;
+  int problem, value;
+  r->reference = NAN;
+  if (t) {
+    DP_TRY(dpi_table_need(t, "problem", &problem));
+    DP_TRY(dpi_table_need(t, "reference_llh", &value));
+    for (int row = 0; row < t->nrow; row++) {
+      if (strcmp(dpi_table_cell(t, row, problem), r->problem)) continue;
+      const bool derived = strstr(dpi_table_cell(t, row, dpi_table_column(t, "note")), "derived") != NULL;
+      DP_TRY(dpi_table_number(t, row, value, &r->reference));
+      snprintf(r->against, sizeof r->against, "%s", derived ? "derived" : "pinned");
+      r->tolerance = derived ? 1e-4 : 1e-6;
+      return DP_OK;
+    }
+  }
+  snprintf(r->against, sizeof r->against, "%s", k->def->other);
+  r->tolerance = 1e-6;
+  return other_value(k, &r->reference);
+}
+
+static dp_status judge_value(run *k, dp_problem *p) {
+  dp_petab_benchmark *r = k->r;
+  dp_problem_value v = {0};
+  char why[200];
+  DP_TRY(time_eval(k, p, DP_PROBLEM_VALUE, &v, &r->llh_s));
+  r->llh = v.llh;
+  r->log_prior = v.log_prior;
+  if (!v.ok) {
+    verdict(k, "fail", v.reason);
+    return DP_OK;
+  }
+  DP_TRY(find_reference(k));
+  r->difference = fabs(r->llh - r->reference) / (fabs(r->reference) > 1 ? fabs(r->reference) : 1);
+  if (r->difference <= r->tolerance) return DP_OK;
+  snprintf(why, sizeof why, "llh %.10g, expected %.10g within %g", r->llh, r->reference, r->tolerance);
+  verdict(k, "fail", why);
+  return DP_OK;
+}
+
+/* ---- gradients ---- */
+
+typedef struct slope {
+  dp_problem *forward, *back;
+  const dp_problem_desc *d;
+  dp_problem_def def; /* of back */
+  double *x, *g, *b;
+} slope;
+
+static void move_point(const run *k, const slope *s, int index) {
+  dpi_rng rng = dpi_rng_make(k->def->seed, (uint64_t)index, RNG_POINT);
+  for (int q = 0; q < s->d->nparam; q++) {
+    const double u = 2 * dpi_rng_uniform(&rng) - 1, v = s->d->nominal[q];
+    double size = s->d->scale[q] == DP_SCALE_LOG ? 1 : s->d->scale[q] == DP_SCALE_LOG10 ? 0.43429448190325183 : fabs(v);
+    if (index == 0) size = 0;
+    double x = v + SPREAD * u * size;
+    x = x < s->d->lower[q] ? s->d->lower[q] : x;
+    s->x[q] = x > s->d->upper[q] ? s->d->upper[q] : x;
+  }
+}
+
+/* The derivative by one parameter from its stencil, *trust: how far the extrapolations are apart. */
+static double extrapolate(const double *x, const dp_problem_value *v, int n, int q, double *trust) {
+  double d[STENCIL];
+  for (int level = 0; level < STENCIL; level++) {
+    const int i = 2 * level;
+    d[level] =
+        (v[i].llh - v[i + 1].llh) / (x[(size_t)i * (size_t)n + (size_t)q] - x[(size_t)(i + 1) * (size_t)n + (size_t)q]);
+  }
+  const double a = (4 * d[1] - d[0]) / 3, b = (4 * d[2] - d[1]) / 3, best = (16 * b - a) / 15;
+  *trust = fabs(best - b);
+  return best;
+}
+
+/* Stencils of these parameters as one batch, at this first step: derivatives and what they are worth. */
+static dp_status stencils(slope *s, const int *which, int count, double step, double *best, double *trust) {
+  const int n = s->d->nparam, m = 2 * STENCIL;
+  dp_ctx *ctx = s->forward->ctx;
+  double *x = DPI_NEW_ARRAY(ctx, double, (size_t)n *(size_t)count *(size_t)m + 1);
+  dp_problem_value *v = DPI_NEW_ARRAY(ctx, dp_problem_value, count * m + 1);
+  dp_status st = x && v ? DP_OK : DP_ERR_MEMORY;
+  for (int i = 0; i < count * m && st == DP_OK; i++) {
+    const int q = which[i / m], level = (i % m) / 2, sign = i % 2 ? -1 : 1;
+    const double size = s->d->scale[q] != DP_SCALE_LIN || s->x[q] == 0 ? 1 : fabs(s->x[q]);
+    memcpy(x + (size_t)i * (size_t)n, s->x, sizeof *x * (size_t)n);
+    x[(size_t)i * (size_t)n + (size_t)q] += sign * step * size / (1 << level);
+  }
+  if (st == DP_OK) st = dp_problem_eval(s->forward, count * m, x, DP_PROBLEM_VALUE, v);
+  for (int i = 0; i < count && st == DP_OK; i++)
+    best[i] = extrapolate(x + (size_t)i * (size_t)m * (size_t)n, v + (size_t)i * (size_t)m, n, which[i], &trust[i]);
+  dpi_free(ctx, x);
+  dpi_free(ctx, v);
+  return st;
+}
+
+/* Largest components first. */
+static void rank(const double *g, int n, int *order) {
+  for (int i = 0; i < n; i++) {
+    int k = i;
+    for (; k > 0 && fabs(g[order[k - 1]]) < fabs(g[i]); k--) order[k] = order[k - 1];
+    order[k] = i;
+  }
+}
+
+/* Differences of as many of the largest components as time allows; each at steps from large to small until its extrapolations agree.
+ * Numbers that settle at no step (a jump or a kink of the likelihood nearby) count by their best step. */
+static dp_status differences(run *k, slope *s, double size, double llh_s) {
+  static const double step[] = {1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
+  const int n = s->d->nparam;
+  const double each = 2 * STENCIL * (llh_s > 0 ? llh_s : 1e-3);
+  const int most = each * n <= SECONDS_FOR_DIFFERENCES ? n : 1 + (int)(SECONDS_FOR_DIFFERENCES / each);
+  int *order = DPI_NEW_ARRAY(k->ctx, int, 2 * n + 1), *left = order + n;
+  double *best = DPI_NEW_ARRAY(k->ctx, double, 4 * n + 1), *trust = best + n, *now = trust + n, *worth = now + n;
+  dp_status st = order && best ? DP_OK : DP_ERR_MEMORY;
+  if (st == DP_OK) rank(s->g, n, order);
+  for (int q = 0; q < n && st == DP_OK; q++) trust[q] = INFINITY;
+  for (int level = 0; level < DPI_COUNT(step) && st == DP_OK; level++) {
+    int count = 0;
+    for (int i = 0; i < n && i < most; i++)
+      if (!(trust[order[i]] <= 1e-6 * size)) left[count++] = order[i];
+    if (count > 0) st = stencils(s, left, count, step[level], now, worth);
+    for (int i = 0; i < count && st == DP_OK; i++)
+      if (worth[i] < trust[left[i]]) {
+        trust[left[i]] = worth[i];
+        best[left[i]] = now[i];
+      }
+  }
+  for (int i = 0; i < n && i < most && st == DP_OK; i++) {
+    const int q = order[i];
+    const double off = fabs(s->g[q] - best[q]) / size;
+    if (isfinite(trust[q]) && off > k->r->differences) k->r->differences = off;
+    k->r->ndifference++;
+  }
+  dpi_free(k->ctx, order);
+  dpi_free(k->ctx, best);
+  return st;
+}
+
+static dp_status compare_point(run *k, slope *s) {
+  const size_t n = (size_t)s->d->nparam;
+  dp_problem_value f = {.gradient = s->g}, b = {.gradient = s->b};
+  double size = 0, off = 0;
+  k->r->npoint++;
+  DP_TRY(dp_problem_eval(s->forward, 1, s->x, DP_PROBLEM_GRADIENT, &f));
+  if (!f.ok) {
+    if (k->r->npoint == 1) verdict(k, "fail", f.reason);
+    return DP_OK;
+  }
+  DP_TRY(dp_problem_eval(s->back, 1, s->x, DP_PROBLEM_GRADIENT, &b));
+  if (!b.ok && !k->r->same_steps) { /* its steps found no end where derivatives have a say: by values alone */
+    dp_problem_def d = s->def;
+    d.same_steps = 1;
+    k->r->same_steps = 1;
+    dp_problem_close(s->back);
+    s->back = NULL;
+    DP_TRY(dp_problem_open(k->ctx, k->path, &d, &s->back));
+    DP_TRY(dp_problem_eval(s->back, 1, s->x, DP_PROBLEM_GRADIENT, &b));
+  }
+  k->r->nusable++;
+  for (size_t q = 0; q < n; q++) size = fabs(s->g[q]) > size ? fabs(s->g[q]) : size;
+  if (!(size > 0)) return DP_OK;
+  if (!b.ok) {
+    verdict(k, "fail", b.reason);
+    return DP_OK;
+  }
+  for (size_t q = 0; q < n; q++) off = fabs(s->g[q] - s->b[q]) > off ? fabs(s->g[q] - s->b[q]) : off;
+  if (off / size > k->r->adjoint) k->r->adjoint = off / size;
+  const double start = dpi_clock_s();
+  dp_problem_value v = {0};
+  DP_TRY(dp_problem_eval(s->forward, 1, s->x, DP_PROBLEM_VALUE, &v));
+  return differences(k, s, size, dpi_clock_s() - start);
+}
+
+static dp_status judge_gradients(run *k) {
+  dp_problem_def d = problem_def(k->def);
+  slope s = {0};
+  char why[200];
+  d.rtol = k->def->gradient_rtol;
+  d.derivative = DP_DERIVATIVE_FORWARD;
+  DP_TRY(dp_problem_open(k->ctx, k->path, &d, &s.forward));
+  d.derivative = DP_DERIVATIVE_ADJOINT;
+  s.def = d;
+  dp_status st = dp_problem_open(k->ctx, k->path, &d, &s.back);
+  if (st == DP_ERR_UNSUPPORTED) { /* said, and the problem's value counts all the same */
+    if (!strcmp(k->r->status, "pass")) verdict(k, "refused", dp_ctx_error(k->ctx));
+    dp_ctx_clear_error(k->ctx);
+    dp_problem_close(s.forward);
+    return DP_OK;
+  }
+  if (st == DP_OK) {
+    s.d = dp_problem_describe(s.forward);
+    s.x = DPI_ARENA_ARRAY(&k->arena, double, 3 * s.d->nparam + 3);
+    st = s.x ? DP_OK : DP_ERR_MEMORY;
+  }
+  if (st == DP_OK) {
+    s.g = s.x + s.d->nparam;
+    s.b = s.g + s.d->nparam;
+  }
+  for (int i = 0; i <= k->def->points && st == DP_OK; i++) {
+    move_point(k, &s, i);
+    st = compare_point(k, &s);
+  }
+  dp_problem_close(s.forward);
+  dp_problem_close(s.back);
+  snprintf(why, sizeof why, "gradients: backwards differs by %.2g, differences by %.2g", k->r->adjoint,
+           k->r->differences);
+  if (st == DP_OK && (k->r->nusable == 0 || k->r->adjoint > 1e-6 || k->r->differences > 1e-4)) verdict(k, "fail", why);
+  return st;
+}
+
+static dp_status time_gradients(run *k) {
+  dp_problem_def d = problem_def(k->def);
+  d.same_steps = k->def->same_steps;
+  double *const to[] = {&k->r->forward_s, &k->r->adjoint_s};
+  for (int way = 0; way < 2; way++) {
+    dp_problem *p = NULL;
+    d.derivative = way ? DP_DERIVATIVE_ADJOINT : DP_DERIVATIVE_FORWARD;
+    if (way && k->r->npoint == 0) continue; /* not offered */
+    DP_TRY(dp_problem_open(k->ctx, k->path, &d, &p));
+    dp_problem_value v = {.gradient = DPI_ARENA_ARRAY(&k->arena, double, dp_problem_describe(p)->nparam + 1)};
+    dp_status st = v.gradient ? DP_OK : DP_ERR_MEMORY;
+    if (st == DP_OK) st = time_eval(k, p, DP_PROBLEM_GRADIENT, &v, to[way]);
+    if (!v.ok || (way && !dp_problem_describe(p)->adjoint)) *to[way] = NAN;
+    dp_problem_close(p);
+    DP_TRY(st);
+  }
+  return DP_OK;
+}
+
+/* ---- one problem ---- */
+
+static dp_status judge_problem(run *k) {
+  dp_petab_benchmark *r = k->r;
+  const dp_problem_def d = problem_def(k->def);
+  dp_problem *p = NULL;
+  const double start = dpi_clock_s();
+  DP_TRY(dp_problem_open(k->ctx, k->path, &d, &p));
+  r->open_s = dpi_clock_s() - start;
+  const dp_problem_desc *q = dp_problem_describe(p);
+  r->nstate = q->nstate;
+  r->nparam = q->nparam;
+  r->ndatum = q->ndatum;
+  r->nsimulation = q->nsimulation;
+  r->ndirection = q->ndirection;
+  r->nobservable = q->nobservable;
+  dp_status st = judge_value(k, p);
+  dp_problem_close(p);
+  if (st == DP_OK && k->def->gradients) st = judge_gradients(k);
+  if (st == DP_OK && k->def->gradients && k->def->timings > 0) st = time_gradients(k);
+  return st;
+}
+
+/* The folder's problem: FOLDER.yaml, problem.yaml, or the only one. NULL: there is none. */
+static dp_status find_problem(dpi_arena *arena, const char *dir, const char *folder, const char **out) {
+  const char **name, *only = NULL;
+  int n, count = 0;
+  *out = NULL;
+  DP_TRY(dpi_suite_names(arena, dir, &n, &name));
+  for (int i = 0; i < n; i++) {
+    const size_t len = strlen(name[i]);
+    if (len < 6 || strcmp(name[i] + len - 5, ".yaml")) continue;
+    const bool own =
+        !strcmp(name[i], "problem.yaml") || (len == strlen(folder) + 5 && !strncmp(name[i], folder, len - 5));
+    only = name[i];
+    count++;
+    if (own) {
+      count = 1;
+      break;
+    }
+  }
+  if (count != 1) return DP_OK;
+  *out = dpi_arena_printf(arena, "%s/%s", dir, only);
+  return *out ? DP_OK : DP_ERR_MEMORY;
+}
+
+static dp_status run_problem(dp_ctx *ctx, const dp_petab_suite_def *def, dpi_table *reference, const char *folder,
+                             const char *path, dp_petab_benchmark *r) {
+  run k = {.ctx = ctx, .def = def, .r = r, .path = path, .reference = reference};
+  *r = (dp_petab_benchmark){.status = "pass",
+                            .llh = NAN,
+                            .reference = NAN,
+                            .difference = NAN,
+                            .llh_s = NAN,
+                            .forward_s = NAN,
+                            .adjoint_s = NAN};
+  snprintf(r->problem, sizeof r->problem, "%s", folder);
+  dpi_arena_init(&k.arena, ctx);
+  const dp_status st = judge_problem(&k);
+  dpi_arena_release(&k.arena);
+  return dpi_suite_outcome(ctx, st, r->status, r->why, sizeof r->why);
+}
+
+dp_status dp_suite_petab_benchmark(dp_ctx *ctx, const char *dir, const dp_petab_suite_def *def,
+                                   dp_petab_benchmark_fn each, void *user) {
+  dpi_arena arena;
+  dpi_table *reference = NULL;
+  const char **name, *path;
+  int n = 0, found = 0;
+  DP_TRY(dpi_suite_check_def(ctx, dir, def));
+  if (def->reference) DP_TRY(dpi_table_load(ctx, def->reference, '\t', &reference));
+  dpi_arena_init(&arena, ctx);
+  dp_status st = dpi_suite_names(&arena, dir, &n, &name);
+  for (int i = 0; i < n && st == DP_OK; i++) {
+    dp_petab_benchmark r;
+    const char *folder = dpi_arena_printf(&arena, "%s/%s", dir, name[i]);
+    if (!folder) st = DP_ERR_MEMORY;
+    if (st != DP_OK || !dpi_suite_wanted(def, name[i]) || !dpi_suite_folder(folder)) continue;
+    st = find_problem(&arena, folder, name[i], &path);
+    if (st != DP_OK || !path) continue;
+    found++;
+    st = run_problem(ctx, def, reference, name[i], path, &r);
+    if (st == DP_OK) each(user, &r);
+  }
+  if (st == DP_OK && found == 0) st = dpi_fail(ctx, DP_ERR_INPUT, "%s: found no folder with a problem there", dir);
+  dpi_arena_release(&arena);
+  dpi_table_destroy(reference);
+  return st;
+}

@@ -138,6 +138,8 @@ typedef struct dp_petab_suite_def {
   uint32_t cookie;
   const char *const *only; /* cases or problems (last part of the path is enough), or NULL: all */
   int nonly;
+  const char *const *skip; /* left out, named likewise */
+  int nskip;
   const char *method;      /* an integrator (dp_problem_def), NULL: its default */
   const char *other;       /* benchmark: the second integrator: "cvode" */
   double rtol, atol;       /* 0: the default of dp_problem_def */

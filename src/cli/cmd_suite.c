@@ -19,6 +19,7 @@ const cli_option cli_options_suite[] = {
     {"--reference", "FILE", "petab-benchmark: table of reference log-likelihoods (problem, reference_llh, note)"},
     {"--gradients", NULL, "petab-benchmark: gradients forward, backwards and by differences"},
     {"--points", "N", "petab-benchmark: random points for gradients (5)"},
+    {"--skip", "ID", "petab, petab-benchmark: leave this one out; may be repeated"},
     {"--same-steps", NULL, "petab-benchmark: time gradients with steps chosen by values alone"},
     {"--other", "NAME", "petab-benchmark: the integrator that problems without a reference are compared with (cvode)"},
     {"--rtol", "X", "petab, petab-benchmark: relative tolerance (1e-8)"},
@@ -291,7 +292,7 @@ static void each_benchmark(void *user, const dp_petab_benchmark *r) {
 }
 
 static int petab(cli_call *call, bool benchmark) {
-  const char *only[CLI_MAX_GIVEN];
+  const char *only[CLI_MAX_GIVEN], *skip[CLI_MAX_GIVEN];
   dp_petab_suite_def def = dp_petab_suite_def_default();
   long long points = def.points, seed = (long long)def.seed;
   if (!cli_integer(call, "--points", &points) || !cli_integer(call, "--seed", &seed) || !cli_number(call, "--rtol", &def.rtol) ||
@@ -299,7 +300,10 @@ static int petab(cli_call *call, bool benchmark) {
     return 2;
   for (int i = cli_each(call, "--only", -1); i >= 0; i = cli_each(call, "--only", i))
     only[def.nonly++] = call->given[i].value;
+  for (int i = cli_each(call, "--skip", -1); i >= 0; i = cli_each(call, "--skip", i))
+    skip[def.nskip++] = call->given[i].value;
   def.only = only;
+  def.skip = skip;
   def.method = cli_get(call, "--method");
   if (cli_has(call, "--other")) def.other = cli_get(call, "--other");
   def.reference = cli_get(call, "--reference");

@@ -55,12 +55,16 @@ bool dpi_suite_folder(const char *path) {
   return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
-bool dpi_suite_wanted(const dp_petab_suite_def *def, const char *id) {
+static bool among(const char *const *list, int n, const char *id) {
   const char *last = strrchr(id, '/');
   last = last ? last + 1 : id;
-  for (int i = 0; i < def->nonly; i++)
-    if (!strcmp(def->only[i], id) || !strcmp(def->only[i], last)) return true;
-  return def->nonly == 0;
+  for (int i = 0; i < n; i++)
+    if (!strcmp(list[i], id) || !strcmp(list[i], last)) return true;
+  return false;
+}
+
+bool dpi_suite_wanted(const dp_petab_suite_def *def, const char *id) {
+  return (def->nonly == 0 || among(def->only, def->nonly, id)) && !among(def->skip, def->nskip, id);
 }
 
 /* ---- what a case expects ---- */

@@ -235,10 +235,11 @@ static dp_status compare_point(run *k, slope *s) {
   for (size_t q = 0; q < n; q++) size = fabs(s->g[q]) > size ? fabs(s->g[q]) : size;
   if (!(size > 0)) return DP_OK;
   if (!b.ok) {
-    verdict(k, "fail", b.reason);
-    return DP_OK;
+    char why[240];
+    snprintf(why, sizeof why, "backwards: %s", b.reason);
+    if (!strcmp(k->r->status, "pass")) verdict(k, "refused", why);
   }
-  for (size_t q = 0; q < n; q++) off = fabs(s->g[q] - s->b[q]) > off ? fabs(s->g[q] - s->b[q]) : off;
+  for (size_t q = 0; q < n && b.ok; q++) off = fabs(s->g[q] - s->b[q]) > off ? fabs(s->g[q] - s->b[q]) : off;
   if (off / size > k->r->adjoint) k->r->adjoint = off / size;
   const double start = dpi_clock_s();
   dp_problem_value v = {0};

@@ -157,7 +157,8 @@ static dp_status first_value(maker *k, int x, const dpi_calib_period *period, co
   if (a->keep) return DP_OK;
   DP_TRY(make_target(k, a, &index));
   DP_TRY(course_room(k, c));
-  DP_TRY(dpi_express_add(k->p->express, k->m, a->value, a->where, period->time, &expr, &foreign));
+  DP_TRY(dpi_express_add(k->p->express, k->t->reevaluate ? k->m : NULL, a->value, a->where, period->time, &expr,
+                         &foreign));
   if (foreign)
     return dpi_fail(
         k->ctx, DP_ERR_INPUT,
@@ -223,7 +224,7 @@ static dp_status later_value(maker *k, int x, int number, const dpi_calib_assign
   if (a->keep)
     DP_TRY(own_value(k, a, index, &expr, &skip));
   else
-    DP_TRY(dpi_express_add(k->p->express, k->m, a->value, a->where, period->time, &expr, &foreign));
+    DP_TRY(dpi_express_add(k->p->express, NULL, a->value, a->where, period->time, &expr, &foreign));
   target *g = &k->target[index];
   const bool constant = k->m->sym[g->sym].kind == DPI_SYM_PARAM;
   if (skip || (constant && expr >= 0 && c->expr[index] == expr && !set_by_event(k->m, g->sym))) return DP_OK;

@@ -206,6 +206,71 @@ static void test_sharing(void **state) {
   dp_problem_close(p);
 }
 
+/* Two models under one parameter table, local parameters by the mapping table. */
+static void test_two_models(void **state) {
+  rig *r = *state;
+  rig_clear(r);
+  rig_file(r, "one.ant", "model one()\n  x = 2; k = 1; J: x => ; k*x;\nend\n");
+  rig_file(r, "two.ant", "model two()\n  species y in c; c = 2; y = 3; k = 1; q = 1; J: y => ; c*k*q*y;\nend\n");
+  rig_file(r, "parameters.tsv",
+           "parameterId|lowerBound|upperBound|nominalValue|estimate\nk|0|10|0.5|true\nslow|0|10|0.4|true\n");
+  rig_file(r, "mapping.tsv", "petabEntityId|modelEntityId\nslow|q\n");
+  rig_file(r, "observables.tsv", "observableId|observableFormula|noiseFormula\nox|x|0.5\noy|y*slow|0.5\n");
+  rig_file(r, "measurements.tsv",
+           "observableId|experimentId|time|measurement|modelId\nox||1|1|a\noy||2|1|b\nox||2|1|a\n");
+  rig_file(r, "problem.yaml",
+           "format_version: 2.0.0\nparameter_files: [parameters.tsv]\nmodel_files:\n  a:\n    language: antimony\n    "
+           "location: "
+           "one.ant\n  b:\n    language: antimony\n    location: two.ant\nobservable_files: "
+           "[observables.tsv]\nmeasurement_files: "
+           "[measurements.tsv]\nmapping_files: [mapping.tsv]\n");
+  snprintf(r->path, sizeof r->path, "%s/problem.yaml", r->dir);
+  for (int way = DP_DERIVATIVE_FORWARD; way <= DP_DERIVATIVE_ADJOINT; way++) {
+    dp_problem *p = rig_open(r, r->path, (dp_problem_derivative)way);
+    double s[3], g[2], f[4];
+    rig_eval(p, DP_PROBLEM_GRADIENT, (dp_problem_value){.simulation = s, .gradient = g});
+    assert_int_equal(dp_problem_describe(p)->nmodel, 2);
+    check_near("first model", s[0], 2 * exp(-0.5), 1e-9);
+    check_near("second model", s[1], 0.4 * 3 * exp(-0.5 * 0.4 * 2), 1e-9);
+    check_near("first model again", s[2], 2 * exp(-1), 1e-9);
+    for (int q = 0; q < 2; q++) check_near("gradient", g[q], rig_difference(p, q, 1e-2), 1e-7);
+    rig_eval(p, DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER, (dp_problem_value){.gradient = g, .fisher = f});
+    const double dk[3] = {-s[0], -0.8 * s[1], -2 * s[2]};
+    check_near("information", f[0], 4 * (dk[0] * dk[0] + dk[1] * dk[1] + dk[2] * dk[2]), 1e-8);
+    dp_problem_close(p);
+  }
+}
+
+/* A volume that the model's own event may change makes amounts of its species the states: values are concentrations all the same. An
+ * event of the same time as a condition comes after it. */
+static void test_volumes(void **state) {
+  rig *r = *state;
+  const tables t = {
+      .model =
+          "model m()\n  compartment C = 2; species A in C; A = 3; k = 0; J: A => ; C*k*A;\n  n = 1;\n"
+          "  E1: at (time >= 4): C = 8;\n  E2: at (time >= 2): n = 10*n;\nend\n",
+      .parameters = "parameterId|lowerBound|upperBound|nominalValue|estimate\nk|0|10|0.25|true\nv|0|10|5|true\n",
+      .conditions = "conditionId|targetId|targetValue\nc1|A|v\nc1|C|4\nc2|C|C/2\nc2|n|3\nc3|A|2*A\nc3|C|1\n",
+      .experiments = "experimentId|time|conditionId\ne|0|c1\ne|2|c2\ne|3|c3\n",
+      .observables = "observableId|observableFormula|noiseFormula\na|A|1\nc|C|1\nn_|n|1\n",
+      .measurements =
+          "observableId|experimentId|time|measurement\na|e|0|0\na|e|2|0\nc|e|2|0\na|e|3|0\nc|e|3|0\na|e|5|0\nc|e|5|0\n"
+          "n_|e|2|0\n"};
+  dp_problem *p = rig_open(r, rig_v2(r, &t), DP_DERIVATIVE_FORWARD);
+  double s[8], g[2];
+  rig_eval(p, DP_PROBLEM_GRADIENT, (dp_problem_value){.simulation = s, .gradient = g});
+  check_near("concentration at the start", s[0], 5, 1e-12);
+  check_near("it stays when a condition sets the volume", s[1], 5 * exp(-0.5), 1e-8);
+  check_near("volume", s[2], 2, 1e-12);
+  check_near("both set", s[3], 10 * exp(-0.75), 1e-8);
+  check_near("volume set", s[4], 1, 1e-12);
+  check_near("an event keeps the amount", s[5], 10 * exp(-0.25 * 5) / 8, 1e-8);
+  check_near("volume by the event", s[6], 8, 1e-12);
+  check_near("event after condition", s[7], 30, 1e-12);
+  for (int q = 0; q < 2; q++) check_near("gradient", g[q], rig_difference(p, q, 1e-2), 1e-6);
+  dp_problem_close(p);
+}
+
 /* Many points in one call give what each gives alone, to the byte. */
 static void test_points(void **state) {
   rig *r = *state;
@@ -410,8 +475,9 @@ static void test_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-      T(test_closed_form), T(test_simulations), T(test_ways),    T(test_course), T(test_steady),  T(test_sharing),
-      T(test_points),      T(test_version_1),   T(test_density), T(test_bad),    T(test_outcome), T(test_memory),
+      T(test_closed_form), T(test_simulations), T(test_ways),       T(test_course),  T(test_steady),
+      T(test_sharing),     T(test_points),      T(test_two_models), T(test_volumes), T(test_version_1),
+      T(test_density),     T(test_bad),         T(test_outcome),    T(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #   make test   set up, build, run the tests
 BUILD ?= build
 T ?= 60
+SEED ?= 0
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 PREFIX ?= /usr/local
@@ -40,7 +41,7 @@ bench: build
 san:
 	@$(MAKE) --no-print-directory test BUILD=$(if $(filter file,$(origin BUILD)),build-san,$(BUILD)) CMAKE_FLAGS="-DDOPPEL_SANITIZE=ON $(CMAKE_FLAGS)"
 
-# each parser's fuzz target for T seconds
+# each parser's fuzz target for T seconds; SEED=n repeats a walk, 0 takes a new one
 fuzz: FUZZ_BUILD = $(if $(filter file,$(origin BUILD)),build-fuzz,$(BUILD))
 fuzz:
 	@sh tools/setup.sh fuzz
@@ -48,7 +49,7 @@ fuzz:
 	@CC=clang CXX=clang++ cmake -S . -B $(FUZZ_BUILD) -G Ninja -DDOPPEL_FUZZ=ON $(CMAKE_FLAGS) >$(FUZZ_BUILD)/configure.log 2>&1 || \
 	  { cat $(FUZZ_BUILD)/configure.log; exit 1; }
 	@ninja -C $(FUZZ_BUILD) -j$(JOBS) fuzzers
-	@sh tools/run_fuzz.sh $(FUZZ_BUILD) $(T)
+	@sh tools/run_fuzz.sh $(FUZZ_BUILD) $(T) $(SEED)
 
 # make install PREFIX=/usr/local DESTDIR=
 install: build

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Each fuzz target for T seconds, from its seed inputs under fuzz/seed/<target> when there are any. What one finds stays in
-# <build>/found/<target>/ and stops the run; replay it with <build>/<target> FILE.
+# <build>/found/<target>/ and stops the run; replay it with <build>/<target> FILE. A third argument other than 0 seeds the
+# walk, so that what a check says depends on the change and not on chance.
 set -eu
 build=$1
 seconds=$2
+seed=${3:-0}
 ntarget=0
 for target in "$build"/fuzz_*; do
   [ -x "$target" ] && [ -f "$target" ] || continue
@@ -14,7 +16,7 @@ for target in "$build"/fuzz_*; do
   set -- "$build/corpus/$name"
   [ -d "fuzz/seed/$name" ] && set -- "$@" "fuzz/seed/$name"
   code=0
-  "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$found/" "$@" \
+  "$target" -seed="$seed" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$found/" "$@" \
     >"$log" 2>&1 || code=$?
   if [ "$code" != 0 ]; then
     grep -vE '^#[0-9]+.(NEW|REDUCE|pulse)' "$log" | tail -60 >&2

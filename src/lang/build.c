@@ -34,8 +34,14 @@ static bool is_logical(const dpi_graph *g, dpi_node n) {
   return (op >= DPI_OP_LT && op <= DPI_OP_NOT) || is(g, n, 0) || is(g, n, 1);
 }
 
+/* a + b and b + a are one node, with the arguments in the order in which they were first written */
+static dpi_node make_either(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
+  dpi_node swapped = dpi_g_find(g, (dpi_gnode){.op = op, .arg = {b, a, -1}});
+  return swapped != DPI_NODE_NONE ? swapped : make(g, op, a, b, -1);
+}
+
 static dpi_node truth(dpi_graph *g, dpi_node n) {
-  return is_logical(g, n) ? n : make(g, DPI_OP_NE, n, dpi_g_const(g, 0.0), -1);
+  return is_logical(g, n) ? n : make_either(g, DPI_OP_NE, n, dpi_g_const(g, 0.0)); /* 0 != n is the same node */
 }
 
 dpi_node dpi_g_powi(dpi_graph *g, dpi_node a, int n) {
@@ -60,12 +66,6 @@ dpi_node dpi_g_op1(dpi_graph *g, dpi_op op, dpi_node a) {
 }
 
 static dpi_node neg(dpi_graph *g, dpi_node a) { return dpi_g_op1(g, DPI_OP_NEG, a); }
-
-/* a + b and b + a are one node, with the arguments in the order in which they were first written */
-static dpi_node make_either(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b) {
-  dpi_node swapped = dpi_g_find(g, (dpi_gnode){.op = op, .arg = {b, a, -1}});
-  return swapped != DPI_NODE_NONE ? swapped : make(g, op, a, b, -1);
-}
 
 static bool is_negative(const dpi_graph *g, dpi_node n) {
   double x;

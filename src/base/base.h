@@ -128,5 +128,9 @@ const dp_ranks *dpi_ctx_ranks(const dp_ctx *ctx);
  * Messages of items that succeed are dropped; of those that fail, the lowest item's is kept. */
 typedef dp_status (*dpi_work_fn)(void *user, int i, int worker);
 dp_status dpi_parallel_for(dp_ctx *ctx, int n, dpi_work_fn fn, void *user);
+/* The same, while serve(user) is called on the calling thread alone: after each item of its own, when another worker has
+ * ended one and it has none, and at last when all have ended. Where serve fails the loop ends with its status. */
+typedef dp_status (*dpi_serve_fn)(void *user);
+dp_status dpi_parallel_serve(dp_ctx *ctx, int n, dpi_work_fn fn, dpi_serve_fn serve, void *user);
 
 #endif

@@ -9,6 +9,7 @@
  *    worker's number; only when the outer loop has a single item does the inner one get the pool.
  * 4. A loop from a second thread while the pool is busy runs serially on that thread as worker 0.
  * 5. Workers take over the caller's floating-point environment for each loop.
+ * 6. A loop may have a server: what the calling thread does between items and while it waits for the others.
  *
  * States of a pool: idle (job NULL) -> running (job set, generation + 1, nactive workers inside)
  * -> idle; stop ends it.
@@ -45,6 +46,10 @@ typedef struct job {
   dpi_work_fn fn;
   void *user;
   bool alone; /* a single item outside any other loop: the pool is free for loops inside it */
+  dpi_serve_fn serve; /* or NULL; called on thread `caller` alone */
+  pthread_t caller;
+  struct dpi_pool *pool; /* that runs it, or NULL */
+  atomic_int nended;     /* items of other threads; counted where there is a server */
   fenv_t env;
   atomic_llong next; /* next item to take; wide, as every worker takes one too many */
   atomic_int worst;  /* lowest failing item so far, n when none */
@@ -65,6 +70,26 @@ static void job_fail(job *j, int i, dp_status status, const dpi_error_slot *erro
   pthread_mutex_unlock(&j->lock);
 }
 
+static void pool_wake_caller(struct dpi_pool *pool);
+
+/* The server's failure counts as that of an item below all others. */
+static void job_serve(job *j, dpi_mark *mark) {
+  if (atomic_load(&j->worst) < 0) return;
+  mark->error.set = false;
+  dp_status status = j->serve(j->user);
+  if (status != DP_OK) job_fail(j, -1, status, &mark->error);
+}
+
+static void job_ended(job *j, dpi_mark *mark) {
+  if (!j->serve) return;
+  if (pthread_equal(pthread_self(), j->caller)) {
+    job_serve(j, mark);
+    return;
+  }
+  atomic_fetch_add(&j->nended, 1);
+  pool_wake_caller(j->pool);
+}
+
 /* Take items until there are none or one lower has failed. */
 static void job_run(job *j, int worker) {
   dpi_mark mark;
@@ -79,7 +104,10 @@ static void job_run(job *j, int worker) {
       status = j->fn(j->user, i, worker);
     else
       dpi_fail(j->ctx, status, "stopped on request");
-    if (status == DP_OK) continue;
+    if (status == DP_OK) {
+      job_ended(j, &mark);
+      continue;
+    }
     job_fail(j, i, status, &mark.error);
     break; /* whatever this worker took next would be higher */
   }
@@ -161,8 +189,34 @@ void dpi_pool_destroy(dp_ctx *ctx) {
   ctx->pool = NULL;
 }
 
+static void pool_wake_caller(struct dpi_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  pthread_cond_signal(&pool->idle);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+/* The caller has no item left: it serves until the workers have none. Called with pool->lock held. */
+static void pool_serve(struct dpi_pool *pool, job *j) {
+  dpi_mark mark;
+  int seen = 0;
+  mark_push(&mark, j->ctx, 0, false);
+  while (pool->nactive) {
+    int nended = atomic_load(&j->nended);
+    if (nended == seen) {
+      pthread_cond_wait(&pool->idle, &pool->lock);
+      continue;
+    }
+    seen = nended;
+    pthread_mutex_unlock(&pool->lock);
+    job_serve(j, &mark);
+    pthread_mutex_lock(&pool->lock);
+  }
+  mark_pop(&mark);
+}
+
 /* Run the job on the caller and all workers, and wait for all. */
 static void pool_run(struct dpi_pool *pool, job *j) {
+  j->pool = pool;
   pthread_mutex_lock(&pool->lock);
   pool->job = j;
   pool->generation++;
@@ -171,6 +225,7 @@ static void pool_run(struct dpi_pool *pool, job *j) {
   pthread_mutex_unlock(&pool->lock);
   job_run(j, 0);
   pthread_mutex_lock(&pool->lock);
+  if (j->serve) pool_serve(pool, j);
   while (pool->nactive) pthread_cond_wait(&pool->idle, &pool->lock);
   pool->job = NULL;
   pthread_mutex_unlock(&pool->lock);
@@ -197,18 +252,27 @@ static void job_dispatch(dp_ctx *ctx, job *j, const dpi_mark *outer) {
   pthread_mutex_unlock(&ctx->pool_lock);
 }
 
-dp_status dpi_parallel_for(dp_ctx *ctx, int n, dpi_work_fn fn, void *user) {
-  if (n <= 0) return DP_OK;
+static dp_status loop(dp_ctx *ctx, int n, dpi_work_fn fn, dpi_serve_fn serve, void *user) {
   const dpi_mark *outer = dpi_mark_of(ctx);
-  job j = {.ctx = ctx, .n = n, .fn = fn, .user = user, .status = DP_OK};
+  job j = {.ctx = ctx, .n = n, .fn = fn, .serve = serve, .user = user, .status = DP_OK, .caller = pthread_self()};
   j.alone = n == 1 && (!outer || outer->alone);
   atomic_init(&j.next, 0);
   atomic_init(&j.worst, n);
+  atomic_init(&j.nended, 0);
   fegetenv(&j.env);
   pthread_mutex_init(&j.lock, NULL);
   job_dispatch(ctx, &j, outer);
   pthread_mutex_destroy(&j.lock);
+  if (serve && atomic_load(&j.worst) >= 0) DP_TRY(serve(user));
   if (j.status == DP_OK) return DP_OK;
   /* an item that failed without a message leaves the record as it is */
   return j.message[0] ? dpi_fail(ctx, j.status, "%s", j.message) : j.status;
+}
+
+dp_status dpi_parallel_for(dp_ctx *ctx, int n, dpi_work_fn fn, void *user) {
+  return n <= 0 ? DP_OK : loop(ctx, n, fn, NULL, user);
+}
+
+dp_status dpi_parallel_serve(dp_ctx *ctx, int n, dpi_work_fn fn, dpi_serve_fn serve, void *user) {
+  return n <= 0 ? DP_OK : loop(ctx, n, fn, serve, user);
 }

@@ -144,6 +144,20 @@ dp_status dpi_run_level(const dp_run *run, const char *call);
 dpi_sim_batch *dpi_run_batch(const dp_run *run, int member);
 
 /* ---- simulate.c ---- */
+/* Memory of a simulation that the next one uses again; {0} at first. */
+typedef struct dpi_part {
+  dp_result *result; /* owned; of the last simulation */
+  char *scratch;     /* owned */
+  size_t size;       /* of scratch */
+} dpi_part;
+/* n members into part->result, in batches of at most `block` that nthread threads share. Members and options are checked
+ * already. opened_s: when the deadline began. */
+dp_status dpi_part_simulate(const dp_sim *sim, const dp_member *member, int n, int block, int nthread,
+                            const dp_run_opts *opts, double opened_s, dpi_part *part);
+void dpi_part_release(const dp_sim *sim, dpi_part *part);
+/* Members of the next batch when nleft are left: of several threads' batches the last ones get smaller, so that none
+ * waits long for another. */
+int dpi_batch_length(int nthread, int block, int nleft);
 /* One member's part of a result as a sink is given it, as member `number` of the whole. */
 dp_member_result dpi_result_member(const dp_result *r, int i, int number);
 

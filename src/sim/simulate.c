@@ -19,7 +19,8 @@
 typedef struct result_own {
   dp_result pub; /* first: what the caller sees */
   size_t size;   /* of the block */
-  char *text;    /* owned: reasons of failed members, NULL when there are none */
+  char *text;    /* owned: reasons of failed members, NULL when there were none yet */
+  size_t text_size;
 } result_own;
 
 typedef struct extent {
@@ -40,16 +41,16 @@ static size_t round16(size_t size) { return (size + 15) & ~(size_t)15; }
 /* Room of this size for a result, in what *out is if that is large enough; *out is a result or NULL in any case. */
 static dp_status result_room(dp_ctx *ctx, size_t size, result_own **out) {
   result_own *own = *out;
-  if (own && own->size >= size) {
-    dpi_free(ctx, own->text);
-    own->text = NULL;
-    return DP_OK;
-  }
-  if (own) dp_result_destroy(&own->pub);
+  if (own && own->size >= size) return DP_OK;
+  result_own old = own ? *own : (result_own){0};
+  dpi_free(ctx, own);
+  if (own) size += size / 4; /* the third is not larger again by a row */
   *out = own = dpi_alloc(ctx, size);
-  if (!own) return DP_ERR_MEMORY;
-  own->pub.ctx = ctx;
-  own->size = size;
+  if (!own) {
+    dpi_free(ctx, old.text);
+    return DP_ERR_MEMORY;
+  }
+  *own = (result_own){.pub.ctx = ctx, .size = size, .text = old.text, .text_size = old.text_size};
   return DP_OK;
 }
 
@@ -98,6 +99,8 @@ void dp_result_destroy(dp_result *result) {
   dpi_free(result->ctx, result);
 }
 
+#define TEXT_LEAST 4096 /* bytes */
+
 /* Status, time and reason of every member; reasons are copied, since the batches are gone. */
 static dp_status result_outcomes(result_own *own, const dpi_member_out *out) {
   dp_result *r = &own->pub;
@@ -110,9 +113,15 @@ static dp_status result_outcomes(result_own *own, const dpi_member_out *out) {
     r->nfailed += failed;
     if (failed) size += strlen(out[i].reason) + 1;
   }
-  if (r->nfailed == 0) return DP_OK;
-  char *p = own->text = dpi_alloc(r->ctx, size);
-  if (!p) return DP_ERR_MEMORY;
+  if (size > own->text_size) {
+    dpi_free(r->ctx, own->text);
+    own->text_size = 0;
+    size = 2 * size > TEXT_LEAST ? 2 * size : TEXT_LEAST; /* the next part's may be longer */
+    own->text = dpi_alloc(r->ctx, size);
+    if (!own->text) return DP_ERR_MEMORY;
+    own->text_size = size;
+  }
+  char *p = own->text;
   for (int i = 0; i < r->nmember; i++) {
     if (out[i].status == DP_MEMBER_OK) continue;
     size_t n = strlen(out[i].reason) + 1;
@@ -129,6 +138,7 @@ typedef struct job {
   dp_run run; /* without a store of its own */
   dp_result *result;
   pthread_t caller;
+  int nthread; /* that share the batches */
   atomic_int ndone;
 } job;
 
@@ -187,21 +197,20 @@ static dp_status simulate_one(void *user, int i, int worker) {
 
 #define BATCH_LEAST 64 /* members */
 
-/* Members of the next batch: with several threads the last ones get smaller, so that none waits long for another. */
-static int batch_length(const dp_run *run, int nleft) {
-  const int nthread = dp_ctx_nthread(run->ctx), share = nleft / (4 * nthread);
-  const int least = run->block < BATCH_LEAST ? run->block : BATCH_LEAST;
-  if (nthread == 1 || share >= run->block) return run->block;
+int dpi_batch_length(int nthread, int block, int nleft) {
+  const int share = nleft / (2 * nthread);
+  const int least = block < BATCH_LEAST ? block : BATCH_LEAST;
+  if (nthread == 1 || share >= block) return block;
   return share > least ? share : least;
 }
 
-/* Consecutive members, at most batch_length of them, make a batch; of one end, unless the spoke knows each member's own. batch
- * NULL: only count. */
-static int split(const dp_run *run, dpi_sim_batch *batch) {
+/* Consecutive members, at most dpi_batch_length of them, make a batch; of one end, unless the spoke knows each member's
+ * own. batch NULL: only count. */
+static int split(const dp_run *run, int nthread, dpi_sim_batch *batch) {
   int nbatch = 0;
   const bool mixed = run->sim->spoke_desc->own_end;
   for (int i = 0; i < run->nmember; nbatch++) {
-    const int first = i, most = batch_length(run, run->nmember - i);
+    const int first = i, most = dpi_batch_length(nthread, run->block, run->nmember - i);
     dp_time end = run->end[i];
     for (; i < run->nmember && i - first < most; i++) {
       if (run->end[i] != end && !mixed) break;
@@ -214,7 +223,7 @@ static int split(const dp_run *run, dpi_sim_batch *batch) {
 
 static dp_status simulate_all(job *j) {
   dp_run *run = &j->run;
-  split(run, run->batch);
+  split(run, j->nthread, run->batch);
   if (run->nbatch > 1 && (run->sim->spoke_desc->caps & DP_CAP_THREADS)) {
     DP_TRY(dpi_parallel_for(run->ctx, run->nbatch, simulate_one, j));
   } else {
@@ -225,20 +234,14 @@ static dp_status simulate_all(job *j) {
 
 #define FEW 4 /* members whose scratch lies on the stack */
 
-/* What a call needs besides the result; kept from wave to wave. */
-typedef struct scratch {
-  dp_ctx *ctx;
-  size_t size;
-  char *block; /* owned */
-} scratch;
-
-static dp_status scratch_room(scratch *s, size_t size) {
-  if (size <= s->size) return DP_OK;
-  dpi_free(s->ctx, s->block);
-  s->size = 0;
-  s->block = dpi_alloc(s->ctx, size);
-  if (!s->block) return DP_ERR_MEMORY;
-  s->size = size;
+/* What a call needs besides the result. */
+static dp_status scratch_room(dp_ctx *ctx, dpi_part *p, size_t size) {
+  if (size <= p->size) return DP_OK;
+  dpi_free(ctx, p->scratch);
+  p->size = 0;
+  p->scratch = dpi_alloc(ctx, size);
+  if (!p->scratch) return DP_ERR_MEMORY;
+  p->size = size;
   return DP_OK;
 }
 
@@ -259,42 +262,44 @@ static void clean(dp_run *run, dpi_member_out *out, dpi_rows *rows, dp_time *end
 }
 
 /* Scratch of the run: on the stack for few members, else one block. */
-static dp_status with_scratch(job *j, scratch *s) {
+static dp_status with_scratch(job *j, dpi_part *p) {
   dp_run *run = &j->run;
   size_t n = (size_t)run->nmember;
-  run->block = dpi_run_block(run->sim, run->nmember);
   if (run->nmember <= FEW) {
     dpi_member_out out[FEW];
     dpi_rows rows[FEW];
     dpi_sim_batch batch[FEW];
     dp_time end[FEW];
     clean(run, out, rows, end);
-    run->nbatch = split(run, NULL);
+    run->nbatch = split(run, j->nthread, NULL);
     run->batch = batch;
     return simulate_all(j);
   }
   size_t at_rows = n * sizeof *run->out, at_end = at_rows + n * sizeof *run->rows, at_batch = at_end + n * sizeof *run->end;
-  DP_TRY(scratch_room(s, at_batch + n * sizeof *run->batch)); /* at worst each member is a batch */
-  clean(run, (dpi_member_out *)s->block, (dpi_rows *)(s->block + at_rows), (dp_time *)(s->block + at_end));
-  run->nbatch = split(run, NULL);
-  run->batch = (dpi_sim_batch *)(s->block + at_batch);
+  DP_TRY(scratch_room(run->ctx, p, at_batch + n * sizeof *run->batch)); /* at worst each member is a batch */
+  clean(run, (dpi_member_out *)p->scratch, (dpi_rows *)(p->scratch + at_rows), (dp_time *)(p->scratch + at_end));
+  run->nbatch = split(run, j->nthread, NULL);
+  run->batch = (dpi_sim_batch *)(p->scratch + at_batch);
   return simulate_all(j);
 }
 
-/* Members are checked already. opened_s: when the deadline began. own: a result of an earlier wave, or NULL. */
-static dp_status simulate(const dp_sim *sim, const dp_member *member, int n, const dp_run_opts *opts, double opened_s,
-                          scratch *s, result_own **own) {
-  DP_TRY(result_create(sim, member, n, opts->ndir, own));
-  job j = {.result = &(*own)->pub, .caller = pthread_self()};
+dp_status dpi_part_simulate(const dp_sim *sim, const dp_member *member, int n, int block, int nthread,
+                            const dp_run_opts *opts, double opened_s, dpi_part *part) {
+  result_own *own = (result_own *)part->result;
+  dp_status status = result_create(sim, member, n, opts->ndir, &own);
+  part->result = own ? &own->pub : NULL;
+  DP_TRY(status);
+  job j = {.result = part->result, .caller = pthread_self(), .nthread = nthread};
   j.run = (dp_run){.sim = sim,
                    .ctx = sim->ctx,
                    .opts = *opts,
                    .opened_s = opened_s,
                    .member = member,
-                   .nmember = n};
+                   .nmember = n,
+                   .block = block};
   atomic_init(&j.ndone, 0);
   DP_TRY(dpi_instance_take(sim));
-  dp_status status = with_scratch(&j, s);
+  status = with_scratch(&j, part);
   dpi_instance_give(sim);
   return status;
 }
@@ -304,30 +309,18 @@ dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember,
   *out = NULL;
   DP_TRY(dpi_check_opts(sim, opts));
   DP_TRY(dpi_check_members(sim, member, nmember, opts));
-  scratch s = {.ctx = sim->ctx};
-  result_own *own = NULL;
-  dp_status status = simulate(sim, member, nmember, opts, dpi_run_clock(opts), &s, &own);
-  dpi_free(sim->ctx, s.block);
-  if (status == DP_OK)
-    *out = &own->pub;
-  else if (own)
-    dp_result_destroy(&own->pub);
+  dpi_part part = {0};
+  const int block = dpi_run_block(sim, nmember), nthread = dp_ctx_nthread(sim->ctx);
+  dp_status status = dpi_part_simulate(sim, member, nmember, block, nthread, opts, dpi_run_clock(opts), &part);
+  if (status == DP_OK) {
+    *out = part.result;
+    part.result = NULL;
+  }
+  dpi_part_release(sim, &part);
   return status;
 }
 
-/* ---- the same in bounded memory ---- */
-
-#define WAVE 64              /* batches held at once, */
-#define WAVE_NUMBERS 8388608 /* as long as their results are not more numbers than this: 64 MB */
-
-/* Members of the next wave: at most `most`, and a batch at least. */
-static int wave_length(const dp_sim *sim, const dp_member *member, int nleft, int most, int ndir) {
-  int least = sim->spoke_desc->block, n = 0;
-  size_t column = (size_t)(sim->nrow_spoke + (sim->compose ? sim->desc.noutput : 0)) * (size_t)(1 + ndir), number = 0;
-  for (; n < nleft && n < most && (n < least || number < WAVE_NUMBERS); n++)
-    number += (size_t)member[n].nout * column + (size_t)member[n].nfunctional;
-  return n;
-}
+/* ---- in parts ---- */
 
 dp_member_result dpi_result_member(const dp_result *r, int i, int number) {
   size_t at = r->value_at[i] * (size_t)r->noutput;
@@ -344,36 +337,8 @@ dp_member_result dpi_result_member(const dp_result *r, int i, int number) {
   };
 }
 
-/* Hand one wave to the sink, with the members' numbers in the whole. */
-static dp_status give(const dp_result *r, int first, dp_member_result *block, dp_sink_fn sink,
-                      void *user) {
-  for (int i = 0; i < r->nmember; i++) block[i] = dpi_result_member(r, i, first + i);
-  return sink(user, block, r->nmember);
-}
-
-dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember,
-                           const dp_run_opts *opts, dp_sink_fn sink, void *user) {
-  DP_TRY(dpi_check_opts(sim, opts));
-  DP_TRY(dpi_check_members(sim, member, nmember, opts));
-  int64_t want = (int64_t)WAVE * dpi_run_block(sim, nmember);
-  int wave = want < nmember ? (int)want : nmember;
-  dp_member_result *block = DPI_NEW_ARRAY(sim->ctx, dp_member_result, wave);
-  if (!block) return DP_ERR_MEMORY;
-  dp_run_opts inner = *opts;
-  inner.progress = NULL; /* told here, of the whole */
-  double opened_s = dpi_run_clock(opts);
-  scratch s = {.ctx = sim->ctx};
-  result_own *r = NULL; /* its memory serves all waves */
-  dp_status status = DP_OK;
-  for (int first = 0, n; first < nmember && status == DP_OK; first += n) {
-    n = wave_length(sim, member + first, nmember - first, wave, opts->ndir);
-    status = simulate(sim, member + first, n, &inner, opened_s, &s, &r);
-    if (status == DP_OK) status = give(&r->pub, first, block, sink, user);
-    if (status == DP_OK && opts->progress)
-      opts->progress(opts->progress_user, (double)(first + n) / nmember);
-  }
-  if (r) dp_result_destroy(&r->pub);
-  dpi_free(sim->ctx, s.block);
-  dpi_free(sim->ctx, block);
-  return status;
+void dpi_part_release(const dp_sim *sim, dpi_part *part) {
+  dp_result_destroy(part->result);
+  dpi_free(sim->ctx, part->scratch);
+  *part = (dpi_part){0};
 }

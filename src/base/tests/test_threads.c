@@ -294,6 +294,61 @@ static void without_memory_for_a_pool_the_caller_does_it(void **state) {
   dp_ctx_destroy(w.ctx);
 }
 
+/* What the calling thread gives on, in order, of what has ended. */
+typedef struct served {
+  dp_ctx *ctx;
+  atomic_bool ended[N];
+  pthread_t caller;
+  int given, fail_at, nelsewhere, item_fails;
+} served;
+
+static dp_status served_item(void *user, int i, int worker) {
+  (void)worker;
+  served *s = user;
+  linger(i);
+  if (i == s->item_fails) return dpi_fail(s->ctx, DP_ERR_NUMERIC, "item %d", i);
+  atomic_store(&s->ended[i], true);
+  return DP_OK;
+}
+
+static dp_status serve(void *user) {
+  served *s = user;
+  s->nelsewhere += !pthread_equal(pthread_self(), s->caller);
+  for (; s->given < N && atomic_load(&s->ended[s->given]); s->given++)
+    if (s->given == s->fail_at) return dpi_fail(s->ctx, DP_ERR_IO, "the server at %d", s->given);
+  return DP_OK;
+}
+
+static void the_caller_serves_what_has_ended(void **state) {
+  (void)state;
+  static served s;
+  for (int k = 0; k < DPI_COUNT(sizes); k++) {
+    s = (served){.ctx = context(sizes[k]), .caller = pthread_self(), .fail_at = -1, .item_fails = -1};
+    assert_int_equal(dpi_parallel_serve(s.ctx, N, served_item, serve, &s), DP_OK);
+    assert_int_equal(s.given, N);
+    assert_int_equal(s.nelsewhere, 0);
+    dp_ctx_destroy(s.ctx);
+  }
+}
+
+/* a failing item stops what follows it, not the giving of what lies before it; a failing server stops all */
+static void a_failing_server_ends_the_loop(void **state) {
+  (void)state;
+  static served s;
+  for (int k = 0; k < DPI_COUNT(sizes); k++) {
+    s = (served){.ctx = context(sizes[k]), .caller = pthread_self(), .fail_at = -1, .item_fails = 77};
+    assert_int_equal(dpi_parallel_serve(s.ctx, N, served_item, serve, &s), DP_ERR_NUMERIC);
+    assert_string_equal(dp_ctx_error(s.ctx), "item 77");
+    assert_int_equal(s.given, 77);
+    dp_ctx_clear_error(s.ctx);
+    s = (served){.ctx = s.ctx, .caller = pthread_self(), .fail_at = 50, .item_fails = 77};
+    assert_int_equal(dpi_parallel_serve(s.ctx, N, served_item, serve, &s), DP_ERR_IO);
+    assert_string_equal(dp_ctx_error(s.ctx), "the server at 50");
+    assert_int_equal(s.given, 50);
+    dp_ctx_destroy(s.ctx);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_item_runs_once_with_the_same_result),
@@ -305,6 +360,8 @@ int main(void) {
       cmocka_unit_test(cancelling_stops_the_loop),
       cmocka_unit_test(workers_take_over_the_floating_point_state),
       cmocka_unit_test(without_memory_for_a_pool_the_caller_does_it),
+      cmocka_unit_test(the_caller_serves_what_has_ended),
+      cmocka_unit_test(a_failing_server_ends_the_loop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

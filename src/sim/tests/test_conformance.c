@@ -7,6 +7,7 @@
  * starts anew where a piece ends). Everything else is compared byte by byte.
  */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -374,7 +375,19 @@ static dp_status into_sink(void *user, const dp_member_result *block, int nblock
   return DP_OK;
 }
 
-/* Bounded memory, same bytes; many members so that there are several waves. */
+typedef struct stopping {
+  int last, seen, nelsewhere;
+  pthread_t caller;
+} stopping;
+
+static dp_status stopping_sink(void *user, const dp_member_result *block, int nblock) {
+  stopping *s = user;
+  s->nelsewhere += !pthread_equal(pthread_self(), s->caller);
+  s->seen = block[nblock - 1].member;
+  return s->seen >= s->last ? DP_ERR_IO : DP_OK;
+}
+
+/* Bounded memory, same bytes; many members so that there are several chunks in work; a sink that stops. */
 static void simulate_into(const subject *s) {
   enum { MANY = 2300 };
   fixture *f = fixture_new(s, 2);
@@ -390,6 +403,11 @@ static void simulate_into(const subject *s) {
   sum sum = {.r = r};
   must(f, dp_simulate_into(f->sim, many, MANY, &f->opts, into_sink, &sum));
   assert_int_equal(sum.next, MANY);
+  stopping stop = {.last = MANY / 3, .caller = pthread_self()};
+  assert_int_equal(dp_simulate_into(f->sim, many, MANY, &f->opts, stopping_sink, &stop), DP_ERR_IO);
+  assert_in_range(stop.seen, MANY / 3, MANY - 1);
+  assert_int_equal(stop.nelsewhere, 0);
+  dp_ctx_clear_error(f->ctx);
   dp_result_destroy(r);
   free(many);
   fixture_free(f);

@@ -1,7 +1,7 @@
 /* bands.c - floor 5: bands over any number of members (doppel/bands.h).
  *
  *     for each block of members, in order:
- *       simulate    dp_simulate_stream into an array [cell x member]; a cell is one output at one time
+ *       simulate    as dp_simulate_stream, into an array [cell x member]; a cell is one output at one time
  *       digest      each cell: finite values, moments, sorted, thinned to a piece of a sketch     } threads share
  *       add         pieces and moments to the bands, cell by cell                                } the cells
  *
@@ -20,7 +20,6 @@
 
 #define DPI_BANDS_COOKIE 0x4450424eu /* "DPBN" */
 #define BLOCK_NUMBERS (4 << 20)      /* numbers in a block, about: 32 MB */
-#define SHARED_NUMBERS 16384         /* below, values are taken over faster by one thread than shared out */
 #define LEAVING_NS 100000000         /* a signal to all ranks reaches all of them within this */
 #define NAP_FIRST_NS 20000           /* between two looks for a message: from this, */
 #define NAP_MOST_NS 1000000          /* growing by a quarter up to this */
@@ -68,8 +67,7 @@ typedef struct work {
   const dp_ranks *ranks;          /* NULL: alone */
   int first;                      /* of the present block */
   int nfilled;                    /* members of the present block that are in */
-  const dp_member_result *result; /* being taken over */
-  int nresult;
+  dpi_slots *slots;               /* owned; of the simulation, from block to block */
   digest own;    /* piece: [ncell x block] values, digested in place */
   digest other;  /* from another rank; piece within message */
   char *message; /* owned; the last one sent or received */
@@ -160,6 +158,7 @@ static void work_release(work *w) {
   dp_ctx *ctx = w->bands->ctx;
   digest_release(ctx, &w->own);
   digest_release(ctx, &w->other);
+  dpi_slots_release(w->sim, w->slots);
   dpi_free(ctx, w->own.piece);
   dpi_free(ctx, w->message);
   dpi_free(ctx, w->sorting);
@@ -182,37 +181,34 @@ static void note_outcome(outcome *o, const dp_member_result *r) {
   memset(o->reason + n, 0, REASON - n);
 }
 
-/* dpi_work_fn: cells i * TILE and on, of all members of this wave. */
-static dp_status take_tile(void *user, int i, int worker) {
-  (void)worker;
-  work *w = user;
-  int from = i * TILE, n = w->bands->ncell - from < TILE ? w->bands->ncell - from : TILE;
-  for (int m = 0; m < w->nresult; m++) {
-    const double *value = w->result[m].value + from;
-    double *to = w->own.piece + w->nfilled + m;
-    for (int k = 0; k < n; k++) to[w->own.at[from + k]] = value[k];
+static dp_status still_there(const work *w);
+
+static dp_status check_times(const dp_bands *b, const dp_member_result *result, int n) {
+  for (int i = 0; i < n; i++)
+    if (result[i].nout != b->ntime)
+      return dpi_fail(b->ctx, DP_ERR_INPUT, "bands: member %d has %d output times, the first one has %d",
+                      result[i].member, result[i].nout, b->ntime);
+  return DP_OK;
+}
+
+/* dp_sink_fn, on any thread: values to their cells, some cells of all members at a time. */
+static dp_status scatter(void *user, const dp_member_result *result, int n) {
+  const work *w = user;
+  const int ncell = w->bands->ncell;
+  DP_TRY(check_times(w->bands, result, n));
+  double *piece = w->own.piece + (result[0].member - w->first);
+  for (int from = 0; from < ncell; from += TILE) {
+    const int to = from + TILE < ncell ? from + TILE : ncell;
+    for (int m = 0; m < n; m++)
+      for (int k = from; k < to; k++) piece[w->own.at[k] + (size_t)m] = result[m].value[k];
   }
   return DP_OK;
 }
 
-static dp_status still_there(const work *w);
-
-/* dp_sink_fn */
+/* dp_sink_fn: these are in */
 static dp_status take(void *user, const dp_member_result *result, int n) {
   work *w = user;
-  for (int i = 0; i < n; i++)
-    if (result[i].nout != w->bands->ntime)
-      return dpi_fail(w->bands->ctx, DP_ERR_INPUT,
-                      "bands: member %d has %d output times, the first one has %d",
-                      result[i].member, result[i].nout, w->bands->ntime);
   DP_TRY(still_there(w));
-  w->result = result;
-  w->nresult = n;
-  int ntile = (w->bands->ncell + TILE - 1) / TILE;
-  if (ntile > 1 && (int64_t)n * w->bands->ncell > SHARED_NUMBERS)
-    DP_TRY(dpi_parallel_for(w->bands->ctx, ntile, take_tile, w));
-  else
-    for (int i = 0; i < ntile; i++) take_tile(w, i, 0);
   for (int i = 0; i < n; i++) note_outcome(&w->own.out, &result[i]);
   w->nfilled += n;
   return DP_OK;
@@ -301,8 +297,9 @@ static dp_status own_block(work *w, int i) {
   if (opts.deadline_s > 0) opts.deadline_s -= dpi_clock_s() - w->opened_s;
   if (w->opts.deadline_s > 0 && !(opts.deadline_s > 0))
     return dpi_fail(b->ctx, DP_ERR_CANCELLED, "bands: stopped at their deadline");
-  dp_status status = dp_simulate_stream(w->sim, w->first, left < b->block ? left : b->block,
-                                        w->source, &opts, take, w);
+  const bool ramp = i < (w->ranks ? w->ranks->nrank : 1); /* this process's first block */
+  dp_status status = dpi_simulate_source(w->sim, w->first, left < b->block ? left : b->block, w->source, ramp, &opts,
+                                         scatter, take, w, &w->slots);
   if (status != DP_OK && status != DP_ERR_CANCELLED) return status;
   DP_TRY(all_cells(w, digest_cell));
   return status;

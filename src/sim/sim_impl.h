@@ -161,6 +161,14 @@ int dpi_batch_length(int nthread, int block, int nleft);
 /* One member's part of a result as a sink is given it, as member `number` of the whole. */
 dp_member_result dpi_result_member(const dp_result *r, int i, int number);
 
+/* ---- stream.c ---- */
+/* dp_simulate_stream; ramp: begin with short chunks. eager (or NULL) sees each chunk before the sink does, on any thread,
+ * several at once, in any order. keep: memory from call to call, NULL at first, or no place for it. */
+typedef struct dpi_slots dpi_slots;
+dp_status dpi_simulate_source(const dp_sim *sim, int first, int nmember, const dp_source *source, bool ramp,
+                              const dp_run_opts *opts, dp_sink_fn eager, dp_sink_fn sink, void *user, dpi_slots **keep);
+void dpi_slots_release(const dp_sim *sim, dpi_slots *slots); /* NULL allowed */
+
 /* ---- run_replay.c ---- */
 bool dpi_replay_needed(const dp_sim *sim); /* the spoke cannot save */
 dp_status dpi_replay_log(dp_run *run, dpi_log_op op, int member, int64_t at, const double *x);

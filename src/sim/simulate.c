@@ -45,7 +45,7 @@ static dp_status result_room(dp_ctx *ctx, size_t size, result_own **out) {
   result_own old = own ? *own : (result_own){0};
   dpi_free(ctx, own);
   if (own) size += size / 4; /* the third is not larger again by a row */
-  *out = own = dpi_alloc(ctx, size);
+  *out = own = dpi_realloc(ctx, NULL, size); /* not cleared: all of it is written, or masked when a member has failed */
   if (!own) {
     dpi_free(ctx, old.text);
     return DP_ERR_MEMORY;

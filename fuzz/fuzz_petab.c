@@ -63,7 +63,8 @@ static void check_parameters(const dpi_petab *p) {
   for (int i = 0; i < p->nparameter; i++) {
     const dpi_petab_parameter *q = &p->parameter[i];
     double slope;
-    dpi_petab_log_prior(&q->prior, q->nominal, &slope);
+    dpi_petab_log_prior(&q->prior, q->nominal, &slope, NULL);
+    if (q->prior.family != DPI_PETAB_FLAT) (void)dpi_petab_prior_quantile(&q->prior, 0.25);
     CHECK(p->name[q->name].kind == DPI_PETAB_PARAMETER && p->name[q->name].index == i);
     CHECK(!q->estimate || q->lower <= q->upper);
     CHECK(q->estimate || q->nominal == q->nominal);
@@ -102,7 +103,8 @@ static void check_experiments(const dpi_petab *p, const double *x, double *grad)
     }
     for (int k = 0; k < e->nmeasurement; k++) {
       const dpi_petab_measurement *m = &p->measurement[e->measurement[k]];
-      CHECK(m->experiment == i && m->model == e->model && isfinite(m->value));
+      CHECK(m->experiment == i && m->model == e->model && (m->type != DPI_PETAB_QUANTITATIVE || isfinite(m->value)));
+      CHECK(m->type == DPI_PETAB_ORDINAL ? m->category > 0 : m->low < m->high);
       CHECK(k == 0 || p->measurement[e->measurement[k - 1]].time <= m->time);
       for (int j = 0; j < p->observable[m->observable].nplaceholder; j++) check_formula(p, m->override[j], x, grad);
       for (int j = 0; j < p->observable[m->observable].nnoise_placeholder; j++)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Somebody else's suite through the command line, as CTest runs it: unpack the archive into the build folder once, judge.
 #
-#   sh tools/run_suite.sh DOPPEL BUILD ARCHIVE NAME [options of doppel suite]
+#   sh tools/run_suite.sh DOPPEL BUILD ARCHIVE|FILE NAME [options of doppel suite]
 set -eu
 doppel=$1
 build=$2
@@ -12,6 +12,10 @@ if [ ! -f "$archive" ]; then
   echo "skipped: ../shared not there"
   exit 0
 fi
+case $archive in
+  *.tar.xz) ;;
+  *) exec "$doppel" suite "$name" "$archive" "$@" ;; # a plain file or a folder
+esac
 place=$build/suites/$(basename "$archive" .tar.xz)
 if [ ! -d "$place" ]; then
   mkdir -p "$build/suites"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the tests of a build folder through CTest and count what was skipped because ../shared is not there.
+# Run the tests of a build folder through CTest; count and name what was skipped because ../shared is not there.
 # With DOPPEL_TEST_ALL=1 also what is labelled "whole": suites and studies from end to end, minutes each.
 set -u
 build=$1
@@ -9,5 +9,7 @@ set -- --output-on-failure --no-tests=error -j "$(nproc)"
 ctest --test-dir "$build" "$@"
 code=$?
 log=$build/Testing/Temporary/LastTest.log
-echo "skipped because ../shared is not there: $(grep -c '^ *skipped: ../shared not there' "$log")"
+awk '/^[0-9]+\/[0-9]+ Testing: / { test = $3 }
+     /^ *skipped: \.\.\/shared not there/ { n++; if (!(test in seen)) { seen[test] = 1; names = names " " test } }
+     END { printf "skipped because ../shared is not there: %d%s\n", n, names ? " (in" names ")" : "" }' "$log"
 exit $code

@@ -25,10 +25,11 @@ typedef struct dp_prior {
   double *uncertainty;   /* [neffect x neffect] covariance of the estimated typical values on the effects' scale: added to
                             omega when predicting a new person; zero for a published prior */
   double objective;      /* -2 ln marginal likelihood with the constant; NaN for a published prior */
+  double objective_error; /* its standard error where it comes from draws ("saem"); else 0 */
   int npeople;           /* people it was estimated from */
   int converged;
   int iterations;
-  char method[32];       /* "laplace", "focei", "agq", "published" */
+  char method[32];       /* "laplace", "focei", "agq", "saem", "published" */
   char source[200];      /* for the report: "11 other people of the theophylline study, Laplace" */
   char hash[65];         /* of kind, data used, method, version: same hash, same bytes */
 } dp_prior;
@@ -39,12 +40,14 @@ dp_status dp_prior_copy(const dp_prior *from, dp_prior **out);
 
 typedef struct dp_fit_def {
   uint32_t cookie;
-  const char *method;       /* "laplace" (default), "focei", "agq" (quadrature, exact for few effects) */
+  const char *method;       /* "laplace" (default), "focei", "agq" (quadrature, exact for few effects), "saem"
+                               (stochastic approximation EM, exact in the limit for any number of effects) */
   double tolerance;         /* of the objective, -2 lnL units: 1e-5 */
   int max_iterations;       /* 200 */
   const dp_prior *start;    /* starting point or NULL: nominal. Only a starting point: converged results do not depend on it
                                beyond the tolerance */
   int nodes;                /* agq: nodes in each direction; 0: as many as each person needs */
+  uint64_t seed;            /* saem: of its draws: 1 */
 } dp_fit_def;
 dp_fit_def dp_fit_def_default(void);
 /* Maximise the marginal likelihood over all subjects of the record except those listed. */
@@ -88,6 +91,8 @@ dp_status dp_prior_read(const dp_kind *kind, const char *path, const char *key, 
 dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store, dp_prior **out);
 /* Estimate the whole leave-one-out set (what path already holds and still fits is kept) and write it. */
 dp_status dp_prior_loo_store(const dp_kind *kind, const dp_record *record, const char *path);
+/* The same by another method than Laplace's; dp_prior_loo takes what is stored whichever method made it. */
+dp_status dp_prior_loo_store_by(const dp_kind *kind, const dp_record *record, const char *path, const dp_fit_def *def);
 
 typedef struct dp_assimilate_def {
   uint32_t cookie;

@@ -33,6 +33,13 @@ typedef enum dp_problem_derivative {
   DP_DERIVATIVE_ADJOINT,
 } dp_problem_derivative;
 
+/* Another choice of what is estimated than the file's: a parameter of its table is estimated, or has this value. */
+typedef struct dp_problem_choice {
+  const char *id;
+  int estimate;
+  double value; /* not scaled; when it is not estimated */
+} dp_problem_choice;
+
 typedef struct dp_problem_def {
   uint32_t cookie;    /* set by dp_problem_def_default */
   const char *method; /* an integrator, as in dp_sim_def: "ensemble" */
@@ -40,6 +47,10 @@ typedef struct dp_problem_def {
   dp_problem_derivative derivative;
   int same_steps; /* 1: derivatives take no part in error control (dp_sim_def.same_steps): faster, and the gradient is that of
                          the value as it is computed; a kink of a rate, or a path at rest, then costs accuracy */
+  int quiet;      /* 1: what is allowed in the tables but probably not meant is not logged */
+  int max_steps;  /* of a simulation between two discontinuities: beyond it the point is not evaluable; 0: 100000 */
+  const dp_problem_choice *choice; /* [nchoice] borrowed during the call; NULL: as the file has it */
+  int nchoice;
 } dp_problem_def;
 dp_problem_def dp_problem_def_default(void);
 
@@ -67,6 +78,10 @@ typedef struct dp_problem_desc {
   int ndirection;  /* most directions that a simulation needs */
   int adjoint;     /* 0: the model does not offer gradients backwards */
   int has_prior;
+  /* Not searched for: at each point their best values, given all others, are solved for (scalings, offsets, standard deviations of
+   * parameterType; thresholds of ordinal observables). llh is maximal in them, its gradient that of this maximum. */
+  int nsolved;
+  const char *const *solved; /* [nsolved] ids */
 } dp_problem_desc;
 
 /* The file's tables are checked against each other and against the model; what is wrong is named with table and row. */
@@ -94,6 +109,7 @@ typedef struct dp_problem_value {
   double *sigma;      /* [ndatum] scale of the noise */
   double *residual;   /* [ndatum] (simulation - measurement) / sigma, on the scale of the noise */
   double *pointwise;  /* [ndatum] terms of llh */
+  double *solved;     /* [nsolved] values, not scaled */
   char reason[200];   /* ok = 0: why and where */
 } dp_problem_value;
 

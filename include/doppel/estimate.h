@@ -34,6 +34,11 @@ typedef struct dp_problem_fit_def {
   int ngiven;
   const char *hessian;  /* "hybrid" (default), "fisher", "bfgs", "sr1" */
   int max_iterations;   /* of a search: 0: the method's own */
+  int screen;           /* points a drawn start is the best of: 1 */
+  /* The same problem opened with coarser tolerances, borrowed; NULL: none. Searches go there, and what the best of them find is
+   * polished with the problem's own. */
+  dp_problem *coarse;
+  double max_cpu;       /* seconds of processor time; then searches under way end where they are; 0: no limit */
   int batch;            /* searches side by side; 0: as many as are good. The answer does not depend on it */
   uint64_t seed;
   const char *file;     /* what was found so far, for going on; NULL: none */
@@ -44,7 +49,7 @@ dp_problem_fit_def dp_problem_fit_def_default(void);
 
 typedef struct dp_fit_start { /* what one start gave, the best one first: the waterfall */
   int start;            /* its number */
-  double j, j_start;    /* infinite: could not be evaluated */
+  double j, j_start;    /* infinite: could not be evaluated. By the coarse problem where nothing was polished */
   int optimum;          /* into optimum[], -1: none */
   int niter;
   long neval;
@@ -61,9 +66,12 @@ typedef struct dp_fit_optimum { /* distinct ones */
 
 typedef struct dp_fit { /* one block of memory; free with dp_fit_destroy */
   int nparam, nstart, nfound, noptimum;
+  int nended;           /* searches that came to an end of their own; fewer than nstart: the processor time was spent */
   const dp_fit_start *start;     /* [nstart] by j, ascending */
   const dp_fit_optimum *optimum; /* [noptimum] by j, ascending */
-  double hit_rate;      /* share of starts that came within 0.1 of the best */
+  double j_nominal;     /* at the nominal point; infinite: not evaluable there (nominal_reason), NaN: it is not given */
+  const char *nominal_reason; /* "" when it is */
+  double hit_rate;      /* share of the starts begun that came within 0.1 of the best */
   double aic, aicc, bic; /* of the best one */
   long neval, nfailed;  /* points; of them not evaluable */
   int rank;             /* directions of the best one's information that are determined */
@@ -87,6 +95,7 @@ dp_problem_limits_def dp_problem_limits_def_default(void);
 
 typedef struct dp_limit_point {
   double at, j;         /* value of the parameter; least J there */
+  double slope;         /* dJ/dat there, all others following */
 } dp_limit_point;
 
 typedef struct dp_limit { /* one parameter */
@@ -146,6 +155,50 @@ typedef struct dp_sample {
 } dp_sample;
 dp_status dp_problem_sample(dp_problem *problem, const dp_problem_sample_def *def, dp_sample **out);
 void dp_sample_destroy(dp_sample *sample); /* NULL allowed */
+
+/* ---- which model: PEtab Select ----
+ *
+ * A table says for each of some parameters whether they are estimated or have one of some values: a model is one choice
+ * for all of them. Models are fitted and compared by an information criterion. */
+
+typedef struct dp_select_def {
+  uint32_t cookie;
+  const char *criterion;  /* "AIC", "AICc", "BIC"; NULL: the file's */
+  const char *method;     /* "brute_force", "forward", "backward"; NULL: the file's */
+  dp_problem_def problem; /* tolerances of the models' problems */
+  double search_rtol;     /* as dp_problem_fit_def.coarse; not above problem.rtol: none */
+  int nstart;             /* of each fit: 20 */
+  uint64_t seed;
+  int max_models;         /* more would have to be fitted: refused (1000) */
+  void (*progress)(void *user, int done, const char *id, double criterion);
+  void *user;
+} dp_select_def;
+dp_select_def dp_select_def_default(void);
+
+typedef struct dp_select_model {
+  const char *id;           /* MODELSUBSPACE_INDICES: which value each parameter of the table has */
+  const char *subspace, *problem;
+  const char *const *value; /* [nparam] "estimate" or a number, as in the table */
+  int nestimated;           /* all that this model's fit estimated */
+  double j, llh, aic, aicc, bic; /* infinite: it could not be fitted (reason) */
+  double criterion, weight; /* weights sum to 1 over the models fitted */
+  int turn;                 /* when it was fitted, from 0 */
+  int predecessor;          /* into model[], -1: none */
+  const char *reason;
+} dp_select_model;
+
+typedef struct dp_selection {
+  const char *criterion, *method;
+  int nparam;
+  const char *const *param; /* [nparam] columns of the table */
+  int nspace;               /* models in the table */
+  int nmodel;
+  const dp_select_model *model; /* [nmodel] fitted ones, in the order of fitting */
+  int best;                 /* -1: none could be fitted */
+} dp_selection;
+/* path: a PEtab Select problem. ERR_UNSUPPORTED: what it asks for is not offered (famos, constraints, predecessors). */
+dp_status dp_select_run(dp_ctx *ctx, const char *path, const dp_select_def *def, dp_selection **out);
+void dp_selection_destroy(dp_selection *selection); /* NULL allowed */
 
 #ifdef __cplusplus
 }

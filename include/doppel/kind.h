@@ -22,7 +22,8 @@ extern "C" {
 
 typedef struct dp_kind dp_kind;
 
-/* Load and check a kind's folder. ERR_INPUT with file, row, column, found, expected. */
+/* Load and check a kind's folder, or a NONMEM control stream (a file) as the kind it describes. ERR_INPUT with file, row, column,
+ * found, expected. */
 dp_status dp_kind_load(dp_ctx *ctx, const char *dir, dp_kind **out);
 void dp_kind_destroy(dp_kind *kind);
 
@@ -51,10 +52,10 @@ typedef struct dp_kind_entry {
 } dp_kind_entry;
 dp_status dp_kind_list(dp_ctx *ctx, const char *const *dirs, int ndir, dp_kind_entry **out, int *n);
 void dp_kind_list_free(dp_ctx *ctx, dp_kind_entry *entries);
-/* Where a kind is: name is a kind's folder or the id of one under the folders (the first folder that has it wins).
+/* Where a kind is: name is a kind's folder, a control stream (*.ctl, *.mod) or the id of one under the folders (the first folder that has it wins).
  * ERR_INPUT with "did you mean". */
 dp_status dp_kind_find(dp_ctx *ctx, const char *name, const char *const *dirs, int ndir, char *path, size_t size);
-/* Copy the template kind into a new folder into_dir/id, its id replaced everywhere; the copy is loaded as a check before it
+/* Copy the template kind (a folder, or a control stream) into a new folder into_dir/id, its id replaced everywhere; the copy is loaded as a check before it
  * appears. ERR_CONFLICT when it exists. Nothing is left half-written. dry_run: only check. */
 dp_status dp_kind_new(dp_ctx *ctx, const char *template_dir, const char *into_dir, const char *id, int dry_run);
 

@@ -59,6 +59,11 @@ typedef struct dp_record_def {
   const char *format;      /* "nmtran" or NULL: by content */
   /* coded text columns ("sex" -> male 0, female 1): "column:text=number,text=number;column:..."; NULL none */
   const char *codes;
+  /* nmtran: the file's columns in their order, its own header apart: "ID TIME LNDV=DV WT=DROP"; NULL: by the header */
+  const char *columns;
+  const char *ignore;      /* with columns: "@" rows that begin with a letter, else rows that begin with this; NULL "#" */
+  const char *drop, *keep; /* with columns: conditions "BLQ.EQ.1 ID.GT.90": rows for which one holds, or none, are left out */
+  int dose_compartment, observed_compartment; /* what CMT 0 or missing stands for; 0: nothing */
 } dp_record_def;
 dp_record_def dp_record_def_default(void);
 

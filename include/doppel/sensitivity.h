@@ -23,10 +23,10 @@
  * Song, Nelson,
  *           Staum 2016). nsample permutations of the groups.
  *
- * Points where the function fails are an outcome: what needs them is left out, and counted. Intervals are
- * percentiles of a bootstrap over rows, trajectories or permutations. It takes rows of the Sobol sequence for
- * independent ones: intervals of sobol are mostly too wide, and first orders near 0 from few rows may lie outside
- * (85 of 100 at 512 rows). What is given depends on the definition alone, never on threads.
+ * Points where the function fails are an outcome: what needs them is left out, and counted. An output that varies by no
+ * more than its values' own error (rtol, atol) is constant: it has no indices. Intervals of sobol come from 4 to 16
+ * independent nets, one left out at a time; of morris and shapley they are percentiles of a bootstrap over trajectories
+ * or permutations. What is given depends on the definition alone, never on threads.
  */
 #ifndef DOPPEL_SENSITIVITY_H
 #define DOPPEL_SENSITIVITY_H
@@ -94,6 +94,7 @@ typedef struct dp_sensitivity_def {
   int nrow;
   int nsample; /* rows, trajectories or permutations (1024) */
   uint64_t seed;
+  double rtol, atol; /* of the function's values (1e-12, 0): what varies by no more is constant */
   /* sobol */
   dp_sensitivity_estimator estimator;
   int second; /* 1: second order too, nsample x (2 groups + 2) points */
@@ -104,7 +105,7 @@ typedef struct dp_sensitivity_def {
   /* shapley */
   int nouter, ninner, nvariance; /* points of one cost (1, 3), of the variance (1024) */
   /* intervals */
-  int nboot;    /* replicates (400); 0: no intervals */
+  int nboot;    /* replicates (400; sobol needs none); 0: no intervals */
   double level; /* 0.95 */
 } dp_sensitivity_def;
 dp_sensitivity_def dp_sensitivity_def_default(void);
@@ -138,6 +139,8 @@ dp_status dp_sensitivity_sim(dp_ctx *ctx, const dp_sim *sim, const dp_member *ba
 dp_sensitivity_desc dp_sensitivity_describe(const dp_sensitivity *s);
 dp_estimate dp_sensitivity_value(const dp_sensitivity *s, int output, int group, int measure);
 dp_estimate dp_sensitivity_pair(const dp_sensitivity *s, int output, int group, int other); /* group != other */
+/* 1: the output varies by no more than its values' own error; it has no indices. */
+int dp_sensitivity_constant(const dp_sensitivity *s, int output);
 double dp_sensitivity_mean(const dp_sensitivity *s, int output); /* over the inputs' law (morris: over the grid) */
 double dp_sensitivity_sd(const dp_sensitivity *s, int output);
 void dp_sensitivity_destroy(dp_sensitivity *s); /* NULL allowed */

@@ -88,6 +88,7 @@ typedef struct dp_sim_def {
   double rtol, atol;     /* of the result; atol in state units */
   bool same_steps;       /* directions take no part in error control: steps, and so values, are as without them */
   int lanes;             /* members side by side: 1, 2, 4, 8; 0: as many as the processor has; never decides results */
+  int max_steps;         /* of a member between two discontinuities of its path: beyond it the member fails; 0: 100000 */
 } dp_sim_def;
 dp_sim_def dp_sim_def_default(void); /* spoke equations, method auto, rtol 1e-8, atol 1e-10 */
 
@@ -120,6 +121,7 @@ typedef struct dp_sim_desc {
   const char *const *state_id;
   const char *const *state_unit;
   int noutput, ncontrol, nactive, nlaw;
+  int lane_dirs;          /* most directions that members carry side by side; more go one member at a time; 0: always */
   const char *hash;       /* of everything that decides results: model, outputs, controls, method, tolerances */
 } dp_sim_desc;
 
@@ -314,7 +316,7 @@ void dp_result_destroy(dp_result *result);
  * as values (dp_sim_def.same_steps: by values alone; values are then those of dp_simulate to the byte, else to the
  * tolerance). It goes through all that is on a member's time:
  * instants, lags, events with delays, steady states (by the implicit function theorem). Members must not ask for
- * functionals or bring seeds and directions. Where it is offered: equations by "ensemble", "tsit" or "rodas", where
+ * functionals or bring directions (a seed: dp_vjp_opts.along). Where it is offered: equations by "ensemble", "tsit" or "rodas", where
  * they can go in lanes (DP_CAP_VJP); else ERR_UNSUPPORTED. Units: those of L over those of the parameter, state,
  * amount, rate or time. The equations: src/spoke/equations/README.md. */
 
@@ -329,6 +331,8 @@ typedef struct dp_vjp_opts {
   size_t memory;     /* bytes that a member's path may take (64 MiB); beyond it only every k-th state is kept and the
                         others are computed anew on the way back. What happened at discontinuities is always kept:
                         where that alone is too much, the member fails */
+  bool along;        /* members' seed [nactive x 1] says by how much parameters will be moved, and steps suit derivatives
+                        along that; false: by all numbers together, each by its own size, and seeds are not read */
 } dp_vjp_opts;
 dp_vjp_opts dp_vjp_opts_default(void);
 

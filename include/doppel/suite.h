@@ -25,7 +25,7 @@ extern "C" {
 typedef struct dp_nonmem_result {
   char run[16];    /* "001" */
   char status[12]; /* pass, fail, refused (no kind, or not supported), error */
-  char why[240];   /* "" for pass */
+  char why[320];   /* "" for pass */
   int nsubject;
   /* check 1 */
   double worst;            /* largest |our objective - theirs| at their mode, over its tolerance */
@@ -38,10 +38,18 @@ typedef struct dp_nonmem_result {
   int nbetter;    /* subjects whose joint objective is lower than at their mode by more than 1e-3 */
   int nflat; /* subjects beyond 0.1 % whose joint objective is the same within 1e-3, never higher */
   int nworse; /* subjects whose joint objective is higher by more than 1e-3 */
+  char worse_subject[32]; /* the one that is higher by most */
   int nunconverged;
   double largest; /* largest relative difference among subjects that are not better */
   double seconds; /* of check 2: all mode searches */
   double patients_per_s;
+  double cpu_seconds; /* of processors, of all threads, machine code made meanwhile included */
+  double patients_per_core_s;
+  double evaluations; /* of the model with derivatives, a subject */
+  /* check 3, where the reference prints it: the effects' conditional covariance at their mode, entry by entry, in parts of the
+   * two standard deviations */
+  int ncovariance, ncovariance_within; /* compared, within 1 % */
+  double largest_covariance;
 } dp_nonmem_result;
 
 typedef struct dp_nonmem_def {
@@ -50,6 +58,7 @@ typedef struct dp_nonmem_def {
   int nonly;
   int nstart;      /* mode searches a subject: 3 */
   int max_subject; /* 0: all */
+  const char *model; /* a kind's folder or a control stream for the runs asked for, instead of kinds_dir's runNNN; NULL none */
 } dp_nonmem_def;
 dp_nonmem_def dp_nonmem_def_default(void);
 
@@ -130,7 +139,8 @@ typedef struct dp_petab_benchmark {
   double adjoint;       /* largest deviation backwards against forward */
   int same_steps;       /* 1: backwards could not be had but with steps chosen by values alone (dp_sim_def.same_steps) */
   double differences;   /* and of forward against differences */
-  int ndifference;      /* components compared so, at all points: where an evaluation takes long, the largest only */
+  int ndifference;      /* lines compared so, at all points: up to 8 parameters drawn at each, and 2 directions that move all */
+  int nunsettled;       /* lines beside these, whose differences agree to 1e-5 at no step: they say nothing */
 } dp_petab_benchmark;
 typedef void (*dp_petab_benchmark_fn)(void *user, const dp_petab_benchmark *result);
 
@@ -153,6 +163,10 @@ typedef struct dp_petab_suite_def {
 } dp_petab_suite_def;
 dp_petab_suite_def dp_petab_suite_def_default(void);
 dp_status dp_suite_petab(dp_ctx *ctx, const char *dir, const dp_petab_suite_def *def, dp_petab_case_fn each, void *user);
+/* The mathematics of PEtab's expressions: `file` holds `cases:`, a list of `expression` and `expected` (a number or an expression).
+ * Equal within 1e-12 of max(1, |expected|), infinities only themselves. Ids are the expressions, or "#N" where they are long; --only
+ * also takes numbers. */
+dp_status dp_suite_petab_math(dp_ctx *ctx, const char *file, const dp_petab_suite_def *def, dp_petab_case_fn each, void *user);
 dp_status dp_suite_petab_benchmark(dp_ctx *ctx, const char *dir, const dp_petab_suite_def *def, dp_petab_benchmark_fn each,
                                    void *user);
 

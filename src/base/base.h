@@ -133,4 +133,12 @@ dp_status dpi_parallel_for(dp_ctx *ctx, int n, dpi_work_fn fn, void *user);
 typedef dp_status (*dpi_serve_fn)(void *user);
 dp_status dpi_parallel_serve(dp_ctx *ctx, int n, dpi_work_fn fn, dpi_serve_fn serve, void *user);
 
+/* Work on a thread of one's own that goes on when the caller's call has returned (leaving.c): counted between enter and
+ * leave, so that a process that main leaves waits for it. enter gives false, and ending true, once main is leaving: come out
+ * at the next opportunity. The context calls watch. */
+bool dpi_background_enter(void);
+void dpi_background_leave(void);
+bool dpi_background_ending(void);
+void dpi_background_watch(void);
+
 #endif

@@ -66,6 +66,7 @@ dp_status dp_ctx_create(const dp_ctx_def *def, dp_ctx **out) {
   pthread_mutex_init(&ctx->error_lock, NULL);
   pthread_mutex_init(&ctx->log_lock, NULL);
   pthread_mutex_init(&ctx->pool_lock, NULL);
+  dpi_background_watch();
   *out = ctx;
   return DP_OK;
 }

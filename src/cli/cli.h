@@ -94,9 +94,14 @@ const char *cli_cache(void); /* folder for machine code, NULL: none */
 int cmd_run(cli_call *call);
 int cmd_simulate(cli_call *call);
 int cmd_sensitivity(cli_call *call);
+int cmd_gain(cli_call *call);
+int cmd_surrogate_fit(cli_call *call);
+int cmd_surrogate_show(cli_call *call);
 int cmd_fit(cli_call *call);
 int cmd_twin_list(cli_call *call);
 int cmd_twin_show(cli_call *call);
+bool cli_is_problem(const char *text); /* PROBLEM.yaml rather than a kind? (twin_problem.c) */
+int cli_problem_show(cli_call *call, const char *path);
 int cmd_twin_new(cli_call *call);
 int cmd_twin_validate(cli_call *call);
 int cmd_model_show(cli_call *call);
@@ -107,11 +112,15 @@ int cmd_petab_eval(cli_call *call);
 int cmd_fit_problem(cli_call *call); /* fit, when its argument is a PROBLEM.yaml */
 int cmd_profile(cli_call *call);
 int cmd_sample(cli_call *call);
+int cmd_select(cli_call *call);
+int cmd_assimilate(cli_call *call);
 int cmd_suite(cli_call *call);
 int cmd_bench(cli_call *call);
+int cli_bench_calibration(cli_call *call); /* bench calibration */
 int cmd_doctor(cli_call *call);
 
-extern const cli_option cli_options_run[], cli_options_simulate[], cli_options_sensitivity[], cli_options_fit[], cli_options_kind[],
+extern const cli_option cli_options_select[];
+extern const cli_option cli_options_assimilate[], cli_options_run[], cli_options_simulate[], cli_options_sensitivity[], cli_options_gain[], cli_options_surrogate[], cli_options_surrogate_show[], cli_options_fit[], cli_options_kind[],
     cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[],
     cli_options_petab[], cli_options_profile[], cli_options_sample[], cli_options_suite[], cli_options_bench[], cli_options_doctor[];
 

@@ -1,4 +1,5 @@
 /* cmd_bench.c - doppel bench ensemble: many members of small models, beside CVODE in the same run (doppel/bench.h).
+ * doppel bench calibration: bench_calibration.c.
  *
  * Rows are printed as they come. In JSON ratio_to_cvode is how many times our time CVODE takes; errors are the largest
  * over the sampled members, in units of the tolerance.
@@ -11,11 +12,15 @@
 #include "doppel/engine.h"
 
 const cli_option cli_options_bench[] = {
-    {"--only", "NAME", "this problem: robertson, robertson-long, hires, boehm, bachmann, glucose; may be repeated"},
+    {"--only", "NAME", "this problem: robertson, robertson-long, hires, boehm, bachmann, glucose; calibration: this of value, gradient, forward, "
+     "adjoint, fisher; may be repeated"},
     {"--members", "N", "members of the timed batch (as many as CVODE does in some seconds)"},
     {"--sample", "N", "members whose error is found (400)"},
     {"--repeats", "N", "of each timing; the best counts (5)"},
-    {"--rtol", "X", "our relative tolerance (the loosest whose errors are no larger than CVODE's)"},
+    {"--rtol", "X", "our relative tolerance (the loosest whose errors are no larger than CVODE's; calibration: 1e-8)"},
+    {"--problem", "PROBLEM.yaml", "calibration: a calibration problem (PEtab); may be repeated"},
+    {"--atol", "X", "calibration: absolute tolerance (1e-8)"},
+    {"--budget", "S", "calibration: processor seconds of the repeats of each timing (2)"},
     {"--method", "NAME", "ours (ensemble)"},
     {"--petab", "DIR",
      "the PEtab benchmark collection: boehm and bachmann are read from there, and skipped without"},
@@ -125,13 +130,14 @@ static int read_options(cli_call *call, dp_bench_def *def, const char **only) {
 }
 
 int cmd_bench(cli_call *call) {
-  static const char *const names[] = {"ensemble"};
+  static const char *const names[] = {"ensemble", "calibration"};
   static const char *only[CLI_MAX_GIVEN];
   if (call->nplain > 1)
     return cli_usage(call, "bench takes one NAME, found '%s' too", call->plain[1]);
+  if (call->nplain && strcmp(call->plain[0], names[1]) == 0) return cli_bench_calibration(call);
   if (call->nplain && strcmp(call->plain[0], names[0]) != 0) {
-    const char *near = cli_nearest(call->plain[0], names, 1);
-    return cli_usage(call, "unknown benchmark '%s'%s%s%s (ensemble)", call->plain[0],
+    const char *near = cli_nearest(call->plain[0], names, 2);
+    return cli_usage(call, "unknown benchmark '%s'%s%s%s (ensemble, calibration)", call->plain[0],
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
   }
   dp_bench_def def = dp_bench_def_default();

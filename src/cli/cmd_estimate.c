@@ -40,12 +40,17 @@ const cli_option cli_options_sample[] = {
 
 typedef struct task {
   cli_call *call;
-  dp_problem *problem;
+  dp_problem *problem, *coarse; /* coarse: for searches, NULL: none */
   const dp_problem_desc *d;
+  dp_problem_def def;
   dp_fit *fit;
   double *place; /* [nplace x nparam] where to begin */
   int nplace;
 } task;
+
+#define MAX_STEPS 10000  /* far from the data parameters may be stiff beyond use: such points count as not evaluable */
+#define SEARCH_STEPS 3000 /* with a search's tolerance */
+#define SEARCH_RTOL 1e-6
 
 static const char *const scale_name[] = {"lin", "ln", "log10"};
 
@@ -83,13 +88,16 @@ static int open_problem(task *t) {
   def.rtol = 1e-8;
   def.atol = 1e-12;
   if (call->nplain < 1) return cli_usage(call, "expected a PROBLEM.yaml");
+  def.max_steps = MAX_STEPS;
   if (!cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol)) return 2;
+  if (!count(call, "--max-steps", &def.max_steps)) return 2;
   if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
   static const char *const written[] = {"--table", "--plot"};
   for (int i = 0; i < 2; i++) {
     const int code = cli_has(call, written[i]) ? cli_writable(cli_get(call, written[i])) : 0;
     if (code) return code;
   }
+  t->def = def;
   CLI_TRY(call, dp_problem_open(call->ctx, call->plain[0], &def, &t->problem));
   t->d = dp_problem_describe(t->problem);
   if (t->d->nparam < 1) return cli_usage(call, "%s: no parameter is estimated", t->d->name);
@@ -99,6 +107,7 @@ static int open_problem(task *t) {
 static void close_task(task *t) {
   free(t->place);
   dp_fit_destroy(t->fit);
+  dp_problem_close(t->coarse);
   dp_problem_close(t->problem);
 }
 
@@ -111,14 +120,31 @@ static void show_progress(void *user, int done, int of, double best) {
   fflush(stderr);
 }
 
+/* Searches need fewer digits than answers do. */
+static int open_coarse(task *t) {
+  dp_problem_def def = t->def;
+  double rtol = SEARCH_RTOL;
+  if (!cli_number(t->call, "--search-rtol", &rtol)) return 2;
+  if (!(rtol > t->def.rtol)) return 0;
+  def.rtol = rtol;
+  if (!cli_has(t->call, "--max-steps")) def.max_steps = SEARCH_STEPS;
+  CLI_TRY(t->call, dp_problem_open(t->call->ctx, t->call->plain[0], &def, &t->coarse));
+  return 0;
+}
+
 static int run_fit(task *t, const char *resume) {
   cli_call *call = t->call;
   dp_problem_fit_def def = dp_problem_fit_def_default();
   def.file = resume;
+  const int code = open_coarse(t);
+  if (code) return code;
+  def.coarse = t->coarse;
   def.nominal = cli_has(call, "--nominal");
   if (cli_has(call, "--sampling")) def.sampling = cli_get(call, "--sampling");
   if (cli_has(call, "--hessian")) def.hessian = cli_get(call, "--hessian");
   if (isatty(STDERR_FILENO)) def.progress = show_progress;
+  if (!cli_number(call, "--seconds", &def.max_cpu) || !count(call, "--batch", &def.batch) || !count(call, "--screen", &def.screen))
+    return 2;
   if (!count(call, "--starts", &def.nstart) || !count(call, "--iterations", &def.max_iterations) || !seed_of(call, &def.seed))
     return 2;
   CLI_TRY(call, dp_problem_fit(t->problem, &def, &t->fit));
@@ -130,6 +156,10 @@ static void fit_text(const task *t) {
   const dp_fit_optimum *o = &f->optimum[0];
   printf("%s: %d estimated parameters, %d measurements\n", t->d->name, f->nparam, t->d->ndatum);
   printf("J %.10g   llh %.10g   log prior %.10g   AIC %.8g   AICc %.8g   BIC %.8g\n", o->j, o->llh, o->log_prior, f->aic, f->aicc, f->bic);
+  if (isfinite(f->j_nominal)) printf("nominal point: J %.10g\n", f->j_nominal);
+  else if (isinf(f->j_nominal)) printf("nominal point: the likelihood can't be evaluated there: %s\n", f->nominal_reason);
+  if (f->nended < f->nstart)
+    printf("the processor time allowed was spent: %d of %d searches have ended\n", f->nended, f->nstart);
   printf("%d starts: %d ended somewhere, %d distinct optima, %.0f %% within 0.1 of the best; %ld points, %ld of them not evaluable\n\n",
          f->nstart, f->nfound, f->noptimum, 100 * f->hit_rate, f->neval, f->nfailed);
   printf("%-28s %6s %16s %12s %12s\n", "parameter", "scale", "value", "on scale", "sd on scale");
@@ -163,7 +193,9 @@ static void fit_json(const task *t) {
   number(", \"bic\": ", f->bic);
   printf(",\n \"starts\": %d, \"found\": %d, \"optima\": %d, \"points\": %ld, \"not_evaluable\": %ld", f->nstart, f->nfound, f->noptimum,
          f->neval, f->nfailed);
+  printf(", \"ended\": %d", f->nended);
   number(", \"hit_rate\": ", f->hit_rate);
+  number(", \"nominal_j\": ", f->j_nominal);
   printf(",\n \"parameters\": {");
   for (int q = 0; q < f->nparam; q++) {
     text(q ? ",\n  " : "\n  ", t->d->id[q]);
@@ -203,6 +235,11 @@ static int fit_table(const task *t, const char *path) {
 int cmd_fit_problem(cli_call *call) {
   task t = {.call = call};
   int code = open_problem(&t);
+  if (code == 0 && cli_has(call, "--dry-run")) {
+    printf("would fit %d parameters of %s to %d measurements\n", t.d->nparam, t.d->name, t.d->ndatum);
+    close_task(&t);
+    return 0;
+  }
   if (code == 0) code = run_fit(&t, cli_get(call, "--resume"));
   if (code == 0 && cli_has(call, "--table")) code = fit_table(&t, cli_get(call, "--table"));
   if (code == 0 && cli_has(call, "--plot")) code = cli_plot_fit(cli_get(call, "--plot"), t.d, t.fit);
@@ -436,6 +473,8 @@ static int sample(task *t) {
       !seed_of(call, &def.seed))
     return 2;
   def.file = cli_get(call, "--resume");
+  if (def.file && strcmp(def.method, "laplace") == 0)
+    return cli_usage(call, "option --resume: laplace is done at once and keeps no file");
   int code = strcmp(def.method, "smc") == 0 ? 0 : find_places(t, 4);
   if (code) return code;
   def.start = t->place;

@@ -2,11 +2,13 @@
  * cmd_estimate.c. */
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 
 const cli_option cli_options_fit[] = {
-    {"--method", "NAME", "marginal likelihood by laplace (default) or focei; PROBLEM: an integrator as of simulate"},
+    {"--method", "NAME",
+     "likelihood by laplace (default), focei, agq (quadrature) or saem; PROBLEM: an integrator as of simulate"},
     {"--patients", "FILE", "an event table instead of the kind's own"},
     {"--leave-one-out", NULL, "one fit for each person left out, stored for `doppel run`"},
     {"-o", "FILE", "where the stored priors go (KIND/priors.tsv)"},
@@ -15,7 +17,12 @@ const cli_option cli_options_fit[] = {
     {"--nominal", NULL, "PROBLEM: the nominal point is one more start"},
     {"--hessian", "NAME", "PROBLEM: hybrid (default), fisher, bfgs, sr1"},
     {"--iterations", "N", "PROBLEM: most steps of one search"},
-    {"--seed", "N", "PROBLEM: of the starts (1)"},
+    {"--seconds", "S", "PROBLEM: of processor time; then what is under way ends where it is (no limit)"},
+    {"--max-steps", "N", "PROBLEM: of a simulation; a point that needs more is not evaluable (10000)"},
+    {"--search-rtol", "X", "PROBLEM: tolerance of the searches; the best optima are polished with --rtol (1e-6)"},
+    {"--screen", "N", "PROBLEM: points of which a start is the best (1)"},
+    {"--batch", "N", "PROBLEM: searches side by side; the answer does not depend on it"},
+    {"--seed", "N", "saem: of its draws; PROBLEM: of the starts (1)"},
     {"--resume", "FILE", "PROBLEM: what was found so far is kept there, and gone on from"},
     {"--table", "FILE", "PROBLEM: all distinct optima"},
     {"--plot", "FILE.svg", "PROBLEM: waterfall, and where the optima lie in their box"},
@@ -40,6 +47,12 @@ static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
   else printf("%s: %s, %d people, %s after %d iterations\n-2 ln L (with constant)  ", dp_kind_id(kind), p->method,
               p->npeople, p->converged ? "converged" : "NOT converged", p->iterations);
   print_number(p->objective, json);
+  if (json) {
+    printf(",\n \"minus2ll_error\":");
+    print_number(p->objective_error, json);
+  } else if (p->objective_error > 0) {
+    printf(" (standard error %.2g)", p->objective_error);
+  }
   printf(json ? ",\n \"parameters\":{" : "\n");
   for (int i = 0; i < p->nparam; i++) {
     printf(json ? "%s\"%s\":" : "%s%-12s ", json && i ? "," : "", dp_kind_parameter_id(kind, i));
@@ -63,7 +76,8 @@ static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
 }
 
 /* Everybody's prior, made without that person, into one file. */
-static int leave_one_out(cli_call *call, const dp_kind *kind, const dp_record *record, const char *dir) {
+static int leave_one_out(cli_call *call, const dp_kind *kind, const dp_record *record, const dp_fit_def *def,
+                         const char *dir) {
   char path[1100];
   snprintf(path, sizeof path, "%s/priors.tsv", dir);
   if (cli_has(call, "-o")) snprintf(path, sizeof path, "%s", cli_get(call, "-o"));
@@ -73,7 +87,7 @@ static int leave_one_out(cli_call *call, const dp_kind *kind, const dp_record *r
     printf("would fit %s %d times and write %s\n", dp_kind_id(kind), record->nsubject + 1, path);
     return 0;
   }
-  CLI_TRY(call, dp_prior_loo_store(kind, record, path));
+  CLI_TRY(call, dp_prior_loo_store_by(kind, record, path, def));
   if (cli_has(call, "--json")) {
     printf("{\"people\":%d,\"priors\":%d,\"file\":", record->nsubject, record->nsubject + 1);
     cli_json_text(path);
@@ -87,19 +101,28 @@ static int leave_one_out(cli_call *call, const dp_kind *kind, const dp_record *r
 static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, const char *dir) {
   dp_fit_def def = dp_fit_def_default();
   bool each = cli_has(call, "--leave-one-out");
-  if (each && cli_has(call, "--method")) return cli_usage(call, "--leave-one-out fits by laplace; leave --method out");
   if (!each && cli_has(call, "-o")) return cli_usage(call, "option -o belongs to --leave-one-out");
-  if (each) return leave_one_out(call, kind, record, dir);
   if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
-  if (strcmp(def.method, "laplace") != 0 && strcmp(def.method, "focei") != 0 && strcmp(def.method, "agq") != 0)
-    return cli_usage(call, "option --method: found '%s', expected laplace, focei or agq", def.method);
+  if (strcmp(def.method, "laplace") != 0 && strcmp(def.method, "focei") != 0 && strcmp(def.method, "agq") != 0 &&
+      strcmp(def.method, "saem") != 0)
+    return cli_usage(call, "option --method: found '%s', expected laplace, focei, agq or saem", def.method);
+  long long seed = 1;
+  if (!cli_integer(call, "--seed", &seed)) return 2;
+  if (cli_has(call, "--seed") && strcmp(def.method, "saem") != 0)
+    return cli_usage(call, "option --seed belongs to --method saem");
+  def.seed = (uint64_t)seed;
+  if (each && cli_has(call, "--seed")) return cli_usage(call, "option --seed does not go with --leave-one-out");
+  if (each) return leave_one_out(call, kind, record, &def, dir);
   if (cli_has(call, "--dry-run")) {
     printf("would fit %s on %d people of %s\n", dp_kind_id(kind), record->nsubject, record->source);
     return 0;
   }
   dp_prior *prior = NULL;
+  clock_t start = clock();
   CLI_TRY(call, dp_prior_fit(kind, record, NULL, 0, &def, &prior));
+  double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
   print_fit(kind, prior, cli_has(call, "--json"));
+  if (!cli_has(call, "--json")) printf("processor time of the fit  %.3f s\n", seconds);
   int code = prior->converged ? 0 : dp_status_exit_code(DP_ERR_CONVERGE);
   dp_prior_destroy(prior);
   return code;
@@ -110,11 +133,28 @@ static bool is_problem(const char *path) {
   return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
 }
 
+/* Options that would be passed over in silence. The table's help says which are a problem's. */
+static int check_options(const cli_call *call, bool problem) {
+  static const char *const of_kind[] = {"--patients", "--leave-one-out", "-o", "--twins"};
+  for (int i = 0; i < call->ngiven; i++) {
+    const cli_option *o = call->given[i].option;
+    if (!problem && strncmp(o->help, "PROBLEM:", 8) == 0)
+      return cli_usage(call, "option %s belongs to a calibration problem, and '%s' is none", o->name, call->plain[0]);
+    for (size_t k = 0; problem && k < sizeof of_kind / sizeof *of_kind; k++)
+      if (strcmp(o->name, of_kind[k]) == 0)
+        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name, call->plain[0]);
+  }
+  return 0;
+}
+
 int cmd_fit(cli_call *call) {
   if (call->nplain != 1) return cli_usage(call, "fit needs one KIND, found %d", call->nplain);
-  if (is_problem(call->plain[0])) return cmd_fit_problem(call);
+  const bool problem = is_problem(call->plain[0]);
+  int code = check_options(call, problem);
+  if (code) return code;
+  if (problem) return cmd_fit_problem(call);
   char dir[1024];
-  int code = cli_kind_dir(call, call->plain[0], dir);
+  code = cli_kind_dir(call, call->plain[0], dir);
   if (code) return code;
   dp_kind *kind = NULL;
   dp_record *record = NULL;

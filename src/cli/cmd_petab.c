@@ -67,7 +67,7 @@ static int set_point(cli_call *call, answer *a) {
 
 static bool make_room(answer *a) {
   const size_t n = (size_t)a->d->nparam, m = (size_t)a->d->ndatum;
-  double *at = a->block = calloc(3 * n + 4 * m + 1, sizeof *at);
+  double *at = a->block = calloc(3 * n + 4 * m + (size_t)a->d->nsolved + 1, sizeof *at);
   if (!at) return false;
   a->x = at;
   a->v.gradient = at + n;
@@ -76,6 +76,7 @@ static bool make_room(answer *a) {
   a->v.sigma = a->v.simulation + m;
   a->v.residual = a->v.sigma + m;
   a->v.pointwise = a->v.residual + m;
+  a->v.solved = a->v.pointwise + m;
   return true;
 }
 
@@ -121,6 +122,8 @@ static void print_text(const cli_call *call, const answer *a) {
     for (int q = 0; q < d->nparam; q++)
       printf("%-32s %6s %16.8g %16.8g\n", d->id[q], scale[d->scale[q]], dp_problem_unscale(d->scale[q], a->x[q]), a->v.gradient[q]);
   }
+  if (d->nsolved) printf("\n%-32s %6s %16s\n", "solved at this point", "", "value");
+  for (int i = 0; i < d->nsolved; i++) printf("%-32s %6s %16.8g\n", d->solved[i], "", a->v.solved[i]);
   if (cli_has(call, "--simulations")) print_simulations(a);
 }
 
@@ -173,6 +176,13 @@ static void print_json(const cli_call *call, const answer *a) {
          d->nsimulation, d->nstate);
   named("parameters", a, NULL);
   if (a->what) named("gradient", a, a->v.gradient);
+  if (d->nsolved) printf(",\n \"solved\": {");
+  for (int i = 0; i < d->nsolved; i++) {
+    printf("%s", i ? ", " : "");
+    cli_json_text(d->solved[i]);
+    number(": ", a->v.solved[i]);
+  }
+  if (d->nsolved) printf("}");
   printf(",\n \"observables\": {");
   for (int o = 0; o < d->nobservable; o++) {
     int n;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/sensitivity_plot.h"
 #include "cli/simulate.h"
 
 const cli_option cli_options_sensitivity[] = {
@@ -20,7 +21,9 @@ const cli_option cli_options_sensitivity[] = {
     {"--correlate", "ID,ID=R",
      "correlation of two inputs (of their normal scores): for shapley, or within a group; may be repeated"},
     {"--group", "ID,ID,...", "inputs that are explained as one; may be repeated"},
-    {"--replicates", "N", "bootstrap replicates behind the intervals (400; 0: no intervals)"},
+    {"--replicates", "N",
+     "morris, shapley: bootstrap replicates behind the intervals (400); sobol leaves out one of 4 to 16 independent "
+     "nets at a time. 0: no intervals"},
     {"--level", "P", "of the intervals (0.95)"},
     {"--output", "FORMULA", "a quantity to explain; may be repeated (all species)"},
     {"--times", "T,T,...", "times at which it is explained"},
@@ -36,6 +39,7 @@ const cli_option cli_options_sensitivity[] = {
     {"--no-cache", NULL, "keep and read no machine code"},
     {"--rtol", "X", "relative tolerance (1e-8)"},
     {"--atol", "X", "absolute tolerance (chosen from the size of the states)"},
+    {"--plot", "FILE.svg", "bars with intervals, a panel for each output and time"},
     {"-o", "csv|json", "form of the answer (csv)"},
     {"--json", NULL, "same as -o json"},
     {"--threads", "N", "threads; results do not depend on it"},
@@ -89,30 +93,6 @@ static int translate(cli_call *call, question *q) {
   return cli_has(call, "--vary") ? 0 : cli_usage(call, "nothing varies: give --vary ID=DIST or --vary all=factor(f)");
 }
 
-static dp_input_def input_of(const variation *v) {
-  dp_input_def in = {.id = v->id, .a = v->a, .b = v->b};
-  switch (v->kind) {
-    case DP_VARY_NORMAL:
-      in.kind = DP_INPUT_NORMAL;
-      break;
-    case DP_VARY_LOGNORMAL:
-      in.kind = DP_INPUT_LOGNORMAL;
-      break;
-    case DP_VARY_UNIFORM:
-      in.kind = DP_INPUT_UNIFORM;
-      break;
-    case DP_VARY_LOGUNIFORM:
-      in.kind = DP_INPUT_LOGUNIFORM;
-      break;
-    case DP_VARY_FACTOR:
-      in.kind = DP_INPUT_LOGUNIFORM;
-      in.a = v->a / v->b;
-      in.b = v->a * v->b;
-      break;
-  }
-  return in;
-}
-
 /* The input whose id stands in text up to one of `ends`; -1 after a message. */
 static int find_input(cli_call *call, const question *q, const char *option, const char **text, const char *ends) {
   size_t n = strcspn(*text, ends);
@@ -157,7 +137,7 @@ static int make_inputs(cli_call *call, question *q) {
   q->correlation = calloc(n * n, sizeof *q->correlation);
   if (!q->input || !q->correlation) return dp_status_exit_code(DP_ERR_MEMORY);
   for (size_t k = 0; k < n; k++) {
-    q->input[k] = input_of(&q->s.varied[k]);
+    q->input[k] = simulate_input(&q->s.varied[k]);
     q->correlation[k * n + k] = 1;
   }
   q->def.input = q->input;
@@ -209,6 +189,10 @@ static void row(printing *p, const char *input, const char *other, const char *m
 static void print_output(printing *p, int output, const dp_sensitivity_desc *d) {
   row(p, "", NULL, "mean", (dp_estimate){dp_sensitivity_mean(p->a, output), NAN, NAN, d->npoint - d->nfailed});
   row(p, "", NULL, "sd", (dp_estimate){dp_sensitivity_sd(p->a, output), NAN, NAN, d->npoint - d->nfailed});
+  if (dp_sensitivity_constant(p->a, output)) {
+    row(p, "", NULL, "constant: no indices", (dp_estimate){NAN, NAN, NAN, d->npoint - d->nfailed});
+    return;
+  }
   for (int g = 0; g < d->ngroup; g++)
     for (int m = 0; m < d->nmeasure; m++)
       row(p, d->group[g], NULL, d->measure[m], dp_sensitivity_value(p->a, output, g, m));
@@ -240,10 +224,28 @@ static void print_answer(const question *q, const dp_sensitivity *a) {
   printf(",\"hash\":\"%s\"}\n", dp_sim_describe(q->s.sim)->hash);
 }
 
+/* "glucose at 60" for every output, in their order. */
+static int plot(const question *q, const dp_sensitivity *a, const char *path) {
+  int n = q->s.nwhen * q->s.ncolumn, code = dp_status_exit_code(DP_ERR_MEMORY);
+  char(*text)[160] = calloc((size_t)n + 1, sizeof *text);
+  const char **title = calloc((size_t)n + 1, sizeof *title);
+  for (int i = 0; text && title && i < n; i++) {
+    snprintf(text[i], sizeof text[i], "%.120s at %g", q->s.column[i % q->s.ncolumn].id,
+             simulation_time(q->s.when[i / q->s.ncolumn].time));
+    title[i] = text[i];
+  }
+  if (text && title) code = cli_plot_sensitivity(path, a, n, title);
+  free(text);
+  free(title);
+  return code;
+}
+
 static int answer(cli_call *call, question *q) {
   dp_sensitivity *a = NULL;
   dp_member base = q->s.member;
   base.param = q->s.param;
+  q->def.rtol = q->s.rtol;
+  q->def.atol = q->s.atol;
   CLI_TRY(call, dp_sensitivity_sim(call->ctx, q->s.sim, &base, &q->def, &a));
   dp_sensitivity_desc d = dp_sensitivity_describe(a);
   print_answer(q, a);
@@ -251,14 +253,17 @@ static int answer(cli_call *call, question *q) {
     fprintf(stderr, "doppel: %d of %d points failed and what needs them is left out; the first: %s\n", d.nfailed,
             d.npoint, d.reason);
   bool none = d.nfailed == d.npoint;
+  int code = cli_has(call, "--plot") ? plot(q, a, cli_get(call, "--plot")) : 0;
   dp_sensitivity_destroy(a);
+  if (code) return code;
   return none ? dp_status_exit_code(DP_ERR_NUMERIC) : 0;
 }
 
 int cmd_sensitivity(cli_call *call) {
   static question q;
   if (call->nplain != 1) return cli_usage(call, "sensitivity needs one MODEL, found %d", call->nplain);
-  int code = translate(call, &q);
+  int code = cli_has(call, "--plot") ? cli_writable(cli_get(call, "--plot")) : 0;
+  if (!code) code = translate(call, &q);
   if (!code) code = simulate_prepare(call, &q.s);
   if (!code) code = make_inputs(call, &q);
   if (!code) code = answer(call, &q);

@@ -181,6 +181,7 @@ dp_sim_def simulation_def(const simulation *s) {
   def.method = s->method;
   def.lanes = s->lanes;
   def.model = s->model;
+  if (s->surrogate) def.config = dp_surrogate_text(s->surrogate, NULL);
   def.control = s->control;
   def.ncontrol = s->ncontrol;
   def.rtol = s->rtol;
@@ -188,7 +189,7 @@ dp_sim_def simulation_def(const simulation *s) {
   return def;
 }
 
-static int make_sim(cli_call *call, simulation *s) {
+int simulate_make_sim(cli_call *call, simulation *s) {
   dp_sim_def def = simulation_def(s);
   def.output = s->column;
   def.noutput = s->ncolumn;
@@ -226,7 +227,7 @@ static bool lacks_course(dp_element e) { return e.kind != DP_ELEMENT_SPECIES && 
 
 /* All species in the model's own sense, then the states that belong to none (a first sim without outputs has them). */
 static int default_columns(cli_call *call, simulation *s) {
-  int code = make_sim(call, s), nelement = dp_model_nelement(s->model);
+  int code = simulate_make_sim(call, s), nelement = dp_model_nelement(s->model);
   if (code) return code;
   const dp_sim_desc *d = dp_sim_describe(s->sim);
   s->column = calloc((size_t)nelement + (size_t)d->nstate + 1, sizeof *s->column);
@@ -261,7 +262,7 @@ static int choose_columns(cli_call *call, simulation *s) {
 
 /* ---- putting it together ---- */
 
-static int choose_params(cli_call *call, simulation *s) {
+int simulate_parameters(cli_call *call, simulation *s) {
   int nparam = dp_sim_describe(s->sim)->nparam, code = 0;
   s->param = calloc((size_t)nparam + 1, sizeof *s->param);
   if (!s->param) return dp_status_exit_code(DP_ERR_MEMORY);
@@ -351,7 +352,7 @@ static int run(cli_call *call, simulation *s) {
   if (!code && !s->ensemble) return simulate_curve(call, s, first);
   dp_result_destroy(first);
   if (!code && s->nmember > 1 && !s->method_given && s->spoke[0] == 'e') s->method = "ensemble";
-  if (!code) code = make_sim(call, s); /* with the columns alone */
+  if (!code) code = simulate_make_sim(call, s); /* with the columns alone */
   return code ? code : simulate_many(call, s);
 }
 
@@ -359,8 +360,8 @@ static int run(cli_call *call, simulation *s) {
 static int open_model(cli_call *call, simulation *s) {
   int code = seal_model(call, s);
   if (!code) code = choose_columns(call, s);
-  if (!code) code = make_sim(call, s);
-  if (!code) code = choose_params(call, s);
+  if (!code) code = simulate_make_sim(call, s);
+  if (!code) code = simulate_parameters(call, s);
   if (!code && !cli_has(call, "--end") && !cli_has(call, "--at"))
     fprintf(stderr, "doppel: no --end: from %g to %g; a model does not say how long it is meant to run\n", s->start,
             simulation_time(s->when[s->nwhen - 1].time));
@@ -368,6 +369,9 @@ static int open_model(cli_call *call, simulation *s) {
 }
 
 static int simulate(cli_call *call, simulation *s) {
+  int given = simulate_surrogate(call, s);
+  if (given) return given;
+  if (s->surrogate) return s->ensemble ? simulate_many(call, s) : simulate_curve(call, s, NULL);
   CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
   if (wants_flux(call, s->model)) return simulate_flux(call, s->model, s->json);
   int code = open_model(call, s);
@@ -377,18 +381,20 @@ static int simulate(cli_call *call, simulation *s) {
 int simulate_prepare(cli_call *call, simulation *s) {
   dp_result *first = NULL;
   int code = read_options(call, s);
-  if (code) return code;
+  if (!code) code = simulate_surrogate(call, s);
+  if (code || s->surrogate) return code;
   CLI_TRY(call, dp_model_read(call->ctx, call->plain[0], &s->model));
   code = open_model(call, s);
   if (!code && !(s->atol > 0)) code = simulate_scale(call, s, &first);
   dp_result_destroy(first);
   if (!code && !s->method_given && s->spoke[0] == 'e') s->method = "ensemble";
-  return code ? code : make_sim(call, s);
+  return code ? code : simulate_make_sim(call, s);
 }
 
 void simulate_release(simulation *s) {
   dp_sim_destroy(s->sim);
   dp_model_destroy(s->model);
+  dp_surrogate_destroy(s->surrogate);
   free(s->param);
   free(s->varied);
   free(s->own);

@@ -13,7 +13,8 @@ const cli_option cli_options_suite[] = {
     {"--method", "NAME",
      "sbml: an integrator as of simulate (auto), petab: (ensemble); sbml-stochastic: direct (default) or next-reaction"},
     {"--seed", "N", "sbml, sbml-stochastic: seed of draws and of random ties (1)"},
-    {"--models", "DIR", "nonmem: folder with the kinds runNNN (tests/nonmem)"},
+    {"--models", "DIR", "nonmem: folder with the kinds runNNN or control streams runNNN.ctl (tests/nonmem)"},
+    {"--model", "FILE", "nonmem: one control stream (or kind) for the run of --only, or of its own name runNNN"},
     {"--starts", "N", "nonmem: mode searches a subject (3)"},
     {"--subjects", "N", "nonmem: only the first N subjects of each run"},
     {"--reference", "FILE", "petab-benchmark: table of reference log-likelihoods (problem, reference_llh, note)"},
@@ -42,8 +43,10 @@ static void each_run(void *user, const dp_nonmem_result *r) {
   else
     t->failed++;
   if (t->ndjson) {
-    printf("{\"case\":\"%s\",\"status\":\"%s\",\"seconds\":%.3f,\"worst\":%.4g,\"why\":", r->run, r->status, r->seconds,
-           r->worst);
+    printf("{\"case\":\"%s\",\"status\":\"%s\",\"seconds\":%.3f,\"worst\":%.4g,\"parameters\":%d,\"within\":%d,"
+           "\"lower\":%d,\"higher\":%d,\"covariances\":%d,\"covariances_within\":%d,\"patients_per_core_s\":%.0f,\"why\":",
+           r->run, r->status, r->seconds, r->worst, r->nparameter, r->nwithin, r->nbetter, r->nworse, r->ncovariance,
+           r->ncovariance_within, r->patients_per_core_s);
     cli_json_text(r->why);
     printf("}\n");
   } else {
@@ -52,9 +55,14 @@ static void each_run(void *user, const dp_nonmem_result *r) {
            r->run, r->status, r->nsubject, r->worst_difference, r->worst, r->objective, r->reference);
     if (r->nparameter)
       printf("    own mode: %d of %d parameters within 0.1 %% (%.3f %%), %d subjects lower, %d equal, %d higher; "
-             "%.2f s, %.0f patients/s\n",
-             r->nwithin, r->nparameter, 100.0 * r->nwithin / r->nparameter, r->nbetter, r->nflat, r->nworse, r->seconds,
-             r->patients_per_s);
+             "%.1f evaluations each, %.2f s, %.0f patients/s, %.0f per core\n",
+             r->nwithin, r->nparameter, 100.0 * r->nwithin / r->nparameter, r->nbetter, r->nflat, r->nworse,
+             r->evaluations, r->seconds, r->patients_per_s, r->patients_per_core_s);
+    if (r->ncovariance)
+      printf("    covariance at their mode: %d of %d entries within 1 %% (%.3f %%), largest difference %.2g of the standard "
+             "deviations\n",
+             r->ncovariance_within, r->ncovariance, 100.0 * r->ncovariance_within / r->ncovariance,
+             r->largest_covariance);
     if (r->why[0]) printf("    %s\n", r->why);
   }
   fflush(stdout);
@@ -74,6 +82,18 @@ static int nonmem(cli_call *call) {
     def.only = only;
     def.nonly = n;
   }
+  char run[16] = "";
+  def.model = cli_get(call, "--model");
+  if (def.model && !n) {
+    const char *base = strrchr(def.model, '/');
+    base = base ? base + 1 : def.model;
+    if (strncmp(base, "run", 3) == 0) snprintf(run, sizeof run, "%.*s", (int)strcspn(base, "."), base);
+    if (!run[0]) return cli_usage(call, "option --model: the file is not named runNNN; say the run with --only");
+    only[n++] = run;
+    def.only = only;
+    def.nonly = n;
+  }
+  if (def.model && n != 1) return cli_usage(call, "option --model goes with one run, found %d of --only", n);
   tally t = {.ndjson = cli_has(call, "--ndjson")};
   const char *models = cli_has(call, "--models") ? cli_get(call, "--models") : "tests/nonmem";
   CLI_TRY(call, dp_suite_nonmem(call->ctx, call->plain[1], models, &def, each_run, &t));
@@ -235,8 +255,9 @@ static void each_petab(void *user, const dp_petab_case *r) {
     cli_json_text(r->why);
     printf("}\n");
   } else {
-    printf("%-24s %-7s %3d values, worst %.2g of the tolerance; llh %.10g  %s\n", r->id, r->status, r->compared, r->worst, r->llh,
-           r->why);
+    printf("%-24s %-7s %3d values, worst %.2g of the tolerance", r->id, r->status, r->compared, r->worst);
+    if (isfinite(r->llh)) printf("; llh %.10g", r->llh);
+    printf("%s%s\n", r->why[0] ? "  " : "", r->why);
   }
   fflush(stdout);
 }
@@ -260,7 +281,7 @@ static void benchmark_json(const dp_petab_benchmark *r) {
     if (r->same_steps) printf(",\"same_steps\":true");
     json_number(",\"adjoint\":", r->adjoint);
     json_number(",\"differences\":", r->differences);
-    printf(",\"components\":%d", r->ndifference);
+    printf(",\"lines\":%d,\"unsettled\":%d", r->ndifference, r->nunsettled);
     json_number(",\"forward_s\":", r->forward_s);
     json_number(",\"adjoint_s\":", r->adjoint_s);
   }
@@ -282,16 +303,18 @@ static void each_benchmark(void *user, const dp_petab_benchmark *r) {
     printf("%-36s %-7s %6d %5d %4d %5d %16.10g %16.10g %-8s %9.1e %9.3f\n", r->problem, r->status, r->nstate, r->nparam,
            r->nsimulation, r->ndatum, r->llh, r->reference, r->against, r->difference, 1e3 * r->llh_s);
     if (r->npoint > 0)
-      printf("    gradients at %d of %d points: backwards%s %.1e, differences %.1e (%d of %d components); forward %.3f ms (%d directions), "
+      printf("    gradients at %d of %d points: backwards%s %.1e, differences %.1e (%d lines, %d unsettled); forward %.3f ms (%d directions), "
              "backwards %.3f ms\n",
-             r->nusable, r->npoint, r->same_steps ? " (same steps)" : "", r->adjoint, r->differences, r->ndifference, r->nusable * r->nparam, 1e3 * r->forward_s,
+             r->nusable, r->npoint, r->same_steps ? " (same steps)" : "", r->adjoint, r->differences, r->ndifference, r->nunsettled, 1e3 * r->forward_s,
              r->ndirection, 1e3 * r->adjoint_s);
     if (r->why[0]) printf("    %s\n", r->why);
   }
   fflush(stdout);
 }
 
-static int petab(cli_call *call, bool benchmark) {
+typedef enum petab_suite { PETAB_CASES, PETAB_MATH, PETAB_BENCHMARK } petab_suite;
+
+static int petab(cli_call *call, petab_suite which) {
   const char *only[CLI_MAX_GIVEN], *skip[CLI_MAX_GIVEN];
   dp_petab_suite_def def = dp_petab_suite_def_default();
   long long points = def.points, seed = (long long)def.seed;
@@ -312,18 +335,20 @@ static int petab(cli_call *call, bool benchmark) {
   def.points = (int)points;
   def.seed = (uint64_t)seed;
   tally t = {.ndjson = cli_has(call, "--ndjson")};
-  if (benchmark) CLI_TRY(call, dp_suite_petab_benchmark(call->ctx, call->plain[1], &def, each_benchmark, &t));
+  if (which == PETAB_BENCHMARK) CLI_TRY(call, dp_suite_petab_benchmark(call->ctx, call->plain[1], &def, each_benchmark, &t));
+  else if (which == PETAB_MATH) CLI_TRY(call, dp_suite_petab_math(call->ctx, call->plain[1], &def, each_petab, &t));
   else CLI_TRY(call, dp_suite_petab(call->ctx, call->plain[1], &def, each_petab, &t));
   printf("%d passed, %d failed, %d refused\n", t.passed, t.failed, t.refused);
   return t.failed ? 1 : 0;
 }
 
 int cmd_suite(cli_call *call) {
-  if (call->nplain != 2) return cli_usage(call, "suite needs NAME and DIR, found %d arguments", call->nplain);
+  if (call->nplain != 2) return cli_usage(call, "suite needs NAME and DIR (petab-math: FILE), found %d arguments", call->nplain);
   if (strcmp(call->plain[0], "nonmem") == 0) return nonmem(call);
   if (strcmp(call->plain[0], "sbml") == 0) return sbml(call, false);
   if (strcmp(call->plain[0], "sbml-stochastic") == 0) return sbml(call, true);
-  if (strcmp(call->plain[0], "petab") == 0) return petab(call, false);
-  if (strcmp(call->plain[0], "petab-benchmark") == 0) return petab(call, true);
-  return cli_usage(call, "unknown suite '%s'; there are: nonmem, petab, petab-benchmark, sbml, sbml-stochastic", call->plain[0]);
+  if (strcmp(call->plain[0], "petab") == 0) return petab(call, PETAB_CASES);
+  if (strcmp(call->plain[0], "petab-math") == 0) return petab(call, PETAB_MATH);
+  if (strcmp(call->plain[0], "petab-benchmark") == 0) return petab(call, PETAB_BENCHMARK);
+  return cli_usage(call, "unknown suite '%s'; there are: nonmem, petab, petab-benchmark, petab-math, sbml, sbml-stochastic", call->plain[0]);
 }

@@ -10,6 +10,7 @@ const cli_option cli_options_kind[] = {{"--twins", "DIR", "a further folder with
                                        {0}};
 const cli_option cli_options_new[] = {{"--into", "DIR", "the folder that gets it (twins)"},
                                       {"--template", "DIR", "what is copied (the kinds' folder _template)"},
+                                      {"--from", "FILE.ctl", "a NONMEM control stream, written as the kind that is read from it"},
                                       {"--twins", "DIR", "a further folder with kinds"},
                                       {"--dry-run", NULL, "say what would be made"},
                                       {0}};
@@ -49,6 +50,7 @@ static int load(cli_call *call, dp_kind **kind) {
 }
 
 int cmd_twin_show(cli_call *call) {
+  if (call->nplain == 1 && cli_is_problem(call->plain[0])) return cli_problem_show(call, call->plain[0]);
   dp_kind *kind = NULL;
   int code = load(call, &kind);
   if (code) return code;
@@ -66,7 +68,11 @@ int cmd_twin_new(cli_call *call) {
   if (call->nplain != 1) return cli_usage(call, "expected one ID, found %d", call->nplain);
   char template[1024];
   const char *into = cli_get(call, "--into");
-  if (cli_has(call, "--template")) {
+  if (cli_has(call, "--template") && cli_has(call, "--from"))
+    return cli_usage(call, "--template and --from: expected one of them");
+  if (cli_has(call, "--from")) {
+    snprintf(template, sizeof template, "%s", cli_get(call, "--from"));
+  } else if (cli_has(call, "--template")) {
     snprintf(template, sizeof template, "%s", cli_get(call, "--template"));
   } else {
     int code = cli_kind_dir(call, "_template", template);
@@ -107,6 +113,8 @@ static int print_rows_json(const dp_validation_row *row, int n) {
 }
 
 int cmd_twin_validate(cli_call *call) {
+  if (call->nplain == 1 && cli_is_problem(call->plain[0]))
+    return cli_usage(call, "a calibration problem brings no published figures; see doppel petab eval, or doppel suite petab-benchmark");
   dp_kind *kind = NULL;
   int code = load(call, &kind), n = 0, failed = 0;
   if (code) return code;

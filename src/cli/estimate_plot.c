@@ -134,6 +134,37 @@ int cli_plot_fit(const char *path, const dp_problem_desc *d, const dp_fit *fit) 
 
 /* ---- profiles ---- */
 
+/* Between two points: the cubic that has their slopes, where those fit to the rise; else a straight line. */
+static void piece(FILE *out, const dp_limits *l, const dp_limit_point *a, const dp_limit_point *b, const panel *p) {
+  const double h = b->at - a->at, rise = b->j - a->j, most = 4 * (fabs(rise) + 0.05 * l->threshold);
+  if (!(fabs(a->slope * h) <= most && fabs(b->slope * h) <= most)) {
+    fprintf(out, "L%.2f,%.2f ", px(p, b->at), py(p, b->j - l->j));
+    return;
+  }
+  fprintf(out, "C%.2f,%.2f %.2f,%.2f %.2f,%.2f ", px(p, a->at + h / 3), py(p, a->j - l->j + a->slope * h / 3), px(p, b->at - h / 3),
+          py(p, b->j - l->j - b->slope * h / 3), px(p, b->at), py(p, b->j - l->j));
+}
+
+/* The profile through its points, which are shown, within the panel. */
+static void curve(FILE *out, const dp_limits *l, const dp_limit *q, const panel *p) {
+  fprintf(out, "<clipPath id=\"p%d\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>\n<g clip-path=\"url(#p%d)\">",
+          q->param, p->x, p->y, p->width, p->height, q->param);
+  fprintf(out, "<path fill=\"none\" stroke=\"" BEST "\" stroke-width=\"1.5\" d=\"");
+  const dp_limit_point *last = NULL;
+  for (int k = 0; k < q->npoint; k++) {
+    const dp_limit_point *at = &q->point[k];
+    if (!isfinite(at->j)) continue;
+    if (last) piece(out, l, last, at, p);
+    else fprintf(out, "M%.2f,%.2f ", px(p, at->at), py(p, at->j - l->j));
+    last = at;
+  }
+  fprintf(out, "\"/>");
+  for (int k = 0; k < q->npoint; k++)
+    if (isfinite(q->point[k].j))
+      fprintf(out, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"1.6\" fill=\"" BEST "\"/>", px(p, q->point[k].at), py(p, q->point[k].j - l->j));
+  fprintf(out, "</g>\n");
+}
+
 static void profile(FILE *out, const dp_problem_desc *d, const dp_limits *l, const dp_limit *q, panel *p) {
   char text[160];
   p->left = q->point[0].at;
@@ -147,12 +178,8 @@ static void profile(FILE *out, const dp_problem_desc *d, const dp_limits *l, con
   frame(out, p);
   fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"" OTHER "\" stroke-dasharray=\"4 3\"/>\n", p->x,
           p->x + p->width, py(p, l->threshold), py(p, l->threshold));
-  fprintf(out, "<polyline fill=\"none\" stroke=\"" BEST "\" stroke-width=\"1.5\" points=\"");
-  for (int k = 0; k < q->npoint; k++) {
-    const double rise = q->point[k].j - l->j;
-    if (isfinite(rise)) fprintf(out, "%.1f,%.1f ", px(p, q->point[k].at), py(p, rise < p->high ? rise : p->high));
-  }
-  fprintf(out, "\"/>\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"" BEST "\"/>\n", px(p, q->at), py(p, 0));
+  curve(out, l, q, p);
+  fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"" BEST "\"/>\n", px(p, q->at), py(p, 0));
   const double end[2] = {q->lower, q->upper};
   for (int k = 0; k < 2; k++)
     if (isfinite(end[k]))

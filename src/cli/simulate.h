@@ -5,6 +5,7 @@
  *     simulate_vary.c      parameters that vary; members made from their numbers
  *     simulate_answer.c    one curve, fluxes: CSV or JSON
  *     simulate_many.c      bands over members, every trajectory; progress, Ctrl-C
+ *     simulate_surrogate.c a surrogate's file in place of a model
  *     simulate_trouble.c   where a member failed, in which state, and why that may be
  */
 #ifndef DPI_CLI_SIMULATE_H
@@ -27,7 +28,8 @@ typedef struct band { /* a column for each quantity */
 } band;
 
 typedef struct simulation {
-  dp_model *model;
+  dp_model *model;         /* NULL: a surrogate is simulated */
+  dp_surrogate *surrogate; /* owned, or NULL */
   dp_sim *sim;
   const char *spoke, *method;
   bool method_given;
@@ -65,12 +67,20 @@ dp_sim_def simulation_def(const simulation *s); /* of all but outputs */
 /* cmd_simulate.c: for commands that run a model as doppel simulate does, with its options as far as they have them */
 int simulate_prepare(cli_call *call, simulation *s); /* s zero; the sim of many members, with columns and parameters */
 void simulate_release(simulation *s);
+int simulate_make_sim(cli_call *call, simulation *s);   /* s->sim anew, with the columns */
+int simulate_parameters(cli_call *call, simulation *s); /* --set, --vary; the first member */
 
 /* simulate_vary.c */
 int simulate_read_vary(cli_call *call, simulation *s);
 /* dp_source.fill; user: the simulation */
 dp_status simulate_fill(void *user, int first, int n, dp_member *member, double *param);
 int simulate_first_member(simulation *s); /* s->member */
+dp_input_def simulate_input(const variation *v); /* the law as an input's */
+
+/* simulate_surrogate.c */
+/* Is the file a surrogate's? Then it is loaded, s->surrogate is set, and the sim is made with columns, times and parameters. */
+int simulate_surrogate(cli_call *call, simulation *s);
+int simulate_load_surrogate(cli_call *call, dp_surrogate **out); /* NULL: the file is none */
 
 /* simulate_scale.c */
 /* Choose s->atol by running the first member, and make s->sim anew; *first: the answer, of the columns and more. */

@@ -61,7 +61,7 @@ void simulate_end(const simulation *s, int nfailed, double fail_time, const char
     cli_json_text(reason);
     printf(",");
   }
-  if (dp_model_nunknown(s->model)) { /* why numbers are null */
+  if (s->model && dp_model_nunknown(s->model)) { /* why numbers are null */
     printf("\"unknown\":[");
     for (int i = 0; i < dp_model_nunknown(s->model); i++) {
       if (i) printf(",");

@@ -6,6 +6,11 @@
  *     a state's largest value is not far above it    it was not resolved: again with a smaller one
  *     a state rises again from below it              it grew out of noise: again with a much smaller one
  *     the run fails                                  looser ones are tried, then much smaller ones
+ *     a state is all rounding                        it asks for nothing, and what lies below its noise is not asked for
+ *
+ * The last: a difference of large numbers that cancel (a patient at rest) is left with their rounding. To resolve that
+ * would take steps without end. It is told from a state that is small by nature by running the member again with
+ * parameters some last bits apart: rounding comes out quite different, and a small number the same.
  *
  * It ends after few runs, depends on the model and the question only, and says where it could not get what it wanted.
  */
@@ -22,6 +27,9 @@
 #define NOISE 1e3       /* times the tolerance: below, a value says nothing of its future; */
 #define RISEN 1e6       /* ... and above again */
 #define DEEPER 1e-20    /* times the tolerance: the next one after a rise from noise */
+#define SMALL 1e-9      /* of the largest state: below, a state may be rounding; */
+#define APART 0.1       /* ... and is, when some last bits of parameters change it by so much of itself */
+#define CLEAR 100.0     /* times the noise: the tolerance that no longer sees it */
 enum { MOST_RUNS = 5 };
 
 static const double other[] = {1e-12, 1e-10, 1e-60, LEAST}; /* after a failure, in this order */
@@ -31,6 +39,7 @@ typedef struct scout {
   dp_output_def *output;
   int noutput, first; /* outputs before `first` are columns that are no states */
   bool *state;        /* [noutput] */
+  bool *noise;        /* [noutput] states that are all rounding */
   char (*word)[160];
   int nword;
 } scout;
@@ -38,6 +47,7 @@ typedef struct scout {
 static void scout_free(scout *k) {
   free(k->output);
   free(k->state);
+  free(k->noise);
   free(k->word);
 }
 
@@ -64,8 +74,9 @@ static bool scout_make(const simulation *s, scout *k) {
   size_t most = (size_t)s->ncolumn + 2 * (size_t)d->nstate + 1;
   k->output = calloc(most, sizeof *k->output);
   k->state = calloc(most, sizeof *k->state);
+  k->noise = calloc(most, sizeof *k->noise);
   k->word = calloc(2 * (size_t)d->nstate + 1, sizeof *k->word);
-  if (!k->output || !k->state || !k->word) return false;
+  if (!k->output || !k->state || !k->noise || !k->word) return false;
   for (int i = 0; i < s->ncolumn; i++) k->output[k->noutput++] = s->column[i];
   for (int j = 0; j < d->nstate; j++) {
     if (is_species(s->model, d->state_id[j])) {
@@ -97,12 +108,13 @@ static double wanted(const dp_result *r, int nwhen, int output, double atol) {
 static double all_want(const simulation *s, const scout *k, const dp_result *r, double atol) {
   double want = atol;
   for (int i = 0; i < k->noutput; i++)
-    if (k->state[i]) want = fmin(want, wanted(r, s->nwhen, i, atol));
+    if (k->state[i] && !k->noise[i]) want = fmin(want, wanted(r, s->nwhen, i, atol));
   return fmax(want, LEAST);
 }
 
-/* Member 0 with this tolerance. */
-static dp_status run(cli_call *call, const simulation *s, const scout *k, double atol, dp_sim **sim, dp_result **r) {
+/* A member with this tolerance. */
+static dp_status run(cli_call *call, const simulation *s, const scout *k, const dp_member *member, double atol,
+                     dp_sim **sim, dp_result **r) {
   dp_sim_def def = simulation_def(s);
   dp_run_opts opts = dp_run_opts_default();
   def.output = k->output;
@@ -110,7 +122,7 @@ static dp_status run(cli_call *call, const simulation *s, const scout *k, double
   def.atol = atol;
   opts.seed = s->seed;
   dp_status status = dp_sim_create(call->ctx, &def, sim);
-  return status == DP_OK ? dp_simulate(*sim, &s->member, 1, &opts, r) : status;
+  return status == DP_OK ? dp_simulate(*sim, member, 1, &opts, r) : status;
 }
 
 static bool same(const dp_result *a, const dp_result *b, int nwhen) {
@@ -133,12 +145,73 @@ static void take(best *b, best *from) {
   *from = (best){0};
 }
 
-static dp_status search(cli_call *call, const simulation *s, const scout *k, best *b) {
-  double atol = FIRST, want = 0;
+/* ---- rounding ---- */
+
+static double value_at(const dp_result *r, int t, int output) {
+  return r->value[(r->value_at[0] + (size_t)t) * (size_t)r->noutput + (size_t)output];
+}
+
+/* Largest size of an output, or of its difference to another run's. */
+static double largest(const dp_result *r, const dp_result *less, int nwhen, int output) {
+  double top = 0;
+  for (int t = 0; t < nwhen; t++)
+    top = fmax(top, fabs(value_at(r, t, output) - (less ? value_at(less, t, output) : 0))); /* fmax: NaN does not count */
+  return top;
+}
+
+/* The first member with each parameter some last bits off; small whole numbers may be exponents and stay. */
+static dp_status run_shaken(cli_call *call, const simulation *s, const scout *k, double atol, dp_result **r) {
+  int n = dp_sim_describe(s->sim)->nparam;
+  double *own = calloc((size_t)n + 1, sizeof *own);
+  dp_member member = s->member;
+  dp_sim *sim = NULL;
+  if (!own) return DP_ERR_MEMORY;
+  for (int i = 0; i < n; i++) {
+    double x = s->member.param[i];
+    bool exponent = x == floor(x) && fabs(x) <= 16;
+    own[i] = exponent ? x : x * (1 + (double)(1 + i % 7) * 0x1p-51);
+  }
+  member.param = own;
+  dp_status status = run(call, s, k, &member, atol, &sim, r);
+  dp_sim_destroy(sim);
+  free(own);
+  return status;
+}
+
+/* Mark the states that are all rounding; *clear: a tolerance that does not see them and still resolves all others, or 0. */
+static dp_status find_noise(cli_call *call, const simulation *s, scout *k, const dp_result *r, double atol,
+                            double *clear) {
+  double top = 0, noise = 0, least = INFINITY;
+  bool small = false;
+  dp_result *other = NULL;
+  *clear = 0;
+  for (int i = 0; i < k->noutput; i++)
+    if (k->state[i]) top = fmax(top, largest(r, NULL, s->nwhen, i));
+  for (int i = 0; i < k->noutput; i++)
+    small = small || (k->state[i] && largest(r, NULL, s->nwhen, i) < SMALL * top);
+  if (!small) return DP_OK;
+  dp_status status = run_shaken(call, s, k, atol, &other);
+  for (int i = 0; status == DP_OK && other->status[0] == DP_MEMBER_OK && i < k->noutput; i++) {
+    if (!k->state[i]) continue;
+    double size = fmax(largest(r, NULL, s->nwhen, i), largest(other, NULL, s->nwhen, i));
+    double change = largest(r, other, s->nwhen, i);
+    k->noise[i] = size > 0 && size < SMALL * top && change > APART * size;
+    if (k->noise[i])
+      noise = fmax(noise, size);
+    else if (size > 0)
+      least = fmin(least, size);
+  }
+  dp_result_destroy(other);
+  if (noise > 0 && isfinite(least)) *clear = fmin(CLEAR * noise, ASKED * least);
+  return status;
+}
+
+static dp_status search(cli_call *call, const simulation *s, scout *k, best *b) {
+  double atol = FIRST, want = 0, clear = 0;
   size_t next = 0;
   for (int i = 0; i < MOST_RUNS; i++) {
     best now = {.atol = atol};
-    dp_status status = run(call, s, k, atol, &now.sim, &now.r);
+    dp_status status = run(call, s, k, &s->member, atol, &now.sim, &now.r);
     bool went = status == DP_OK && good(&now), still = went && good(b) && same(b->r, now.r, s->nwhen);
     bool stuck = !went && good(b);
     if (status == DP_OK && (went || !b->r)) take(b, &now);
@@ -148,7 +221,14 @@ static dp_status search(cli_call *call, const simulation *s, const scout *k, bes
     if (still) return DP_OK;
     if (stuck) break;
     if (went) {
+      if (i == 0) status = find_noise(call, s, k, b->r, atol, &clear);
+      if (status != DP_OK) return status;
       want = all_want(s, k, b->r, atol);
+      if (want >= atol && clear > atol && all_want(s, k, b->r, clear) >= clear) {
+        atol = clear; /* once */
+        clear = 0;
+        continue;
+      }
       if (want >= atol) return DP_OK;
       if (atol > FIRST) break; /* smaller ones have failed */
       atol = want;

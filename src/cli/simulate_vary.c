@@ -71,7 +71,7 @@ static int read_form(cli_call *call, const char *text, const char *from, const f
 
 /* What the model calls a compartment, species or stoichiometry is not among `all`. */
 static bool among_all(const simulation *s, const char *id) {
-  int e = dp_model_find_element(s->model, id);
+  int e = s->model ? dp_model_find_element(s->model, id) : -1;
   return !strchr(id, '(') && (e < 0 || dp_model_element(s->model, e).kind == DP_ELEMENT_PARAMETER);
 }
 
@@ -168,4 +168,28 @@ int simulate_first_member(simulation *s) {
   if (!s->own) return dp_status_exit_code(DP_ERR_MEMORY);
   simulate_fill(s, 0, 1, &s->member, s->own);
   return 0;
+}
+
+dp_input_def simulate_input(const variation *v) {
+  dp_input_def in = {.id = v->id, .a = v->a, .b = v->b};
+  switch (v->kind) {
+    case DP_VARY_NORMAL:
+      in.kind = DP_INPUT_NORMAL;
+      break;
+    case DP_VARY_LOGNORMAL:
+      in.kind = DP_INPUT_LOGNORMAL;
+      break;
+    case DP_VARY_UNIFORM:
+      in.kind = DP_INPUT_UNIFORM;
+      break;
+    case DP_VARY_LOGUNIFORM:
+      in.kind = DP_INPUT_LOGUNIFORM;
+      break;
+    case DP_VARY_FACTOR:
+      in.kind = DP_INPUT_LOGUNIFORM;
+      in.a = v->a / v->b;
+      in.b = v->a * v->b;
+      break;
+  }
+  return in;
 }

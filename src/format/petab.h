@@ -89,6 +89,9 @@ typedef struct dpi_petab_prior {
   double log_mass;     /* ln of the probability between them, 0 when not truncated */
 } dpi_petab_prior;
 
+/* Column parameterType (an extension of pyPESTO's): the parameter is not searched for, but solved for inside the objective. */
+typedef enum dpi_petab_solved { DPI_PETAB_SEARCHED, DPI_PETAB_SCALING, DPI_PETAB_OFFSET, DPI_PETAB_SIGMA } dpi_petab_solved;
+
 typedef struct dpi_petab_parameter {
   const char *id;
   int name;              /* name[]; its model_id is what it replaces in the model, if the model has it */
@@ -99,6 +102,7 @@ typedef struct dpi_petab_parameter {
   bool estimate;
   dpi_petab_prior prior; /* enters the objective. v2: without one, UNIFORM over finite bounds (implied) */
   bool implied;          /* the tables give no prior for it */
+  dpi_petab_solved solved;
   dpi_petab_prior start; /* v1: initializationPrior, where searches start (default: uniform on scale); v2: as prior */
   dpi_petab_place place;
 } dpi_petab_parameter;
@@ -160,10 +164,23 @@ typedef struct dpi_petab_observable {
   dpi_petab_place place;
 } dpi_petab_observable;
 
+/* Column measurementType (an extension of pyPESTO's, with censoringBounds and measurementCategory): what is known of the value.
+ * Censored: that it lies within [low, high]; ordinal: only its category, the categories of an observable being in order. */
+typedef enum dpi_petab_known_as {
+  DPI_PETAB_QUANTITATIVE,
+  DPI_PETAB_LEFT_CENSORED,
+  DPI_PETAB_RIGHT_CENSORED,
+  DPI_PETAB_INTERVAL_CENSORED,
+  DPI_PETAB_ORDINAL,
+} dpi_petab_known_as;
+
 typedef struct dpi_petab_measurement {
   int observable, experiment, model;
   double time; /* inf: at steady state */
-  double value;
+  double value; /* NaN allowed unless quantitative */
+  dpi_petab_known_as type;
+  double low, high; /* censored; infinite: open */
+  int category;     /* ordinal, 1 or more */
   /* [nplaceholder], [nnoise_placeholder] of the observable: numbers, ids of parameters, or (v2) expressions */
   const dpi_petab_expr **override;
   const dpi_petab_expr **noise_override;
@@ -202,6 +219,8 @@ typedef struct dpi_petab {
   dpi_petab_experiment *experiment;
   int nmeasurement;
   dpi_petab_measurement *measurement; /* in file order, files after each other: the order of simulation tables */
+  int nnote; /* what is allowed, and yet probably not meant: "file:line: column X: ..." */
+  const char **note;
   char hash[65];                      /* SHA-256 over YAML file and all tables (not the model) */
   struct petab_private *own;          /* the reader's */
 } dpi_petab;
@@ -232,6 +251,9 @@ void dpi_petab_issues_release(dpi_petab_issues *issues);
 typedef bool (*dpi_petab_known)(void *user, int model, const char *id);
 dp_status dpi_petab_check_names(dpi_petab *p, dpi_petab_known known, void *user, dpi_petab_issues *issues);
 
+/* With the model: parameters of the table that nothing uses, added to the notes. */
+dp_status dpi_petab_note_unused(dpi_petab *p, dpi_petab_known known, void *user);
+
 /* ---------------------------------------------------------------- using expressions */
 
 /* Value with value[nname] by name (only those that occur are read). NaN where mathematics has none. */
@@ -259,8 +281,12 @@ dp_status dpi_petab_create(dp_ctx *ctx, const char *path, int version, dpi_petab
 
 double dpi_petab_to_scale(dpi_petab_scale scale, double x);   /* x, ln x, log10 x */
 double dpi_petab_from_scale(dpi_petab_scale scale, double s); /* and back */
-/* ln density at the parameter's value x (not its logarithm); -inf outside; 0 for FLAT. dx, when not NULL: its
- * derivative by x. */
-double dpi_petab_log_prior(const dpi_petab_prior *prior, double x, double *dx);
+/* ln density at the parameter's value x (not its logarithm); -inf outside; 0 for FLAT. d1, d2, when not NULL: its first and
+ * second derivative by x. */
+double dpi_petab_log_prior(const dpi_petab_prior *prior, double x, double *d1, double *d2);
+/* The same at y = scale(x), for a prior on_scale: without the way over x, derivatives by y. */
+double dpi_petab_log_prior_on_scale(const dpi_petab_prior *prior, double y, double *d1, double *d2);
+/* Below which a share of the prior, as truncated, lies: on the prior's scale (dpi_petab_from_scale gives the value). Not FLAT. */
+double dpi_petab_prior_quantile(const dpi_petab_prior *prior, double share);
 
 #endif

@@ -6,11 +6,11 @@
  * steps are judged with that noise in mind and the end is decided by the promised decrease 1/2 g'H g, in two metrics: the
  * learned H and a fresh one from scores. At the end all modes are searched again from several starts.
  */
-#include "infer/infer.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "infer/population_impl.h"
 
 #define NOISE 4e-9   /* of the objective, relative */
 #define PATIENCE 5   /* iterations over which a fall below the tolerance is the end */
@@ -179,7 +179,8 @@ dp_fit_def dp_fit_def_default(void) {
                   .tolerance = 1e-5,
                   .max_iterations = 200,
                   .start = NULL,
-                  .nodes = 0};
+                  .nodes = 0,
+                  .seed = 1};
   return d;
 }
 
@@ -281,12 +282,12 @@ static dp_status fit_run(fit *q, const dp_fit_def *def, dpi_marginal_method meth
   return dpi_population_uncertainty(q->pop, q->x, prior->uncertainty);
 }
 
+static const char *const words[] = {[DPI_LAPLACE] = "Laplace marginal likelihood",
+                                    [DPI_FOCEI] = "FOCE with interaction",
+                                    [DPI_QUADRATURE] = "likelihood by quadrature"};
+
 /* The words of prior->source, with what was held up by the variance floor or by a bound. */
-static void describe(const dp_kind *kind, bool others, dpi_marginal_method method, dp_prior *p) {
-  static const char *const words[] = {[DPI_LAPLACE] = "Laplace marginal likelihood",
-                                      [DPI_FOCEI] = "FOCE with interaction",
-                                      [DPI_QUADRATURE] = "likelihood by quadrature"};
-  const char *how = words[method];
+static void describe(const dp_kind *kind, bool others, const char *how, dp_prior *p) {
   int at = snprintf(p->source, sizeof p->source, "%d %s of the record, %s", p->npeople,
                     others ? "other people" : "people", how);
   for (int e = 0; e < kind->neffect; e++) {
@@ -307,10 +308,36 @@ static void describe(const dp_kind *kind, bool others, dpi_marginal_method metho
   }
 }
 
+/* Stochastic approximation: no integral is approximated; the uncertainty is that of FOCE-I at its end. */
+static dp_status fit_saem(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
+                          const dp_fit_def *def, const dp_prior *start, dp_prior *prior) {
+  dpi_population *pop = NULL;
+  dpi_saem_result r = {0};
+  DP_TRY(dpi_population_create(kind, record, exclude, nexclude, start, DPI_FOCEI, &pop));
+  double *theta = DPI_NEW_ARRAY(kind->ctx, double, dpi_population_ntheta(pop) + 1);
+  dp_status st = theta ? dpi_saem(pop, def->seed, theta, &r) : DP_ERR_MEMORY;
+  if (st == DP_OK) {
+    dpi_population_write(pop, theta, prior);
+    prior->objective = r.objective;
+    prior->objective_error = r.error;
+    prior->iterations = r.iterations;
+    prior->converged = r.converged;
+    st = dpi_population_uncertainty(pop, theta, prior->uncertainty);
+  }
+  dpi_free(kind->ctx, theta);
+  dpi_population_destroy(pop);
+  DP_TRY(st);
+  snprintf(prior->method, sizeof prior->method, "saem");
+  describe(kind, nexclude > 0, "stochastic approximation EM", prior);
+  return dpi_prior_hash(kind, record, exclude, nexclude, def, prior->hash);
+}
+
 static dp_status fit_with(const dp_kind *kind, const dp_record *record, const int *exclude,
                           int nexclude, const dp_fit_def *def, const dp_prior *start,
                           dp_prior *prior) {
   dpi_marginal_method method;
+  if (def->method && !strcmp(def->method, "saem"))
+    return fit_saem(kind, record, exclude, nexclude, def, start, prior);
   DP_TRY(dpi_marginal_method_find(kind->ctx, def->method, &method));
   if (method == DPI_QUADRATURE && def->nodes == 1) method = DPI_LAPLACE; /* the same, with a better gradient */
   dpi_population *pop = NULL;
@@ -330,7 +357,7 @@ static dp_status fit_with(const dp_kind *kind, const dp_record *record, const in
   dpi_population_destroy(pop);
   DP_TRY(st);
   snprintf(prior->method, sizeof prior->method, "%s", def->method ? def->method : "laplace");
-  describe(kind, nexclude > 0, method, prior);
+  describe(kind, nexclude > 0, words[method], prior);
   return dpi_prior_hash(kind, record, exclude, nexclude, def, prior->hash);
 }
 

@@ -234,6 +234,10 @@ dp_status dpi_indiv_eval(dpi_indiv *iv, const double *x, bool deriv, dpi_point *
   return DP_OK;
 }
 
+bool dpi_indiv_point(dpi_indiv *iv, const double *x, dpi_point *out) {
+  return point_compute(iv, x, &iv->pred, true, out);
+}
+
 bool dpi_indiv_value(dpi_indiv *iv, const double *x, const dpi_pred *pred, double *l) {
   dpi_point pt = {0, NULL, NULL};
   if (!point_compute(iv, x, pred, false, &pt)) return false;

@@ -59,6 +59,7 @@ typedef struct dpi_indiv_def {
   const dpi_datum *datum; /* [nobs] borrowed */
   dpi_predict_fn predict;
   void *user; /* borrowed */
+  bool corners; /* parameters move doses in time: where one meets an observation l may have a corner */
   bool discrepancy;
   double discrepancy_sd, discrepancy_tau; /* half-normal scale of delta; correlation time */
 } dpi_indiv_def;
@@ -90,6 +91,8 @@ void dpi_indiv_destroy(dpi_indiv *iv);
 /* Set the prior covariance [neta x neta]; zero variance fixes an eta at 0. ERR_INPUT when not a covariance. */
 dp_status dpi_indiv_prior(dpi_indiv *iv, const double *omega);
 dp_status dpi_indiv_eval(dpi_indiv *iv, const double *x, bool deriv, dpi_point *out, bool *ok);
+/* The same from the predictions that stand in iv->pred, with derivatives; false when outside the domain. */
+bool dpi_indiv_point(dpi_indiv *iv, const double *x, dpi_point *out);
 /* l from given predictions (batch simulations); false when outside the domain. */
 bool dpi_indiv_value(dpi_indiv *iv, const double *x, const dpi_pred *pred, double *l);
 /* What turns l into -2 ln p(y, x): data_only leaves the prior's part out. */
@@ -130,6 +133,7 @@ bool dpi_disc_draw(const dpi_disc_draw_def *def, dpi_rng *rng, double *work, dou
 
 typedef struct dpi_mode_def {
   double tolerance;   /* of the Newton decrement: 1e-8 */
+  double noise;       /* of l, relative: 1e-9 */
   int max_iter;       /* 100 */
   const double *hess; /* [dim x dim] Hessian of l/2 known from a point nearby, or NULL */
 } dpi_mode_def;
@@ -201,7 +205,12 @@ dp_status dpi_person_create(const dp_kind *kind, const dp_record *record, int su
                             bool discrepancy, dpi_person **out);
 void dpi_person_destroy(dpi_person *p);
 /* Covariance of all directions from the effects' [neffect x neffect]; occasions are independent copies. */
+/* Occasion of direction j: 0 for the person's own effects, then 1, 2, ... */
+int dpi_person_occasion(const dpi_person *p, int j);
 void dpi_person_omega(const dpi_person *p, const double *effect_cov, double *omega);
+/* Many people at once, each at its own iv->eta: predictions (deriv: and derivatives) into iv->pred, ok [n]. All have the same number
+ * of directions. */
+dp_status dpi_people_predict(dpi_person *const *person, int n, const dp_sim *sim, bool deriv, uint8_t *ok);
 /* Batch without derivatives: eta [n x neta] -> f, s [n x nobs], ok [n], individual [n x neffect] at the last output. */
 typedef struct dpi_person_batch {
   double *f, *s, *individual;

@@ -1,4 +1,4 @@
-/* mode.c - the mode of l for one person: trust region in the prior's metric, several starts, the Hessian.
+/* mode.c - the mode of l for one person: trust region in the prior's metric, as question and answer; the Hessian.
  *
  * Coordinates u with x = L u (L: Cholesky factor of the prior covariance; ln delta keeps its scale), so one unit of u is
  * one prior standard deviation. The model of l/2 is g'u + u'(F + S)u/2 with the Fisher matrix F, which is exact in the
@@ -8,35 +8,25 @@
  * Near the solution differences of l drown in the integrator's error; there the Newton decrement sqrt(g'B^-1 g) decides,
  * because gradients stay accurate.
  */
-#include "infer/infer.h"
-
 #include <math.h>
 #include <string.h>
 
-#define KINK_STARTS 8 /* further starts when the best mode lies on a corner */
-#define MORE_STARTS 7 /* and when there is more than one */
+#include "infer/mode_search.h"
+
+#define DRAWN_FROM 4.0 /* posterior standard deviations from a mode */
+#define DRAWN_PART 0.5 /* of the gradient there that its quadratic leaves open */
 
 dpi_mode_def dpi_mode_def_default(void) {
-  dpi_mode_def d = {.tolerance = 1e-8, .max_iter = 100, .hess = NULL};
+  dpi_mode_def d = {.tolerance = 1e-8, .noise = 1e-9, .max_iter = 100, .hess = NULL};
   return d;
 }
 
-typedef struct search {
-  dpi_indiv *iv;
-  int n;
-  double *x, *xt; /* present and trial point */
-  double *g, *gt; /* dl/dx / 2 in u */
-  double *b, *s;  /* F in u; S */
-  double *bt;
-  double *w, *v, *c, *p; /* eigenvalues, vectors, g in their axes, step in u */
-  double *tmp, *mat;
-  dpi_point pt;
-  double l, radius, decrement;
-} search;
-
-static dp_status search_init(search *q, dpi_arena *arena, dpi_indiv *iv) {
+dp_status dpi_search_create(dpi_arena *arena, dpi_indiv *iv, dpi_search *q) {
   size_t n = (size_t)iv->dim;
   memset(q, 0, sizeof *q);
+  if (iv->dim > 64)
+    return dpi_fail(iv->ctx, DP_ERR_UNSUPPORTED, "mode search: %d random effects of one person, at most 64 are supported",
+                    iv->dim);
   q->iv = iv;
   q->n = iv->dim;
   double *m = DPI_ARENA_ARRAY(arena, double, 10 * n + 7 * n * n + 1);
@@ -82,19 +72,15 @@ static void mat_to_u(const dpi_indiv *iv, const double *b, double *bu, double *t
   }
 }
 
-/* Evaluate at x: l, g and F in u. */
-static dp_status evaluate(search *q, const double *x, double *l, double *g, double *b, bool *ok) {
-  DP_TRY(dpi_indiv_eval(q->iv, x, true, &q->pt, ok));
-  if (!*ok) return DP_OK;
-  *l = q->pt.l;
-  grad_to_u(q->iv, q->pt.g, g);
-  for (int a = 0; a < q->n; a++) g[a] *= 0.5;
-  mat_to_u(q->iv, q->pt.fisher, b, q->mat);
-  return DP_OK;
+/* g and F of the evaluated point in u, as the trial's. */
+static void take_point(dpi_search *q) {
+  grad_to_u(q->iv, q->pt.g, q->gt);
+  for (int a = 0; a < q->n; a++) q->gt[a] *= 0.5;
+  mat_to_u(q->iv, q->pt.fisher, q->bt, q->mat);
 }
 
 /* Eigenvectors of B = F + S, g in their axes, Newton decrement. */
-static void decompose(search *q) {
+static void decompose(dpi_search *q) {
   int n = q->n;
   for (int k = 0; k < n * n; k++) q->mat[k] = q->b[k] + q->s[k];
   dpi_sym_eig(q->mat, n, q->w, q->v);
@@ -109,7 +95,7 @@ static void decompose(search *q) {
   q->decrement = sqrt(d);
 }
 
-static double step_length(const search *q, double lambda) {
+static double step_length(const dpi_search *q, double lambda) {
   double s = 0;
   for (int a = 0; a < q->n; a++) {
     double t = q->c[a] / (q->w[a] + lambda);
@@ -119,7 +105,7 @@ static double step_length(const search *q, double lambda) {
 }
 
 /* Shift of the spectrum that brings the step to the trust radius (More & Sorensen 1983), by bisection on a bracket. */
-static double trust_shift(const search *q) {
+static double trust_shift(const dpi_search *q) {
   double low = q->w[0] > 0 ? 0 : -q->w[0] + 1e-10;
   if (q->w[0] > 1e-12 && step_length(q, 0) <= q->radius) return 0;
   double high = low + 1;
@@ -135,26 +121,26 @@ static double trust_shift(const search *q) {
   return high;
 }
 
-/* Step p, trial point xt; gives the predicted fall of l/2 and the step's length. */
-static void propose(search *q, double *fall, double *length) {
+/* Step p, trial point xt, the predicted fall of l/2 and the step's length. */
+static void propose(dpi_search *q) {
   int n = q->n;
   double lambda = trust_shift(q);
   memset(q->p, 0, sizeof(double) * (size_t)n);
-  *fall = 0;
-  *length = 0;
+  q->fall = 0;
+  q->length = 0;
   for (int a = 0; a < n; a++) {
     double t = -q->c[a] / (q->w[a] + lambda);
-    *fall -= q->c[a] * t + 0.5 * q->w[a] * t * t;
-    *length += t * t;
+    q->fall -= q->c[a] * t + 0.5 * q->w[a] * t * t;
+    q->length += t * t;
     for (int b = 0; b < n; b++) q->p[b] += q->v[b * n + a] * t;
   }
-  *length = sqrt(*length);
+  q->length = sqrt(q->length);
   to_x(q->iv, q->p, q->tmp);
   for (int a = 0; a < n; a++) q->xt[a] = q->x[a] + q->tmp[a];
 }
 
 /* Symmetric rank-one update of S so that (F_new + S) p = g_new - g, with the sizing of Dennis, Gay & Welsch. */
-static void update_remainder(search *q) {
+static void update_remainder(dpi_search *q) {
   int n = q->n;
   double psp = 0, py = 0;
   double y[64], sp[64];
@@ -182,194 +168,140 @@ static void update_remainder(search *q) {
     for (int b = 0; b < n; b++) q->s[a * n + b] += y[a] * y[b] / rp;
 }
 
-static void accept(search *q, double l) {
-  update_remainder(q);
+/* The trial becomes the present point. */
+static void move(dpi_search *q) {
   double *t;
   t = q->x, q->x = q->xt, q->xt = t;
   t = q->g, q->g = q->gt, q->gt = t;
   t = q->b, q->b = q->bt, q->bt = t;
-  q->l = l;
-  decompose(q);
+  q->l = q->pt.l;
 }
 
-/* One trial. *moved: accepted. *quiet: the predicted fall is below the noise of l. */
-static dp_status trial(search *q, bool *moved, bool *quiet) {
-  double fall, length, l = 0;
-  bool ok = false;
-  *moved = false;
-  propose(q, &fall, &length);
-  double noise = 1e-9 * (1 + fabs(q->l));
-  *quiet = fall < noise;
-  DP_TRY(evaluate(q, q->xt, &l, q->gt, q->bt, &ok));
+/* Judge the trial that was evaluated; true when it was accepted. *quiet: the predicted fall is below the noise of l. */
+static bool judge(dpi_search *q, bool ok, bool *quiet) {
+  double noise = q->def.noise * (1 + fabs(q->l));
+  *quiet = q->fall < noise;
   if (!ok) {
-    q->radius = 0.25 * length;
-    return DP_OK;
+    q->radius = 0.25 * q->length;
+    return false;
   }
-  double got = 0.5 * (q->l - l), rho = got / fall;
+  take_point(q);
+  bool moved;
+  double got = 0.5 * (q->l - q->pt.l), rho = got / q->fall;
   if (*quiet) {
-    *moved = got > -10 * noise;
-    if (!*moved) q->radius = 0.25 * length;
+    moved = got > -10 * noise;
+    if (!moved) q->radius = 0.25 * q->length;
   } else {
-    *moved = rho > 1e-4;
+    moved = rho > 1e-4;
     if (rho < 0.25)
-      q->radius = 0.4 * length;
-    else if (rho > 0.75 && length > 0.9 * q->radius)
+      q->radius = 0.4 * q->length;
+    else if (rho > 0.75 && q->length > 0.9 * q->radius)
       q->radius = fmin(2.5 * q->radius, 30.0);
   }
-  if (*moved) accept(q, l);
-  return DP_OK;
+  if (!moved) return false;
+  update_remainder(q);
+  move(q);
+  decompose(q);
+  return true;
 }
 
 /* S from a known Hessian of l/2 in x. */
-static void remainder_from(search *q, const double *hess) {
+static void remainder_from(dpi_search *q, const double *hess) {
   mat_to_u(q->iv, hess, q->s, q->mat);
   for (int k = 0; k < q->n * q->n; k++) q->s[k] -= q->b[k];
 }
 
-static dp_status search_run(search *q, const dpi_mode_def *def, double *x, dpi_mode *mode) {
-  bool ok = false;
-  memcpy(q->x, x, sizeof(double) * (size_t)q->n);
-  DP_TRY(evaluate(q, q->x, &q->l, q->g, q->b, &ok));
-  if (!ok) return DP_OK;
-  mode->ok = true;
-  if (def->hess) remainder_from(q, def->hess);
-  q->radius = 2;
-  decompose(q);
-  int stalled = 0;
-  while (mode->niter < def->max_iter && q->decrement > def->tolerance && q->radius > 1e-12 &&
-         stalled < 3) {
-    double before = q->decrement;
-    bool moved, quiet;
-    mode->niter++;
-    DP_TRY(trial(q, &moved, &quiet));
-    /* in the noise only a falling decrement is progress */
-    if (quiet && (!moved || q->decrement > 0.5 * before))
-      stalled++;
-    else
-      stalled = 0;
+void dpi_search_begin(dpi_search *q, const dpi_mode_def *def, const double *x, const double *remainder) {
+  size_t n = (size_t)q->n;
+  q->mode = (dpi_mode){.l = INFINITY, .decrement = INFINITY};
+  q->def = *def;
+  q->stalled = 0;
+  q->first = q->open = true;
+  memcpy(q->xt, x, n * sizeof(double));
+  if (remainder)
+    memcpy(q->s, remainder, n * n * sizeof(double));
+  else
+    memset(q->s, 0, n * n * sizeof(double));
+}
+
+/* Propose the next point, or come to the end. */
+static void go_on(dpi_search *q) {
+  dpi_mode *m = &q->mode;
+  if (m->niter < q->def.max_iter && q->decrement > q->def.tolerance && q->radius > 1e-12 && q->stalled < 3) {
+    q->before = q->decrement;
+    m->niter++;
+    propose(q);
+    return;
   }
-  mode->l = q->l;
-  mode->decrement = q->decrement;
-  mode->converged = q->decrement <= 1e-4;
-  memcpy(x, q->x, sizeof(double) * (size_t)q->n);
+  q->open = false;
+  m->l = q->l;
+  m->decrement = q->decrement;
+  m->converged = q->decrement <= fmax(1e-4, q->def.tolerance);
+}
+
+void dpi_search_told(dpi_search *q, bool ok) {
+  if (q->first) {
+    q->first = false;
+    q->open = q->mode.ok = ok;
+    if (!ok) return;
+    take_point(q);
+    move(q);
+    if (q->def.hess) remainder_from(q, q->def.hess);
+    q->radius = 2;
+    decompose(q);
+  } else {
+    /* in the noise only a falling decrement is progress */
+    bool quiet, moved = judge(q, ok, &quiet);
+    q->stalled = quiet && (!moved || q->decrement > 0.5 * q->before) ? q->stalled + 1 : 0;
+  }
+  go_on(q);
+}
+
+/* x differences to u */
+static void to_u(const dpi_indiv *iv, double *x) { dpi_tri_solve_lower(iv->chol, iv->nfree, x); }
+
+bool dpi_search_drawn(const dpi_search *q, const double *x, const double *b, const double *s) {
+  int n = q->n;
+  double d[65], r[65], bd[65], m[64 * 64], size = 0, part = 0;
+  for (int a = 0; a < n; a++) d[a] = q->x[a] - x[a];
+  to_u(q->iv, d);
+  for (int a = 0; a < n; a++) {
+    bd[a] = 0;
+    for (int c = 0; c < n; c++) {
+      m[a * n + c] = b[a * n + c] + s[a * n + c];
+      bd[a] += m[a * n + c] * d[c];
+    }
+    r[a] = q->g[a] - bd[a];
+    size += d[a] * bd[a];
+  }
+  if (!(size >= 0 && size < DRAWN_FROM * DRAWN_FROM) || !dpi_chol(m, n)) return false;
+  dpi_tri_solve_lower(m, n, r);
+  for (int a = 0; a < n; a++) part += r[a] * r[a];
+  return part <= DRAWN_PART * DRAWN_PART * size;
+}
+
+dp_status dpi_search_run(dpi_search *q) {
+  while (q->open) {
+    bool ok = false;
+    DP_TRY(dpi_indiv_eval(q->iv, q->xt, true, &q->pt, &ok));
+    dpi_search_told(q, ok);
+  }
   return DP_OK;
 }
 
 dp_status dpi_mode_find(dpi_indiv *iv, const dpi_mode_def *def, double *x, dpi_mode *mode) {
-  memset(mode, 0, sizeof *mode);
-  mode->l = INFINITY;
-  mode->decrement = INFINITY;
-  if (iv->dim > 64)
-    return dpi_fail(iv->ctx, DP_ERR_UNSUPPORTED,
-                    "mode search: %d random effects of one person, at most 64 are supported",
-                    iv->dim);
   dpi_arena arena;
   dpi_arena_init(&arena, iv->ctx);
-  search q;
-  dp_status st = search_init(&q, &arena, iv);
-  if (st == DP_OK) st = search_run(&q, def, x, mode);
+  dpi_search q;
+  dp_status st = dpi_search_create(&arena, iv, &q);
+  if (st == DP_OK) {
+    dpi_search_begin(&q, def, x, NULL);
+    st = dpi_search_run(&q);
+    *mode = q.mode;
+    if (q.mode.ok) memcpy(x, q.x, sizeof(double) * (size_t)q.n);
+  }
   dpi_arena_release(&arena);
   return st;
-}
-
-/* Distance of two points in prior standard deviations. */
-static double prior_distance(const dpi_indiv *iv, const double *x, const double *y) {
-  int m = iv->nfree;
-  double d[64], s = 0;
-  for (int a = 0; a < m; a++) d[a] = x[a] - y[a];
-  dpi_tri_solve_lower(iv->chol, m, d);
-  for (int a = 0; a < m; a++) s += d[a] * d[a];
-  if (iv->dim > m) s += (x[m] - y[m]) * (x[m] - y[m]);
-  return sqrt(s);
-}
-
-/* Put a mode into the list (best first) unless it is there already. */
-static void insert_mode(const dpi_indiv *iv, const double *xn, const dpi_mode *mn, int max,
-                        double *x, dpi_mode *mode, int *nmode) {
-  size_t n = (size_t)iv->dim;
-  for (int k = 0; k < *nmode; k++)
-    if (prior_distance(iv, xn, x + (size_t)k * n) < 1e-3) {
-      if (mn->l < mode[k].l && mn->converged) {
-        mode[k] = *mn;
-        memcpy(x + (size_t)k * n, xn, n * sizeof(double));
-      }
-      return;
-    }
-  int at = *nmode;
-  while (at > 0 && mn->l < mode[at - 1].l) at--;
-  if (at >= max) return;
-  int last = *nmode < max ? (*nmode)++ : max - 1;
-  for (int k = last; k > at; k--) {
-    mode[k] = mode[k - 1];
-    memcpy(x + (size_t)k * n, x + (size_t)(k - 1) * n, n * sizeof(double));
-  }
-  mode[at] = *mn;
-  memcpy(x + (size_t)at * n, xn, n * sizeof(double));
-}
-
-/* Starting point k: 0 the prior's centre, then `first`, then draws. */
-static void start_point(const dpi_indiv *iv, int k, const double *first, dpi_rng *rng, double *x) {
-  int m = iv->nfree;
-  double z[64] = {0};
-  if (k == 1 && first) {
-    memcpy(x, first, sizeof(double) * (size_t)iv->dim);
-    return;
-  }
-  for (int a = 0; k > 0 && a < m; a++) z[a] = dpi_rng_normal(rng);
-  to_x(iv, z, x);
-  if (iv->dim > m) x[m] = dpi_m_log(0.5 * iv->def.discrepancy_sd);
-}
-
-/* Has a search that is only half done come into the basin of a mode known already? */
-static bool known_basin(const dpi_indiv *iv, const double *x, const dpi_mode *m,
-                        const double *modes, const dpi_mode *known, int n) {
-  for (int k = 0; k < n; k++)
-    if (known[k].converged && m->l - known[k].l < 0.1 &&
-        prior_distance(iv, x, modes + (size_t)k * iv->dim) < 0.1)
-      return true;
-  return false;
-}
-
-/* Corners come in numbers: where the best search ended on one, polish it and as many from further starts. */
-static dp_status look_around(dpi_indiv *iv, const dpi_mode_def *def, dpi_rng *rng, int max,
-                             double *x, dpi_mode *mode, int *nmode) {
-  DP_TRY(dpi_mode_kink(iv, x, &mode[0]));
-  for (int k = 0; k < KINK_STARTS; k++) {
-    double xt[65];
-    dpi_mode m;
-    start_point(iv, 2, NULL, rng, xt);
-    DP_TRY(dpi_mode_find(iv, def, xt, &m));
-    if (!m.ok || m.l > mode[0].l + 20) continue;
-    if (!m.converged) DP_TRY(dpi_mode_kink(iv, xt, &m));
-    insert_mode(iv, xt, &m, max, x, mode, nmode);
-  }
-  return DP_OK;
-}
-
-dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart,
-                         dpi_rng rng, int max, double *x, dpi_mode *mode, int *nmode) {
-  *nmode = 0;
-  int nfound = 0, wanted = nstart;
-  dpi_mode_def rough = *def;
-  rough.tolerance = fmax(0.05, def->tolerance);
-  /* a start at which the model can't be evaluated is replaced, within reason */
-  for (int k = 0; k < wanted + 10 && nfound < wanted; k++) {
-    double xt[65];
-    dpi_mode m;
-    start_point(iv, k, first, &rng, xt);
-    DP_TRY(dpi_mode_find(iv, *nmode > 0 ? &rough : def, xt, &m));
-    if (!m.ok) continue;
-    nfound++;
-    if (*nmode > 0) {
-      if (known_basin(iv, xt, &m, x, mode, *nmode)) continue;
-      DP_TRY(dpi_mode_find(iv, def, xt, &m));
-      /* a second mode: there may be more */
-      if (prior_distance(iv, xt, x) > 0.01 && m.l < mode[0].l + 20) wanted = nstart + MORE_STARTS;
-    }
-    insert_mode(iv, xt, &m, max, x, mode, nmode);
-  }
-  if (*nmode > 0 && !mode[0].converged) DP_TRY(look_around(iv, def, &rng, max, x, mode, nmode));
-  return DP_OK;
 }
 
 /* Columns of V: steps of one posterior standard deviation along independent axes, V V' = F^-1. */

@@ -79,6 +79,24 @@ static void collect_block(const dp_kind *k, int e, bool *used, int *order, int *
     if (!used[f] && k->omega_free[e * k->neffect + f]) collect_block(k, f, used, order, n);
 }
 
+/* Thetas of a block with this covariance [n x n] (destroyed): ln of what a variance has above its floor, or the Cholesky factor
+ * row by row. A covariance that is none gets a larger diagonal until it is one. */
+void dpi_population_block_theta(double *cov, int n, double *theta) {
+  if (n == 1) {
+    theta[0] = dpi_m_log(fmax(cov[0] - VARIANCE_FLOOR, VARIANCE_FLOOR));
+    return;
+  }
+  double l[64 * 64];
+  for (double more = 0;; more = more > 0 ? 10 * more : 1e-10) {
+    memcpy(l, cov, sizeof(double) * (size_t)(n * n));
+    for (int r = 0; r < n; r++) l[r * n + r] += more * (fabs(cov[r * n + r]) + VARIANCE_FLOOR);
+    if (dpi_chol(l, n) || more > 1) break;
+  }
+  for (int r = 0, k = 0; r < n; r++)
+    for (int c = 0; c <= r; c++)
+      theta[k++] = r == c ? dpi_m_log(fmax(l[r * n + r] - FACTOR_FLOOR, FACTOR_FLOOR)) : l[r * n + c];
+}
+
 static dp_status add_block(dpi_population *pop, const dp_prior *start, const block_def *b,
                            int index) {
   const dp_kind *k = pop->kind;
@@ -95,23 +113,20 @@ static dp_status add_block(dpi_population *pop, const dp_prior *start, const blo
                         "whole blocks can be estimated",
                         k->effect[e[r]].id, k->effect[e[c]].id);
     }
-  if (!dpi_chol(l, b->n))
+  double *test = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)b->n *(size_t)b->n);
+  if (!test) return DP_ERR_MEMORY;
+  memcpy(test, l, sizeof(double) * (size_t)(b->n * b->n));
+  if (!dpi_chol(test, b->n))
     return dpi_fail(pop->ctx, DP_ERR_INPUT,
                     "random effect %s: starting variance must be positive to be estimated",
                     k->effect[e[0]].id);
-  for (int r = 0; r < b->n; r++)
-    for (int c = 0; c <= r; c++) {
-      theta_def *t = &pop->theta[pop->ntheta];
-      *t = (theta_def){THETA_FACTOR, -1, DPI_SCALE_LIN, -INFINITY, INFINITY, index, r, c};
-      double v = l[r * b->n + c];
-      if (b->n == 1) {
-        t->kind = THETA_VARIANCE;
-        v = dpi_m_log(fmax(v * v - VARIANCE_FLOOR, VARIANCE_FLOOR));
-      } else if (r == c) {
-        v = dpi_m_log(fmax(v - FACTOR_FLOOR, FACTOR_FLOOR));
-      }
-      pop->start[pop->ntheta++] = v;
+  for (int r = 0, k = pop->ntheta; r < b->n; r++)
+    for (int c = 0; c <= r; c++, k++) {
+      theta_kind kind = b->n == 1 ? THETA_VARIANCE : THETA_FACTOR;
+      pop->theta[k] = (theta_def){kind, -1, DPI_SCALE_LIN, -INFINITY, INFINITY, index, r, c};
     }
+  dpi_population_block_theta(l, b->n, pop->start + pop->ntheta);
+  pop->ntheta += b->n * (b->n + 1) / 2;
   return DP_OK;
 }
 

@@ -59,6 +59,18 @@ double dpi_theta_from(dpi_scale s, double t); /* and back */
 /* Direction d [neta] in which typical value i shifts the effects; false: none, or one without variance. */
 bool dpi_shift_direction(const dpi_population *pop, const dpi_person *p, int i, double *d);
 
+/* Thetas of a block of Omega from its covariance [n x n] (destroyed). */
+void dpi_population_block_theta(double *cov, int n, double *theta);
+
+/* ---- stochastic approximation EM (population/saem.c) ---- */
+typedef struct dpi_saem_result {
+  double objective, error; /* -2 ln L by importance sampling, and its standard error */
+  int iterations;
+  bool converged; /* the estimate stood still at the end */
+} dpi_saem_result;
+/* From the population's start; theta [ntheta] is the end. */
+dp_status dpi_saem(dpi_population *pop, uint64_t seed, double *theta, dpi_saem_result *out);
+
 /* ---- the quadrature (population/quadrature.c) ---- */
 typedef struct dpi_grid dpi_grid;
 void dpi_grid_destroy(dp_ctx *ctx, dpi_grid *grid);

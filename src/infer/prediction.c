@@ -49,29 +49,28 @@ static dp_status timeline_cut(dpi_person *p) {
   return DP_OK;
 }
 
-/* dpi_predict_fn over one member of the sim. */
-static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *out, bool *ok) {
-  dpi_person *p = user;
+/* A person's member at eta; the person's own buffers hold what it points to. */
+static dp_member member_at(dpi_person *p, const double *eta, bool deriv) {
   const dpi_case *c = p->c;
-  const dp_kind *kind = c->kind;
   dpi_case_apply(c, p->typical, eta, p->param, p->instant);
   if (!deriv) dpi_case_undirect(p->instant, p->ninstant);
-  dp_member m = {.param = p->param,
-                 .seed = deriv ? c->seed : NULL,
-                 .instant = p->instant,
-                 .ninstant = p->ninstant,
-                 .out = p->out,
-                 .nout = p->nout,
-                 .stream = c->stream};
-  dp_run_opts opts = dp_run_opts_default();
-  opts.ndir = deriv ? c->neta : 0;
-  dp_result *r = NULL;
-  DP_TRY(dp_simulate(kind->sim, &m, 1, &opts, &r));
-  *ok = r->status[0] == DP_MEMBER_OK;
-  size_t no = (size_t)r->noutput, nd = (size_t)c->neta;
-  for (int i = 0; *ok && i < p->nobs; i++) {
-    const dpi_kind_observable *ob = &kind->observable[c->obs[i].observable];
-    size_t row = (size_t)c->obs[i].row * no, f = row + (size_t)ob->value_output,
+  return (dp_member){.param = p->param,
+                     .seed = deriv ? c->seed : NULL,
+                     .instant = p->instant,
+                     .ninstant = p->ninstant,
+                     .out = p->out,
+                     .nout = p->nout,
+                     .stream = c->stream};
+}
+
+/* Member k of a result as a person's predictions. */
+static bool member_take(const dpi_person *p, const dp_result *r, int k, bool deriv, dpi_pred *out) {
+  const dp_kind *kind = p->c->kind;
+  size_t no = (size_t)r->noutput, nd = (size_t)p->c->neta;
+  if (r->status[k] != DP_MEMBER_OK) return false;
+  for (int i = 0; i < p->nobs; i++) {
+    const dpi_kind_observable *ob = &kind->observable[p->c->obs[i].observable];
+    size_t row = (r->value_at[k] + (size_t)p->c->obs[i].row) * no, f = row + (size_t)ob->value_output,
            s = row + (size_t)ob->sigma_output;
     out->f[i] = r->value[f];
     out->s[i] = r->value[s];
@@ -79,8 +78,45 @@ static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *ou
     memcpy(out->df + (size_t)i * nd, r->dvalue + f * nd, nd * sizeof(double));
     memcpy(out->ds + (size_t)i * nd, r->dvalue + s * nd, nd * sizeof(double));
   }
+  return true;
+}
+
+/* dpi_predict_fn over one member of the sim. */
+static dp_status predict(void *user, const double *eta, bool deriv, dpi_pred *out, bool *ok) {
+  dpi_person *p = user;
+  dp_member m = member_at(p, eta, deriv);
+  dp_run_opts opts = dp_run_opts_default();
+  opts.ndir = deriv ? p->c->neta : 0;
+  dp_result *r = NULL;
+  DP_TRY(dp_simulate(p->c->kind->sim, &m, 1, &opts, &r));
+  *ok = member_take(p, r, 0, deriv, out);
   dp_result_destroy(r);
   return DP_OK;
+}
+
+dp_status dpi_people_predict(dpi_person *const *person, int n, const dp_sim *sim, bool deriv, uint8_t *ok) {
+  if (n == 0) return DP_OK;
+  dp_ctx *ctx = person[0]->ctx;
+  dp_member *m = DPI_NEW_ARRAY(ctx, dp_member, n);
+  if (!m) return DP_ERR_MEMORY;
+  for (int k = 0; k < n; k++) m[k] = member_at(person[k], person[k]->iv->eta, deriv);
+  dp_run_opts opts = dp_run_opts_default();
+  opts.ndir = deriv ? person[0]->c->neta : 0;
+  dp_result *r = NULL;
+  dp_status st = dp_simulate(sim, m, n, &opts, &r);
+  for (int k = 0; st == DP_OK && k < n; k++) {
+    person[k]->iv->neval++;
+    ok[k] = member_take(person[k], r, k, deriv, &person[k]->iv->pred);
+  }
+  dp_result_destroy(r);
+  dpi_free(ctx, m);
+  return st;
+}
+
+static bool corners(const dp_kind *kind) {
+  bool any = false;
+  for (int i = 0; i < kind->ncontrol; i++) any = any || kind->control[i].timed;
+  return any;
 }
 
 static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record *record,
@@ -100,6 +136,7 @@ static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record
                        .datum = p->datum,
                        .predict = predict,
                        .user = p,
+                       .corners = corners(kind),
                        .discrepancy = discrepancy,
                        .discrepancy_sd = kind->discrepancy_sd,
                        .discrepancy_tau = kind->discrepancy_timescale};
@@ -131,8 +168,8 @@ void dpi_person_destroy(dpi_person *p) {
   dpi_free(ctx, p);
 }
 
-/* Occasion of a direction: 0 for the person's own effects, then 1, 2, ... */
-static int direction_occasion(const dpi_case *c, int j) {
+int dpi_person_occasion(const dpi_person *p, int j) {
+  const dpi_case *c = p->c;
   int nperson = 0, noccasion = 0;
   for (int e = 0; e < c->kind->neffect; e++) {
     if (c->kind->effect[e].occasion)
@@ -148,7 +185,7 @@ void dpi_person_omega(const dpi_person *p, const double *effect_cov, double *ome
   int ne = c->kind->neffect;
   for (int i = 0; i < c->neta; i++)
     for (int j = 0; j < c->neta; j++) {
-      bool same = direction_occasion(c, i) == direction_occasion(c, j);
+      bool same = dpi_person_occasion(p, i) == dpi_person_occasion(p, j);
       omega[i * c->neta + j] = same ? effect_cov[c->eta_effect[i] * ne + c->eta_effect[j]] : 0;
     }
 }

@@ -147,6 +147,7 @@ dp_status dpi_prior_hash(const dp_kind *kind, const dp_record *record, const int
     add_int(h, def->max_iterations);
     add_text(h, def->start ? def->start->hash : "");
     if (def->method && !strcmp(def->method, "agq")) add_int(h, def->nodes);
+    if (def->method && !strcmp(def->method, "saem")) add_int(h, (int64_t)def->seed);
   }
   for (int k = 0; record && k < record->ncovariate; k++) add_text(h, record->covariate_id[k]);
   for (int i = 0; record && i < record->nsubject; i++)

@@ -235,28 +235,51 @@ static dp_status read_hash(const dp_kind *kind, const char *path, const char *ke
 
 /* ---- leave one out ---- */
 
-dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store,
-                       dp_prior **out) {
-  dp_fit_def def = dp_fit_def_default();
-  char hash[65], stored[65];
+/* Is the stored hash that of an estimate from these people by def's method, or, with def NULL, by any of them? */
+static dp_status still_fits(const dp_kind *kind, const dp_record *record, int subject, const dp_fit_def *def,
+                            const char *stored, bool *fits) {
+  static const char *const methods[] = {"laplace", "agq", "focei", "saem"};
+  char hash[65];
+  *fits = false;
+  for (int k = 0; k < DPI_COUNT(methods) && !*fits; k++) {
+    dp_fit_def any = dp_fit_def_default();
+    any.method = methods[k];
+    if (def && k > 0) break;
+    DP_TRY(dpi_prior_hash(kind, record, &subject, subject >= 0, def ? def : &any, hash));
+    *fits = !strcmp(stored, hash);
+  }
+  return DP_OK;
+}
+
+static dp_status loo_by(const dp_kind *kind, const dp_record *record, int subject, const char *store,
+                        const dp_fit_def *def, dp_prior **out) {
+  dp_fit_def usual = dp_fit_def_default();
+  char stored[65];
   int nexclude = subject >= 0;
   *out = NULL;
   if (subject >= record->nsubject)
     return dpi_fail(kind->ctx, DP_ERR_USAGE, "%s: subject %d: the record has %d", record->source,
                     subject, record->nsubject);
   if (store && *store && dpi_file_exists(store)) {
-    DP_TRY(dpi_prior_hash(kind, record, &subject, nexclude, &def, hash));
     const char *key = nexclude ? record->subject[subject].id : EVERYBODY;
+    bool fits = false;
     DP_TRY(read_hash(kind, store, key, stored));
-    if (!strcmp(stored, hash)) return dp_prior_read(kind, store, key, out);
+    DP_TRY(still_fits(kind, record, subject, def, stored, &fits));
+    if (fits) return dp_prior_read(kind, store, key, out);
   }
-  return dp_prior_fit(kind, record, &subject, nexclude, &def, out);
+  return dp_prior_fit(kind, record, &subject, nexclude, def ? def : &usual, out);
+}
+
+dp_status dp_prior_loo(const dp_kind *kind, const dp_record *record, int subject, const char *store,
+                       dp_prior **out) {
+  return loo_by(kind, record, subject, store, NULL, out);
 }
 
 typedef struct loo_work {
   const dp_kind *kind;
   const dp_record *record;
   const char *store;
+  const dp_fit_def *def;
   dp_prior **prior;
 } loo_work;
 
@@ -264,10 +287,15 @@ typedef struct loo_work {
 static dp_status loo_one(void *user, int i, int worker) {
   loo_work *w = user;
   (void)worker;
-  return dp_prior_loo(w->kind, w->record, i < w->record->nsubject ? i : -1, w->store, &w->prior[i]);
+  return loo_by(w->kind, w->record, i < w->record->nsubject ? i : -1, w->store, w->def, &w->prior[i]);
 }
 
 dp_status dp_prior_loo_store(const dp_kind *kind, const dp_record *record, const char *path) {
+  dp_fit_def def = dp_fit_def_default();
+  return dp_prior_loo_store_by(kind, record, path, &def);
+}
+
+dp_status dp_prior_loo_store_by(const dp_kind *kind, const dp_record *record, const char *path, const dp_fit_def *def) {
   int n = record->nsubject + 1;
   if (dp_record_subject(record, EVERYBODY) >= 0)
     return dpi_fail(kind->ctx, DP_ERR_INPUT,
@@ -276,7 +304,7 @@ dp_status dp_prior_loo_store(const dp_kind *kind, const dp_record *record, const
                     record->source);
   dp_prior **prior = DPI_NEW_ARRAY(kind->ctx, dp_prior *, n + 1);
   const char **key = DPI_NEW_ARRAY(kind->ctx, const char *, n + 1);
-  loo_work w = {kind, record, path, prior};
+  loo_work w = {kind, record, path, def, prior};
   dp_status st = prior && key ? dpi_parallel_for(kind->ctx, n, loo_one, &w) : DP_ERR_MEMORY;
   for (int i = 0; st == DP_OK && i < n; i++)
     key[i] = i < record->nsubject ? record->subject[i].id : EVERYBODY;

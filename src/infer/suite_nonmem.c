@@ -3,15 +3,18 @@
  * A .phi file: a title line, a line of column names (SUBJECT_NO ID ETA(1)... ETC(1,1)... OBJ), one line a subject. ETA(k) is
  * the kind's direction k: the person's effects in the order of population.tsv, then those of each occasion.
  */
-#include "infer/infer.h"
+#include "doppel/suite.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "doppel/suite.h"
+#include "infer/mode_search.h"
 
 #define WITHIN 1e-3 /* relative difference of an individual parameter that counts as equal */
+#define COVARIANCE_WITHIN 1e-2 /* of the two standard deviations */
+#define OWN_DECREMENT 1e-5     /* of our own mode, posterior standard deviations */
 #define OBJECTIVE_GAP 1e-3
 #define STARTS_MORE 16      /* searches where the first ones met several modes, or a corner (a lag's or an input's end) */
 #define GAP_NOISE 1e-5     /* what the joint objective is known to at a mode */
@@ -30,9 +33,10 @@ static const struct {
 
 typedef struct phi {
   char *text;
-  int n, neta;
+  int n, neta, netc;
   const char **id;
   double *eta; /* [n x neta] */
+  double *etc; /* [n x netc] lower triangle of the effects' conditional covariance, row by row; netc 0: not printed */
   double *obj; /* [n] */
 } phi;
 
@@ -43,6 +47,8 @@ typedef struct outcome { /* one subject */
   double gap; /* our joint objective minus that at the reference's mode */
   int nparam, nwithin;
   double largest;
+  int ncov, ncov_within;
+  double cov_largest;
 } outcome;
 
 typedef struct suite_run {
@@ -88,10 +94,14 @@ static dp_status phi_columns(dp_ctx *ctx, const char *path, char *line, phi *r, 
     if (k == 1 && strcmp(word, "ID"))
       return dpi_fail(ctx, DP_ERR_INPUT, "%s:2: column 2: found %s, expected ID", path, word);
     if (!strncmp(word, "ETA(", 4)) r->neta++;
+    if (!strncmp(word, "ETC(", 4)) r->netc++;
     if (!strcmp(word, "OBJ")) *obj = k;
   }
   if (*obj < 0 || r->neta == 0)
     return dpi_fail(ctx, DP_ERR_INPUT, "%s:2: no columns ETA(1) and OBJ", path);
+  if (r->netc != 0 && r->netc != r->neta * (r->neta + 1) / 2)
+    return dpi_fail(ctx, DP_ERR_INPUT, "%s:2: found %d columns ETC, expected %d for %d effects", path, r->netc,
+                    r->neta * (r->neta + 1) / 2, r->neta);
   return DP_OK;
 }
 
@@ -101,14 +111,16 @@ static dp_status phi_row(dp_ctx *ctx, const char *path, char *line, int number, 
   for (; (word = next_word(&at)); k++) {
     double v;
     if (k == 1) r->id[r->n] = word;
-    if (k < 2 || (k >= 2 + r->neta && k != obj)) continue;
+    if (k < 2 || (k >= 2 + r->neta + r->netc && k != obj)) continue;
     if (!dpi_parse_double(word, &v))
       return dpi_fail(ctx, DP_ERR_INPUT, "%s:%d: column %d: found '%s', expected a number", path,
                       number, k + 1, word);
     if (k == obj)
       r->obj[r->n] = v;
-    else
+    else if (k < 2 + r->neta)
       r->eta[(size_t)r->n * r->neta + (k - 2)] = v;
+    else
+      r->etc[(size_t)r->n * r->netc + (k - 2 - r->neta)] = v;
   }
   if (k <= obj)
     return dpi_fail(ctx, DP_ERR_INPUT, "%s:%d: found %d columns, expected %d", path, number, k,
@@ -129,8 +141,9 @@ static dp_status phi_read(dp_ctx *ctx, dpi_arena *arena, const char *path, phi *
   DP_TRY(phi_columns(ctx, path, line, r, &obj));
   r->id = DPI_ARENA_ARRAY(arena, const char *, (size_t)lines + 1);
   r->eta = DPI_ARENA_ARRAY(arena, double, (size_t)(lines + 1) * (size_t)r->neta);
+  r->etc = DPI_ARENA_ARRAY(arena, double, (size_t)(lines + 1) * (size_t)r->netc + 1);
   r->obj = DPI_ARENA_ARRAY(arena, double, (size_t)lines + 1);
-  if (!r->id || !r->eta || !r->obj) return DP_ERR_MEMORY;
+  if (!r->id || !r->eta || !r->etc || !r->obj) return DP_ERR_MEMORY;
   for (int number = 3; (line = next_line(&at)); number++)
     if (line[strspn(line, " \t\r")]) DP_TRY(phi_row(ctx, path, line, number, obj, r));
   return DP_OK;
@@ -138,16 +151,42 @@ static dp_status phi_read(dp_ctx *ctx, dpi_arena *arena, const char *path, phi *
 
 /* ---- one subject ---- */
 
-/* FOCE-I objective at x; joint objective into *joint. */
-static dp_status objective_at(dpi_person *p, const double *x, double *joint, double *obj, bool *ok) {
+/* What one subject has at a point: joint and FOCE-I objective, covariance of the effects (the Fisher matrix's inverse). */
+typedef struct judged {
+  double joint, obj;
+  double cov[64 * 64];
+} judged;
+
+static dp_status objective_at(dpi_person *p, const double *x, judged *out, bool *ok) {
   double g[65], fisher[64 * 64];
+  int n = p->iv->dim;
   dpi_point pt = {0, g, fisher};
   DP_TRY(dpi_indiv_eval(p->iv, x, true, &pt, ok));
-  if (*ok) *ok = dpi_chol(fisher, p->iv->dim);
+  if (*ok) *ok = dpi_chol(fisher, n);
   if (!*ok) return DP_OK;
-  *joint = pt.l;
-  *obj = pt.l + p->iv->logdet + dpi_chol_logdet(fisher, p->iv->dim);
+  out->joint = pt.l;
+  out->obj = pt.l + p->iv->logdet + dpi_chol_logdet(fisher, n);
+  dpi_chol_inverse(fisher, n, out->cov);
   return DP_OK;
+}
+
+/* Entries of the covariance beside the reference's, in parts of the two standard deviations (those of the diagonal: of the
+ * variance). Effects without a variance have none. */
+static void covariance_compare(const suite_run *w, int i, const double *cov) {
+  const dpi_indiv *iv = w->person[i]->iv;
+  const phi *ref = w->ref;
+  outcome *o = &w->result[i];
+  o->ncov = o->ncov_within = 0;
+  o->cov_largest = 0;
+  for (int a = 0; a < iv->dim && ref->netc; a++)
+    for (int b = 0; b <= a; b++) {
+      int r = iv->free[a], c = iv->free[b];
+      double theirs = ref->etc[(size_t)i * ref->netc + r * (r + 1) / 2 + c];
+      double d = fabs(cov[a * iv->dim + b] - theirs) / sqrt(cov[a * (iv->dim + 1)] * cov[b * (iv->dim + 1)]);
+      o->ncov++;
+      o->ncov_within += d <= COVARIANCE_WITHIN;
+      o->cov_largest = fmax(o->cov_largest, d);
+    }
 }
 
 /* Where an observation lies exactly at the end of a lag or an input the joint objective has a corner: its value is one, its
@@ -156,16 +195,18 @@ static dp_status objective_at(dpi_person *p, const double *x, double *joint, dou
 static dp_status sides_of_corner(const suite_run *w, int i, const double *x, double tolerance) {
   dpi_person *p = w->person[i];
   outcome *o = &w->result[i];
-  double at[65], joint = 0, obj = 0;
+  double at[65];
+  judged here;
   for (int k = 0; k < 2 * p->iv->dim && fabs(o->obj - w->ref->obj[i]) > tolerance; k++) {
     bool ok = false;
     memcpy(at, x, sizeof(double) * (size_t)p->iv->dim);
     at[k / 2] += (k & 1 ? -1 : 1) * CORNER_STEP;
-    DP_TRY(objective_at(p, at, &joint, &obj, &ok));
-    if (!ok || fabs(joint + o->gap) > CORNER_JUMP * (1 + fabs(joint))) continue;
-    if (fabs(obj - w->ref->obj[i]) >= fabs(o->obj - w->ref->obj[i])) continue;
-    o->obj = obj;
+    DP_TRY(objective_at(p, at, &here, &ok));
+    if (!ok || fabs(here.joint + o->gap) > CORNER_JUMP * (1 + fabs(here.joint))) continue;
+    if (fabs(here.obj - w->ref->obj[i]) >= fabs(o->obj - w->ref->obj[i])) continue;
+    o->obj = here.obj;
     o->corner = true;
+    covariance_compare(w, i, here.cov);
   }
   return DP_OK;
 }
@@ -175,12 +216,13 @@ static dp_status at_reference(void *user, int i, int worker) {
   suite_run *w = user;
   (void)worker;
   dpi_person *p;
-  double x[65], omega[64 * 64], joint = INFINITY;
+  double x[65], omega[64 * 64];
+  judged here;
   DP_TRY(dpi_person_create(w->kind, w->record, i, INFINITY, false, &w->person[i]));
   p = w->person[i];
   p->typical = w->prior->typical;
   int n = p->c->neta, m = w->ref->neta;
-  if (n != m && n > 64)
+  if (n > m || n > 64)
     return dpi_fail(w->ctx, DP_ERR_INPUT, "subject %s: %d random effects, the reference has %d",
                     p->c->id, n, m);
   if (strcmp(p->c->id, w->ref->id[i]))
@@ -193,9 +235,13 @@ static dp_status at_reference(void *user, int i, int worker) {
   for (int j = 0; j < n && j < m; j++) eta[j] = w->ref->eta[(size_t)i * m + j];
   dpi_indiv_x(p->iv, eta, x);
   outcome *o = &w->result[i];
-  DP_TRY(objective_at(p, x, &joint, &o->obj, &o->ok));
-  o->gap = -joint;
-  return o->ok ? sides_of_corner(w, i, x, w->tolerance) : DP_OK;
+  DP_TRY(objective_at(p, x, &here, &o->ok));
+  o->gap = -INFINITY; /* where theirs has no value */
+  if (!o->ok) return DP_OK;
+  o->gap = -here.joint;
+  o->obj = here.obj;
+  covariance_compare(w, i, here.cov);
+  return sides_of_corner(w, i, x, w->tolerance);
 }
 
 /* Relative difference of one individual parameter between two etas. */
@@ -209,30 +255,43 @@ static double parameter_difference(const suite_run *w, int effect, double ours, 
   return fabs(a / b - 1);
 }
 
-/* dpi_work_fn: our own mode. */
-static dp_status own_mode(void *user, int i, int worker) {
-  suite_run *w = user;
-  (void)worker;
-  dpi_person *p = w->person[i];
+/* Our own mode beside theirs. */
+static void own_mode(const suite_run *w, int i, const dpi_modes *own) {
+  const dpi_person *p = w->person[i];
   outcome *o = &w->result[i];
-  dpi_mode_def def = dpi_mode_def_default();
-  dpi_mode mode[2];
-  double x[2 * 65], eta[64];
-  int nmode = 0;
-  const dpi_rng rng = dpi_rng_make(1, p->c->stream, DPI_RNG_START);
-  DP_TRY(dpi_mode_multi(p->iv, &def, NULL, w->nstart, rng, 2, x, mode, &nmode));
-  if (w->nstart < STARTS_MORE && (nmode > 1 || (nmode == 1 && mode[0].kink)))
-    DP_TRY(dpi_mode_multi(p->iv, &def, NULL, STARTS_MORE, rng, 2, x, mode, &nmode));
-  if (nmode == 0) return DP_OK;
-  o->converged = mode[0].converged;
-  o->gap += mode[0].l;
-  dpi_indiv_eta(p->iv, x, eta);
+  double eta[64];
+  if (own->nmode == 0) return;
+  o->converged = own->mode.converged;
+  o->gap += own->mode.l;
+  dpi_indiv_eta(p->iv, own->x, eta);
   for (int j = 0; j < p->c->neta && j < w->ref->neta; j++) {
     double d = parameter_difference(w, p->c->eta_effect[j], eta[j],
                                     w->ref->eta[(size_t)i * w->ref->neta + j]);
     o->nparam++;
     o->nwithin += d <= WITHIN;
     o->largest = fmax(o->largest, d);
+  }
+}
+
+/* Everybody's mode, timed. */
+static dp_status own_modes(const suite_run *w, dpi_arena *arena, int n, dp_nonmem_result *r) {
+  dpi_modes *own = DPI_ARENA_ARRAY(arena, dpi_modes, (size_t)n + 1);
+  if (!own) return DP_ERR_MEMORY;
+  for (int i = 0; i < n; i++) {
+    own[i].x = DPI_ARENA_ARRAY(arena, double, (size_t)w->person[i]->iv->dim + 1);
+    if (!own[i].x) return DP_ERR_MEMORY;
+  }
+  dpi_modes_def def = {.mode = dpi_mode_def_default(), .nstart = w->nstart, .nstart_more = STARTS_MORE, .seed = 1};
+  def.mode.tolerance = OWN_DECREMENT;
+  double start = dpi_clock_s();
+  clock_t cpu = clock();
+  for (int i = 0; i < n; i++) w->person[i]->iv->neval = 0;
+  DP_TRY(dpi_modes_find(w->kind, w->person, n, &def, own));
+  r->seconds = dpi_clock_s() - start;
+  r->cpu_seconds = (double)(clock() - cpu) / CLOCKS_PER_SEC;
+  for (int i = 0; i < n; i++) {
+    r->evaluations += (double)w->person[i]->iv->neval / n;
+    own_mode(w, i, &own[i]);
   }
   return DP_OK;
 }
@@ -241,6 +300,7 @@ static dp_status own_mode(void *user, int i, int worker) {
 
 static void add_up(const suite_run *w, int n, double tolerance, dp_nonmem_result *r) {
   int nfailed = 0;
+  double gap = OBJECTIVE_GAP;
   r->nsubject = n;
   for (int i = 0; i < n; i++) {
     const outcome *o = &w->result[i];
@@ -252,10 +312,17 @@ static void add_up(const suite_run *w, int n, double tolerance, dp_nonmem_result
     }
     r->objective += o->obj;
     r->reference += w->ref->obj[i];
+    r->ncovariance += o->ncov;
+    r->ncovariance_within += o->ncov_within;
+    r->largest_covariance = fmax(r->largest_covariance, o->cov_largest);
     r->nparameter += o->nparam;
     r->nwithin += o->nwithin;
     r->nunconverged += !o->converged;
     r->nworse += !(o->gap <= OBJECTIVE_GAP);
+    if (!(o->gap <= gap)) {
+      gap = o->gap;
+      snprintf(r->worse_subject, sizeof r->worse_subject, "%.31s", w->ref->id[i]);
+    }
     if (o->gap < -OBJECTIVE_GAP)
       r->nbetter++;
     else {
@@ -265,15 +332,17 @@ static void add_up(const suite_run *w, int n, double tolerance, dp_nonmem_result
   }
   r->worst = r->worst_difference / tolerance;
   r->patients_per_s = r->seconds > 0 ? n / r->seconds : 0;
-  bool pass = r->worst <= 1 && r->nworse == 0 && r->nunconverged == 0 && r->nflat == 0;
+  r->patients_per_core_s = r->cpu_seconds > 0 ? n / r->cpu_seconds : 0;
+  bool pass = r->worst <= 1 && r->nworse == 0 && r->nunconverged == 0 && r->nflat == 0 &&
+              r->ncovariance_within == r->ncovariance;
   snprintf(r->status, sizeof r->status, "%s", pass ? "pass" : "fail");
   if (!pass)
     snprintf(r->why, sizeof r->why,
              "objective at their mode off by %.2g (subject %s, tolerance %.0e, %d not evaluated); "
-             "modes: %d worse, %d beyond "
-             "0.1 %% without being better, %d not converged",
-             r->worst_difference, r->worst_subject, tolerance, nfailed, r->nworse, r->nflat,
-             r->nunconverged);
+             "modes: %d worse (subject %s by %.2g), %d beyond 0.1 %% without being better, %d not converged; "
+             "covariances: %d beyond 1 %%",
+             r->worst_difference, r->worst_subject, tolerance, nfailed, r->nworse, r->nworse ? r->worse_subject : "-",
+             r->nworse ? gap : 0, r->nflat, r->nunconverged, r->ncovariance - r->ncovariance_within);
 }
 
 static dp_status run_compare(suite_run *w, dpi_arena *arena, const dp_nonmem_def *def,
@@ -287,9 +356,7 @@ static dp_status run_compare(suite_run *w, dpi_arena *arena, const dp_nonmem_def
   w->result = DPI_ARENA_ARRAY(arena, outcome, (size_t)n + 1);
   if (!w->person || !w->result) return DP_ERR_MEMORY;
   dp_status st = dpi_parallel_for(w->ctx, n, at_reference, w);
-  double start = dpi_clock_s();
-  if (st == DP_OK) st = dpi_parallel_for(w->ctx, n, own_mode, w);
-  r->seconds = dpi_clock_s() - start;
+  if (st == DP_OK) st = own_modes(w, arena, n, r);
   if (st == DP_OK) add_up(w, n, tolerance, r);
   for (int i = 0; i < n; i++) dpi_person_destroy(w->person[i]);
   return st;
@@ -340,6 +407,18 @@ dp_nonmem_def dp_nonmem_def_default(void) {
   return d;
 }
 
+/* The run's kind: what was asked for, a folder runNNN or a control stream runNNN.ctl; "" when there is none. */
+static void kind_path(const char *kinds_dir, const dp_nonmem_def *def, const char *run, char *out, size_t size) {
+  if (def->model) {
+    snprintf(out, size, "%s", def->model);
+    return;
+  }
+  snprintf(out, size, "%s/run%s/twin.yaml", kinds_dir, run);
+  bool folder = dpi_file_exists(out);
+  snprintf(out, size, folder ? "%s/run%s" : "%s/run%s.ctl", kinds_dir, run);
+  if (!folder && !dpi_file_exists(out)) *out = 0;
+}
+
 dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
                           const dp_nonmem_def *def, dp_nonmem_fn each, void *user) {
   int found = 0;
@@ -350,17 +429,16 @@ dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
     char path[2048], twin[2048];
     dp_nonmem_result r = {0};
     snprintf(path, sizeof path, "%s/run%s.phi", dir, runs[k].run);
-    snprintf(twin, sizeof twin, "%s/run%s/twin.yaml", kinds_dir, runs[k].run);
+    kind_path(kinds_dir, def, runs[k].run, twin, sizeof twin);
     if (!wanted(def, runs[k].run) || !dpi_file_exists(path)) continue;
     found++;
     snprintf(r.run, sizeof r.run, "%s", runs[k].run);
-    if (!dpi_file_exists(twin)) {
+    if (!*twin) {
       snprintf(r.status, sizeof r.status, "refused");
       snprintf(r.why, sizeof r.why, "no kind run%s", runs[k].run);
       each(user, &r);
       continue;
     }
-    twin[strlen(twin) - strlen("/twin.yaml")] = 0;
     dp_status st = run_files(ctx, dir, twin, def, runs[k].tolerance, &r);
     if (st == DP_ERR_CANCELLED || st == DP_ERR_MEMORY) return st;
     if (st != DP_OK) {

@@ -54,7 +54,7 @@ static bool stopped(dpi_jit *job) {
   pthread_mutex_lock(&job->lock);
   bool stop = job->stop;
   pthread_mutex_unlock(&job->lock);
-  return stop;
+  return stop || dpi_background_ending();
 }
 
 static dpi_jit_tier best_tier(const dpi_jit *job) {
@@ -118,7 +118,7 @@ static void work_tier(dpi_jit *job, dpi_jit_compiler *c, dpi_jit_tier tier) {
   }
 }
 
-static void work(dpi_jit *job) {
+static void work_inside(dpi_jit *job) {
   char why[DPI_JIT_WHY];
   double seconds;
   bool there = dpi_jit_llvm_open(why, &seconds);
@@ -134,6 +134,13 @@ static void work(dpi_jit *job) {
   if (job->opts.tier != DPI_JIT_QUICK) work_tier(job, c, DPI_JIT_OPTIMISED);
   dpi_jit_compiler_destroy(c);
   if (job->cache != NULL && !stopped(job)) dpi_jit_cache_trim(job->ctx, job->cache, DPI_JIT_CACHE_MOST);
+}
+
+/* Counted as background work: LLVM's exit functions would pull the ground from under a thread that is inside it. */
+static void work(dpi_jit *job) {
+  if (!dpi_background_enter()) return;
+  work_inside(job);
+  dpi_background_leave();
 }
 
 static void *thread_main(void *job) {

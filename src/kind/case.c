@@ -268,6 +268,8 @@ dp_status dpi_event_observable(const dp_kind *k, const char *source, const dp_ev
                 : o->compartment == e->compartment && e->compartment)
       return DP_OK;
   }
+  for (*out = 0; *out < k->nobservable && by_dvid; (*out)++)
+    if (strcmp(k->observable[*out].dvid, "*") == 0) return DP_OK; /* any other text */
   for (*out = 0; *out < k->nobservable && !by_dvid; (*out)++)
     if (k->observable[*out].compartment == 0 && !*k->observable[*out].dvid) return DP_OK;
   *out = 0;

@@ -359,8 +359,9 @@ dp_status dpi_draft_compose(dpi_draft *d) {
   char *text;
   size_t size;
   DP_TRY(dpi_draft_file(d, "model", true, true, &path, &text, &size));
+  dp_status read = dpi_model_read_text(d->ctx, text, size, path, &d->kind->model);
   dpi_free(d->ctx, text);
-  DP_TRY(dp_model_read(d->ctx, path, &d->kind->model));
+  DP_TRY(read);
   DP_TRY(add_symbols(d));
   DP_TRY(assign_individuals(d));
   DP_TRY(dp_model_seal(d->kind->model));

@@ -11,6 +11,7 @@
 #define DPI_KIND_DRAFT_H
 
 #include "doppel/model.h"
+#include "format/nmtran_control.h"
 #include "kind/kind_impl.h"
 #include "kind/kind_sheet.h"
 #include "kind/kind_yaml.h"
@@ -39,6 +40,7 @@ typedef struct dpi_draft {
   dp_kind *kind;
   dpi_arena *arena;  /* the kind's */
   dpi_yaml_doc twin; /* twin.yaml */
+  const dpi_nmtran_kind *stream; /* the kind's files when they were read from a control stream, NULL: a folder */
   dpi_sha256 *hash;
   dp_unit time_unit;
   const char *method;

@@ -89,6 +89,7 @@ typedef struct dpi_kind_control {
   const char *approver;
   double molar_mass;            /* g/mol; 0 not known */
   bool model_rate, model_duration; /* RATE -1, -2 in event tables are offered */
+  bool timed;                   /* lag, rate or duration is a formula: parameters move when it acts */
 } dpi_kind_control;
 
 /* a row of quantities.tsv */
@@ -149,6 +150,7 @@ struct dp_kind {
   dp_sim *sim;                  /* at the kind's tolerances: modes, derivatives, estimates */
   dp_sim *ensemble;             /* the same law and indices at the tolerance of ensembles: draws, forecasts, rehearsals */
   const char *codes;            /* for dp_record_def.codes */
+  dp_record_def table;          /* how event tables are read: columns by their place, rows left out */
   int nparam;        const dpi_kind_param *param;
   int neffect;       const dpi_kind_effect *effect;
   const double *omega;          /* [neffect x neffect] published or starting covariance */

@@ -25,6 +25,15 @@ static bool is_kind(const char *dir) {
   return n > 0 && n < (int)sizeof path && dpi_file_exists(path);
 }
 
+/* A control stream by its name's ending. */
+static bool is_control(const char *path) {
+  static const char *const endings[] = {".ctl", ".mod", ".nmctl", ".con", ".CTL", ".MOD"};
+  const char *dot = strrchr(path, '.');
+  for (int i = 0; dot && i < DPI_COUNT(endings); i++)
+    if (strcmp(dot, endings[i]) == 0) return dpi_file_exists(path) && !is_folder(path);
+  return false;
+}
+
 static int by_text(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -170,7 +179,7 @@ static dp_status not_found(dp_ctx *ctx, const char *name, const dp_kind_entry *l
 
 dp_status dp_kind_find(dp_ctx *ctx, const char *name, const char *const *dirs, int ndir, char *path,
                        size_t size) {
-  if (is_kind(name)) return copy_path(ctx, name, path, size);
+  if (is_kind(name) || is_control(name)) return copy_path(ctx, name, path, size);
   for (int d = 0; d < ndir; d++) {
     dp_kind_entry *list;
     int n;
@@ -253,6 +262,27 @@ static dp_status copy_folder(const copy *c, const char *from, const char *to, in
   return DP_OK;
 }
 
+/* A control stream as the folder of the kind that is read from it. */
+static dp_status write_control(const copy *c, const char *from, const char *to) {
+  char *text;
+  size_t size;
+  dpi_nmtran_kind kind;
+  if (mkdir(to, 0777) != 0)
+    return dpi_fail(c->ctx, DP_ERR_IO, "%s: cannot make the folder: %s", to, strerror(errno));
+  DP_TRY(dpi_file_read(c->ctx, from, 1u << 20, &text, &size));
+  dp_status status = dpi_nmtran_control(c->ctx, c->arena, text, size, from, &kind);
+  dpi_free(c->ctx, text);
+  for (int i = 0; i < kind.nfile && status == DP_OK; i++) {
+    const char *path = dpi_arena_printf(c->arena, "%s/%s", to, kind.file[i].name);
+    dpi_str out;
+    dpi_str_init(&out, c->ctx);
+    replace_id(c, kind.file[i].text, strlen(kind.file[i].text), &out);
+    status = out.failed || !path ? DP_ERR_MEMORY : dpi_file_write(c->ctx, path, dpi_str_text(&out), out.len);
+    dpi_str_release(&out);
+  }
+  return status;
+}
+
 /* Take away what copy_folder made; errors are ignored, the first message stands. */
 static void remove_folder(const copy *c, const char *dir) {
   char **names;
@@ -279,7 +309,7 @@ static dp_status copy_kind(const copy *c, const char *from, const char *into, co
   if (!part) return DP_ERR_MEMORY;
   remove_folder(c, part); /* left over from an interrupted try */
   dp_kind *kind = NULL;
-  dp_status status = copy_folder(c, from, part, 0);
+  dp_status status = is_folder(from) ? copy_folder(c, from, part, 0) : write_control(c, from, part);
   if (status == DP_OK) status = dp_kind_load(c->ctx, part, &kind);
   dp_kind_destroy(kind);
   if (status == DP_OK && rename(part, goal) != 0)

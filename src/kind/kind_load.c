@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---------------------------------------------------------------- files */
 
@@ -49,16 +50,28 @@ static dp_status named_path(dpi_draft *d, const char *key, bool required, const 
   return *path ? DP_OK : DP_ERR_MEMORY;
 }
 
+/* One of the files that a control stream became. */
+static dp_status control_file(dpi_draft *d, const char *path, char **text, size_t *size) {
+  const char *found = dpi_nmtran_text(d->stream, path + strlen(d->kind->dir) + 1);
+  if (!found) return dpi_fail(d->ctx, DP_ERR_BUG, "%s: the control stream gave no such file", path);
+  *size = strlen(found);
+  *text = DPI_NEW_ARRAY(d->ctx, char, *size + 1);
+  if (!*text) return DP_ERR_MEMORY;
+  memcpy(*text, found, *size);
+  return DP_OK;
+}
+
 dp_status dpi_draft_file(dpi_draft *d, const char *key, bool required, bool hashed,
                          const char **path, char **text, size_t *size) {
   *text = NULL;
   *size = 0;
   DP_TRY(named_path(d, key, required, path));
   if (!*path) return DP_OK;
-  if (!dpi_file_exists(*path))
+  if (!d->stream && !dpi_file_exists(*path))
     return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: %s: there is no file '%s'", d->twin.source,
                     dpi_yaml_get(d->twin.root, key)->line, key, *path);
-  DP_TRY(dpi_file_read(d->ctx, *path, 16u << 20, text, size));
+  if (d->stream) DP_TRY(control_file(d, *path, text, size));
+  else DP_TRY(dpi_file_read(d->ctx, *path, 16u << 20, text, size));
   if (hashed) hash_file(d, key, *text, *size);
   return DP_OK;
 }
@@ -185,6 +198,22 @@ static dp_status read_tolerances(dpi_draft *d) {
   return positive(&d->twin, map, "ensemble", ENSEMBLE_RTOL, &d->rtol_ensemble);
 }
 
+/* table: {columns: "ID TIME AMT DV", ignore: "@", drop: "BLQ.EQ.1", keep: "...", dose_compartment: 1, ...} */
+static dp_status read_table(dpi_draft *d) {
+  static const char *const keys[] = {"columns", "ignore", "drop", "keep", "dose_compartment", "observed_compartment"};
+  const dpi_yaml *map = dpi_yaml_get(d->twin.root, "table");
+  dp_record_def *t = &d->kind->table;
+  *t = dp_record_def_default();
+  if (!map) return DP_OK;
+  DP_TRY(dpi_yaml_known(&d->twin, map, "table", keys, DPI_COUNT(keys)));
+  DP_TRY(dpi_yaml_string(&d->twin, map, "columns", NULL, &t->columns));
+  DP_TRY(dpi_yaml_string(&d->twin, map, "ignore", "#", &t->ignore));
+  DP_TRY(dpi_yaml_string(&d->twin, map, "drop", "", &t->drop));
+  DP_TRY(dpi_yaml_string(&d->twin, map, "keep", "", &t->keep));
+  DP_TRY(dpi_yaml_int(&d->twin, map, "dose_compartment", 0, 0, 9999, &t->dose_compartment));
+  return dpi_yaml_int(&d->twin, map, "observed_compartment", 0, 0, 9999, &t->observed_compartment);
+}
+
 /* kind: letters, digits, _ and -, at most 63 characters. */
 static dp_status read_id(dpi_draft *d) {
   DP_TRY(dpi_yaml_string(&d->twin, d->twin.root, "kind", NULL, &d->kind->id));
@@ -202,7 +231,7 @@ dp_status dpi_draft_twin(dpi_draft *d) {
       "kind",        "title",      "question",   "intended_use", "people",     "source",
       "time_unit",   "until",      "horizon",    "model",        "parameters", "population",
       "observables", "covariates", "controls",   "quantities",   "reward",     "evidence",
-      "patients",    "method",     "tolerances", "discrepancy",  "codes"};
+      "patients",    "method",     "tolerances", "discrepancy",  "codes",      "table"};
   dp_kind *k = d->kind;
   const dpi_yaml_doc *doc = &d->twin;
   const dpi_yaml *root = doc->root;
@@ -227,8 +256,42 @@ dp_status dpi_draft_twin(dpi_draft *d) {
   DP_TRY(read_tolerances(d));
   DP_TRY(read_discrepancy(d));
   DP_TRY(read_codes(d));
+  DP_TRY(read_table(d));
   DP_TRY(named_path(d, "patients", false, &k->patients));
   if (!k->patients) k->patients = "";
+  return DP_OK;
+}
+
+/* ---------------------------------------------------------------- a control stream */
+
+static bool plain_file(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The data file that a control stream names, from the stream's folder; "" when it is not there. */
+static dp_status control_data(dpi_draft *d, const char *name) {
+  const char *dir = d->kind->dir, *slash = strrchr(dir, '/');
+  d->kind->patients = "";
+  if (!*name) return DP_OK;
+  const char *path = *name == '/' || !slash ? name : dpi_arena_printf(d->arena, "%.*s/%s", (int)(slash - dir), dir, name);
+  if (!path) return DP_ERR_MEMORY;
+  if (plain_file(path)) d->kind->patients = path;
+  return DP_OK;
+}
+
+/* The kind of a control stream: its files are texts in memory; see format/nmtran_control.h. */
+static dp_status open_control(dpi_draft *d) {
+  char *text;
+  size_t size;
+  dpi_nmtran_kind *control = DPI_ARENA_NEW(d->arena, dpi_nmtran_kind);
+  if (!control) return DP_ERR_MEMORY;
+  DP_TRY(dpi_file_read(d->ctx, d->kind->dir, 1u << 20, &text, &size));
+  dp_status status = dpi_nmtran_control(d->ctx, d->arena, text, size, d->kind->dir, control);
+  dpi_free(d->ctx, text);
+  DP_TRY(status);
+  d->stream = control;
+  for (int i = 0; i < control->nnote; i++) dpi_log(d->ctx, 1, "%s", control->note[i]);
   return DP_OK;
 }
 
@@ -239,13 +302,15 @@ static dp_status open_twin(dpi_draft *d) {
   d->twin = (dpi_yaml_doc){.ctx = d->ctx, .arena = d->arena};
   d->twin.source = dpi_arena_printf(d->arena, "%s/twin.yaml", d->kind->dir);
   if (!d->twin.source) return DP_ERR_MEMORY;
-  if (!dpi_file_exists(d->twin.source))
+  if (plain_file(d->kind->dir)) DP_TRY(open_control(d));
+  if (!d->stream && !dpi_file_exists(d->twin.source))
     return dpi_fail(d->ctx, DP_ERR_INPUT,
                     "%s: no such file: a kind of twin is a folder with a twin.yaml",
                     d->twin.source);
   char *text;
   size_t size;
-  DP_TRY(dpi_file_read(d->ctx, d->twin.source, 1u << 20, &text, &size));
+  if (d->stream) DP_TRY(control_file(d, d->twin.source, &text, &size));
+  else DP_TRY(dpi_file_read(d->ctx, d->twin.source, 1u << 20, &text, &size));
   hash_file(d, "twin", text, size);
   dp_status status = dpi_yaml_parse(&d->twin, text, size);
   dpi_free(d->ctx, text);
@@ -255,6 +320,7 @@ static dp_status open_twin(dpi_draft *d) {
 static dp_status read_all(dpi_draft *d) {
   DP_TRY(open_twin(d));
   DP_TRY(dpi_draft_twin(d));
+  if (d->stream) DP_TRY(control_data(d, d->stream->data));
   DP_TRY(dpi_draft_parameters(d));
   DP_TRY(dpi_draft_population(d));
   DP_TRY(dpi_draft_covariates(d));

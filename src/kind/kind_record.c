@@ -287,7 +287,7 @@ static dp_status record_one(void *user, int i, int worker) {
   const record_work *w = user;
   const dp_kind *kind = w->kind;
   const char *path = w->path;
-  dp_record_def def = dp_record_def_default();
+  dp_record_def def = kind->table;
   def.codes = kind->codes;
   dp_record *record;
   DP_TRY(dp_record_read(kind->ctx, path, &def, &record));

@@ -207,6 +207,7 @@ static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kin
   def->duration = optional(s, row, "duration");
   c->model_rate = def->rate != NULL;
   c->model_duration = def->duration != NULL;
+  c->timed = def->lag || def->rate || def->duration;
   d->control_where[row] = dpi_arena_printf(d->arena, "%s:%d", s->source, s->line[row]);
   return d->control_where[row] ? DP_OK : DP_ERR_MEMORY;
 }

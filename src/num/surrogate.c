@@ -129,7 +129,7 @@ static void judge(dpi_surrogate_part *p, int n, double square) {
 /* Constant, weights, likelihood and leaving one out from the factor; inverse [n x n], one [n]. */
 static void finish_process(const dpi_surrogate *s, dpi_surrogate_part *p, double *inverse, double *one) {
   int n = s->nrow;
-  double top = 0, bottom = 0, square = 0, ratio = 0, fit = 0;
+  double top = 0, bottom = 0, square = 0, fit = 0;
   for (int i = 0; i < n; i++) one[i] = 1;
   dpi_chol_solve(p->factor, n, one);
   for (int i = 0; i < n; i++) {
@@ -143,11 +143,10 @@ static void finish_process(const dpi_surrogate *s, dpi_surrogate_part *p, double
   for (int i = 0; i < n; i++) {
     double precision = inverse[(size_t)i * (size_t)n + (size_t)i], error = p->weight[i] / precision;
     square += error * error;
-    ratio += error * error * precision / n;
     fit += p->weight[i] * (p->y[i] - p->mean);
   }
   judge(p, n, square);
-  p->spread = ratio > 1 ? sqrt(ratio) : 1;
+  p->spread = p->inflate > 0 ? p->inflate : 1;
   p->loglik = -0.5 * fit - 0.5 * dpi_chol_logdet(p->factor, n) - 0.91893853320467274178 * n;
 }
 
@@ -221,8 +220,7 @@ static void residuals(const dpi_surrogate *s, dpi_surrogate_part *p, const doubl
     square += error * error;
   }
   judge(p, n, square);
-  /* terms were chosen on the same rows: residuals would flatter */
-  p->spread = p->loo * (p->inflate > 1 ? p->inflate : 1);
+  p->spread = p->loo * (p->inflate > 0 ? p->inflate : 1);
 }
 
 static dp_status assemble_chaos(dpi_surrogate *s, dpi_surrogate_part *p) {

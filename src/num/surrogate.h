@@ -13,9 +13,8 @@
  * G. E.
  *            Karniadakis 2002), by least squares
  *
- * The error of an answer is part of it: for gp the process' posterior deviation, made larger where leaving out one
- * point at a time shows that it is too small; for pce what cross-validation of the whole training shows, with the
- * leverage of the place.
+ * The error of an answer is part of it: for gp the process' posterior deviation, for pce the error of leaving out one row
+ * with the leverage of the place; each times what cross-validation of the whole training shows to be needed (inflate).
  */
 #ifndef DPI_SURROGATE_H
 #define DPI_SURROGATE_H
@@ -44,21 +43,26 @@ typedef struct dpi_surrogate_part { /* one output */
   double signal, noise; /* gp: standard deviations */
   int nterm;            /* pce */
   uint8_t *power;       /* pce: [nterm x ninput] */
-  double inflate;       /* pce: error when the choice of terms is made anew without the point, over loo; below 1: 1 */
+  double inflate;       /* what errors are multiplied by, from cross-validation; 0: 1 */
+  int ntest;            /* held-out points at which the function was asked beside it; 0: none */
+  double rms, inside;   /* root mean square error there; share within 1.645 deviations */
   /* by assemble */
   double mean;    /* gp: of y, by generalised least squares */
   double *factor; /* gp: [nrow x nrow] Cholesky of the covariance; pce: [nterm x nterm] of the Gram matrix */
   double *weight; /* gp: [nrow]; pce: [nterm] coefficients */
-  double spread;  /* pce: deviation of an answer where leverage is 0; gp: what deviations are multiplied by, >= 1 */
+  double spread;  /* pce: deviation of an answer where leverage is 0; gp: what deviations are multiplied by */
   double loo;     /* root mean square of the errors made when each point is left out */
   double q2;      /* 1 - loo^2 / variance of y */
   double loglik;  /* gp: marginal */
+  double cross;   /* by training: root mean square error of cross-validation */
 } dpi_surrogate_part;
 
 typedef struct dpi_surrogate {
   dp_ctx *ctx;
   dpi_arena arena;
   int ninput, nrow, noutput, nfailed; /* nfailed: points of the design at which the function failed */
+  double start;                       /* time at which the function's runs began */
+  char origin[65];                    /* hash of what was asked, "" */
   dpi_surrogate_input *input;
   double *x;     /* [nrow x ninput] */
   double *place; /* [nrow x ninput] on 0..1, by assemble */

@@ -2,9 +2,11 @@
  *
  *     doppel surrogate 1
  *     size INPUTS ROWS OUTPUTS FAILED
+ *     from START HASH                                           time at which runs began; what was asked, or -
  *     input ID LOW HIGH lin|log legendre|hermite A B            one a line
- *     output ID gp sqexp|matern52 SIGNAL NOISE LENGTH ...       or
+ *     output ID gp sqexp|matern52 INFLATION SIGNAL NOISE LENGTH ...       or
  *     output ID pce TERMS INFLATION, then POWER ... of each term          one a line
+ *     tested POINTS RMS INSIDE                                  behind each output
  *     row X ... Y ...                                           one a line
  *     sha256 HEX                                                of all that stands before this line
  *
@@ -29,6 +31,7 @@ static void number(dpi_str *t, double x) {
 static void write_part(const dpi_surrogate *s, const dpi_surrogate_part *p, dpi_str *t) {
   if (p->kind == DPI_SURROGATE_GP) {
     dpi_str_addf(t, "output %s gp %s", p->id, p->kernel == DPI_KERNEL_SQEXP ? "sqexp" : "matern52");
+    number(t, p->inflate);
     number(t, p->signal);
     number(t, p->noise);
     for (int k = 0; k < s->ninput; k++) number(t, p->length[k]);
@@ -47,7 +50,9 @@ static void write_part(const dpi_surrogate *s, const dpi_surrogate_part *p, dpi_
 
 dp_status dpi_surrogate_write(dpi_surrogate *s, dpi_str *t) {
   size_t from = t->len;
-  dpi_str_addf(t, "doppel surrogate 1\nsize %d %d %d %d\n", s->ninput, s->nrow, s->noutput, s->nfailed);
+  dpi_str_addf(t, "doppel surrogate 1\nsize %d %d %d %d\nfrom", s->ninput, s->nrow, s->noutput, s->nfailed);
+  number(t, s->start);
+  dpi_str_addf(t, " %s\n", s->origin[0] ? s->origin : "-");
   for (int k = 0; k < s->ninput; k++) {
     const dpi_surrogate_input *in = &s->input[k];
     dpi_str_addf(t, "input %s", in->id);
@@ -58,7 +63,13 @@ dp_status dpi_surrogate_write(dpi_surrogate *s, dpi_str *t) {
     number(t, in->b);
     dpi_str_add(t, "\n");
   }
-  for (int o = 0; o < s->noutput; o++) write_part(s, &s->part[o], t);
+  for (int o = 0; o < s->noutput; o++) {
+    write_part(s, &s->part[o], t);
+    dpi_str_addf(t, "tested %d", s->part[o].ntest);
+    number(t, s->part[o].rms);
+    number(t, s->part[o].inside);
+    dpi_str_add(t, "\n");
+  }
   for (int i = 0; i < s->nrow; i++) {
     dpi_str_add(t, "row");
     for (int k = 0; k < s->ninput; k++) number(t, s->x[(size_t)i * (size_t)s->ninput + (size_t)k]);
@@ -139,6 +150,23 @@ static dp_status read_input(reader *r, dpi_surrogate_input *in) {
   return !in->hermite || in->b > 0 ? DP_OK : bad(r, "a positive deviation");
 }
 
+static dp_status read_tested(reader *r, dpi_surrogate_part *p) {
+  DP_TRY(expect(r, "tested"));
+  DP_TRY(take_count(r, INT32_MAX, &p->ntest));
+  DP_TRY(take_number(r, &p->rms));
+  DP_TRY(take_number(r, &p->inside));
+  return p->rms >= 0 && p->inside >= 0 && p->inside <= 1 ? DP_OK : bad(r, "an error and a share before it");
+}
+
+static dp_status read_origin(reader *r, dpi_surrogate *s) {
+  DP_TRY(expect(r, "from"));
+  DP_TRY(take_number(r, &s->start));
+  next(r);
+  if (strlen(r->word) >= sizeof s->origin || !r->word[0]) return bad(r, "a hash or -");
+  if (strcmp(r->word, "-") != 0) memcpy(s->origin, r->word, strlen(r->word) + 1);
+  return DP_OK;
+}
+
 static dp_status read_part(reader *r, dpi_surrogate *s, int o) {
   dpi_surrogate_part *p = &s->part[o];
   bool chaos, matern;
@@ -160,6 +188,7 @@ static dp_status read_part(reader *r, dpi_surrogate *s, int o) {
   }
   DP_TRY(take_choice(r, "sqexp", "matern52", &matern));
   p->kernel = matern ? DPI_KERNEL_MATERN52 : DPI_KERNEL_SQEXP;
+  DP_TRY(take_number(r, &p->inflate));
   DP_TRY(take_number(r, &p->signal));
   DP_TRY(take_number(r, &p->noise));
   for (int k = 0; k < s->ninput; k++) {
@@ -196,8 +225,13 @@ static dp_status read_hash(reader *r, dpi_surrogate *s, const char *text) {
 }
 
 static dp_status read_body(reader *r, dpi_surrogate *s, const char *text) {
+  DP_TRY(read_origin(r, s));
   for (int k = 0; k < s->ninput; k++) DP_TRY(read_input(r, &s->input[k]));
-  for (int o = 0; o < s->noutput; o++) DP_TRY(read_part(r, s, o));
+  for (int o = 0; o < s->noutput; o++) {
+    DP_TRY(read_part(r, s, o));
+    if (!(s->part[o].inflate > 0)) return bad(r, "a positive inflation");
+    DP_TRY(read_tested(r, &s->part[o]));
+  }
   DP_TRY(read_rows(r, s));
   DP_TRY(read_hash(r, s, text));
   for (int o = 0; o < s->noutput; o++) DP_TRY(dpi_surrogate_assemble(s, o));

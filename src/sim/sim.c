@@ -74,6 +74,7 @@ static dp_status hash_def(dp_sim *sim, const dp_sim_def *def) {
   hash_count(h, def->same_steps);
   hash_number(h, def->rtol);
   hash_number(h, def->atol);
+  if (def->max_steps > 0) hash_count(h, def->max_steps);
   dpi_sha256_finish(h, sim->hash);
   return DP_OK;
 }
@@ -115,6 +116,7 @@ static dp_status check_def(dp_ctx *ctx, const dp_sim_def *def) {
                     "dp_sim_create: tolerances rtol %g, atol %g: expected 0 < rtol < 1, 0 < atol",
                     def->rtol, def->atol);
   }
+  if (def->max_steps < 0) return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: max_steps %d: expected 0 or more", def->max_steps);
   if (def->lanes != 0 && def->lanes != 1 && def->lanes != 2 && def->lanes != 4 && def->lanes != 8) {
     return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: lanes %d: expected 0, 1, 2, 4 or 8", def->lanes);
   }
@@ -183,6 +185,7 @@ static void fill_desc(dp_sim *sim, const dp_sim_def *def) {
                             .ncontrol = def->ncontrol,
                             .nactive = def->nactive,
                             .nlaw = def->nlaw,
+                            .lane_dirs = d->lane_dirs,
                             .hash = sim->hash};
 }
 

@@ -118,7 +118,7 @@ static dp_status one_block(void *user, int b, int worker) {
   const dpi_batch_def batch = {.member = j->run.member + first, .n = rest < block ? rest : block, .seed = j->opts->seed,
                                .out = j->out + first, .stop = dpi_run_stop, .stop_user = &j->run};
   const dpi_gradient_def def = {.memory = j->opts->memory, .to = j->to + first, .first = first, .weight = j->weight,
-                                .user = j->user, .out = j->grad + first};
+                                .along = j->opts->along, .user = j->user, .out = j->grad + first};
   const uint64_t fp = dpi_fp_enter();
   const dp_status status = sim->ops->gradient(sim->spoke, &batch, &def);
   dpi_fp_leave(fp);

@@ -34,14 +34,16 @@ static dp_status directions(dpi_graph *g, const dpi_system *sys, int q, int ndir
   return DP_OK;
 }
 
-/* x_new, error, stages in a row */
+/* x_new, error, stages in a row; explicit: also where the last stage but one stands */
 static int gather(const dpi_system *sys, const dpi_lane_step *step, dpi_node *out) {
   const int n = sys->nstate;
   const size_t size = sizeof *out * (size_t)n;
   memcpy(out, step->x_new, size);
   memcpy(out + n, step->error, size);
   for (int i = 0; i < step->nstage; i++) memcpy(out + (2 + i) * n, step->stage[i], size);
-  return (2 + step->nstage) * n;
+  if (step->implicit) return (2 + step->nstage) * n;
+  memcpy(out + (2 + step->nstage) * n, step->build->point[step->nstage - 2], size);
+  return (3 + step->nstage) * n;
 }
 
 static dp_status one_direction(dpi_lane_tangent *tan, const dpi_system *sys, const dpi_node *out, int nout, int q,
@@ -56,7 +58,7 @@ static dp_status one_direction(dpi_lane_tangent *tan, const dpi_system *sys, con
 
 dp_status dpi_lane_tangent_init(dpi_lane_tangent *tan, dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step,
                                 int ndir) {
-  const size_t n = (size_t)sys->nstate, most = (2 + (size_t)step->nstage) * n, nat = 2 * n + (size_t)sys->nactive;
+  const size_t n = (size_t)sys->nstate, most = (3 + (size_t)step->nstage) * n, nat = 2 * n + (size_t)sys->nactive;
   *tan = (dpi_lane_tangent){.ctx = ctx, .ndir = ndir, .nstage = step->nstage};
   tan->x_new = DPI_NEW_ARRAY(ctx, dpi_node, most * (size_t)ndir + 1);
   dpi_node *out = DPI_NEW_ARRAY(ctx, dpi_node, most + 1), *work = DPI_NEW_ARRAY(ctx, dpi_node, 2 * nat + most + 1);
@@ -64,6 +66,7 @@ dp_status dpi_lane_tangent_init(dpi_lane_tangent *tan, dp_ctx *ctx, const dpi_sy
   if (status == DP_OK) {
     tan->error = tan->x_new + n * (size_t)ndir;
     tan->stage = tan->error + n * (size_t)ndir;
+    tan->point = step->implicit ? NULL : tan->stage + (size_t)step->nstage * n * (size_t)ndir;
     const int nout = gather(sys, step, out);
     for (int q = 0; q < ndir && status == DP_OK; q++) status = one_direction(tan, sys, out, nout, q, work);
   }
@@ -83,8 +86,8 @@ void dpi_lane_tangent_release(dpi_lane_tangent *tan) {
 #define OP1(op, a) dpi_g_op1(g, DPI_OP_##op, (a))
 #define OP2(op, a, b) dpi_g_op2(g, DPI_OP_##op, (a), (b))
 
-/* |error of S| over its tolerance, for state j and direction q */
-static dpi_node part(const dpi_lane_build *b, const dpi_lane_tangent *tan, int j, int q) {
+/* The tolerance of S for state j and direction q. */
+static dpi_node room(const dpi_lane_build *b, const dpi_lane_tangent *tan, int j, int q) {
   dpi_graph *g = b->g;
   const int at = j * tan->ndir + q;
   const double atol = b->def.atol_state ? b->def.atol_state[j] : b->def.atol;
@@ -92,7 +95,35 @@ static dpi_node part(const dpi_lane_build *b, const dpi_lane_tangent *tan, int j
   const dpi_node scale = dpi_g_sym(g, dpi_tangent_scale(b->sys, q, tan->ndir));
   const dpi_node size = OP2(MAX, OP1(ABS, s), OP1(ABS, tan->x_new[at]));
   const dpi_node floor = OP2(MUL, dpi_g_const(g, atol), scale);
-  return OP2(DIV, OP1(ABS, tan->error[at]), dpi_g_fma(g, dpi_g_const(g, b->def.rtol), size, floor));
+  return dpi_g_fma(g, dpi_g_const(g, b->def.rtol), size, floor);
+}
+
+/* |error of S| over its tolerance */
+static dpi_node part(const dpi_lane_build *b, const dpi_lane_tangent *tan, int j, int q) {
+  dpi_graph *g = b->g;
+  return OP2(DIV, OP1(ABS, tan->error[j * tan->ndir + q]), room(b, tan, j, q));
+}
+
+dp_status dpi_lane_tangent_growth(const dpi_lane_tangent *tan, const dpi_lane_step *step, dpi_node *growth) {
+  const dpi_lane_build *b = step->build;
+  dpi_graph *g = b->g;
+  if (!tan->point || step->growth == DPI_NODE_NONE) return DP_OK;
+  const size_t each = (size_t)b->n * (size_t)tan->ndir;
+  const dpi_node *last = tan->stage + (size_t)(tan->nstage - 1) * each, *before = last - each;
+  const dpi_node zero = dpi_g_const(g, 0.0);
+  dpi_node up = zero, down = zero;
+  for (int j = 0; j < b->n; j++)
+    for (int q = 0; q < tan->ndir; q++) {
+      const int at = j * tan->ndir + q;
+      const dpi_node unit = OP2(DIV, dpi_g_const(g, 1.0), room(b, tan, j, q)),
+                     dv = OP2(MUL, OP2(SUB, last[at], before[at]), unit),
+                     dx = OP2(MUL, OP2(SUB, tan->x_new[at], tan->point[at]), unit);
+      up = dpi_g_fma(g, dv, dv, up);
+      down = dpi_g_fma(g, dx, dx, down);
+    }
+  const dpi_node own = dpi_g_if(g, OP2(GT, down, zero), OP1(SQRT, OP2(DIV, up, down)), zero);
+  *growth = OP2(MAX, step->growth, own);
+  return *growth == DPI_NODE_NONE ? DP_ERR_MEMORY : DP_OK;
 }
 
 dp_status dpi_lane_tangent_error(const dpi_lane_tangent *tan, const dpi_lane_step *step, dpi_node *err) {

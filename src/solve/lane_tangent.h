@@ -43,6 +43,7 @@ typedef struct dpi_lane_tangent {
   int ndir, nstage;
   dpi_node *x_new, *error; /* x_new: owned, with all others behind it */
   dpi_node *stage;         /* [nstage] of them */
+  dpi_node *point;         /* explicit: of the point at which the last stage but one stands; implicit: NULL */
 } dpi_lane_tangent;
 dp_status dpi_lane_tangent_init(dpi_lane_tangent *tan, dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step *step,
                                 int ndir);
@@ -50,6 +51,9 @@ void dpi_lane_tangent_release(dpi_lane_tangent *tan);
 
 /* The step's err with that of every direction: the largest, infinite where one is no number. At least one direction. */
 dp_status dpi_lane_tangent_error(const dpi_lane_tangent *tan, const dpi_lane_step *step, dpi_node *err);
+/* Explicit: the step's growth (|h lambda|) as values and directions see it, the larger: on a path at rest values say
+ * nothing, and directions that are woken there are held by stability all the same. */
+dp_status dpi_lane_tangent_growth(const dpi_lane_tangent *tan, const dpi_lane_step *step, dpi_node *growth);
 void dpi_tangent_fast(const dpi_system *sys, int ndir, uint8_t *fast); /* [dpi_tangent_nsym] */
 
 /* ---- adjoint ---- */

@@ -9,7 +9,7 @@
 #include "solve/lanes_impl.h"
 
 #define MOST_STEPS 60000 /* of a tape: beyond, straight-line code no longer pays (nor fits the caches) */
-#define MOST_STATES 80   /* implicit */
+#define MOST_STATES 100  /* implicit */
 #define EXPLICIT_EACH 40.0 /* operations of a state besides its six rates: what will be too long is refused unbuilt */
 #define RTOL_LEAST 4e-16 /* below, a step can't tell its error from rounding */
 
@@ -47,7 +47,7 @@ bool dpi_lane_can(const dpi_system *sys, dpi_lane_kind kind, const char **why) {
   else if (dpi_model_find(sys->model, DPI_FAST_SPEED) >= 0)
     no = "it has fast reactions";
   else if (kind == DPI_LANE_IMPLICIT && sys->nstate > MOST_STATES)
-    no = "it has more than 80 states";
+    no = "it has more than 100 states";
   else if (dpi_tape_nstep(sys->rhs) > MOST_STEPS / 8 ||
            (kind == DPI_LANE_EXPLICIT && 6.0 * dpi_tape_nstep(sys->rhs) + EXPLICIT_EACH * sys->nstate > MOST_STEPS))
     no = "a step is too long as straight-line code";
@@ -145,13 +145,14 @@ static void split_error(dpi_graph *g, dpi_node err, dpi_node *size, dpi_node *ro
 
 /* S_new and the stages' derivatives; the error becomes that of all directions too. */
 static dp_status add_tangent(dpi_lane_plan *p, const dpi_system *sys, const dpi_lane_step *step, dpi_node *out,
-                             dpi_node *err) {
+                             dpi_node *err, dpi_node *growth) {
   const size_t n = (size_t)sys->nstate * (size_t)p->ndir;
   dpi_lane_tangent tan;
   DP_TRY(dpi_lane_tangent_init(&tan, p->ctx, sys, step, p->ndir));
   memcpy(out, tan.x_new, n * sizeof *out);
   memcpy(out + n, tan.stage, n * (size_t)step->nstage * sizeof *out);
   dp_status status = p->opts.sens_error ? dpi_lane_tangent_error(&tan, step, err) : DP_OK;
+  if (status == DP_OK && p->opts.sens_error) status = dpi_lane_tangent_growth(&tan, step, growth);
   dpi_lane_tangent_release(&tan);
   return status;
 }
@@ -161,16 +162,16 @@ static dp_status make_tape(dpi_lane_plan *p, const dpi_system *sys, int form) {
   const int n = sys->nstate, plain = dpi_lanes_out_tangent(n, step->nstage),
             nout = plain + n * p->ndir * (1 + step->nstage);
   const int nsym = dpi_tangent_nsym(sys, p->ndir);
-  dpi_node err = step->err;
+  dpi_node err = step->err, growth = step->growth;
   uint8_t *fast = DPI_NEW_ARRAY(p->ctx, uint8_t, nsym);
   dpi_node *out = DPI_NEW_ARRAY(p->ctx, dpi_node, nout);
   dp_status status = fast && out ? DP_OK : DP_ERR_MEMORY;
-  if (status == DP_OK && p->ndir > 0) status = add_tangent(p, sys, step, out + plain, &err);
+  if (status == DP_OK && p->ndir > 0) status = add_tangent(p, sys, step, out + plain, &err, &growth);
   if (status == DP_OK) {
     dpi_tangent_fast(sys, p->ndir, fast);
     memcpy(out, step->x_new, (size_t)n * sizeof *out);
     split_error(p->graph, err, &out[dpi_lanes_out_size(n)], &out[dpi_lanes_out_room(n)]);
-    out[dpi_lanes_out_growth(n)] = step->growth == DPI_NODE_NONE ? dpi_g_const(p->graph, 0.0) : step->growth;
+    out[dpi_lanes_out_growth(n)] = growth == DPI_NODE_NONE ? dpi_g_const(p->graph, 0.0) : growth;
     for (int i = 0; i < step->nstage; i++)
       memcpy(out + dpi_lanes_out_stage(n, i), step->stage[i], (size_t)n * sizeof *out);
     status = dpi_tape_create(p->ctx, p->graph, out, nout, fast, nsym, &p->tape[form]);

@@ -55,6 +55,7 @@ typedef struct dpi_spoke_desc {
   const char *const *signal_id; /* what composed formulas may use besides parameters and time; unused when fused */
   int block;                    /* members a batch should hold (lanes x something); >= 1 */
   int block_most;               /* or, where there are many members, up to so many; 0: always block */
+  int lane_dirs;                /* as in dp_sim_desc */
   bool own_end;                 /* heeds dpi_batch_def.end */
   const char *identity;         /* what decides results besides the definition (a plug-in's hash); NULL: nothing. Hashed */
 } dpi_spoke_desc;
@@ -83,6 +84,7 @@ typedef struct dpi_gradient_def {
   size_t memory;             /* bytes of one member's path */
   const dp_time *to;         /* [n] each member's end */
   int first;                 /* the caller's number of member 0 */
+  bool along;                /* as dp_vjp_opts.along */
   dp_weight_fn weight;
   void *user;
   dpi_member_gradient *out;  /* [n] */

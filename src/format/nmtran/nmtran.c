@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "format/format.h"
-#include "format/table.h"
+#include "format/nmtran/nm_table.h"
 #include "record/record_build.h"
 
 /* ---- what is listed once ---- */
@@ -71,6 +71,7 @@ typedef struct covariate {
 typedef struct reader {
   dp_ctx *ctx;
   const dpi_table *table;
+  const dp_record_def *def;
   dp_record *record;
   dpi_arena *arena;   /* the record's */
   int col[COL_COUNT]; /* column of the table or -1 */
@@ -533,6 +534,8 @@ static dp_status read_event(reader *r, int row, const dp_event *above, dp_event 
     DP_TRY(check_dose(r, row, e));
   else
     DP_TRY(refuse_dose_items(r, row, e));
+  if (e->compartment == 0 && (e->evid == 1 || e->evid == 4)) e->compartment = r->def->dose_compartment;
+  if (e->compartment == 0 && e->evid == 0) e->compartment = r->def->observed_compartment;
   DP_TRY(read_observation_items(r, row, e));
   return read_dvid(r, row, e, above);
 }
@@ -762,8 +765,11 @@ static dp_status nmtran_read(dp_ctx *ctx, const char *data, size_t size, const c
                              const dp_record_def *def, dp_record **out) {
   *out = NULL;
   dpi_table *table;
-  DP_TRY(dpi_table_read(ctx, data, size, source, DPI_TABLE_DETECT, &table));
-  reader r = {.ctx = ctx, .table = table};
+  if (def->columns)
+    DP_TRY(nm_table_read(ctx, data, size, source, def, &table));
+  else
+    DP_TRY(dpi_table_read(ctx, data, size, source, DPI_TABLE_DETECT, &table));
+  reader r = {.ctx = ctx, .table = table, .def = def};
   dp_status status = dpi_record_create(ctx, source, data, size, &r.record);
   if (status == DP_OK) {
     r.arena = dpi_record_arena(r.record);

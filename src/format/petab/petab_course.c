@@ -189,6 +189,7 @@ static dp_status course_row(petab_sheet *s, int row, void *user) {
                           petab_cell(s, row, c->time));
   if (!petab_empty(cell)) {
     step.condition = dpi_map_get(&r->conditions, cell);
+    if (step.condition >= 0) r->condition[step.condition].used = true;
     if (step.condition < 0)
       return dpi_table_fail(
           s->t, row, c->condition,

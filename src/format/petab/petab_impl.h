@@ -6,6 +6,7 @@
  *     petab_course.c   condition and experiment tables of both versions -> experiments of periods
  *     petab_measure.c  measurement table
  *     petab_names.c    names against the model
+ *     petab_notes.c    what is allowed but probably not meant
  *     petab_expr.c     text of an expression -> tree;  petab_eval.c  values, derivatives, text in our syntax
  *     petab_prior.c    densities of priors
  */
@@ -66,7 +67,7 @@ struct dpi_petab_expr {
 /* ---- the problem while it is read ---- */
 struct petab_private {
   dpi_map names; /* id -> name[] */
-  int cap_name, cap_parameter, cap_observable, cap_experiment, cap_measurement;
+  int cap_name, cap_parameter, cap_observable, cap_experiment, cap_measurement, cap_note;
 };
 
 typedef struct petab_files { /* names of table files, joined to the folder */
@@ -85,6 +86,7 @@ typedef struct petab_condition {
   int nchange, cap;
   dpi_petab_change *change; /* grown; version 1: value NULL where the cell is NaN */
   dpi_petab_place place;
+  bool used;
 } petab_condition;
 
 typedef struct petab_step { /* a row of the experiment table */
@@ -99,6 +101,7 @@ typedef struct petab_course { /* an experiment as the table has it */
   int nstep, cap;
   petab_step *step;
   dpi_petab_place place;
+  bool used;
 } petab_course;
 
 typedef struct petab_overrides { /* a cell "a;b;c", kept once */
@@ -168,6 +171,11 @@ void petab_group_clear(petab_reader *r);
 /* name[] of an id; adds it with kind MODEL. */
 dp_status petab_name(dpi_petab *p, const char *id, size_t n, const dpi_petab_place *place, int *out);
 dp_status petab_memory(dpi_petab *p);
+/* Notes (petab_notes.c): petab_remark adds one; the others look for what is probably not meant. */
+dp_status petab_remark(dpi_petab *p, const dpi_petab_place *place, const char *fmt, ...) DPI_PRINTF(3, 4);
+dp_status petab_note_group(petab_reader *r);
+/* Columns that are none of PEtab's for this table but nearly one of them. */
+dp_status petab_note_columns(petab_sheet *s, const char *const *words, int n);
 /* "file:line: column X: ..." */
 dp_status petab_fail(dpi_petab *p, const dpi_petab_place *place, dp_status status, const char *fmt, ...)
     DPI_PRINTF(4, 5);

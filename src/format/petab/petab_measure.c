@@ -7,7 +7,31 @@
 typedef struct columns {
   const petab_group *group;
   int observable, before, condition, experiment, model, value, time, parameters, noise, dataset, replicate;
+  int type, category, bounds; /* measurementType, measurementCategory, censoringBounds */
 } columns;
+
+/* columns of other programs that change the likelihood */
+static const char *const refused[] = {"lloq", "uloq", "censoring"};
+
+static const char *const words[] = {"observableId",
+                                    "preequilibrationConditionId",
+                                    "simulationConditionId",
+                                    "experimentId",
+                                    "modelId",
+                                    "measurement",
+                                    "time",
+                                    "observableParameters",
+                                    "noiseParameters",
+                                    "datasetId",
+                                    "replicateId",
+                                    "measurementType",
+                                    "measurementCategory",
+                                    "censoringBounds"};
+
+static dp_status refuse(petab_sheet *s, int row, const char *column, const char *why) {
+  const dpi_petab_place place = petab_place(s, row, column);
+  return petab_fail(s->r->p, &place, DP_ERR_UNSUPPORTED, "%s", why);
+}
 
 static dp_status head(petab_sheet *s, void *out) {
   columns *c = out;
@@ -25,7 +49,15 @@ static dp_status head(petab_sheet *s, void *out) {
   c->noise = dpi_table_column(s->t, "noiseParameters");
   c->dataset = dpi_table_column(s->t, "datasetId");
   c->replicate = dpi_table_column(s->t, "replicateId");
-  return DP_OK;
+  c->type = dpi_table_column(s->t, "measurementType");
+  c->category = dpi_table_column(s->t, "measurementCategory");
+  c->bounds = dpi_table_column(s->t, "censoringBounds");
+  for (int i = 0; i < DPI_COUNT(refused); i++)
+    if (dpi_table_column(s->t, refused[i]) >= 0)
+      return refuse(s, -1, refused[i],
+                    "this column is not supported; say it by measurementType (left-censored, right-censored, "
+                    "interval-censored) and censoringBounds, or remove it");
+  return petab_note_columns(s, words, DPI_COUNT(words));
 }
 
 /* ---- overrides ---- */
@@ -102,11 +134,14 @@ static dp_status find_experiment(petab_sheet *s, int row, const columns *c, dpi_
   if (r->p->version == 2) {
     if (!petab_empty(petab_cell(s, row, c->experiment)))
       DP_TRY(find(s, row, c->experiment, &r->courses, "experiment", &course));
+    if (course >= 0) r->course[course].used = true;
     return petab_experiment_v2(r, course, m->model, &m->experiment);
   }
   DP_TRY(find(s, row, c->condition, &r->conditions, "condition", &condition));
   if (!petab_empty(petab_cell(s, row, c->before)))
     DP_TRY(find(s, row, c->before, &r->conditions, "condition", &before));
+  r->condition[condition].used = true;
+  if (before >= 0) r->condition[before].used = true;
   return petab_experiment_v1(r, before, condition, m->model, &m->experiment);
 }
 
@@ -130,7 +165,7 @@ static dp_status check_time(petab_sheet *s, int row, const columns *c, const dpi
 static dp_status check_value(petab_sheet *s, int row, const columns *c, const dpi_petab_observable *o,
                              const dpi_petab_measurement *m) {
   double spread;
-  if (o->scale != DPI_PETAB_LIN && !(m->value > 0.0))
+  if (m->type == DPI_PETAB_QUANTITATIVE && o->scale != DPI_PETAB_LIN && !(m->value > 0.0))
     return dpi_table_fail(s->t, row, c->value,
                           "%g is not positive, but the noise of observable '%s' is on a logarithmic scale", m->value,
                           o->id);
@@ -142,6 +177,75 @@ static dp_status check_value(petab_sheet *s, int row, const columns *c, const dp
   return DP_OK;
 }
 
+/* ---- what is known of a value ---- */
+
+static dp_status read_category(petab_sheet *s, int row, const columns *c, dpi_petab_measurement *m) {
+  if (petab_empty(petab_cell(s, row, c->category)))
+    return dpi_table_fail(s->t, row, c->category,
+                          "an ordinal measurement needs its category in column measurementCategory");
+  DP_TRY(dpi_table_int(s->t, row, c->category, &m->category));
+  if (m->category >= 1) return DP_OK;
+  return dpi_table_fail(s->t, row, c->category, "found category %d, expected 1 or more", m->category);
+}
+
+static dp_status read_bounds(petab_sheet *s, int row, const columns *c, const dpi_petab_observable *o,
+                             dpi_petab_measurement *m) {
+  const char *cell = petab_cell(s, row, c->bounds), **part;
+  const int expected = m->type == DPI_PETAB_INTERVAL_CENSORED ? 2 : 1;
+  double x[2];
+  int n;
+  DP_TRY(petab_split(s->r->p, cell, &part, &n));
+  if (petab_empty(cell) || n != expected)
+    return dpi_table_fail(s->t, row, c->bounds, "found '%.60s', expected %s in column censoringBounds", cell,
+                          expected == 1 ? "the bound" : "the two bounds LOW;HIGH");
+  for (int i = 0; i < n; i++)
+    if (!dpi_parse_double(part[i], &x[i]) || !isfinite(x[i]))
+      return dpi_table_fail(s->t, row, c->bounds, "found '%.60s', expected a number", part[i]);
+  m->low = m->type == DPI_PETAB_LEFT_CENSORED ? -INFINITY : x[0];
+  m->high = m->type == DPI_PETAB_RIGHT_CENSORED ? INFINITY : x[n - 1];
+  if (!(m->low < m->high))
+    return dpi_table_fail(s->t, row, c->bounds, "the lower bound %g is not below the upper bound %g", m->low, m->high);
+  if (o->scale == DPI_PETAB_LIN) return DP_OK;
+  if (!(m->high > 0.0) || (m->type == DPI_PETAB_RIGHT_CENSORED && !(m->low > 0.0)))
+    return dpi_table_fail(s->t, row, c->bounds,
+                          "the bound %g is not positive, but the noise of observable '%s' is on a logarithmic scale",
+                          m->type == DPI_PETAB_RIGHT_CENSORED ? m->low : m->high, o->id);
+  return DP_OK;
+}
+
+/* measurementType and the columns that belong to it. */
+static dp_status read_type(petab_sheet *s, int row, const columns *c, const dpi_petab_observable *o,
+                           dpi_petab_measurement *m) {
+  static const char *const words[] = {"quantitative", "left-censored", "right-censored", "interval-censored",
+                                      "ordinal"};
+  const char *cell = petab_cell(s, row, c->type);
+  int k = petab_empty(cell) ? 0 : -1;
+  for (int i = 0; i < DPI_COUNT(words); i++) k = strcmp(cell, words[i]) == 0 ? i : k;
+  if (k < 0 && strcmp(cell, "semiquantitative") == 0)
+    return refuse(s, row, "measurementType",
+                  "semiquantitative measurements (nonlinear-monotone splines) are not supported; give them "
+                  "as ordinal, or quantitative");
+  if (k < 0) {
+    const char *near = dpi_nearest_word(cell, words, DPI_COUNT(words));
+    return dpi_table_fail(s->t, row, c->type, "unknown measurementType '%.40s'; %s%s%s", cell,
+                          near ? "did you mean '"
+                               : "there are "
+                                 "quantitative, left-censored, right-censored, interval-censored, ordinal",
+                          near ? near : "", near ? "'?" : "");
+  }
+  m->type = (dpi_petab_known_as)k;
+  m->low = -INFINITY;
+  m->high = INFINITY;
+  if (k != DPI_PETAB_ORDINAL && !petab_empty(petab_cell(s, row, c->category)))
+    return dpi_table_fail(s->t, row, c->category,
+                          "a category without measurementType ordinal; name the type or empty this cell");
+  if ((k == DPI_PETAB_QUANTITATIVE || k == DPI_PETAB_ORDINAL) && !petab_empty(petab_cell(s, row, c->bounds)))
+    return dpi_table_fail(s->t, row, c->bounds,
+                          "bounds without a censored measurementType; name the type or empty this cell");
+  if (k == DPI_PETAB_QUANTITATIVE) return DP_OK;
+  return k == DPI_PETAB_ORDINAL ? read_category(s, row, c, m) : read_bounds(s, row, c, o, m);
+}
+
 static dp_status read_row(petab_sheet *s, int row, void *user) {
   const columns *c = user;
   petab_reader *r = s->r;
@@ -149,7 +253,11 @@ static dp_status read_row(petab_sheet *s, int row, void *user) {
   dpi_petab_measurement m = {.place = petab_place(s, row, "")};
   DP_TRY(find(s, row, c->observable, &r->observables, "observable", &m.observable));
   const dpi_petab_observable *o = &p->observable[m.observable];
-  DP_TRY(dpi_table_number(s->t, row, c->value, &m.value));
+  DP_TRY(read_type(s, row, c, o, &m));
+  if (m.type == DPI_PETAB_QUANTITATIVE)
+    DP_TRY(dpi_table_number(s->t, row, c->value, &m.value));
+  else
+    DP_TRY(dpi_table_number_or(s->t, row, c->value, NAN, &m.value));
   DP_TRY(find_experiment(s, row, c, &m));
   DP_TRY(dpi_table_bound_or(s->t, row, c->time, NAN, &m.time));
   DP_TRY(check_time(s, row, c, &m));

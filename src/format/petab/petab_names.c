@@ -127,6 +127,31 @@ static dp_status check_experiment(checker *c, const dpi_petab_experiment *e, cha
   return DP_OK;
 }
 
+/* Observables with an id of the model's: which of the two is meant? Version 1 has tables that do so. */
+static dp_status check_shadows(checker *c) {
+  dpi_petab *p = c->p;
+  for (int o = 0; o < p->nobservable; o++) {
+    const dpi_petab_observable *q = &p->observable[o];
+    bool in = false;
+    int last = -1; /* models of experiments come in runs */
+    for (int e = 0; e < p->nexperiment && !in; e++) {
+      const int m = p->experiment[e].model;
+      if (m == last || (q->model >= 0 && q->model != m)) continue;
+      in = c->known(c->user, last = m, q->id);
+    }
+    const dpi_petab_place place = {q->place.file, q->place.line, "observableId"};
+    if (in && p->version == 1)
+      DP_TRY(petab_remark(p, &place, "'%.80s' is also an entity of the model; rename the observable", q->id));
+    if (!in || p->version == 1) continue;
+    const dp_status status =
+        petab_fail(p, &place, DP_ERR_INPUT, "'%s' is also an entity of the model; rename the observable", q->id);
+    if (!c->issues) return status;
+    petab_add_issue(c->issues, status, dp_ctx_error(p->ctx));
+    dp_ctx_clear_error(p->ctx);
+  }
+  return DP_OK;
+}
+
 dp_status dpi_petab_check_names(dpi_petab *p, dpi_petab_known known, void *user, dpi_petab_issues *issues) {
   size_t n = (size_t)p->nname;
   checker c = {.p = p, .known = known, .user = user, .issues = issues, .model = -1};
@@ -136,6 +161,7 @@ dp_status dpi_petab_check_names(dpi_petab *p, dpi_petab_known known, void *user,
   c.used = DPI_NEW_ARRAY(p->ctx, bool, n);
   c.told = DPI_NEW_ARRAY(p->ctx, bool, n);
   dp_status status = done && c.seen && c.target && c.used && c.told ? DP_OK : petab_memory(p);
+  if (status == DP_OK) status = check_shadows(&c);
   for (int e = 0; e < p->nexperiment && status == DP_OK; e++) status = check_experiment(&c, &p->experiment[e], done);
   dpi_free(p->ctx, done);
   dpi_free(p->ctx, c.seen);

@@ -16,6 +16,10 @@ typedef struct columns {
 
 enum { MAX_PLACEHOLDERS = 1000 };
 
+static const char *const words[] = {"observableId",           "observableName",           "observableFormula",
+                                    "noiseFormula",           "observableTransformation", "noiseDistribution",
+                                    "observablePlaceholders", "noisePlaceholders"};
+
 static dp_status head(petab_sheet *s, void *out) {
   columns *c = out;
   bool v2 = s->r->p->version == 2;
@@ -27,7 +31,12 @@ static dp_status head(petab_sheet *s, void *out) {
   c->distribution = dpi_table_column(s->t, "noiseDistribution");
   c->placeholders = v2 ? dpi_table_column(s->t, "observablePlaceholders") : -1;
   c->noise_placeholders = v2 ? dpi_table_column(s->t, "noisePlaceholders") : -1;
-  return DP_OK;
+  if (dpi_table_column(s->t, "measurementType") >= 0) {
+    const dpi_petab_place place = petab_place(s, -1, "measurementType");
+    return petab_fail(s->r->p, &place, DP_ERR_UNSUPPORTED,
+                      "measurementType is read from the measurement table; move the column there");
+  }
+  return petab_note_columns(s, words, DPI_COUNT(words));
 }
 
 /* ---- distributions ---- */

@@ -12,7 +12,23 @@ typedef struct columns {
   int id, label, scale, lower, upper, nominal, estimate;
   int prior, prior_values; /* v1: objectivePrior...; v2: prior... */
   int start, start_values; /* v1: initializationPrior... */
+  int type;                /* parameterType: solved inside the objective */
 } columns;
+
+static const char *const words[] = {"parameterId",
+                                    "parameterName",
+                                    "parameterScale",
+                                    "lowerBound",
+                                    "upperBound",
+                                    "nominalValue",
+                                    "estimate",
+                                    "objectivePriorType",
+                                    "objectivePriorParameters",
+                                    "initializationPriorType",
+                                    "initializationPriorParameters",
+                                    "priorDistribution",
+                                    "priorParameters",
+                                    "parameterType"};
 
 static dp_status head(petab_sheet *s, void *out) {
   columns *c = out;
@@ -27,9 +43,10 @@ static dp_status head(petab_sheet *s, void *out) {
   c->nominal = dpi_table_column(s->t, "nominalValue");
   c->prior = dpi_table_column(s->t, v1 ? "objectivePriorType" : "priorDistribution");
   c->prior_values = dpi_table_column(s->t, v1 ? "objectivePriorParameters" : "priorParameters");
+  c->type = dpi_table_column(s->t, "parameterType");
   c->start = v1 ? dpi_table_column(s->t, "initializationPriorType") : -1;
   c->start_values = v1 ? dpi_table_column(s->t, "initializationPriorParameters") : -1;
-  return DP_OK;
+  return petab_note_columns(s, words, DPI_COUNT(words));
 }
 
 /* ---- priors ---- */
@@ -213,6 +230,32 @@ static dp_status read_estimate(petab_sheet *s, int row, int column, bool *out) {
                         s->r->p->version == 1 ? "0 or 1" : "true or false");
 }
 
+/* parameterType: what is solved inside the objective has no prior of its own. */
+static dp_status read_type(petab_sheet *s, int row, const columns *c, dpi_petab_parameter *q) {
+  static const char *const words[] = {"", "scaling", "offset", "sigma"};
+  int k = 0;
+  const char *cell = petab_cell(s, row, c->type);
+  if (petab_empty(cell)) return DP_OK;
+  for (int i = 1; i < 4; i++) k = strcmp(cell, words[i]) == 0 ? i : k;
+  if (k == 0) {
+    const char *near = dpi_nearest_word(cell, words + 1, 3);
+    return dpi_table_fail(s->t, row, c->type,
+                          "parameterType '%.40s' is not supported; there are scaling, offset and sigma%s%s%s", cell,
+                          near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+  }
+  if (!q->estimate) return DP_OK; /* a number like others */
+  q->solved = (dpi_petab_solved)k;
+  if (!q->implied && q->prior.family != DPI_PETAB_FLAT)
+    return dpi_table_fail(s->t, row, c->prior,
+                          "'%s' is solved inside the objective (parameterType %s) and can't have a prior; "
+                          "empty one of the two cells",
+                          q->id, cell);
+  if (k == DPI_PETAB_SIGMA && q->upper <= 0.0)
+    return dpi_table_fail(s->t, row, c->upper, "'%s' is a standard deviation, its upper bound %g is not positive",
+                          q->id, q->upper);
+  return DP_OK;
+}
+
 static dp_status check_bounds(petab_sheet *s, int row, const columns *c, const dpi_petab_parameter *q) {
   static const char *const scales[] = {"lin", "log", "log10"};
   if (!q->estimate) {
@@ -234,7 +277,11 @@ static dp_status check_bounds(petab_sheet *s, int row, const columns *c, const d
   if (q->scale != DPI_PETAB_LIN && q->nominal <= 0.0)
     return dpi_table_fail(s->t, row, c->nominal, "the nominal value %g of '%s' is not positive, but its scale is %s",
                           q->nominal, q->id, scales[q->scale]);
-  return DP_OK;
+  if (!(q->nominal < q->lower) && !(q->nominal > q->upper)) return DP_OK; /* not given counts too */
+  const dpi_petab_place place = petab_place(s, row, "nominalValue");
+  return petab_remark(s->r->p, &place,
+                      "the nominal value %g of '%s' lies outside its bounds %g to %g: no fit will begin or end there",
+                      q->nominal, q->id, q->lower, q->upper);
 }
 
 /* A new entry, found by its id. */
@@ -271,7 +318,8 @@ static dp_status read_row(petab_sheet *s, int row, void *user) {
   DP_TRY(dpi_table_bound_or(s->t, row, c->upper, INFINITY, &q->upper));
   DP_TRY(dpi_table_number_or(s->t, row, c->nominal, NAN, &q->nominal));
   DP_TRY(check_bounds(s, row, c, q));
-  return read_priors(s, row, c, q);
+  DP_TRY(read_priors(s, row, c, q));
+  return read_type(s, row, c, q);
 }
 
 dp_status petab_read_parameters(petab_reader *r) {

@@ -71,6 +71,7 @@ void dpi_petab_destroy(dpi_petab *p) {
   dpi_free(p->ctx, p->observable);
   dpi_free(p->ctx, p->experiment);
   dpi_free(p->ctx, p->measurement);
+  dpi_free(p->ctx, (void *)p->note);
   dpi_arena_release(&p->arena);
   dpi_free(p->ctx, p);
 }
@@ -279,7 +280,8 @@ static dp_status read_group(petab_reader *r, const petab_group *g) {
   DP_TRY(petab_read_observables(r, g));
   DP_TRY(petab_read_conditions(r, g));
   DP_TRY(petab_read_experiments(r, g));
-  return petab_read_measurements(r, g);
+  DP_TRY(petab_read_measurements(r, g));
+  return petab_note_group(r);
 }
 
 static dp_status read_problem(petab_reader *r) {

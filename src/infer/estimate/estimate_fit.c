@@ -10,6 +10,11 @@
 
 #define FIT_COOKIE 0x66697431u
 #define RANK_TOLERANCE 1e-6
+#define HIT 0.1            /* J above the best that still counts as found */
+#define POLISHED 10        /* distinct optima of a coarse search */
+#define POLISH_STEPS 200
+#define MEMBERS 64 /* of a batch */
+#define DEAR 8     /* directions: with more, derivatives cost so much more than a value that a trial's value is asked for first */
 
 typedef struct fit_own {
   dp_fit pub;
@@ -22,6 +27,13 @@ dp_problem_fit_def dp_problem_fit_def_default(void) {
 
 /* ---- what is asked ---- */
 
+/* Searches side by side: so many that lanes are full whatever ends; more would only be begun earlier, and where time is short
+ * a few that have ended are worth more than many that have not. */
+static int good_batch(const dp_problem_desc *d) {
+  const int members = d->nsimulation > 0 ? d->nsimulation : 1;
+  return members >= MEMBERS / 2 ? 2 : MEMBERS / members < 64 ? MEMBERS / members : 64;
+}
+
 static dp_status read_def(dp_problem *p, const dp_problem_fit_def *def, dpi_multistart_def *out) {
   *out = dpi_multistart_def_default();
   if (!def || def->cookie != FIT_COOKIE)
@@ -32,6 +44,9 @@ static dp_status read_def(dp_problem *p, const dp_problem_fit_def *def, dpi_mult
     return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: unknown sampling '%s', expected latin, sobol, uniform or prior", def->sampling);
   if (hessian < 0)
     return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: unknown hessian '%s', expected hybrid, fisher, bfgs or sr1", def->hessian);
+  if (def->coarse && def->coarse->desc.nparam != p->desc.nparam)
+    return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: the coarse problem has %d parameters, this one %d", def->coarse->desc.nparam,
+                    p->desc.nparam);
   if (def->nstart < 0 || def->ngiven < 0 || def->nstart + def->ngiven + (def->nominal != 0) < 1)
     return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: %d starts, expected at least 1", def->nstart);
   out->sampling = (dpi_sampling)sampling;
@@ -39,11 +54,14 @@ static dp_status read_def(dp_problem *p, const dp_problem_fit_def *def, dpi_mult
   out->nstart = def->nstart;
   out->seed = def->seed;
   out->file = def->file;
-  out->key = p->desc.name;
+  out->key = p->key;
   out->progress = def->progress;
   out->user = def->user;
+  if (def->screen > 0) out->screen = def->screen;
   if (def->max_iterations > 0) out->trust.max_iter = def->max_iterations;
-  if (def->batch > 0) out->batch = def->batch;
+  out->max_cpu = def->max_cpu;
+  out->batch = def->batch > 0 ? def->batch : good_batch(&p->desc);
+  out->trust.value_first = p->desc.ndirection > DEAR ? 2 : 1;
   return DP_OK;
 }
 
@@ -87,65 +105,161 @@ static dp_status deviations(dpi_arena *arena, dp_problem *p, const dpi_optimum *
   return DP_OK;
 }
 
-static dp_status keep_starts(fit_own *f, const dpi_multistart *ms) {
+/* The fit's optima: those of the polish first, if there is one, then those that were not polished. */
+typedef struct found {
+  const dpi_multistart *coarse, *fine; /* coarse: what the starts gave; fine: NULL, or what its first optima led to */
+} found;
+
+static int first_left(const found *w) { return w->fine ? w->fine->nstart : 0; }
+
+static int count_optima(const found *w) {
+  return (w->fine ? w->fine->noptimum : 0) + w->coarse->noptimum - first_left(w);
+}
+
+static const dpi_optimum *optimum_at(const found *w, int k) {
+  const int fine = w->fine ? w->fine->noptimum : 0;
+  return k < fine ? &w->fine->optimum[k] : &w->coarse->optimum[first_left(w) + k - fine];
+}
+
+/* Where the optimum k of the coarse search has gone, -1: nowhere. */
+static int optimum_of(const found *w, int k) {
+  if (k < 0 || !w->fine) return k;
+  return k < w->fine->nstart ? w->fine->start[k].optimum : k - w->fine->nstart + w->fine->noptimum;
+}
+
+/* J of a start: what polishing has changed of its optimum, it has changed of the start. */
+static double j_of(const found *w, const dpi_start *s) {
+  const bool polished = w->fine && s->optimum >= 0 && s->optimum < w->fine->nstart;
+  return polished ? w->fine->start[s->optimum].j + (s->j - w->coarse->optimum[s->optimum].j) : s->j;
+}
+
+static dp_status keep_starts(fit_own *f, const found *w) {
+  const dpi_multistart *ms = w->coarse;
   dp_fit_start *s = DPI_ARENA_ARRAY(&f->arena, dp_fit_start, ms->nstart + 1);
-  bool *seen = DPI_ARENA_ARRAY(&f->arena, bool, ms->nstart + 1);
-  if (!s || !seen) return DP_ERR_MEMORY;
-  for (int k = 0, i = 0; k < 2 * ms->nstart && i < ms->nstart; k++) { /* those that found something, then the others */
-    const int at = k < ms->nfound ? ms->order[k] : k - ms->nfound;
-    if (at >= ms->nstart || seen[at]) continue;
-    const dpi_start *from = &ms->start[at];
-    seen[at] = true;
-    s[i++] = (dp_fit_start){at, from->j, from->j0, from->optimum, from->niter, from->neval, dpi_trust_end_text(from->end)};
+  if (!s) return DP_ERR_MEMORY;
+  int hits = 0, begun = 0;
+  for (int k = 0; k < ms->nstart; k++) { /* by J, those that found nothing last */
+    const dpi_start *from = &ms->start[k];
+    const double j = j_of(w, from);
+    const char *end = from->end == DPI_TRUST_RUNNING ? "not begun: the processor time was spent" : dpi_trust_end_text(from->end);
+    int at = k;
+    for (; at > 0 && s[at - 1].j > j; at--) s[at] = s[at - 1];
+    s[at] = (dp_fit_start){k, j, from->j0, optimum_of(w, from->optimum), from->niter, from->neval, end};
+    begun += from->end != DPI_TRUST_RUNNING;
   }
+  while (hits < ms->nstart && s[hits].j <= s[0].j + HIT) hits++;
+  f->pub.hit_rate = begun ? (double)hits / begun : 0;
   f->pub.start = s;
   return DP_OK;
 }
 
-static dp_status keep_optima(fit_own *f, dp_problem *p, const dpi_multistart *ms) {
+static dp_status keep_optimum(fit_own *f, dp_problem *p, const found *w, int k, dp_fit_optimum *o) {
   const int n = p->desc.nparam;
-  dp_fit_optimum *o = DPI_ARENA_ARRAY(&f->arena, dp_fit_optimum, ms->noptimum + 1);
-  if (!o) return DP_ERR_MEMORY;
-  for (int k = 0; k < ms->noptimum; k++) {
-    const dpi_optimum *from = &ms->optimum[k];
-    double *x = DPI_ARENA_ARRAY(&f->arena, double, 2 * n + 1);
-    signed char *at = DPI_ARENA_ARRAY(&f->arena, signed char, n + 1);
-    if (!x || !at) return DP_ERR_MEMORY;
-    memcpy(x, from->x, (size_t)n * sizeof *x);
-    memcpy(at, from->at, (size_t)n);
-    dpi_rank rank = {.rank = n};
-    DP_TRY(deviations(&f->arena, p, from, x + n, &rank));
-    if (k == 0 && from->fisher)
-      DP_TRY(dpi_rank_analyse(&f->arena, &p->density, from->x, from->fisher, NULL, RANK_TOLERANCE, &rank));
-    o[k] = (dp_fit_optimum){from->j, from->loglik, from->logprior, x, x + n, at, from->count};
-    if (k > 0) continue;
-    dpi_str words;
-    dpi_str_init(&words, p->ctx);
-    if (from->fisher && rank.rank < n) dpi_rank_write(&rank, &p->density, &words);
-    f->pub.rank = rank.rank;
-    f->pub.rank_words = dpi_arena_strdup(&f->arena, dpi_str_text(&words));
-    dpi_str_release(&words);
-    if (!f->pub.rank_words) return DP_ERR_MEMORY;
-  }
-  f->pub.optimum = o;
-  return DP_OK;
+  const dpi_optimum *from = optimum_at(w, k);
+  double *x = DPI_ARENA_ARRAY(&f->arena, double, 2 * n + 1);
+  signed char *at = DPI_ARENA_ARRAY(&f->arena, signed char, n + 1);
+  if (!x || !at) return DP_ERR_MEMORY;
+  memcpy(x, from->x, (size_t)n * sizeof *x);
+  memcpy(at, from->at, (size_t)n);
+  dpi_rank rank = {.rank = n};
+  DP_TRY(deviations(&f->arena, p, from, x + n, &rank));
+  *o = (dp_fit_optimum){from->j, from->loglik, from->logprior, x, x + n, at, 0};
+  for (int i = 0; i < w->coarse->nstart; i++) o->count += optimum_of(w, w->coarse->start[i].optimum) == k;
+  if (k > 0) return DP_OK;
+  if (from->fisher) DP_TRY(dpi_rank_analyse(&f->arena, &p->density, from->x, from->fisher, NULL, RANK_TOLERANCE, &rank));
+  dpi_str words;
+  dpi_str_init(&words, p->ctx);
+  if (from->fisher && rank.rank < n) dpi_rank_write(&rank, &p->density, &words);
+  f->pub.rank = rank.rank;
+  f->pub.rank_words = dpi_arena_strdup(&f->arena, dpi_str_text(&words));
+  dpi_str_release(&words);
+  return f->pub.rank_words ? DP_OK : DP_ERR_MEMORY;
 }
 
-static dp_status keep(fit_own *f, dp_problem *p, const dpi_multistart *ms) {
+static dp_status keep(fit_own *f, dp_problem *p, const found *w) {
+  const dpi_multistart *ms = w->coarse;
   f->pub.nparam = p->desc.nparam;
   f->pub.nstart = ms->nstart;
   f->pub.nfound = ms->nfound;
-  f->pub.noptimum = ms->noptimum;
-  f->pub.hit_rate = ms->hit_rate;
-  f->pub.neval = ms->neval;
+  f->pub.nended = ms->nended;
+  f->pub.noptimum = count_optima(w);
+  f->pub.neval = ms->neval + (w->fine ? w->fine->neval : 0);
   f->pub.nfailed = ms->nfailed;
-  DP_TRY(keep_starts(f, ms));
-  DP_TRY(keep_optima(f, p, ms));
-  const dpi_criteria c = dpi_criteria_of(ms->optimum[0].loglik, p->desc.nparam, p->desc.ndatum);
+  dp_fit_optimum *o = DPI_ARENA_ARRAY(&f->arena, dp_fit_optimum, f->pub.noptimum + 1);
+  if (!o) return DP_ERR_MEMORY;
+  for (int k = 0; k < f->pub.noptimum; k++) DP_TRY(keep_optimum(f, p, w, k, &o[k]));
+  f->pub.optimum = o;
+  DP_TRY(keep_starts(f, w));
+  const dpi_criteria c = dpi_criteria_of(o[0].llh, p->desc.nparam, p->desc.ndatum);
   f->pub.aic = c.aic;
   f->pub.aicc = c.aicc;
   f->pub.bic = c.bic;
   return DP_OK;
+}
+
+/* ---- two tolerances ---- */
+
+/* What a coarse J can't tell apart need not be searched for. */
+static void set_coarse(dpi_trust_def *t) {
+  t->gtol = 1e-4;
+  t->ftol = 1e-7;
+  t->xtol = 1e-7;
+  t->noise = 1e-7;
+}
+
+/* From the best optima of the coarse search on, with the problem's own tolerances. */
+static dp_status polish(fit_own *f, dp_problem *p, const dpi_multistart_def *md, const dpi_multistart *from, dpi_multistart **out) {
+  const size_t n = (size_t)p->desc.nparam;
+  const int count = from->noptimum < POLISHED ? from->noptimum : POLISHED;
+  double *x = DPI_ARENA_ARRAY(&f->arena, double, n * (size_t)count + 1);
+  dpi_multistart_def d = *md;
+  if (!x) return DP_ERR_MEMORY;
+  for (int k = 0; k < count; k++) memcpy(x + n * (size_t)k, from->optimum[k].x, n * sizeof *x);
+  d.trust = dpi_trust_def_default();
+  d.trust.hessian = md->trust.hessian;
+  d.trust.value_first = md->trust.value_first;
+  d.trust.radius = 0.1;
+  d.trust.max_iter = POLISH_STEPS;
+  d.nstart = 0;
+  d.given = x;
+  d.ngiven = count;
+  d.screen = 1;
+  d.batch = count;
+  d.file = NULL;
+  d.progress = NULL;
+  d.max_cpu = md->max_cpu / 5;
+  const dp_status st = dpi_multistart_run(&p->density, &d, out);
+  if (st != DP_ERR_CONVERGE) return st;
+  dp_ctx_clear_error(p->ctx); /* none of them can be evaluated with these tolerances: what was found coarsely stands */
+  return DP_OK;
+}
+
+static dp_status search(fit_own *f, dp_problem *p, const dp_problem_fit_def *def, dpi_multistart_def *md) {
+  dpi_multistart *coarse = NULL, *fine = NULL;
+  dp_problem *at = def->coarse ? def->coarse : p;
+  md->key = at->key;
+  if (def->coarse) set_coarse(&md->trust);
+  dp_status st = dpi_multistart_run(&at->density, md, &coarse);
+  if (st == DP_OK && def->coarse) st = polish(f, p, md, coarse, &fine);
+  if (st == DP_OK) st = keep(f, p, &(found){coarse, fine});
+  dpi_multistart_destroy(coarse);
+  dpi_multistart_destroy(fine);
+  return st;
+}
+
+/* J where the file says that the answer is: what a fit has to be measured by. */
+static dp_status look_at_nominal(fit_own *f, dp_problem *p) {
+  const int n = p->desc.nparam;
+  dpi_density_value v = {0};
+  f->pub.j_nominal = NAN;
+  f->pub.nominal_reason = "";
+  for (int q = 0; q < n; q++)
+    if (!(p->desc.nominal[q] >= p->desc.lower[q] && p->desc.nominal[q] <= p->desc.upper[q])) return DP_OK;
+  DP_TRY(dpi_density_eval(&p->density, 1, p->desc.nominal, DPI_DENSITY_VALUE, &v));
+  f->pub.j_nominal = v.ok ? -(v.loglik + v.logprior) : INFINITY;
+  if (v.ok) return DP_OK;
+  f->pub.nominal_reason = dpi_arena_strdup(&f->arena, v.reason[0] ? v.reason : "the likelihood is zero there");
+  return f->pub.nominal_reason ? DP_OK : DP_ERR_MEMORY;
 }
 
 dp_status dp_problem_fit(dp_problem *problem, const dp_problem_fit_def *def, dp_fit **out) {
@@ -155,11 +269,9 @@ dp_status dp_problem_fit(dp_problem *problem, const dp_problem_fit_def *def, dp_
   fit_own *f = DPI_NEW(problem->ctx, fit_own);
   if (!f) return DP_ERR_MEMORY;
   dpi_arena_init(&f->arena, problem->ctx);
-  dpi_multistart *ms = NULL;
   dp_status st = given_starts(&f->arena, problem, def, &md);
-  if (st == DP_OK) st = dpi_multistart_run(&problem->density, &md, &ms);
-  if (st == DP_OK) st = keep(f, problem, ms);
-  dpi_multistart_destroy(ms);
+  if (st == DP_OK) st = look_at_nominal(f, problem);
+  if (st == DP_OK) st = search(f, problem, def, &md);
   if (st == DP_OK)
     *out = &f->pub;
   else

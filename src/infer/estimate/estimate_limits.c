@@ -7,6 +7,7 @@
 #include "infer/point/profile.h"
 
 #define LIMITS_COOKIE 0x6c696d31u
+#define STEP 0.125 /* rise of J from one point to the next, of the threshold: a curve to be looked at, not only its ends */
 
 typedef struct limits_own {
   dp_limits pub;
@@ -17,14 +18,16 @@ dp_problem_limits_def dp_problem_limits_def_default(void) {
   return (dp_problem_limits_def){.cookie = LIMITS_COOKIE, .level = 0.95};
 }
 
+static dp_limit_point point_of(const dpi_profile_point *p) { return (dp_limit_point){p->at, p->j, p->slope}; }
+
 static dp_status keep_points(limits_own *l, const dpi_profile *from, double j, dp_limit *to) {
   const int below = from->side[0].npoint, above = from->side[1].npoint;
   dp_limit_point *p = DPI_ARENA_ARRAY(&l->arena, dp_limit_point, below + above + 1);
   if (!p) return DP_ERR_MEMORY;
   for (int i = 0; i < below; i++)
-    p[below - 1 - i] = (dp_limit_point){from->side[0].point[i].at, from->side[0].point[i].j};
-  p[below] = (dp_limit_point){from->at, j};
-  for (int i = 0; i < above; i++) p[below + 1 + i] = (dp_limit_point){from->side[1].point[i].at, from->side[1].point[i].j};
+    p[below - 1 - i] = point_of(&from->side[0].point[i]);
+  p[below] = (dp_limit_point){from->at, j, 0};
+  for (int i = 0; i < above; i++) p[below + 1 + i] = point_of(&from->side[1].point[i]);
   to->npoint = below + above + 1;
   to->point = p;
   return DP_OK;
@@ -65,6 +68,7 @@ dp_status dp_problem_limits(dp_problem *problem, const double *x, const dp_probl
     return dpi_fail(problem->ctx, DP_ERR_USAGE, "profiles: level %g, expected a probability between 0 and 1", def->level);
   dpi_profile_def pd = dpi_profile_def_default();
   pd.level = def->level;
+  pd.step = STEP;
   pd.param = def->param;
   pd.nparam = def->n;
   pd.alternative = def->other;

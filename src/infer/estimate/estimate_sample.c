@@ -56,7 +56,7 @@ static dp_status by_nuts(work *w, dpi_arena *arena) {
   d.nwarmup = or_own(w->def->nwarmup, d.nwarmup);
   d.ndraw = or_own(w->def->ndraw, d.ndraw);
   d.file = w->def->file;
-  d.tag = w->p->desc.name;
+  d.tag = w->p->key;
   DP_TRY(spread_starts(w, arena, d.nchain));
   d.start = w->start;
   DP_TRY(dpi_nuts_run(&w->p->density, &d, &w->draws, &report));
@@ -74,7 +74,7 @@ static dp_status by_tempering(work *w, dpi_arena *arena) {
   d.nwarmup = or_own(w->def->nwarmup, d.nwarmup);
   d.ndraw = or_own(w->def->ndraw, d.ndraw);
   d.file = w->def->file;
-  d.tag = w->p->desc.name;
+  d.tag = w->p->key;
   DP_TRY(spread_starts(w, arena, d.nchain));
   d.start = w->start;
   DP_TRY(dpi_tempering_run(&w->p->density, &d, &w->draws, &report));
@@ -93,7 +93,7 @@ static dp_status by_smc(work *w, dpi_arena *arena) {
   d.nrepeat = or_own(w->def->nchain, d.nrepeat);
   d.nparticle = or_own(w->def->ndraw, d.nparticle);
   d.file = w->def->file;
-  d.tag = w->p->desc.name;
+  d.tag = w->p->key;
   DP_TRY(dpi_smc_run(&w->p->density, &d, &w->draws, &report));
   DP_TRY(dpi_verdict_chains(w->draws, w->mixing, &w->verdict));
   DP_TRY(dpi_smc_verdict(w->draws, &report, &w->verdict));
@@ -228,6 +228,11 @@ dp_status dp_problem_sample(dp_problem *problem, const dp_problem_sample_def *de
   if (method < 0)
     return dpi_fail(problem->ctx, DP_ERR_USAGE, "sampling: unknown method '%s', expected nuts, tempering, smc or laplace",
                     def->method ? def->method : "");
+  if (problem->desc.nsolved > 0)
+    return dpi_fail(problem->ctx, DP_ERR_UNSUPPORTED,
+                    "%s: '%s' is solved inside the objective: draws would not be of the posterior; sample it (no parameterType, a row of "
+                    "its own), or use profiles",
+                    problem->desc.name, problem->desc.solved[0]);
   sample_own *s = DPI_NEW(problem->ctx, sample_own);
   if (!s) return DP_ERR_MEMORY;
   dpi_arena_init(&s->arena, problem->ctx);

@@ -371,7 +371,9 @@ dp_status dpi_filter_moments(const dpi_filter *f, double *mean, double *cov) {
   return status;
 }
 
-dp_status dpi_filter_predict(const dpi_filter *f, int sensor, double *h) {
+dp_status dpi_filter_predict(const dpi_filter *f, int sensor, double *h) { return dpi_filter_seen(f, sensor, h, NULL); }
+
+dp_status dpi_filter_seen(const dpi_filter *f, int sensor, double *h, double *scale) {
   dpi_place *p = f->ahead ? f->ahead : f->now;
   if (sensor < 0 || sensor >= f->problem.nsensor)
     return dpi_fail(f->ctx, DP_ERR_INPUT, "filter: sensor %d, there are %d", sensor, f->problem.nsensor);
@@ -386,6 +388,7 @@ dp_status dpi_filter_predict(const dpi_filter *f, int sensor, double *h) {
     double bias = dpi_view_bias(f, &v, s, i);
     h[i] = dpi_view_seen(f, &v, s, i);
     h[i] = s->noise == DPI_SENSOR_LOGNORMAL ? h[i] * dpi_m_exp(bias) : h[i] + bias;
+    if (scale) scale[i] = dpi_view_scale(f, &v, s, i);
   }
   dpi_arena_release(&arena);
   return status;

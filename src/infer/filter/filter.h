@@ -45,7 +45,8 @@ enum {
   DPI_RNG_FILTER_LINEAR = 0x1507, /* noise of the closed form */
   DPI_RNG_FILTER_STATIC = 0x1508, /* draws of a prior of static parameters */
   DPI_RNG_FILTER_MOVE = 0x1509,   /* moves of static parameters */
-  DPI_RNG_FILTER_CARRY = 0x150a
+  DPI_RNG_FILTER_CARRY = 0x150a,
+  DPI_RNG_FILTER_OUTLOOK = 0x150b /* draws of a reading to come */
 };
 
 /* ---- sensors and readings (sensor.c) ---- */
@@ -252,5 +253,7 @@ void dpi_filter_params(const dpi_filter *f, double *param);
 dp_status dpi_filter_moments(const dpi_filter *f, double *mean, double *cov);
 /* What sensor k would see without its noise: [n]. Outputs: only at the plan's times. */
 dp_status dpi_filter_predict(const dpi_filter *f, int sensor, double *h);
+/* The same, and the scale of its noise [n] unless NULL. */
+dp_status dpi_filter_seen(const dpi_filter *f, int sensor, double *h, double *scale);
 
 #endif

@@ -59,6 +59,8 @@ static dp_status whole(dpi_statics *s, const double *x, int first, int n, double
   return status;
 }
 
+dp_status dpi_ibis_begin(dpi_statics *s) { return whole(s, s->x, s->nreading, 0, s->past, s->last, &s->run); }
+
 /* Effective number after a further power of the likelihood; the weights go into `to` unless it is NULL. */
 static double effective(const dpi_statics *s, double power, double *to, double *gained) {
   double top = -INFINITY, sum = 0, sum2 = 0;

@@ -156,15 +156,18 @@ static dp_status rejuvenate(dpi_statics *s, int nread) {
   return DP_OK;
 }
 
+dp_status dpi_nested_begin(dpi_statics *s, int nread) {
+  if (s->inner[0]) return DP_OK;
+  memset(s->out, 0, (size_t)s->n);
+  DP_TRY(make_all(s, s->x, nread, s->past));
+  dpi_filter **inner = s->inner;
+  s->inner = s->next_inner;
+  s->next_inner = inner;
+  return DP_OK;
+}
+
 dp_status dpi_nested_step(dpi_statics *s, int first, int n, double *gained) {
-  if (!s->inner[0]) {
-    memset(s->out, 0, (size_t)s->n);
-    DP_TRY(make_all(s, s->x, 0, s->next_past));
-    memset(s->past, 0, (size_t)s->n * sizeof(double));
-    dpi_filter **inner = s->inner;
-    s->inner = s->next_inner;
-    s->next_inner = inner;
-  }
+  DP_TRY(dpi_nested_begin(s, 0));
   job j = {.s = s, .filter = s->inner, .first = first, .n = n, .value = s->next_past};
   DP_TRY(all(&j));
   for (int i = 0; i < s->n; i++) s->last[i] = isfinite(s->next_past[i]) ? s->next_past[i] - s->past[i] : -INFINITY;

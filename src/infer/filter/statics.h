@@ -70,6 +70,11 @@ typedef struct dpi_statics_report {
 typedef struct dpi_statics dpi_statics;
 dp_status dpi_statics_create(const dpi_problem *problem, const dpi_static_prior *prior, const dpi_statics_def *def,
                              dpi_statics **out);
+/* Right after create: go on from draws x [nx x prior.n] of a posterior with weights (NULL: equal) and the readings that
+ * they know, instead of the prior (statics_adopt.c). The report's evidence is then, for ibis, of later readings only. A
+ * late reading goes back to the prior with all readings. */
+dp_status dpi_statics_adopt(dpi_statics *s, const double *x, const double *weight, int nx, const dpi_reading *known,
+                            int nknown);
 void dpi_statics_destroy(dpi_statics *s); /* NULL allowed */
 dp_status dpi_statics_read(dpi_statics *s, const dpi_reading *reading, int n);
 const dpi_statics_report *dpi_statics_judge(dpi_statics *s);

@@ -51,5 +51,9 @@ double dpi_statics_correlation(const dpi_statics *s);
 dp_status dpi_ibis_step(dpi_statics *s, int first, int n, double *gained);
 dp_status dpi_nested_step(dpi_statics *s, int first, int n, double *gained);
 void dpi_nested_release(dpi_statics *s);
+/* The likelihood of the readings so far at the particles, into past; nested: with filters of their own, unless there
+ * are some. */
+dp_status dpi_ibis_begin(dpi_statics *s);
+dp_status dpi_nested_begin(dpi_statics *s, int nread);
 
 #endif

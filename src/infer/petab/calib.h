@@ -27,33 +27,6 @@
 #include "lang/lang.h"
 #include "num/num.h"
 
-/* ---- priors (calib_prior.c) ---- */
-#define DPI_PRIOR_LIST(X)                                                                                           \
-  X(NONE, "", 0)                                                                                                    \
-  X(UNIFORM, "uniform", 2) X(NORMAL, "normal", 2) X(LAPLACE, "laplace", 2) X(CAUCHY, "cauchy", 2)                   \
-      X(CHISQUARE, "chisquare", 1) X(EXPONENTIAL, "exponential", 1) X(GAMMA, "gamma", 2) X(RAYLEIGH, "rayleigh", 1) \
-          X(LOG_NORMAL, "log-normal", 2) X(LOG_LAPLACE, "log-laplace", 2) X(LOG_UNIFORM, "log-uniform", 2)
-typedef enum dpi_law_kind {
-#define DPI_PRIOR_ENUM(name, text, n) DPI_LAW_##name,
-  DPI_PRIOR_LIST(DPI_PRIOR_ENUM)
-#undef DPI_PRIOR_ENUM
-      DPI_LAW_COUNT
-} dpi_law_kind;
-
-/* One parameter's law: of the parameter itself, or of its value on the scale of estimation. */
-typedef struct dpi_law {
-  dpi_law_kind kind;
-  bool scaled;         /* the law is of the value on the scale of estimation */
-  double a, b;         /* as in the table of PEtab; log-uniform: logarithms of the bounds */
-  double lower, upper; /* truncated there; infinite: not at all */
-  double mass;         /* ln of what truncation leaves */
-} dpi_law;
-/* Numbers in order and domain, and the mass within the bounds. False: why in words. */
-bool dpi_law_init(dpi_law *law, dpi_law_kind kind, double a, double b, double lower, double upper, char why[160]);
-/* ln density at v with first and second derivative; -infinity outside. */
-double dpi_law_log(const dpi_law *law, double v, double *d1, double *d2);
-double dpi_law_quantile(const dpi_law *law, double p);
-
 /* ---- noise (calib_noise.c) ---- */
 typedef enum dpi_noise {
   DPI_NOISE_NORMAL,
@@ -72,15 +45,35 @@ typedef struct dpi_noise_value {
 } dpi_noise_value;
 /* False: y or s lies outside the noise's domain. */
 bool dpi_noise_eval(dpi_noise noise, double m, double y, double s, dpi_noise_value *out);
+/* The same of the fact that the measurement lies within [low, high], infinite where open (M3, ordered categories): ln P. Its residual
+ * is 0, its information by y the curvature of -ln P, that by s the squared slope. */
+bool dpi_noise_within(dpi_noise noise, double low, double high, double y, double s, dpi_noise_value *out);
+/* h: identity, ln or log10 */
+double dpi_noise_scale(dpi_noise noise, double v);
+double dpi_noise_unscale(dpi_noise noise, double hv);
+/* ln P(a < e < b) of the standardised error, slopes and curvatures by a and b: aa and bb minus the second derivatives, ab the mixed. */
+typedef struct dpi_noise_slice {
+  double ln, da, db, aa, bb, ab;
+} dpi_noise_slice;
+void dpi_noise_between(dpi_noise noise, double a, double b, dpi_noise_slice *out);
 
 /* ---- what the tables say, one model's part (calib_read.c) ---- */
+typedef enum dpi_calib_solved {
+  DPI_SOLVED_NOT,
+  DPI_SOLVED_SCALING,
+  DPI_SOLVED_OFFSET,
+  DPI_SOLVED_SIGMA,
+  DPI_SOLVED_THRESHOLD, /* between two categories of an ordinal observable: no row of the table */
+} dpi_calib_solved;
+
 typedef struct dpi_calib_param {
   const char *id, *where; /* where: "parameters.tsv:3" */
   const char *element;    /* what the model calls it */
   dp_problem_scale scale;
   bool estimated;
+  dpi_calib_solved solved;      /* not searched for but solved inside the objective (calib_inner.c) */
   double nominal, lower, upper; /* as in the table: not scaled */
-  dpi_law prior;
+  dpi_petab_prior prior; /* FLAT: none that counts */
 } dpi_calib_param;
 
 typedef struct dpi_calib_assign {
@@ -112,6 +105,7 @@ typedef struct dpi_calib_datum {
   int observable, experiment;
   double time, value; /* time: infinity, at steady state */
   const char *where;
+  const char *low, *high; /* the value is only known to lie between; NULL: open; both NULL: it is `value` */
   const char **given; /* one for each placeholder of the observable: a number or a parameter's id */
 } dpi_calib_datum;
 
@@ -219,6 +213,7 @@ typedef struct dpi_calib_use { /* an experiment: its simulation and its outer va
 typedef struct dpi_calib_row { /* a datum, resolved */
   int sim, row, observable, experiment, number;
   double value, time;
+  int low, high; /* expressions between which the value lies, -1: open; both -1: it is `value` */
   int *given; /* [nplaceholder] expressions */
   const char *where;
 } dpi_calib_row;
@@ -272,6 +267,8 @@ typedef struct dpi_calib_part {
   int scale_active; /* number among them of DPI_CALIB_SCALE, -1 */
   /* calib_plan.c */
   int nsim, maxdir;
+  int width;           /* calib_eval.c: directions that one run of a member carries; 0: not known yet */
+  bool back_pays;      /* gradients are cheaper backwards */
   bool tried, no_back; /* backwards was tried at the nominal point; it can't be done there */
   bool linear;         /* rates are linear in the states, free of the time: directions cost little */
   dpi_calib_sim *sims;
@@ -310,7 +307,15 @@ struct dp_problem {
   bool has_prior;
   dpi_calib_part *part; /* [file.ntable] */
   dp_problem_derivative derivative;
+  char key[65]; /* SHA-256 of all that answers follow from: tables, models, the definition. For files to go on from */
+  /* parameters that are solved inside the objective: `full` is the problem with them among its parameters, owned (calib_inner.c) */
+  dp_problem *full;
+  struct dpi_calib_inner *inner;
 };
+
+/* Puts a problem in front of *p that searches for fewer parameters, when some are solved inside the objective. */
+dp_status dpi_calib_hide(dp_problem **p);
+dp_status dpi_calib_inner_eval(dp_problem *p, int npoint, const double *x, unsigned what, dp_problem_value *value);
 
 /* x on the scale -> theta of the whole table, and dtheta/dx of the estimated. */
 void dpi_calib_theta(const dp_problem *p, const double *x, double *theta, double *slope);

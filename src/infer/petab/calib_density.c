@@ -13,12 +13,13 @@ static const double LN_10 = 2.3025850929940456840;
 
 /* One parameter's ln p at x, derivatives by x. */
 static double term(const dpi_calib_param *q, double x, bool jacobian, double *d1, double *d2) {
-  if (q->scale == DP_SCALE_LIN || q->prior.scaled) return dpi_law_log(&q->prior, x, d1, d2);
+  if (q->prior.on_scale) return dpi_petab_log_prior_on_scale(&q->prior, x, d1, d2);
+  if (q->scale == DP_SCALE_LIN) return dpi_petab_log_prior(&q->prior, x, d1, d2);
   const double c = q->scale == DP_SCALE_LOG ? 1 : LN_10, v = dp_problem_unscale(q->scale, x), slope = c * v;
-  double e1, e2, ln = dpi_law_log(&q->prior, v, &e1, &e2);
+  double e1, e2, ln = dpi_petab_log_prior(&q->prior, v, &e1, &e2);
   *d1 = e1 * slope;
   *d2 = e2 * slope * slope + e1 * c * slope;
-  if (!jacobian || q->prior.kind == DPI_LAW_NONE) return ln;
+  if (!jacobian || q->prior.family == DPI_PETAB_FLAT) return ln;
   *d1 += c;
   return ln + dpi_m_log(slope);
 }
@@ -77,7 +78,7 @@ static dp_status density_draw(dpi_density *d, uint64_t seed, uint64_t index, dou
   for (int q = 0; q < d->n; q++) {
     const dpi_calib_param *k = &t->param[p->free[q]];
     const double u = dpi_rng_uniform(&rng);
-    if (k->prior.kind == DPI_LAW_NONE) {
+    if (k->prior.family == DPI_PETAB_FLAT) {
       if (!isfinite(d->lower[q]) || !isfinite(d->upper[q]))
         return dpi_fail(p->ctx, DP_ERR_INPUT,
                         "%s: parameter '%s' has neither a prior nor finite bounds: nothing can be drawn", k->where,
@@ -85,8 +86,9 @@ static dp_status density_draw(dpi_density *d, uint64_t seed, uint64_t index, dou
       x[q] = d->lower[q] + u * (d->upper[q] - d->lower[q]);
       continue;
     }
-    const double v = dpi_law_quantile(&k->prior, u);
-    x[q] = between(k->prior.scaled ? v : dp_problem_rescale(k->scale, v), d->lower[q], d->upper[q]);
+    const double y = dpi_petab_prior_quantile(&k->prior, u);
+    const double on = k->prior.on_scale ? y : dp_problem_rescale(k->scale, dpi_petab_from_scale(k->prior.scale, y));
+    x[q] = between(on, d->lower[q], d->upper[q]);
   }
   return DP_OK;
 }

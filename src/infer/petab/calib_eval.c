@@ -17,7 +17,11 @@
 #define ROOM \
   100.0 /* what is noise to a derivative, over what is noise to a state: derivatives are differences of large numbers */
 #define BATCH_BYTES ((size_t)192 << 20) /* of one batch of points */
-enum { DIRECTIONS_FORWARD = 4 };        /* beyond so many, backwards is cheaper where equations are not linear */
+/* Work, in steps of a member that carries no directions: operations counted on the tapes of problems of all sizes. */
+#define WORK_DIRECTION 1.35 /* of each direction that a step carries */
+#define WORK_BACK 5.5       /* of a step recorded and gone back over */
+enum { SIDE_BY_SIDE = 8 };  /* members that cost as much as one: a convention, so that results do not depend on the processor */
+enum { LINEAR_FORWARD = 20 }; /* directions up to which exact steps of linear equations are cheaper than steps recorded */
 
 /* What one member's data say. */
 typedef struct score {
@@ -30,8 +34,12 @@ typedef struct batch { /* some points of one part */
   const dp_problem *p;
   const dpi_calib_part *part;
   dp_ctx *ctx;
-  int first, npoint, nmember, ndir, nest;
+  int first, npoint, nmember, nest;
+  int ndir;        /* directions that one run of a member carries */
+  int nrun;        /* runs of one point: forward, a member is run once for each `ndir` of its directions */
+  int *run_first;  /* [nsim] its first run; NULL: one run a member */
   bool gradient, fisher;
+  bool along; /* ndir is 1: the direction for the way back */
   const double *expr; /* [all points x (n + npartial)], partials by x */
   size_t nexpr;
   const double
@@ -47,6 +55,22 @@ typedef struct batch { /* some points of one part */
   dp_result *before; /* [npoint x nrest members], one row each; NULL: none */
   const dp_result *result;
 } batch;
+
+/* Runs of a simulation that carry ndir directions each. */
+static int runs_of(const dpi_calib_sim *s, int ndir) { return ndir > 0 && s->ndir > ndir ? (s->ndir + ndir - 1) / ndir : 1; }
+
+/* The member's first run; its directions [c ndir, (c + 1) ndir) go with the c-th behind it. Values are those of the first. */
+static int run_of(const batch *b, int member) {
+  if (!b->run_first) return member;
+  return member / b->part->nsim * b->nrun + b->run_first[member % b->part->nsim];
+}
+
+/* Derivatives of cell `cell` (row x natom + atom) of a member by its directions from `dir` on, up to *n of them. */
+static const double *derivatives(const batch *b, int member, size_t cell, int dir, int left, int *n) {
+  const int run = run_of(b, member) + dir / b->ndir;
+  *n = left < b->ndir ? left : b->ndir;
+  return b->result->dvalue + (b->result->value_at[run] * (size_t)b->part->natom + cell) * (size_t)b->ndir;
+}
 
 /* ---- one measurement ---- */
 
@@ -141,15 +165,17 @@ static void inform(const batch *b, int member, const dpi_calib_row *r, const dpi
   const dpi_calib_watch *w = &b->part->watch[r->observable];
   const dpi_calib_sim *sim = &b->part->sims[r->sim];
   const double *partial = expr_of(b, member) + e->n;
-  const size_t at = b->result->value_at[member] + (size_t)r->row, n = (size_t)b->nest;
+  const size_t n = (size_t)b->nest, row = (size_t)r->row * (size_t)b->part->natom;
   double *info = b->info + (size_t)member * n * n;
   int count = 0;
   for (int i = 0; i < w->nin; i++) {
     const double y = s->out[2 + i], g = s->out[2 + w->nin + i];
     if (w->in[i].kind == DPI_IN_ATOM) {
-      const double *d = b->result->dvalue + (at * (size_t)b->part->natom + (size_t)w->in[i].index) * (size_t)b->ndir;
-      for (int q = 0; q < sim->ndir; q++)
-        if (d[q] != 0) touch(s, &count, sim->dir[q], y * d[q], g * d[q]);
+      for (int q = 0, m; q < sim->ndir; q += m) {
+        const double *d = derivatives(b, member, row + (size_t)w->in[i].index, q, sim->ndir - q, &m);
+        for (int k = 0; k < m; k++)
+          if (d[k] != 0) touch(s, &count, sim->dir[q + k], y * d[k], g * d[k]);
+      }
       continue;
     }
     const int x = in_expr(b, r, w->in[i]);
@@ -180,6 +206,7 @@ static void score_rows(const batch *b, int member, const double *value, double *
   const dpi_calib_part *p = b->part;
   const int which = member % p->nsim;
   score *out = &b->score[member];
+  int bad = 0;
   *out = (score){.ok = true};
   for (int i = p->row_first[which]; i < p->row_first[which + 1]; i++) {
     const dpi_calib_row *r = &p->row[p->by_sim[i]];
@@ -187,11 +214,16 @@ static void score_rows(const batch *b, int member, const double *value, double *
     dpi_noise_value v;
     observe(b, member, r, value + (size_t)r->row * (size_t)p->natom, s);
     const double y = s->out[0], sigma = s->out[1];
-    if (!dpi_noise_eval(o->distribution, r->value, y, sigma, &v)) {
+    const double *expr = expr_of(b, member);
+    const bool within = r->low >= 0 || r->high >= 0;
+    if (within ? !dpi_noise_within(o->distribution, r->low < 0 ? -INFINITY : expr[r->low], r->high < 0 ? INFINITY : expr[r->high], y,
+                                   sigma, &v)
+               : !dpi_noise_eval(o->distribution, r->value, y, sigma, &v)) {
       if (out->ok)
         snprintf(out->reason, sizeof out->reason, "%.80s: '%.50s' is %.4g with noise %.4g, outside the domain of %s",
                  r->where, o->id, y, sigma, dpi_noise_name(o->distribution));
       out->ok = false;
+      bad++;
       note_datum(b, member, r, y, sigma, NULL);
       continue;
     }
@@ -201,6 +233,8 @@ static void score_rows(const batch *b, int member, const double *value, double *
     if (weight) pull(b, member, r, &v, s, weight + (size_t)r->row * (size_t)p->natom);
     if (b->fisher) inform(b, member, r, &v, s);
   }
+  const size_t n = strlen(out->reason);
+  if (bad > 1) snprintf(out->reason + n, sizeof out->reason - n, "; and %d more of its measurements", bad - 1);
 }
 
 static void fail_member(const batch *b, int member, const char *reason, double time) {
@@ -216,12 +250,14 @@ static dp_status score_forward(void *user, int member, int worker) {
   const dpi_calib_part *p = b->part;
   const dp_result *r = b->result;
   (void)worker;
-  if (r->status[member] != DP_MEMBER_OK) {
-    fail_member(b, member, r->reason[member], r->fail_time[member]);
-    return DP_OK;
-  }
   const dpi_calib_sim *sim = &p->sims[member % p->nsim];
-  const size_t at = r->value_at[member], cells = (size_t)sim->nout * (size_t)p->natom, nd = (size_t)b->ndir;
+  const int first = run_of(b, member), nrun = runs_of(sim, b->ndir);
+  for (int i = first; i < first + nrun; i++)
+    if (r->status[i] != DP_MEMBER_OK) {
+      fail_member(b, member, r->reason[i], r->fail_time[i]);
+      return DP_OK;
+    }
+  const size_t at = r->value_at[first], cells = (size_t)sim->nout * (size_t)p->natom;
   double *weight = b->gradient ? DPI_NEW_ARRAY(b->ctx, double, cells + 1) : NULL;
   scratch s = {0};
   dp_status st = b->gradient && !weight ? DP_ERR_MEMORY : scratch_init(&s, b);
@@ -230,8 +266,10 @@ static dp_status score_forward(void *user, int member, int worker) {
     double *grad = b->grad + (size_t)member * (size_t)b->nest;
     for (size_t c = 0; weight && c < cells; c++) {
       if (weight[c] == 0) continue;
-      const double *d = r->dvalue + (at * (size_t)p->natom + c) * nd;
-      for (int q = 0; q < sim->ndir; q++) grad[sim->dir[q]] += weight[c] * d[q];
+      for (int q = 0, m; q < sim->ndir; q += m) {
+        const double *d = derivatives(b, member, c, q, sim->ndir - q, &m);
+        for (int k = 0; k < m; k++) grad[sim->dir[q + k]] += weight[c] * d[k];
+      }
     }
   }
   dpi_free(b->ctx, weight);
@@ -267,7 +305,7 @@ static dp_status score_back(void *user, int member, const double *value, double 
 
 /* ---- members ---- */
 
-/* Parameters and seeds that expressions give. */
+/* Parameters and seeds that expressions give; seed [nactive x width], its first ndir columns by dir. */
 static void fill_binds(const batch *b, const double *expr, const dpi_calib_bind *bind, int nbind, const int *active_of,
                        const int *dir, int ndir, int width, double *param, double *seed) {
   const dpi_express *e = &b->p->express;
@@ -291,8 +329,9 @@ static void fill_scale(const batch *b, int point, int active, const int *dir, in
     seed[(size_t)active * (size_t)width + (size_t)q] = ROOM * scale[dir[q]];
 }
 
-/* The state that the member begins at, and its derivatives. */
-static void fill_slots(const batch *b, int member, const dpi_calib_sim *s, double *param, double *seed) {
+/* The state that the member begins at, and its derivatives by dir [ndir]. */
+static void fill_slots(const batch *b, int member, const dpi_calib_sim *s, const int *dir, int ndir, double *param,
+                       double *seed) {
   const dpi_calib_before *f = &b->part->before;
   const dpi_calib_rest *r = &f->rest[s->from];
   const int from = member / b->part->nsim * f->nrest + s->from;
@@ -301,29 +340,67 @@ static void fill_slots(const batch *b, int member, const dpi_calib_sim *s, doubl
     param[f->slot_param[k]] = b->before->value[at + (size_t)k];
     const int a = seed ? b->part->active_of[f->slot_param[k]] : -1;
     for (int i = 0; a >= 0 && i < r->ndir; i++)
-      for (int q = 0; q < s->ndir; q++)
-        if (s->dir[q] == r->dir[i])
+      for (int q = 0; q < ndir; q++)
+        if (dir[q] == r->dir[i])
           seed[(size_t)a * (size_t)b->ndir + (size_t)q] =
               b->before->dvalue[(at + (size_t)k) * (size_t)b->nddir + (size_t)i];
   }
 }
 
-static void fill_member(const batch *b, int member) {
+/* By how much estimated parameter q is moved in the one direction that paths for the way back are recorded with: about its own size,
+ * between 0.75 and 1.25 of it, up or down, so that nothing cancels but by chance. */
+static double move_of(const batch *b, int point, int q) {
+  const double u = 0.6180339887498949 * (q + 1), size = b->scale[(size_t)point * (size_t)b->nest + (size_t)q];
+  return (q % 2 == 0 ? 1 : -1) * (0.75 + 0.5 * (u - floor(u))) / size;
+}
+
+/* All estimated parameters moved together, into seed [nactive]: steps for the way back suit derivatives along that. */
+static void fill_along(const batch *b, int member, const dpi_calib_sim *s, double *seed) {
+  const dpi_calib_part *p = b->part;
+  const dpi_calib_before *f = &p->before;
+  const dpi_express *e = &b->p->express;
+  const int point = b->first + member / p->nsim;
+  const double *partial = expr_of(b, member) + e->n;
+  for (int i = 0; i < s->nbind; i++) {
+    const int a = p->active_of[s->bind[i].param], x = s->bind[i].expr;
+    for (int j = e->first[x]; a >= 0 && j < e->first[x + 1]; j++) seed[a] += partial[j] * move_of(b, point, e->by[j]);
+  }
+  if (p->scale_active >= 0) seed[p->scale_active] = 1; /* costs no more than ROOM here */
+  if (s->from < 0) return;
+  const dpi_calib_rest *r = &f->rest[s->from];
+  const size_t at = b->before->value_at[member / p->nsim * f->nrest + s->from] * (size_t)f->nslot;
+  for (int k = 0; k < f->nslot; k++) {
+    const int a = p->active_of[f->slot_param[k]];
+    const double *d = b->before->dvalue + (at + (size_t)k) * (size_t)b->nddir;
+    for (int i = 0; a >= 0 && i < r->ndir; i++) seed[a] += d[i] * move_of(b, point, r->dir[i]);
+  }
+}
+
+/* One run of a member: with its directions from `from` on. */
+static void fill_run(const batch *b, int member, int from, int run) {
   const dpi_calib_part *p = b->part;
   const dpi_calib_sim *s = &p->sims[member % p->nsim];
   const size_t np = (size_t)p->desc->nparam, na = (size_t)p->nactive, nd = (size_t)b->ndir;
-  double *param = b->param + (size_t)member * np, *seed = b->seed ? b->seed + (size_t)member * na * nd : NULL;
+  const int *dir = s->dir + from, left = s->ndir - from, ndir = left < b->ndir ? left : b->ndir;
+  double *param = b->param + (size_t)run * np, *seed = b->seed ? b->seed + (size_t)run * na * nd : NULL;
+  double *by = b->along ? NULL : seed;
   memcpy(param, p->desc->param_default, np * sizeof *param);
-  fill_binds(b, expr_of(b, member), s->bind, s->nbind, p->active_of, s->dir, s->ndir, b->ndir, param, seed);
-  if (s->from >= 0) fill_slots(b, member, s, param, seed);
-  fill_scale(b, b->first + member / p->nsim, p->scale_active, s->dir, s->ndir, b->ndir, seed);
-  b->member[member] = (dp_member){.param = param,
-                                  .seed = seed,
-                                  .instant = s->instant,
-                                  .ninstant = s->ninstant,
-                                  .out = s->out,
-                                  .nout = s->nout,
-                                  .start = s->start};
+  fill_binds(b, expr_of(b, member), s->bind, s->nbind, p->active_of, dir, ndir, b->ndir, param, by);
+  if (s->from >= 0) fill_slots(b, member, s, dir, ndir, param, by);
+  if (by) fill_scale(b, b->first + member / p->nsim, p->scale_active, dir, ndir, b->ndir, by);
+  if (b->along) fill_along(b, member, s, seed);
+  b->member[run] = (dp_member){.param = param,
+                               .seed = seed,
+                               .instant = s->instant,
+                               .ninstant = s->ninstant,
+                               .out = s->out,
+                               .nout = s->nout,
+                               .start = s->start};
+}
+
+static void fill_member(const batch *b, int member) {
+  const int nrun = b->run_first ? runs_of(&b->part->sims[member % b->part->nsim], b->ndir) : 1;
+  for (int i = 0; i < nrun; i++) fill_run(b, member, i * b->ndir, run_of(b, member) + i);
 }
 
 /* All steady states before, with derivatives where a gradient is asked for. */
@@ -357,12 +434,18 @@ static dp_status run_before(batch *b) {
 static dp_status batch_memory(batch *b, bool seeds) {
   const dpi_calib_part *p = b->part;
   const size_t nm = (size_t)b->nmember, n = (size_t)b->nest;
-  b->member = DPI_NEW_ARRAY(b->ctx, dp_member, nm + 1);
-  b->param = DPI_NEW_ARRAY(b->ctx, double, nm *(size_t)p->desc->nparam + 1);
+  if (b->ndir > 0 && !b->along && !(b->run_first = DPI_NEW_ARRAY(b->ctx, int, p->nsim + 1))) return DP_ERR_MEMORY;
+  for (int s = b->nrun = 0; s < p->nsim; s++) {
+    if (b->run_first) b->run_first[s] = b->nrun;
+    b->nrun += b->run_first ? runs_of(&p->sims[s], b->ndir) : 1;
+  }
+  const size_t nr = (size_t)b->npoint * (size_t)b->nrun;
+  b->member = DPI_NEW_ARRAY(b->ctx, dp_member, nr + 1);
+  b->param = DPI_NEW_ARRAY(b->ctx, double, nr *(size_t)p->desc->nparam + 1);
   b->score = DPI_NEW_ARRAY(b->ctx, score, nm + 1);
   b->grad = DPI_NEW_ARRAY(b->ctx, double, nm *n + 1);
   b->info = DPI_NEW_ARRAY(b->ctx, double, b->fisher ? nm *n *n + 1 : 1);
-  b->seed = seeds ? DPI_NEW_ARRAY(b->ctx, double, nm *(size_t)p->nactive *(size_t)b->ndir + 1) : NULL;
+  b->seed = seeds ? DPI_NEW_ARRAY(b->ctx, double, nr *(size_t)p->nactive *(size_t)b->ndir + 1) : NULL;
   const bool good = b->member && b->param && b->score && b->grad && b->info && (b->seed || !seeds);
   return good ? DP_OK : DP_ERR_MEMORY;
 }
@@ -376,6 +459,7 @@ static void batch_release(batch *b) {
   dpi_free(b->ctx, b->seed);
   for (int i = 0; b->early && i < b->nmember; i++) dpi_free(b->ctx, b->early[i]);
   dpi_free(b->ctx, b->early);
+  dpi_free(b->ctx, b->run_first);
   dp_result_destroy(b->before);
 }
 
@@ -383,7 +467,7 @@ static dp_status run_forward(batch *b) {
   dp_run_opts opts = dp_run_opts_default();
   dp_result *r = NULL;
   opts.ndir = b->ndir;
-  DP_TRY(dp_simulate(b->part->sim, b->member, b->nmember, &opts, &r));
+  DP_TRY(dp_simulate(b->part->sim, b->member, b->npoint * b->nrun, &opts, &r));
   b->result = r;
   const dp_status st = dpi_parallel_for(b->ctx, b->nmember, score_forward, b);
   dp_result_destroy(r);
@@ -412,12 +496,14 @@ static dp_status run_start(const batch *b) {
   batch f = *b;
   int n = 0;
   opts.ndir = f.ndir = p->maxdir;
+  f.along = false;
+  f.run_first = NULL;
   f.member = DPI_NEW_ARRAY(b->ctx, dp_member, b->nmember + 1);
   f.seed = DPI_NEW_ARRAY(b->ctx, double, (size_t)b->nmember *each + 1);
   dp_status st = f.member && f.seed ? DP_OK : DP_ERR_MEMORY;
   for (int i = 0; i < b->nmember && st == DP_OK; i++) {
     if (!b->early[i]) continue;
-    fill_member(&f, i);
+    fill_run(&f, i, 0, i);
     dp_member m = f.member[i];
     m.nout = start_rows(&p->sims[i % p->nsim]);
     f.member[n++] = m;
@@ -443,6 +529,7 @@ static dp_status run_back(batch *b) {
   const dpi_express *e = &b->p->express;
   dp_vjp_opts opts = dp_vjp_opts_default();
   dp_gradient *g = NULL;
+  opts.along = true;
   b->early = DPI_NEW_ARRAY(b->ctx, double *, b->nmember + 1);
   if (!b->early) return DP_ERR_MEMORY;
   dp_status st = dp_simulate_vjp(p->sim, b->member, b->nmember, &opts, score_back, b, &g);
@@ -492,21 +579,58 @@ static void collect(const batch *b) {
   }
 }
 
+/* What so many runs cost, each `step` for a step: halfway between a point alone and one among many. */
+static double work_of(int nrun, double step) {
+  const double among = (double)nrun / SIDE_BY_SIDE;
+  return step * (ceil(among) + among) / 2;
+}
+
+static double forward_work(const dpi_calib_part *part, int width) {
+  int nrun = 0;
+  for (int s = 0; s < part->nsim; s++) nrun += runs_of(&part->sims[s], width);
+  return work_of(nrun, 1 + WORK_DIRECTION * width);
+}
+
+/* Directions that one run carries: all, or so many that the work is least. */
+static int forward_width(const dpi_calib_part *part) {
+  const int most = part->desc->lane_dirs < part->maxdir ? part->desc->lane_dirs : part->maxdir;
+  if (most == 0) return part->maxdir; /* members by themselves: each run would begin anew */
+  int best = 1;
+  for (int width = 2; width <= most; width++)
+    if (forward_work(part, width) < forward_work(part, best)) best = width;
+  return best;
+}
+
+/* Is it cheaper to go backwards? What is counted is the problem's alone: neither time nor the number of points decides. */
+static bool back_pays(const dpi_calib_part *part) {
+  if (part->linear) return part->maxdir > LINEAR_FORWARD;
+  if (part->desc->lane_dirs == 0) return part->maxdir > WORK_BACK;
+  return work_of(part->nsim, WORK_BACK) < forward_work(part, part->width);
+}
+
+static void count_work(dpi_calib_part *part) {
+  if (part->width > 0) return;
+  part->width = forward_width(part);
+  part->back_pays = back_pays(part);
+}
+
 static bool backwards(const dp_problem *p, const dpi_calib_part *part, unsigned what) {
   if (!(what & DP_PROBLEM_GRADIENT) || (what & DP_PROBLEM_FISHER) || !(part->desc->caps & DP_CAP_VJP) ||
       part->nactive == 0)
     return false;
   if (p->derivative == DP_DERIVATIVE_AUTO && part->no_back) return false;
   if (p->derivative != DP_DERIVATIVE_AUTO) return p->derivative == DP_DERIVATIVE_ADJOINT;
-  return part->maxdir > DIRECTIONS_FORWARD && !part->linear;
+  return part->back_pays;
 }
 
 static size_t point_bytes(const dpi_calib_part *p, size_t n, size_t nd, bool fisher) {
   size_t bytes = 64;
   for (int s = 0; s < p->nsim; s++)
-    bytes += 8 * ((size_t)p->desc->nparam + (size_t)p->nactive * nd +
-                  (size_t)p->sims[s].nout * (size_t)p->natom * (1 + nd) + n + (fisher ? n * n : 0)) +
-             sizeof(score) + sizeof(dp_member);
+    bytes += (size_t)runs_of(&p->sims[s], (int)nd) *
+                 (8 * ((size_t)p->desc->nparam + (size_t)p->nactive * nd +
+                       (size_t)p->sims[s].nout * (size_t)p->natom * (1 + nd)) +
+                  sizeof(dp_member)) +
+             8 * (n + (fisher ? n * n : 0)) + sizeof(score);
   return bytes;
 }
 
@@ -526,7 +650,7 @@ static dp_status eval_part(const request *r) {
   const dpi_calib_part *part = r->part;
   const dp_problem *p = r->p;
   const bool gradient = r->what & (DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER), fisher = r->what & DP_PROBLEM_FISHER;
-  const int ndir = gradient && !r->back ? part->maxdir : 0;
+  const int ndir = !gradient ? 0 : r->back ? 1 : part->width;
   const size_t each = point_bytes(part, (size_t)p->desc.nparam, (size_t)ndir, fisher);
   const int most = each < BATCH_BYTES ? (int)(BATCH_BYTES / each < 1000000 ? BATCH_BYTES / each : 1000000) : 1;
   dp_status st = DP_OK;
@@ -538,6 +662,7 @@ static dp_status eval_part(const request *r) {
                .ndir = ndir,
                .nest = p->desc.nparam,
                .gradient = gradient,
+               .along = r->back,
                .fisher = fisher,
                .expr = r->expr,
                .scale = r->scale,
@@ -680,6 +805,7 @@ static dp_status eval_parts(dp_problem *p, int npoint, const double *expr, const
   dp_status st = DP_OK;
   for (int k = 0; k < p->file.ntable && st == DP_OK; k++) {
     dpi_calib_part *part = &p->part[k];
+    if (what) count_work(part);
     if (p->derivative == DP_DERIVATIVE_AUTO && !part->tried && backwards(p, part, what)) st = try_back(p, part);
     request r = {.p = p, .part = part, .npoint = npoint, .expr = expr, .scale = scale, .what = what};
     r.back = backwards(p, part, what);
@@ -719,6 +845,7 @@ static void finish_value(const dp_problem *p, unsigned what, const double *x, dp
 dp_status dp_problem_eval(dp_problem *p, int npoint, const double *x, unsigned what, dp_problem_value *value) {
   if (!p || npoint < 0 || (npoint > 0 && (!x || !value)))
     return dpi_fail(p ? p->ctx : NULL, DP_ERR_USAGE, "dp_problem_eval: found no problem, points or room for values");
+  if (p->full) return dpi_calib_inner_eval(p, npoint, x, what, value);
   const size_t n = (size_t)(p->express.n + p->express.npartial);
   double *expr = DPI_NEW_ARRAY(p->ctx, double, (n + (size_t)p->desc.nparam) * (size_t)npoint + 1);
   if (!expr) return DP_ERR_MEMORY;

@@ -50,6 +50,12 @@ void dpi_calib_part_release(dpi_calib_part *p) {
 
 void dp_problem_close(dp_problem *p) {
   if (!p) return;
+  if (p->full) { /* what it shows is the other's */
+    dp_problem_close(p->full);
+    dpi_arena_release(&p->arena);
+    dpi_free(p->ctx, p);
+    return;
+  }
   for (int k = 0; p->part && k < p->file.ntable; k++)
     if (p->part[k].ctx) dpi_calib_part_release(&p->part[k]);
   if (p->express.ctx) dpi_express_release(&p->express);
@@ -105,7 +111,7 @@ static dp_status list_params(dp_problem *p) {
     nominal[m] = dp_problem_rescale(q->scale, q->nominal);
     p->lower[m] = q->scale != DP_SCALE_LIN && q->lower == 0 ? -INFINITY : dp_problem_rescale(q->scale, q->lower);
     p->upper[m] = isinf(q->upper) ? q->upper : dp_problem_rescale(q->scale, q->upper);
-    p->has_prior = p->has_prior || q->prior.kind != DPI_LAW_NONE;
+    p->has_prior = p->has_prior || q->prior.family != DPI_PETAB_FLAT;
     p->free[m++] = k;
   }
   p->desc.nparam = m;
@@ -152,7 +158,7 @@ static dp_status list_data(dp_problem *p) {
       experiment[i] = t->experiment[t->datum[d].experiment].id;
       where[i] = t->datum[d].where;
       time[i] = t->datum[d].time;
-      value[i] = t->datum[d].value;
+      value[i] = t->datum[d].low || t->datum[d].high ? NAN : t->datum[d].value;
     }
   }
   p->desc.ndatum = p->file.ndatum;
@@ -198,6 +204,8 @@ static dp_status make_parts(dp_problem *p, const dp_problem_def *def) {
     DP_TRY(dp_model_read(p->ctx, q->table->model, &q->model));
   }
   DP_TRY(dpi_petab_check_names(p->file.petab, known, p, NULL));
+  DP_TRY(dpi_petab_note_unused(p->file.petab, known, p));
+  for (int i = 0; i < p->file.petab->nnote && !def->quiet; i++) dpi_log(p->ctx, 1, "%s", p->file.petab->note[i]);
   for (int k = 0; k < p->file.ntable; k++) {
     dpi_calib_part *q = &p->part[k];
     DP_TRY(dpi_calib_model(q));
@@ -212,8 +220,25 @@ static dp_status make_parts(dp_problem *p, const dp_problem_def *def) {
   return DP_OK;
 }
 
+/* What the caller wants estimated or fixed instead of what the table says. */
+static dp_status choose(dp_problem *p, const char *path, const dp_problem_def *def) {
+  dpi_calib_table *t = &p->file.table[0];
+  for (int i = 0; i < def->nchoice; i++) {
+    const dp_problem_choice *c = &def->choice[i];
+    int k = 0;
+    while (k < t->nparam && strcmp(t->param[k].id, c->id) != 0) k++;
+    if (k == t->nparam)
+      return dpi_fail(p->ctx, DP_ERR_INPUT, "%s: '%s' is to be chosen, but the parameter table has no such parameter", path,
+                      c->id);
+    t->param[k].estimated = c->estimate != 0;
+    if (!c->estimate) t->param[k].nominal = c->value;
+  }
+  return DP_OK;
+}
+
 static dp_status fill(dp_problem *p, const char *path, const dp_problem_def *def) {
   DP_TRY(dpi_calib_read(&p->arena, path, &p->file));
+  DP_TRY(choose(p, path, def));
   DP_TRY(list_params(p));
   const dpi_calib_table *t = &p->file.table[0];
   DP_TRY(dpi_express_init(&p->express, &p->arena, t->param, t->nparam, p->est));
@@ -228,6 +253,21 @@ static dp_status fill(dp_problem *p, const char *path, const dp_problem_def *def
   return DP_OK;
 }
 
+/* What was found for another problem must not be gone on from. */
+static dp_status identify(dp_problem *p, const dp_problem_def *def) {
+  dpi_str s;
+  dpi_str_init(&s, p->ctx);
+  dpi_str_addf(&s, "%s\n%s %.17g %.17g %d %d %d\n", p->file.petab->hash, def->method ? def->method : "", def->rtol, def->atol,
+               (int)def->derivative, def->same_steps, def->max_steps);
+  for (int i = 0; i < def->nchoice; i++)
+    dpi_str_addf(&s, "%s %d %.17g\n", def->choice[i].id, def->choice[i].estimate, def->choice[i].value);
+  for (int k = 0; k < p->file.ntable; k++) dpi_str_addf(&s, "%s\n", dp_model_hash(p->part[k].model));
+  const dp_status st = s.failed ? DP_ERR_MEMORY : DP_OK;
+  if (st == DP_OK) dpi_sha256_hex(s.data, s.len, p->key);
+  dpi_str_release(&s);
+  return st;
+}
+
 dp_status dp_problem_open(dp_ctx *ctx, const char *path, const dp_problem_def *def, dp_problem **out) {
   if (!path || !def || def->cookie != dp_problem_def_default().cookie)
     return dpi_fail(ctx, DP_ERR_USAGE,
@@ -237,7 +277,8 @@ dp_status dp_problem_open(dp_ctx *ctx, const char *path, const dp_problem_def *d
   p->ctx = ctx;
   p->derivative = def->derivative;
   dpi_arena_init(&p->arena, ctx);
-  const dp_status st = fill(p, path, def);
+  dp_status st = fill(p, path, def);
+  if (st == DP_OK) st = identify(p, def);
   if (st != DP_OK) {
     dp_problem_close(p);
     return st;
@@ -249,6 +290,12 @@ dp_status dp_problem_open(dp_ctx *ctx, const char *path, const dp_problem_def *d
                              .lower = p->lower,
                              .upper = p->upper,
                              .ndatum = p->desc.ndatum};
+  const dp_status hidden = dpi_calib_hide(&p);
+  if (hidden != DP_OK) {
+    dp_problem_close(p);
+    return hidden;
+  }
+  if (p->full) memcpy(p->key, p->full->key, sizeof p->key);
   *out = p;
   return DP_OK;
 }

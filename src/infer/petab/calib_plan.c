@@ -21,6 +21,13 @@ enum { ORDER_CONDITION = 1, ORDER_OUTPUT = 1000, ORDER_REST = 2000, ORDER_LAST =
 
 /* ---- what measurements give ---- */
 
+static dp_status bound(dpi_calib_part *p, const dpi_calib_datum *d, const char *text, int *out) {
+  const char *foreign = NULL;
+  *out = -1;
+  if (text) DP_TRY(dpi_express_add(p->express, NULL, text, d->where, NAN, out, &foreign));
+  return foreign ? dpi_fail(p->ctx, DP_ERR_INPUT, "%s: bound '%s' is not in the parameter table", d->where, foreign) : DP_OK;
+}
+
 dp_status dpi_calib_given_values(dpi_calib_part *p) {
   const dpi_calib_table *t = p->table;
   p->row = DPI_ARENA_ARRAY(p->arena, dpi_calib_row, t->ndatum + 1);
@@ -35,10 +42,15 @@ dp_status dpi_calib_given_values(dpi_calib_part *p) {
                          .number = t->number[d],
                          .value = from->value,
                          .time = from->time,
-                         .where = from->where};
+                         .where = from->where,
+                         .low = -1,
+                         .high = -1};
+    const bool within = from->low || from->high;
+    DP_TRY(bound(p, from, from->low, &r->low));
+    DP_TRY(bound(p, from, from->high, &r->high));
     r->given = DPI_ARENA_ARRAY(p->arena, int, o->nplaceholder + 1);
     if (!r->given) return DP_ERR_MEMORY;
-    if (o->distribution % 3 != 0 && !(from->value > 0))
+    if (!within && o->distribution % 3 != 0 && !(from->value > 0))
       return dpi_fail(p->ctx, DP_ERR_INPUT,
                       "%s: measurement %g of '%s' is not positive, but its noise is %s; correct the value "
                       "or the noise distribution",
@@ -133,6 +145,7 @@ dp_status dpi_calib_create(dpi_calib_part *p, const dp_problem_def *def) {
   d.rtol = def->rtol;
   d.atol = def->atol;
   d.same_steps = def->same_steps != 0;
+  d.max_steps = def->max_steps;
   if (p->steady) DP_TRY(create_before(p, &d));
   p->active = DPI_ARENA_ARRAY(p->arena, const char *, p->ngiven + b->nslot + 3);
   if (!p->active) return DP_ERR_MEMORY;

@@ -4,6 +4,7 @@
  * other observables need not make sense there.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "infer/petab/calib.h"
@@ -13,6 +14,8 @@ typedef struct sorter {
   dpi_arena *arena;
   const dpi_petab *from;
   int *observable, *experiment; /* number within the part, -1 */
+  bool ordinal;                 /* some measurements are */
+  int *ncategory, **category;   /* [nobservable x nmodel] of ordinal observables; ncategory -1: not looked up yet */
 } sorter;
 
 static const char *text_of(const sorter *k, const dpi_petab_expr *e) {
@@ -30,48 +33,19 @@ static const char *where(const sorter *k, const dpi_petab_place *at) {
 
 /* ---- parameters ---- */
 
-static dpi_law_kind law_kind(const dpi_petab_prior *q) {
-  static const dpi_law_kind plain[] = {[DPI_PETAB_FLAT] = DPI_LAW_NONE,
-                                       [DPI_PETAB_UNIFORM] = DPI_LAW_UNIFORM,
-                                       [DPI_PETAB_NORMAL] = DPI_LAW_NORMAL,
-                                       [DPI_PETAB_LAPLACE] = DPI_LAW_LAPLACE,
-                                       [DPI_PETAB_CAUCHY] = DPI_LAW_CAUCHY,
-                                       [DPI_PETAB_CHISQUARE] = DPI_LAW_CHISQUARE,
-                                       [DPI_PETAB_EXPONENTIAL] = DPI_LAW_EXPONENTIAL,
-                                       [DPI_PETAB_GAMMA] = DPI_LAW_GAMMA,
-                                       [DPI_PETAB_RAYLEIGH] = DPI_LAW_RAYLEIGH};
-  if (q->on_scale || q->scale == DPI_PETAB_LIN) return plain[q->family];
-  return q->family == DPI_PETAB_NORMAL    ? DPI_LAW_LOG_NORMAL
-         : q->family == DPI_PETAB_LAPLACE ? DPI_LAW_LOG_LAPLACE
-                                          : DPI_LAW_LOG_UNIFORM;
-}
-
 static dp_status take_param(const sorter *k, const dpi_petab_parameter *from, bool any, dpi_calib_param *to) {
-  char why[160];
-  const dpi_petab_prior *q = &from->prior;
   to->id = from->id;
   to->element = k->from->name[from->name].model_id;
   to->where = where(k, &from->place);
   to->scale = (dp_problem_scale)from->scale;
   to->estimated = from->estimate;
+  to->solved = (dpi_calib_solved)from->solved;
   to->nominal = from->nominal;
   to->lower = from->lower;
   to->upper = from->upper;
   if (!to->where) return DP_ERR_MEMORY;
-  const dpi_law_kind kind = any && from->estimate ? law_kind(q) : DPI_LAW_NONE;
-  if (!dpi_law_init(&to->prior, kind, q->a, q->b, q->lower, q->upper, why))
-    return dpi_fail(k->ctx, DP_ERR_INPUT, "%s: prior of '%s': %s", to->where, to->id, why);
-  to->prior.scaled = q->on_scale;
-  return DP_OK;
-}
-
-static dp_status take_params(const sorter *k, int *n, dpi_calib_param **out) {
-  bool any = false; /* without any prior this is maximum likelihood, and none is implied */
-  *n = k->from->nparameter;
-  *out = DPI_ARENA_ARRAY(k->arena, dpi_calib_param, *n + 1);
-  if (!*out) return DP_ERR_MEMORY;
-  for (int i = 0; i < *n; i++) any = any || (!k->from->parameter[i].implied && k->from->parameter[i].estimate);
-  for (int i = 0; i < *n; i++) DP_TRY(take_param(k, &k->from->parameter[i], any, &(*out)[i]));
+  to->prior =
+      any && from->estimate && !from->solved ? from->prior : (dpi_petab_prior){.lower = -INFINITY, .upper = INFINITY};
   return DP_OK;
 }
 
@@ -123,6 +97,106 @@ static dp_status take_observable(const sorter *k, const dpi_petab_observable *fr
   return DP_OK;
 }
 
+/* ---- ordinal observables: what is known are categories; thresholds between them are parameters that no table names ---- */
+
+static int by_value(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+/* The categories of an observable that were measured (of one model), in order. */
+static dp_status look_up(const sorter *k, int observable, int model, int *n, int **out) {
+  const dpi_petab *p = k->from;
+  int count = 0, plain = 0, at = 0;
+  *n = 0;
+  for (int i = 0; i < p->nmeasurement; i++) {
+    const dpi_petab_measurement *m = &p->measurement[i];
+    if (m->observable != observable || m->model != model) continue;
+    if (m->type == DPI_PETAB_ORDINAL)
+      at = i, count++;
+    else
+      plain++;
+  }
+  if (count == 0) return DP_OK;
+  const char *place = where(k, &p->measurement[at].place), *id = p->observable[observable].id;
+  *out = DPI_ARENA_ARRAY(k->arena, int, count + 1);
+  if (!*out || !place) return DP_ERR_MEMORY;
+  if (plain > 0)
+    return dpi_fail(k->ctx, DP_ERR_UNSUPPORTED,
+                    "%s: observable '%s' has ordinal and other measurements; make two observables of it", place, id);
+  for (int i = 0; i < p->nmeasurement; i++)
+    if (p->measurement[i].observable == observable && p->measurement[i].model == model)
+      (*out)[(*n)++] = p->measurement[i].category;
+  qsort(*out, (size_t)*n, sizeof **out, by_value);
+  int distinct = 1;
+  for (int i = 1; i < *n; i++)
+    if ((*out)[i] != (*out)[i - 1]) (*out)[distinct++] = (*out)[i];
+  *n = distinct;
+  if (distinct > 1) return DP_OK;
+  return dpi_fail(k->ctx, DP_ERR_INPUT,
+                  "%s: all measurements of ordinal observable '%s' are of category %d: nothing can be learnt "
+                  "from them; remove them",
+                  place, id, (*out)[0]);
+}
+
+static dp_status find_categories(const sorter *k, int observable, int model, int *n, int **out) {
+  const int at = observable * k->from->nmodel + model;
+  if (k->ncategory[at] < 0) DP_TRY(look_up(k, observable, model, &k->ncategory[at], &k->category[at]));
+  *n = k->ncategory[at];
+  *out = k->category[at];
+  return DP_OK;
+}
+
+static const char *threshold_id(const sorter *k, int observable, int model, int category) {
+  const char *id = k->from->observable[observable].id;
+  return model == 0 ? dpi_arena_printf(k->arena, "%s:threshold:%d", id, category)
+                    : dpi_arena_printf(k->arena, "%s:threshold:%d:model:%d", id, category, model + 1);
+}
+
+/* Thresholds are named by the category above them. */
+static dp_status take_thresholds(const sorter *k, int *n, dpi_calib_param *out) {
+  const dpi_petab *p = k->from;
+  for (int o = 0; o < p->nobservable && k->ordinal; o++)
+    for (int m = 0; m < p->nmodel; m++) {
+      int count, *category = NULL;
+      DP_TRY(find_categories(k, o, m, &count, &category));
+      for (int c = 1; c < count; c++) {
+        dpi_calib_param *q = out ? &out[*n] : NULL;
+        ++*n;
+        if (!q) continue;
+        *q = (dpi_calib_param){.id = threshold_id(k, o, m, category[c]),
+                               .where = where(k, &p->observable[o].place),
+                               .estimated = true,
+                               .solved = DPI_SOLVED_THRESHOLD,
+                               .nominal = c,
+                               .lower = -INFINITY,
+                               .upper = INFINITY,
+                               .prior = {.lower = -INFINITY, .upper = INFINITY}};
+        q->element = q->id;
+        if (!q->id || !q->where) return DP_ERR_MEMORY;
+      }
+    }
+  return DP_OK;
+}
+
+/* Between which thresholds, or bounds, a value lies. */
+static dp_status take_bounds(const sorter *k, const dpi_petab_measurement *from, dpi_calib_datum *to) {
+  int n, *category;
+  if (from->type == DPI_PETAB_QUANTITATIVE) return DP_OK;
+  if (from->type != DPI_PETAB_ORDINAL) {
+    if (isfinite(from->low) && !(to->low = dpi_arena_printf(k->arena, "%.17g", from->low))) return DP_ERR_MEMORY;
+    if (isfinite(from->high) && !(to->high = dpi_arena_printf(k->arena, "%.17g", from->high))) return DP_ERR_MEMORY;
+    return DP_OK;
+  }
+  DP_TRY(find_categories(k, from->observable, from->model, &n, &category));
+  for (int c = 0; c < n; c++) {
+    if (category[c] != from->category) continue;
+    const char *low = c > 0 ? threshold_id(k, from->observable, from->model, category[c]) : NULL;
+    const char *high = c + 1 < n ? threshold_id(k, from->observable, from->model, category[c + 1]) : NULL;
+    if (low) to->low = dpi_arena_printf(k->arena, "`%s`", low);
+    if (high) to->high = dpi_arena_printf(k->arena, "`%s`", high);
+    if ((c > 0 && (!low || !to->low)) || (c + 1 < n && (!high || !to->high))) return DP_ERR_MEMORY;
+  }
+  return DP_OK;
+}
+
 static dp_status take_datum(const sorter *k, const dpi_petab_measurement *from, dpi_calib_datum *to) {
   const dpi_petab_observable *o = &k->from->observable[from->observable];
   const int n = o->nplaceholder, m = o->nnoise_placeholder;
@@ -133,11 +207,25 @@ static dp_status take_datum(const sorter *k, const dpi_petab_measurement *from, 
   to->where = where(k, &from->place);
   to->given = DPI_ARENA_ARRAY(k->arena, const char *, n + m + 1);
   if (!to->where || !to->given) return DP_ERR_MEMORY;
+  DP_TRY(take_bounds(k, from, to));
   for (int i = 0; i < n + m; i++) {
     to->given[i] = text_of(k, i < n ? from->override[i] : from->noise_override[i - n]);
     if (!to->given[i]) return DP_ERR_MEMORY;
   }
   return DP_OK;
+}
+
+static dp_status take_params(const sorter *k, int *n, dpi_calib_param **out) {
+  bool any = false; /* without any prior this is maximum likelihood, and none is implied */
+  const int rows = k->from->nparameter;
+  int more = 0;
+  DP_TRY(take_thresholds(k, &more, NULL));
+  *out = DPI_ARENA_ARRAY(k->arena, dpi_calib_param, rows + more + 1);
+  if (!*out) return DP_ERR_MEMORY;
+  for (int i = 0; i < rows; i++) any = any || (!k->from->parameter[i].implied && k->from->parameter[i].estimate);
+  for (int i = 0; i < rows; i++) DP_TRY(take_param(k, &k->from->parameter[i], any, &(*out)[i]));
+  *n = rows;
+  return take_thresholds(k, n, *out);
 }
 
 /* ---- one model's part ---- */
@@ -186,6 +274,18 @@ static const char *name_of(dpi_arena *arena, const char *path) {
   return dpi_arena_strndup(arena, base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
 }
 
+static dp_status prepare_categories(sorter *k) {
+  const dpi_petab *p = k->from;
+  const size_t n = (size_t)p->nobservable * (size_t)p->nmodel;
+  for (int i = 0; i < p->nmeasurement; i++) k->ordinal = k->ordinal || p->measurement[i].type == DPI_PETAB_ORDINAL;
+  if (!k->ordinal) return DP_OK;
+  k->ncategory = DPI_ARENA_ARRAY(k->arena, int, n + 1);
+  k->category = DPI_ARENA_ARRAY(k->arena, int *, n + 1);
+  if (!k->ncategory || !k->category) return DP_ERR_MEMORY;
+  for (size_t i = 0; i < n; i++) k->ncategory[i] = -1;
+  return DP_OK;
+}
+
 static dp_status take_all(sorter *k, dpi_calib_file *out) {
   const dpi_petab *p = k->from;
   dpi_calib_param *param;
@@ -197,6 +297,7 @@ static dp_status take_all(sorter *k, dpi_calib_file *out) {
   out->version = p->version;
   out->ndatum = p->nmeasurement;
   if (!k->observable || !k->experiment || !out->table || !out->name) return DP_ERR_MEMORY;
+  DP_TRY(prepare_categories(k));
   DP_TRY(take_params(k, &nparam, &param));
   for (int m = 0; m < p->nmodel; m++) {
     dpi_calib_table *t = &out->table[out->ntable];

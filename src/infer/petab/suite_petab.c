@@ -208,6 +208,7 @@ static dp_status compare_all(judge *j, const dpi_yaml_doc *doc) {
 static dp_status judge_case(judge *j, const dp_petab_suite_def *def, const char *problem, const char *solution) {
   dp_problem_def pd = dp_problem_def_default();
   dpi_yaml_doc doc = {.ctx = j->ctx, .arena = &j->arena, .source = solution};
+  pd.quiet = 1;
   if (def->method) pd.method = def->method;
   if (def->rtol > 0) pd.rtol = def->rtol;
   if (def->atol > 0) pd.atol = def->atol;

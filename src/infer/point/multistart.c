@@ -187,6 +187,7 @@ static dp_status conclude(dpi_campaign *c, int slot) {
   }
   note_done(c, k, r);
   c->who[slot] = -1;
+  c->fresh = true;
   return DP_OK;
 }
 
@@ -230,6 +231,12 @@ static dp_status tell_all(dpi_campaign *c) {
   return DP_OK;
 }
 
+static dp_status conclude_ended(dpi_campaign *c) {
+  for (int s = 0; s < c->nslot; s++)
+    if (c->who[s] >= 0 && dpi_trust_result_of(c->slot[s])->end != DPI_TRUST_RUNNING) DP_TRY(conclude(c, s));
+  return DP_OK;
+}
+
 static void progress(const dpi_campaign *c) {
   int done = 0;
   double best = INFINITY;
@@ -242,7 +249,8 @@ static void progress(const dpi_campaign *c) {
 }
 
 static dp_status one_round(dpi_campaign *c, bool *any) {
-  bool ended = false;
+  bool ended = c->fresh;
+  c->fresh = false;
   c->batch.count = 0;
   for (int s = 0; s < c->nslot; s++) {
     DP_TRY(fill(c, s));
@@ -258,8 +266,20 @@ static dp_status one_round(dpi_campaign *c, bool *any) {
   if (!*any) return DP_OK;
   DP_TRY(dpi_batch_eval(&c->batch, c->d));
   DP_TRY(tell_all(c));
+  DP_TRY(conclude_ended(c)); /* a state that is saved now has no searches that are at their end */
   if (c->def->file && dpi_clock_s() - c->saved_at >= c->def->save_every) DP_TRY(dpi_campaign_save(c));
   return dp_ctx_cancelled(c->d->ctx) ? DP_ERR_CANCELLED : DP_OK;
+}
+
+/* Processor time is spent: the state has been saved as it is, and now what is under way ends where it is. */
+static void stop_all(dpi_campaign *c) {
+  for (int s = 0; s < c->nslot; s++) {
+    if (c->who[s] < 0) continue;
+    dpi_start *start = &c->ms->start[c->who[s]];
+    note_done(c, c->who[s], dpi_trust_result_of(c->slot[s]));
+    start->end = DPI_TRUST_TIME;
+    c->who[s] = -1;
+  }
 }
 
 /* Starts that were begun after the budget had been spent do not count, whatever the batch. */
@@ -275,13 +295,19 @@ static void cut_to_budget(dpi_campaign *c) {
 }
 
 static dp_status rounds(dpi_campaign *c) {
-  bool any = true;
+  bool any = true, spent = false;
+  const double begun = dpi_point_cpu();
   dp_status status = DP_OK;
-  while (any && status == DP_OK) status = one_round(c, &any);
+  while (any && !spent && status == DP_OK) {
+    status = one_round(c, &any);
+    spent = c->def->max_cpu > 0 && dpi_point_cpu() - begun >= c->def->max_cpu;
+  }
   if (c->def->file && (status == DP_OK || status == DP_ERR_CANCELLED)) {
     dp_status saved = dpi_campaign_save(c);
     if (status == DP_OK) status = saved;
   }
+  for (int k = 0; k < c->ms->nstart; k++) c->ms->nended += c->state[k] == START_DONE;
+  if (status == DP_OK && spent) stop_all(c);
   return status;
 }
 

@@ -27,6 +27,7 @@ typedef struct dpi_multistart_def {
   int screen;            /* candidates a drawn start: the one with the least J is taken; 1: no choice */
   int max_redraw;        /* a start that can't be evaluated is drawn again so often */
   int batch;             /* searches at the same time; the answer does not depend on it */
+  double max_cpu;        /* seconds of processor time of the process; then what is under way ends where it is; 0: no limit */
   long max_eval;         /* starts begun when the ones before have taken so many points do not count; 0: no limit */
   dpi_trust_def trust;
   double j_tol;          /* optima with J closer than this and ... */
@@ -65,9 +66,10 @@ typedef struct dpi_multistart {
   dpi_start *start;     /* [nstart] in the order of starts */
   int *order;           /* [nfound] the waterfall: starts by J, ascending */
   int nfound;           /* starts that found anything */
+  int nended;           /* searches that came to their own end; fewer than nstart when the processor time was spent */
   int noptimum;
   dpi_optimum *optimum; /* by J, ascending */
-  double hit_rate;      /* share of starts whose J is within j_tol of the best */
+  double hit_rate;      /* share of the starts begun whose J is within j_tol of the best */
   long neval, nfailed, nredraw;
 } dpi_multistart;
 

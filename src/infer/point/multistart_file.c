@@ -1,6 +1,6 @@
 /* multistart_file.c - floor 6, inside infer/point: the state of a run of many starts as a table of text.
  *
- *     doppel multistart 1
+ *     doppel multistart 2
  *     problem <sha256 of the definition, names, box and the caller's key>
  *     done    start end niter neval nfailed nredraw j loglik logprior j0 optimality x.. x0.. reason
  *     search  start nredraw neval nfailed j0 x0.. | reason | the search (dpi_trust_save)
@@ -15,7 +15,7 @@
 #include "infer/point/multistart_impl.h"
 #include "infer/point/point_impl.h"
 
-#define HEAD "doppel multistart 1\n"
+#define HEAD "doppel multistart 2\n"
 
 static void add_number(dpi_str *out, double x) {
   char text[32];
@@ -202,7 +202,7 @@ static dp_status read_text(dpi_campaign *c, char *text) {
   int at = 1;
   strcat(problem, c->problem);
   char *line = strtok_r(text, "\n", &save);
-  if (!line || strcmp(line, "doppel multistart 1") != 0)
+  if (!line || strcmp(line, "doppel multistart 2") != 0)
     return dpi_fail(c->d->ctx, DP_ERR_CONFLICT, "%s: not a multi-start file; give another name", c->def->file);
   line = strtok_r(NULL, "\n", &save);
   if (!line || strcmp(line, problem) != 0)

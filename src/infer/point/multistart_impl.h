@@ -25,6 +25,7 @@ typedef struct dpi_campaign { /* a run in work */
   dpi_density_value *seen;
   char problem[65];     /* identity of the file */
   double saved_at;      /* clock, s */
+  bool fresh;           /* a start has ended since progress was told */
 } dpi_campaign;
 
 dp_status dpi_campaign_identity(dpi_campaign *c);

@@ -6,8 +6,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "infer/point/multistart_impl.h"
+#include "infer/point/point_impl.h"
 
 #define KINDS 64 /* reasons told apart */
 #define SHOWN 3  /* of them said */
@@ -112,6 +114,8 @@ dp_status dpi_multistart_optima(dpi_campaign *c) {
   if (!ms->optimum || !work || !fisher) return DP_ERR_MEMORY;
   sort_by_j(ms, work);
   if (ms->nfound == 0) return dpi_multistart_nothing(c);
+  int begun = 0;
+  for (int k = 0; k < ms->nstart; k++) begun += c->state[k] == START_DONE;
   DP_TRY(sure_ones(c, work, fisher, &nsure));
   for (int r = 0; r < ms->nfound; r++) {
     int k = ms->order[r], o = find_optimum(c, k);
@@ -124,7 +128,7 @@ dp_status dpi_multistart_optima(dpi_campaign *c) {
     ms->optimum[o].count++;
     nhit += ms->start[k].j <= ms->start[ms->order[0]].j + c->def->j_tol;
   }
-  ms->hit_rate = (double)nhit / ms->nstart;
+  ms->hit_rate = (double)nhit / begun;
   return DP_OK;
 }
 
@@ -142,6 +146,12 @@ static bool same_kind(const char *a, const char *b) {
     if (nb && *b == 'e' && b[1]) b += 1 + strspn(b + 1, numeric);
   }
   return *a == *b;
+}
+
+double dpi_point_cpu(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 dp_status dpi_multistart_nothing(const dpi_campaign *c) {

@@ -16,6 +16,9 @@
 /* Eigenvalues (ascending) and vectors (columns of v) of a symmetric matrix of any size; a is destroyed. work [2 n] */
 void dpi_point_eig(double *a, int n, double *w, double *v, double *work);
 
+/* Seconds of processor time of the whole process. */
+double dpi_point_cpu(void);
+
 /* One line of at most 159 bytes. */
 void dpi_point_reason(char out[160], const char *text);
 

@@ -1,6 +1,6 @@
 /* trust.c - floor 6, inside infer/point: the trust-region search as a machine that asks and is told.
  *
- *     START -> (told) -> TRIAL or TRIAL_VALUE -> (told: accepted or refused) -> TRIAL ... -> SNAP -> DONE
+ *     START_VALUE -> START -> (told) -> TRIAL or TRIAL_VALUE -> (told: accepted or refused) -> TRIAL ... -> SNAP -> DONE
  *
  * TRIAL_VALUE asks for J alone; when it would be accepted, TRIAL asks for the same point with derivatives. SNAP puts
  * parameters that have come to rest next to a bound on it. AGAIN (after dpi_trust_load) asks for the present point once
@@ -25,7 +25,7 @@
 #define NEAR_BOUND 1e-3  /* units of scale: at the end put on the bound */
 #define SWITCH 1.5       /* how much better the other model must have predicted */
 
-typedef enum phase { PHASE_START, PHASE_TRIAL, PHASE_TRIAL_VALUE, PHASE_SNAP, PHASE_AGAIN, PHASE_DONE } phase;
+typedef enum phase { PHASE_START_VALUE, PHASE_START, PHASE_TRIAL, PHASE_TRIAL_VALUE, PHASE_SNAP, PHASE_AGAIN, PHASE_DONE } phase;
 
 struct dpi_trust {
   dp_ctx *ctx;
@@ -177,7 +177,7 @@ void dpi_trust_begin(dpi_trust *t, const double *x0, const bool *fixed) {
   t->j = INFINITY;
   memset(&t->result, 0, sizeof t->result);
   t->result.end = DPI_TRUST_RUNNING;
-  t->phase = PHASE_START;
+  t->phase = t->def.value_first == 2 ? PHASE_START_VALUE : PHASE_START;
 }
 
 /* ---- the model around x ---- */
@@ -512,9 +512,14 @@ static void tell_trial(dpi_trust *t, const dpi_density_value *v) {
 }
 
 static void tell_start(dpi_trust *t, const dpi_density_value *v) {
-  if (!usable(t, v, true)) {
+  const bool derivatives = t->phase == PHASE_START;
+  if (!usable(t, v, derivatives)) {
     fail(t, v);
     finish(t, DPI_TRUST_START);
+    return;
+  }
+  if (!derivatives) {
+    t->phase = PHASE_START;
     return;
   }
   take_derivatives(t, v);
@@ -554,7 +559,7 @@ bool dpi_trust_next(dpi_trust *t, double *x, unsigned *what, dpi_density_value *
   memcpy(x, t->phase == PHASE_AGAIN ? t->x : t->xt, sizeof(double) * (size_t)t->n);
   memset(value, 0, sizeof *value);
   *what = DPI_DENSITY_VALUE;
-  if (t->phase != PHASE_TRIAL_VALUE) {
+  if (t->phase != PHASE_TRIAL_VALUE && t->phase != PHASE_START_VALUE) {
     *what = DPI_DENSITY_GRADIENT | (uses_fisher(t) ? DPI_DENSITY_FISHER : 0);
     value->gradient = t->gradt;
     value->fisher = t->fishert;
@@ -565,6 +570,7 @@ bool dpi_trust_next(dpi_trust *t, double *x, unsigned *what, dpi_density_value *
 void dpi_trust_tell(dpi_trust *t, const dpi_density_value *value) {
   t->result.neval++;
   switch (t->phase) {
+    case PHASE_START_VALUE:
     case PHASE_START: tell_start(t, value); break;
     case PHASE_TRIAL:
     case PHASE_TRIAL_VALUE: tell_trial(t, value); break;
@@ -688,6 +694,6 @@ bool dpi_trust_load(dpi_trust *t, const char *text) {
   t->result.niter = (int)head[8];
   t->radius = radius;
   t->resume = (phase)head[0];
-  t->phase = t->resume == PHASE_START ? PHASE_START : PHASE_AGAIN;
+  t->phase = t->resume <= PHASE_START ? t->resume : PHASE_AGAIN;
   return true;
 }

@@ -48,6 +48,7 @@ int dpi_hessian_find(const char *word); /* -1: none */
   X(STEP, true, "step", "steps have become shorter than their tolerance")                             \
   X(ITERATIONS, false, "iterations", "the allowed number of iterations is spent")                     \
   X(EVALUATIONS, false, "evaluations", "the allowed number of evaluations is spent")                  \
+  X(TIME, false, "time", "the allowed processor time is spent")                                       \
   X(START, false, "start", "the start could not be evaluated")                                        \
   X(STUCK, false, "stuck", "no point near could be evaluated")
 typedef enum dpi_trust_end {

@@ -23,6 +23,7 @@
 #define MAX_NODES 20000 /* of one person */
 #define LEAST_NODES 3   /* in each direction, without a set number */
 #define LEAST_RATIO 0.05
+#define PRUNED 1e-7 /* of a person's likelihood */
 static const double LN_2PI = 1.8378770664093454836;
 
 typedef struct summary { /* what the data part needs of the predictions at a node */
@@ -200,6 +201,15 @@ static dp_status person_room(dpi_population *pop, dpi_grid *g, int i, int m_node
   return DP_OK;
 }
 
+/* ln of the weight below which nodes are left out: those of an m^n grid that together have PRUNED of a Gaussian's weight at
+ * most. Corners of the grid are most of its nodes and next to nothing of the integral. */
+static double least_weight(int m, int n) {
+  double nodes = 1;
+  if (n < 2) return -INFINITY;
+  for (int a = 0; a < n; a++) nodes *= m;
+  return 0.5 * n * dpi_m_log(3.14159265358979323846) + dpi_m_log(PRUNED / nodes);
+}
+
 /* m nodes in each direction around `centre`: centre + sqrt 2 W z with W = root [dim x dim] lower triangular. */
 static dp_status place_nodes(dpi_population *pop, member *mb, grid_person *q, int m, const double *centre,
                              const double *root) {
@@ -207,13 +217,19 @@ static dp_status place_nodes(dpi_population *pop, member *mb, grid_person *q, in
   double z[64], logw[64], w[64], base = 0;
   DP_TRY(dpi_gauss_hermite(pop->ctx, m, z, logw));
   for (int a = 0; a < n; a++) base += dpi_m_log(root[a * n + a]) + 0.5 * dpi_m_log(2.0);
-  for (int j = 0; j < q->n; j++) {
-    int rest = j;
+  double least = least_weight(m, n);
+  int kept = 0, total = q->n;
+  for (int k = 0; k < total; k++) {
+    int rest = k, j = kept;
+    double share = 0; /* ln of the node's weight under the Gaussian itself */
     q->logw[j] = base;
     for (int a = 0; a < n; a++, rest /= m) {
       w[a] = sqrt(2.0) * z[rest % m];
       q->logw[j] += logw[rest % m];
+      share += logw[rest % m] - z[rest % m] * z[rest % m];
     }
+    if (share < least) continue;
+    kept++;
     for (int a = 0; a < n; a++) {
       double s = centre[a];
       for (int b = 0; b <= a; b++) s += root[a * n + b] * w[b];
@@ -221,6 +237,7 @@ static dp_status place_nodes(dpi_population *pop, member *mb, grid_person *q, in
     }
     dpi_indiv_eta(mb->p->iv, q->x0 + (size_t)j * n, q->eta + (size_t)j * mb->p->iv->def.neta);
   }
+  q->n = kept;
   return DP_OK;
 }
 

@@ -76,10 +76,30 @@ dp_status dpi_sens_room(dpi_sens *s, int nmeasure, const char *const *measure, b
 dp_estimate *dpi_sens_at(dp_sensitivity *r, int output, int group, int measure);
 dp_estimate *dpi_sens_pair_at(dp_sensitivity *r, int output, int group, int other);
 void dpi_sens_moments(dpi_sens *s, int output, double mean, double sd);
+/* Does an output vary by no more than its values' own error (def.rtol, def.atol)? It is noted in the answer. After
+ * dpi_sens_moments. */
+bool dpi_sens_constant(dpi_sens *s, int output);
 /* Interval from nboot replicates, which are sorted. */
 void dpi_sens_interval(dp_estimate *e, double *replicate, int nboot, double level);
 /* How often each of n things is drawn in replicate b. */
 void dpi_sens_resample(uint64_t seed, int b, int n, uint16_t *count);
+
+/* ---- a sim as the function ---- */
+
+typedef struct dpi_sim_points {
+  const dp_sim *sim;
+  const dp_member *base;
+  const double *param; /* [nparam] what points have in common */
+  int *place;          /* [ninput] parameter of an input; owned */
+  int ninput, nparam, noutput;
+  uint64_t seed;
+  dp_points *points; /* the present ones */
+} dpi_sim_points;
+/* Inputs are parameters by their ids; outputs as dp_sensitivity_sim numbers them. */
+dp_status dpi_sim_points_init(dpi_sim_points *a, dp_ctx *ctx, const dp_sim *sim, const dp_member *base,
+                              const dp_input_def *input, int ninput, uint64_t seed);
+void dpi_sim_points_release(dpi_sim_points *a, dp_ctx *ctx);
+dp_status dpi_sim_points_ask(void *user, dp_points *points); /* dp_points_fn; user: dpi_sim_points */
 
 dp_status dpi_sens_sobol(dpi_sens *s);
 dp_status dpi_sens_morris(dpi_sens *s);

@@ -185,7 +185,6 @@ static dp_status one_output(void *user, int output, int worker) {
   double *e = DPI_NEW_ARRAY(s->ctx, double, (size_t)s->def.nsample + 3 * (size_t)s->def.nboot);
   if (!e) return DP_ERR_MEMORY;
   double n = 0, sum = 0, square = 0;
-  for (int g = 0; g < s->in.ngroup; g++) one_group(j, output, g, e, e + s->def.nsample);
   for (int pass = 0; pass < 2; pass++)
     for (int i = 0; i < s->npoint; i++) {
       double y = s->y[(size_t)i * (size_t)s->noutput + (size_t)output];
@@ -196,6 +195,8 @@ static dp_status one_output(void *user, int output, int worker) {
         n += 1, sum += y;
     }
   dpi_sens_moments(s, output, sum / n, n > 1 ? sqrt(square / (n - 1)) : NAN);
+  bool constant = dpi_sens_constant(s, output);
+  for (int g = 0; g < s->in.ngroup && !constant; g++) one_group(j, output, g, e, e + s->def.nsample);
   dpi_free(s->ctx, e);
   return DP_OK;
 }

@@ -15,12 +15,14 @@ struct dp_sensitivity {
   dp_estimate *value; /* [noutput x ngroup x nmeasure] */
   dp_estimate *pair;  /* [noutput x npair], row by row of the lower triangle */
   double *mean, *sd;  /* [noutput] */
+  uint8_t *constant;  /* [noutput] */
 };
 
 dp_sensitivity_def dp_sensitivity_def_default(void) {
   return (dp_sensitivity_def){.cookie = COOKIE,
                               .nsample = 1024,
                               .seed = 1,
+                              .rtol = 1e-12,
                               .nlevel = 4,
                               .tail = 0.01,
                               .nouter = 1,
@@ -58,6 +60,8 @@ dp_estimate dp_sensitivity_pair(const dp_sensitivity *s, int output, int group, 
 double dp_sensitivity_mean(const dp_sensitivity *s, int output) { return s->mean[output]; }
 double dp_sensitivity_sd(const dp_sensitivity *s, int output) { return s->sd[output]; }
 
+int dp_sensitivity_constant(const dp_sensitivity *s, int output) { return s->constant[output]; }
+
 void dp_sensitivity_destroy(dp_sensitivity *s) {
   if (!s) return;
   dp_ctx *ctx = s->ctx;
@@ -90,7 +94,8 @@ dp_status dpi_sens_room(dpi_sens *s, int nmeasure, const char *const *measure, b
   if (npair) r->pair = DPI_ARENA_ARRAY(&r->arena, dp_estimate, n * (size_t)npair);
   r->mean = DPI_ARENA_ARRAY(&r->arena, double, n);
   r->sd = DPI_ARENA_ARRAY(&r->arena, double, n);
-  if (!r->value || (npair && !r->pair) || !r->mean || !r->sd) return DP_ERR_MEMORY;
+  r->constant = DPI_ARENA_ARRAY(&r->arena, uint8_t, n);
+  if (!r->value || (npair && !r->pair) || !r->mean || !r->sd || !r->constant) return DP_ERR_MEMORY;
   for (size_t i = 0; i < nvalue; i++) r->value[i] = (dp_estimate){NAN, NAN, NAN, 0};
   for (size_t i = 0; i < n * (size_t)npair; i++) r->pair[i] = (dp_estimate){NAN, NAN, NAN, 0};
   return DP_OK;
@@ -99,6 +104,13 @@ dp_status dpi_sens_room(dpi_sens *s, int nmeasure, const char *const *measure, b
 void dpi_sens_moments(dpi_sens *s, int output, double mean, double sd) {
   s->out->mean[output] = mean;
   s->out->sd[output] = sd;
+}
+
+bool dpi_sens_constant(dpi_sens *s, int output) {
+  double size = 0;
+  for (int i = 0; i < s->npoint; i++) size = fmax(size, fabs(s->y[(size_t)i * (size_t)s->noutput + (size_t)output]));
+  s->out->constant[output] = s->out->sd[output] <= s->def.rtol * size + s->def.atol; /* fmax: NaN does not count */
+  return s->out->constant[output];
 }
 
 /* ---- values ---- */
@@ -170,6 +182,9 @@ static dp_status check(dp_ctx *ctx, const dp_sensitivity_def *def, int noutput) 
   if (noutput < 1) return dpi_fail(ctx, DP_ERR_USAGE, "sensitivity: no outputs");
   if (def->nsample < 2 || def->nsample > 100000000)
     return dpi_fail(ctx, DP_ERR_USAGE, "sensitivity: a sample of %d, expected 2 to 100000000", def->nsample);
+  if (!(def->rtol >= 0) || !(def->atol >= 0))
+    return dpi_fail(ctx, DP_ERR_USAGE, "sensitivity: tolerances %g and %g, expected none below 0", def->rtol,
+                    def->atol);
   if (def->nboot < 0 || def->nboot > 1000000 || !(def->level > 0 && def->level < 1))
     return dpi_fail(ctx, DP_ERR_USAGE,
                     "sensitivity: %d replicates at level %g, expected 0 or more, level between 0 and 1", def->nboot,

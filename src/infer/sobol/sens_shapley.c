@@ -181,6 +181,7 @@ static void digest(const shapley *h, int output, tally *t, double *boot, double 
   int nb = s->def.nboot, ngroup = h->ngroup;
   double mean, other, v = variance(s, output, NULL, &mean);
   dpi_sens_moments(s, output, mean, sqrt(v));
+  if (dpi_sens_constant(s, output)) return;
   count_parts(h, output, t);
   if (t->npair == 0) return;
   shares(t, ngroup, NULL, v, share);

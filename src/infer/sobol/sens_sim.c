@@ -5,19 +5,9 @@
 
 #include "infer/sobol/sens.h"
 
-typedef struct simulated {
-  const dp_sim *sim;
-  const dp_member *base;
-  const double *param; /* [nparam] what points have in common */
-  int *place;          /* [ninput] parameter of an input */
-  int ninput, nparam, noutput;
-  uint64_t seed;
-  dp_points *points; /* the present ones */
-} simulated;
-
 /* dp_source.fill */
 static dp_status fill(void *user, int first, int n, dp_member *member, double *param) {
-  const simulated *a = user;
+  const dpi_sim_points *a = user;
   for (int i = 0; i < n; i++) {
     double *own = param + (size_t)i * (size_t)a->nparam;
     if (a->nparam) memcpy(own, a->param, sizeof *own * (size_t)a->nparam);
@@ -32,7 +22,7 @@ static dp_status fill(void *user, int first, int n, dp_member *member, double *p
 
 /* dp_sink_fn */
 static dp_status take(void *user, const dp_member_result *block, int nblock) {
-  const simulated *a = user;
+  const dpi_sim_points *a = user;
   dp_points *p = a->points;
   for (int i = 0; i < nblock; i++) {
     const dp_member_result *b = &block[i];
@@ -52,9 +42,8 @@ static dp_status take(void *user, const dp_member_result *block, int nblock) {
   return DP_OK;
 }
 
-/* dp_points_fn */
-static dp_status simulate(void *user, dp_points *points) {
-  simulated *a = user;
+dp_status dpi_sim_points_ask(void *user, dp_points *points) {
+  dpi_sim_points *a = user;
   dp_run_opts opts = dp_run_opts_default();
   dp_source source = {fill, a};
   a->points = points;
@@ -62,9 +51,9 @@ static dp_status simulate(void *user, dp_points *points) {
   return dp_simulate_stream(a->sim, 0, points->n, &source, &opts, take, a);
 }
 
-static dp_status find_inputs(dp_ctx *ctx, const simulated *a, const dp_sensitivity_def *def) {
-  for (int k = 0; k < def->ninput; k++) {
-    const char *id = def->input[k].id;
+static dp_status find_inputs(dp_ctx *ctx, const dpi_sim_points *a, const dp_input_def *input) {
+  for (int k = 0; k < a->ninput; k++) {
+    const char *id = input[k].id;
     a->place[k] = id ? dp_sim_param(a->sim, id) : -1;
     if (a->place[k] < 0)
       return dpi_fail(ctx, DP_ERR_INPUT, "sensitivity: the model has no parameter '%s'", id ? id : "");
@@ -74,19 +63,26 @@ static dp_status find_inputs(dp_ctx *ctx, const simulated *a, const dp_sensitivi
   return DP_OK;
 }
 
-dp_status dp_sensitivity_sim(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, const dp_sensitivity_def *def,
-                             dp_sensitivity **out) {
+dp_status dpi_sim_points_init(dpi_sim_points *a, dp_ctx *ctx, const dp_sim *sim, const dp_member *base,
+                              const dp_input_def *input, int ninput, uint64_t seed) {
   const dp_sim_desc *d = dp_sim_describe(sim);
   int64_t noutput = (int64_t)base->nout * d->noutput + base->nfunctional;
-  simulated a = {
-      .sim = sim, .base = base, .ninput = def->ninput, .nparam = d->nparam, .noutput = (int)noutput, .seed = def->seed};
-  *out = NULL;
+  *a = (dpi_sim_points){
+      .sim = sim, .base = base, .ninput = ninput, .nparam = d->nparam, .noutput = (int)noutput, .seed = seed};
   if (noutput > INT32_MAX / 8) return dpi_fail(ctx, DP_ERR_USAGE, "sensitivity: too many outputs and times");
-  a.param = base->param ? base->param : d->param_default;
-  a.place = DPI_NEW_ARRAY(ctx, int, def->ninput > 0 ? def->ninput : 1);
-  if (!a.place) return DP_ERR_MEMORY;
-  dp_status status = find_inputs(ctx, &a, def);
-  if (status == DP_OK) status = dp_sensitivity_run(ctx, def, a.noutput, simulate, &a, out);
-  dpi_free(ctx, a.place);
+  a->param = base->param ? base->param : d->param_default;
+  a->place = DPI_NEW_ARRAY(ctx, int, ninput > 0 ? ninput : 1);
+  return a->place ? find_inputs(ctx, a, input) : DP_ERR_MEMORY;
+}
+
+void dpi_sim_points_release(dpi_sim_points *a, dp_ctx *ctx) { dpi_free(ctx, a->place); }
+
+dp_status dp_sensitivity_sim(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, const dp_sensitivity_def *def,
+                             dp_sensitivity **out) {
+  dpi_sim_points a;
+  *out = NULL;
+  dp_status status = dpi_sim_points_init(&a, ctx, sim, base, def->input, def->ninput, def->seed);
+  if (status == DP_OK) status = dp_sensitivity_run(ctx, def, a.noutput, dpi_sim_points_ask, &a, out);
+  dpi_sim_points_release(&a, ctx);
   return status;
 }

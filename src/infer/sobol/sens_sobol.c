@@ -10,30 +10,40 @@
  *     second   mean(f_BAg f_ABh - f_A f_B) / V - S_g - S_h (A. Saltelli, Comput. Phys. Commun. 145 (2002) 280)
  *
  * A row counts for an index where all the values that the index needs are known.
+ *
+ * Rows of one net depend on each other, so how far a net's answer is off can't be seen from its rows: resampling them
+ * covered an index that is 0 in 86 of 100 cases where 95 are meant. Therefore several nets, each scrambled by itself, take
+ * turns at the rows; they are independent. Estimates use all rows; intervals leave out one net at a time (jackknife)
+ * and end at Student's quantiles.
  */
 #include <math.h>
 #include <string.h>
 
 #include "infer/sobol/sens.h"
 
+/* Nets: 4, more where each still has 1024 rows, fewer where one would have less than 4. Few long nets give closer estimates
+ * than many short ones: by root mean square 0.005 against 0.009 on Ishigami's first order, 4096 rows in 4 or 16 nets. */
+enum { FEW = 4, NET = 16, FULL_ROWS = 1024, LEAST_ROWS = 4, PURPOSE_NETS = 0x534e4555 };
+
 typedef struct design { /* makes points; then digests */
   dpi_sens *s;
-  dpi_net net;
+  dpi_net net[NET];
+  int nnet;
   double *u;     /* [2 n] of row `row`; point in u + 2 n */
   int row, each; /* points a row: A, B, AB_0 .., BA_0 .. */
 } design;
 
-typedef struct column { /* values of one output */
-  int n, nboot;
+typedef struct column {    /* values of one output */
+  int n, nleft;            /* nleft: estimates with one net left out; 0: none */
   double *a, *b, *ab, *ba; /* [n], [n], [ngroup x n], or NULL */
-  const uint16_t *count;   /* [nboot x n] how often each row was drawn */
+  const uint16_t *count;   /* [nleft x n] 0 for the rows of the net that is left out, else 1 */
 } column;
 
 static void make(void *user, int point, double *x, uint64_t *stream) {
   design *d = user;
   int n = d->s->in.n, row = point / d->each, which = point % d->each, ngroup = d->s->in.ngroup;
   double *u = d->u, *v = d->u + 2 * n;
-  if (row != d->row) dpi_net_point(&d->net, (uint32_t)row, u);
+  if (row != d->row) dpi_net_point(&d->net[row % d->nnet], (uint32_t)(row / d->nnet), u);
   d->row = row;
   bool from_b = which == 1 || which >= 2 + ngroup; /* the bulk */
   int exchanged = which < 2 ? -1 : (which - 2) % ngroup;
@@ -105,8 +115,20 @@ static double *of(const column *c, double *block, int g) { return block + (size_
 
 /* ---- one output ---- */
 
+/* Interval around e->value from estimates with one of n nets left out. */
+static void jackknife(dp_estimate *e, const double *without, int n, double level) {
+  double mean = 0, square = 0;
+  for (int b = 0; b < n; b++) mean += without[b] / n;
+  for (int b = 0; b < n; b++) square += (without[b] - mean) * (without[b] - mean);
+  if (n < 2 || !isfinite(square) || !isfinite(e->value)) return;
+  double x = dpi_beta_quantile(level, 0.5, 0.5 * (n - 1)), t = sqrt((n - 1) * x / (1 - x)); /* Student's */
+  double half = t * sqrt(square * (n - 1) / n);
+  e->low = e->value - half;
+  e->high = e->value + half;
+}
+
 static void groups(dpi_sens *s, int output, const column *c, double *first, double *total) {
-  size_t nb = (size_t)c->nboot;
+  size_t nb = (size_t)c->nleft;
   for (int g = 0; g < s->in.ngroup; g++) {
     const double *ab = of(c, c->ab, g);
     indices e = estimate(s, c, ab, NULL);
@@ -114,17 +136,17 @@ static void groups(dpi_sens *s, int output, const column *c, double *first, doub
     f->value = e.first;
     t->value = e.total;
     f->nused = t->nused = e.n;
-    for (int b = 0; b < c->nboot; b++) {
+    for (int b = 0; b < c->nleft; b++) {
       indices r = estimate(s, c, ab, c->count + (size_t)b * (size_t)c->n);
       first[(size_t)g * nb + (size_t)b] = r.first;
       total[b] = r.total;
     }
-    dpi_sens_interval(t, total, c->nboot, s->def.level);
+    jackknife(t, total, c->nleft, s->def.level);
   }
 }
 
 static void pairs(dpi_sens *s, int output, const column *c, const double *first, double *work) {
-  size_t nb = (size_t)c->nboot;
+  size_t nb = (size_t)c->nleft;
   for (int g = 1; g < s->in.ngroup; g++) {
     for (int h = 0; h < g; h++) {
       const double *ba = of(c, c->ba, g), *ab = of(c, c->ab, h);
@@ -135,7 +157,7 @@ static void pairs(dpi_sens *s, int output, const column *c, const double *first,
       for (size_t b = 0; b < nb; b++)
         work[b] =
             together(c, ba, ab, c->count + b * (size_t)c->n) - first[(size_t)g * nb + b] - first[(size_t)h * nb + b];
-      dpi_sens_interval(e, work, c->nboot, s->def.level);
+      jackknife(e, work, c->nleft, s->def.level);
     }
   }
 }
@@ -164,32 +186,42 @@ static dp_status digest(void *user, int output, int worker) {
   (void)worker;
   job *j = user;
   dpi_sens *s = j->s;
-  size_t n = (size_t)s->def.nsample, ngroup = (size_t)s->in.ngroup, nb = (size_t)s->def.nboot;
+  size_t n = (size_t)s->def.nsample, ngroup = (size_t)s->in.ngroup;
+  size_t nb = s->def.nboot > 0 ? (size_t)j->d->nnet : 0;
   double *block = DPI_NEW_ARRAY(s->ctx, double, (2 + 2 * ngroup) * n + (ngroup + 2) * nb + 1);
   if (!block) return DP_ERR_MEMORY;
-  column c = {.n = s->def.nsample, .nboot = s->def.nboot, .a = block, .b = block + n, .ab = block + 2 * n};
+  column c = {.n = s->def.nsample, .nleft = (int)nb, .a = block, .b = block + n, .ab = block + 2 * n};
   double *first = block + (2 + 2 * ngroup) * n, *work = first + ngroup * nb;
   c.count = j->count;
   if (s->def.second) c.ba = c.ab + ngroup * n;
   gather(s, j->d, output, &c);
   sums m = moments(&c, NULL, NULL, NULL);
   dpi_sens_moments(s, output, m.mean, sqrt(m.variance));
-  groups(s, output, &c, first, work);
-  if (s->def.second) pairs(s, output, &c, first, work);
-  for (size_t g = 0; g < ngroup; g++)
-    dpi_sens_interval(dpi_sens_at(s->out, output, (int)g, 0), first + g * nb, c.nboot, s->def.level);
+  if (!dpi_sens_constant(s, output)) {
+    groups(s, output, &c, first, work);
+    if (s->def.second) pairs(s, output, &c, first, work);
+    for (size_t g = 0; g < ngroup; g++)
+      jackknife(dpi_sens_at(s->out, output, (int)g, 0), first + g * nb, c.nleft, s->def.level);
+  }
   dpi_free(s->ctx, block);
   return DP_OK;
 }
 
 static dp_status digest_all(dpi_sens *s, const design *d) {
   size_t n = (size_t)s->def.nsample;
-  uint16_t *count = DPI_NEW_ARRAY(s->ctx, uint16_t, n * (size_t)s->def.nboot + 1);
+  uint16_t *count = DPI_NEW_ARRAY(s->ctx, uint16_t, n * (size_t)d->nnet);
   if (!count) return DP_ERR_MEMORY;
-  for (int b = 0; b < s->def.nboot; b++) dpi_sens_resample(s->def.seed, b, s->def.nsample, count + (size_t)b * n);
+  for (size_t b = 0; b < (size_t)d->nnet; b++)
+    for (size_t r = 0; r < n; r++) count[b * n + r] = r % (size_t)d->nnet != b;
   dp_status status = dpi_parallel_for(s->ctx, s->noutput, digest, &(job){s, d, count});
   dpi_free(s->ctx, count);
   return status;
+}
+
+static int count_nets(int nrow) {
+  if (nrow < FEW * LEAST_ROWS) return nrow / LEAST_ROWS < 1 ? 1 : nrow / LEAST_ROWS;
+  int n = nrow / FULL_ROWS;
+  return n < FEW ? FEW : n > NET ? NET : n;
 }
 
 dp_status dpi_sens_sobol(dpi_sens *s) {
@@ -199,10 +231,13 @@ dp_status dpi_sens_sobol(dpi_sens *s) {
   DP_TRY(dpi_sens_room(s, 2, measure, s->def.second));
   design d = {.s = s, .row = -1, .each = 2 + s->in.ngroup * (s->def.second ? 2 : 1)};
   d.u = DPI_NEW_ARRAY(s->ctx, double, 3 * (size_t)n);
-  dp_status status = d.u ? dpi_net_init(&d.net, s->ctx, 2 * n, s->def.seed) : DP_ERR_MEMORY;
+  d.nnet = count_nets(s->def.nsample);
+  dp_status status = d.u ? DP_OK : DP_ERR_MEMORY;
+  for (int k = 0; k < d.nnet && status == DP_OK; k++)
+    status = dpi_net_init(&d.net[k], s->ctx, 2 * n, dpi_rng_at(s->def.seed, (uint64_t)k, PURPOSE_NETS, 0));
   if (status == DP_OK) status = dpi_sens_evaluate(s, (int64_t)s->def.nsample * d.each, make, &d);
   if (status == DP_OK) status = digest_all(s, &d);
-  dpi_net_release(&d.net, s->ctx);
+  for (int k = 0; k < d.nnet; k++) dpi_net_release(&d.net[k], s->ctx);
   dpi_free(s->ctx, d.u);
   return status;
 }

@@ -16,6 +16,7 @@
 #define CENTRE -0.35 /* ln 0.7 */
 #define SPREAD 1.2
 #define LEAST_NOISE 1e-6
+#define JITTER 1e-12 /* of the signal's variance: rounding, as where it is assembled */
 #define SQRT5 2.23606797749978969641
 
 struct dpi_gp_objective {
@@ -89,7 +90,7 @@ static void gradient(const dpi_gp_objective *o, const double *theta, double sign
             (o->u[(size_t)i * (size_t)d + (size_t)k] - o->u[(size_t)j * (size_t)d + (size_t)k]) * dpi_m_exp(-theta[k]);
         g[k] += common * t * t;
       }
-      g[d] += 2 * w * signal2 * dpi_surrogate_kernel_at(o->kernel, r2);
+      g[d] += 2 * w * signal2 * (dpi_surrogate_kernel_at(o->kernel, r2) + (i == j ? JITTER : 0));
       if (i == j) g[d + 1] += 2 * w * noise2;
     }
   }
@@ -104,7 +105,8 @@ bool dpi_gp_objective_eval(void *user, const double *theta, double *f, double *g
   for (int i = 0; i < n; i++)
     for (int j = 0; j <= i; j++)
       o->k[(size_t)i * (size_t)n + (size_t)j] =
-          signal2 * dpi_surrogate_kernel_at(o->kernel, distance2(o, theta, i, j)) + (i == j ? noise2 + floor2 : 0);
+          signal2 * dpi_surrogate_kernel_at(o->kernel, distance2(o, theta, i, j)) +
+          (i == j ? noise2 + floor2 + JITTER * signal2 : 0);
   if (!dpi_chol(o->k, n)) return false;
   memcpy(o->a, o->y, sizeof *o->a * (size_t)n);
   dpi_chol_solve(o->k, n, o->a);
@@ -123,42 +125,53 @@ bool dpi_gp_objective_eval(void *user, const double *theta, double *f, double *g
   return isfinite(*f);
 }
 
-static void begin(int start, int d, uint64_t seed, double *theta) {
+static void begin(int start, int d, uint64_t seed, double *theta) { /* theta [d + 2] */
   dpi_rng rng = dpi_rng_make(seed, (uint64_t)start, 0x47505354);
   for (int k = 0; k < d; k++) theta[k] = CENTRE + (start ? 0.8 * dpi_rng_normal(&rng) : 0);
   theta[d] = 0;
   theta[d + 1] = start % 2 ? -2 : -5;
 }
 
-/* theta [2 x (d + 2)]: the best one first */
-static dp_status search(dpi_gp_objective *o, const dpi_training_def *def, double *theta, bool *found) {
-  int d = o->d;
+static void begin_at(const dpi_gp_objective *o, const dpi_surrogate_part *p, double *theta) {
+  for (int k = 0; k < o->d; k++) theta[k] = dpi_m_log(p->length[k]);
+  theta[o->d] = dpi_m_log(p->signal / o->scale);
+  theta[o->d + 1] = dpi_m_log(p->noise / o->scale);
+}
+
+/* theta [2 x (d + 2)]: the best one first. From one place only where it is known from more rows (whole). */
+static dp_status search(dpi_gp_objective *o, const dpi_training_def *def, const dpi_surrogate_part *whole,
+                        double *theta, bool *found) {
+  int d = o->d, nstart = whole || def->nstart < 1 ? 1 : def->nstart;
   double best = INFINITY, *trial = theta + d + 2;
-  for (int s = 0; s < (def->nstart > 0 ? def->nstart : 1); s++) {
+  for (int s = 0; s < nstart; s++) {
     double f;
     bool converged;
     begin(s, d, def->seed, trial);
-    if (dpi_bfgs(o->ctx, dpi_gp_objective_eval, o, d + 2, trial, &f, NULL, 1e-5, 200, &converged) < 0)
+    if (whole) begin_at(o, whole, trial);
+    if (dpi_bfgs(o->ctx, dpi_gp_objective_eval, o, d + 2, trial, &f, NULL, 1e-5, whole ? 15 : 200, &converged) < 0)
       return DP_ERR_MEMORY;
     if (!(f < best)) continue;
     best = f;
     memcpy(theta, trial, sizeof *theta * (size_t)(d + 2));
   }
+  if (!isfinite(best) && whole) return search(o, def, NULL, theta, found);
   *found = isfinite(best);
   return DP_OK;
 }
 
-dp_status dpi_surrogate_fit_gp(dpi_surrogate *s, int part, const dpi_training_def *def) {
+/* dpi_cross_fn */
+static dp_status fit_plain(dpi_surrogate *s, int part, const dpi_training_def *def, const dpi_surrogate_part *whole) {
   dpi_surrogate_part *p = &s->part[part];
   dpi_gp_objective *o;
   bool found = false;
   int d = s->ninput;
   p->kind = DPI_SURROGATE_GP;
   p->kernel = def->kernel;
+  p->inflate = 1;
   double *theta = DPI_NEW_ARRAY(s->ctx, double, 2 * ((size_t)d + 2));
   if (!theta) return DP_ERR_MEMORY;
   dp_status status = dpi_gp_objective_create(s, part, &o);
-  if (status == DP_OK) status = search(o, def, theta, &found);
+  if (status == DP_OK) status = search(o, def, whole, theta, &found);
   if (status == DP_OK && !found)
     status = dpi_fail(s->ctx, DP_ERR_CONVERGE, "surrogate, output %s: the likelihood is defined at no start", p->id);
   if (status == DP_OK) {
@@ -174,4 +187,9 @@ dp_status dpi_surrogate_fit_gp(dpi_surrogate *s, int part, const dpi_training_de
   dpi_gp_objective_destroy(o);
   dpi_free(s->ctx, theta);
   return status;
+}
+
+dp_status dpi_surrogate_fit_gp(dpi_surrogate *s, int part, const dpi_training_def *def) {
+  DP_TRY(fit_plain(s, part, def, NULL));
+  return dpi_surrogate_cross(s, part, def, fit_plain);
 }

@@ -6,8 +6,7 @@
  *
  *     criterion = mean (e_i / (1 - h_i))^2  (n / (n - m)) (1 + m / n)
  *
- * That flatters, as terms were chosen on the rows left out. So the whole choice is made anew without each tenth of
- * the rows, and the answers' error made as large as these show.
+ * That flatters, as terms were chosen on the rows left out: surrogate_cross.c puts it right.
  *
  * Sources: G. Blatman, B. Sudret, J. Comput. Phys. 230 (2011) 2345 (hyperbolic sets, stepwise choice, the
  * correction); indices from coefficients: B. Sudret, Reliab. Eng. Syst. Saf. 93 (2008) 964.
@@ -17,7 +16,7 @@
 
 #include "infer/surrogate/surrogate_train.h"
 
-enum { MOST_CANDIDATES = 3000, PATIENCE = 10, FOLDS = 10 };
+enum { MOST_CANDIDATES = 3000, PATIENCE = 10 };
 
 typedef struct pursuit {
   dpi_surrogate *s;
@@ -230,46 +229,17 @@ static dp_status choose_terms(dpi_surrogate *s, int part, const dpi_training_def
   return status;
 }
 
-/* ---- the whole training cross-validated ---- */
-
-/* The rows of s that are not of the fold (every FOLDS-th), with the part as the only output. */
-static dp_status without_fold(const dpi_surrogate *s, int part, int fold, dpi_surrogate **out) {
-  int d = s->ninput, n = s->nrow, m = 0;
-  DP_TRY(dpi_surrogate_create(s->ctx, d, n - (n - fold + FOLDS - 1) / FOLDS, 1, out));
-  memcpy((*out)->input, s->input, sizeof *s->input * (size_t)d);
-  for (int i = 0; i < n; i++) {
-    if (i % FOLDS == fold) continue;
-    memcpy((*out)->x + (size_t)m * (size_t)d, s->x + (size_t)i * (size_t)d, sizeof *s->x * (size_t)d);
-    (*out)->part[0].y[m++] = s->part[part].y[i];
-  }
-  return DP_OK;
-}
-
-static dp_status try_fold(const dpi_surrogate *s, int part, const dpi_training_def *def, int fold, double *square) {
-  dpi_surrogate *t = NULL;
-  double mean;
-  dp_status status = without_fold(s, part, fold, &t);
-  if (status == DP_OK) status = choose_terms(t, 0, def);
-  if (status == DP_OK) status = dpi_surrogate_assemble(t, 0);
-  for (int i = fold; i < s->nrow && status == DP_OK; i += FOLDS) {
-    status = dpi_surrogate_ask_all(t, 0, 1, s->x + (size_t)i * (size_t)s->ninput, &mean, NULL);
-    if (status == DP_OK) *square += (mean - s->part[part].y[i]) * (mean - s->part[part].y[i]);
-  }
-  dpi_surrogate_destroy(t);
-  return status;
+/* dpi_cross_fn */
+static dp_status fit_plain(dpi_surrogate *s, int part, const dpi_training_def *def, const dpi_surrogate_part *whole) {
+  (void)whole;
+  s->part[part].inflate = 1;
+  DP_TRY(choose_terms(s, part, def));
+  return dpi_surrogate_assemble(s, part);
 }
 
 dp_status dpi_surrogate_fit_pce(dpi_surrogate *s, int part, const dpi_training_def *def) {
-  dpi_surrogate_part *p = &s->part[part];
-  double square = 0;
-  p->inflate = 1;
-  DP_TRY(choose_terms(s, part, def));
-  DP_TRY(dpi_surrogate_assemble(s, part));
-  if (s->nrow < 2 * FOLDS) return DP_OK;
-  for (int fold = 0; fold < FOLDS; fold++) DP_TRY(try_fold(s, part, def, fold, &square));
-  double ratio = p->loo > 0 ? sqrt(square / s->nrow) / p->loo : 1;
-  p->inflate = ratio > 1 && isfinite(ratio) ? ratio : 1;
-  return dpi_surrogate_assemble(s, part);
+  DP_TRY(fit_plain(s, part, def, NULL));
+  return dpi_surrogate_cross(s, part, def, fit_plain);
 }
 
 void dpi_surrogate_sobol(const dpi_surrogate *s, int part, double *first, double *total) {

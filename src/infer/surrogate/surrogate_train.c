@@ -63,26 +63,16 @@ static double at_share(const dpi_surrogate_input *in, double u) {
   return fmin(fmax(x, in->low), in->high);
 }
 
-typedef struct answers {
-  double *x, *y;
-  uint64_t *stream;
-  uint8_t *ok;
-} answers;
-
-static void release(dp_ctx *ctx, answers *a) {
-  dpi_free(ctx, a->x);
-  dpi_free(ctx, a->y);
-  dpi_free(ctx, a->stream);
-  dpi_free(ctx, a->ok);
+void dpi_design_release(dp_ctx *ctx, dpi_design *d) {
+  dpi_free(ctx, d->x);
+  dpi_free(ctx, d->y);
+  dpi_free(ctx, d->stream);
+  dpi_free(ctx, d->ok);
 }
 
-static dp_status ask(dp_ctx *ctx, const dpi_training_def *def, int noutput, dp_points_fn fn, void *user, answers *a,
-                     dp_points *p) {
+static dp_status make_points(dp_ctx *ctx, const dpi_training_def *def, dpi_design *a) {
   size_t n = (size_t)def->npoint, d = (size_t)def->ninput;
   dpi_net net;
-  *a = (answers){DPI_NEW_ARRAY(ctx, double, n *d), DPI_NEW_ARRAY(ctx, double, n *(size_t)noutput),
-                 DPI_NEW_ARRAY(ctx, uint64_t, n), DPI_NEW_ARRAY(ctx, uint8_t, n)};
-  if (!a->x || !a->y || !a->stream || !a->ok) return DP_ERR_MEMORY;
   dp_status status = dpi_net_init(&net, ctx, def->ninput, def->seed);
   for (size_t i = 0; i < n && status == DP_OK; i++) {
     dpi_net_point(&net, (uint32_t)i, a->x + i * d);
@@ -91,25 +81,52 @@ static dp_status ask(dp_ctx *ctx, const dpi_training_def *def, int noutput, dp_p
     a->ok[i] = 1;
   }
   dpi_net_release(&net, ctx);
-  DP_TRY(status);
-  *p = (dp_points){.n = def->npoint, .x = a->x, .stream = a->stream, .y = a->y, .ok = a->ok};
-  DP_TRY(fn(user, p));
+  return status;
+}
+
+dp_status dpi_design_ask(dp_ctx *ctx, const dpi_training_def *def, int noutput, dp_points_fn fn, void *user,
+                         dpi_design *a) {
+  size_t n = (size_t)def->npoint, d = (size_t)def->ninput, m = (size_t)noutput;
+  *a = (dpi_design){.x = DPI_NEW_ARRAY(ctx, double, n *d),
+                    .y = DPI_NEW_ARRAY(ctx, double, n *m),
+                    .stream = DPI_NEW_ARRAY(ctx, uint64_t, n),
+                    .ok = DPI_NEW_ARRAY(ctx, uint8_t, n)};
+  if (!a->x || !a->y || !a->stream || !a->ok) return DP_ERR_MEMORY;
+  DP_TRY(make_points(ctx, def, a));
+  dp_points p = {.n = def->npoint, .x = a->x, .stream = a->stream, .y = a->y, .ok = a->ok};
+  DP_TRY(fn(user, &p));
+  p.reason[sizeof p.reason - 1] = 0;
+  memcpy(a->reason, p.reason, sizeof a->reason);
   for (size_t i = 0; i < n; i++)
-    for (size_t o = 0; o < (size_t)noutput; o++)
-      if (!isfinite(a->y[i * (size_t)noutput + o])) a->ok[i] = 0;
+    for (size_t o = 0; o < m; o++)
+      if (!isfinite(a->y[i * m + o])) a->ok[i] = 0;
   return DP_OK;
 }
 
 /* ---- fits ---- */
 
+#define CLOSE 1e-3 /* of the output's deviation: a polynomial that errs less is taken without training a process */
+
+static double variance(const double *y, int n) {
+  double mean = 0, square = 0;
+  for (int i = 0; i < n; i++) mean += y[i] / n;
+  for (int i = 0; i < n; i++) square += (y[i] - mean) * (y[i] - mean) / n;
+  return square;
+}
+
 static dp_status fit_one(dpi_surrogate *s, int o, const dpi_training_def *def) {
   if (def->kind == DPI_TRAIN_PCE) return dpi_surrogate_fit_pce(s, o, def);
   if (def->kind == DPI_TRAIN_GP) return dpi_surrogate_fit_gp(s, o, def);
   DP_TRY(dpi_surrogate_fit_pce(s, o, def));
-  double chaos = s->part[o].loo;
-  DP_TRY(dpi_surrogate_fit_gp(s, o, def));
-  if (s->part[o].loo <= chaos) return DP_OK;
+  double chaos = s->part[o].cross, inflate = s->part[o].inflate;
+  if (chaos * chaos <= CLOSE * CLOSE * variance(s->part[o].y, s->nrow)) return DP_OK;
+  dp_status status = dpi_surrogate_fit_gp(s, o, def);
+  if (status == DP_OK && s->part[o].cross <= chaos) return DP_OK;
+  if (status != DP_OK && status != DP_ERR_CONVERGE && status != DP_ERR_NUMERIC) return status;
+  dp_ctx_clear_error(s->ctx);
   s->part[o].kind = DPI_SURROGATE_PCE; /* its terms are still there */
+  s->part[o].inflate = inflate;
+  s->part[o].cross = chaos;
   return dpi_surrogate_assemble(s, o);
 }
 
@@ -127,7 +144,7 @@ static dp_status fit_all(const job *j) {
   return DP_OK;
 }
 
-static void fill(dpi_surrogate *s, const dpi_training_def *def, const char *const *id, const answers *a) {
+static void fill(dpi_surrogate *s, const dpi_training_def *def, const char *const *id, const dpi_design *a) {
   size_t d = (size_t)def->ninput, m = 0;
   memcpy(s->input, def->input, sizeof *s->input * d);
   for (int o = 0; o < s->noutput; o++) memcpy(s->part[o].id, id[o], strlen(id[o]) + 1);
@@ -139,13 +156,13 @@ static void fill(dpi_surrogate *s, const dpi_training_def *def, const char *cons
   }
 }
 
-static dp_status train(dp_ctx *ctx, const dpi_training_def *def, int noutput, const char *const *id, const answers *a,
-                       const char *reason, dpi_surrogate **out) {
+static dp_status train(dp_ctx *ctx, const dpi_training_def *def, int noutput, const char *const *id,
+                       const dpi_design *a, dpi_surrogate **out) {
   int n = 0;
   for (int i = 0; i < def->npoint; i++) n += a->ok[i];
   if (n < 4)
     return dpi_fail(ctx, DP_ERR_CONVERGE, "surrogate: %d of %d points are left, too few; one failed: %s", n,
-                    def->npoint, reason);
+                    def->npoint, a->reason[0] ? a->reason : "a value is no finite number");
   DP_TRY(dpi_surrogate_create(ctx, def->ninput, n, noutput, out));
   (*out)->nfailed = def->npoint - n;
   fill(*out, def, id, a);
@@ -154,15 +171,12 @@ static dp_status train(dp_ctx *ctx, const dpi_training_def *def, int noutput, co
 
 dp_status dpi_surrogate_train(dp_ctx *ctx, const dpi_training_def *def, int noutput, const char *const *id,
                               dp_points_fn fn, void *user, dpi_surrogate **out) {
-  answers a = {0};
-  dp_points p = {0};
+  dpi_design a = {0};
   *out = NULL;
   DP_TRY(check(ctx, def, noutput, id));
-  dp_status status = ask(ctx, def, noutput, fn, user, &a, &p);
-  p.reason[sizeof p.reason - 1] = 0;
-  if (status == DP_OK)
-    status = train(ctx, def, noutput, id, &a, p.reason[0] ? p.reason : "a value is no finite number", out);
-  release(ctx, &a);
+  dp_status status = dpi_design_ask(ctx, def, noutput, fn, user, &a);
+  if (status == DP_OK) status = train(ctx, def, noutput, id, &a, out);
+  dpi_design_release(ctx, &a);
   if (status != DP_OK) {
     dpi_surrogate_destroy(*out);
     *out = NULL;

@@ -17,7 +17,8 @@ typedef enum dpi_training_kind { DPI_TRAIN_BEST, DPI_TRAIN_GP, DPI_TRAIN_PCE } d
 
 typedef struct dpi_training_def {
   uint32_t cookie;
-  dpi_training_kind kind; /* BEST: for each output what errs less when points are left out */
+  dpi_training_kind kind; /* BEST: for each output a polynomial if it is close (1e-3 of the
+                                                                  deviation), else what errs less when rows are left out */
   const dpi_surrogate_input *input;
   int ninput;
   int npoint; /* of the design: scrambled Sobol points by the inputs' laws, within the domain (200) */
@@ -33,9 +34,27 @@ dpi_training_def dpi_training_def_default(void);
 dp_status dpi_surrogate_train(dp_ctx *ctx, const dpi_training_def *def, int noutput, const char *const *id,
                               dp_points_fn fn, void *user, dpi_surrogate **out);
 
+/* Points of a design by the inputs' laws, and the function's answers. */
+typedef struct dpi_design {
+  double *x, *y; /* [npoint x ninput], [npoint x noutput] */
+  uint64_t *stream;
+  uint8_t *ok; /* 0: it failed, or some output is not known */
+  char reason[160];
+} dpi_design;
+/* release is right after an error too */
+dp_status dpi_design_ask(dp_ctx *ctx, const dpi_training_def *def, int noutput, dp_points_fn fn, void *user,
+                         dpi_design *out);
+void dpi_design_release(dp_ctx *ctx, dpi_design *d);
+
 /* Settings of one output from its rows, then assembled. */
 dp_status dpi_surrogate_fit_gp(dpi_surrogate *s, int part, const dpi_training_def *def);
 dp_status dpi_surrogate_fit_pce(dpi_surrogate *s, int part, const dpi_training_def *def);
+
+/* Fit anew, without cross-validation, to other rows; whole: what all rows gave. */
+typedef dp_status (*dpi_cross_fn)(dpi_surrogate *s, int part, const dpi_training_def *def,
+                                  const dpi_surrogate_part *whole);
+/* The size of errors from cross-validation of `fit`: inflate and cross, then assembled anew. */
+dp_status dpi_surrogate_cross(dpi_surrogate *s, int part, const dpi_training_def *def, dpi_cross_fn fit);
 
 /* Minus the log marginal likelihood of a part's rows and what is added for lengths far from the domain's size, with
  * gradient by theta = ln lengths, ln signal, ln noise (y in units of its deviation). For tests. */

@@ -20,6 +20,8 @@ static void each(void *user, const dp_nonmem_result *r) {
   *count += 1;
   if (strcmp(r->status, "pass")) fail_msg("run %s: %s: %s", r->run, r->status, r->why);
   assert_true(r->nsubject > 0 && r->nparameter >= 3 * r->nsubject && r->nwithin > 0);
+  assert_true(r->ncovariance >= 6 * r->nsubject && r->ncovariance_within == r->ncovariance);
+  assert_true(r->evaluations > 3 && r->evaluations < 200);
 }
 
 static dp_ctx *context(void) {

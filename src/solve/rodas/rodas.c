@@ -12,7 +12,7 @@ static dp_status rodas_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solv
 
 const dpi_solver_ops dp_solve_rodas = {
     .name = "rodas",
-    .help = "Rosenbrock-Wanner of order 5 as compiled steps; for stiff problems of up to 80 states",
+    .help = "Rosenbrock-Wanner of order 5 as compiled steps; for stiff problems of up to 100 states",
     .can = rodas_can,
     .create = rodas_create,
     .destroy = dpi_lane_solver_destroy,

@@ -259,11 +259,23 @@ static dp_status worker_build(dpi_eq_worker *g) {
   return DP_OK;
 }
 
-/* Few members don't fill lanes: the same bytes by one. */
+/* Is there machine code of this width for the steps back? */
+static bool has_code(const dpi_eq_back *b, int width) {
+  for (int c = 0; c < DPI_EQ_NCREW; c++) {
+    if (!b->adj[c]) continue;
+    dpi_tape *tape[] = {b->adj[c]->back, b->adj[c]->back_dense};
+    for (int i = 0; i < DPI_COUNT(tape); i++)
+      if (!atomic_load_explicit(&tape[i]->code[dpi_width_index(width)], memory_order_relaxed)) return false;
+  }
+  return true;
+}
+
+/* Few members don't fill lanes: the same bytes by one, where these are interpreted. */
 static dp_status worker_take(dpi_eq_spoke *sp, int nmember, dpi_eq_worker **out) {
-  const int width = nmember > 2 ? dpi_lane_ops_find(sp->width)->width : 1;
+  int width = dpi_lane_ops_find(sp->width)->width;
   pthread_mutex_lock(&sp->lock);
   dp_status st = back_make(sp);
+  if (st == DP_OK && nmember <= 2 && !has_code(sp->back, width)) width = 1;
   dpi_eq_worker **at = st == DP_OK ? &sp->back->free_worker : NULL, *g = NULL;
   while (at && *at && (*at)->width != width) at = &(*at)->free_next;
   if (at && *at) {
@@ -342,7 +354,7 @@ static void begin(dpi_eq_worker *g, int lane, dpi_eq_batch *b, int member, const
   const int crew = k->w->m->crew < DPI_EQ_NCREW ? k->w->m->crew : DPI_EQ_EXPLICIT;
   choose_crew(g, lane, g->lanes[crew] ? crew : DPI_EQ_NCREW - 1 - crew);
   k->w->trace = &k->trace;
-  send_on(g, lane, (k->w->ndir == 0 || dpi_probe_lay(&k->probe, k->w)) && dpi_eq_member_begin(k->w, def->to[member]));
+  send_on(g, lane, (k->w->ndir == 0 || dpi_probe_lay(&k->probe, k->w, def->along)) && dpi_eq_member_begin(k->w, def->to[member]));
 }
 
 /* All members that were begun to their ends, recorded. */

@@ -102,7 +102,7 @@ typedef struct dpi_eq_probe {
 /* Directions that steps of a recorded path carry: 0 where derivatives are to choose none. */
 int dpi_probe_ndir(const dpi_eq_spoke *sp);
 /* The member has just been laid on w, a bench of one direction. False: no memory. */
-bool dpi_probe_lay(dpi_eq_probe *p, dpi_eq_bench *w);
+bool dpi_probe_lay(dpi_eq_probe *p, dpi_eq_bench *w, bool along); /* along: its seed is the direction */
 
 /* ---- eq_shadow.c ---- */
 dp_status dpi_shadow_create(const dpi_eq_spoke *sp, dpi_eq_shadow **out);

@@ -9,7 +9,8 @@
  *     amount of a dose    1, which is X over X
  *
  * all over X, the largest state or amount; c differs from number to number and in sign, so that nothing cancels but by
- * chance.
+ * chance. Every fast mode of the system is woken by that, and followed until it has died away. A caller who knows along
+ * which directions derivatives are wanted gives one that holds all of them instead (member.seed, dp_vjp_opts.along).
  */
 #include <math.h>
 
@@ -50,8 +51,9 @@ static bool direct_amounts(dpi_eq_probe *p, dpi_eq_bench *w) {
   return true;
 }
 
-bool dpi_probe_lay(dpi_eq_probe *p, dpi_eq_bench *w) {
+bool dpi_probe_lay(dpi_eq_probe *p, dpi_eq_bench *w, bool along) {
   const dpi_eq_spoke *sp = w->spoke;
+  if (along && w->def->seed) return true; /* the bench has laid it */
   dpi_eq_member *m = w->m;
   const double size = largest(w);
   if (!direct_amounts(p, w)) return false;

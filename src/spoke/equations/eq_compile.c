@@ -519,6 +519,7 @@ static dp_status choose_method(dpi_eq_spoke *sp, const dp_sim_def *def) {
   sp->opts.rtol = def->rtol;
   sp->opts.sens_error = !def->same_steps;
   sp->opts.atol = def->atol;
+  sp->opts.max_steps = def->max_steps;
   /* a method that can't take this system is refused now, not at the first run */
   dpi_eq_bench *bench = NULL;
   DP_TRY(dpi_eq_bench_take(sp, 0, &bench));
@@ -622,7 +623,9 @@ dp_status dpi_eq_compile(dpi_eq_spoke *sp, const dp_sim_def *def) {
   DP_TRY(system_maps(sp));
   DP_TRY(list_tapes(sp));
   declare(sp);
-  return choose_method(sp, def);
+  DP_TRY(choose_method(sp, def));
+  sp->desc.lane_dirs = dpi_eq_tangent_most(sp);
+  return DP_OK;
 }
 
 static void release_map(dpi_eq_map *map) { dpi_tape_destroy(map->tape); }

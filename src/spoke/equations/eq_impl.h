@@ -401,6 +401,7 @@ void dpi_eq_rig_destroy(dpi_eq_rig *r);
 
 /* ---- eq_tangent.c ---- */
 /* May steps in lanes carry so many directions? */
+int dpi_eq_tangent_most(const dpi_eq_spoke *sp); /* directions that steps in lanes can carry; 0: none go in lanes */
 bool dpi_eq_tangent_fits(const dpi_eq_spoke *sp, int ndir);
 /* The crew's plan with ndir directions; that of the spoke for 0, NULL where it has none. */
 dp_status dpi_eq_tangent_plan(const dpi_eq_spoke *sp, int crew, int ndir, const dpi_lane_plan **out);

@@ -19,15 +19,18 @@ struct dpi_eq_tangent {
 
 #define MEMBERS_ENOUGH 64 /* worth compiling for, as in eq_code.c */
 
-bool dpi_eq_tangent_fits(const dpi_eq_spoke *sp, int ndir) {
+int dpi_eq_tangent_most(const dpi_eq_spoke *sp) {
+  int most = sp->plan[DPI_EQ_EXPLICIT] || sp->plan[DPI_EQ_IMPLICIT] ? DIR_MOST : 0;
   for (int c = 0; c < DPI_EQ_NCREW; c++) {
     const dpi_tape *const *tape;
     const int n = sp->plan[c] ? dpi_lane_plan_tapes(sp->plan[c], &tape) : 0;
     for (int i = 0; i < n; i++)
-      if (dpi_tape_nstep(tape[i]) * (1 + 1.5 * ndir) > STEPS_MOST) return false;
+      while (most > 0 && dpi_tape_nstep(tape[i]) * (1 + 1.5 * most) > STEPS_MOST) most--;
   }
-  return ndir <= DIR_MOST;
+  return most;
 }
+
+bool dpi_eq_tangent_fits(const dpi_eq_spoke *sp, int ndir) { return ndir <= sp->desc.lane_dirs; }
 
 static dp_status make(const dpi_eq_spoke *sp, int ndir, dpi_eq_tangent **out) {
   static const dpi_lane_kind kind[] = {[DPI_EQ_EXPLICIT] = DPI_LANE_EXPLICIT, [DPI_EQ_IMPLICIT] = DPI_LANE_IMPLICIT};

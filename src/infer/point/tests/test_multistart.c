@@ -206,6 +206,44 @@ static void test_resume(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+/* Processor time is spent at once: one round, what is under way is said to be cut, and the file goes on to the whole answer. Also
+ * where values are asked for before gradients. */
+static void test_time(void **state) {
+  (void)state;
+  dp_ctx *ctx = plain_ctx();
+  squares q;
+  walled(&q, ctx);
+  for (int first = 1; first <= 2; first++) {
+    dpi_multistart_def def = dpi_multistart_def_default();
+    def.nstart = 40;
+    def.batch = 7;
+    def.trust.value_first = first;
+    char *text = text_of(&q, &def);
+    def.file = "point_time.tsv";
+    remove(def.file);
+    def.max_cpu = 1e-12;
+    dpi_multistart *ms = NULL;
+    dp_status status = dpi_multistart_run(&q.base, &def, &ms); /* a round of values alone finds nothing */
+    assert_int_equal(status, first == 2 ? DP_ERR_CONVERGE : DP_OK);
+    if (ms) {
+      int cut = 0, waiting = 0;
+      for (int k = 0; k < ms->nstart; k++) {
+        cut += ms->start[k].end == DPI_TRUST_TIME;
+        waiting += ms->start[k].end == DPI_TRUST_RUNNING;
+      }
+      assert_true(cut > 0 && cut <= 7 && waiting == 40 - cut - ms->nended);
+    }
+    dpi_multistart_destroy(ms);
+    dp_ctx_clear_error(ctx);
+    def.max_cpu = 0;
+    char *after = text_of(&q, &def);
+    assert_string_equal(after, text);
+    dpi_free(ctx, text);
+    dpi_free(ctx, after);
+  }
+  dp_ctx_destroy(ctx);
+}
+
 /* the context's own cancel, in the middle */
 static void stop_at_ten(void *user, int done, int of, double best) {
   (void)of;
@@ -380,6 +418,7 @@ int main(void) {
       cmocka_unit_test(test_all_minima),    cmocka_unit_test(test_flat_is_one), cmocka_unit_test(test_any_batch),
       cmocka_unit_test(test_resume),        cmocka_unit_test(test_cancel),      cmocka_unit_test(test_bad_files),
       cmocka_unit_test(test_nothing_works), cmocka_unit_test(test_sobol),       cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

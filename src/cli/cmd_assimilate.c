@@ -1,0 +1,432 @@
+/* cmd_assimilate.c - doppel assimilate: one person observation by observation, each one forecast before it is read. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/assimilate_plot.h"
+#include "cli/cli.h"
+
+const cli_option cli_options_assimilate[] = {
+    {"--patient", "FILE|ID",
+     "an event table of one's own with one person, or the id of one person of the kind's record"},
+    {"--method", "NAME", "ibis (default), smc2 (sensors that drift), enkf, esrf (Kalman ensembles: approximate, fast)"},
+    {"--sensor", "SPEC",
+     "how an observable is measured, e.g. 'cp,law=student,dof=4,scale=0.5,drift=0.3,rate=0.1': law normal, "
+     "lognormal, laplace or student; drift: its diffusion per root of time, sd0 at the start, rate back to 0"},
+    {"--from-batch", "TIME", "start from the belief that the batch method has at this time, not from the prior"},
+    {"--until", "TIME", "read observations up to this time; later ones are only forecast"},
+    {"--late", "N", "observation N of the record comes last; may be repeated"},
+    {"--missing", "N", "observation N of the record is missing; may be repeated"},
+    {"--particles", "N", "particles or members (1000)"},
+    {"--inner", "N", "smc2: particles of each drift filter at the start (50)"},
+    {"--seed", "N", "seed of all random streams (1)"},
+    {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"},
+    {"--plot", "FILE.svg", "forecast bands and measurements"},
+    {"--json", NULL, "one JSON object"},
+    {"--ndjson", NULL, "a JSON object a line, each as soon as its observation was read"},
+    {"--threads", "N", "threads; results do not depend on it"},
+    {"--twins", "DIR", "a further folder with kinds"},
+    {0}};
+
+typedef struct task {
+  cli_call *call;
+  dp_kind *kind;
+  dp_study *study; /* for the person's prior: made without the person, as run makes it */
+  dp_record *record;
+  dp_belief *batch;
+  dp_assimilation *a;
+  dp_assimilation_def def;
+  dp_sensor sensor[16];
+  char text[16][64]; /* observables of the sensors */
+  double until, from_batch;
+  cli_assimilate_row *row;
+  int nrow;
+} task;
+
+/* ---- options ---- */
+
+static bool sensor_number(const char *part, const char *name, double *out, bool *bad) {
+  size_t n = strlen(name);
+  if (strncmp(part, name, n) != 0 || part[n] != '=') return false;
+  char *end;
+  *out = strtod(part + n + 1, &end);
+  *bad = end == part + n + 1 || *end || !isfinite(*out);
+  return true;
+}
+
+static int sensor_part(task *t, dp_sensor *s, const char *part) {
+  static const char *const law[] = {"", "normal", "lognormal", "laplace", "student"};
+  bool bad = false;
+  if (strncmp(part, "law=", 4) == 0) {
+    for (int k = 1; k < 5; k++)
+      if (strcmp(part + 4, law[k]) == 0) {
+        s->law = (dp_sensor_law)k;
+        return 0;
+      }
+    return cli_usage(t->call, "option --sensor: law '%s', expected normal, lognormal, laplace or student", part + 4);
+  }
+  bool known = sensor_number(part, "dof", &s->dof, &bad) || sensor_number(part, "scale", &s->scale, &bad) ||
+               sensor_number(part, "drift", &s->drift_diffusion, &bad) ||
+               sensor_number(part, "rate", &s->drift_rate, &bad) || sensor_number(part, "sd0", &s->drift_sd, &bad);
+  if (known && !bad) return 0;
+  return cli_usage(
+      t->call, "option --sensor: found '%s', expected law=, scale=, dof=, drift=, rate= or sd0= and a number", part);
+}
+
+/* cp,law=student,... */
+static int read_sensor(task *t, const char *spec) {
+  char copy[256];
+  if (t->def.nsensor == 16) return cli_usage(t->call, "option --sensor: at most 16");
+  if (strlen(spec) >= sizeof copy) return cli_usage(t->call, "option --sensor: '%.40s...' is too long", spec);
+  strcpy(copy, spec);
+  dp_sensor *s = &t->sensor[t->def.nsensor];
+  *s = (dp_sensor){.scale = NAN, .dof = 4};
+  char *rest = copy;
+  for (int k = 0; rest; k++) {
+    char *part = rest, *comma = strchr(rest, ',');
+    rest = comma ? comma + 1 : NULL;
+    if (comma) *comma = 0;
+    if (k == 0) {
+      snprintf(t->text[t->def.nsensor], sizeof t->text[0], "%.63s", part);
+      s->id = s->observable = t->text[t->def.nsensor];
+      continue;
+    }
+    int code = sensor_part(t, s, part);
+    if (code) return code;
+  }
+  t->def.nsensor++;
+  t->def.sensor = t->sensor;
+  return 0;
+}
+
+static int read_count(task *t, const char *name, int least, int *out) {
+  long long n = *out;
+  if (!cli_integer(t->call, name, &n)) return 2;
+  if (n < least || n > 1000000)
+    return cli_usage(t->call, "option %s: found %lld, expected %d to 1000000", name, n, least);
+  *out = (int)n;
+  return 0;
+}
+
+static int read_options(task *t) {
+  cli_call *call = t->call;
+  long long seed = 1;
+  t->def = dp_assimilation_def_default();
+  t->until = INFINITY;
+  t->from_batch = NAN;
+  if (cli_has(call, "--method")) t->def.method = cli_get(call, "--method");
+  if (!cli_integer(call, "--seed", &seed) || !cli_number(call, "--until", &t->until) ||
+      !cli_number(call, "--from-batch", &t->from_batch))
+    return 2;
+  t->def.seed = (uint64_t)seed;
+  int code = read_count(t, "--particles", 10, &t->def.nparticle);
+  if (code == 0) code = read_count(t, "--inner", 2, &t->def.ninner);
+  for (int i = cli_each(call, "--sensor", -1); i >= 0 && code == 0; i = cli_each(call, "--sensor", i))
+    code = read_sensor(t, call->given[i].value);
+  if (code == 0 && cli_has(call, "--plot")) code = cli_writable(cli_get(call, "--plot"));
+  if (code == 0 && !cli_has(call, "--patient"))
+    code = cli_usage(call, "whose? give --patient ID of the kind's record, or --patient FILE");
+  return code;
+}
+
+/* ---- the person ---- */
+
+static bool file_there(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The study gives the person's prior as run has it; nothing else of it is used. */
+static int find_person(task *t, const char *dir) {
+  cli_call *call = t->call;
+  char priors[1100];
+  const char *patient = cli_get(call, "--patient");
+  dp_study_def def = dp_study_def_default();
+  def.twin.ndraw = 100;
+  def.twin.nproposal = 200;
+  def.twin.nfan = 2;
+  def.twin.decide = def.twin.opponent = def.twin.discrepancy = 0;
+  def.nuntil = 0;
+  snprintf(priors, sizeof priors, "%s/priors.tsv", dir);
+  if (cli_has(call, "--priors")) snprintf(priors, sizeof priors, "%s", cli_get(call, "--priors"));
+  if (file_there(priors)) def.priors = priors;
+  const char *path = file_there(patient) ? patient : dp_kind_patients(t->kind);
+  if (path != patient) def.only = patient;
+  if (!path[0])
+    return cli_usage(call, "kind '%s' has no patients of its own; give --patient FILE", dp_kind_id(t->kind));
+  CLI_TRY(call, dp_kind_record(t->kind, path, &t->record));
+  if (path == patient && t->record->nsubject != 1)
+    return cli_usage(call, "%s has %d people; this is about one", patient, t->record->nsubject);
+  CLI_TRY(call, dp_study_run(t->kind, t->record, &def, &t->study));
+  return 0;
+}
+
+static int open_person(task *t) {
+  cli_call *call = t->call;
+  const int subject = t->study->subject[0];
+  const dp_prior *prior = t->study->prior[0];
+  if (!isnan(t->from_batch)) {
+    dp_assimilate_def def = dp_assimilate_def_default();
+    def.seed = t->def.seed;
+    def.discrepancy = 0;
+    CLI_TRY(call, dp_assimilate(t->kind, t->record, subject, t->from_batch, prior, &def, &t->batch));
+    t->def.belief = t->batch;
+  }
+  CLI_TRY(call, dp_assimilation_create(t->kind, t->record, subject, prior, &t->def, &t->a));
+  return 0;
+}
+
+/* ---- going through the observations ---- */
+
+static bool listed(const task *t, const char *option, int number) {
+  for (int i = cli_each(t->call, option, -1); i >= 0; i = cli_each(t->call, option, i))
+    if (atoi(t->call->given[i].value) == number) return true;
+  return false;
+}
+
+static int check_numbers(task *t, const char *option, int n) {
+  for (int i = cli_each(t->call, option, -1); i >= 0; i = cli_each(t->call, option, i)) {
+    int k = atoi(t->call->given[i].value);
+    if (k < 1 || k > n)
+      return cli_usage(t->call, "option %s: found '%s', the record has observations 1 to %d", option,
+                       t->call->given[i].value, n);
+  }
+  return 0;
+}
+
+static int by_value(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Mean, sd and central 90 % of each individual parameter; draws of a belief have equal weights. */
+static void summarise(const dp_belief *b, double *out) {
+  double *v = malloc((size_t)b->ndraw * sizeof *v);
+  for (int e = 0; v && e < b->nindividual; e++) {
+    double mean = 0, square = 0;
+    for (int k = 0; k < b->ndraw; k++) {
+      v[k] = b->individual[(size_t)k * (size_t)b->nindividual + (size_t)e];
+      mean += v[k] / b->ndraw;
+    }
+    for (int k = 0; k < b->ndraw; k++) square += (v[k] - mean) * (v[k] - mean);
+    qsort(v, (size_t)b->ndraw, sizeof *v, by_value);
+    out[4 * e] = mean;
+    out[4 * e + 1] = b->ndraw > 1 ? sqrt(square / (b->ndraw - 1)) : 0;
+    out[4 * e + 2] = v[(int)(0.05 * (b->ndraw - 1) + 0.5)];
+    out[4 * e + 3] = v[(int)(0.95 * (b->ndraw - 1) + 0.5)];
+  }
+  free(v);
+}
+
+static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
+
+static void text(const char *before, const char *s) {
+  printf("%s", before);
+  cli_json_text(s);
+}
+
+static void row_json(const task *t, const cli_assimilate_row *r) {
+  printf("{\"observation\": %d", r->number);
+  number(", \"time\": ", r->o.time);
+  text(", \"sensor\": ", dp_assimilation_sensor(t->a, r->o.sensor)->id);
+  number(", \"value\": ", r->o.value);
+  printf(", \"censored\": %d, \"read\": %s, \"forecast\": {", r->o.censored, r->read ? "true" : "false");
+  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) {
+    char key[32];
+    snprintf(key, sizeof key, "%s\"q%g\": ", l ? ", " : "", 100 * dp_outlook_level[l]);
+    number(key, r->outlook.q[l]);
+  }
+  number("}, \"pit\": ", r->outlook.pit);
+  number(", \"crps\": ", r->outlook.crps);
+  number(", \"log_density\": ", r->outlook.log_density);
+  printf(", \"inside90\": %s", r->outlook.inside90 < 0 ? "null" : r->outlook.inside90 ? "true" : "false");
+  number(", \"ess\": ", r->ess);
+  number(", \"ln_evidence\": ", r->evidence);
+  printf(", \"belief\": {");
+  for (int e = 0; e < r->nparam; e++) {
+    text(e ? ", " : "", dp_assimilation_parameter(t->a, e, NULL));
+    number(": {\"mean\": ", r->param[4 * e]);
+    number(", \"sd\": ", r->param[4 * e + 1]);
+    number(", \"q5\": ", r->param[4 * e + 2]);
+    number(", \"q95\": ", r->param[4 * e + 3]);
+    printf("}");
+  }
+  printf("}}");
+}
+
+/* Of a row that was forecast: what is thought after it was read. */
+static int belief_row(task *t, cli_assimilate_row *r) {
+  dp_assimilation_report report;
+  dp_belief *b = NULL;
+  double all[4 * 64] = {0};
+  CLI_TRY(t->call, dp_assimilation_belief(t->a, &b));
+  dp_assimilation_judge(t->a, &report);
+  r->nparam = b->nindividual < CLI_ASSIMILATE_PARAMS ? b->nindividual : CLI_ASSIMILATE_PARAMS;
+  r->ess = report.ess;
+  r->evidence = report.evidence;
+  if (b->nindividual <= 64) summarise(b, all);
+  memcpy(r->param, all, sizeof r->param);
+  dp_belief_destroy(b);
+  return 0;
+}
+
+/* Forecasts of what comes at one moment, then (where they are to be) all of it read. */
+static int moment(task *t, const dp_observation *o, const int *which, int n) {
+  cli_call *call = t->call;
+  cli_assimilate_row *first = &t->row[t->nrow];
+  dp_observation take[64];
+  int ntake = 0, code = 0;
+  for (int i = 0; i < n; i++) {
+    cli_assimilate_row *r = &first[i];
+    bool missing = listed(t, "--missing", which[i] + 1);
+    *r = (cli_assimilate_row){.o = o[which[i]], .number = which[i] + 1};
+    if (missing) r->o.value = NAN;
+    CLI_TRY(call, dp_assimilation_forecast(t->a, &r->o, &r->outlook));
+    r->read = !missing && r->o.time <= t->until;
+    if (r->read) take[ntake++] = r->o;
+  }
+  if (ntake) CLI_TRY(call, dp_assimilation_read(t->a, take, ntake));
+  for (int i = 0; i < n && code == 0; i++) {
+    code = i ? 0 : belief_row(t, first);
+    cli_assimilate_row *r = &first[i];
+    r->nparam = first->nparam;
+    r->ess = first->ess;
+    r->evidence = first->evidence;
+    memcpy(r->param, first->param, sizeof r->param);
+    t->nrow++;
+    if (code || !cli_has(call, "--ndjson")) continue;
+    row_json(t, r);
+    printf("\n");
+    fflush(stdout);
+  }
+  return code;
+}
+
+static int all(task *t) {
+  int n = 0, code;
+  const dp_observation *o = dp_assimilation_record(t->a, &n);
+  t->row = calloc((size_t)n + 1, sizeof *t->row);
+  if (!t->row) return cli_failed(t->call, DP_ERR_MEMORY);
+  code = check_numbers(t, "--late", n);
+  if (code == 0) code = check_numbers(t, "--missing", n);
+  for (int late = 0; late < 2; late++)
+    for (int k = 0; k < n && code == 0;) {
+      int which[64], m = 0;
+      double time = o[k].time;
+      for (; k < n && m < 64 && o[k].time == time && (m == 0 || o[k].order == o[which[0]].order); k++)
+        if (listed(t, "--late", k + 1) == late && !(t->batch && time <= t->from_batch)) which[m++] = k;
+      if (m) code = moment(t, o, which, m);
+    }
+  return code;
+}
+
+/* ---- what is printed ---- */
+
+static void print_table(const task *t, const dp_assimilation_report *r) {
+  int inside = 0, scored = 0;
+  double crps = 0;
+  printf("%s, subject %s: %d observations by %s, %d particles%s\n\n", dp_kind_title(t->kind),
+         t->record->subject[t->study->subject[0]].id, r->nread, r->method, r->nparticle,
+         t->batch ? ", from the batch belief" : "");
+  printf("%4s %10s %-8s %10s  %10s %21s %7s %9s %7s", "", dp_kind_time_unit(t->kind), "sensor", "measured", "forecast",
+         "90 %", "PIT", "ln p", "ESS");
+  for (int e = 0; t->nrow && e < t->row[0].nparam; e++) {
+    const char *unit, *id = dp_assimilation_parameter(t->a, e, &unit);
+    printf("  %10.10s %-19.19s", id, unit);
+  }
+  printf("\n");
+  for (int i = 0; i < t->nrow; i++) {
+    const cli_assimilate_row *s = &t->row[i];
+    const dp_outlook *f = &s->outlook;
+    printf("%4d %10.5g %-8.8s %s%9.4g%s %10.4g %10.4g..%-9.4g ", s->number, s->o.time,
+           dp_assimilation_sensor(t->a, s->o.sensor)->id,
+           s->o.censored > 0   ? "<"
+           : s->o.censored < 0 ? ">"
+                               : " ",
+           s->o.value, f->inside90 == 0 ? "*" : " ", f->q[3], f->q[1], f->q[5]);
+    if (isnan(f->pit))
+      printf("%7s ", "-");
+    else
+      printf("%7.3f ", f->pit);
+    if (isnan(f->log_density))
+      printf("%9s %7.0f", "-", s->ess);
+    else
+      printf("%9.3f %7.0f", f->log_density, s->ess);
+    for (int e = 0; e < s->nparam; e++)
+      printf("  %10.4g %9.4g..%-8.4g", s->param[4 * e], s->param[4 * e + 2], s->param[4 * e + 3]);
+    printf("%s\n", s->read ? "" : "  (not read)");
+    if (f->inside90 < 0) continue;
+    scored++;
+    inside += f->inside90;
+    crps += f->crps;
+  }
+  if (scored)
+    printf("\n%d of %d within their 90 %% forecast band (* outside), mean CRPS %.4g\n", inside, scored, crps / scored);
+  printf("ln evidence %.6g, least effective %.4g of %d, %d rejuvenations", r->evidence, r->ess_least, r->nparticle,
+         r->nrejuvenate);
+  if (r->ninner) printf(", %d inner particles", r->ninner);
+  if (r->nlate) printf(", %d late (started again %d times)", r->nlate, r->nrestart);
+  printf("\n%s: %s\n", r->usable ? "may be used" : "NOT fit for use", r->verdict);
+}
+
+static void print_verdict(const dp_assimilation_report *r) {
+  text("\"method\": ", r->method);
+  printf(", \"particles\": %d, \"read\": %d, \"late\": %d, \"restarts\": %d, \"rejuvenations\": %d", r->nparticle,
+         r->nread, r->nlate, r->nrestart, r->nrejuvenate);
+  number(", \"ln_evidence\": ", r->evidence);
+  number(", \"ess_least\": ", r->ess_least);
+  printf(", \"usable\": %s", r->usable ? "true" : "false");
+  text(", \"verdict\": ", r->verdict);
+}
+
+static int show(task *t) {
+  dp_assimilation_report r;
+  int code = 0;
+  dp_assimilation_judge(t->a, &r);
+  if (cli_has(t->call, "--plot"))
+    code = cli_plot_assimilate(cli_get(t->call, "--plot"), t->kind, t->a, t->row, t->nrow);
+  if (code) return code;
+  if (cli_has(t->call, "--ndjson")) {
+    printf("{");
+    print_verdict(&r);
+    printf("}\n");
+  } else if (cli_has(t->call, "--json")) {
+    text("{\"kind\": ", dp_kind_id(t->kind));
+    text(", \"subject\": ", t->record->subject[t->study->subject[0]].id);
+    text(", \"time_unit\": ", dp_kind_time_unit(t->kind));
+    printf(", ");
+    print_verdict(&r);
+    printf(",\n \"observations\": [");
+    for (int i = 0; i < t->nrow; i++) {
+      printf(i ? ",\n  " : "\n  ");
+      row_json(t, &t->row[i]);
+    }
+    printf("]}\n");
+  } else {
+    print_table(t, &r);
+  }
+  return r.usable ? 0 : dp_status_exit_code(DP_ERR_CONVERGE);
+}
+
+int cmd_assimilate(cli_call *call) {
+  static task t; /* one command a process */
+  char dir[1024];
+  t = (task){.call = call};
+  if (call->nplain != 1) return cli_usage(call, "assimilate needs one KIND, found %d", call->nplain);
+  int code = read_options(&t);
+  if (code == 0) code = cli_kind_dir(call, call->plain[0], dir);
+  if (code) return code;
+  CLI_TRY(call, dp_kind_load(call->ctx, dir, &t.kind));
+  code = find_person(&t, dir);
+  if (code == 0) code = open_person(&t);
+  if (code == 0) code = all(&t);
+  if (code == 0) code = show(&t);
+  free(t.row);
+  dp_assimilation_destroy(t.a);
+  dp_belief_destroy(t.batch);
+  dp_study_destroy(t.study);
+  dp_record_destroy(t.record);
+  dp_kind_destroy(t.kind);
+  return code;
+}

@@ -1,0 +1,102 @@
+/* twin_problem.c - doppel twin show PROBLEM.yaml: a calibration problem as what it is, a kind of twin without controls and rewards. */
+#include <math.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "doppel/calibrate.h"
+
+bool cli_is_problem(const char *text) {
+  const size_t n = strlen(text);
+  return (n > 5 && strcmp(text + n - 5, ".yaml") == 0) || (n > 4 && strcmp(text + n - 4, ".yml") == 0);
+}
+
+typedef struct seen { /* an observable's measurements */
+  int n, censored;
+  double first, last;
+} seen;
+
+static seen of_observable(const dp_problem_desc *d, int observable) {
+  seen s = {.first = INFINITY, .last = -INFINITY};
+  for (int i = 0; i < d->ndatum; i++) {
+    if (d->datum_observable[i] != observable) continue;
+    s.n++;
+    s.censored += isnan(d->datum_value[i]);
+    if (d->datum_time[i] < s.first) s.first = d->datum_time[i];
+    if (d->datum_time[i] > s.last) s.last = d->datum_time[i];
+  }
+  return s;
+}
+
+static const char *scale_name(dp_problem_scale scale) {
+  static const char *const name[] = {"lin", "ln", "log10"};
+  return name[scale];
+}
+
+static void print_text(const dp_problem_desc *d) {
+  printf(
+      "%s: a calibration problem (PEtab %d) as a kind of twin: one subject, whose data it brings; no controls, no "
+      "rewards\n",
+      d->name, d->version);
+  printf("\nmodel: %d state%s in %d model%s; %d experiment%s with measurements, in %d simulation%s\n", d->nstate,
+         d->nstate == 1 ? "" : "s", d->nmodel, d->nmodel == 1 ? "" : "s", d->nexperiment,
+         d->nexperiment == 1 ? "" : "s", d->nsimulation, d->nsimulation == 1 ? "" : "s");
+  printf("\n%-32s %12s %14s %14s %14s\n", "observable", "measurements", "first time", "last time", "no value");
+  for (int o = 0; o < d->nobservable; o++) {
+    const seen s = of_observable(d, o);
+    printf("%-32s %12d %14.6g %14.6g %14d\n", d->observable[o], s.n, s.first, s.last, s.censored);
+  }
+  printf("\n%-32s %6s %14s %14s %14s\n", "parameter to be found", "scale", "lower", "upper", "nominal");
+  for (int q = 0; q < d->nparam; q++)
+    printf("%-32s %6s %14.6g %14.6g %14.6g\n", d->id[q], scale_name(d->scale[q]),
+           dp_problem_unscale(d->scale[q], d->lower[q]), dp_problem_unscale(d->scale[q], d->upper[q]),
+           dp_problem_unscale(d->scale[q], d->nominal[q]));
+  for (int i = 0; i < d->nsolved; i++) printf("%s%s", i ? ", " : "\nsolved inside the objective: ", d->solved[i]);
+  printf("%s\nfixed parameters: %d; priors: %s; gradients backwards: %s\n", d->nsolved ? "\n" : "", d->nfixed,
+         d->has_prior ? "yes" : "none", d->adjoint ? "yes" : "no");
+  printf("next: doppel petab eval, fit, profile, sample\n");
+}
+
+static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
+
+static void print_json(const dp_problem_desc *d) {
+  printf("{\"kind\": ");
+  cli_json_text(d->name);
+  printf(
+      ", \"problem\": \"PEtab %d\", \"controls\": [], \"rewards\": [], \"states\": %d, \"experiments\": %d, "
+      "\"measurements\": %d",
+      d->version, d->nstate, d->nexperiment, d->ndatum);
+  printf(", \"priors\": %s, \"observables\": [", d->has_prior ? "true" : "false");
+  for (int o = 0; o < d->nobservable; o++) {
+    printf("%s{\"id\": ", o ? ", " : "");
+    cli_json_text(d->observable[o]);
+    printf(", \"measurements\": %d}", of_observable(d, o).n);
+  }
+  printf("], \"parameters\": [");
+  for (int q = 0; q < d->nparam; q++) {
+    printf("%s{\"id\": ", q ? ", " : "");
+    cli_json_text(d->id[q]);
+    printf(", \"scale\": \"%s\"", scale_name(d->scale[q]));
+    number(", \"lower\": ", dp_problem_unscale(d->scale[q], d->lower[q]));
+    number(", \"upper\": ", dp_problem_unscale(d->scale[q], d->upper[q]));
+    number(", \"nominal\": ", dp_problem_unscale(d->scale[q], d->nominal[q]));
+    printf("}");
+  }
+  printf("], \"solved\": [");
+  for (int i = 0; i < d->nsolved; i++) {
+    printf("%s", i ? ", " : "");
+    cli_json_text(d->solved[i]);
+  }
+  printf("]}\n");
+}
+
+int cli_problem_show(cli_call *call, const char *path) {
+  const dp_problem_def def = dp_problem_def_default();
+  dp_problem *p = NULL;
+  CLI_TRY(call, dp_problem_open(call->ctx, path, &def, &p));
+  if (cli_has(call, "--json"))
+    print_json(dp_problem_describe(p));
+  else
+    print_text(dp_problem_describe(p));
+  dp_problem_close(p);
+  return 0;
+}

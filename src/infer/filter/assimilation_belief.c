@@ -1,0 +1,224 @@
+/* assimilation_belief.c - floor 6, folder filter: what is thought after the readings so far, and what is to come.  D
+ * -> Q */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "infer/filter/assimilation.h"
+#include "infer/filter/statics_impl.h"
+
+const double dp_outlook_level[DP_OUTLOOK_NLEVEL] = {.025, .05, .25, .50, .75, .95, .975};
+
+/* ---- forecasts ---- */
+
+static dp_status mixture(dp_assimilation *a, dp_time time, int sensor, dpi_arena *arena, dpi_outlook *out) {
+  if (a->ndrift && time < a->last)
+    return dpi_fail(
+        a->ctx, DP_ERR_USAGE,
+        "a forecast is asked for at a time before the last reading: with drifting sensors time goes forward");
+  if (a->statics) return dpi_outlook_statics(a->statics, time, sensor, arena, out);
+  dpi_filter *f = NULL; /* a copy: time may lie before its last reading, and effects do not change with time */
+  if (a->ndrift || time >= a->last) return dpi_outlook_filter(a->filter, time, sensor, arena, out);
+  DP_TRY(dpi_filter_fork(a->filter, &f));
+  f->now->time = a->process->start;
+  dp_status status = dpi_outlook_filter(f, time, sensor, arena, out);
+  dpi_filter_destroy(f);
+  return status;
+}
+
+static dp_status score(const dpi_outlook *m, const dp_observation *at, uint64_t seed, dpi_arena *arena,
+                       dp_outlook *out) {
+  dpi_reading r = {.y = at->value, .censored = at->censored};
+  out->log_density = dpi_outlook_log_density(m, &r);
+  if (at->censored) return DP_OK;
+  out->pit = dpi_outlook_cdf(m, at->value);
+  out->inside90 = at->value >= out->q[1] && at->value <= out->q[5];
+  return dpi_outlook_crps(m, at->value, seed, arena, &out->crps);
+}
+
+dp_status dp_assimilation_forecast(dp_assimilation *a, const dp_observation *at, dp_outlook *out) {
+  dpi_outlook m;
+  dpi_reading r;
+  *out = (dp_outlook){.pit = NAN, .crps = NAN, .log_density = NAN, .inside90 = -1};
+  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) out->q[l] = NAN;
+  DP_TRY(dpi_assimilation_reading(a, at, 0, &r));
+  dpi_arena arena;
+  dpi_arena_init(&arena, a->ctx);
+  dp_status status = mixture(a, r.time, at->sensor, &arena, &m);
+  for (int l = 0; l < DP_OUTLOOK_NLEVEL && status == DP_OK; l++)
+    out->q[l] = dpi_outlook_quantile(&m, dp_outlook_level[l]);
+  uint64_t seed = dpi_rng_at(a->def.seed, (uint64_t)r.time, DPI_RNG_FILTER_OUTLOOK, (uint64_t)at->sensor);
+  if (status == DP_OK && !isnan(at->value)) status = score(&m, at, seed, &arena, out);
+  dpi_arena_release(&arena);
+  return status;
+}
+
+/* ---- the verdict ---- */
+
+void dp_assimilation_judge(dp_assimilation *a, dp_assimilation_report *r) {
+  *r = (dp_assimilation_report){.method = a->method,
+                                .nread = a->nread,
+                                .nmissing = a->nmissing,
+                                .nlate = a->nlate,
+                                .nparticle = a->def.nparticle,
+                                .accept = NAN};
+  if (a->statics) {
+    const dpi_statics_report *s = dpi_statics_judge(a->statics);
+    bool adopted = a->draw && !s->nrestart && !a->statics->def.nested;
+    r->evidence = s->evidence + (adopted ? a->known_evidence : 0);
+    r->ninner = s->ninner;
+    r->ess = s->ess;
+    r->ess_least = s->ess_least;
+    r->nrejuvenate = s->nrejuvenate;
+    r->nrestart = s->nrestart;
+    if (s->nsweep) r->accept = s->accept;
+    r->usable = s->usable;
+    snprintf(r->verdict, sizeof r->verdict, "%s", s->verdict);
+  } else {
+    dpi_filter_report f;
+    dpi_filter_judge(a->filter, &f);
+    r->evidence = f.evidence + (a->draw ? a->known_evidence : 0);
+    r->ess = f.ess;
+    r->ess_least = f.ess_least;
+    r->nrestart = f.nrestart;
+    r->usable = f.usable;
+    snprintf(r->verdict, sizeof r->verdict, "%.150s; an approximation: effects and readings taken as jointly normal",
+             f.verdict);
+  }
+  if (!a->kind->discrepancy) return;
+  size_t at = strlen(r->verdict);
+  snprintf(r->verdict + at, sizeof r->verdict - at, "; without the kind's model-discrepancy term");
+}
+
+/* ---- the belief ---- */
+
+/* Draws and weights on the directions that vary; memory of the arena. */
+typedef struct cloud {
+  int n;
+  const double *x, *weight;
+  const double *logp; /* ln prior x likelihood, or NULL: not known */
+} cloud;
+
+static dp_status take_cloud(dp_assimilation *a, dpi_arena *arena, cloud *c) {
+  if (a->statics) {
+    dpi_statics *s = a->statics;
+    double *logp = DPI_ARENA_ARRAY(arena, double, (size_t)s->n + 1);
+    if (!logp) return DP_ERR_MEMORY;
+    for (int i = 0; i < s->n; i++) logp[i] = s->logprior[i] + (s->ntaken ? s->past[i] : 0);
+    *c = (cloud){s->n, s->x, s->weight, logp};
+    return DP_OK;
+  }
+  int nz = dpi_filter_nstate(a->filter), n = a->def.nparticle;
+  double *z = DPI_ARENA_ARRAY(arena, double, (size_t)n *(size_t)nz + 1);
+  double *x = DPI_ARENA_ARRAY(arena, double, (size_t)n *(size_t)a->nfree + 1);
+  double *w = DPI_ARENA_ARRAY(arena, double, (size_t)n + 1);
+  if (!z || !x || !w) return DP_ERR_MEMORY;
+  DP_TRY(dpi_filter_members(a->filter, z, w));
+  for (int i = 0; i < n; i++)
+    memcpy(x + (size_t)i * (size_t)a->nfree, z + (size_t)i * (size_t)nz, (size_t)a->nfree * sizeof(double));
+  *c = (cloud){n, x, w, NULL};
+  return DP_OK;
+}
+
+static dp_status belief_new(const dp_assimilation *a, dp_belief **out) {
+  dp_belief *b = *out = DPI_NEW(a->ctx, dp_belief);
+  if (!b) return DP_ERR_MEMORY;
+  size_t nd = (size_t)a->def.ndraw, n = (size_t)a->c->neta;
+  b->ctx = a->ctx;
+  b->ndraw = a->def.ndraw;
+  b->neta = a->c->neta;
+  b->nindividual = a->kind->neffect;
+  b->nobs = a->nread + a->nknown;
+  b->khat = b->ppc_p = b->nll = NAN;
+  b->eta = DPI_NEW_ARRAY(a->ctx, double, nd *n + 1);
+  b->individual = DPI_NEW_ARRAY(a->ctx, double, nd *(size_t)b->nindividual + 1);
+  b->weight = DPI_NEW_ARRAY(a->ctx, double, nd);
+  b->mode = DPI_NEW_ARRAY(a->ctx, double, n + 1);
+  b->covariance = DPI_NEW_ARRAY(a->ctx, double, n *n + 1);
+  return b->eta && b->individual && b->weight && b->mode && b->covariance ? DP_OK : DP_ERR_MEMORY;
+}
+
+/* Draws of equal weight; mean, covariance and the best one from the weighted ones. */
+static dp_status fill_draws(const dp_assimilation *a, const cloud *c, dp_belief *b) {
+  int d = a->nfree, best = 0, *index = DPI_NEW_ARRAY(a->ctx, int, b->ndraw);
+  double mean[DPI_EIG_MAX] = {0};
+  if (!index) return DP_ERR_MEMORY;
+  dpi_rng rng = dpi_rng_make(a->def.seed, a->c->stream + (uint64_t)a->nread, DPI_RNG_RESAMPLE);
+  dpi_resample(c->weight, c->n, dpi_rng_uniform(&rng), b->ndraw, index);
+  for (int k = 0; k < b->ndraw; k++) {
+    b->weight[k] = 1.0 / b->ndraw;
+    for (int j = 0; j < d; j++)
+      b->eta[(size_t)k * (size_t)b->neta + (size_t)a->free[j]] = c->x[(size_t)index[k] * (size_t)d + (size_t)j];
+  }
+  dpi_free(a->ctx, index);
+  for (int i = 0; i < c->n; i++) {
+    if (!(c->weight[i] > 0)) continue;
+    for (int j = 0; j < d; j++) mean[j] += c->weight[i] * c->x[(size_t)i * (size_t)d + (size_t)j];
+    if (c->logp && (!(c->weight[best] > 0) || c->logp[i] > c->logp[best])) best = i;
+  }
+  for (int i = 0; i < c->n; i++)
+    for (int j = 0; j < d && c->weight[i] > 0; j++)
+      for (int k = 0; k < d; k++)
+        b->covariance[a->free[j] * b->neta + a->free[k]] += c->weight[i] *
+                                                            (c->x[(size_t)i * (size_t)d + (size_t)j] - mean[j]) *
+                                                            (c->x[(size_t)i * (size_t)d + (size_t)k] - mean[k]);
+  for (int j = 0; j < d; j++) b->mode[a->free[j]] = c->logp ? c->x[(size_t)best * (size_t)d + (size_t)j] : mean[j];
+  if (c->logp) b->nll = -c->logp[best];
+  return DP_OK;
+}
+
+/* Individual parameters at the last reading, by the code that batch beliefs use. */
+static dp_status fill_individual(const dp_assimilation *a, dp_belief *b) {
+  dpi_person *p = NULL;
+  double until = a->nread + a->nknown ? a->until : -INFINITY;
+  DP_TRY(dpi_person_create(a->kind, a->record, a->subject, until, false, &p));
+  p->typical = a->prior->typical;
+  size_t n = (size_t)b->ndraw, nobs = (size_t)p->nobs;
+  double *f = DPI_NEW_ARRAY(a->ctx, double, n *nobs + 1), *s = DPI_NEW_ARRAY(a->ctx, double, n *nobs + 1);
+  uint8_t *ok = DPI_NEW_ARRAY(a->ctx, uint8_t, n);
+  dp_status status = f && s && ok ? DP_OK : DP_ERR_MEMORY;
+  dpi_person_batch out = {f, s, b->individual, ok};
+  if (status == DP_OK) status = dpi_person_simulate(p, b->eta, b->ndraw, &out);
+  dpi_free(a->ctx, f);
+  dpi_free(a->ctx, s);
+  dpi_free(a->ctx, ok);
+  dpi_person_destroy(p);
+  return status;
+}
+
+static dp_status seal(dp_assimilation *a, dp_belief *b) {
+  dp_assimilation_report r;
+  dp_assimilation_judge(a, &r);
+  b->evidence = r.evidence;
+  b->ess = r.ess;
+  b->usable = r.usable;
+  snprintf(b->method, sizeof b->method, "%s", a->method);
+  snprintf(b->verdict, sizeof b->verdict, "%s: %.130s", r.usable ? "usable" : "not usable", r.verdict);
+  size_t nd = (size_t)b->ndraw;
+  dpi_sha256 *h = dpi_sha256_create(a->ctx);
+  if (!h) return DP_ERR_MEMORY;
+  dpi_sha256_add(h, b->eta, nd * (size_t)b->neta * sizeof(double));
+  dpi_sha256_add(h, b->individual, nd * (size_t)b->nindividual * sizeof(double));
+  dpi_sha256_add(h, b->weight, nd * sizeof(double));
+  dpi_sha256_finish(h, b->hash);
+  return DP_OK;
+}
+
+dp_status dp_assimilation_belief(dp_assimilation *a, dp_belief **out) {
+  dp_belief *b = NULL;
+  cloud c;
+  dpi_arena arena;
+  *out = NULL;
+  dpi_arena_init(&arena, a->ctx);
+  dp_status status = belief_new(a, &b);
+  if (status == DP_OK) status = take_cloud(a, &arena, &c);
+  if (status == DP_OK) status = fill_draws(a, &c, b);
+  if (status == DP_OK) status = fill_individual(a, b);
+  if (status == DP_OK) status = seal(a, b);
+  dpi_arena_release(&arena);
+  if (status == DP_OK)
+    *out = b;
+  else
+    dp_belief_destroy(b);
+  return status;
+}

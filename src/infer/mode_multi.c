@@ -1,0 +1,236 @@
+/* mode_multi.c - several starts of one person's mode search: a hunt.
+ *
+ * The first search goes to its end. Each later one is dropped as soon as a mode known already draws it in; what gets half way
+ * without that, and has not arrived at a known mode there either, goes to its end too. A second mode asks for more starts. Modes are kept best first.
+ *
+ *     start k --> rough search --> drawn in, or a known basin? --> next start
+ *                                               else full search --> list of modes --> next start
+ */
+#include <math.h>
+#include <string.h>
+
+#include "infer/mode_search.h"
+
+#define KINK_STARTS 8 /* further starts when the best mode lies on a corner */
+#define MORE_STARTS 7 /* and when there is more than one */
+
+/* Distance of two points in prior standard deviations. */
+static double prior_distance(const dpi_indiv *iv, const double *x, const double *y) {
+  int m = iv->nfree;
+  double d[64], s = 0;
+  for (int a = 0; a < m; a++) d[a] = x[a] - y[a];
+  dpi_tri_solve_lower(iv->chol, m, d);
+  for (int a = 0; a < m; a++) s += d[a] * d[a];
+  if (iv->dim > m) s += (x[m] - y[m]) * (x[m] - y[m]);
+  return sqrt(s);
+}
+
+static void put(dpi_hunt *h, int at, const double *x, const double *b, const double *s, const dpi_mode *mode) {
+  size_t n = (size_t)h->search.n;
+  h->mode[at] = *mode;
+  memcpy(h->x + (size_t)at * n, x, n * sizeof(double));
+  memcpy(h->b + (size_t)at * n * n, b, n * n * sizeof(double));
+  memcpy(h->s + (size_t)at * n * n, s, n * n * sizeof(double));
+}
+
+/* Put a mode into the list (best first) unless it is there already. */
+static void insert_mode(dpi_hunt *h, const double *x, const dpi_mode *mode) {
+  size_t n = (size_t)h->search.n;
+  for (int k = 0; k < h->nmode; k++)
+    if (prior_distance(h->search.iv, x, h->x + (size_t)k * n) < 1e-3) {
+      if (mode->l < h->mode[k].l && mode->converged) put(h, k, x, h->search.b, h->search.s, mode);
+      return;
+    }
+  int at = h->nmode;
+  while (at > 0 && mode->l < h->mode[at - 1].l) at--;
+  if (at >= h->max) return;
+  int last = h->nmode < h->max ? h->nmode++ : h->max - 1;
+  for (size_t k = (size_t)last; k > (size_t)at; k--)
+    put(h, (int)k, h->x + (k - 1) * n, h->b + (k - 1) * n * n, h->s + (k - 1) * n * n, &h->mode[k - 1]);
+  put(h, at, x, h->search.b, h->search.s, mode);
+}
+
+/* Starting point k: 0 the prior's centre, then `first`, then draws. */
+static void start_point(const dpi_indiv *iv, int k, const double *first, dpi_rng *rng, double *x) {
+  int m = iv->nfree;
+  double z[64] = {0};
+  if (k == 1 && first) {
+    memcpy(x, first, sizeof(double) * (size_t)iv->dim);
+    return;
+  }
+  for (int a = 0; k > 0 && a < m; a++) z[a] = dpi_rng_normal(rng);
+  for (int a = 0; a < m; a++) {
+    double s = 0;
+    for (int b = 0; b <= a; b++) s += iv->chol[a * m + b] * z[b];
+    x[a] = s;
+  }
+  if (iv->dim > m) x[m] = dpi_m_log(0.5 * iv->def.discrepancy_sd);
+}
+
+/* Has a search that is only half done come into the basin of a mode known already? Across a corner the next mode may be near. */
+static bool known_basin(const dpi_hunt *h, const double *x, const dpi_mode *m) {
+  double near = h->search.iv->def.corners ? 0.02 : 0.1;
+  for (int k = 0; k < h->nmode; k++)
+    if (h->mode[k].converged && m->l - h->mode[k].l < 0.1 &&
+        prior_distance(h->search.iv, x, h->x + (size_t)k * (size_t)h->search.n) < near)
+      return true;
+  return false;
+}
+
+/* Is a later start's search on its way into a mode that is known? Its end is known then, too. Beside corners gradients say
+ * nothing of what lies behind. */
+static bool drawn(const dpi_hunt *h) {
+  size_t n = (size_t)h->search.n;
+  if (h->search.iv->def.corners) return false;
+  for (size_t k = 0; k < (size_t)h->nmode; k++)
+    if (h->mode[k].converged &&
+        dpi_search_drawn(&h->search, h->x + k * n, h->b + k * n * n, h->s + k * n * n))
+      return true;
+  return false;
+}
+
+/* The next start, or the end; a start at which the model can't be evaluated is replaced, within reason. */
+static void next_start(dpi_hunt *h) {
+  h->open = h->nextra > 0 || (h->k < h->wanted + 10 && h->nfound < h->wanted);
+  if (!h->open) return;
+  dpi_mode_def rough = h->def;
+  rough.tolerance = fmax(0.05, h->def.tolerance);
+  if (h->nextra > 0) {
+    memcpy(h->xt, h->extra, sizeof(double) * (size_t)h->search.n);
+    h->extra += h->search.n;
+    h->nextra--;
+  } else {
+    start_point(h->search.iv, h->k++, h->start, &h->rng, h->xt);
+  }
+  h->refine = false;
+  dpi_search_begin(&h->search, h->nmode > 0 ? &rough : &h->def, h->xt, NULL);
+}
+
+dp_status dpi_hunt_create(dpi_arena *arena, dpi_indiv *iv, int max, dpi_hunt *h) {
+  memset(h, 0, sizeof *h);
+  h->max = max < DPI_HUNT_MODES ? max : DPI_HUNT_MODES;
+  DP_TRY(dpi_search_create(arena, iv, &h->search));
+  size_t n = (size_t)iv->dim;
+  h->x = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n + 1);
+  h->b = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n *n + 1);
+  h->s = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n *n + 1);
+  return h->x && h->b && h->s ? DP_OK : DP_ERR_MEMORY;
+}
+
+void dpi_hunt_begin(dpi_hunt *h, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng) {
+  h->def = *def;
+  h->start = first;
+  h->rng = rng;
+  h->nstart = h->wanted = nstart;
+  h->k = h->nfound = h->nmode = 0;
+  next_start(h);
+}
+
+void dpi_hunt_more(dpi_hunt *h, int nstart) {
+  h->nstart = nstart;
+  h->wanted = nstart + (h->nmode > 1 ? MORE_STARTS : 0);
+  next_start(h);
+}
+
+void dpi_hunt_from(dpi_hunt *h, const double *x, int n) {
+  h->extra = x;
+  h->nextra = n;
+  h->wanted = h->nfound; /* no others */
+  next_start(h);
+}
+
+void dpi_hunt_told(dpi_hunt *h, bool ok) {
+  dpi_search *q = &h->search;
+  dpi_search_told(q, ok);
+  if (q->open && !(h->nmode > 0 && drawn(h))) return;
+  if (q->open) {
+    h->nfound += !h->refine;
+    next_start(h);
+    return;
+  }
+  if (!q->mode.ok) {
+    next_start(h);
+    return;
+  }
+  if (!h->refine) h->nfound++;
+  if (h->nmode > 0 && !h->refine) {
+    if (known_basin(h, q->x, &q->mode)) {
+      next_start(h);
+      return;
+    }
+    h->refine = true;
+    memcpy(h->xt, q->x, sizeof(double) * (size_t)q->n);
+    dpi_search_begin(q, &h->def, h->xt, NULL);
+    return;
+  }
+  /* a second mode: there may be more */
+  if (h->nmode > 0 && prior_distance(q->iv, q->x, h->x) > 0.01 && q->mode.l < h->mode[0].l + 20)
+    h->wanted = h->nstart + MORE_STARTS;
+  insert_mode(h, q->x, &q->mode);
+  next_start(h);
+}
+
+static void swap(double *a, double *b, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    double t = a[i];
+    a[i] = b[i];
+    b[i] = t;
+  }
+}
+
+void dpi_hunt_first(dpi_hunt *h, int k) {
+  size_t n = (size_t)h->search.n, at = (size_t)k;
+  if (k == 0) return;
+  dpi_mode t = h->mode[0];
+  h->mode[0] = h->mode[k];
+  h->mode[k] = t;
+  swap(h->x, h->x + at * n, n);
+  swap(h->b, h->b + at * n * n, n * n);
+  swap(h->s, h->s + at * n * n, n * n);
+}
+
+/* Corners come in numbers: where the best search ended on one, polish it and as many from further starts. */
+dp_status dpi_hunt_corner(dpi_hunt *h) {
+  dpi_search *q = &h->search;
+  if (h->nmode == 0 || h->mode[0].converged) return DP_OK;
+  DP_TRY(dpi_mode_kink(q->iv, h->x, &h->mode[0]));
+  for (int k = 0; k < KINK_STARTS; k++) {
+    start_point(q->iv, 2, NULL, &h->rng, h->xt);
+    dpi_search_begin(q, &h->def, h->xt, NULL);
+    DP_TRY(dpi_search_run(q));
+    if (!q->mode.ok || q->mode.l > h->mode[0].l + 20) continue;
+    memcpy(h->xt, q->x, sizeof(double) * (size_t)q->n);
+    if (!q->mode.converged) DP_TRY(dpi_mode_kink(q->iv, h->xt, &q->mode));
+    insert_mode(h, h->xt, &q->mode);
+  }
+  return DP_OK;
+}
+
+static dp_status hunt_run(dpi_hunt *h) {
+  while (h->open) {
+    bool ok = false;
+    DP_TRY(dpi_indiv_eval(h->search.iv, h->search.xt, true, &h->search.pt, &ok));
+    dpi_hunt_told(h, ok);
+  }
+  return dpi_hunt_corner(h);
+}
+
+dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng, int max,
+                         double *x, dpi_mode *mode, int *nmode) {
+  dpi_arena arena;
+  dpi_arena_init(&arena, iv->ctx);
+  dpi_hunt h;
+  *nmode = 0;
+  dp_status st = dpi_hunt_create(&arena, iv, max, &h);
+  if (st == DP_OK) {
+    dpi_hunt_begin(&h, def, first, nstart, rng);
+    st = hunt_run(&h);
+  }
+  if (st == DP_OK) {
+    *nmode = h.nmode;
+    memcpy(mode, h.mode, (size_t)h.nmode * sizeof *mode);
+    memcpy(x, h.x, (size_t)h.nmode * (size_t)iv->dim * sizeof(double));
+  }
+  dpi_arena_release(&arena);
+  return st;
+}

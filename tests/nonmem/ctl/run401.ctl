@@ -1,0 +1,37 @@
+;; Parent and metabolite
+$PROBLEM Parent and metabolite
+$INPUT ID TIME EVID AMT CMT II ADDL MDV DV GRID=DROP
+$DATA data401.csv IGNORE=@
+$SUBROUTINES ADVAN13 TOL=9
+$MODEL NCOMPARTMENTS=3 COMP=(DEPOT,DEFDOSE) COMP=(CENTRAL,DEFOBS) COMP=(METAB,NODOSE)
+$PK
+  CL  = THETA(1)*EXP(ETA(1))
+  V   = THETA(2)*EXP(ETA(2))
+  KA  = THETA(3)*EXP(ETA(3))
+  CLM = THETA(4)*EXP(ETA(4))
+  VMET = THETA(5)*EXP(ETA(5))
+  S2 = V
+  S3 = VMET
+$DES
+  DADT(1) = -KA*A(1)
+  DADT(2) = KA*A(1) - CL/V*A(2)
+  DADT(3) = 0.7*CL/V*A(2) - CLM/VMET*A(3)
+$ERROR
+  IPRED = F
+  W = IPRED
+  IF (IPRED == 0) W = 1
+  IF (CMT == 3) THEN
+    Y = IPRED + W*EPS(2)
+  ELSE
+    Y = IPRED + W*EPS(1)
+  END IF
+$THETA
+  4 FIX    ; clearance
+  70 FIX   ; volume
+  1 FIX    ; absorption rate
+  2.5 FIX  ; clearance of the metabolite
+  60 FIX   ; its volume
+$OMEGA 0.2 FIX 0.2 FIX 0.2 FIX 0.2 FIX 0.2 FIX
+$SIGMA 0.05 FIX 0.05 FIX
+$ESTIMATION METHOD=CONDITIONAL INTERACTION MAXEVAL=0
+$TABLE ID TIME IPRED CL NOPRINT FILE=out.tab

@@ -176,7 +176,7 @@ def new_kind():
 
 def helps():
     """Every command explains itself, and every option in its help is taken by its parser."""
-    commands = [["run"], ["twin", "list"], ["twin", "show"], ["twin", "new"], ["twin", "validate"], ["fit"], ["simulate"],
+    commands = [["run"], ["twin", "list"], ["twin", "show"], ["twin", "new"], ["twin", "validate"], ["fit"], ["vpc"], ["simulate"],
                 ["model", "show"], ["model", "check"], ["model", "convert"], ["data", "check"], ["petab", "eval"], ["profile"], ["sample"], ["sensitivity"], ["suite"], ["bench"], ["doctor"]]
     overall = run("--help").stdout
     for c in commands:

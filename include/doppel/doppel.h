@@ -15,6 +15,7 @@
 #include "doppel/record.h"
 #include "doppel/kind.h"
 #include "doppel/belief.h"
+#include "doppel/vpc.h"
 #include "doppel/assimilate.h"
 #include "doppel/calibrate.h"
 #include "doppel/estimate.h"

@@ -1,8 +1,9 @@
-/* bench_calibration.c - doppel bench calibration: one objective and one gradient of calibration problems, how long each takes.
+/* bench_calibration.c - doppel bench calibration: one objective and one gradient of calibration problems, how
+ * long each takes.
  *
- * Times are processor seconds of the calling thread and of those that work with it. What happens once is left out: tables,
- * compilation, machine code (`ready` waits until the thread that makes it has nothing left to do). Each repeat is at a point
- * of its own, so that nothing can be remembered.
+ * Times are processor seconds of the calling thread and of those that work with it. What happens once is left out:
+ * tables, compilation, machine code (`ready` waits until the thread that makes it has nothing left to do). Each repeat
+ * is at a point of its own, so that nothing can be remembered.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -74,8 +75,8 @@ static dp_status ask(rig *r, int k, unsigned what, dp_problem_value *v) {
   return dp_problem_eval(r->problem, 1, r->x, what, v);
 }
 
-/* Evaluates until no other thread has worked meanwhile for a while: code is ready. At most a minute. What takes long by itself
- * is not asked again: the first time has started the thread. */
+/* Evaluates until no other thread has worked meanwhile for a while: code is ready. At most a minute. What takes long by
+ * itself is not asked again: the first time has started the thread. */
 static dp_status make_ready(rig *r, unsigned what, double first_s, double *ready_s) {
   const double begin = seconds_of(CLOCK_MONOTONIC);
   int idle = 0;
@@ -134,15 +135,13 @@ static dp_status measure(rig *r, unsigned what, timing *t) {
 
 /* ---- rows ---- */
 
-static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
-
 static void json_problem(const rig *r, bool more) {
   printf("%s\n{\"problem\": ", more ? "," : "");
   cli_json_text(r->d->name);
-  printf(", \"parameters\": %d, \"measurements\": %d, \"experiments\": %d, \"simulations\": %d, \"states\": %d", r->d->nparam, r->d->ndatum,
-         r->d->nexperiment, r->d->nsimulation, r->d->nstate);
-  number(", \"rtol\": ", r->def.rtol);
-  number(", \"atol\": ", r->def.atol);
+  printf(", \"parameters\": %d, \"measurements\": %d, \"experiments\": %d, \"simulations\": %d, \"states\": %d",
+         r->d->nparam, r->d->ndatum, r->d->nexperiment, r->d->nsimulation, r->d->nstate);
+  cli_json_exact(", \"rtol\": ", r->def.rtol);
+  cli_json_exact(", \"atol\": ", r->def.atol);
   printf(", \"threads\": %d", dp_ctx_nthread(r->call->ctx));
 }
 
@@ -154,20 +153,20 @@ static void json_task(const rig *r, int task, const timing *t) {
     printf("}");
     return;
   }
-  number(", \"llh\": ", t->llh);
-  number(", \"open_s\": ", t->open_s);
-  number(", \"first_s\": ", t->first_s);
-  number(", \"ready_s\": ", t->ready_s);
-  number(", \"best_s\": ", t->best_s);
-  number(", \"median_s\": ", t->median_s);
-  number(", \"wall_s\": ", t->wall_s);
+  cli_json_exact(", \"llh\": ", t->llh);
+  cli_json_exact(", \"open_s\": ", t->open_s);
+  cli_json_exact(", \"first_s\": ", t->first_s);
+  cli_json_exact(", \"ready_s\": ", t->ready_s);
+  cli_json_exact(", \"best_s\": ", t->best_s);
+  cli_json_exact(", \"median_s\": ", t->median_s);
+  cli_json_exact(", \"wall_s\": ", t->wall_s);
   printf(", \"repeats\": %d", t->repeats);
   if (tasks[task].what) {
     printf(", \"gradient\": {");
     for (int q = 0; q < r->d->nparam; q++) {
       printf("%s", q ? ", " : "");
       cli_json_text(r->d->id[q]);
-      number(": ", r->gradient[q]);
+      cli_json_exact(": ", r->gradient[q]);
     }
     printf("}");
   }
@@ -184,7 +183,8 @@ static void text_task(const rig *r, int task, const timing *t) {
 
 /* ---- all tasks of a problem ---- */
 
-/* Problem and room for its answers; exit code. A way that the model does not offer is a row that says so, behind others. */
+/* Problem and room for its answers; exit code. A way that the model does not offer is a row that says so,
+ * behind others. */
 static int open_task(rig *r, const char *path, int task, bool first, timing *t) {
   const double begin = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
   r->def.derivative = tasks[task].derivative;
@@ -203,7 +203,8 @@ static int open_task(rig *r, const char *path, int task, bool first, timing *t) 
   r->gradient = r->x + n;
   r->fisher = r->x + 2 * n;
   for (size_t q = 0; q < n; q++)
-    if (isnan(r->d->nominal[q])) return cli_usage(r->call, "%s: parameter '%s' has no nominal value", path, r->d->id[q]);
+    if (isnan(r->d->nominal[q]))
+      return cli_usage(r->call, "%s: parameter '%s' has no nominal value", path, r->d->id[q]);
   return 0;
 }
 
@@ -243,7 +244,8 @@ static int read_only(rig *r) {
     int k = 0;
     while (k < NTASK && strcmp(tasks[k].name, call->given[i].value) != 0) k++;
     if (k == NTASK)
-      return cli_usage(call, "option --only: found '%s', expected value, gradient, forward, adjoint or fisher", call->given[i].value);
+      return cli_usage(call, "option --only: found '%s', expected value, gradient, forward, adjoint or fisher",
+                       call->given[i].value);
     r->wanted[k] = true;
   }
   return 0;
@@ -253,7 +255,8 @@ int cli_bench_calibration(cli_call *call) {
   static rig r;
   r = (rig){.call = call, .def = dp_problem_def_default(), .budget = 2};
   r.def.rtol = r.def.atol = 1e-8;
-  if (!cli_number(call, "--rtol", &r.def.rtol) || !cli_number(call, "--atol", &r.def.atol) || !cli_number(call, "--budget", &r.budget))
+  if (!cli_number(call, "--rtol", &r.def.rtol) || !cli_number(call, "--atol", &r.def.atol) ||
+      !cli_number(call, "--budget", &r.budget))
     return 2;
   if (!(r.budget > 0)) return cli_usage(call, "option --budget: expected seconds, more than 0");
   if (cli_has(call, "--method")) r.def.method = cli_get(call, "--method");

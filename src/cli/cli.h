@@ -5,6 +5,7 @@
  *   options.c   parsing by table
  *   output.c    what goes to files and standard output
  *   help.c      help and manual page from the tables
+ *   patient.c   whom --patient names
  *   cmd_*.c     one file a noun
  */
 #ifndef DPI_CLI_H
@@ -56,12 +57,22 @@ bool cli_has(const cli_call *call, const char *name);
 /* false (with message) when given and no number */
 bool cli_number(const cli_call *call, const char *name, double *out);
 bool cli_integer(const cli_call *call, const char *name, long long *out);
+/* What was given as `name` counts as given as `as`, another option of the command; NULL: as not given. */
+void cli_as(cli_call *call, const char *name, const char *as);
+void cli_give(cli_call *call, const char *name, const char *value); /* as if it were typed last, where there is room */
 int cli_each(const cli_call *call, const char *name, int after); /* index in given[] after `after`, or -1 */
 const char *cli_nearest(const char *word, const char *const *words, int n);
+/* "`before`'id' is not an estimated parameter", and which may be meant; exit code */
+int cli_no_parameter(const cli_call *call, const char *before, const char *id, const dp_problem_desc *d);
 /* Can a report go to path? Asked before the work, so that an hour is not spent for nothing; exit code after a
  * message. */
 int cli_writable(const char *path);
 void cli_json_text(const char *s); /* as a quoted JSON string on standard output */
+/* `before` ("\"time\": "), then the value: the text; the number with ten digits, or so that it reads back to the same;
+ * null where it is none. */
+void cli_json_named(const char *before, const char *s);
+void cli_json_number(const char *before, double x);
+void cli_json_exact(const char *before, double x);
 int cli_usage(const cli_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* help.c */
@@ -76,6 +87,13 @@ int cli_rank(void);                             /* 0 also without ranks */
 int cli_nrank(void);
 const dp_ranks *cli_ranks(void); /* NULL: alone */
 
+/* patient.c */
+/* Whom --patient names: an id of the kind's record, or a file with one person. *study: of this person alone, who is
+ * study->subject[0] of the record; its prior is made without them, or read (--priors; KIND/priors.tsv). Both are the
+ * caller's, also after a failure. Exit code after a message. */
+int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record **record, dp_study **study);
+int cli_no_person(const cli_call *call); /* --patient is missing; exit code */
+
 /* main.c */
 int cli_failed(cli_call *call, dp_status status); /* prints the context's message, returns the exit code */
 /* Folder of a kind by id or path (also a template, whose name begins with '_'), into dir[1024]; exit code on failure
@@ -84,6 +102,14 @@ int cli_kind_dir(cli_call *call, const char *name, char dir[1024]);
 int cli_kind_dirs(const cli_call *call, const char *out[8]);
 dp_ctx *cli_context(void);
 const char *cli_cache(void); /* folder for machine code, NULL: none */
+
+/* rows of a table of options: what every command about a calibration problem has */
+#define CLI_PROBLEM_OPTIONS                                        \
+  {"--method", "NAME", "an integrator as of simulate (ensemble)"}, \
+  {"--rtol", "X", "relative tolerance (1e-8)"},                    \
+  {"--atol", "X", "absolute tolerance (1e-12)"},                   \
+  {"--json", NULL, "JSON instead of text"},                        \
+  {"--threads", "N", "threads; results do not depend on it"}
 
 #define CLI_TRY(call, expression)                              \
   do {                                                         \
@@ -98,6 +124,7 @@ int cmd_gain(cli_call *call);
 int cmd_surrogate_fit(cli_call *call);
 int cmd_surrogate_show(cli_call *call);
 int cmd_fit(cli_call *call);
+int cmd_vpc(cli_call *call);
 int cmd_twin_list(cli_call *call);
 int cmd_twin_show(cli_call *call);
 bool cli_is_problem(const char *text); /* PROBLEM.yaml rather than a kind? (twin_problem.c) */
@@ -120,8 +147,10 @@ int cli_bench_calibration(cli_call *call); /* bench calibration */
 int cmd_doctor(cli_call *call);
 
 extern const cli_option cli_options_select[];
-extern const cli_option cli_options_assimilate[], cli_options_run[], cli_options_simulate[], cli_options_sensitivity[], cli_options_gain[], cli_options_surrogate[], cli_options_surrogate_show[], cli_options_fit[], cli_options_kind[],
-    cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[], cli_options_data[],
-    cli_options_petab[], cli_options_profile[], cli_options_sample[], cli_options_suite[], cli_options_bench[], cli_options_doctor[];
+extern const cli_option cli_options_assimilate[], cli_options_run[], cli_options_simulate[], cli_options_sensitivity[],
+    cli_options_gain[], cli_options_surrogate[], cli_options_surrogate_show[], cli_options_fit[], cli_options_vpc[],
+    cli_options_kind[], cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[],
+    cli_options_data[], cli_options_petab[], cli_options_profile[], cli_options_sample[], cli_options_suite[],
+    cli_options_bench[], cli_options_doctor[];
 
 #endif

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/assimilate_plot.h"
 #include "cli/cli.h"
@@ -126,41 +125,11 @@ static int read_options(task *t) {
     code = read_sensor(t, call->given[i].value);
   if (code == 0 && cli_has(call, "--plot")) code = cli_writable(cli_get(call, "--plot"));
   if (code == 0 && !cli_has(call, "--patient"))
-    code = cli_usage(call, "whose? give --patient ID of the kind's record, or --patient FILE");
+    code = cli_no_person(call);
   return code;
 }
 
 /* ---- the person ---- */
-
-static bool file_there(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-/* The study gives the person's prior as run has it; nothing else of it is used. */
-static int find_person(task *t, const char *dir) {
-  cli_call *call = t->call;
-  char priors[1100];
-  const char *patient = cli_get(call, "--patient");
-  dp_study_def def = dp_study_def_default();
-  def.twin.ndraw = 100;
-  def.twin.nproposal = 200;
-  def.twin.nfan = 2;
-  def.twin.decide = def.twin.opponent = def.twin.discrepancy = 0;
-  def.nuntil = 0;
-  snprintf(priors, sizeof priors, "%s/priors.tsv", dir);
-  if (cli_has(call, "--priors")) snprintf(priors, sizeof priors, "%s", cli_get(call, "--priors"));
-  if (file_there(priors)) def.priors = priors;
-  const char *path = file_there(patient) ? patient : dp_kind_patients(t->kind);
-  if (path != patient) def.only = patient;
-  if (!path[0])
-    return cli_usage(call, "kind '%s' has no patients of its own; give --patient FILE", dp_kind_id(t->kind));
-  CLI_TRY(call, dp_kind_record(t->kind, path, &t->record));
-  if (path == patient && t->record->nsubject != 1)
-    return cli_usage(call, "%s has %d people; this is about one", patient, t->record->nsubject);
-  CLI_TRY(call, dp_study_run(t->kind, t->record, &def, &t->study));
-  return 0;
-}
 
 static int open_person(task *t) {
   cli_call *call = t->call;
@@ -219,37 +188,30 @@ static void summarise(const dp_belief *b, double *out) {
   free(v);
 }
 
-static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
-
-static void text(const char *before, const char *s) {
-  printf("%s", before);
-  cli_json_text(s);
-}
-
 static void row_json(const task *t, const cli_assimilate_row *r) {
   printf("{\"observation\": %d", r->number);
-  number(", \"time\": ", r->o.time);
-  text(", \"sensor\": ", dp_assimilation_sensor(t->a, r->o.sensor)->id);
-  number(", \"value\": ", r->o.value);
+  cli_json_number(", \"time\": ", r->o.time);
+  cli_json_named(", \"sensor\": ", dp_assimilation_sensor(t->a, r->o.sensor)->id);
+  cli_json_number(", \"value\": ", r->o.value);
   printf(", \"censored\": %d, \"read\": %s, \"forecast\": {", r->o.censored, r->read ? "true" : "false");
   for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) {
     char key[32];
     snprintf(key, sizeof key, "%s\"q%g\": ", l ? ", " : "", 100 * dp_outlook_level[l]);
-    number(key, r->outlook.q[l]);
+    cli_json_number(key, r->outlook.q[l]);
   }
-  number("}, \"pit\": ", r->outlook.pit);
-  number(", \"crps\": ", r->outlook.crps);
-  number(", \"log_density\": ", r->outlook.log_density);
+  cli_json_number("}, \"pit\": ", r->outlook.pit);
+  cli_json_number(", \"crps\": ", r->outlook.crps);
+  cli_json_number(", \"log_density\": ", r->outlook.log_density);
   printf(", \"inside90\": %s", r->outlook.inside90 < 0 ? "null" : r->outlook.inside90 ? "true" : "false");
-  number(", \"ess\": ", r->ess);
-  number(", \"ln_evidence\": ", r->evidence);
+  cli_json_number(", \"ess\": ", r->ess);
+  cli_json_number(", \"ln_evidence\": ", r->evidence);
   printf(", \"belief\": {");
   for (int e = 0; e < r->nparam; e++) {
-    text(e ? ", " : "", dp_assimilation_parameter(t->a, e, NULL));
-    number(": {\"mean\": ", r->param[4 * e]);
-    number(", \"sd\": ", r->param[4 * e + 1]);
-    number(", \"q5\": ", r->param[4 * e + 2]);
-    number(", \"q95\": ", r->param[4 * e + 3]);
+    cli_json_named(e ? ", " : "", dp_assimilation_parameter(t->a, e, NULL));
+    cli_json_number(": {\"mean\": ", r->param[4 * e]);
+    cli_json_number(", \"sd\": ", r->param[4 * e + 1]);
+    cli_json_number(", \"q5\": ", r->param[4 * e + 2]);
+    cli_json_number(", \"q95\": ", r->param[4 * e + 3]);
     printf("}");
   }
   printf("}}");
@@ -371,13 +333,13 @@ static void print_table(const task *t, const dp_assimilation_report *r) {
 }
 
 static void print_verdict(const dp_assimilation_report *r) {
-  text("\"method\": ", r->method);
+  cli_json_named("\"method\": ", r->method);
   printf(", \"particles\": %d, \"read\": %d, \"late\": %d, \"restarts\": %d, \"rejuvenations\": %d", r->nparticle,
          r->nread, r->nlate, r->nrestart, r->nrejuvenate);
-  number(", \"ln_evidence\": ", r->evidence);
-  number(", \"ess_least\": ", r->ess_least);
+  cli_json_number(", \"ln_evidence\": ", r->evidence);
+  cli_json_number(", \"ess_least\": ", r->ess_least);
   printf(", \"usable\": %s", r->usable ? "true" : "false");
-  text(", \"verdict\": ", r->verdict);
+  cli_json_named(", \"verdict\": ", r->verdict);
 }
 
 static int show(task *t) {
@@ -392,9 +354,9 @@ static int show(task *t) {
     print_verdict(&r);
     printf("}\n");
   } else if (cli_has(t->call, "--json")) {
-    text("{\"kind\": ", dp_kind_id(t->kind));
-    text(", \"subject\": ", t->record->subject[t->study->subject[0]].id);
-    text(", \"time_unit\": ", dp_kind_time_unit(t->kind));
+    cli_json_named("{\"kind\": ", dp_kind_id(t->kind));
+    cli_json_named(", \"subject\": ", t->record->subject[t->study->subject[0]].id);
+    cli_json_named(", \"time_unit\": ", dp_kind_time_unit(t->kind));
     printf(", ");
     print_verdict(&r);
     printf(",\n \"observations\": [");
@@ -418,7 +380,7 @@ int cmd_assimilate(cli_call *call) {
   if (code == 0) code = cli_kind_dir(call, call->plain[0], dir);
   if (code) return code;
   CLI_TRY(call, dp_kind_load(call->ctx, dir, &t.kind));
-  code = find_person(&t, dir);
+  code = cli_person(call, t.kind, dir, &t.record, &t.study);
   if (code == 0) code = open_person(&t);
   if (code == 0) code = all(&t);
   if (code == 0) code = show(&t);

@@ -12,8 +12,9 @@
 #include "doppel/engine.h"
 
 const cli_option cli_options_bench[] = {
-    {"--only", "NAME", "this problem: robertson, robertson-long, hires, boehm, bachmann, glucose; calibration: this of value, gradient, forward, "
-     "adjoint, fisher; may be repeated"},
+    {"--only", "NAME",
+     "this problem: robertson, robertson-long, hires, boehm, bachmann, glucose; calibration: this of value, gradient, "
+     "forward, adjoint, fisher; may be repeated"},
     {"--members", "N", "members of the timed batch (as many as CVODE does in some seconds)"},
     {"--sample", "N", "members whose error is found (400)"},
     {"--repeats", "N", "of each timing; the best counts (5)"},
@@ -22,8 +23,7 @@ const cli_option cli_options_bench[] = {
     {"--atol", "X", "calibration: absolute tolerance (1e-8)"},
     {"--budget", "S", "calibration: processor seconds of the repeats of each timing (2)"},
     {"--method", "NAME", "ours (ensemble)"},
-    {"--petab", "DIR",
-     "the PEtab benchmark collection: boehm and bachmann are read from there, and skipped without"},
+    {"--petab", "DIR", "the PEtab benchmark collection: boehm and bachmann are read from there, and skipped without"},
     {"--million", NULL, "also 10^6 members of Robertson's problem at rtol 1e-4"},
     {"--seed", "N", "seed of the members (1)"},
     {"--threads", "N", "threads of the further rows (2)"},

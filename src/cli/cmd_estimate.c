@@ -8,17 +8,14 @@
 #include "cli/estimate_plot.h"
 
 const cli_option cli_options_profile[] = {
-    {"--from", "FILE", "an optimum: a table with the columns parameter and value, as fit --table writes; else a fit is made first"},
+    {"--from", "FILE",
+     "an optimum: a table with the columns parameter and value, as fit --table writes; else a fit is made first"},
     {"--starts", "N", "starts of that fit (100)"},
     {"--level", "P", "of the intervals (0.95)"},
     {"--table", "FILE", "all points of all profiles"},
     {"--plot", "FILE.svg", "the profiles"},
     {"--seed", "N", "of the starts (1)"},
-    {"--method", "NAME", "an integrator as of simulate (ensemble)"},
-    {"--rtol", "X", "relative tolerance (1e-8)"},
-    {"--atol", "X", "absolute tolerance (1e-12)"},
-    {"--json", NULL, "JSON instead of text"},
-    {"--threads", "N", "threads; results do not depend on it"},
+    CLI_PROBLEM_OPTIONS,
     {0}};
 
 const cli_option cli_options_sample[] = {
@@ -31,11 +28,7 @@ const cli_option cli_options_sample[] = {
     {"--resume", "FILE", "what was drawn so far is kept there, and gone on from"},
     {"--table", "FILE", "all draws, values as in the parameter table"},
     {"--seed", "N", "(1)"},
-    {"--method", "NAME", "an integrator as of simulate (ensemble)"},
-    {"--rtol", "X", "relative tolerance (1e-8)"},
-    {"--atol", "X", "absolute tolerance (1e-12)"},
-    {"--json", NULL, "JSON instead of text"},
-    {"--threads", "N", "threads; results do not depend on it"},
+    CLI_PROBLEM_OPTIONS,
     {0}};
 
 typedef struct task {
@@ -57,13 +50,6 @@ static const char *const scale_name[] = {"lin", "ln", "log10"};
 static double value_of(const task *t, int q, const double *x) { return dp_problem_unscale(t->d->scale[q], x[q]); }
 
 /* ---- JSON ---- */
-
-static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
-
-static void text(const char *before, const char *s) {
-  printf("%s", before);
-  cli_json_text(s);
-}
 
 /* ---- options ---- */
 
@@ -143,9 +129,11 @@ static int run_fit(task *t, const char *resume) {
   if (cli_has(call, "--sampling")) def.sampling = cli_get(call, "--sampling");
   if (cli_has(call, "--hessian")) def.hessian = cli_get(call, "--hessian");
   if (isatty(STDERR_FILENO)) def.progress = show_progress;
-  if (!cli_number(call, "--seconds", &def.max_cpu) || !count(call, "--batch", &def.batch) || !count(call, "--screen", &def.screen))
+  if (!cli_number(call, "--seconds", &def.max_cpu) || !count(call, "--batch", &def.batch) ||
+      !count(call, "--screen", &def.screen))
     return 2;
-  if (!count(call, "--starts", &def.nstart) || !count(call, "--iterations", &def.max_iterations) || !seed_of(call, &def.seed))
+  if (!count(call, "--starts", &def.nstart) || !count(call, "--iterations", &def.max_iterations) ||
+      !seed_of(call, &def.seed))
     return 2;
   CLI_TRY(call, dp_problem_fit(t->problem, &def, &t->fit));
   return 0;
@@ -155,13 +143,17 @@ static void fit_text(const task *t) {
   const dp_fit *f = t->fit;
   const dp_fit_optimum *o = &f->optimum[0];
   printf("%s: %d estimated parameters, %d measurements\n", t->d->name, f->nparam, t->d->ndatum);
-  printf("J %.10g   llh %.10g   log prior %.10g   AIC %.8g   AICc %.8g   BIC %.8g\n", o->j, o->llh, o->log_prior, f->aic, f->aicc, f->bic);
+  printf("J %.10g   llh %.10g   log prior %.10g   AIC %.8g   AICc %.8g   BIC %.8g\n", o->j, o->llh, o->log_prior,
+         f->aic, f->aicc, f->bic);
   if (isfinite(f->j_nominal)) printf("nominal point: J %.10g\n", f->j_nominal);
-  else if (isinf(f->j_nominal)) printf("nominal point: the likelihood can't be evaluated there: %s\n", f->nominal_reason);
+  else if (isinf(f->j_nominal))
+    printf("nominal point: the likelihood can't be evaluated there: %s\n", f->nominal_reason);
   if (f->nended < f->nstart)
     printf("the processor time allowed was spent: %d of %d searches have ended\n", f->nended, f->nstart);
-  printf("%d starts: %d ended somewhere, %d distinct optima, %.0f %% within 0.1 of the best; %ld points, %ld of them not evaluable\n\n",
-         f->nstart, f->nfound, f->noptimum, 100 * f->hit_rate, f->neval, f->nfailed);
+  printf(
+      "%d starts: %d ended somewhere, %d distinct optima, %.0f %% within 0.1 of the best; %ld points, %ld of them not "
+      "evaluable\n\n",
+      f->nstart, f->nfound, f->noptimum, 100 * f->hit_rate, f->neval, f->nfailed);
   printf("%-28s %6s %16s %12s %12s\n", "parameter", "scale", "value", "on scale", "sd on scale");
   for (int q = 0; q < f->nparam; q++) {
     printf("%-28s %6s %16.8g %12.6g ", t->d->id[q], scale_name[t->d->scale[q]], value_of(t, q, o->x), o->x[q]);
@@ -184,35 +176,35 @@ static void fit_text(const task *t) {
 static void fit_json(const task *t) {
   const dp_fit *f = t->fit;
   const dp_fit_optimum *o = &f->optimum[0];
-  text("{\"problem\": ", t->d->name);
-  number(",\n \"j\": ", o->j);
-  number(", \"llh\": ", o->llh);
-  number(", \"log_prior\": ", o->log_prior);
-  number(", \"aic\": ", f->aic);
-  number(", \"aicc\": ", f->aicc);
-  number(", \"bic\": ", f->bic);
-  printf(",\n \"starts\": %d, \"found\": %d, \"optima\": %d, \"points\": %ld, \"not_evaluable\": %ld", f->nstart, f->nfound, f->noptimum,
-         f->neval, f->nfailed);
+  cli_json_named("{\"problem\": ", t->d->name);
+  cli_json_exact(",\n \"j\": ", o->j);
+  cli_json_exact(", \"llh\": ", o->llh);
+  cli_json_exact(", \"log_prior\": ", o->log_prior);
+  cli_json_exact(", \"aic\": ", f->aic);
+  cli_json_exact(", \"aicc\": ", f->aicc);
+  cli_json_exact(", \"bic\": ", f->bic);
+  printf(",\n \"starts\": %d, \"found\": %d, \"optima\": %d, \"points\": %ld, \"not_evaluable\": %ld", f->nstart,
+         f->nfound, f->noptimum, f->neval, f->nfailed);
   printf(", \"ended\": %d", f->nended);
-  number(", \"hit_rate\": ", f->hit_rate);
-  number(", \"nominal_j\": ", f->j_nominal);
+  cli_json_exact(", \"hit_rate\": ", f->hit_rate);
+  cli_json_exact(", \"nominal_j\": ", f->j_nominal);
   printf(",\n \"parameters\": {");
   for (int q = 0; q < f->nparam; q++) {
-    text(q ? ",\n  " : "\n  ", t->d->id[q]);
-    number(": {\"value\": ", value_of(t, q, o->x));
-    text(", \"scale\": ", scale_name[t->d->scale[q]]);
-    number(", \"on_scale\": ", o->x[q]);
-    number(", \"sd_on_scale\": ", o->sd[q]);
-    text(", \"bound\": ", o->at[q] < 0 ? "lower" : o->at[q] > 0 ? "upper" : "");
+    cli_json_named(q ? ",\n  " : "\n  ", t->d->id[q]);
+    cli_json_exact(": {\"value\": ", value_of(t, q, o->x));
+    cli_json_named(", \"scale\": ", scale_name[t->d->scale[q]]);
+    cli_json_exact(", \"on_scale\": ", o->x[q]);
+    cli_json_exact(", \"sd_on_scale\": ", o->sd[q]);
+    cli_json_named(", \"bound\": ", o->at[q] < 0 ? "lower" : o->at[q] > 0 ? "upper" : "");
     printf("}");
   }
   printf("},\n \"determined_directions\": %d,\n \"waterfall\": [", f->rank);
   for (int i = 0; i < f->nstart; i++) {
     const dp_fit_start *s = &f->start[i];
     printf("%s{\"start\": %d", i ? ",\n  " : "\n  ", s->start + 1);
-    number(", \"j\": ", s->j);
+    cli_json_exact(", \"j\": ", s->j);
     printf(", \"optimum\": %d, \"steps\": %d, \"points\": %ld", s->optimum + 1, s->niter, s->neval);
-    text(", \"end\": ", s->end);
+    cli_json_named(", \"end\": ", s->end);
     printf("}");
   }
   printf("]}\n");
@@ -226,8 +218,8 @@ static int fit_table(const task *t, const char *path) {
   for (int k = 0; k < t->fit->noptimum; k++)
     for (int q = 0; q < t->d->nparam; q++) {
       const dp_fit_optimum *o = &t->fit->optimum[k];
-      fprintf(out, "%d\t%.17g\t%d\t%s\t%s\t%.17g\t%.17g\t%.6g\n", k + 1, o->j, o->count, t->d->id[q], scale_name[t->d->scale[q]],
-              value_of(t, q, o->x), o->x[q], o->sd[q]);
+      fprintf(out, "%d\t%.17g\t%d\t%s\t%s\t%.17g\t%.17g\t%.6g\n", k + 1, o->j, o->count, t->d->id[q],
+              scale_name[t->d->scale[q]], value_of(t, q, o->x), o->x[q], o->sd[q]);
     }
   return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
 }
@@ -310,8 +302,10 @@ static int find_places(task *t, int most) {
 /* ---- profile ---- */
 
 static void limit_text(const task *t, const dp_limits *l) {
-  printf("%s: likelihood profiles, J %.10g at the optimum, intervals where it rises by %.4g\n", t->d->name, l->j, l->threshold);
-  if (l->nbetter) printf("a better optimum was met on the way %d times; what follows is about the best one\n", l->nbetter);
+  printf("%s: likelihood profiles, J %.10g at the optimum, intervals where it rises by %.4g\n", t->d->name, l->j,
+         l->threshold);
+  if (l->nbetter)
+    printf("a better optimum was met on the way %d times; what follows is about the best one\n", l->nbetter);
   printf("\n%-28s %14s %14s %14s  %s\n", "parameter", "optimum", "lower", "upper", "");
   for (int i = 0; i < l->n; i++) {
     const dp_limit *p = &l->limit[i];
@@ -326,22 +320,22 @@ static void limit_text(const task *t, const dp_limits *l) {
 }
 
 static void limit_json(const task *t, const dp_limits *l) {
-  text("{\"problem\": ", t->d->name);
-  number(", \"j\": ", l->j);
-  number(", \"threshold\": ", l->threshold);
+  cli_json_named("{\"problem\": ", t->d->name);
+  cli_json_exact(", \"j\": ", l->j);
+  cli_json_exact(", \"threshold\": ", l->threshold);
   printf(", \"better_optima_met\": %d, \"points\": %ld,\n \"profiles\": {", l->nbetter, l->neval);
   for (int i = 0; i < l->n; i++) {
     const dp_limit *p = &l->limit[i];
     const dp_problem_scale s = t->d->scale[p->param];
-    text(i ? ",\n  " : "\n  ", t->d->id[p->param]);
-    number(": {\"optimum\": ", dp_problem_unscale(s, p->at));
-    number(", \"lower\": ", isfinite(p->lower) ? dp_problem_unscale(s, p->lower) : NAN);
-    number(", \"upper\": ", isfinite(p->upper) ? dp_problem_unscale(s, p->upper) : NAN);
-    text(", \"verdict\": ", p->verdict);
+    cli_json_named(i ? ",\n  " : "\n  ", t->d->id[p->param]);
+    cli_json_exact(": {\"optimum\": ", dp_problem_unscale(s, p->at));
+    cli_json_exact(", \"lower\": ", isfinite(p->lower) ? dp_problem_unscale(s, p->lower) : NAN);
+    cli_json_exact(", \"upper\": ", isfinite(p->upper) ? dp_problem_unscale(s, p->upper) : NAN);
+    cli_json_named(", \"verdict\": ", p->verdict);
     printf(", \"profile\": [");
     for (int k = 0; k < p->npoint; k++) {
-      number(k ? ",[" : "[", dp_problem_unscale(s, p->point[k].at));
-      number(",", p->point[k].j);
+      cli_json_exact(k ? ",[" : "[", dp_problem_unscale(s, p->point[k].at));
+      cli_json_exact(",", p->point[k].j);
       printf("]");
     }
     printf("]}");
@@ -356,8 +350,8 @@ static int limit_table(const task *t, const dp_limits *l, const char *path) {
   for (int i = 0; i < l->n; i++)
     for (int k = 0; k < l->limit[i].npoint; k++) {
       const dp_limit *p = &l->limit[i];
-      fprintf(out, "%s\t%.17g\t%.17g\t%.17g\n", t->d->id[p->param], dp_problem_unscale(t->d->scale[p->param], p->point[k].at),
-              p->point[k].at, p->point[k].j);
+      fprintf(out, "%s\t%.17g\t%.17g\t%.17g\n", t->d->id[p->param],
+              dp_problem_unscale(t->d->scale[p->param], p->point[k].at), p->point[k].at, p->point[k].j);
     }
   return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
 }
@@ -370,8 +364,7 @@ static int profile(task *t) {
   for (int i = 1; i < call->nplain; i++) {
     param[def.n] = dp_problem_param(t->problem, call->plain[i]);
     if (param[def.n++] >= 0) continue;
-    const char *near = cli_nearest(call->plain[i], t->d->id, t->d->nparam);
-    return cli_usage(call, "'%s' is not an estimated parameter%s%s", call->plain[i], near ? "; did you mean " : "", near ? near : "");
+    return cli_no_parameter(call, "", call->plain[i], t->d);
   }
   if (def.n) def.param = param;
   int code = find_places(t, 10);
@@ -404,8 +397,8 @@ static void sample_text(const task *t, const dp_sample *s, const char *sampler) 
   printf("%s: %d chains of %d draws by %s, %ld points\n%s: %s\n", t->d->name, s->nchain, s->ndraw, sampler, s->neval,
          s->usable ? "may be used" : "NOT fit for use", s->verdict);
   if (isfinite(s->evidence)) printf("ln evidence %.6g +- %.3g\n", s->evidence, s->evidence_error);
-  printf("\n%-28s %12s %12s %12s %12s %12s %7s %8s %8s\n", "parameter, on its scale", "mean", "sd", "5 %", "median", "95 %", "R-hat",
-         "ESS", "ESS tail");
+  printf("\n%-28s %12s %12s %12s %12s %12s %7s %8s %8s\n", "parameter, on its scale", "mean", "sd", "5 %", "median",
+         "95 %", "R-hat", "ESS", "ESS tail");
   for (int q = 0; q < s->nparam; q++) {
     const dp_sample_param *p = &s->param[q];
     char id[80];
@@ -417,33 +410,34 @@ static void sample_text(const task *t, const dp_sample *s, const char *sampler) 
 }
 
 static void sample_json(const task *t, const dp_sample *s, const char *sampler) {
-  text("{\"problem\": ", t->d->name);
-  text(", \"sampler\": ", sampler);
-  printf(", \"chains\": %d, \"draws\": %d, \"points\": %ld, \"usable\": %s", s->nchain, s->ndraw, s->neval, s->usable ? "true" : "false");
-  text(",\n \"verdict\": ", s->verdict);
-  number(",\n \"rhat\": ", s->rhat);
-  number(", \"ess_bulk\": ", s->ess_bulk);
-  number(", \"ess_tail\": ", s->ess_tail);
-  number(", \"divergent\": ", s->divergent);
-  number(", \"khat\": ", s->khat);
-  number(", \"ln_evidence\": ", s->evidence);
-  number(", \"ln_evidence_error\": ", s->evidence_error);
+  cli_json_named("{\"problem\": ", t->d->name);
+  cli_json_named(", \"sampler\": ", sampler);
+  printf(", \"chains\": %d, \"draws\": %d, \"points\": %ld, \"usable\": %s", s->nchain, s->ndraw, s->neval,
+         s->usable ? "true" : "false");
+  cli_json_named(",\n \"verdict\": ", s->verdict);
+  cli_json_exact(",\n \"rhat\": ", s->rhat);
+  cli_json_exact(", \"ess_bulk\": ", s->ess_bulk);
+  cli_json_exact(", \"ess_tail\": ", s->ess_tail);
+  cli_json_exact(", \"divergent\": ", s->divergent);
+  cli_json_exact(", \"khat\": ", s->khat);
+  cli_json_exact(", \"ln_evidence\": ", s->evidence);
+  cli_json_exact(", \"ln_evidence_error\": ", s->evidence_error);
   printf(",\n \"parameters\": {");
   for (int q = 0; q < s->nparam; q++) {
     const dp_sample_param *p = &s->param[q];
-    text(q ? ",\n  " : "\n  ", t->d->id[q]);
-    text(": {\"scale\": ", scale_name[t->d->scale[q]]);
-    number(", \"mean\": ", p->mean);
-    number(", \"sd\": ", p->sd);
-    number(", \"mcse\": ", p->mcse);
-    number(", \"q05\": ", p->q05);
-    number(", \"q25\": ", p->q25);
-    number(", \"q50\": ", p->q50);
-    number(", \"q75\": ", p->q75);
-    number(", \"q95\": ", p->q95);
-    number(", \"rhat\": ", p->rhat);
-    number(", \"ess_bulk\": ", p->ess_bulk);
-    number(", \"ess_tail\": ", p->ess_tail);
+    cli_json_named(q ? ",\n  " : "\n  ", t->d->id[q]);
+    cli_json_named(": {\"scale\": ", scale_name[t->d->scale[q]]);
+    cli_json_exact(", \"mean\": ", p->mean);
+    cli_json_exact(", \"sd\": ", p->sd);
+    cli_json_exact(", \"mcse\": ", p->mcse);
+    cli_json_exact(", \"q05\": ", p->q05);
+    cli_json_exact(", \"q25\": ", p->q25);
+    cli_json_exact(", \"q50\": ", p->q50);
+    cli_json_exact(", \"q75\": ", p->q75);
+    cli_json_exact(", \"q95\": ", p->q95);
+    cli_json_exact(", \"rhat\": ", p->rhat);
+    cli_json_exact(", \"ess_bulk\": ", p->ess_bulk);
+    cli_json_exact(", \"ess_tail\": ", p->ess_tail);
     printf("}");
   }
   printf("}}\n");
@@ -469,8 +463,8 @@ static int sample(task *t) {
   cli_call *call = t->call;
   dp_problem_sample_def def = dp_problem_sample_def_default();
   if (cli_has(call, "--sampler")) def.method = cli_get(call, "--sampler");
-  if (!count(call, "--chains", &def.nchain) || !count(call, "--warmup", &def.nwarmup) || !count(call, "--draws", &def.ndraw) ||
-      !seed_of(call, &def.seed))
+  if (!count(call, "--chains", &def.nchain) || !count(call, "--warmup", &def.nwarmup) ||
+      !count(call, "--draws", &def.ndraw) || !seed_of(call, &def.seed))
     return 2;
   def.file = cli_get(call, "--resume");
   if (def.file && strcmp(def.method, "laplace") == 0)

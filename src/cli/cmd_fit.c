@@ -1,5 +1,5 @@
-/* cmd_fit.c - doppel fit KIND: population estimates, and everybody's leave-one-out prior. doppel fit PROBLEM.yaml goes to
- * cmd_estimate.c. */
+/* cmd_fit.c - doppel fit KIND: population estimates, and everybody's leave-one-out prior. doppel fit PROBLEM.yaml goes
+ * to cmd_estimate.c. */
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -42,8 +42,9 @@ static void print_number(double x, bool json) {
 }
 
 static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
-  if (json) printf("{\"kind\":\"%s\",\"method\":\"%s\",\"people\":%d,\"converged\":%s,\"iterations\":%d,\n \"minus2ll\":",
-                   dp_kind_id(kind), p->method, p->npeople, p->converged ? "true" : "false", p->iterations);
+  if (json)
+    printf("{\"kind\":\"%s\",\"method\":\"%s\",\"people\":%d,\"converged\":%s,\"iterations\":%d,\n \"minus2ll\":",
+           dp_kind_id(kind), p->method, p->npeople, p->converged ? "true" : "false", p->iterations);
   else printf("%s: %s, %d people, %s after %d iterations\n-2 ln L (with constant)  ", dp_kind_id(kind), p->method,
               p->npeople, p->converged ? "converged" : "NOT converged", p->iterations);
   print_number(p->objective, json);
@@ -142,7 +143,8 @@ static int check_options(const cli_call *call, bool problem) {
       return cli_usage(call, "option %s belongs to a calibration problem, and '%s' is none", o->name, call->plain[0]);
     for (size_t k = 0; problem && k < sizeof of_kind / sizeof *of_kind; k++)
       if (strcmp(o->name, of_kind[k]) == 0)
-        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name, call->plain[0]);
+        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name,
+                         call->plain[0]);
   }
   return 0;
 }

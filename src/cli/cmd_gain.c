@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
 
@@ -69,8 +68,7 @@ static int read_options(task *t) {
     return 2;
   if (t->draws < 100 || t->draws > 100000)
     return cli_usage(call, "option --draws: found %lld, expected 100 to 100000", t->draws);
-  if (!cli_has(call, "--patient"))
-    return cli_usage(call, "whose? give --patient ID of the kind's record, or --patient FILE");
+  if (!cli_has(call, "--patient")) return cli_no_person(call);
   if (!cli_has(call, "--forecast") || !cli_has(call, "--candidate"))
     return cli_usage(call, "give --forecast OBSERVABLE@TIME and --candidate OBSERVABLE@T,T,...");
   int code = read_places(t, "--forecast", cli_get(call, "--forecast"), &t->forecast, &one, 1);
@@ -81,40 +79,14 @@ static int read_options(task *t) {
 
 /* ---- the person ---- */
 
-static bool file_there(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 static int find_person(task *t, const char *dir) {
-  cli_call *call = t->call;
-  char stored[1100];
-  const char *patient = cli_get(call, "--patient"), *path = file_there(patient) ? patient : dp_kind_patients(t->kind);
-  snprintf(stored, sizeof stored, "%s/priors.tsv", dir);
-  if (cli_has(call, "--priors")) snprintf(stored, sizeof stored, "%s", cli_get(call, "--priors"));
-  if (!path[0])
-    return cli_usage(call, "kind '%s' has no patients of its own; give --patient FILE", dp_kind_id(t->kind));
-  CLI_TRY(call, dp_kind_record(t->kind, path, &t->record));
-  if (path == patient && t->record->nsubject != 1)
-    return cli_usage(call, "%s has %d people; this is about one", patient, t->record->nsubject);
-  t->subject = path == patient ? 0 : dp_record_subject(t->record, patient);
-  if (t->subject < 0) {
-    fprintf(stderr, "doppel: %s: no subject with id '%s'\n", t->record->source, patient);
-    return dp_status_exit_code(DP_ERR_INPUT);
-  }
-  dp_study_def def = dp_study_def_default(); /* the prior as run has it: made without this person */
   dp_study *study = NULL;
-  def.twin.ndraw = 100;
-  def.twin.nproposal = 200;
-  def.twin.nfan = 2;
-  def.twin.decide = def.twin.opponent = def.twin.discrepancy = 0;
-  def.nuntil = 0;
-  if (file_there(stored)) def.priors = stored;
-  if (path != patient) def.only = patient;
-  CLI_TRY(call, dp_study_run(t->kind, t->record, &def, &study));
+  int code = cli_person(t->call, t->kind, dir, &t->record, &study);
+  if (code) return code;
+  t->subject = study->subject[0];
   dp_status status = dp_prior_copy(study->prior[0], &t->prior);
   dp_study_destroy(study);
-  return status == DP_OK ? 0 : cli_failed(call, status);
+  return status == DP_OK ? 0 : cli_failed(t->call, status);
 }
 
 static int believe(task *t) {
@@ -147,31 +119,29 @@ static void rank(const task *t, int *order) {
   }
 }
 
-static void json_number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
-
 static void print_json(const task *t) {
   printf("{\"patient\":");
   cli_json_text(t->record->subject[t->subject].id);
   printf(",\"forecast\":");
   cli_json_text(t->forecast.observable);
-  json_number(",\"time\":", t->forecast.time);
-  json_number(",\"known_until\":", t->until);
-  json_number(",\"mean\":", t->outlook.mean);
-  json_number(",\"sd\":", t->outlook.sd);
+  cli_json_number(",\"time\":", t->forecast.time);
+  cli_json_number(",\"known_until\":", t->until);
+  cli_json_number(",\"mean\":", t->outlook.mean);
+  cli_json_number(",\"sd\":", t->outlook.sd);
   printf(",\"draws\":%d,\"failed\":%d,\"usable\":%s,\"candidates\":[", t->outlook.ndraw, t->outlook.nfailed,
          t->belief->usable ? "true" : "false");
   for (int k = 0; k < t->ncandidate; k++) {
     const dp_gain *g = &t->gain[k];
     printf("%s\n{\"observable\":", k ? "," : "");
     cli_json_text(t->candidate[k].observable);
-    json_number(",\"time\":", t->candidate[k].time);
-    json_number(",\"narrowing\":", g->narrowing);
-    json_number(",\"narrowing_se\":", g->narrowing_se);
-    json_number(",\"information\":", g->information);
-    json_number(",\"information_se\":", g->information_se);
-    json_number(",\"linear_narrowing\":", g->linear_narrowing);
-    json_number(",\"linear_information\":", g->linear_information);
-    json_number(",\"ess\":", g->ess);
+    cli_json_number(",\"time\":", t->candidate[k].time);
+    cli_json_number(",\"narrowing\":", g->narrowing);
+    cli_json_number(",\"narrowing_se\":", g->narrowing_se);
+    cli_json_number(",\"information\":", g->information);
+    cli_json_number(",\"information_se\":", g->information_se);
+    cli_json_number(",\"linear_narrowing\":", g->linear_narrowing);
+    cli_json_number(",\"linear_information\":", g->linear_information);
+    cli_json_number(",\"ess\":", g->ess);
     printf(",\"usable\":%s}", g->usable ? "true" : "false");
   }
   printf("]}\n");

@@ -12,11 +12,7 @@ const cli_option cli_options_petab[] = {
     {"--same-steps", NULL, "steps are chosen by values alone: faster, less sure of derivatives"},
     {"--set", "ID=VALUE", "another value than the nominal one (as in the table, not its logarithm); may be repeated"},
     {"--simulations", NULL, "every measurement beside its simulation"},
-    {"--method", "NAME", "an integrator as of simulate (ensemble)"},
-    {"--rtol", "X", "relative tolerance (1e-8)"},
-    {"--atol", "X", "absolute tolerance (1e-12)"},
-    {"--json", NULL, "JSON instead of text"},
-    {"--threads", "N", "threads; results do not depend on it"},
+    CLI_PROBLEM_OPTIONS,
     {0}};
 
 typedef struct answer {
@@ -39,7 +35,8 @@ static int read_def(cli_call *call, dp_problem_def *def) {
       def->derivative = (dp_problem_derivative)i;
       return 0;
     }
-  return cli_usage(call, "option --derivative: found '%s', expected auto, forward or adjoint", cli_get(call, "--derivative"));
+  return cli_usage(call, "option --derivative: found '%s', expected auto, forward or adjoint",
+                   cli_get(call, "--derivative"));
 }
 
 static int set_point(cli_call *call, answer *a) {
@@ -48,16 +45,14 @@ static int set_point(cli_call *call, answer *a) {
     char id[256];
     const char *text = call->given[i].value, *equals = strchr(text, '=');
     char *end = NULL;
-    if (!equals || (size_t)(equals - text) >= sizeof id) return cli_usage(call, "option --set: found '%s', expected ID=VALUE", text);
+    if (!equals || (size_t)(equals - text) >= sizeof id)
+      return cli_usage(call, "option --set: found '%s', expected ID=VALUE", text);
     snprintf(id, sizeof id, "%.*s", (int)(equals - text), text);
     const double value = strtod(equals + 1, &end);
     const int q = dp_problem_param(a->problem, id);
-    if (end == equals + 1 || *end) return cli_usage(call, "option --set %s: found '%s', expected a number", id, equals + 1);
-    if (q < 0) {
-      const char *near = cli_nearest(id, a->d->id, a->d->nparam);
-      return cli_usage(call, "option --set: '%s' is not an estimated parameter%s%s", id, near ? "; did you mean " : "",
-                       near ? near : "");
-    }
+    if (end == equals + 1 || *end)
+      return cli_usage(call, "option --set %s: found '%s', expected a number", id, equals + 1);
+    if (q < 0) return cli_no_parameter(call, "option --set: ", id, a->d);
     a->x[q] = dp_problem_rescale(a->d->scale[q], value);
   }
   for (int q = 0; q < a->d->nparam; q++)
@@ -94,8 +89,8 @@ static void part(const answer *a, int observable, int *n, double *llh, double *c
 }
 
 static void print_simulations(const answer *a) {
-  printf("\n%-24s %-28s %12s %14s %14s %12s %10s\n", "observable", "experiment", "time", "measurement", "simulation", "noise",
-         "residual");
+  printf("\n%-24s %-28s %12s %14s %14s %12s %10s\n", "observable", "experiment", "time", "measurement", "simulation",
+         "noise", "residual");
   for (int i = 0; i < a->d->ndatum; i++)
     printf("%-24s %-28s %12.6g %14.8g %14.8g %12.6g %10.4f\n", a->d->observable[a->d->datum_observable[i]],
            a->d->datum_experiment[i], a->d->datum_time[i], a->d->datum_value[i], a->v.simulation[i], a->v.sigma[i],
@@ -104,8 +99,8 @@ static void print_simulations(const answer *a) {
 
 static void print_text(const cli_call *call, const answer *a) {
   const dp_problem_desc *d = a->d;
-  printf("%s: %d estimated parameters, %d fixed, %d measurements, %d experiments in %d simulations, %d states\n", d->name, d->nparam,
-         d->nfixed, d->ndatum, d->nexperiment, d->nsimulation, d->nstate);
+  printf("%s: %d estimated parameters, %d fixed, %d measurements, %d experiments in %d simulations, %d states\n",
+         d->name, d->nparam, d->nfixed, d->ndatum, d->nexperiment, d->nsimulation, d->nstate);
   if (!a->v.ok) printf("could not be evaluated: %s\n", a->v.reason);
   printf("llh        %.12g\nchi2       %.12g\nlog prior  %.12g\n", a->v.llh, a->v.chi2, a->v.log_prior);
   if (!a->v.ok) return;
@@ -120,7 +115,8 @@ static void print_text(const cli_call *call, const answer *a) {
     static const char *const scale[] = {"lin", "ln", "log10"};
     printf("\n%-32s %6s %16s %16s\n", "parameter", "scale", "value", "gradient");
     for (int q = 0; q < d->nparam; q++)
-      printf("%-32s %6s %16.8g %16.8g\n", d->id[q], scale[d->scale[q]], dp_problem_unscale(d->scale[q], a->x[q]), a->v.gradient[q]);
+      printf("%-32s %6s %16.8g %16.8g\n", d->id[q], scale[d->scale[q]], dp_problem_unscale(d->scale[q], a->x[q]),
+             a->v.gradient[q]);
   }
   if (d->nsolved) printf("\n%-32s %6s %16s\n", "solved at this point", "", "value");
   for (int i = 0; i < d->nsolved; i++) printf("%-32s %6s %16.8g\n", d->solved[i], "", a->v.solved[i]);
@@ -129,16 +125,12 @@ static void print_text(const cli_call *call, const answer *a) {
 
 /* ---- JSON ---- */
 
-static void number(const char *before, double x) {
-  printf(isfinite(x) ? "%s%.17g" : "%snull", before, x);
-}
-
 static void named(const char *key, const answer *a, const double *x) {
   printf(",\n \"%s\": {", key);
   for (int q = 0; q < a->d->nparam; q++) {
     printf("%s", q ? ", " : "");
     cli_json_text(a->d->id[q]);
-    number(": ", x ? x[q] : dp_problem_unscale(a->d->scale[q], a->x[q]));
+    cli_json_exact(": ", x ? x[q] : dp_problem_unscale(a->d->scale[q], a->x[q]));
   }
   printf("}");
 }
@@ -151,11 +143,11 @@ static void json_simulations(const answer *a) {
     printf(", \"experiment\": ");
     cli_json_text(a->d->datum_experiment[i]);
     if (isinf(a->d->datum_time[i])) printf(", \"time\": \"inf\"");
-    else number(", \"time\": ", a->d->datum_time[i]);
-    number(", \"measurement\": ", a->d->datum_value[i]);
-    number(", \"simulation\": ", a->v.simulation[i]);
-    number(", \"sigma\": ", a->v.sigma[i]);
-    number(", \"residual\": ", a->v.residual[i]);
+    else cli_json_exact(", \"time\": ", a->d->datum_time[i]);
+    cli_json_exact(", \"measurement\": ", a->d->datum_value[i]);
+    cli_json_exact(", \"simulation\": ", a->v.simulation[i]);
+    cli_json_exact(", \"sigma\": ", a->v.sigma[i]);
+    cli_json_exact(", \"residual\": ", a->v.residual[i]);
     printf("}");
   }
   printf("]");
@@ -165,22 +157,22 @@ static void print_json(const cli_call *call, const answer *a) {
   const dp_problem_desc *d = a->d;
   printf("{\"problem\": ");
   cli_json_text(d->name);
-  number(",\n \"llh\": ", a->v.llh);
-  number(",\n \"chi2\": ", a->v.chi2);
-  number(",\n \"log_prior\": ", a->v.log_prior);
+  cli_json_exact(",\n \"llh\": ", a->v.llh);
+  cli_json_exact(",\n \"chi2\": ", a->v.chi2);
+  cli_json_exact(",\n \"log_prior\": ", a->v.log_prior);
   if (!a->v.ok) {
     printf(",\n \"reason\": ");
     cli_json_text(a->v.reason);
   }
-  printf(",\n \"measurements\": %d, \"experiments\": %d, \"simulations_of_a_point\": %d, \"states\": %d", d->ndatum, d->nexperiment,
-         d->nsimulation, d->nstate);
+  printf(",\n \"measurements\": %d, \"experiments\": %d, \"simulations_of_a_point\": %d, \"states\": %d", d->ndatum,
+         d->nexperiment, d->nsimulation, d->nstate);
   named("parameters", a, NULL);
   if (a->what) named("gradient", a, a->v.gradient);
   if (d->nsolved) printf(",\n \"solved\": {");
   for (int i = 0; i < d->nsolved; i++) {
     printf("%s", i ? ", " : "");
     cli_json_text(d->solved[i]);
-    number(": ", a->v.solved[i]);
+    cli_json_exact(": ", a->v.solved[i]);
   }
   if (d->nsolved) printf("}");
   printf(",\n \"observables\": {");
@@ -191,8 +183,8 @@ static void print_json(const cli_call *call, const answer *a) {
     printf("%s", o ? ", " : "");
     cli_json_text(d->observable[o]);
     printf(": {\"measurements\": %d", n);
-    number(", \"llh\": ", llh);
-    number(", \"chi2\": ", chi2);
+    cli_json_exact(", \"llh\": ", llh);
+    cli_json_exact(", \"chi2\": ", chi2);
     printf("}");
   }
   printf("}");

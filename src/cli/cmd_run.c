@@ -69,7 +69,8 @@ static int check_report(cli_call *call, const dp_kind *kind) {
   char path[1100];
   if (cli_has(call, "--no-report")) return 0;
   report_path(call, kind, path);
-  if (!cli_has(call, "-o") && !cli_has(call, "--dry-run")) mkdir("out", 0777); /* what is wrong with it, the check says */
+  /* what is wrong with it, the check says */
+  if (!cli_has(call, "-o") && !cli_has(call, "--dry-run")) mkdir("out", 0777);
   return cli_has(call, "--dry-run") && !cli_has(call, "-o") ? 0 : cli_writable(path);
 }
 

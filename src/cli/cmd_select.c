@@ -62,8 +62,8 @@ static int *by_criterion(const dp_selection *s) {
 
 static void write_text(const dp_selection *s, const int *at) {
   const int rows = s->nmodel < 20 ? s->nmodel : 20;
-  printf("%d of %d models fitted, %s by %s\n\n%-24s %6s %14s %14s %8s %10s  %s\n", s->nmodel, s->nspace, s->method, s->criterion,
-         "model", "params", "llh", s->criterion, "delta", "weight", "predecessor");
+  printf("%d of %d models fitted, %s by %s\n\n%-24s %6s %14s %14s %8s %10s  %s\n", s->nmodel, s->nspace, s->method,
+         s->criterion, "model", "params", "llh", s->criterion, "delta", "weight", "predecessor");
   for (int i = 0; i < rows; i++) {
     const dp_select_model *m = &s->model[at[i]];
     const char *before = m->predecessor >= 0 ? s->model[m->predecessor].id : "";
@@ -78,35 +78,28 @@ static void write_text(const dp_selection *s, const int *at) {
   for (int k = 0; k < s->nparam; k++) printf("%-24s %s\n", s->param[k], s->model[s->best].value[k]);
 }
 
-static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
-
-static void text(const char *before, const char *s) {
-  printf("%s", before);
-  cli_json_text(s);
-}
-
 static void write_json(const dp_selection *s, const int *at) {
-  text("{\"criterion\": ", s->criterion);
-  text(", \"method\": ", s->method);
+  cli_json_named("{\"criterion\": ", s->criterion);
+  cli_json_named(", \"method\": ", s->method);
   printf(", \"space\": %d,\n \"models\": [", s->nspace);
   for (int i = 0; i < s->nmodel; i++) {
     const dp_select_model *m = &s->model[at[i]];
-    text(i ? ",\n  {\"model_id\": " : "\n  {\"model_id\": ", m->id);
-    text(", \"model_subspace_id\": ", m->subspace);
-    text(", \"petab_yaml\": ", m->problem);
+    cli_json_named(i ? ",\n  {\"model_id\": " : "\n  {\"model_id\": ", m->id);
+    cli_json_named(", \"model_subspace_id\": ", m->subspace);
+    cli_json_named(", \"petab_yaml\": ", m->problem);
     printf(", \"estimated\": %d, \"turn\": %d", m->nestimated, m->turn);
-    text(", \"predecessor\": ", m->predecessor >= 0 ? s->model[m->predecessor].id : "");
-    number(", \"j\": ", m->j);
-    number(", \"llh\": ", m->llh);
-    number(", \"AIC\": ", m->aic);
-    number(", \"AICc\": ", m->aicc);
-    number(", \"BIC\": ", m->bic);
-    number(", \"weight\": ", m->weight);
-    text(", \"reason\": ", m->reason);
+    cli_json_named(", \"predecessor\": ", m->predecessor >= 0 ? s->model[m->predecessor].id : "");
+    cli_json_exact(", \"j\": ", m->j);
+    cli_json_exact(", \"llh\": ", m->llh);
+    cli_json_exact(", \"AIC\": ", m->aic);
+    cli_json_exact(", \"AICc\": ", m->aicc);
+    cli_json_exact(", \"BIC\": ", m->bic);
+    cli_json_exact(", \"weight\": ", m->weight);
+    cli_json_named(", \"reason\": ", m->reason);
     printf(", \"parameters\": {");
     for (int k = 0; k < s->nparam; k++) {
-      text(k ? ", " : "", s->param[k]);
-      text(": ", m->value[k]);
+      cli_json_named(k ? ", " : "", s->param[k]);
+      cli_json_named(": ", m->value[k]);
     }
     printf("}}");
   }
@@ -121,8 +114,9 @@ static int write_table(const cli_call *call, const dp_selection *s, const int *a
   fprintf(out, "\n");
   for (int i = 0; i < s->nmodel; i++) {
     const dp_select_model *m = &s->model[at[i]];
-    fprintf(out, "%s\t%s\t%s\t%d\t%.17g\t%.17g\t%.17g\t%.17g\t%.17g\t%.6g\t%d\t%s", m->id, m->subspace, m->problem, m->nestimated,
-            m->j, m->llh, m->aic, m->aicc, m->bic, m->weight, m->turn, m->predecessor >= 0 ? s->model[m->predecessor].id : "");
+    fprintf(out, "%s\t%s\t%s\t%d\t%.17g\t%.17g\t%.17g\t%.17g\t%.17g\t%.6g\t%d\t%s", m->id, m->subspace, m->problem,
+            m->nestimated, m->j, m->llh, m->aic, m->aicc, m->bic, m->weight, m->turn,
+            m->predecessor >= 0 ? s->model[m->predecessor].id : "");
     for (int k = 0; k < s->nparam; k++) fprintf(out, "\t%s", m->value[k]);
     fprintf(out, "\n");
   }

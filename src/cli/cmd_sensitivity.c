@@ -27,18 +27,7 @@ const cli_option cli_options_sensitivity[] = {
     {"--level", "P", "of the intervals (0.95)"},
     {"--output", "FORMULA", "a quantity to explain; may be repeated (all species)"},
     {"--times", "T,T,...", "times at which it is explained"},
-    {"--at", "T,T,...", "the same"},
-    {"--start", "T", "start time (0)"},
-    {"--end", "T", "end time (10), instead of --times"},
-    {"--steps", "N", "equal steps from start to end (50)"},
-    {"--set", "ID=VALUE", "a parameter's value; may be repeated"},
-    {"--dose", "STATE=AMOUNT@T", "dose into a state; also AMOUNT@T/DURATION, AMOUNT@T+II*N; may be repeated"},
-    {"--seed", "N", "seed of all random numbers (1)"},
-    {"--interpret", NULL, "no machine code; results do not depend on it"},
-    {"--cache", "DIR", "where machine code is kept between runs"},
-    {"--no-cache", NULL, "keep and read no machine code"},
-    {"--rtol", "X", "relative tolerance (1e-8)"},
-    {"--atol", "X", "absolute tolerance (chosen from the size of the states)"},
+    SIMULATE_OPTIONS,
     {"--plot", "FILE.svg", "bars with intervals, a panel for each output and time"},
     {"-o", "csv|json", "form of the answer (csv)"},
     {"--json", NULL, "same as -o json"},
@@ -53,12 +42,6 @@ typedef struct question {
   dp_input_def *input; /* owned */
   double *correlation; /* owned, or NULL */
 } question;
-
-static const cli_option *option_named(const char *name) {
-  const cli_option *o = cli_options_sensitivity;
-  while (o->name && strcmp(o->name, name) != 0) o++;
-  return o;
-}
 
 /* --times is simulate's --at; --method here is not the integrator; --members has a default. */
 static int translate(cli_call *call, question *q) {
@@ -81,15 +64,9 @@ static int translate(cli_call *call, question *q) {
   q->def.seed = (uint64_t)seed;
   q->def.nboot = (int)boot;
   q->def.nsample = (int)members;
-  int n = 0;
-  for (int i = 0; i < call->ngiven; i++) {
-    cli_given g = call->given[i];
-    if (strcmp(g.option->name, "--times") == 0) g.option = option_named("--at");
-    if (strcmp(g.option->name, "--method") != 0) call->given[n++] = g;
-  }
-  call->ngiven = n;
-  if (n < CLI_MAX_GIVEN && !cli_has(call, "--members"))
-    call->given[call->ngiven++] = (cli_given){option_named("--members"), "1024"};
+  cli_as(call, "--times", "--at");
+  cli_as(call, "--method", NULL);
+  if (!cli_has(call, "--members")) cli_give(call, "--members", "1024");
   return cli_has(call, "--vary") ? 0 : cli_usage(call, "nothing varies: give --vary ID=DIST or --vary all=factor(f)");
 }
 

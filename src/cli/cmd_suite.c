@@ -11,7 +11,8 @@ const cli_option cli_options_suite[] = {
     {"--all-levels", NULL, "sbml: every level and version of a case, not only the highest"},
     {"--runs", "N", "sbml-stochastic: runs of each case (10000)"},
     {"--method", "NAME",
-     "sbml: an integrator as of simulate (auto), petab: (ensemble); sbml-stochastic: direct (default) or next-reaction"},
+     "sbml: an integrator as of simulate (auto), petab: (ensemble); sbml-stochastic: direct (default) or "
+     "next-reaction"},
     {"--seed", "N", "sbml, sbml-stochastic: seed of draws and of random ties (1)"},
     {"--models", "DIR", "nonmem: folder with the kinds runNNN or control streams runNNN.ctl (tests/nonmem)"},
     {"--model", "FILE", "nonmem: one control stream (or kind) for the run of --only, or of its own name runNNN"},
@@ -43,10 +44,11 @@ static void each_run(void *user, const dp_nonmem_result *r) {
   else
     t->failed++;
   if (t->ndjson) {
-    printf("{\"case\":\"%s\",\"status\":\"%s\",\"seconds\":%.3f,\"worst\":%.4g,\"parameters\":%d,\"within\":%d,"
-           "\"lower\":%d,\"higher\":%d,\"covariances\":%d,\"covariances_within\":%d,\"patients_per_core_s\":%.0f,\"why\":",
-           r->run, r->status, r->seconds, r->worst, r->nparameter, r->nwithin, r->nbetter, r->nworse, r->ncovariance,
-           r->ncovariance_within, r->patients_per_core_s);
+    printf(
+        "{\"case\":\"%s\",\"status\":\"%s\",\"seconds\":%.3f,\"worst\":%.4g,\"parameters\":%d,\"within\":%d,"
+        "\"lower\":%d,\"higher\":%d,\"covariances\":%d,\"covariances_within\":%d,\"patients_per_core_s\":%.0f,\"why\":",
+        r->run, r->status, r->seconds, r->worst, r->nparameter, r->nwithin, r->nbetter, r->nworse, r->ncovariance,
+        r->ncovariance_within, r->patients_per_core_s);
     cli_json_text(r->why);
     printf("}\n");
   } else {
@@ -59,10 +61,10 @@ static void each_run(void *user, const dp_nonmem_result *r) {
              r->nwithin, r->nparameter, 100.0 * r->nwithin / r->nparameter, r->nbetter, r->nflat, r->nworse,
              r->evaluations, r->seconds, r->patients_per_s, r->patients_per_core_s);
     if (r->ncovariance)
-      printf("    covariance at their mode: %d of %d entries within 1 %% (%.3f %%), largest difference %.2g of the standard "
-             "deviations\n",
-             r->ncovariance_within, r->ncovariance, 100.0 * r->ncovariance_within / r->ncovariance,
-             r->largest_covariance);
+      printf(
+          "    covariance at their mode: %d of %d entries within 1 %% (%.3f %%), largest difference %.2g of the "
+          "standard deviations\n",
+          r->ncovariance_within, r->ncovariance, 100.0 * r->ncovariance_within / r->ncovariance, r->largest_covariance);
     if (r->why[0]) printf("    %s\n", r->why);
   }
   fflush(stdout);
@@ -202,9 +204,10 @@ static void print_refusals(const sbml_tally *t) {
 static void print_summary(const sbml_tally *t) {
   print_refusals(t);
   if (t->stochastic)
-    printf("values outside their range in the first try: %d; a perfect simulator shows %.1f on average\n"
-           "columns outside again, at whatever time, in one of two repeats: %d; a perfect simulator shows at most %.1f\n",
-           t->excursions, t->expected, t->again, t->expected_again);
+    printf(
+        "values outside their range in the first try: %d; a perfect simulator shows %.1f on average\n"
+        "columns outside again, at whatever time, in one of two repeats: %d; a perfect simulator shows at most %.1f\n",
+        t->excursions, t->expected, t->again, t->expected_again);
   else if (t->analytic)
     printf("cases with an analytic reference: %d, passed %d, at a tenth of the tolerance %d\n", t->analytic,
            t->analytic_passed, t->analytic_tighter);
@@ -241,8 +244,6 @@ static void count_status(tally *t, const char *status) {
   else t->failed++;
 }
 
-static void json_number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
-
 static void each_petab(void *user, const dp_petab_case *r) {
   tally *t = user;
   count_status(t, r->status);
@@ -250,7 +251,7 @@ static void each_petab(void *user, const dp_petab_case *r) {
     printf("{\"case\":");
     cli_json_text(r->id);
     printf(",\"status\":\"%s\",\"seconds\":%.3f", r->status, r->seconds);
-    json_number(",\"worst\":", r->worst);
+    cli_json_number(",\"worst\":", r->worst);
     printf(",\"why\":");
     cli_json_text(r->why);
     printf("}\n");
@@ -266,24 +267,24 @@ static void benchmark_json(const dp_petab_benchmark *r) {
   printf("{\"case\":");
   cli_json_text(r->problem);
   printf(",\"status\":\"%s\"", r->status);
-  json_number(",\"seconds\":", r->llh_s);
-  json_number(",\"worst\":", r->difference / r->tolerance);
-  printf(",\"states\":%d,\"parameters\":%d,\"measurements\":%d,\"simulations\":%d,\"directions\":%d", r->nstate, r->nparam,
-         r->ndatum, r->nsimulation, r->ndirection);
-  json_number(",\"llh\":", r->llh);
-  json_number(",\"reference\":", r->reference);
+  cli_json_number(",\"seconds\":", r->llh_s);
+  cli_json_number(",\"worst\":", r->difference / r->tolerance);
+  printf(",\"states\":%d,\"parameters\":%d,\"measurements\":%d,\"simulations\":%d,\"directions\":%d", r->nstate,
+         r->nparam, r->ndatum, r->nsimulation, r->ndirection);
+  cli_json_number(",\"llh\":", r->llh);
+  cli_json_number(",\"reference\":", r->reference);
   printf(",\"against\":\"%s\"", r->against);
-  json_number(",\"difference\":", r->difference);
-  json_number(",\"log_prior\":", r->log_prior);
-  json_number(",\"open_s\":", r->open_s);
+  cli_json_number(",\"difference\":", r->difference);
+  cli_json_number(",\"log_prior\":", r->log_prior);
+  cli_json_number(",\"open_s\":", r->open_s);
   if (r->npoint > 0) {
     printf(",\"points\":%d,\"usable\":%d", r->npoint, r->nusable);
     if (r->same_steps) printf(",\"same_steps\":true");
-    json_number(",\"adjoint\":", r->adjoint);
-    json_number(",\"differences\":", r->differences);
+    cli_json_number(",\"adjoint\":", r->adjoint);
+    cli_json_number(",\"differences\":", r->differences);
     printf(",\"lines\":%d,\"unsettled\":%d", r->ndifference, r->nunsettled);
-    json_number(",\"forward_s\":", r->forward_s);
-    json_number(",\"adjoint_s\":", r->adjoint_s);
+    cli_json_number(",\"forward_s\":", r->forward_s);
+    cli_json_number(",\"adjoint_s\":", r->adjoint_s);
   }
   printf(",\"why\":");
   cli_json_text(r->why);
@@ -298,15 +299,16 @@ static void each_benchmark(void *user, const dp_petab_benchmark *r) {
     benchmark_json(r);
   } else {
     if (first)
-      printf("%-36s %-7s %6s %5s %4s %5s %16s %16s %-8s %9s %9s\n", "problem", "", "states", "par", "sims", "data", "llh",
-             "reference", "", "diff", "ms");
+      printf("%-36s %-7s %6s %5s %4s %5s %16s %16s %-8s %9s %9s\n", "problem", "", "states", "par", "sims", "data",
+             "llh", "reference", "", "diff", "ms");
     printf("%-36s %-7s %6d %5d %4d %5d %16.10g %16.10g %-8s %9.1e %9.3f\n", r->problem, r->status, r->nstate, r->nparam,
            r->nsimulation, r->ndatum, r->llh, r->reference, r->against, r->difference, 1e3 * r->llh_s);
     if (r->npoint > 0)
-      printf("    gradients at %d of %d points: backwards%s %.1e, differences %.1e (%d lines, %d unsettled); forward %.3f ms (%d directions), "
-             "backwards %.3f ms\n",
-             r->nusable, r->npoint, r->same_steps ? " (same steps)" : "", r->adjoint, r->differences, r->ndifference, r->nunsettled, 1e3 * r->forward_s,
-             r->ndirection, 1e3 * r->adjoint_s);
+      printf(
+          "    gradients at %d of %d points: backwards%s %.1e, differences %.1e (%d lines, %d unsettled); forward %.3f "
+          "ms (%d directions), backwards %.3f ms\n",
+          r->nusable, r->npoint, r->same_steps ? " (same steps)" : "", r->adjoint, r->differences, r->ndifference,
+          r->nunsettled, 1e3 * r->forward_s, r->ndirection, 1e3 * r->adjoint_s);
     if (r->why[0]) printf("    %s\n", r->why);
   }
   fflush(stdout);
@@ -318,8 +320,8 @@ static int petab(cli_call *call, petab_suite which) {
   const char *only[CLI_MAX_GIVEN], *skip[CLI_MAX_GIVEN];
   dp_petab_suite_def def = dp_petab_suite_def_default();
   long long points = def.points, seed = (long long)def.seed;
-  if (!cli_integer(call, "--points", &points) || !cli_integer(call, "--seed", &seed) || !cli_number(call, "--rtol", &def.rtol) ||
-      !cli_number(call, "--atol", &def.atol))
+  if (!cli_integer(call, "--points", &points) || !cli_integer(call, "--seed", &seed) ||
+      !cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol))
     return 2;
   for (int i = cli_each(call, "--only", -1); i >= 0; i = cli_each(call, "--only", i))
     only[def.nonly++] = call->given[i].value;
@@ -335,7 +337,8 @@ static int petab(cli_call *call, petab_suite which) {
   def.points = (int)points;
   def.seed = (uint64_t)seed;
   tally t = {.ndjson = cli_has(call, "--ndjson")};
-  if (which == PETAB_BENCHMARK) CLI_TRY(call, dp_suite_petab_benchmark(call->ctx, call->plain[1], &def, each_benchmark, &t));
+  if (which == PETAB_BENCHMARK)
+    CLI_TRY(call, dp_suite_petab_benchmark(call->ctx, call->plain[1], &def, each_benchmark, &t));
   else if (which == PETAB_MATH) CLI_TRY(call, dp_suite_petab_math(call->ctx, call->plain[1], &def, each_petab, &t));
   else CLI_TRY(call, dp_suite_petab(call->ctx, call->plain[1], &def, each_petab, &t));
   printf("%d passed, %d failed, %d refused\n", t.passed, t.failed, t.refused);
@@ -343,12 +346,15 @@ static int petab(cli_call *call, petab_suite which) {
 }
 
 int cmd_suite(cli_call *call) {
-  if (call->nplain != 2) return cli_usage(call, "suite needs NAME and DIR (petab-math: FILE), found %d arguments", call->nplain);
+  if (call->nplain != 2)
+    return cli_usage(call, "suite needs NAME and DIR (petab-math: FILE), found %d arguments", call->nplain);
   if (strcmp(call->plain[0], "nonmem") == 0) return nonmem(call);
   if (strcmp(call->plain[0], "sbml") == 0) return sbml(call, false);
   if (strcmp(call->plain[0], "sbml-stochastic") == 0) return sbml(call, true);
   if (strcmp(call->plain[0], "petab") == 0) return petab(call, PETAB_CASES);
   if (strcmp(call->plain[0], "petab-math") == 0) return petab(call, PETAB_MATH);
   if (strcmp(call->plain[0], "petab-benchmark") == 0) return petab(call, PETAB_BENCHMARK);
-  return cli_usage(call, "unknown suite '%s'; there are: nonmem, petab, petab-benchmark, petab-math, sbml, sbml-stochastic", call->plain[0]);
+  return cli_usage(call,
+                   "unknown suite '%s'; there are: nonmem, petab, petab-benchmark, petab-math, sbml, sbml-stochastic",
+                   call->plain[0]);
 }

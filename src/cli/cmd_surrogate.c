@@ -21,18 +21,7 @@ const cli_option cli_options_surrogate[] = {
     {"--accept", NULL, "write it though it is not as accurate as asked"},
     {"--output", "FORMULA", "a quantity to learn; may be repeated (all species)"},
     {"--times", "T,T,...", "times at which it is learnt"},
-    {"--at", "T,T,...", "the same"},
-    {"--start", "T", "start time (0)"},
-    {"--end", "T", "end time (10), instead of --times"},
-    {"--steps", "N", "equal steps from start to end (50)"},
-    {"--set", "ID=VALUE", "a parameter's value; may be repeated"},
-    {"--dose", "STATE=AMOUNT@T", "dose into a state; also AMOUNT@T/DURATION, AMOUNT@T+II*N; may be repeated"},
-    {"--seed", "N", "seed of all random numbers (1)"},
-    {"--interpret", NULL, "no machine code; results do not depend on it"},
-    {"--cache", "DIR", "where machine code is kept between runs"},
-    {"--no-cache", NULL, "keep and read no machine code"},
-    {"--rtol", "X", "relative tolerance (1e-8)"},
-    {"--atol", "X", "absolute tolerance (chosen from the size of the states)"},
+    SIMULATE_OPTIONS,
     {"--threads", "N", "threads; results do not depend on it"},
     {"--members", "N", "not used"},
     {0}};
@@ -50,18 +39,12 @@ typedef struct training {
   bool accept;
 } training;
 
-static const cli_option *option_named(const char *name) {
-  const cli_option *o = cli_options_surrogate;
-  while (o->name && strcmp(o->name, name) != 0) o++;
-  return o;
-}
-
 /* --times is simulate's --at, and -o is no form of an answer here. */
 static int translate(cli_call *call, training *q) {
   long long seed = 1, points = 200, held = 200;
   q->def = dp_surrogate_def_default();
   const char *kind = cli_get(call, "--kind");
-  int k = 0, n = 0;
+  int k = 0;
   while (kind && k < 3 && strcmp(kinds[k], kind) != 0) k++;
   if (k == 3) return cli_usage(call, "option --kind: found '%s', expected best, gp or pce", kind);
   if (!cli_integer(call, "--seed", &seed) || !cli_integer(call, "--points", &points) ||
@@ -77,13 +60,10 @@ static int translate(cli_call *call, training *q) {
   q->accept = cli_has(call, "--accept");
   if (!q->path) return cli_usage(call, "where to? give -o FILE");
   if (!cli_has(call, "--vary")) return cli_usage(call, "nothing varies: give --vary ID=DIST or --vary all=factor(f)");
-  for (int i = 0; i < call->ngiven; i++) {
-    cli_given g = call->given[i];
-    if (strcmp(g.option->name, "--times") == 0) g.option = option_named("--at");
-    if (strcmp(g.option->name, "-o") != 0 && strcmp(g.option->name, "--members") != 0) call->given[n++] = g;
-  }
-  call->ngiven = n;
-  if (n < CLI_MAX_GIVEN) call->given[call->ngiven++] = (cli_given){option_named("--members"), "2"};
+  cli_as(call, "--times", "--at");
+  cli_as(call, "-o", NULL);
+  cli_as(call, "--members", NULL);
+  cli_give(call, "--members", "2");
   return cli_writable(q->path);
 }
 

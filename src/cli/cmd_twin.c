@@ -8,12 +8,13 @@ const cli_option cli_options_kind[] = {{"--twins", "DIR", "a further folder with
                                        {"--json", NULL, "JSON instead of text"},
                                        {"--threads", "N", "threads; results do not depend on it"},
                                        {0}};
-const cli_option cli_options_new[] = {{"--into", "DIR", "the folder that gets it (twins)"},
-                                      {"--template", "DIR", "what is copied (the kinds' folder _template)"},
-                                      {"--from", "FILE.ctl", "a NONMEM control stream, written as the kind that is read from it"},
-                                      {"--twins", "DIR", "a further folder with kinds"},
-                                      {"--dry-run", NULL, "say what would be made"},
-                                      {0}};
+const cli_option cli_options_new[] = {
+    {"--into", "DIR", "the folder that gets it (twins)"},
+    {"--template", "DIR", "what is copied (the kinds' folder _template)"},
+    {"--from", "FILE.ctl", "a NONMEM control stream, written as the kind that is read from it"},
+    {"--twins", "DIR", "a further folder with kinds"},
+    {"--dry-run", NULL, "say what would be made"},
+    {0}};
 
 int cmd_twin_list(cli_call *call) {
   if (call->nplain) return cli_usage(call, "list takes no argument, found '%s'", call->plain[0]);
@@ -114,7 +115,9 @@ static int print_rows_json(const dp_validation_row *row, int n) {
 
 int cmd_twin_validate(cli_call *call) {
   if (call->nplain == 1 && cli_is_problem(call->plain[0]))
-    return cli_usage(call, "a calibration problem brings no published figures; see doppel petab eval, or doppel suite petab-benchmark");
+    return cli_usage(
+        call,
+        "a calibration problem brings no published figures; see doppel petab eval, or doppel suite petab-benchmark");
   dp_kind *kind = NULL;
   int code = load(call, &kind), n = 0, failed = 0;
   if (code) return code;

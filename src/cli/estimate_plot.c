@@ -40,8 +40,8 @@ static void word(FILE *out, double x, double y, const char *anchor, const char *
 }
 
 static void frame(FILE *out, const panel *p) {
-  fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"" QUIET "\"/>\n", p->x, p->y, p->width,
-          p->height);
+  fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"" QUIET "\"/>\n",
+          p->x, p->y, p->width, p->height);
 }
 
 static int finish(FILE *out, const char *path) {
@@ -74,15 +74,16 @@ static void waterfall(FILE *out, const dp_fit *f, panel *p) {
       p->high = height_of(f->start[i].j - f->start[0].j) + 0.5;
   frame(out, p);
   for (int e = (int)ceil(p->low); e <= (int)floor(p->high); e++) {
-    fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e8ec\"/>\n", p->x, p->x + p->width, py(p, e), py(p, e));
+    fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e8ec\"/>\n", p->x, p->x + p->width,
+            py(p, e), py(p, e));
     snprintf(text, sizeof text, e == (int)log10(FLOOR) ? "≤ 1e%d" : "1e%d", e);
     word(out, p->x - 6, py(p, e) + 4, "end", QUIET, text);
   }
   for (int i = 0; i < f->nstart; i++) {
     if (!isfinite(f->start[i].j)) break;
     const double above = f->start[i].j - f->start[0].j;
-    fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\" fill-opacity=\"0.75\"/>\n", px(p, i + 1), py(p, height_of(above)),
-            above <= 0.1 ? BEST : OTHER);
+    fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\" fill-opacity=\"0.75\"/>\n", px(p, i + 1),
+            py(p, height_of(above)), above <= 0.1 ? BEST : OTHER);
   }
   snprintf(text, sizeof text, "J above the best, %d starts in order", f->nstart);
   word(out, p->x, p->y - 10, "start", INK, text);
@@ -99,12 +100,13 @@ static void places(FILE *out, const dp_problem_desc *d, const dp_fit *f, panel *
   frame(out, p);
   const int shown = f->noptimum < 10 ? f->noptimum : 10;
   for (int q = 0; q < f->nparam; q++) {
-    fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e8ec\"/>\n", p->x, p->x + p->width, py(p, q), py(p, q));
+    fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e8ec\"/>\n", p->x, p->x + p->width,
+            py(p, q), py(p, q));
     word(out, p->x - 6, py(p, q) + 4, "end", INK, d->id[q]);
   }
   for (int k = shown - 1; k >= 0; k--) {
-    fprintf(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-opacity=\"%.2f\" stroke-width=\"%s\" points=\"", k ? OTHER : BEST,
-            k ? 0.9 - 0.07 * k : 1.0, k ? "1" : "2");
+    fprintf(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-opacity=\"%.2f\" stroke-width=\"%s\" points=\"",
+            k ? OTHER : BEST, k ? 0.9 - 0.07 * k : 1.0, k ? "1" : "2");
     for (int q = 0; q < f->nparam; q++) {
       double low = d->lower[q], high = d->upper[q];
       const double best = f->optimum[0].x[q];
@@ -115,7 +117,8 @@ static void places(FILE *out, const dp_problem_desc *d, const dp_fit *f, panel *
     }
     fprintf(out, "\"/>\n");
   }
-  word(out, p->x, p->y - 10, "start", INK, shown > 1 ? "the best optima within their boxes" : "the optimum within its box");
+  word(out, p->x, p->y - 10, "start", INK,
+       shown > 1 ? "the best optima within their boxes" : "the optimum within its box");
   word(out, p->x, p->y + p->height + 20, "start", QUIET, "lower bound");
   word(out, p->x + p->width, p->y + p->height + 20, "end", QUIET, "upper bound");
 }
@@ -141,13 +144,15 @@ static void piece(FILE *out, const dp_limits *l, const dp_limit_point *a, const 
     fprintf(out, "L%.2f,%.2f ", px(p, b->at), py(p, b->j - l->j));
     return;
   }
-  fprintf(out, "C%.2f,%.2f %.2f,%.2f %.2f,%.2f ", px(p, a->at + h / 3), py(p, a->j - l->j + a->slope * h / 3), px(p, b->at - h / 3),
-          py(p, b->j - l->j - b->slope * h / 3), px(p, b->at), py(p, b->j - l->j));
+  fprintf(out, "C%.2f,%.2f %.2f,%.2f %.2f,%.2f ", px(p, a->at + h / 3), py(p, a->j - l->j + a->slope * h / 3),
+          px(p, b->at - h / 3), py(p, b->j - l->j - b->slope * h / 3), px(p, b->at), py(p, b->j - l->j));
 }
 
 /* The profile through its points, which are shown, within the panel. */
 static void curve(FILE *out, const dp_limits *l, const dp_limit *q, const panel *p) {
-  fprintf(out, "<clipPath id=\"p%d\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>\n<g clip-path=\"url(#p%d)\">",
+  fprintf(out,
+          "<clipPath id=\"p%d\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>\n<g "
+          "clip-path=\"url(#p%d)\">",
           q->param, p->x, p->y, p->width, p->height, q->param);
   fprintf(out, "<path fill=\"none\" stroke=\"" BEST "\" stroke-width=\"1.5\" d=\"");
   const dp_limit_point *last = NULL;
@@ -161,7 +166,8 @@ static void curve(FILE *out, const dp_limits *l, const dp_limit *q, const panel 
   fprintf(out, "\"/>");
   for (int k = 0; k < q->npoint; k++)
     if (isfinite(q->point[k].j))
-      fprintf(out, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"1.6\" fill=\"" BEST "\"/>", px(p, q->point[k].at), py(p, q->point[k].j - l->j));
+      fprintf(out, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"1.6\" fill=\"" BEST "\"/>", px(p, q->point[k].at),
+              py(p, q->point[k].j - l->j));
   fprintf(out, "</g>\n");
 }
 
@@ -176,15 +182,16 @@ static void profile(FILE *out, const dp_problem_desc *d, const dp_limits *l, con
   p->low = -0.1 * l->threshold;
   p->high = 1.6 * l->threshold;
   frame(out, p);
-  fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"" OTHER "\" stroke-dasharray=\"4 3\"/>\n", p->x,
-          p->x + p->width, py(p, l->threshold), py(p, l->threshold));
+  fprintf(out,
+          "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"" OTHER "\" stroke-dasharray=\"4 3\"/>\n",
+          p->x, p->x + p->width, py(p, l->threshold), py(p, l->threshold));
   curve(out, l, q, p);
   fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"" BEST "\"/>\n", px(p, q->at), py(p, 0));
   const double end[2] = {q->lower, q->upper};
   for (int k = 0; k < 2; k++)
     if (isfinite(end[k]))
-      fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"" OTHER "\"/>\n", px(p, end[k]), px(p, end[k]),
-              py(p, l->threshold), p->y + p->height);
+      fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"" OTHER "\"/>\n", px(p, end[k]),
+              px(p, end[k]), py(p, l->threshold), p->y + p->height);
   word(out, p->x, p->y - 6, "start", INK, d->id[q->param]);
   word(out, p->x + p->width, p->y - 6, "end", isfinite(q->lower) && isfinite(q->upper) ? QUIET : OTHER, q->verdict);
   static const char *const scale[] = {"", "ln ", "log10 "};

@@ -12,47 +12,60 @@ static const cli_command commands[] = {
      "Runs every person of the kind's own record, or of --patient, each under a prior made without that person.",
      cli_options_run, cmd_run},
     {"assimilate", NULL, "KIND", "one person observation by observation: forecast, score, belief after each reading",
-     "Each observation is forecast from all before it, then read; late and missing ones, outliers and drifting sensors are "
-     "taken as they are. Exit 6 when the particles are not fit for use.",
+     "Each observation is forecast from all before it, then read; late and missing ones, outliers and drifting sensors "
+     "are taken as they are. Exit 6 when the particles are not fit for use.",
      cli_options_assimilate, cmd_assimilate},
     {"twin", "list", "", "kinds of twin that can be found", NULL, cli_options_kind, cmd_twin_list},
     {"twin", "show", "KIND", "what a kind is: question, model, parameters, limits",
-     "KIND: an id, a folder, a NONMEM control stream (FILE.ctl, FILE.mod), or a calibration problem (PROBLEM.yaml).", cli_options_kind,
-     cmd_twin_show},
+     "KIND: an id, a folder, a NONMEM control stream (FILE.ctl, FILE.mod), or a calibration problem (PROBLEM.yaml).",
+     cli_options_kind, cmd_twin_show},
     {"twin", "new", "ID", "a new kind from the template; runs at once",
-     "--from FILE.ctl: from a NONMEM control stream, as the folder of the kind that is read from it.", cli_options_new, cmd_twin_new},
+     "--from FILE.ctl: from a NONMEM control stream, as the folder of the kind that is read from it.", cli_options_new,
+     cmd_twin_new},
     {"twin", "validate", "KIND", "published figures beside ours", NULL, cli_options_kind, cmd_twin_validate},
-    {"fit", NULL, "KIND|PROBLEM.yaml", "point estimates: a population by marginal likelihood, a calibration problem by many starts",
-     "KIND (also a NONMEM control stream): everybody's typical values and covariances; --leave-one-out writes everybody's prior. "
-     "PROBLEM.yaml (PEtab): "
+    {"fit", NULL, "KIND|PROBLEM.yaml",
+     "point estimates: a population by marginal likelihood, a calibration problem by many starts",
+     "KIND (also a NONMEM control stream): everybody's typical values and covariances; --leave-one-out writes "
+     "everybody's prior. PROBLEM.yaml (PEtab): "
      "trust-region searches from many places, distinct optima, standard deviations, what the data leave open.",
      cli_options_fit, cmd_fit},
-    {"profile", NULL, "PROBLEM.yaml [ID...]", "likelihood profiles of a calibration problem: intervals, and what is not identifiable",
-     "Along each parameter all others are optimised again, until the data object or a bound is met.", cli_options_profile,
-     cmd_profile},
+    {"vpc", NULL, "KIND", "visual predictive check: does a population's law make data like the observed?",
+     "The whole data set is simulated many times: the same people, doses and times, effects and errors drawn. In bins "
+     "of time, percentiles of the observed values beside the interval in which nine of ten simulated data sets have "
+     "theirs.",
+     cli_options_vpc, cmd_vpc},
+    {"profile", NULL, "PROBLEM.yaml [ID...]",
+     "likelihood profiles of a calibration problem: intervals, and what is not identifiable",
+     "Along each parameter all others are optimised again, until the data object or a bound is met.",
+     cli_options_profile, cmd_profile},
     {"sample", NULL, "PROBLEM.yaml", "the posterior of a calibration problem as draws, with a verdict",
-     "Exit 6 when the draws are not fit for use: R-hat, effective sizes, divergences or weights say so.", cli_options_sample,
-     cmd_sample},
+     "Exit 6 when the draws are not fit for use: R-hat, effective sizes, divergences or weights say so.",
+     cli_options_sample, cmd_sample},
     {"select", NULL, "SELECT.yaml", "which of many models the data are for: a PEtab Select problem",
-     "Each model is one choice of what is estimated; models are fitted and compared by AIC, AICc or BIC: all of them, or forward or "
-     "backward from the best one so far. Weights sum to 1 over the models fitted.",
+     "Each model is one choice of what is estimated; models are fitted and compared by AIC, AICc or BIC: all of them, "
+     "or forward or backward from the best one so far. Weights sum to 1 over the models fitted.",
      cli_options_select, cmd_select},
     {"simulate", NULL, "MODEL", "a model over time, with doses, many members, jumps, bands; or its fluxes",
-     "Bands over any number of members take memory that does not grow with them. mpirun -n N doppel simulate ... shares "
-     "the members among N processes: the same bytes. Ctrl-C ends with the bands over the members done so far.",
+     "Bands over any number of members take memory that does not grow with them. mpirun -n N doppel simulate ... "
+     "shares the members among N processes: the same bytes. Ctrl-C ends with the bands over the members done so far.",
      cli_options_simulate, cmd_simulate},
-    {"sensitivity", NULL, "MODEL", "which parameters a model's outputs depend on: Sobol indices, Morris effects, Shapley shares",
-     "One row a time, output, input and measure, with an interval. sobol: first (share of the variance that goes when the input "
-     "becomes known), total (share that stays when all others are known). morris: mu, mu_star, sigma of the change from one end of "
-     "the input's range to the other. shapley: shares that sum to 1, also of correlated inputs.",
+    {"sensitivity", NULL, "MODEL",
+     "which parameters a model's outputs depend on: Sobol indices, Morris effects, Shapley shares",
+     "One row a time, output, input and measure, with an interval. sobol: first (share of the variance that goes when "
+     "the input "
+     "becomes known), total (share that stays when all others are known). morris: mu, mu_star, sigma of the change "
+     "from one end of the input's range to the other. shapley: shares that sum to 1, also of correlated inputs.",
      cli_options_sensitivity, cmd_sensitivity},
     {"gain", NULL, "KIND", "which measurement would narrow a forecast of this person most",
-     "Every candidate is imagined many times from what is believed now, and the belief weighed anew by each: how much narrower "
+     "Every candidate is imagined many times from what is believed now, and the belief weighed anew by each: how much "
+     "narrower "
      "the forecast is to be expected, and what is learnt of all parameters. Exit 6 when the belief is not fit for use.",
      cli_options_gain, cmd_gain},
     {"surrogate", "fit", "MODEL", "a cheap stand-in for a model, which knows its own error and its domain",
-     "A Gaussian process or polynomial chaos is trained on the model's outputs as functions of its parameters and tried at "
-     "held-out points. Written if it is as accurate as asked (exit 6 if not), it takes a model's place in doppel simulate and "
+     "A Gaussian process or polynomial chaos is trained on the model's outputs as functions of its parameters and "
+     "tried at "
+     "held-out points. Written if it is as accurate as asked (exit 6 if not), it takes a model's place in doppel "
+     "simulate and "
      "doppel sensitivity: members draw its error, and what lies outside its domain or its times fails by name.",
      cli_options_surrogate, cmd_surrogate_fit},
     {"surrogate", "show", "FILE", "a surrogate's inputs, outputs and errors", NULL, cli_options_surrogate_show,
@@ -68,9 +81,11 @@ static const cli_command commands[] = {
     {"data", "check", "FILE", "what would be read, mapped, refused, before anything is fitted", NULL, cli_options_data,
      cmd_data_check},
     {"petab", "eval", "PROBLEM.yaml", "a calibration problem (PEtab) at one point: likelihood, priors, gradient",
-     "At the nominal parameters, or where --set says otherwise; each observable's part of the likelihood stands by itself.",
+     "At the nominal parameters, or where --set says otherwise; each observable's part of the likelihood stands by "
+     "itself.",
      cli_options_petab, cmd_petab_eval},
-    {"suite", NULL, "NAME DIR", "run somebody else's test suite (nonmem, petab, petab-benchmark, petab-math, sbml, sbml-stochastic)", NULL,
+    {"suite", NULL, "NAME DIR",
+     "run somebody else's test suite (nonmem, petab, petab-benchmark, petab-math, sbml, sbml-stochastic)", NULL,
      cli_options_suite, cmd_suite},
     {"bench", NULL, "[NAME]", "benchmarks (ensemble, calibration)",
      "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled "

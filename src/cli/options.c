@@ -53,6 +53,12 @@ int cli_usage(const cli_call *call, const char *fmt, ...) {
   return dp_status_exit_code(DP_ERR_USAGE);
 }
 
+int cli_no_parameter(const cli_call *call, const char *before, const char *id, const dp_problem_desc *d) {
+  const char *near = cli_nearest(id, d->id, d->nparam);
+  return cli_usage(call, "%s'%s' is not an estimated parameter%s%s", before, id, near ? "; did you mean " : "",
+                   near ? near : "");
+}
+
 static const cli_option *find_option(const cli_command *c, const char *word, size_t n) {
   for (const cli_option *o = c->option; o->name; o++)
     if (strlen(o->name) == n && strncmp(o->name, word, n) == 0) return o;
@@ -116,6 +122,23 @@ const char *cli_get(const cli_call *call, const char *name) {
   const char *value = NULL;
   for (int i = cli_each(call, name, -1); i >= 0; i = cli_each(call, name, i)) value = call->given[i].value;
   return value;
+}
+
+void cli_as(cli_call *call, const char *name, const char *as) {
+  const cli_option *o = as ? find_option(call->command, as, strlen(as)) : NULL;
+  int n = 0;
+  for (int i = 0; i < call->ngiven; i++) {
+    cli_given g = call->given[i];
+    const bool this = strcmp(g.option->name, name) == 0;
+    if (this) g.option = o;
+    if (!this || o) call->given[n++] = g;
+  }
+  call->ngiven = n;
+}
+
+void cli_give(cli_call *call, const char *name, const char *value) {
+  const cli_option *o = find_option(call->command, name, strlen(name));
+  if (o && call->ngiven < CLI_MAX_GIVEN) call->given[call->ngiven++] = (cli_given){o, value};
 }
 
 bool cli_has(const cli_call *call, const char *name) { return cli_get(call, name) != NULL; }

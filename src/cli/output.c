@@ -1,5 +1,6 @@
 /* output.c - what goes to files and standard output: JSON texts, numbers that read back, a report's place. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,14 @@ void cli_json_text(const char *s) {
   }
   putchar('"');
 }
+
+void cli_json_named(const char *before, const char *s) {
+  printf("%s", before);
+  cli_json_text(s);
+}
+
+void cli_json_number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
+void cli_json_exact(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
 
 int cli_writable(const char *path) {
   char folder[1100];

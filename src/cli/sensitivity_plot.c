@@ -1,5 +1,5 @@
-/* sensitivity_plot.c - floor 9: indices as bars with their intervals, as SVG. Two bars an input where there are two shares
- * (first, total), else one (mu_star, share). */
+/* sensitivity_plot.c - floor 9: indices as bars with their intervals, as SVG. Two bars an input where there are two
+ * shares (first, total), else one (mu_star, share). */
 #include "cli/sensitivity_plot.h"
 
 #include <math.h>

@@ -65,6 +65,21 @@ dp_sim_def simulation_def(const simulation *s); /* of all but outputs */
 /* All that give an int give an exit code, 0 or after a message. */
 
 /* cmd_simulate.c: for commands that run a model as doppel simulate does, with its options as far as they have them */
+/* Rows of their tables: what simulate_prepare reads beside --output, --vary and --members; --times before them, as it
+ * is said there, becomes --at (cli_as). */
+#define SIMULATE_OPTIONS                                                                                     \
+  {"--at", "T,T,...", "the same"},                                                                           \
+  {"--start", "T", "start time (0)"},                                                                        \
+  {"--end", "T", "end time (10), instead of --times"},                                                       \
+  {"--steps", "N", "equal steps from start to end (50)"},                                                    \
+  {"--set", "ID=VALUE", "a parameter's value; may be repeated"},                                             \
+  {"--dose", "STATE=AMOUNT@T", "dose into a state; also AMOUNT@T/DURATION, AMOUNT@T+II*N; may be repeated"}, \
+  {"--seed", "N", "seed of all random numbers (1)"},                                                         \
+  {"--interpret", NULL, "no machine code; results do not depend on it"},                                     \
+  {"--cache", "DIR", "where machine code is kept between runs"},                                             \
+  {"--no-cache", NULL, "keep and read no machine code"},                                                     \
+  {"--rtol", "X", "relative tolerance (1e-8)"},                                                              \
+  {"--atol", "X", "absolute tolerance (chosen from the size of the states)"}
 int simulate_prepare(cli_call *call, simulation *s); /* s zero; the sim of many members, with columns and parameters */
 void simulate_release(simulation *s);
 int simulate_make_sim(cli_call *call, simulation *s);   /* s->sim anew, with the columns */
@@ -78,7 +93,8 @@ int simulate_first_member(simulation *s); /* s->member */
 dp_input_def simulate_input(const variation *v); /* the law as an input's */
 
 /* simulate_surrogate.c */
-/* Is the file a surrogate's? Then it is loaded, s->surrogate is set, and the sim is made with columns, times and parameters. */
+/* Is the file a surrogate's? Then it is loaded, s->surrogate is set, and the sim is made with columns, times and
+ * parameters. */
 int simulate_surrogate(cli_call *call, simulation *s);
 int simulate_load_surrogate(cli_call *call, dp_surrogate **out); /* NULL: the file is none */
 

@@ -6,7 +6,7 @@
  *     a state's largest value is not far above it    it was not resolved: again with a smaller one
  *     a state rises again from below it              it grew out of noise: again with a much smaller one
  *     the run fails                                  looser ones are tried, then much smaller ones
- *     a state is all rounding                        it asks for nothing, and what lies below its noise is not asked for
+ *     a state is all rounding                        it asks for nothing, nor does what lies below its noise
  *
  * The last: a difference of large numbers that cancel (a patient at rest) is left with their rounding. To resolve that
  * would take steps without end. It is told from a state that is small by nature by running the member again with
@@ -154,8 +154,8 @@ static double value_at(const dp_result *r, int t, int output) {
 /* Largest size of an output, or of its difference to another run's. */
 static double largest(const dp_result *r, const dp_result *less, int nwhen, int output) {
   double top = 0;
-  for (int t = 0; t < nwhen; t++)
-    top = fmax(top, fabs(value_at(r, t, output) - (less ? value_at(less, t, output) : 0))); /* fmax: NaN does not count */
+  for (int t = 0; t < nwhen; t++) /* fmax: NaN does not count */
+    top = fmax(top, fabs(value_at(r, t, output) - (less ? value_at(less, t, output) : 0)));
   return top;
 }
 
@@ -178,7 +178,8 @@ static dp_status run_shaken(cli_call *call, const simulation *s, const scout *k,
   return status;
 }
 
-/* Mark the states that are all rounding; *clear: a tolerance that does not see them and still resolves all others, or 0. */
+/* Mark the states that are all rounding; *clear: a tolerance that does not see them and still resolves all
+ * others, or 0. */
 static dp_status find_noise(cli_call *call, const simulation *s, scout *k, const dp_result *r, double atol,
                             double *clear) {
   double top = 0, noise = 0, least = INFINITY;

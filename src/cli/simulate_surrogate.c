@@ -1,4 +1,5 @@
-/* simulate_surrogate.c - floor 9: doppel simulate, doppel sensitivity on a surrogate's file: its quantities at its times.
+/* simulate_surrogate.c - floor 9: doppel simulate, doppel sensitivity on a surrogate's file: its
+ * quantities at its times.
  *
  * One curve: the means and their errors. Members: draws, the error a random part of each.
  */

@@ -1,4 +1,5 @@
-/* twin_problem.c - doppel twin show PROBLEM.yaml: a calibration problem as what it is, a kind of twin without controls and rewards. */
+/* twin_problem.c - doppel twin show PROBLEM.yaml: a calibration problem as what it is, a kind of twin without controls
+ * and rewards. */
 #include <math.h>
 #include <string.h>
 
@@ -56,8 +57,6 @@ static void print_text(const dp_problem_desc *d) {
   printf("next: doppel petab eval, fit, profile, sample\n");
 }
 
-static void number(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
-
 static void print_json(const dp_problem_desc *d) {
   printf("{\"kind\": ");
   cli_json_text(d->name);
@@ -76,9 +75,9 @@ static void print_json(const dp_problem_desc *d) {
     printf("%s{\"id\": ", q ? ", " : "");
     cli_json_text(d->id[q]);
     printf(", \"scale\": \"%s\"", scale_name(d->scale[q]));
-    number(", \"lower\": ", dp_problem_unscale(d->scale[q], d->lower[q]));
-    number(", \"upper\": ", dp_problem_unscale(d->scale[q], d->upper[q]));
-    number(", \"nominal\": ", dp_problem_unscale(d->scale[q], d->nominal[q]));
+    cli_json_exact(", \"lower\": ", dp_problem_unscale(d->scale[q], d->lower[q]));
+    cli_json_exact(", \"upper\": ", dp_problem_unscale(d->scale[q], d->upper[q]));
+    cli_json_exact(", \"nominal\": ", dp_problem_unscale(d->scale[q], d->nominal[q]));
     printf("}");
   }
   printf("], \"solved\": [");

@@ -77,7 +77,7 @@ static void sample_value(const sampling *s, const dp_plan_patient *patient, cons
   for (int h = 0; h < def->nhypothetical; h++) {
     int k = (int)((int64_t)h * n / def->nhypothetical);
     double z = dpi_rng_normal(&rng);
-    double y = o->noise == DPI_NOISE_LOGNORMAL ? f[k] * dpi_m_exp(sigma[k] * z) : f[k] + sigma[k] * z;
+    double y = dpi_kind_measure(o, f[k], sigma[k], z);
     if (!isfinite(y) || !(sigma[k] > 0)) continue;
     reweight(o, f, sigma, n, y, s->w);
     double reward, kept = 0;

@@ -1,16 +1,16 @@
 /* nmtran_control.h - floor 3: an NM-TRAN control stream as the texts of a kind of twin.
  *
- * A control stream (NONMEM's model file, usually *.ctl or *.mod) says what a kind's folder says: a model, typical values,
- * how people differ, the error of a measurement, and what a table's columns mean. This reader writes it as those files, in
- * memory: twin.yaml, model.ant, parameters.tsv, population.tsv, covariates.tsv, observables.tsv, controls.tsv. Whoever reads
- * kinds reads them like any other; written into a folder they show what was understood.
+ * A control stream (NONMEM's model file, usually *.ctl or *.mod) says what a kind's folder says: a model, typical
+ * values, how people differ, the error of a measurement, and what a table's columns mean. This reader writes it as
+ * those files, in memory: twin.yaml, model.ant, parameters.tsv, population.tsv, covariates.tsv, observables.tsv,
+ * controls.tsv. Whoever reads kinds reads them like any other; written into a folder they show what was understood.
  *
  *     dpi_nmtran_kind k;
  *     DP_TRY(dpi_nmtran_control(ctx, &arena, text, size, "run1.ctl", &k));
  *     dpi_nmtran_text(&k, "model.ant")
  *
- * What is not understood is refused by name with file and line (ERR_UNSUPPORTED), what is wrong with ERR_INPUT. Constructs,
- * limits and the order of work: nmtran/README.md.
+ * What is not understood is refused by name with file and line (ERR_UNSUPPORTED), what is wrong with ERR_INPUT.
+ * Constructs, limits and the order of work: nmtran/README.md.
  */
 #ifndef DPI_NMTRAN_CONTROL_H
 #define DPI_NMTRAN_CONTROL_H

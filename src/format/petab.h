@@ -89,8 +89,14 @@ typedef struct dpi_petab_prior {
   double log_mass;     /* ln of the probability between them, 0 when not truncated */
 } dpi_petab_prior;
 
-/* Column parameterType (an extension of pyPESTO's): the parameter is not searched for, but solved for inside the objective. */
-typedef enum dpi_petab_solved { DPI_PETAB_SEARCHED, DPI_PETAB_SCALING, DPI_PETAB_OFFSET, DPI_PETAB_SIGMA } dpi_petab_solved;
+/* Column parameterType (an extension of pyPESTO's): the parameter is not searched for, but solved for inside
+ * the objective. */
+typedef enum dpi_petab_solved {
+  DPI_PETAB_SEARCHED,
+  DPI_PETAB_SCALING,
+  DPI_PETAB_OFFSET,
+  DPI_PETAB_SIGMA
+} dpi_petab_solved;
 
 typedef struct dpi_petab_parameter {
   const char *id;
@@ -164,8 +170,9 @@ typedef struct dpi_petab_observable {
   dpi_petab_place place;
 } dpi_petab_observable;
 
-/* Column measurementType (an extension of pyPESTO's, with censoringBounds and measurementCategory): what is known of the value.
- * Censored: that it lies within [low, high]; ordinal: only its category, the categories of an observable being in order. */
+/* Column measurementType (an extension of pyPESTO's, with censoringBounds and measurementCategory): what is known of
+ * the value. Censored: that it lies within [low, high]; ordinal: only its category, the categories of an observable
+ * being in order. */
 typedef enum dpi_petab_known_as {
   DPI_PETAB_QUANTITATIVE,
   DPI_PETAB_LEFT_CENSORED,
@@ -281,12 +288,13 @@ dp_status dpi_petab_create(dp_ctx *ctx, const char *path, int version, dpi_petab
 
 double dpi_petab_to_scale(dpi_petab_scale scale, double x);   /* x, ln x, log10 x */
 double dpi_petab_from_scale(dpi_petab_scale scale, double s); /* and back */
-/* ln density at the parameter's value x (not its logarithm); -inf outside; 0 for FLAT. d1, d2, when not NULL: its first and
- * second derivative by x. */
+/* ln density at the parameter's value x (not its logarithm); -inf outside; 0 for FLAT. d1, d2, when not NULL: its first
+ * and second derivative by x. */
 double dpi_petab_log_prior(const dpi_petab_prior *prior, double x, double *d1, double *d2);
 /* The same at y = scale(x), for a prior on_scale: without the way over x, derivatives by y. */
 double dpi_petab_log_prior_on_scale(const dpi_petab_prior *prior, double y, double *d1, double *d2);
-/* Below which a share of the prior, as truncated, lies: on the prior's scale (dpi_petab_from_scale gives the value). Not FLAT. */
+/* Below which a share of the prior, as truncated, lies: on the prior's scale (dpi_petab_from_scale gives the
+ * value). Not FLAT. */
 double dpi_petab_prior_quantile(const dpi_petab_prior *prior, double share);
 
 #endif

@@ -6,8 +6,8 @@
  *     dpi_importance_run  weighted draws, adapted when k-hat or the effective sample size is bad
  *     keep                systematic resampling to equal weights, posterior-predictive check, verdict, hash
  *
- * Occasions after the last observation carry no information: their effects are drawn from the prior, from streams of their
- * own, so that the rest of the belief doesn't depend on how many of them the record announces.
+ * Occasions after the last observation carry no information: their effects are drawn from the prior, from streams of
+ * their own, so that the rest of the belief doesn't depend on how many of them the record announces.
  */
 #include "infer/infer.h"
 
@@ -39,7 +39,8 @@ typedef struct work {
 
 /* ---- the prior of this person ---- */
 
-/* What goes together with a direction that takes part takes part too: drawn apart, the two would lose their covariance. */
+/* What goes together with a direction that takes part takes part too: drawn apart, the two would lose their
+ * covariance. */
 static void join_correlated(work *w) {
   int n = w->p->c->neta;
   for (bool changed = true; changed;) {
@@ -342,8 +343,7 @@ static void judge(work *w, const dpi_importance *im, int nmode) {
              im->nround, im->khat, im->ess, im->n);
   else if (b->ppc_p < 0.001)
     snprintf(b->verdict, sizeof b->verdict,
-             "usable, but the model hardly explains these data (posterior-predictive p %.1e); "
-             "k-hat %.2f",
+             "usable, but the model hardly explains these data (posterior-predictive p %.1e); k-hat %.2f",
              b->ppc_p, im->khat);
   else
     snprintf(b->verdict, sizeof b->verdict,

@@ -1,6 +1,7 @@
 /* discrepancy.c - a model that is slightly wrong: a Gaussian process beside the measurement error.
  *
- * Within one observable and over its measured values, residuals r = y - f (ln y - ln f for log-normal noise) have covariance
+ * Within one observable and over its measured values, residuals r = y - f (ln y - ln f for log-normal noise)
+ * have covariance
  *     K_ij = s_i^2 [i = j] + delta^2 u_i u_j exp(-|t_i - t_j| / tau),      u = f (u = 1 on the log scale)
  * (Kennedy & O'Hagan 2001, J R Stat Soc B 63:425, with an exponential kernel relative to the prediction).
  * l = r'K^-1 r + ln|K|.  With a = K^-1 r and M = K^-1 - a a':
@@ -190,7 +191,8 @@ size_t dpi_disc_draw_work(int n, int m) {
   return a * a + a * b + b * b + a + b + 1;
 }
 
-/* Gaussian conditioning: mean C'K^-1 r, covariance S - C'K^-1 C, with C between measured and asked, S among the asked. */
+/* Gaussian conditioning: mean C'K^-1 r, covariance S - C'K^-1 C, with C between measured and asked, S
+ * among the asked. */
 bool dpi_disc_draw(const dpi_disc_draw_def *q, dpi_rng *rng, double *work, double *out) {
   int n = q->n, m = q->m;
   double *k = work, *c = k + (size_t)n * n, *s = c + (size_t)n * m, *r = s + (size_t)m * m,

@@ -1,10 +1,11 @@
 /* fit.c - dp_prior_fit: the marginal likelihood's maximum over typical values, Omega and error parameters.
  *
  * Quasi-Newton (BFGS; Nocedal & Wright, Numerical Optimization, section 6.1) on the exact-gradient objective of
- * population.c. The first inverse Hessian comes from outer products of the people's scores (Berndt, Hall, Hall & Hausman
- * 1974): -2 lnL has the Hessian 1/2 sum g_i g_i'. Objective and gradient carry the integrator's and the stencils' error, so
- * steps are judged with that noise in mind and the end is decided by the promised decrease 1/2 g'H g, in two metrics: the
- * learned H and a fresh one from scores. At the end all modes are searched again from several starts.
+ * population.c. The first inverse Hessian comes from outer products of the people's scores (Berndt, Hall, Hall &
+ * Hausman 1974): -2 lnL has the Hessian 1/2 sum g_i g_i'. Objective and gradient carry the integrator's and the
+ * stencils' error, so steps are judged with that noise in mind and the end is decided by the promised decrease
+ * 1/2 g'H g, in two metrics: the learned H and a fresh one from scores. At the end all modes are searched again from
+ * several starts.
  */
 #include <math.h>
 #include <stdio.h>
@@ -229,8 +230,8 @@ static dp_status settle(fit *q, const dp_fit_def *def, int *iterations, bool *co
   return DP_OK;
 }
 
-/* A variance that ran into its floor may be a false end: on the log scale the objective is flat there. Try once more with
- * it at 0.1 and the rest where it is; the better of the two is kept. */
+/* A variance that ran into its floor may be a false end: on the log scale the objective is flat there. Try once more
+ * with it at 0.1 and the rest where it is; the better of the two is kept. */
 static dp_status retry_floors(fit *q, const dp_fit_def *def, int *iterations, bool *converged) {
   size_t size = sizeof(double) * (size_t)q->n;
   double *kept = DPI_NEW_ARRAY(q->ctx, double, q->n);

@@ -1,9 +1,9 @@
 /* importance.c - weighted draws from an unnormalised density by mixture importance sampling, adapted when needed.
  *
- * Proposals are mixtures of multivariate t; round 1 uses the caller's components (modes with their curvature). Weights are
- * smoothed by PSIS, whose k-hat judges them (Vehtari et al. 2024, JMLR 25: above 0.7 they are not to be trusted). When
- * k-hat or the effective sample size is bad, the mixture gets one more component, moment-matched to the weighted draws, and
- * another round is drawn; all rounds together are weighted by the deterministic mixture of all proposals
+ * Proposals are mixtures of multivariate t; round 1 uses the caller's components (modes with their curvature). Weights
+ * are smoothed by PSIS, whose k-hat judges them (Vehtari et al. 2024, JMLR 25: above 0.7 they are not to be trusted).
+ * When k-hat or the effective sample size is bad, the mixture gets one more component, moment-matched to the weighted
+ * draws, and another round is drawn; all rounds together are weighted by the deterministic mixture of all proposals
  * (adaptive multiple importance sampling, Cornuet et al. 2012, Scand J Stat 39:798).
  *
  * Draw number k of a round has its own stream, so draws never depend on how many are made or by whom.

@@ -31,7 +31,10 @@ enum {
   DPI_RNG_PROPOSAL = 0x1002, /* importance proposals (+ round) */
   DPI_RNG_RESAMPLE = 0x1102,
   DPI_RNG_PRIOR = 0x1103, /* draws from the prior */
-  DPI_RNG_DISCREPANCY = 0x1104
+  DPI_RNG_DISCREPANCY = 0x1104,
+  DPI_RNG_VPC_EFFECT = 0x1105, /* replicates of a data set: effects, */
+  DPI_RNG_VPC_NOISE = 0x1106,  /* residual error, */
+  DPI_RNG_VPC_STREAM = 0x1107  /* the model's own stream */
 };
 
 /* ---- one person (individual.c) ---- */
@@ -59,7 +62,9 @@ typedef struct dpi_indiv_def {
   const dpi_datum *datum; /* [nobs] borrowed */
   dpi_predict_fn predict;
   void *user; /* borrowed */
-  bool corners; /* parameters move doses in time: where one meets an observation l may have a corner */
+  bool corners; /* parameters move doses in time: where one meets an observation l may have a corner, nobody knows where */
+  /* Where corners are known: corner k lies where eta `*j` is `*at`; false when there are no more. NULL: there are none. */
+  bool (*corner)(void *user, int k, int *j, double *at);
   bool discrepancy;
   double discrepancy_sd, discrepancy_tau; /* half-normal scale of delta; correlation time */
 } dpi_indiv_def;
@@ -199,6 +204,8 @@ typedef struct dpi_person {
   double *param;
   dp_instant *instant;
   double jacobian; /* 2 sum ln y of the values under lognormal noise */
+  struct dpi_meeting *meeting; /* [nmeeting] values of individual parameters at which a dose meets something */
+  int nmeeting;
 } dpi_person;
 /* Observations at or before `until` only. Nothing later is used. */
 dp_status dpi_person_create(const dp_kind *kind, const dp_record *record, int subject, double until,
@@ -221,6 +228,10 @@ dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
 /* The same by a sim of the kind: kind->sim where the last digits count, kind->ensemble for draws. */
 dp_status dpi_person_simulate_by(const dpi_person *p, const dp_sim *sim, const double *eta, int n,
                                  const dpi_person_batch *out);
+
+/* The same, each draw with a random stream of its own [n]; NULL: all with the person's. */
+dp_status dpi_person_simulate_streams(const dpi_person *p, const dp_sim *sim, const double *eta,
+                                      const uint64_t *stream, int n, const dpi_person_batch *out);
 
 /* ---- priors (prior.c, prior_store.c) ---- */
 dp_status dpi_prior_create(const dp_kind *kind, dp_prior **out);

@@ -29,6 +29,7 @@ dp_status dpi_search_create(dpi_arena *arena, dpi_indiv *iv, dpi_search *q) {
                     iv->dim);
   q->iv = iv;
   q->n = iv->dim;
+  q->held = -1;
   double *m = DPI_ARENA_ARRAY(arena, double, 10 * n + 7 * n * n + 1);
   if (!m) return DP_ERR_MEMORY;
   double **vec[] = {&q->x, &q->xt, &q->g, &q->gt, &q->w, &q->c, &q->p, &q->tmp, &q->pt.g};
@@ -79,15 +80,54 @@ static void take_point(dpi_search *q) {
   mat_to_u(q->iv, q->pt.fisher, q->bt, q->mat);
 }
 
+/* The unit vector in u across the plane in which x[held] stays: x = L u, so row `held` of L. */
+static void across(const dpi_search *q, int held, double *r) {
+  const dpi_indiv *iv = q->iv;
+  double rr = 0;
+  memset(r, 0, sizeof(double) * (size_t)q->n);
+  for (int b = 0; b <= held; b++) {
+    r[b] = iv->chol[held * iv->nfree + b];
+    rr += r[b] * r[b];
+  }
+  for (int b = 0; b <= held; b++) r[b] /= sqrt(rr);
+}
+
+double dpi_search_across(const dpi_search *q, int held) {
+  double r[65], s = 0;
+  across(q, held, r);
+  for (int a = 0; a < q->n; a++) s += r[a] * q->g[a];
+  return s;
+}
+
+/* M = P M P + r r', g = P g with P = 1 - r r': nothing is left to gain across the plane. */
+static void hold(const dpi_search *q, double *m, double *g) {
+  int n = q->n;
+  double r[65], mr[65], gr = 0, rmr = 0;
+  across(q, q->held, r);
+  for (int a = 0; a < n; a++) {
+    mr[a] = 0;
+    for (int b = 0; b < n; b++) mr[a] += m[a * n + b] * r[b];
+    rmr += r[a] * mr[a];
+    gr += r[a] * g[a];
+  }
+  for (int a = 0; a < n; a++) {
+    g[a] -= gr * r[a];
+    for (int b = 0; b < n; b++) m[a * n + b] += (rmr + 1) * r[a] * r[b] - mr[a] * r[b] - r[a] * mr[b];
+  }
+}
+
 /* Eigenvectors of B = F + S, g in their axes, Newton decrement. */
 static void decompose(dpi_search *q) {
   int n = q->n;
+  double g[65];
   for (int k = 0; k < n * n; k++) q->mat[k] = q->b[k] + q->s[k];
+  memcpy(g, q->g, sizeof(double) * (size_t)n);
+  if (q->held >= 0) hold(q, q->mat, g);
   dpi_sym_eig(q->mat, n, q->w, q->v);
   double d = 0;
   for (int a = 0; a < n; a++) {
     double s = 0;
-    for (int b = 0; b < n; b++) s += q->v[b * n + a] * q->g[b];
+    for (int b = 0; b < n; b++) s += q->v[b * n + a] * g[b];
     q->c[a] = s;
     /* a flat or falling direction counts with unit curvature (the prior's) */
     d += s * s / (q->w[a] > 1e-3 ? q->w[a] : 1.0);
@@ -137,6 +177,7 @@ static void propose(dpi_search *q) {
   q->length = sqrt(q->length);
   to_x(q->iv, q->p, q->tmp);
   for (int a = 0; a < n; a++) q->xt[a] = q->x[a] + q->tmp[a];
+  if (q->held >= 0) q->xt[q->held] = q->x[q->held];
 }
 
 /* Symmetric rank-one update of S so that (F_new + S) p = g_new - g, with the sizing of Dennis, Gay & Welsch. */
@@ -216,12 +257,18 @@ void dpi_search_begin(dpi_search *q, const dpi_mode_def *def, const double *x, c
   q->mode = (dpi_mode){.l = INFINITY, .decrement = INFINITY};
   q->def = *def;
   q->stalled = 0;
+  q->held = -1;
   q->first = q->open = true;
   memcpy(q->xt, x, n * sizeof(double));
   if (remainder)
     memcpy(q->s, remainder, n * n * sizeof(double));
   else
     memset(q->s, 0, n * n * sizeof(double));
+}
+
+void dpi_search_along(dpi_search *q, const dpi_mode_def *def, const double *x, int held) {
+  dpi_search_begin(q, def, x, NULL);
+  q->held = held;
 }
 
 /* Propose the next point, or come to the end. */

@@ -27,7 +27,20 @@
 #define SCAN_STARTS 6
 #define CORNER_NEAR 10.0 /* of l */
 
-typedef enum stage { EMPTY, HUNT, SCAN, POLISH, DONE } stage;
+/* Where the corners' places are known (edges), the cells between them take the scan's place. */
+#define MOST_CELLS 12
+#define CELL_POINTS 4
+#define CELL_REACH 3.5   /* prior standard deviations */
+#define EDGE_NEAR 0.02   /* what ended so near an edge is looked for on it; prior standard deviations */
+#define EDGE_ASIDE 1e-9  /* of x, to be on one side of it */
+#define EDGE_JUMP 1e-6   /* of l across it, relative: what counts as none */
+
+typedef enum stage { EMPTY, HUNT, SCAN, POLISH, EDGE, DONE } stage;
+
+typedef struct cell { /* without a mode yet: between two edges */
+  int axis;
+  double low, high;
+} cell;
 
 typedef struct slot {
   stage stage;
@@ -36,7 +49,10 @@ typedef struct slot {
   dpi_hunt hunt;
   bool more;     /* further starts were asked for already */
   int at;        /* point of the scan; mode that is polished */
-  double *scan;  /* [SCAN_AXIS x dim] l there */
+  cell cell[MOST_CELLS];
+  int ncell;     /* 0: the scan goes along axes */
+  int edge;      /* that is searched along, -1 none */
+  double *scan;  /* [SCAN_AXIS x dim, at least MOST_CELLS x CELL_POINTS] l there */
   double *start; /* [SCAN_STARTS x dim] */
 } slot;
 
@@ -62,7 +78,9 @@ static dp_status take(const work *w, slot *s, int i) {
   s->more = false;
   dpi_arena_init(&s->arena, w->ctx);
   size_t n = (size_t)w->person[i]->iv->dim;
-  s->scan = DPI_ARENA_ARRAY(&s->arena, double, SCAN_AXIS *n + 1);
+  s->scan = DPI_ARENA_ARRAY(&s->arena, double, SCAN_AXIS *n + MOST_CELLS * CELL_POINTS);
+  s->ncell = 0;
+  s->edge = -1;
   s->start = DPI_ARENA_ARRAY(&s->arena, double, SCAN_STARTS *n + 1);
   if (!s->scan || !s->start) return DP_ERR_MEMORY;
   DP_TRY(dpi_hunt_create(&s->arena, w->person[i]->iv, MOST_POLISHED, &s->hunt));
@@ -72,9 +90,59 @@ static dp_status take(const work *w, slot *s, int i) {
 
 /* ---- the scan ---- */
 
-/* Point k of the scan into x: the best mode, but for one of the prior's axes. */
+/* Does any mode found lie between two places of an axis? */
+static bool has_mode(const dpi_hunt *h, const cell *c) {
+  for (int k = 0; k < h->nmode; k++) {
+    double x = h->x[(size_t)k * (size_t)h->search.n + (size_t)c->axis];
+    if (h->mode[k].converged && x > c->low && x < c->high) return true;
+  }
+  return false;
+}
+
+/* The cells in which no mode is known, those nearest to the best mode where there are many. */
+static void find_cells(slot *s) {
+  const dpi_hunt *h = &s->hunt;
+  double away[MOST_CELLS];
+  s->ncell = 0;
+  for (int k = 0; k <= h->nedge && h->nedge > 0; k++) {
+    /* an edge closes the cell below it; the last one of its axis also opens the one above */
+    bool first = k == 0 || (k < h->nedge && h->edge[k].axis != h->edge[k - 1].axis), last = k > 0 && (first || k == h->nedge);
+    for (int side = 0; side < 2; side++) {
+      if (side == 0 ? !last : k == h->nedge) continue;
+      int axis = h->edge[side == 0 ? k - 1 : k].axis;
+      double reach = CELL_REACH * dpi_hunt_sd(h, axis), x = h->x[axis];
+      cell c = {axis, side == 0 ? h->edge[k - 1].at : first ? -reach : h->edge[k - 1].at, side == 0 ? reach : h->edge[k].at};
+      c.low = fmax(c.low, -reach);
+      c.high = fmin(c.high, reach);
+      if (!(c.low < c.high) || has_mode(h, &c)) continue;
+      double d = fmax(fmax(c.low - x, x - c.high), 0) / reach;
+      int at = s->ncell < MOST_CELLS ? s->ncell++ : MOST_CELLS;
+      for (; at > 0 && d < away[at - 1]; at--)
+        if (at < MOST_CELLS) {
+          away[at] = away[at - 1];
+          s->cell[at] = s->cell[at - 1];
+        }
+      if (at == MOST_CELLS) continue;
+      away[at] = d;
+      s->cell[at] = c;
+    }
+  }
+}
+
+static int scan_size(const slot *s) {
+  return s->ncell > 0 ? s->ncell * CELL_POINTS : SCAN_AXIS * s->hunt.search.iv->nfree;
+}
+
+/* Point k of the scan into x: the best mode, but for one of the prior's axes, or moved into a cell. */
 static void scan_point(const slot *s, int k, double *x) {
   const dpi_indiv *iv = s->hunt.search.iv;
+  if (s->ncell > 0) {
+    const cell *c = &s->cell[k / CELL_POINTS];
+    static const double place[CELL_POINTS] = {0.03, 0.3, 0.7, 0.97}; /* modes like to lie beside edges */
+    double part = place[k % CELL_POINTS];
+    dpi_hunt_shift(&s->hunt, s->hunt.x, c->axis, c->low + part * (c->high - c->low), x);
+    return;
+  }
   int m = iv->nfree, axis = k / SCAN_AXIS;
   double u[65];
   memcpy(u, s->hunt.x, sizeof(double) * (size_t)iv->dim);
@@ -89,13 +157,13 @@ static void scan_point(const slot *s, int k, double *x) {
 
 /* Valleys of the scan, deepest first, become starts; returns how many. */
 static int scan_starts(slot *s) {
-  int n = s->hunt.search.n, total = SCAN_AXIS * s->hunt.search.iv->nfree, nstart = 0;
+  int n = s->hunt.search.n, total = scan_size(s), row = s->ncell > 0 ? CELL_POINTS : SCAN_AXIS, nstart = 0;
   while (nstart < SCAN_STARTS) {
     int best = -1;
     for (int k = 0; k < total; k++) {
-      int i = k % SCAN_AXIS;
+      int i = k % row;
       bool valley = isfinite(s->scan[k]) && (i == 0 || s->scan[k] <= s->scan[k - 1]) &&
-                    (i == SCAN_AXIS - 1 || s->scan[k] <= s->scan[k + 1]);
+                    (i == row - 1 || s->scan[k] <= s->scan[k + 1]);
       if (valley && (best < 0 || s->scan[k] < s->scan[best])) best = k;
     }
     if (best < 0) break;
@@ -111,14 +179,61 @@ static void polish_next(const work *w, slot *s) {
   dpi_hunt *h = &s->hunt;
   size_t n = (size_t)h->search.n, k = (size_t)++s->at;
   s->stage = s->at < h->nmode ? POLISH : DONE;
-  if (s->stage == POLISH) dpi_search_begin(&h->search, &w->def->mode, h->x + k * n, h->s + k * n * n);
+  if (s->stage == DONE) return;
+  double *x = h->x + k * n;
+  s->edge = h->mode[k].converged ? -1 : dpi_hunt_edge(h, x, EDGE_NEAR);
+  if (s->edge < 0) {
+    dpi_search_begin(&h->search, &w->def->mode, x, h->s + k * n * n);
+    return;
+  }
+  /* along the edge, a little below it */
+  const dpi_edge *e = &h->edge[s->edge];
+  double xt[65];
+  dpi_hunt_shift(h, x, e->axis, e->at - EDGE_ASIDE, xt);
+  dpi_search_along(&h->search, &w->def->mode, xt, e->axis);
+}
+
+/* The search along an edge is over: does l fall towards the edge from below? Then the other side is looked at. */
+static void along_edge(const work *w, slot *s) {
+  dpi_hunt *h = &s->hunt;
+  dpi_search *q = &h->search;
+  const dpi_edge *e = &h->edge[s->edge];
+  if (!q->mode.ok || !q->mode.converged || dpi_search_across(q, e->axis) > 0) {
+    polish_next(w, s); /* not converged: values decide */
+    return;
+  }
+  s->stage = EDGE;
+  q->mode.kink = true;
+  memcpy(q->xt, q->x, sizeof(double) * (size_t)q->n);
+  q->xt[e->axis] = e->at + EDGE_ASIDE;
+}
+
+/* Above an edge: l rises away from it, or stands higher. Then the point is a mode. */
+static void above_edge(const work *w, slot *s, bool ok) {
+  dpi_hunt *h = &s->hunt;
+  dpi_search *q = &h->search;
+  const dpi_edge *e = &h->edge[s->edge];
+  double jump = EDGE_JUMP * (1 + fabs(q->l)), slope = 0;
+  for (int a = 0; ok && a < q->n; a++) {
+    double cov = 0;
+    for (int c = 0; c <= a && c <= e->axis && a < q->iv->nfree; c++)
+      cov += q->iv->chol[a * q->iv->nfree + c] * q->iv->chol[e->axis * q->iv->nfree + c];
+    slope += q->pt.g[a] * cov;
+  }
+  bool mode = !ok || q->pt.l > q->l + jump || (q->pt.l > q->l - jump && slope >= 0);
+  if (mode) {
+    h->mode[s->at] = q->mode;
+    memcpy(h->x + (size_t)s->at * (size_t)q->n, q->x, sizeof(double) * (size_t)q->n);
+  }
+  polish_next(w, s);
 }
 
 /* The hunt is over: further starts where several modes are, a scan where corners may be, then the last steps. */
 static void after_hunt(const work *w, slot *s) {
   dpi_hunt *h = &s->hunt;
   s->at = -1;
-  if (!s->more && h->nmode > 0 && h->search.iv->def.corners && h->search.iv->nfree > 0) {
+  if (!s->more && h->nmode > 0) find_cells(s);
+  if (!s->more && h->nmode > 0 && (h->search.iv->def.corners || s->ncell > 0) && h->search.iv->nfree > 0) {
     s->more = true;
     s->stage = SCAN;
     s->at = 0;
@@ -136,7 +251,7 @@ static void after_hunt(const work *w, slot *s) {
 static void scan_told(const work *w, slot *s, bool ok) {
   dpi_search *q = &s->hunt.search;
   s->scan[s->at++] = ok ? q->pt.l : INFINITY;
-  if (s->at < SCAN_AXIS * q->iv->nfree) {
+  if (s->at < scan_size(s)) {
     scan_point(s, s->at, q->xt);
     return;
   }
@@ -158,8 +273,16 @@ static void told(const work *w, slot *s, bool ok) {
     if (!h->open) after_hunt(w, s);
     return;
   }
+  if (s->stage == EDGE) {
+    above_edge(w, s, ok);
+    return;
+  }
   dpi_search_told(q, ok);
   if (q->open) return;
+  if (s->edge >= 0) {
+    along_edge(w, s);
+    return;
+  }
   h->mode[s->at] = q->mode;
   if (q->mode.ok) memcpy(h->x + (size_t)s->at * (size_t)q->n, q->x, sizeof(double) * (size_t)q->n);
   polish_next(w, s);
@@ -224,7 +347,7 @@ static dp_status evaluate_like(const work *w, slot *slots, int first, bool *had)
     person[n++] = w->person[s->person];
     dpi_indiv_eta(w->person[s->person]->iv, s->hunt.search.xt, w->person[s->person]->iv->eta);
   }
-  DP_TRY(dpi_people_predict(person, n, stage == POLISH ? w->kind->sim : w->kind->ensemble, stage != SCAN, ok));
+  DP_TRY(dpi_people_predict(person, n, stage == POLISH || stage == EDGE ? w->kind->sim : w->kind->ensemble, stage != SCAN, ok));
   for (int k = 0; k < n; k++) {
     dpi_search *q = &who[k]->hunt.search;
     dpi_indiv *iv = person[k]->iv;

@@ -13,6 +13,9 @@
 
 #define KINK_STARTS 8 /* further starts when the best mode lies on a corner */
 #define MORE_STARTS 7 /* and when there is more than one */
+#define REACH 5.0       /* prior standard deviations within which edges count */
+#define EDGE_RADIUS 1e-3 /* a search whose steps get this short... */
+#define EDGE_NEAR 0.02   /* ...this near an edge has come to lie on it; prior standard deviations */
 
 /* Distance of two points in prior standard deviations. */
 static double prior_distance(const dpi_indiv *iv, const double *x, const double *y) {
@@ -31,6 +34,24 @@ static void put(dpi_hunt *h, int at, const double *x, const double *b, const dou
   memcpy(h->x + (size_t)at * n, x, n * sizeof(double));
   memcpy(h->b + (size_t)at * n * n, b, n * n * sizeof(double));
   memcpy(h->s + (size_t)at * n * n, s, n * n * sizeof(double));
+}
+
+static void swap(double *a, double *b, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    double t = a[i];
+    a[i] = b[i];
+    b[i] = t;
+  }
+}
+
+static void exchange(dpi_hunt *h, int j, int k) {
+  size_t n = (size_t)h->search.n, a = (size_t)j, b = (size_t)k;
+  dpi_mode t = h->mode[j];
+  h->mode[j] = h->mode[k];
+  h->mode[k] = t;
+  swap(h->x + a * n, h->x + b * n, n);
+  swap(h->b + a * n * n, h->b + b * n * n, n * n);
+  swap(h->s + a * n * n, h->s + b * n * n, n * n);
 }
 
 /* Put a mode into the list (best first) unless it is there already. */
@@ -67,23 +88,110 @@ static void start_point(const dpi_indiv *iv, int k, const double *first, dpi_rng
   if (iv->dim > m) x[m] = dpi_m_log(0.5 * iv->def.discrepancy_sd);
 }
 
+/* ---- edges: places of corners that are known ---- */
+
+double dpi_hunt_sd(const dpi_hunt *h, int a) {
+  const dpi_indiv *iv = h->search.iv;
+  double v = 0;
+  for (int b = 0; b <= a; b++) v += iv->chol[a * iv->nfree + b] * iv->chol[a * iv->nfree + b];
+  return sqrt(v);
+}
+
+int dpi_hunt_edge(const dpi_hunt *h, const double *x, double within) {
+  int best = -1;
+  for (int k = 0; k < h->nedge; k++) {
+    double d = fabs(x[h->edge[k].axis] - h->edge[k].at) / dpi_hunt_sd(h, h->edge[k].axis);
+    if (d < within) {
+      within = d;
+      best = k;
+    }
+  }
+  return best;
+}
+
+void dpi_hunt_shift(const dpi_hunt *h, const double *x, int a, double to, double *out) {
+  const dpi_indiv *iv = h->search.iv;
+  int m = iv->nfree;
+  double v = dpi_hunt_sd(h, a), t = (to - x[a]) / (v * v);
+  memcpy(out, x, sizeof(double) * (size_t)h->search.n);
+  for (int b = 0; b < m; b++) {
+    double cov = 0;
+    for (int c = 0; c <= a && c <= b; c++) cov += iv->chol[a * m + c] * iv->chol[b * m + c];
+    out[b] += t * cov;
+  }
+  out[a] = to;
+}
+
+/* Do two points lie on the same side of every edge? Then l is smooth between them. */
+static bool same_cell(const dpi_hunt *h, const double *x, const double *y) {
+  for (int k = 0; k < h->nedge; k++) {
+    const dpi_edge *e = &h->edge[k];
+    if ((x[e->axis] > e->at) != (y[e->axis] > e->at)) return false;
+  }
+  return true;
+}
+
+static dp_status find_edges(dpi_arena *arena, dpi_hunt *h) {
+  const dpi_indiv *iv = h->search.iv;
+  int n = 0, j;
+  double at;
+  while (iv->def.corner && iv->def.corner(iv->def.user, n, &j, &at)) n++;
+  if (n == 0) return DP_OK;
+  h->edge = DPI_ARENA_ARRAY(arena, dpi_edge, (size_t)n);
+  if (!h->edge) return DP_ERR_MEMORY;
+  for (int k = 0; k < n; k++) {
+    iv->def.corner(iv->def.user, k, &j, &at);
+    for (int a = 0; a < iv->nfree; a++)
+      if (iv->free[a] == j && fabs(at) < REACH * dpi_hunt_sd(h, a)) h->edge[h->nedge++] = (dpi_edge){a, at};
+  }
+  return DP_OK;
+}
+
+/* A search that shrinks to nothing beside an edge lies on it: it ends there, not converged. */
+static void stop_on_edge(dpi_hunt *h) {
+  dpi_search *q = &h->search;
+  if (!q->open || q->first || h->nedge == 0 || q->radius > EDGE_RADIUS || dpi_hunt_edge(h, q->x, EDGE_NEAR) < 0) return;
+  q->open = false;
+  q->mode.l = q->l;
+  q->mode.decrement = q->decrement;
+  q->mode.converged = false;
+}
+
+/* It has ended on an edge; the better of two searches on one edge is kept. */
+static bool put_on_edge(dpi_hunt *h) {
+  dpi_search *q = &h->search;
+  int edge = q->mode.converged ? -1 : dpi_hunt_edge(h, q->x, EDGE_NEAR);
+  if (edge < 0) return false;
+  for (int k = 0; k < h->nmode; k++)
+    if (!h->mode[k].converged && dpi_hunt_edge(h, h->x + (size_t)k * (size_t)q->n, EDGE_NEAR) == edge) {
+      if (q->mode.l < h->mode[k].l) {
+        put(h, k, q->x, q->b, q->s, &q->mode);
+        for (; k > 0 && h->mode[k].l < h->mode[k - 1].l; k--) exchange(h, k, k - 1);
+      }
+      return true;
+    }
+  insert_mode(h, q->x, &q->mode);
+  return true;
+}
+
 /* Has a search that is only half done come into the basin of a mode known already? Across a corner the next mode may be near. */
 static bool known_basin(const dpi_hunt *h, const double *x, const dpi_mode *m) {
   double near = h->search.iv->def.corners ? 0.02 : 0.1;
   for (int k = 0; k < h->nmode; k++)
     if (h->mode[k].converged && m->l - h->mode[k].l < 0.1 &&
+        same_cell(h, x, h->x + (size_t)k * (size_t)h->search.n) &&
         prior_distance(h->search.iv, x, h->x + (size_t)k * (size_t)h->search.n) < near)
       return true;
   return false;
 }
 
-/* Is a later start's search on its way into a mode that is known? Its end is known then, too. Beside corners gradients say
- * nothing of what lies behind. */
+/* Is a later start's search on its way into a mode that is known? Its end is known then, too. Gradients say nothing of what
+ * lies behind a corner: it must be on the mode's side of all, and where they are not known nothing is said. */
 static bool drawn(const dpi_hunt *h) {
   size_t n = (size_t)h->search.n;
   if (h->search.iv->def.corners) return false;
   for (size_t k = 0; k < (size_t)h->nmode; k++)
-    if (h->mode[k].converged &&
+    if (h->mode[k].converged && same_cell(h, h->search.x, h->x + k * n) &&
         dpi_search_drawn(&h->search, h->x + k * n, h->b + k * n * n, h->s + k * n * n))
       return true;
   return false;
@@ -114,7 +222,7 @@ dp_status dpi_hunt_create(dpi_arena *arena, dpi_indiv *iv, int max, dpi_hunt *h)
   h->x = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n + 1);
   h->b = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n *n + 1);
   h->s = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n *n + 1);
-  return h->x && h->b && h->s ? DP_OK : DP_ERR_MEMORY;
+  return h->x && h->b && h->s ? find_edges(arena, h) : DP_ERR_MEMORY;
 }
 
 void dpi_hunt_begin(dpi_hunt *h, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng) {
@@ -142,6 +250,7 @@ void dpi_hunt_from(dpi_hunt *h, const double *x, int n) {
 void dpi_hunt_told(dpi_hunt *h, bool ok) {
   dpi_search *q = &h->search;
   dpi_search_told(q, ok);
+  stop_on_edge(h);
   if (q->open && !(h->nmode > 0 && drawn(h))) return;
   if (q->open) {
     h->nfound += !h->refine;
@@ -153,6 +262,10 @@ void dpi_hunt_told(dpi_hunt *h, bool ok) {
     return;
   }
   if (!h->refine) h->nfound++;
+  if (put_on_edge(h)) {
+    next_start(h);
+    return;
+  }
   if (h->nmode > 0 && !h->refine) {
     if (known_basin(h, q->x, &q->mode)) {
       next_start(h);
@@ -170,23 +283,8 @@ void dpi_hunt_told(dpi_hunt *h, bool ok) {
   next_start(h);
 }
 
-static void swap(double *a, double *b, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    double t = a[i];
-    a[i] = b[i];
-    b[i] = t;
-  }
-}
-
 void dpi_hunt_first(dpi_hunt *h, int k) {
-  size_t n = (size_t)h->search.n, at = (size_t)k;
-  if (k == 0) return;
-  dpi_mode t = h->mode[0];
-  h->mode[0] = h->mode[k];
-  h->mode[k] = t;
-  swap(h->x, h->x + at * n, n);
-  swap(h->b, h->b + at * n * n, n * n);
-  swap(h->s, h->s + at * n * n, n * n);
+  if (k > 0) exchange(h, 0, k);
 }
 
 /* Corners come in numbers: where the best search ended on one, polish it and as many from further starts. */

@@ -26,6 +26,7 @@ typedef struct dpi_search {
   double *tmp, *mat;
   double l, radius, decrement, before, fall, length;
   int stalled;
+  int held; /* component of x that stays where it is: the search goes along a corner; -1 none */
   dpi_mode_def def;
   dpi_mode mode; /* the result, once it is not open any more */
 } dpi_search;
@@ -33,6 +34,10 @@ typedef struct dpi_search {
 dp_status dpi_search_create(dpi_arena *arena, dpi_indiv *iv, dpi_search *q);
 /* remainder: S of a search that ended nearby, or NULL. */
 void dpi_search_begin(dpi_search *q, const dpi_mode_def *def, const double *x, const double *remainder);
+/* The same with x[held] kept. */
+void dpi_search_along(dpi_search *q, const dpi_mode_def *def, const double *x, int held);
+/* dl/dz / 2 at the present point, z prior standard deviations of x[held] with the others going along as they are correlated. */
+double dpi_search_across(const dpi_search *q, int held);
 /* ok: pt was filled; false: the model can't be evaluated at xt. */
 void dpi_search_told(dpi_search *q, bool ok);
 /* Is the present point in the basin of a mode at x with remainder s and Fisher matrix b (both in u)? There the gradient is,
@@ -42,6 +47,11 @@ bool dpi_search_drawn(const dpi_search *q, const double *x, const double *b, con
 dp_status dpi_search_run(dpi_search *q);
 
 #define DPI_HUNT_MODES 8 /* distinct modes at most */
+
+typedef struct dpi_edge { /* where a component of x takes a dose past an observation: l has a corner there, and is smooth between */
+  int axis;
+  double at;
+} dpi_edge;
 
 typedef struct dpi_hunt {
   dpi_search search;
@@ -56,6 +66,8 @@ typedef struct dpi_hunt {
   double *x, *b, *s;   /* [max x dim], 2 x [max x dim^2] of the modes: place, Fisher matrix in u, S */
   dpi_mode mode[DPI_HUNT_MODES];
   int nmode;
+  dpi_edge *edge; /* [nedge] those within reach of the prior, ascending by axis, then place */
+  int nedge;
 } dpi_hunt;
 
 dp_status dpi_hunt_create(dpi_arena *arena, dpi_indiv *iv, int max, dpi_hunt *h);
@@ -67,6 +79,12 @@ void dpi_hunt_more(dpi_hunt *h, int nstart);
 void dpi_hunt_from(dpi_hunt *h, const double *x, int n);
 /* Mode k comes to the head of the list. */
 void dpi_hunt_first(dpi_hunt *h, int k);
+/* Prior standard deviation of component a of x. */
+double dpi_hunt_sd(const dpi_hunt *h, int a);
+/* The edge at which x lies, within a part of a prior standard deviation; -1 none. */
+int dpi_hunt_edge(const dpi_hunt *h, const double *x, double within);
+/* x with component a at `to`, the others following as the prior correlates them. */
+void dpi_hunt_shift(const dpi_hunt *h, const double *x, int a, double to, double *out);
 /* Where the best search ended on a corner: polish by values, and look from further starts. One by one. */
 dp_status dpi_hunt_corner(dpi_hunt *h);
 

@@ -4,12 +4,13 @@
  * the Cholesky factor of a free block of Omega, and parameters without a random effect (errors among them).
  *
  * With a person's mode xm, H = Hessian of l/2, P = Omega^-1, q = d ln|Q|/dx (marginal.c) the gradient is
- *     d/dtheta [l(xm) + ln|Omega| + ln|Q|] = dl + d ln|Q| explicit + q' dxm/dtheta,  dxm/dtheta = -(2H)^-1 d(grad l)/dtheta
+ *     d/dtheta [l(xm) + ln|Omega| + ln|Q|] = dl + d ln|Q| explicit + q' dxm/dtheta,
+ *     dxm/dtheta = -(2H)^-1 d(grad l)/dtheta
  *   typical value that only shifts effects along d:  -2 d'P x                + q' H^-1 P d
  *   entry of Omega, E = dOmega/dtheta:               -x'P E P x + tr(P E)    - tr(Q^-1 P E P) + q' H^-1 P E P x
  *   anything else: l, grad l and ln|Q| differenced at fixed x
- * (Almquist et al. 2015, J Pharmacokinet Pharmacodyn 42:191, give the like for FOCE). Whether a typical value only shifts
- * is not believed but tried on everybody: a covariate's factor may spoil it for some.
+ * (Almquist et al. 2015, J Pharmacokinet Pharmacodyn 42:191, give the like for FOCE). Whether a typical value only
+ * shifts is not believed but tried on everybody: a covariate's factor may spoil it for some.
  */
 #include "infer/population_impl.h"
 
@@ -79,8 +80,8 @@ static void collect_block(const dp_kind *k, int e, bool *used, int *order, int *
     if (!used[f] && k->omega_free[e * k->neffect + f]) collect_block(k, f, used, order, n);
 }
 
-/* Thetas of a block with this covariance [n x n] (destroyed): ln of what a variance has above its floor, or the Cholesky factor
- * row by row. A covariance that is none gets a larger diagonal until it is one. */
+/* Thetas of a block with this covariance [n x n] (destroyed): ln of what a variance has above its floor, or the
+ * Cholesky factor row by row. A covariance that is none gets a larger diagonal until it is one. */
 void dpi_population_block_theta(double *cov, int n, double *theta) {
   if (n == 1) {
     theta[0] = dpi_m_log(fmax(cov[0] - VARIANCE_FLOOR, VARIANCE_FLOOR));
@@ -109,8 +110,7 @@ static dp_status add_block(dpi_population *pop, const dp_prior *start, const blo
       if (!k->omega_free[e[r] * k->neffect + e[c]])
         return dpi_fail(pop->ctx, DP_ERR_UNSUPPORTED,
                         "random effects %s and %s: some covariances of their block are free and "
-                        "this one is fixed; only "
-                        "whole blocks can be estimated",
+                        "this one is fixed; only whole blocks can be estimated",
                         k->effect[e[r]].id, k->effect[e[c]].id);
     }
   double *test = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)b->n *(size_t)b->n);
@@ -231,7 +231,8 @@ bool dpi_population_unpack(dpi_population *pop, const double *theta) {
 
 /* ---- what a typical value shifts ---- */
 
-/* Direction d [neta] in which typical value i would shift the effects; false when it has none or one without variance. */
+/* Direction d [neta] in which typical value i would shift the effects; false when it has none or one
+ * without variance. */
 bool dpi_shift_direction(const dpi_population *pop, const dpi_person *p, int i, double *d) {
   const dp_kind *k = pop->kind;
   bool person = false, any = false;
@@ -668,8 +669,8 @@ static dp_status typical_information(dpi_population *pop, const double *theta, c
   return DP_OK;
 }
 
-/* Variance of the weak law that each typical value carries beside the data, so that one which they leave open does not make
- * the prior of a new person infinitely wide: a factor e on log and logit scales, more where people differ more. */
+/* Variance of the weak law that each typical value carries beside the data, so that one which they leave open does not
+ * make the prior of a new person infinitely wide: a factor e on log and logit scales, more where people differ more. */
 static double weak_variance(const dpi_population *pop, int k) {
   const theta_def *t = &pop->theta[k];
   double v = t->scale == DPI_SCALE_LIN ? pop->typical[t->param] * pop->typical[t->param] : 1.0;

@@ -1,7 +1,7 @@
 /* population_impl.h - floor 6, inside infer: the population as its own files see it (population.c, population/).
  *
- * theta[k] says what the k-th estimated number is; member[i] is one person with the present mode. Values of theta are on
- * scales without bounds (population.c).
+ * theta[k] says what the k-th estimated number is; member[i] is one person with the present mode. Values of theta are
+ * on scales without bounds (population.c).
  */
 #ifndef DPI_POPULATION_IMPL_H
 #define DPI_POPULATION_IMPL_H
@@ -76,7 +76,8 @@ typedef struct dpi_grid dpi_grid;
 void dpi_grid_destroy(dp_ctx *ctx, dpi_grid *grid);
 /* The next evaluation lays the nodes anew. */
 void dpi_grid_drop(dpi_population *pop);
-/* Objective, gradient unless NULL, and scores at theta; nodes are laid at the first call and stay until they are dropped. */
+/* Objective, gradient unless NULL, and scores at theta; nodes are laid at the first call and stay until they
+ * are dropped. */
 dp_status dpi_grid_eval(dpi_population *pop, const double *theta, double *value, double *grad, bool *ok);
 /* Nodes z [n] ascending and ln of (weight exp(z^2)) for integrals of exp(-z^2) g(z); n <= 64. */
 dp_status dpi_gauss_hermite(dp_ctx *ctx, int n, double *z, double *logw);

@@ -6,6 +6,7 @@
 #include "infer/infer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* y, its logarithm where that is compared, limits; refuses what has no likelihood. */
@@ -113,10 +114,106 @@ dp_status dpi_people_predict(dpi_person *const *person, int n, const dp_sim *sim
   return st;
 }
 
-static bool corners(const dp_kind *kind) {
-  bool any = false;
-  for (int i = 0; i < kind->ncontrol; i++) any = any || kind->control[i].timed;
-  return any;
+/* ---- where doses that move meet what stands still ---- */
+
+typedef struct dpi_meeting {
+  int direction;  /* eta of the lag or duration */
+  double value;   /* of the individual parameter there */
+} meeting;
+
+/* Instant k: does it begin or end at times that move? *unknown: in a way that is not known from outside. */
+static const dpi_kind_control *moving(const dpi_person *p, const dp_instant *dose, bool *unknown) {
+  const dp_kind *kind = p->c->kind;
+  if (dose->type != DP_ADD && dose->type != DP_INFUSE) return NULL;
+  for (int i = 0; i < kind->ncontrol; i++) {
+    const dpi_kind_control *c = &kind->control[i];
+    if (c->sim_control != dose->target || c->moved == DPI_MOVED_NOT) continue;
+    bool lag = c->moved == DPI_MOVED_LAG, duration = c->moved == DPI_MOVED_DURATION;
+    bool ends = dose->type == DP_INFUSE; /* what lasts and is moved as a whole has two ends */
+    *unknown = *unknown || !(lag || duration) || dose->steady || (lag && ends);
+    if (duration && !(ends && dose->rate == DP_DURATION_MODEL)) return NULL;
+    return c;
+  }
+  return NULL;
+}
+
+static int direction_of(const dpi_case *c, int effect) {
+  for (int j = 0; j < c->neta; j++)
+    if (c->eta_effect[j] == effect) return j;
+  return -1;
+}
+
+static int later(const void *a, const void *b) {
+  const meeting *x = a, *y = b;
+  if (x->direction != y->direction) return x->direction < y->direction ? -1 : 1;
+  return (x->value > y->value) - (x->value < y->value);
+}
+
+#define MOST_MEETINGS 4096
+
+/* One dose, given at `from`, meets everything later: observations, and instants that change parameters or states. */
+static bool meet(dpi_person *p, int direction, dp_time from) {
+  const dpi_case *c = p->c;
+  for (int i = 0; i < p->nout + p->ninstant; i++) {
+    const dp_instant *other = i < p->nout ? NULL : &c->instant[i - p->nout];
+    if (other && (other->type == DP_ADD || other->type == DP_INFUSE)) continue;
+    dp_time at = other ? other->time : p->out[i].time;
+    if (at <= from) continue;
+    if (p->nmeeting == MOST_MEETINGS) return false;
+    if (p->meeting) p->meeting[p->nmeeting] = (meeting){direction, (double)(at - from) / (double)DP_TICKS};
+    p->nmeeting++;
+  }
+  return true;
+}
+
+/* All of them, counted only while p->meeting is NULL; false: too many, or not known. */
+static bool meetings(dpi_person *p) {
+  bool unknown = false;
+  dp_time last = p->out[p->nout - 1].time;
+  p->nmeeting = 0;
+  for (int k = 0; k < p->ninstant && !unknown; k++) {
+    const dp_instant *dose = &p->c->instant[k];
+    const dpi_kind_control *c = moving(p, dose, &unknown);
+    int direction = c && !unknown ? direction_of(p->c, c->moved_effect) : -1;
+    if (!c || unknown) continue;
+    dp_time at = dose->time;
+    for (int r = 0; r <= dose->repeats && at <= last; r++, at += dose->interval)
+      if (direction < 0 || !meet(p, direction, at)) return false;
+  }
+  return !unknown;
+}
+
+/* Sorted, each once; *corners: not known. */
+static dp_status find_meetings(dpi_person *p, bool *corners) {
+  *corners = !meetings(p);
+  if (*corners || p->nmeeting == 0) {
+    p->nmeeting = 0;
+    return DP_OK;
+  }
+  p->meeting = DPI_ARENA_ARRAY(&p->arena, meeting, (size_t)p->nmeeting);
+  if (!p->meeting) return DP_ERR_MEMORY;
+  meetings(p);
+  qsort(p->meeting, (size_t)p->nmeeting, sizeof *p->meeting, later);
+  int n = 0;
+  for (int k = 0; k < p->nmeeting; k++)
+    if (n == 0 || later(&p->meeting[n - 1], &p->meeting[k]) != 0) p->meeting[n++] = p->meeting[k];
+  p->nmeeting = n;
+  return DP_OK;
+}
+
+/* dpi_indiv_def.corner: the eta that makes the individual parameter what it is at meeting k. */
+static bool corner(void *user, int k, int *j, double *at) {
+  const dpi_person *p = user;
+  if (k >= p->nmeeting) return false;
+  const meeting *m = &p->meeting[k];
+  const dp_kind *kind = p->c->kind;
+  const dpi_kind_effect *e = &kind->effect[p->c->eta_effect[m->direction]];
+  double t = p->typical ? p->typical[e->typical] : kind->param[e->typical].nominal;
+  *j = m->direction;
+  if (e->distribution == DPI_DIST_NORMAL) *at = m->value - t;
+  else if (e->distribution == DPI_DIST_LOGNORMAL) *at = dpi_m_log(m->value / t);
+  else *at = m->value < 1 ? dpi_m_log(m->value / (1 - m->value)) - dpi_m_log(t / (1 - t)) : INFINITY;
+  return true;
 }
 
 static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record *record,
@@ -131,12 +228,15 @@ static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record
   if (!p->datum || !p->param || !p->instant) return DP_ERR_MEMORY;
   for (int i = 0; i < p->nobs; i++) DP_TRY(datum_fill(p, record, &c->obs[i], &p->datum[i]));
   DP_TRY(timeline_cut(p));
+  bool corners;
+  DP_TRY(find_meetings(p, &corners));
   dpi_indiv_def def = {.neta = c->neta,
                        .nobs = p->nobs,
                        .datum = p->datum,
                        .predict = predict,
                        .user = p,
-                       .corners = corners(kind),
+                       .corners = corners,
+                       .corner = corner,
                        .discrepancy = discrepancy,
                        .discrepancy_sd = kind->discrepancy_sd,
                        .discrepancy_tau = kind->discrepancy_timescale};
@@ -217,6 +317,11 @@ dp_status dpi_person_simulate(const dpi_person *p, const double *eta, int n,
 
 dp_status dpi_person_simulate_by(const dpi_person *p, const dp_sim *sim, const double *eta, int n,
                                  const dpi_person_batch *out) {
+  return dpi_person_simulate_streams(p, sim, eta, NULL, n, out);
+}
+
+dp_status dpi_person_simulate_streams(const dpi_person *p, const dp_sim *sim, const double *eta,
+                                      const uint64_t *stream, int n, const dpi_person_batch *out) {
   const dpi_case *c = p->c;
   size_t np = (size_t)dp_sim_describe(c->kind->sim)->nparam, ni = (size_t)c->ninstant;
   dpi_arena arena;
@@ -235,7 +340,7 @@ dp_status dpi_person_simulate_by(const dpi_person *p, const dp_sim *sim, const d
                        .ninstant = p->ninstant,
                        .out = p->out,
                        .nout = p->nout,
-                       .stream = c->stream};
+                       .stream = stream ? stream[k] : c->stream};
   }
   dp_run_opts opts = dp_run_opts_default();
   if (st == DP_OK) st = dp_simulate(sim, m, n, &opts, &r);

@@ -69,9 +69,9 @@ static void add_num(dpi_sha256 *h, double v) {
   dpi_sha256_add(h, &bits, sizeof bits);
 }
 
-/* The parts of a kind that decide an estimate: its law (model, formulas, integrator), and the tables of parameters, effects,
- * observables, covariates. Neither the version nor the arithmetic takes part: an estimate is data with a stated
- * convergence, and a stored one serves machines that would differ from it in the last digits. */
+/* The parts of a kind that decide an estimate: its law (model, formulas, integrator), and the tables of parameters,
+ * effects, observables, covariates. Neither the version nor the arithmetic takes part: an estimate is data with a
+ * stated convergence, and a stored one serves machines that would differ from it in the last digits. */
 static void add_kind(dpi_sha256 *h, const dp_kind *k) {
   add_text(h, k->law);
   for (int i = 0; i < k->nparam; i++) {

@@ -8,8 +8,8 @@
  *     1    people                  11           also iterations, converged, objective
  *     1    typical      tv_ka      1.59
  *     1    omega        eta_ka  eta_ka  0.40    also uncertainty; zeros are left out
- * key: the id of the person left out, "*" for nobody. A stored prior is taken only when its hash is the one computed now, so
- * a changed kind or changed data of the others make a new estimate.
+ * key: the id of the person left out, "*" for nobody. A stored prior is taken only when its hash is the one computed
+ * now, so a changed kind or changed data of the others make a new estimate.
  */
 #include "infer/infer.h"
 
@@ -149,8 +149,7 @@ static dp_status take_number(const reader *r, dp_prior *p) {
     (item[0] == 'o' ? p->omega : p->uncertainty)[i * r->kind->neffect + j] = v;
   } else {
     return wrong(r, ITEM,
-                 "hash, method, source, people, iterations, converged, objective, typical, omega, "
-                 "uncertainty");
+                 "hash, method, source, people, iterations, converged, objective, typical, omega, uncertainty");
   }
   return DP_OK;
 }

@@ -457,6 +457,10 @@ void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta,
       instant[i].amount = eta[instant[i].dir_amount];
 }
 
+double dpi_kind_measure(const dpi_kind_observable *o, double f, double sigma, double z) {
+  return o->noise == DPI_NOISE_LOGNORMAL ? f * dpi_m_exp(sigma * z) : f + sigma * z;
+}
+
 void dpi_case_undirect(dp_instant *instant, int n) {
   for (int i = 0; i < n; i++) instant[i].dir_amount = instant[i].dir_time = -1;
 }

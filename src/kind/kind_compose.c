@@ -267,6 +267,61 @@ static dp_status check_controls(dpi_draft *d) {
   return DP_OK;
 }
 
+/* Is the formula made of numbers and of parameters that no effect reaches? A word that is neither counts as reached. */
+static bool effectless(const dpi_draft *d, const char *text) {
+  const dp_model *m = d->kind->model;
+  char word[64];
+  for (const char *p = text; *p;) {
+    size_t n = 0;
+    while (word_char(p[n])) n++;
+    if (n == 0 || (*p >= '0' && *p <= '9')) { /* the exponent of a number goes with it */
+      p += n > 0 ? n : 1;
+      continue;
+    }
+    if (n >= sizeof word) return false;
+    memcpy(word, p, n);
+    word[n] = 0;
+    int sym = dpi_model_find(m, word);
+    if (sym < 0 || m->sym[sym].kind != DPI_SYM_PARAM) return false;
+    for (int i = 0; i < d->kind->neffect; i++)
+      if (strcmp(d->effect[i].id, word) == 0) return false;
+    p += n;
+  }
+  return true;
+}
+
+/* The effect that alone makes the individual parameter `id`, without a covariate's factor; -1 when there is none such. */
+static int only_effect(const dpi_draft *d, const char *id) {
+  int found = -1;
+  for (int i = 0; i < d->kind->neffect; i++) {
+    if (strcmp(d->effect[i].parameter, id) != 0) continue;
+    if (found >= 0 || d->effect[i].occasion) return -1;
+    found = i;
+  }
+  for (int i = 0; i < d->nfactor && found >= 0; i++)
+    if (d->factor[i].individual == d->effect_individual[found]) return -1;
+  return found;
+}
+
+/* Whether effects move doses in time. A model's events may set anything, so with them nothing is known. */
+static void find_moves(dpi_draft *d) {
+  for (int i = 0; i < d->kind->ncontrol; i++) {
+    const dp_control_def *c = &d->control_def[i];
+    dpi_kind_control *k = &d->control[i];
+    bool events = d->kind->model->nevent > 0, lag = c->lag && (events || !effectless(d, c->lag)),
+         rate = c->rate && (events || !effectless(d, c->rate)),
+         duration = c->duration && (events || !effectless(d, c->duration)),
+         share = c->bioavailability && !effectless(d, c->bioavailability); /* less to give may end earlier */
+    k->moved_effect = -1;
+    k->moved = lag || rate || duration ? DPI_MOVED_SOMEHOW : DPI_MOVED_NOT;
+    /* where one moves, the other must not be there at all: its value would be wanted */
+    bool alone = !events && !rate && (lag ? !c->duration : duration && !c->lag && !share);
+    if (k->moved == DPI_MOVED_NOT || !alone) continue;
+    k->moved_effect = only_effect(d, lag ? c->lag : c->duration);
+    if (k->moved_effect >= 0) k->moved = lag ? DPI_MOVED_LAG : DPI_MOVED_DURATION;
+  }
+}
+
 /* ---------------------------------------------------------------- the sim */
 
 static dp_status create_sim(dpi_draft *d, const outputs *o) {
@@ -368,6 +423,7 @@ dp_status dpi_draft_compose(dpi_draft *d) {
   outputs o = {0};
   DP_TRY(add_outputs(d, &o));
   DP_TRY(check_controls(d));
+  find_moves(d);
   DP_TRY(create_sim(d, &o));
   DP_TRY(hash_law(d));
   DP_TRY(find_indices(d));

@@ -75,6 +75,14 @@ typedef struct dpi_kind_covariate {
   bool occasion;                /* each value of this column is an occasion; a value seen before is that occasion again */
 } dpi_kind_covariate;
 
+/* Do random effects move the times at which a control's doses begin or end? */
+typedef enum dpi_moved {
+  DPI_MOVED_NOT,      /* lag, rate, duration know no effect */
+  DPI_MOVED_LAG,      /* the lag is an individual parameter with one effect, the person's own, and no covariate's factor */
+  DPI_MOVED_DURATION, /* the duration is */
+  DPI_MOVED_SOMEHOW   /* by whatever else: not known from outside */
+} dpi_moved;
+
 /* a row of controls.tsv */
 typedef struct dpi_kind_control {
   const char *id, *name, *unit;
@@ -90,6 +98,8 @@ typedef struct dpi_kind_control {
   double molar_mass;            /* g/mol; 0 not known */
   bool model_rate, model_duration; /* RATE -1, -2 in event tables are offered */
   bool timed;                   /* lag, rate or duration is a formula: parameters move when it acts */
+  dpi_moved moved;
+  int moved_effect;             /* row in effect[], -1 none: whose individual parameter the lag or duration is */
 } dpi_kind_control;
 
 /* a row of quantities.tsv */
@@ -206,6 +216,8 @@ int dpi_case_seen(const dpi_case *c, double until);
 /* Write typical values (kind->param order; NULL: nominal) and eta [neta] into a member's param vector and instants
  * (copies of c->param, c->instant with c->ninstant entries). */
 void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta, double *param, dp_instant *instant);
+/* What is measured when the model says f and sigma and the standard normal draw is z. */
+double dpi_kind_measure(const dpi_kind_observable *o, double f, double sigma, double z);
 /* Take the directions off applied instants: a run without derivatives refuses those that the switches of occasions carry. */
 void dpi_case_undirect(dp_instant *instant, int n);
 

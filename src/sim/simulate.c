@@ -195,7 +195,7 @@ static dp_status simulate_one(void *user, int i, int worker) {
   return DP_OK;
 }
 
-#define BATCH_LEAST 64 /* members */
+#define BATCH_LEAST 32 /* members */
 
 int dpi_batch_length(int nthread, int block, int nleft) {
   const int share = nleft / (2 * nthread);

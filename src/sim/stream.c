@@ -284,7 +284,7 @@ static dp_status with_slots(into *x) {
 static int slots(const dp_sim *sim, int nmember, int block) {
   const int nthread = dp_ctx_nthread(sim->ctx);
   const bool alone = !(sim->spoke_desc->caps & DP_CAP_THREADS) || sim->spoke_desc->max_instances > 0;
-  return nthread == 1 || alone || nmember <= block ? 1 : 2 * nthread + 2;
+  return nthread == 1 || alone || nmember <= block ? 1 : nthread + 2;
 }
 
 /* keep: slots of earlier calls, or NULL */

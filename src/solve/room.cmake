@@ -15,4 +15,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/src/solve/lanes_avx512.c PROPERTIES COMPILE_OPTIONS
                               "-mavx512f;-mavx512dq;-mprefer-vector-width=512")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/src/solve/lanes_avx.c PROPERTIES COMPILE_OPTIONS "-mavx")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/solve/linear/incidence_avx512.c PROPERTIES COMPILE_OPTIONS
+                              "-mavx512f;-mavx512dq;-mprefer-vector-width=512")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/solve/linear/incidence_avx.c PROPERTIES COMPILE_OPTIONS "-mavx")
 endif()

@@ -103,7 +103,7 @@ int dpi_twin_measured(const dp_twin *t, const dpi_prediction *p, const dp_belief
       /* replicate r of a draw takes its noise from the r-th stratum: less Monte Carlo error at the same cost */
       double z = dpi_norm_quantile((r + u) / nrep);
       dpi_twin_predicted(t, p, k, row, observable, &f, &sigma);
-      double v = o->noise == DPI_NOISE_LOGNORMAL ? f * dpi_m_exp(sigma * z) : f + sigma * z;
+      double v = dpi_kind_measure(o, f, sigma, z);
       if (isfinite(v)) y[n++] = v;
     }
   return n;

@@ -6,9 +6,9 @@
  *   ADVAN5, 7         any linear model: rate constants Kij or KiTj
  *   ADVAN6, 8, 9, 13, 14, 15  $DES
  *
- * Every TRANS is brought to rate constants first: K out of the central compartment, from there to peripheral p and back. For
- * TRANS3, 5 and 6 these follow from NONMEM's own definitions (Vss; the exponents of the sum of exponentials and the rate
- * constants back).
+ * Every TRANS is brought to rate constants first: K out of the central compartment, from there to peripheral p and
+ * back. For TRANS3, 5 and 6 these follow from NONMEM's own definitions (Vss; the exponents of the sum of exponentials
+ * and the rate constants back).
  */
 #include <math.h>
 #include <stdio.h>
@@ -45,7 +45,8 @@ static void closed_compartments(nm_stream *s) {
   for (int i = 0; i < peripherals(s->advan); i++) s->cmt[++s->ncmt].name = names[i];
 }
 
-/* $MODEL: the defaults for doses and observations by their options, else by the names DEPOT and CENTRAL, else the first. */
+/* $MODEL: the defaults for doses and observations by their options, else by the names DEPOT and CENTRAL,
+ * else the first. */
 static void default_compartments(nm_stream *s) {
   for (int i = s->ncmt; i >= 1; i--) {
     if (strcmp(s->cmt[i].name, "DEPOT") == 0) s->defdose = i;

@@ -1,7 +1,7 @@
 /* nm_code.c - floor 3: $PK, $DES and $ERROR run symbolically: each assignment gives a variable an expression.
  *
- * IF blocks run on both sides and their variables are joined by X_IF. What is not supported becomes X_UNDEF under its own
- * words: it is refused where a result needs it, and costs nothing where it only feeds a table.
+ * IF blocks run on both sides and their variables are joined by X_IF. What is not supported becomes X_UNDEF under its
+ * own words: it is refused where a result needs it, and costs nothing where it only feeds a table.
  */
 #include <math.h>
 #include <stdio.h>

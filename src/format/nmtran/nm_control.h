@@ -37,9 +37,10 @@ typedef enum nm_op {
   X_TIME,                                    /* of the integration: T in $DES, TIME in $ERROR */
   X_SYM,                                     /* a[0]: index into texts of nm_graph */
   X_UNDEF,                                   /* a[0]: variable */
-  X_NEG, X_EXP, X_LOG, X_LOG10, X_SQRT, X_ABS, X_SIN, X_COS, X_TAN, X_ASIN, X_ACOS, X_ATAN, X_SINH, X_COSH, X_TANH, X_INT,
-  X_PHI, X_GAMLN, X_NOT,                     /* a[0] */
-  X_ADD, X_SUB, X_MUL, X_DIV, X_POW, X_MOD, X_MIN, X_MAX, X_EQ, X_NE, X_LT, X_LE, X_GT, X_GE, X_AND, X_OR, /* a[0], a[1] */
+  X_NEG, X_EXP, X_LOG, X_LOG10, X_SQRT, X_ABS, X_SIN, X_COS, X_TAN, X_ASIN, X_ACOS, X_ATAN, X_SINH, X_COSH, X_TANH,
+  X_INT, X_PHI, X_GAMLN, X_NOT,              /* a[0] */
+  X_ADD, X_SUB, X_MUL, X_DIV, X_POW, X_MOD, X_MIN, X_MAX,
+  X_EQ, X_NE, X_LT, X_LE, X_GT, X_GE, X_AND, X_OR, /* a[0], a[1] */
   X_IF                                       /* a[0] ? a[1] : a[2] */
 } nm_op;
 /* clang-format on */
@@ -207,7 +208,8 @@ typedef struct nm_people {
   bool occasion[NM_MAX_ETA]; /* an effect of each occasion */
 } nm_people;
 
-/* Everything that results need: the first `nneed` entries; behind them values of variables, kept up to date for their names. */
+/* Everything that results need: the first `nneed` entries; behind them values of variables, kept up to date for
+ * their names. */
 typedef struct nm_roots {
   nm_node *node;
   int nneed, n;

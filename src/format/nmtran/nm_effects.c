@@ -1,12 +1,14 @@
-/* nm_effects.c - floor 3: which individual parameter each ETA makes, and which ETAs are one effect of several occasions.
+/* nm_effects.c - floor 3: which individual parameter each ETA makes, and which ETAs are one effect of
+ * several occasions.
  *
- * Occasions. The blocks of $OMEGA ... SAME are one effect, drawn anew each occasion, when a column says which of them holds:
- * putting each value of that column in leaves one copy, and all results are the same but for the copy's number. Any code that
- * means this is understood, whatever its form.
+ * Occasions. The blocks of $OMEGA ... SAME are one effect, drawn anew each occasion, when a column says which of them
+ * holds: putting each value of that column in leaves one copy, and all results are the same but for the copy's number.
+ * Any code that means this is understood, whatever its form.
  *
- * Individual parameters. From an effect upward, as long as there is one user only: sum of effects -> exp -> product. A product
- * with a THETA is lognormal with that typical value; a sum with one is normal; exp/(1 + exp) of ln(t/(1 - t)) is logit-normal.
- * What fits none of these keeps an effect of its own around 0, or a lognormal one around 1: the same numbers, other names.
+ * Individual parameters. From an effect upward, as long as there is one user only: sum of effects -> exp -> product. A
+ * product with a THETA is lognormal with that typical value; a sum with one is normal; exp/(1 + exp) of ln(t/(1 - t))
+ * is logit-normal. What fits none of these keeps an effect of its own around 0, or a lognormal one around 1: the same
+ * numbers, other names.
  */
 #include <math.h>
 #include <stdio.h>

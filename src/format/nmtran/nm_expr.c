@@ -1,8 +1,8 @@
 /* nm_expr.c - floor 3: expressions of a control stream as a graph in which equal parts are one node.
  *
- * A node is simplified when it is made: constants are folded where IEEE arithmetic is exact about it (+ - * /, comparisons),
- * neutral elements go, exp(ln x + eta) becomes x*exp(eta) so that an individual parameter shows its typical value and its
- * effects. Elementary functions are never evaluated here: that is the model's own arithmetic.
+ * A node is simplified when it is made: constants are folded where IEEE arithmetic is exact about it (+ - * /,
+ * comparisons), neutral elements go, exp(ln x + eta) becomes x*exp(eta) so that an individual parameter shows its
+ * typical value and its effects. Elementary functions are never evaluated here: that is the model's own arithmetic.
  */
 #include <math.h>
 #include <string.h>

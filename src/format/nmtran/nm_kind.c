@@ -226,8 +226,8 @@ static dp_status uses_leaf(nm_stream *s, nm_node x, nm_op op, int index, bool *u
   return DP_OK;
 }
 
-/* Compartments whose observations are told apart: with a scale of their own or named by the code, and the default; where nothing
- * says which, all. */
+/* Compartments whose observations are told apart: with a scale of their own or named by the code, and the default;
+ * where nothing says which, all. */
 static dp_status observed_compartments(writer *w, nm_node y, bool *observed) {
   nm_stream *s = w->s;
   double value[64];
@@ -271,7 +271,8 @@ static dp_status by_compartment(writer *w, nm_node y, const char *dvid) {
   return DP_OK;
 }
 
-/* A column that says which observable a row is, as DVID does: by its name, used in comparisons for equality in $ERROR only. */
+/* A column that says which observable a row is, as DVID does: by its name, used in comparisons for equality in
+ * $ERROR only. */
 static dp_status find_dvid(writer *w, nm_node y, double *value, int *n) {
   static const char *const names[] = {"DVID",   "FLAG",  "FLG",     "TYPE",  "YTYPE",
                                       "DVTYPE", "DTYPE", "OBSTYPE", "DVTYP", "ENDPOINT"};
@@ -408,8 +409,8 @@ static dp_status roots_find(writer *w) {
   return add_watched(w);
 }
 
-/* Nothing without a value, nothing that is not supported: named where it stands. UNDEF as one side of an IF is a value that must
- * not be met: not-a-number. */
+/* Nothing without a value, nothing that is not supported: named where it stands. UNDEF as one side of an IF is a value
+ * that must not be met: not-a-number. */
 static dp_status check_needed(writer *w) {
   nm_stream *s = w->s;
   for (int i = 0; i < w->n; i++) {

@@ -149,7 +149,8 @@ static bool good_name(const char *name) {
   return strlen(name) <= 40;
 }
 
-/* The name the event table gets. Columns that mean something to the table's reader and nothing to NM-TRAN change names. */
+/* The name the event table gets. Columns that mean something to the table's reader and nothing to NM-TRAN
+ * change names. */
 static dp_status column_as(nm_stream *s, nm_column *c) {
   static const char *const ours[] = {"DVID", "CENS", "LIMIT", "LLOQ"};
   c->as = c->drop ? "" : !reserved(c->name) && reserved(c->synonym) ? c->synonym : c->name;

@@ -1,8 +1,9 @@
-/* nm_table.c - floor 3: an event table as NM-TRAN reads it: columns by their place, rows left out by what they hold.  -> O, U
+/* nm_table.c - floor 3: an event table as NM-TRAN reads it: columns by their place, rows left out by what they
+ * hold.  -> O, U
  *
- * A control stream's $INPUT names the columns of the data file in their order; the file's own header is a row that IGNORE leaves
- * out. Here such a file becomes the text of a table with a header, line by line (a row that is left out becomes a comment, so
- * lines keep their numbers), and the ordinary reader reads that.
+ * A control stream's $INPUT names the columns of the data file in their order; the file's own header is a row that
+ * IGNORE leaves out. Here such a file becomes the text of a table with a header, line by line (a row that is left out
+ * becomes a comment, so lines keep their numbers), and the ordinary reader reads that.
  *
  *     columns  "ID TIME AMT LNDV=DV DV=DROP"   NAME=OTHER: called OTHER; DROP: left out
  *     ignore   "@" rows that begin with a letter or @; another character: rows that begin with it; "#" when not said

@@ -1,5 +1,5 @@
-/* petab_notes.c - floor 3: what PEtab allows, and yet is probably not meant: things nobody uses, columns that are nearly one of PEtab's,
- * nominal values outside the bounds. A note refuses nothing.
+/* petab_notes.c - floor 3: what PEtab allows, and yet is probably not meant: things nobody uses, columns that are
+ * nearly one of PEtab's, nominal values outside the bounds. A note refuses nothing.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* petab_prior.c - floor 3: priors of single parameters: densities with derivatives, the mass that truncation leaves, quantiles.
+/* petab_prior.c - floor 3: priors of single parameters: densities with derivatives, the mass that truncation
+ * leaves, quantiles.
  *
  * y = scale(x) is distributed as the family says. The density of x is that of y times dy/dx, unless the prior is on
  * the scale itself. Masses are taken from the nearer tail, so that bounds far out keep their digits.

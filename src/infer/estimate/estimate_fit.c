@@ -13,8 +13,8 @@
 #define HIT 0.1            /* J above the best that still counts as found */
 #define POLISHED 10        /* distinct optima of a coarse search */
 #define POLISH_STEPS 200
-#define MEMBERS 64 /* of a batch */
-#define DEAR 8     /* directions: with more, derivatives cost so much more than a value that a trial's value is asked for first */
+#define MEMBERS 64         /* of a batch */
+#define DEAR 8             /* directions: with more, derivatives are so dear that a trial's value is asked for first */
 
 typedef struct fit_own {
   dp_fit pub;
@@ -27,8 +27,8 @@ dp_problem_fit_def dp_problem_fit_def_default(void) {
 
 /* ---- what is asked ---- */
 
-/* Searches side by side: so many that lanes are full whatever ends; more would only be begun earlier, and where time is short
- * a few that have ended are worth more than many that have not. */
+/* Searches side by side: so many that lanes are full whatever ends; more would only be begun earlier, and where time is
+ * short a few that have ended are worth more than many that have not. */
 static int good_batch(const dp_problem_desc *d) {
   const int members = d->nsimulation > 0 ? d->nsimulation : 1;
   return members >= MEMBERS / 2 ? 2 : MEMBERS / members < 64 ? MEMBERS / members : 64;
@@ -41,12 +41,14 @@ static dp_status read_def(dp_problem *p, const dp_problem_fit_def *def, dpi_mult
   const int sampling = dpi_sampling_find(def->sampling ? def->sampling : "latin");
   const int hessian = dpi_hessian_find(def->hessian ? def->hessian : "hybrid");
   if (sampling < 0)
-    return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: unknown sampling '%s', expected latin, sobol, uniform or prior", def->sampling);
+    return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: unknown sampling '%s', expected latin, sobol, uniform or prior",
+                    def->sampling);
   if (hessian < 0)
-    return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: unknown hessian '%s', expected hybrid, fisher, bfgs or sr1", def->hessian);
+    return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: unknown hessian '%s', expected hybrid, fisher, bfgs or sr1",
+                    def->hessian);
   if (def->coarse && def->coarse->desc.nparam != p->desc.nparam)
-    return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: the coarse problem has %d parameters, this one %d", def->coarse->desc.nparam,
-                    p->desc.nparam);
+    return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: the coarse problem has %d parameters, this one %d",
+                    def->coarse->desc.nparam, p->desc.nparam);
   if (def->nstart < 0 || def->ngiven < 0 || def->nstart + def->ngiven + (def->nominal != 0) < 1)
     return dpi_fail(p->ctx, DP_ERR_USAGE, "fit: %d starts, expected at least 1", def->nstart);
   out->sampling = (dpi_sampling)sampling;
@@ -66,14 +68,16 @@ static dp_status read_def(dp_problem *p, const dp_problem_fit_def *def, dpi_mult
 }
 
 /* The given starts, the nominal point first. */
-static dp_status given_starts(dpi_arena *arena, const dp_problem *p, const dp_problem_fit_def *def, dpi_multistart_def *out) {
+static dp_status given_starts(dpi_arena *arena, const dp_problem *p, const dp_problem_fit_def *def,
+                              dpi_multistart_def *out) {
   const size_t n = (size_t)p->desc.nparam;
   const int nominal = def->nominal != 0;
   double *x = DPI_ARENA_ARRAY(arena, double, n * (size_t)(def->ngiven + nominal) + 1);
   if (!x) return DP_ERR_MEMORY;
   for (size_t q = 0; q < n && nominal; q++)
     if (isnan(x[q] = p->desc.nominal[q]))
-      return dpi_fail(p->ctx, DP_ERR_INPUT, "%s: parameter '%s' has no nominal value to start from", p->desc.name, p->desc.id[q]);
+      return dpi_fail(p->ctx, DP_ERR_INPUT, "%s: parameter '%s' has no nominal value to start from", p->desc.name,
+                      p->desc.id[q]);
   if (def->ngiven) memcpy(x + n * (size_t)nominal, def->given, n * (size_t)def->ngiven * sizeof *x);
   out->given = x;
   out->ngiven = def->ngiven + nominal;
@@ -82,8 +86,8 @@ static dp_status given_starts(dpi_arena *arena, const dp_problem *p, const dp_pr
 
 /* ---- what came out ---- */
 
-/* sd by the inverse of the information over what is not at a bound, direction by direction: one without information leaves
- * the parameters that take part in it open. */
+/* sd by the inverse of the information over what is not at a bound, direction by direction: one without information
+ * leaves the parameters that take part in it open. */
 static dp_status deviations(dpi_arena *arena, dp_problem *p, const dpi_optimum *o, double *sd, dpi_rank *rank) {
   const int n = p->desc.nparam;
   for (int q = 0; q < n; q++) sd[q] = o->fisher && !o->at[q] ? 0.0 : NAN;
@@ -141,7 +145,8 @@ static dp_status keep_starts(fit_own *f, const found *w) {
   for (int k = 0; k < ms->nstart; k++) { /* by J, those that found nothing last */
     const dpi_start *from = &ms->start[k];
     const double j = j_of(w, from);
-    const char *end = from->end == DPI_TRUST_RUNNING ? "not begun: the processor time was spent" : dpi_trust_end_text(from->end);
+    const char *end =
+        from->end == DPI_TRUST_RUNNING ? "not begun: the processor time was spent" : dpi_trust_end_text(from->end);
     int at = k;
     for (; at > 0 && s[at - 1].j > j; at--) s[at] = s[at - 1];
     s[at] = (dp_fit_start){k, j, from->j0, optimum_of(w, from->optimum), from->niter, from->neval, end};
@@ -166,7 +171,8 @@ static dp_status keep_optimum(fit_own *f, dp_problem *p, const found *w, int k, 
   *o = (dp_fit_optimum){from->j, from->loglik, from->logprior, x, x + n, at, 0};
   for (int i = 0; i < w->coarse->nstart; i++) o->count += optimum_of(w, w->coarse->start[i].optimum) == k;
   if (k > 0) return DP_OK;
-  if (from->fisher) DP_TRY(dpi_rank_analyse(&f->arena, &p->density, from->x, from->fisher, NULL, RANK_TOLERANCE, &rank));
+  if (from->fisher)
+    DP_TRY(dpi_rank_analyse(&f->arena, &p->density, from->x, from->fisher, NULL, RANK_TOLERANCE, &rank));
   dpi_str words;
   dpi_str_init(&words, p->ctx);
   if (from->fisher && rank.rank < n) dpi_rank_write(&rank, &p->density, &words);
@@ -208,7 +214,8 @@ static void set_coarse(dpi_trust_def *t) {
 }
 
 /* From the best optima of the coarse search on, with the problem's own tolerances. */
-static dp_status polish(fit_own *f, dp_problem *p, const dpi_multistart_def *md, const dpi_multistart *from, dpi_multistart **out) {
+static dp_status polish(fit_own *f, dp_problem *p, const dpi_multistart_def *md, const dpi_multistart *from,
+                        dpi_multistart **out) {
   const size_t n = (size_t)p->desc.nparam;
   const int count = from->noptimum < POLISHED ? from->noptimum : POLISHED;
   double *x = DPI_ARENA_ARRAY(&f->arena, double, n * (size_t)count + 1);

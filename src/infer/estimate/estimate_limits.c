@@ -7,7 +7,7 @@
 #include "infer/point/profile.h"
 
 #define LIMITS_COOKIE 0x6c696d31u
-#define STEP 0.125 /* rise of J from one point to the next, of the threshold: a curve to be looked at, not only its ends */
+#define STEP 0.125 /* rise of J from point to point, of the threshold: a curve to be looked at, not only its ends */
 
 typedef struct limits_own {
   dp_limits pub;
@@ -63,9 +63,11 @@ static dp_status keep(limits_own *l, const dp_problem *p, const dpi_profiles *fr
 dp_status dp_problem_limits(dp_problem *problem, const double *x, const dp_problem_limits_def *def, dp_limits **out) {
   *out = NULL;
   if (!def || def->cookie != LIMITS_COOKIE)
-    return dpi_fail(problem->ctx, DP_ERR_USAGE, "profiles: the definition was not made by dp_problem_limits_def_default");
+    return dpi_fail(problem->ctx, DP_ERR_USAGE,
+                    "profiles: the definition was not made by dp_problem_limits_def_default");
   if (!(def->level > 0 && def->level < 1))
-    return dpi_fail(problem->ctx, DP_ERR_USAGE, "profiles: level %g, expected a probability between 0 and 1", def->level);
+    return dpi_fail(problem->ctx, DP_ERR_USAGE, "profiles: level %g, expected a probability between 0 and 1",
+                    def->level);
   dpi_profile_def pd = dpi_profile_def_default();
   pd.level = def->level;
   pd.step = STEP;

@@ -62,7 +62,8 @@ static dp_status by_nuts(work *w, dpi_arena *arena) {
   DP_TRY(dpi_nuts_run(&w->p->density, &d, &w->draws, &report));
   DP_TRY(dpi_verdict_chains(w->draws, w->mixing, &w->verdict));
   if (report.nstuck > 0)
-    dpi_verdict_add(&w->verdict, true, "%d of %d chains found no place to start from: %s", report.nstuck, d.nchain, report.reason);
+    dpi_verdict_add(&w->verdict, true, "%d of %d chains found no place to start from: %s", report.nstuck, d.nchain,
+                    report.reason);
   return DP_OK;
 }
 
@@ -102,8 +103,8 @@ static dp_status by_smc(work *w, dpi_arena *arena) {
   return DP_OK;
 }
 
-/* ln of the box's volume where there is no prior: that is what makes weights an evidence. With priors in the table their mass
- * within the box is not known here: no evidence then. */
+/* ln of the box's volume where there is no prior: that is what makes weights an evidence. With priors in the table
+ * their mass within the box is not known here: no evidence then. */
 static double log_prior_mass(const dp_problem *p) {
   double sum = 0;
   for (int q = 0; q < p->desc.nparam; q++) sum += log(p->desc.upper[q] - p->desc.lower[q]);
@@ -221,17 +222,19 @@ static dp_status run(sample_own *s, work *w, int method) {
 dp_status dp_problem_sample(dp_problem *problem, const dp_problem_sample_def *def, dp_sample **out) {
   *out = NULL;
   if (!def || def->cookie != SAMPLE_COOKIE)
-    return dpi_fail(problem->ctx, DP_ERR_USAGE, "sampling: its definition was not made by dp_problem_sample_def_default");
+    return dpi_fail(problem->ctx, DP_ERR_USAGE,
+                    "sampling: its definition was not made by dp_problem_sample_def_default");
   int method = -1;
   for (int i = 0; i < DPI_COUNT(methods); i++)
     if (def->method && strcmp(def->method, methods[i].name) == 0) method = i;
   if (method < 0)
-    return dpi_fail(problem->ctx, DP_ERR_USAGE, "sampling: unknown method '%s', expected nuts, tempering, smc or laplace",
+    return dpi_fail(problem->ctx, DP_ERR_USAGE,
+                    "sampling: unknown method '%s', expected nuts, tempering, smc or laplace",
                     def->method ? def->method : "");
   if (problem->desc.nsolved > 0)
     return dpi_fail(problem->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: '%s' is solved inside the objective: draws would not be of the posterior; sample it (no parameterType, a row of "
-                    "its own), or use profiles",
+                    "%s: '%s' is solved inside the objective: draws would not be of the posterior; sample it (no "
+                    "parameterType, a row of its own), or use profiles",
                     problem->desc.name, problem->desc.solved[0]);
   sample_own *s = DPI_NEW(problem->ctx, sample_own);
   if (!s) return DP_ERR_MEMORY;

@@ -1,10 +1,12 @@
 /* estimate_select.c - floor 6: estimate.h, which model: PEtab Select problems.  O -> D
  *
- *     problem file -> tables of the model space -> models (one choice for each parameter) -> fits, turn by turn -> weights
+ *     problem file -> tables of the model space -> models (one choice for each parameter)
+ *                  -> fits, turn by turn -> weights
  *
- * brute_force fits all. forward begins with the models that estimate least; each turn fits those that estimate what the best
- * one does and as few more as there are, and goes on with the best of them while the criterion falls. backward is the same
- * from above. Format: PEtab Select, problem definition (petab-select.readthedocs.io), format_version beta_1 to 1.0.0.
+ * brute_force fits all. forward begins with the models that estimate least; each turn fits those that estimate what the
+ * best one does and as few more as there are, and goes on with the best of them while the criterion falls. backward is
+ * the same from above. Format: PEtab Select, problem definition (petab-select.readthedocs.io), format_version
+ * beta_1 to 1.0.0.
  */
 #include <math.h>
 #include <stdio.h>
@@ -72,7 +74,8 @@ static dp_status refuse_entries(const selector *s, const dpi_yaml *root) {
 }
 
 static dp_status check_words(selector *s) {
-  static const char *const criterion[] = {"AIC", "AICc", "BIC"}, *const method[] = {"brute_force", "forward", "backward"};
+  static const char *const criterion[] = {"AIC", "AICc", "BIC"};
+  static const char *const method[] = {"brute_force", "forward", "backward"};
   int c = 0, m = 0;
   while (c < 3 && strcmp(s->criterion, criterion[c]) != 0) c++;
   while (m < 3 && strcmp(s->method, method[m]) != 0) m++;
@@ -104,7 +107,8 @@ static dp_status split(selector *s, const char *cell, int *n, const char ***out)
   return DP_OK;
 }
 
-static dp_status add_model(selector *s, const char *subspace, const char *problem, const char **const *choice, const int *at) {
+static dp_status add_model(selector *s, const char *subspace, const char *problem, const char **const *choice,
+                           const int *at) {
   if (s->nspace == s->cap) {
     const int cap = s->cap ? 2 * s->cap : 64;
     model *more = DPI_ARENA_ARRAY(&s->arena, model, cap);
@@ -143,7 +147,8 @@ static dp_status read_row(selector *s, const dpi_table *t, int row, int first) {
   double count = 1;
   if (!choice || !n) return DP_ERR_MEMORY;
   DP_TRY(dpi_table_text(t, row, 0, &subspace));
-  DP_TRY(dpi_table_need(t, dpi_table_column(t, "petab_yaml") >= 0 ? "petab_yaml" : "model_subspace_petab_yaml", &column));
+  const char *file = dpi_table_column(t, "petab_yaml") >= 0 ? "petab_yaml" : "model_subspace_petab_yaml";
+  DP_TRY(dpi_table_need(t, file, &column));
   DP_TRY(dpi_table_text(t, row, column, &yaml));
   for (int k = 0; k < s->nparam; k++) {
     DP_TRY(split(s, dpi_table_cell(t, row, first + k), &n[k], &choice[k]));
@@ -151,8 +156,8 @@ static dp_status read_row(selector *s, const dpi_table *t, int row, int first) {
     count *= n[k];
   }
   if (count + s->nspace > MOST_SPACE)
-    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s:%d: the space has more than %d models", t->source, dpi_table_line(t, row),
-                    MOST_SPACE);
+    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s:%d: the space has more than %d models", t->source,
+                    dpi_table_line(t, row), MOST_SPACE);
   subspace = dpi_arena_strdup(&s->arena, subspace);
   yaml = beside(s, yaml);
   if (!subspace || !yaml) return DP_ERR_MEMORY;
@@ -170,17 +175,19 @@ static dp_status take_columns(selector *s, const dpi_table *t, int *first) {
   int id;
   DP_TRY(dpi_table_need(t, "model_subspace_id", &id));
   if (id != 0)
-    return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: the first column must be model_subspace_id", t->source, t->header_line);
+    return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: the first column must be model_subspace_id", t->source,
+                    t->header_line);
   *first = 1;
-  while (*first < t->ncolumn && (strcmp(t->column[*first], "petab_yaml") == 0 || strcmp(t->column[*first], "sbml") == 0 ||
-                                 strcmp(t->column[*first], "model_subspace_petab_yaml") == 0))
+  while (*first < t->ncolumn &&
+         (strcmp(t->column[*first], "petab_yaml") == 0 || strcmp(t->column[*first], "sbml") == 0 ||
+          strcmp(t->column[*first], "model_subspace_petab_yaml") == 0))
     ++*first;
   const int n = t->ncolumn - *first;
   bool same = !s->param || n == s->nparam;
   for (int k = 0; same && s->param && k < n; k++) same = strcmp(s->param[k], t->column[*first + k]) == 0;
   if (!same)
-    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s: its parameters are others than those of the files before it; make one file",
-                    t->source);
+    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED,
+                    "%s: its parameters are others than those of the files before it; make one file", t->source);
   if (s->param) return DP_OK;
   s->nparam = n;
   s->param = DPI_ARENA_ARRAY(&s->arena, const char *, n + 1);
@@ -295,8 +302,9 @@ static dp_status fit_model(selector *s, int which, int predecessor) {
   model *from = &s->space[which];
   dp_select_model *m = &s->found[s->nfound];
   if (s->nfound >= s->def->max_models)
-    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s: %d models have been fitted and more would have to be; allow more, or search %s",
-                    s->path, s->nfound, "forward or backward");
+    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED,
+                    "%s: %d models have been fitted and more would have to be; allow more, or search %s", s->path,
+                    s->nfound, "forward or backward");
   *m = (dp_select_model){.id = from->id, .subspace = from->subspace, .problem = from->problem, .value = from->value,
                          .j = INFINITY, .llh = -INFINITY, .aic = INFINITY, .aicc = INFINITY, .bic = INFINITY,
                          .turn = s->nfound, .predecessor = predecessor, .reason = ""};
@@ -330,7 +338,8 @@ static bool follows(const selector *s, const model *m, const model *last, bool u
   return up ? m->size > last->size && covers(s, m, last) : m->size < last->size && covers(s, last, m);
 }
 
-/* A turn of forward (up) or backward: the nearest in size that may follow. *best: the best of them, -1: there was none. */
+/* A turn of forward (up) or backward: the nearest in size that may follow. *best: the best of them, -1:
+ * there was none. */
 static dp_status take_turn(selector *s, int last, bool up, int *best) {
   const model *from = last >= 0 ? &s->space[last] : NULL;
   int size = -1;
@@ -356,7 +365,8 @@ static dp_status search(selector *s) {
   while (true) {
     DP_TRY(take_turn(s, last, strcmp(s->method, "forward") == 0, &best));
     if (best < 0) return DP_OK;
-    const bool falls = last < 0 || s->found[s->space[best].fitted].criterion < s->found[s->space[last].fitted].criterion;
+    const bool falls =
+        last < 0 || s->found[s->space[best].fitted].criterion < s->found[s->space[last].fitted].criterion;
     if (!falls) return DP_OK;
     last = best;
   }
@@ -372,9 +382,14 @@ static dp_status keep(select_own *o, selector *s) {
   }
   dpi_select_weights(c, s->nfound, w);
   for (int i = 0; i < s->nfound; i++) s->found[i].weight = w[i];
-  o->pub = (dp_selection){.criterion = dpi_arena_strdup(&s->arena, s->criterion), .method = dpi_arena_strdup(&s->arena, s->method),
-                          .nparam = s->nparam, .param = s->param, .nspace = s->nspace, .nmodel = s->nfound,
-                          .model = s->found, .best = best};
+  o->pub = (dp_selection){.criterion = dpi_arena_strdup(&s->arena, s->criterion),
+                          .method = dpi_arena_strdup(&s->arena, s->method),
+                          .nparam = s->nparam,
+                          .param = s->param,
+                          .nspace = s->nspace,
+                          .nmodel = s->nfound,
+                          .model = s->found,
+                          .best = best};
   o->arena = s->arena;
   return o->pub.criterion && o->pub.method ? DP_OK : DP_ERR_MEMORY;
 }
@@ -382,7 +397,8 @@ static dp_status keep(select_own *o, selector *s) {
 dp_status dp_select_run(dp_ctx *ctx, const char *path, const dp_select_def *def, dp_selection **out) {
   *out = NULL;
   if (!path || !def || def->cookie != SELECT_COOKIE || def->nstart < 1 || def->max_models < 1)
-    return dpi_fail(ctx, DP_ERR_USAGE, "select: found no path, or a definition that dp_select_def_default did not make");
+    return dpi_fail(ctx, DP_ERR_USAGE,
+                    "select: found no path, or a definition that dp_select_def_default did not make");
   select_own *o = DPI_NEW(ctx, select_own);
   if (!o) return DP_ERR_MEMORY;
   selector s = {.ctx = ctx, .def = def, .path = path};

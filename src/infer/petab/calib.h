@@ -1,11 +1,12 @@
-/* calib.h - floor 6, inside infer/petab: a calibration problem from its tables to a batch of members and a likelihood.  O -> D
+/* calib.h - floor 6, inside infer/petab: a calibration problem from its tables to a batch of members and a
+ * likelihood.  O -> D
  *
  *     tables (calib_read.c) -> model and sim (calib_model.c), observables (calib_observe.c), simulations (calib_plan.c)
  *     x -> theta -> expressions -> members -> rows of atoms -> y, sigma -> ln p, gradient, information (calib_eval.c)
  *
  * Words:
- *   expression  what a table gives as a value, a function of the parameter table alone: a condition's value, an override.
- *               Its derivatives by the estimated parameters are known before anything is simulated
+ *   expression  what a table gives as a value, a function of the parameter table alone: a condition's value, an
+ *               override. Its derivatives by the estimated parameters are known before anything is simulated
  *   inner       a parameter of the sim that the course of a simulation depends on; it may carry directions
  *   outer       one that only observables and noise use: it never carries a direction, its derivative is taken outside
  *   atom        an output of the sim: the largest part of an observable that depends on nothing outer
@@ -45,13 +46,14 @@ typedef struct dpi_noise_value {
 } dpi_noise_value;
 /* False: y or s lies outside the noise's domain. */
 bool dpi_noise_eval(dpi_noise noise, double m, double y, double s, dpi_noise_value *out);
-/* The same of the fact that the measurement lies within [low, high], infinite where open (M3, ordered categories): ln P. Its residual
- * is 0, its information by y the curvature of -ln P, that by s the squared slope. */
+/* The same of the fact that the measurement lies within [low, high], infinite where open (M3, ordered categories): ln
+ * P. Its residual is 0, its information by y the curvature of -ln P, that by s the squared slope. */
 bool dpi_noise_within(dpi_noise noise, double low, double high, double y, double s, dpi_noise_value *out);
 /* h: identity, ln or log10 */
 double dpi_noise_scale(dpi_noise noise, double v);
 double dpi_noise_unscale(dpi_noise noise, double hv);
-/* ln P(a < e < b) of the standardised error, slopes and curvatures by a and b: aa and bb minus the second derivatives, ab the mixed. */
+/* ln P(a < e < b) of the standardised error, slopes and curvatures by a and b: aa and bb minus the second derivatives,
+ * ab the mixed. */
 typedef struct dpi_noise_slice {
   double ln, da, db, aa, bb, ab;
 } dpi_noise_slice;
@@ -308,7 +310,8 @@ struct dp_problem {
   dpi_calib_part *part; /* [file.ntable] */
   dp_problem_derivative derivative;
   char key[65]; /* SHA-256 of all that answers follow from: tables, models, the definition. For files to go on from */
-  /* parameters that are solved inside the objective: `full` is the problem with them among its parameters, owned (calib_inner.c) */
+  /* parameters that are solved inside the objective: `full` is the problem with them among its parameters, owned
+   * (calib_inner.c) */
   dp_problem *full;
   struct dpi_calib_inner *inner;
 };
@@ -319,8 +322,8 @@ dp_status dpi_calib_inner_eval(dp_problem *p, int npoint, const double *x, unsig
 
 /* x on the scale -> theta of the whole table, and dtheta/dx of the estimated. */
 void dpi_calib_theta(const dp_problem *p, const double *x, double *theta, double *slope);
-/* ln prior at x, with gradient and minus second derivative added to g and h (diagonal) unless NULL; jacobian: density of x
- * rather than of what each law is of. term [nparam]: of single parameters, unless NULL. */
+/* ln prior at x, with gradient and minus second derivative added to g and h (diagonal) unless NULL; jacobian: density
+ * of x rather than of what each law is of. term [nparam]: of single parameters, unless NULL. */
 double dpi_calib_prior(const dp_problem *p, const double *x, bool jacobian, double *g, double *h, double *term);
 extern const dpi_density_ops dpi_calib_density_ops;
 

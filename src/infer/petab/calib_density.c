@@ -1,7 +1,8 @@
-/* calib_density.c - floor 6: priors of a problem, and a problem as what estimators and samplers see (infer/density.h).  D
+/* calib_density.c - floor 6: priors of a problem, and a problem as what estimators and samplers see
+ * (infer/density.h).  D
  *
- * A prior of v = h^-1(x) has the density p(v) |dv/dx| on the scale of estimation: that is what samplers need. PEtab's own
- * objective leaves the factor out (dp_problem_value.log_prior).
+ * A prior of v = h^-1(x) has the density p(v) |dv/dx| on the scale of estimation: that is what samplers need. PEtab's
+ * own objective leaves the factor out (dp_problem_value.log_prior).
  */
 #include <math.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  *     d ln p/dx = sum over data [ ln p_y dy/da + ln p_s ds/da ] da/dx  +  [ ln p_y dy/do + ln p_s ds/do ] do/dx
  *                 \--------------- weight of atom a ---------/          \------------- outer parameters ------/
  *
- * Forward, da/dx comes from the sim; backwards, the weights go to it. Both ways share `score`, which is one member's part.
- * Information: sum of iy (dy/dx)(dy/dx)' + is (ds/dx)(ds/dx)'.
+ * Forward, da/dx comes from the sim; backwards, the weights go to it. Both ways share `score`, which is one member's
+ * part. Information: sum of iy (dy/dx)(dy/dx)' + is (ds/dx)(ds/dx)'.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,8 +20,10 @@
 /* Work, in steps of a member that carries no directions: operations counted on the tapes of problems of all sizes. */
 #define WORK_DIRECTION 1.35 /* of each direction that a step carries */
 #define WORK_BACK 5.5       /* of a step recorded and gone back over */
-enum { SIDE_BY_SIDE = 8 };  /* members that cost as much as one: a convention, so that results do not depend on the processor */
-enum { LINEAR_FORWARD = 20 }; /* directions up to which exact steps of linear equations are cheaper than steps recorded */
+enum { SIDE_BY_SIDE = 8 };  /* members that cost as much as one: a convention, so that results do not depend on
+                               the processor */
+enum { LINEAR_FORWARD = 20 }; /* directions up to which exact steps of linear equations are cheaper than
+                                 steps recorded */
 
 /* What one member's data say. */
 typedef struct score {
@@ -57,9 +59,12 @@ typedef struct batch { /* some points of one part */
 } batch;
 
 /* Runs of a simulation that carry ndir directions each. */
-static int runs_of(const dpi_calib_sim *s, int ndir) { return ndir > 0 && s->ndir > ndir ? (s->ndir + ndir - 1) / ndir : 1; }
+static int runs_of(const dpi_calib_sim *s, int ndir) {
+  return ndir > 0 && s->ndir > ndir ? (s->ndir + ndir - 1) / ndir : 1;
+}
 
-/* The member's first run; its directions [c ndir, (c + 1) ndir) go with the c-th behind it. Values are those of the first. */
+/* The member's first run; its directions [c ndir, (c + 1) ndir) go with the c-th behind it. Values are those
+ * of the first. */
 static int run_of(const batch *b, int member) {
   if (!b->run_first) return member;
   return member / b->part->nsim * b->nrun + b->run_first[member % b->part->nsim];
@@ -216,8 +221,8 @@ static void score_rows(const batch *b, int member, const double *value, double *
     const double y = s->out[0], sigma = s->out[1];
     const double *expr = expr_of(b, member);
     const bool within = r->low >= 0 || r->high >= 0;
-    if (within ? !dpi_noise_within(o->distribution, r->low < 0 ? -INFINITY : expr[r->low], r->high < 0 ? INFINITY : expr[r->high], y,
-                                   sigma, &v)
+    if (within ? !dpi_noise_within(o->distribution, r->low < 0 ? -INFINITY : expr[r->low],
+                                   r->high < 0 ? INFINITY : expr[r->high], y, sigma, &v)
                : !dpi_noise_eval(o->distribution, r->value, y, sigma, &v)) {
       if (out->ok)
         snprintf(out->reason, sizeof out->reason, "%.80s: '%.50s' is %.4g with noise %.4g, outside the domain of %s",
@@ -320,9 +325,10 @@ static void fill_binds(const batch *b, const double *expr, const dpi_calib_bind 
   }
 }
 
-/* What tells numbers from noise for a derivative (atol times its direction's scale) is taken by the integrators from seed / max(p, 1) of
- * the parameters that move. For a small parameter estimated by its logarithm that asks for digits that are not there. A parameter that
- * nothing depends on says what is meant: derivatives by a relative change of the estimated parameter are as large as the states. */
+/* What tells numbers from noise for a derivative (atol times its direction's scale) is taken by the integrators from
+ * seed / max(p, 1) of the parameters that move. For a small parameter estimated by its logarithm that asks for digits
+ * that are not there. A parameter that nothing depends on says what is meant: derivatives by a relative change of the
+ * estimated parameter are as large as the states. */
 static void fill_scale(const batch *b, int point, int active, const int *dir, int ndir, int width, double *seed) {
   const double *scale = b->scale + (size_t)point * (size_t)b->nest;
   for (int q = 0; q < ndir && active >= 0 && seed; q++)
@@ -347,8 +353,8 @@ static void fill_slots(const batch *b, int member, const dpi_calib_sim *s, const
   }
 }
 
-/* By how much estimated parameter q is moved in the one direction that paths for the way back are recorded with: about its own size,
- * between 0.75 and 1.25 of it, up or down, so that nothing cancels but by chance. */
+/* By how much estimated parameter q is moved in the one direction that paths for the way back are recorded with: about
+ * its own size, between 0.75 and 1.25 of it, up or down, so that nothing cancels but by chance. */
 static double move_of(const batch *b, int point, int q) {
   const double u = 0.6180339887498949 * (q + 1), size = b->scale[(size_t)point * (size_t)b->nest + (size_t)q];
   return (q % 2 == 0 ? 1 : -1) * (0.75 + 0.5 * (u - floor(u))) / size;
@@ -486,8 +492,8 @@ static void pull_slots(const batch *b, int member, const dpi_calib_sim *s, const
   }
 }
 
-/* What is measured at the start depends on parameters by initial values and conditions alone: its derivatives come forward, where they
- * cost no step. (Backwards, the sim's gradient knows of outputs after the first step only.) */
+/* What is measured at the start depends on parameters by initial values and conditions alone: its derivatives come
+ * forward, where they cost no step. (Backwards, the sim's gradient knows of outputs after the first step only.) */
 static dp_status run_start(const batch *b) {
   const dpi_calib_part *p = b->part;
   const size_t nd = (size_t)p->maxdir, each = (size_t)p->nactive * nd;
@@ -601,7 +607,8 @@ static int forward_width(const dpi_calib_part *part) {
   return best;
 }
 
-/* Is it cheaper to go backwards? What is counted is the problem's alone: neither time nor the number of points decides. */
+/* Is it cheaper to go backwards? What is counted is the problem's alone: neither time nor the number of
+ * points decides. */
 static bool back_pays(const dpi_calib_part *part) {
   if (part->linear) return part->maxdir > LINEAR_FORWARD;
   if (part->desc->lane_dirs == 0) return part->maxdir > WORK_BACK;

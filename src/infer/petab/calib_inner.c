@@ -1,19 +1,21 @@
-/* calib_inner.c - floor 6: parameters that are solved inside the objective, and the problem that searches for the others only.  D
+/* calib_inner.c - floor 6: parameters that are solved inside the objective, and the problem that searches for the
+ * others only.  D
  *
  *     J(x) = max over u of ln p(data | x, u)      u: scalings, offsets, standard deviations (column parameterType),
  *                                                    thresholds between the categories of ordinal observables
  *
  * y = s f(x) + o is what the table's formula must be in u. Given x:
  *
- *   s, o   weighted least squares; on a logarithmic scale ln s is the mean of ln m - ln f. Weights are equal where sigma is solved too:
- *          then every measurement with s (or o) must have that sigma. Laplace noise is refused: its median jumps from one measurement
- *          to the next, and there the gradient at fixed u says nothing;
+ *   s, o   weighted least squares; on a logarithmic scale ln s is the mean of ln m - ln f. Weights are equal where
+ *          sigma is solved too: then every measurement with s (or o) must have that sigma. Laplace noise is refused:
+ *          its median jumps from one measurement to the next, and there the gradient at fixed u says nothing;
  *   sigma  root of the mean square, or mean size, of the residuals that are left;
  *   t      thresholds: Newton's method on - sum ln [F((t_c+1 - y)/sigma) - F((t_c - y)/sigma)], which is convex in t.
  *
- * Bounds of the table are kept: least squares in a box of two, and clipping where one number is left. Since u is best for x,
- * dJ/dx = d ln p/dx at fixed u (envelope theorem), and the information about x is what is left of the whole when s, o and sigma are
- * eliminated (Schur complement). J is a profile likelihood: draws of a sampler, or an evidence, do not integrate over u.
+ * Bounds of the table are kept: least squares in a box of two, and clipping where one number is left. Since u is best
+ * for x, dJ/dx = d ln p/dx at fixed u (envelope theorem), and the information about x is what is left of the whole when
+ * s, o and sigma are eliminated (Schur complement). J is a profile likelihood: draws of a sampler, or an evidence, do
+ * not integrate over u.
  *
  * A point is simulated twice: with u at its base values, which gives f, and with u solved.
  */
@@ -601,7 +603,8 @@ static bool solve(const point *p) {
 
 /* ---- points ---- */
 
-/* The information about the outer ones, when the solved ones that are free to move follow. F [nfull x nfull] is used up. */
+/* The information about the outer ones, when the solved ones that are free to move follow. F [nfull x nfull]
+ * is used up. */
 static void eliminate(const struct dpi_calib_inner *k, const double *u, double *F, double *out) {
   const size_t n = (size_t)k->nfull;
   for (int i = 0; i < k->n; i++) {

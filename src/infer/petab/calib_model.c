@@ -1,19 +1,21 @@
 /* calib_model.c - floor 6: one model of a problem made ready: names of the tables, what conditions set, laws.  O, U
  *
  * Before the model is sealed,
- *   - parameters of the table, placeholders and what only conditions know become parameters of the model; a parameter of the table
- *     loses the initial assignment it may have;
- *   - what a first condition sets starts there: a state (or a constant given by an expression) gets the initial expression
+ *   - parameters of the table, placeholders and what only conditions know become parameters of the model; a parameter
+ *     of the table loses the initial assignment it may have;
+ *   - what a first condition sets starts there: a state (or a constant given by an expression) gets the
+ *     initial expression
  *         overrides(T) ? initial(T) : its own
  *     with two parameters that each experiment gives; where all experiments set it, initial(T) alone;
- *   - what a later condition sets is set by a law (sim.h) at its time: T := later1(T), a parameter that the experiment gives,
- *     or an expression of what the model is just then.
+ *   - what a later condition sets is set by a law (sim.h) at its time: T := later1(T), a parameter that the experiment
+ *     gives, or an expression of what the model is just then.
  *
- * Where an experiment begins at a steady state, that is found by a model of its own (dpi_calib_before): the same, with the time standing
- * still far in the future and without events. The main model's states then start at parameters, resumed() ? rest(S) : as above.
+ * Where an experiment begins at a steady state, that is found by a model of its own (dpi_calib_before): the same, with
+ * the time standing still far in the future and without events. The main model's states then start at parameters,
+ * resumed() ? rest(S) : as above.
  *
- * A species that the model carries as an amount is set as its amount: value times volume. Where a condition changes the volume
- * itself, concentrations stay.
+ * A species that the model carries as an amount is set as its amount: value times volume. Where a condition changes the
+ * volume itself, concentrations stay.
  */
 #include <math.h>
 #include <stdio.h>

@@ -9,10 +9,10 @@
  *
  * Of a value that is only known to lie within [low, high] (M3 of values below quantification; ordered categories):
  *
- *     ln P = ln [F(b) - F(a)],   a = (h(low) - h(y))/s,  b = (h(high) - h(y))/s,   F the standardised error's distribution
+ *     ln P = ln [F(b) - F(a)],   a = (h(low) - h(y))/s,  b = (h(high) - h(y))/s
  *
- * formed from ln F on the side where it is small, so that it has its digits however far out. Both errors have log-concave densities:
- * -ln P is convex in (a, b).
+ * with F the standardised error's distribution; formed from ln F on the side where it is small, so that it has its
+ * digits however far out. Both errors have log-concave densities: -ln P is convex in (a, b).
  */
 #include <math.h>
 

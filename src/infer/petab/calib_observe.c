@@ -1,10 +1,12 @@
-/* calib_observe.c - floor 6: observables and noise cut in two: what the sim gives, and what is computed from that outside.  O
+/* calib_observe.c - floor 6: observables and noise cut in two: what the sim gives, and what is computed from
+ * that outside.  O
  *
- * In the graph of the sealed model an observable is an expression of time, states and parameters. Parameters that nothing
- * inside depends on (scales, offsets, noise, placeholders) are outer. The largest parts without them, made of operations that
- * are defined everywhere, are atoms: outputs of the sim. What is left is a small expression of atoms and outer parameters, with
- * its derivatives, evaluated for each measurement with that measurement's own numbers. So outer parameters cost no direction,
- * placeholders need no simulation of their own, and a quotient is formed only where it was measured.
+ * In the graph of the sealed model an observable is an expression of time, states and parameters. Parameters that
+ * nothing inside depends on (scales, offsets, noise, placeholders) are outer. The largest parts without them, made of
+ * operations that are defined everywhere, are atoms: outputs of the sim. What is left is a small expression of atoms
+ * and outer parameters, with its derivatives, evaluated for each measurement with that measurement's own numbers. So
+ * outer parameters cost no direction, placeholders need no simulation of their own, and a quotient is formed only where
+ * it was measured.
  */
 #include <math.h>
 #include <stdio.h>

@@ -228,8 +228,8 @@ static dp_status choose(dp_problem *p, const char *path, const dp_problem_def *d
     int k = 0;
     while (k < t->nparam && strcmp(t->param[k].id, c->id) != 0) k++;
     if (k == t->nparam)
-      return dpi_fail(p->ctx, DP_ERR_INPUT, "%s: '%s' is to be chosen, but the parameter table has no such parameter", path,
-                      c->id);
+      return dpi_fail(p->ctx, DP_ERR_INPUT, "%s: '%s' is to be chosen, but the parameter table has no such parameter",
+                      path, c->id);
     t->param[k].estimated = c->estimate != 0;
     if (!c->estimate) t->param[k].nominal = c->value;
   }
@@ -257,8 +257,8 @@ static dp_status fill(dp_problem *p, const char *path, const dp_problem_def *def
 static dp_status identify(dp_problem *p, const dp_problem_def *def) {
   dpi_str s;
   dpi_str_init(&s, p->ctx);
-  dpi_str_addf(&s, "%s\n%s %.17g %.17g %d %d %d\n", p->file.petab->hash, def->method ? def->method : "", def->rtol, def->atol,
-               (int)def->derivative, def->same_steps, def->max_steps);
+  dpi_str_addf(&s, "%s\n%s %.17g %.17g %d %d %d\n", p->file.petab->hash, def->method ? def->method : "", def->rtol,
+               def->atol, (int)def->derivative, def->same_steps, def->max_steps);
   for (int i = 0; i < def->nchoice; i++)
     dpi_str_addf(&s, "%s %d %.17g\n", def->choice[i].id, def->choice[i].estimate, def->choice[i].value);
   for (int k = 0; k < p->file.ntable; k++) dpi_str_addf(&s, "%s\n", dp_model_hash(p->part[k].model));

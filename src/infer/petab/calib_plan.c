@@ -1,15 +1,15 @@
 /* calib_plan.c - floor 6: experiments become members' templates: parameters, instants, output times.  U -> D
  *
- *     start                      parameters and initial values as the first condition gives them; where that lasts up to a
- *                                steady state, from there (dpi_calib_before)
+ *     start                      parameters and initial values as the first condition gives them; where that lasts up
+ *                                to a steady state, from there (dpi_calib_before)
  *       APPLY        order 1..   later conditions, each a law
  *       outputs      order 1000  what is measured then
  *     end
  *       EQUILIBRATE  order 2000  measurements at steady state
  *       outputs      order 3000
  *
- * A condition acts before events of its time. The engine runs events of a time before instants of that time, so where a model
- * has events, conditions come one tick early.
+ * A condition acts before events of its time. The engine runs events of a time before instants of that time, so where a
+ * model has events, conditions come one tick early.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +25,8 @@ static dp_status bound(dpi_calib_part *p, const dpi_calib_datum *d, const char *
   const char *foreign = NULL;
   *out = -1;
   if (text) DP_TRY(dpi_express_add(p->express, NULL, text, d->where, NAN, out, &foreign));
-  return foreign ? dpi_fail(p->ctx, DP_ERR_INPUT, "%s: bound '%s' is not in the parameter table", d->where, foreign) : DP_OK;
+  return foreign ? dpi_fail(p->ctx, DP_ERR_INPUT, "%s: bound '%s' is not in the parameter table", d->where, foreign)
+                 : DP_OK;
 }
 
 dp_status dpi_calib_given_values(dpi_calib_part *p) {
@@ -172,7 +173,8 @@ dp_status dpi_calib_create(dpi_calib_part *p, const dp_problem_def *def) {
   return DP_OK;
 }
 
-/* Degree of a node in the states from those of its arguments: 0 free of them, 1 linear, 2 anything else; the time counts as 2. */
+/* Degree of a node in the states from those of its arguments: 0 free of them, 1 linear, 2 anything else; the time
+ * counts as 2. */
 static uint8_t degree(dpi_gnode n, const dp_model *m, const uint8_t *of) {
   const int arity = dpi_op_arity(n.op);
   uint8_t most = 0, sum = 0;
@@ -220,8 +222,7 @@ static dp_status ticks(const planner *k, double t, const char *where, dp_time *o
   *out = (dp_time)(at < 0 ? at - 0.5 : at + 0.5);
   if (fabs((double)*out - at) > 1e-6 * fabs(at) && fabs(at) > 0)
     return dpi_fail(k->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: time %g can't be told from its neighbours in ticks of 1e-9; use a smaller "
-                    "unit of time",
+                    "%s: time %g can't be told from its neighbours in ticks of 1e-9; use a smaller unit of time",
                     where, t);
   return DP_OK;
 }

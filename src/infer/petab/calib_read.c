@@ -1,4 +1,5 @@
-/* calib_read.c - floor 6: what the reader of PEtab (format/petab.h) found, sorted by model and as texts in our own syntax.  O
+/* calib_read.c - floor 6: what the reader of PEtab (format/petab.h) found, sorted by model and as texts in our
+ * own syntax.  O
  *
  * Names in texts are the model's ids between backquotes. Of each model's part only what its measurements use is taken:
  * other observables need not make sense there.
@@ -97,7 +98,7 @@ static dp_status take_observable(const sorter *k, const dpi_petab_observable *fr
   return DP_OK;
 }
 
-/* ---- ordinal observables: what is known are categories; thresholds between them are parameters that no table names ---- */
+/* ---- ordinal observables: categories are known; thresholds between them are parameters that no table names ---- */
 
 static int by_value(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 

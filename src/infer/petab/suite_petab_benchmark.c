@@ -1,10 +1,11 @@
 /* suite_petab_benchmark.c - floor 6: published calibration problems at their nominal parameters (see doppel/suite.h).
  *
- * Gradients are compared at the nominal and at random points. Random points are nominal values moved by a uniform number of at
- * most SPREAD in ln (log scales) or of the value's own size (linear ones), inside the bounds: far from there most models cannot
- * be run at all. Forward and backwards are compared in all components. Differences, which cost six simulations each: along up to 8
- * parameters drawn at each point and along 2 random directions that move all of them; central, at steps h, h/2, h/4, extrapolated twice,
- * with a smaller h where the last two columns do not agree. All in parts of the gradient's largest component.
+ * Gradients are compared at the nominal and at random points. Random points are nominal values moved by a uniform
+ * number of at most SPREAD in ln (log scales) or of the value's own size (linear ones), inside the bounds: far from
+ * there most models cannot be run at all. Forward and backwards are compared in all components. Differences, which cost
+ * six simulations each: along up to 8 parameters drawn at each point and along 2 random directions that move all of
+ * them; central, at steps h, h/2, h/4, extrapolated twice, with a smaller h where the last two columns do not agree.
+ * All in parts of the gradient's largest component.
  */
 #include <math.h>
 #include <stdio.h>
@@ -45,7 +46,8 @@ static void verdict(run *k, const char *status, const char *why) {
 
 /* ---- the value ---- */
 
-/* Seconds of the fastest of some evaluations, once machine code has had its time to be made; what: as dp_problem_eval. */
+/* Seconds of the fastest of some evaluations, once machine code has had its time to be made; what: as
+ * dp_problem_eval. */
 static dp_status time_eval(run *k, dp_problem *p, unsigned what, dp_problem_value *v, double *seconds) {
   const dp_problem_desc *d = dp_problem_describe(p);
   const double begin = dpi_clock_s();
@@ -186,8 +188,8 @@ static dp_status stencils(slope *s, line *const *which, int count, double step) 
   return st;
 }
 
-/* PARAMETERS of them, drawn anew at each point (all where there are no more), and DIRECTIONS of random signs, of length 1 in parts of
- * each parameter's size. */
+/* PARAMETERS of them, drawn anew at each point (all where there are no more), and DIRECTIONS of random signs, of length
+ * 1 in parts of each parameter's size. */
 static int lay_lines(const run *k, const slope *s, int index, line *l, double *room) {
   const int n = s->d->nparam, most = n < PARAMETERS ? n : PARAMETERS;
   dpi_rng rng = dpi_rng_make(k->def->seed, (uint64_t)index, RNG_LINE);
@@ -211,9 +213,9 @@ static int lay_lines(const run *k, const slope *s, int index, line *l, double *r
   return count;
 }
 
-/* Differences along these lines, each at steps from large to small until its extrapolations agree; a line whose own extrapolations are
- * farther apart than SETTLED at every step (noise, or something nearly singular nearby) says nothing and is counted apart. size: of the
- * largest component, in parts of which they count. */
+/* Differences along these lines, each at steps from large to small until its extrapolations agree; a line whose own
+ * extrapolations are farther apart than SETTLED at every step (noise, or something nearly singular nearby) says nothing
+ * and is counted apart. size: of the largest component, in parts of which they count. */
 static dp_status differences(run *k, slope *s, int index, double size) {
   static const double step[] = {1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
   const size_t n = (size_t)s->d->nparam;

@@ -1,11 +1,12 @@
-/* suite_petab_math.c - floor 6: the mathematics of PEtab's expressions as its own suite asserts it (see doppel/suite.h).
+/* suite_petab_math.c - floor 6: the mathematics of PEtab's expressions as its own suite asserts it (see
+ * doppel/suite.h).
  *
  *     cases:
  *     - expression: 1 + 2
  *       expected: 3.0           a number, inf, or an expression of the same names
  *
- * Both ways that an expression is used are judged: the reader's own tree (format/petab.h) and the text it becomes for the engine
- * (lang). A name has the same value on both sides.
+ * Both ways that an expression is used are judged: the reader's own tree (format/petab.h) and the text it becomes for
+ * the engine (lang). A name has the same value on both sides.
  */
 #include <math.h>
 #include <stdio.h>

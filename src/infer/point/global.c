@@ -1,8 +1,8 @@
 /* global.c - floor 6, inside infer/point: searches over the whole box.
  *
- * NLopt (LGPL, linked shared) is used for its global methods; it draws from a generator of its own, one to a thread, that is
- * seeded here. Its normal deviates come from the C library's elementary functions, so esch and isres promise the same bytes
- * on one machine only; crs2, direct and mlsl everywhere.
+ * NLopt (LGPL, linked shared) is used for its global methods; it draws from a generator of its own, one to a thread,
+ * that is seeded here. Its normal deviates come from the C library's elementary functions, so esch and isres promise
+ * the same bytes on one machine only; crs2, direct and mlsl everywhere.
  */
 #include "infer/point/global.h"
 
@@ -240,8 +240,9 @@ dp_status dpi_global_run(dpi_density *d, const dpi_global_def *def, long *nsearc
                     def->polish.batch);
   for (int i = 0; i < d->n; i++) {
     if (isfinite(d->lower[i]) && isfinite(d->upper[i])) continue;
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "parameter '%s': its bounds are [%g, %g], and a global search needs finite ones",
-                    d->name[i], d->lower[i], d->upper[i]);
+    return dpi_fail(d->ctx, DP_ERR_INPUT,
+                    "parameter '%s': its bounds are [%g, %g], and a global search needs finite ones", d->name[i],
+                    d->lower[i], d->upper[i]);
   }
   dp_status status = def->method == DPI_GLOBAL_MLSL ? run_mlsl(d, def, &count, out) : run_nlopt(d, def, &count, out);
   if (nsearch) *nsearch = count;

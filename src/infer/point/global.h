@@ -1,18 +1,19 @@
 /* global.h - floor 6, inside infer/point: one search over the whole box, without derivatives, then a polish.
  *
  * The answer has the form of a multi-start's. Of NLopt's methods (crs2, esch, isres, direct) one point comes out and is
- * polished; mlsl samples the box, starts a search from each sample that has no better one near, and gives what they find.
+ * polished; mlsl samples the box, starts a search from each sample that has no better one near, and gives
+ * what they find.
  */
 #ifndef DPI_GLOBAL_H
 #define DPI_GLOBAL_H
 
 #include "infer/point/multistart.h"
 
-#define DPI_GLOBAL_LIST(X)                                                                                              \
-  X(CRS2, "crs2", "controlled random search with local mutation (Price 1983; Kaelo & Ali 2006)")                        \
-  X(ESCH, "esch", "evolution with Cauchy mutations (Santos et al. 2010)")                                               \
-  X(ISRES, "isres", "evolution with stochastic ranking (Runarsson & Yao 2005)")                                         \
-  X(DIRECT, "direct", "dividing rectangles (Jones et al. 1993); no randomness")                                         \
+#define DPI_GLOBAL_LIST(X)                                                                       \
+  X(CRS2, "crs2", "controlled random search with local mutation (Price 1983; Kaelo & Ali 2006)") \
+  X(ESCH, "esch", "evolution with Cauchy mutations (Santos et al. 2010)")                        \
+  X(ISRES, "isres", "evolution with stochastic ranking (Runarsson & Yao 2005)")                  \
+  X(DIRECT, "direct", "dividing rectangles (Jones et al. 1993); no randomness")                  \
   X(MLSL, "mlsl", "multi-level single linkage (Rinnooy Kan & Timmer 1987) over Sobol samples, with the trust region")
 typedef enum dpi_global_method {
 #define DPI_GLOBAL_ENUM(name, word, help) DPI_GLOBAL_##name,

@@ -1,7 +1,7 @@
 /* multistart.c - floor 6, inside infer/point: many searches in lock-step.
  *
- * A round: every search in a slot asks for its next point, the density answers all at once, every search is told. A slot
- * whose start has ended takes the next start. Nothing of a start depends on its slot or its neighbours.
+ * A round: every search in a slot asks for its next point, the density answers all at once, every search is told. A
+ * slot whose start has ended takes the next start. Nothing of a start depends on its slot or its neighbours.
  */
 #include "infer/point/multistart.h"
 
@@ -34,8 +34,8 @@ void dpi_multistart_destroy(dpi_multistart *ms) {
 
 static dp_status check_def(dpi_density *d, const dpi_multistart_def *def) {
   if (def->nstart < 0 || def->ngiven < 0 || def->nstart > 100000000 - def->ngiven || def->nstart + def->ngiven < 1)
-    return dpi_fail(d->ctx, DP_ERR_USAGE, "multi-start: %d drawn and %d given starts, at least one is needed", def->nstart,
-                    def->ngiven);
+    return dpi_fail(d->ctx, DP_ERR_USAGE, "multi-start: %d drawn and %d given starts, at least one is needed",
+                    def->nstart, def->ngiven);
   if (def->batch < 1 || def->screen < 1 || def->max_redraw < 0)
     return dpi_fail(d->ctx, DP_ERR_USAGE, "multi-start: batch %d, candidates %d, redraws %d: out of range", def->batch,
                     def->screen, def->max_redraw);

@@ -27,14 +27,16 @@ typedef struct dpi_multistart_def {
   int screen;            /* candidates a drawn start: the one with the least J is taken; 1: no choice */
   int max_redraw;        /* a start that can't be evaluated is drawn again so often */
   int batch;             /* searches at the same time; the answer does not depend on it */
-  double max_cpu;        /* seconds of processor time of the process; then what is under way ends where it is; 0: no limit */
+  double max_cpu;        /* seconds of processor time of the process; then what is under way ends where it is;
+                            0: no limit */
   long max_eval;         /* starts begun when the ones before have taken so many points do not count; 0: no limit */
   dpi_trust_def trust;
   double j_tol;          /* optima with J closer than this and ... */
   double x_tol;          /* ... closer than this in units of the curvature (standard deviations) are the same one */
   const char *file;      /* state for going on, NULL: none. Read when it is there, removed never */
   double save_every;     /* seconds */
-  const char *key;       /* what the density is (a hash of model and data), NULL: unknown; part of the file's identity */
+  const char *key;       /* what the density is (a hash of model and data), NULL: unknown; part of the
+                            file's identity */
   void (*progress)(void *user, int done, int of, double best); /* NULL: none */
   void *user;
 } dpi_multistart_def;
@@ -73,8 +75,8 @@ typedef struct dpi_multistart {
   long neval, nfailed, nredraw;
 } dpi_multistart;
 
-/* DP_ERR_CONVERGE when no start could be evaluated, with the commonest reasons; DP_ERR_CANCELLED after the file is written;
- * DP_ERR_CONFLICT when the file belongs to something else. */
+/* DP_ERR_CONVERGE when no start could be evaluated, with the commonest reasons; DP_ERR_CANCELLED after the file is
+ * written; DP_ERR_CONFLICT when the file belongs to something else. */
 dp_status dpi_multistart_run(dpi_density *d, const dpi_multistart_def *def, dpi_multistart **out);
 void dpi_multistart_destroy(dpi_multistart *ms);
 /* Tables: the waterfall (rank, start, J, J - best, optimum, end, evaluations) and the distinct optima with their x. */

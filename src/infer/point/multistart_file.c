@@ -6,8 +6,8 @@
  *     search  start nredraw neval nfailed j0 x0.. | reason | the search (dpi_trust_save)
  *     end     <lines>
  *
- * Columns are separated by tabs, numbers are the shortest that read back to the same. Starts that nobody has begun have no
- * line. What a line holds does not depend on when it was written, so a run that goes on ends with the same bytes.
+ * Columns are separated by tabs, numbers are the shortest that read back to the same. Starts that nobody has begun have
+ * no line. What a line holds does not depend on when it was written, so a run that goes on ends with the same bytes.
  */
 #include <math.h>
 #include <string.h>
@@ -207,7 +207,8 @@ static dp_status read_text(dpi_campaign *c, char *text) {
   line = strtok_r(NULL, "\n", &save);
   if (!line || strcmp(line, problem) != 0)
     return dpi_fail(c->d->ctx, DP_ERR_CONFLICT,
-                    "%s: the state of another problem or of other settings; give another name or remove it", c->def->file);
+                    "%s: the state of another problem or of other settings; give another name or remove it",
+                    c->def->file);
   for (at = 3; (line = strtok_r(NULL, "\n", &save)) != NULL; at++) {
     if (strncmp(line, "end\t", 4) == 0) return DP_OK;
     DP_TRY(read_line(c, line, at));

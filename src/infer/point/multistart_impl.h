@@ -1,7 +1,7 @@
 /* multistart_impl.h - floor 6, inside infer/point: what multistart.c, multistart_file.c and multistart_optima.c share.
  *
- * A start goes  WAITING -> SCREEN (only with candidates) -> SEARCH -> DONE;  a search whose first point is not evaluable goes
- * back to SCREEN or SEARCH with the next draw.
+ * A start goes  WAITING -> SCREEN (only with candidates) -> SEARCH -> DONE;  a search whose first point is not
+ * evaluable goes back to SCREEN or SEARCH with the next draw.
  */
 #ifndef DPI_MULTISTART_IMPL_H
 #define DPI_MULTISTART_IMPL_H

@@ -1,7 +1,8 @@
-/* multistart_optima.c - floor 6, inside infer/point: which of the points found are the same, and what failed where none was.
+/* multistart_optima.c - floor 6, inside infer/point: which of the points found are the same, and what failed
+ * where none was.
  *
- * Two points are one optimum when J differs by less than j_tol and x by less than x_tol standard deviations as the better
- * one's curvature has them: along directions without information any distance is none.
+ * Two points are one optimum when J differs by less than j_tol and x by less than x_tol standard deviations as the
+ * better one's curvature has them: along directions without information any distance is none.
  */
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@
 
 /* ---- distinct optima ---- */
 
-/* Starts that found anything, by J and then by number, by merging runs: stable and without a comparison through globals. */
+/* Starts that found anything, by J and then by number, by merging runs: stable and without a comparison
+ * through globals. */
 static void sort_by_j(dpi_multistart *ms, int *work) {
   ms->nfound = 0;
   for (int k = 0; k < ms->nstart; k++) {
@@ -42,7 +44,8 @@ static double distance2(const dpi_campaign *c, const dpi_optimum *o, const doubl
   for (int i = 0; i < n; i++) {
     double di = x[i] - o->x[i];
     if (!o->fisher) {
-      double width = c->d->upper[i] - c->d->lower[i], unit = isfinite(width) ? 1e-3 * width : 1e-2 * fmax(1, fabs(o->x[i]));
+      double width = c->d->upper[i] - c->d->lower[i],
+             unit = isfinite(width) ? 1e-3 * width : 1e-2 * fmax(1, fabs(o->x[i]));
       sum += di * di / (unit * unit);
       continue;
     }
@@ -181,8 +184,8 @@ dp_status dpi_multistart_nothing(const dpi_campaign *c) {
     count[most] = 0;
   }
   return dpi_fail(c->d->ctx, DP_ERR_CONVERGE,
-                  "none of %d starts could be evaluated (%ld points tried): %s; narrow the bounds or give a start", ms->nstart,
-                  ms->neval, text);
+                  "none of %d starts could be evaluated (%ld points tried): %s; narrow the bounds or give a start",
+                  ms->nstart, ms->neval, text);
 }
 
 /* ---- tables ---- */

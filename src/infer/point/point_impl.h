@@ -39,8 +39,9 @@ void dpi_quad_scale(dpi_quad *q);
 /* Largest |v_a g_a|: what is left to be gained, to first order, in one unit. */
 double dpi_quad_optimality(const dpi_quad *q);
 double dpi_quad_value(const dpi_quad *q, const double *s); /* q(s) */
-/* The best step s [m] found within radius and bounds. theta: share of the way to a bound that a step may go. What promises
- * less than negligible is not followed. Gives |s / r|; *inside: neither radius nor bounds have cut it short. */
+/* The best step s [m] found within radius and bounds. theta: share of the way to a bound that a step may go. What
+ * promises less than negligible is not followed. Gives |s / r|; *inside: neither radius nor bounds have
+ * cut it short. */
 double dpi_quad_step(dpi_quad *q, double radius, double theta, double negligible, double *s, bool *inside);
 
 #endif

@@ -57,10 +57,12 @@ static dp_status check_def(dpi_density *d, const dpi_profile_def *f) {
     return dpi_fail(d->ctx, DP_ERR_USAGE, "profiles need the Fisher information; hessian '%s' has none",
                     dpi_hessian_name(f->trust.hessian));
   if (!(f->level > 0 && f->level < 1) || !(f->step > 0) || f->batch < 1)
-    return dpi_fail(d->ctx, DP_ERR_USAGE, "profiles: level %g, step %g, batch %d: out of range", f->level, f->step, f->batch);
+    return dpi_fail(d->ctx, DP_ERR_USAGE, "profiles: level %g, step %g, batch %d: out of range", f->level, f->step,
+                    f->batch);
   for (int k = 0; f->param && k < f->nparam; k++) {
     int i = f->param[k];
-    if (i < 0 || i >= d->n) return dpi_fail(d->ctx, DP_ERR_USAGE, "profiles: parameter %d of %d does not exist", i, d->n);
+    if (i < 0 || i >= d->n)
+      return dpi_fail(d->ctx, DP_ERR_USAGE, "profiles: parameter %d of %d does not exist", i, d->n);
     if (f->trust.fixed && f->trust.fixed[i])
       return dpi_fail(d->ctx, DP_ERR_USAGE, "profile of '%s': this parameter is held", d->name[i]);
   }
@@ -121,8 +123,8 @@ static void drop_work(work *w) {
   for (int s = 0; w->slot && s < w->nslot; s++) dpi_trust_destroy(w->slot[s]);
   dpi_trust_destroy(w->home);
   dpi_batch_release(&w->batch);
-  void *block[] = {w->walk, w->slot, w->who, w->scale, w->share.matrix, w->share.vec, w->share.fixed, w->gx, w->g, w->ggrad,
-                   w->gok};
+  void *block[] = {w->walk,        w->slot, w->who, w->scale, w->share.matrix, w->share.vec,
+                   w->share.fixed, w->gx,   w->g,   w->ggrad, w->gok};
   for (int k = 0; k < DPI_COUNT(block); k++) dpi_free(ctx, block[k]);
 }
 
@@ -224,7 +226,8 @@ static dp_status one_round(work *w, bool *any) {
 static const double *better_optimum(const work *w) {
   const dpi_walk *best = NULL;
   for (int k = 0; k < w->nwalk; k++) {
-    if (w->walk[k].side->end == DPI_PROFILE_BETTER && (!best || w->walk[k].better.j < best->better.j)) best = &w->walk[k];
+    if (w->walk[k].side->end == DPI_PROFILE_BETTER && (!best || w->walk[k].better.j < best->better.j))
+      best = &w->walk[k];
   }
   return best ? best->better.x : NULL;
 }
@@ -237,7 +240,8 @@ static dpi_identifiable verdict_of(const work *w, const dpi_profile *p) {
   for (int s = 0; s < 2; s++) {
     const dpi_profile_side *side = &p->side[s];
     open[s] = side->open;
-    known = known && side->end != DPI_PROFILE_FAILED && side->end != DPI_PROFILE_BETTER && side->end != DPI_PROFILE_STEPS;
+    known =
+        known && side->end != DPI_PROFILE_FAILED && side->end != DPI_PROFILE_BETTER && side->end != DPI_PROFILE_STEPS;
     /* once another parameter has met its bound it is the box that speaks, not the data */
     for (int k = 0; k < side->npoint && dpi_walk_met(&w->share, p->index, side->point[k].x) < 0; k++)
       rise = fmax(rise, side->point[k].j - w->p->j);

@@ -4,8 +4,9 @@
  *     profile of a prediction at v:  min J(x) over all x with g(x) = v
  *
  * The walk goes from the optimum both ways in steps of equal rise of J until J has risen by the quantile of chi-squared
- * with one degree of freedom, half of it; where it crosses is the end of the likelihood-based interval. A profile that does
- * not cross is open, and is told by name. A better optimum found on the way is taken, and everything begins again from it.
+ * with one degree of freedom, half of it; where it crosses is the end of the likelihood-based interval. A profile that
+ * does not cross is open, and is told by name. A better optimum found on the way is taken, and everything begins
+ * again from it.
  *
  *     dpi_profile_def def = dpi_profile_def_default();
  *     dpi_profiles *p = NULL;
@@ -13,9 +14,9 @@
  *     p->profile[0].side[0].limit ...
  *     dpi_profiles_destroy(p);
  *
- * Source of the slope (envelope theorem) and of the prediction's profile by a penalty: Kreutz, Raue, Timmer, BMC Syst. Biol. 6
- * (2012) 120: a minimum of J + (g - z)^2 / (2 sigma^2) is a point of the profile at g, whatever z and sigma are, and the
- * profile's slope there is (z - g) / sigma^2.
+ * Source of the slope (envelope theorem) and of the prediction's profile by a penalty: Kreutz, Raue, Timmer, BMC Syst.
+ * Biol. 6 (2012) 120: a minimum of J + (g - z)^2 / (2 sigma^2) is a point of the profile at g, whatever z and sigma
+ * are, and the profile's slope there is (z - g) / sigma^2.
  */
 #ifndef DPI_PROFILE_H
 #define DPI_PROFILE_H
@@ -100,7 +101,8 @@ typedef struct dpi_profile_def {
   int nparam;
   const dpi_profiled *prediction; /* [nprediction] beside them */
   int nprediction;
-  const double *alternative; /* [nalternative x n] other places where J may be low, such as a multi-start's optima: tried at */
+  const double *alternative; /* [nalternative x n] other places where J may be low, such as a multi-start's
+                                optima: tried at */
   int nalternative;          /* each crossing, so that an interval does not end where only the nearest valley does */
   dpi_trust_def trust;
 } dpi_profile_def;
@@ -130,8 +132,9 @@ typedef struct dpi_rank {
   double *vector;  /* [n x n] columns, in units of scale */
   double *scale;   /* [n] */
 } dpi_rank;
-/* Eigenvectors of the Fisher information at x; a direction counts when a unit of scale along it changes the log-likelihood by
- * more than tol (1e-6) of the best determined one and of 1. Memory of the arena. scale NULL: as the trust region has it. */
+/* Eigenvectors of the Fisher information at x; a direction counts when a unit of scale along it changes the
+ * log-likelihood by more than tol (1e-6) of the best determined one and of 1. Memory of the arena. scale NULL: as the
+ * trust region has it. */
 dp_status dpi_rank_analyse(dpi_arena *arena, const dpi_density *d, const double *x, const double *fisher,
                            const double *scale, double tol, dpi_rank *out);
 /* One sentence for each direction without information: which parameters change together. */

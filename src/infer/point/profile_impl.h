@@ -49,8 +49,8 @@ typedef struct dpi_walk {
 } dpi_walk;
 
 /* Ready for its first question. t is borrowed until the walk is done. */
-dp_status dpi_walk_begin(dpi_walk *w, const dpi_walk_share *share, dpi_profile *p, int side, const dpi_profiled *prediction,
-                         dpi_trust *t);
+dp_status dpi_walk_begin(dpi_walk *w, const dpi_walk_share *share, dpi_profile *p, int side,
+                         const dpi_profiled *prediction, dpi_trust *t);
 /* The search has ended: go on; *done. */
 dp_status dpi_walk_ended(dpi_walk *w, bool *done);
 /* Adds the prediction's pull to an answer of the density. g, grad [n]: the prediction where it was asked. */

@@ -5,8 +5,8 @@
  *
  *     s h + c h^2 / 2 = rise
  *
- * The other parameters are predicted there along the tangent (from the Fisher information) or the secant of the last two
- * points, whichever was nearer the last time, and the trust region does the rest.
+ * The other parameters are predicted there along the tangent (from the Fisher information) or the secant of the last
+ * two points, whichever was nearer the last time, and the trust region does the rest.
  */
 #include <float.h>
 #include <math.h>
@@ -77,7 +77,8 @@ static void tangent_of_parameter(dpi_walk *w, const double *fisher, const signed
 }
 
 /* The Fisher information holds the pull already: grad grad' / sigma^2. */
-static void tangent_of_prediction(dpi_walk *w, const double *fisher, const signed char *at, const double *grad, double pull) {
+static void tangent_of_prediction(dpi_walk *w, const double *fisher, const signed char *at, const double *grad,
+                                  double pull) {
   int n = w->share->d->n;
   double var = 0;
   solve_free(w, fisher, at, grad, w->tangent);
@@ -113,8 +114,9 @@ static void search_from(dpi_walk *w, double *x, double slope) {
 /* How far the next point lies, by the rise wanted. */
 static double choose_step(const dpi_walk *w) {
   double rise = w->share->def->step * w->share->threshold, s = w->direction * w->now.slope, c = w->curvature;
-  double h = s + sqrt(s * s + 2 * c * rise) > 0 && (s > 0 || c > 0) ? 2 * rise / (fmax(s, 0) + sqrt(s * s + 2 * c * rise))
-                                                                     : INFINITY;
+  double h = s + sqrt(s * s + 2 * c * rise) > 0 && (s > 0 || c > 0)
+                 ? 2 * rise / (fmax(s, 0) + sqrt(s * s + 2 * c * rise))
+                 : INFINITY;
   h = fmin(h, w->nstep > 0 ? 4 * w->step : w->unit);
   return fmin(h, w->largest);
 }
@@ -530,7 +532,8 @@ static dp_status begin_prediction(dpi_walk *w, dpi_profile *p) {
   bool ok;
   DP_TRY(w->prediction->fn(w->prediction->user, 1, sh->x, &g, grad, &ok));
   if (!ok)
-    return dpi_fail(sh->d->ctx, DP_ERR_NUMERIC, "prediction '%s': can't be evaluated at the optimum", w->prediction->name);
+    return dpi_fail(sh->d->ctx, DP_ERR_NUMERIC, "prediction '%s': can't be evaluated at the optimum",
+                    w->prediction->name);
   for (int i = 0; i < n; i++) {
     if (!(sh->def->trust.fixed && sh->def->trust.fixed[i])) reach += fabs(grad[i]) * sh->scale[i];
   }
@@ -544,8 +547,8 @@ static dp_status begin_prediction(dpi_walk *w, dpi_profile *p) {
   return DP_OK;
 }
 
-dp_status dpi_walk_begin(dpi_walk *w, const dpi_walk_share *share, dpi_profile *p, int side, const dpi_profiled *prediction,
-                         dpi_trust *t) {
+dp_status dpi_walk_begin(dpi_walk *w, const dpi_walk_share *share, dpi_profile *p, int side,
+                         const dpi_profiled *prediction, dpi_trust *t) {
   size_t n = (size_t)share->d->n;
   double *m = DPI_ARENA_ARRAY(share->arena, double, 7 * n + 1);
   *w = (dpi_walk){.share = share, .side = &p->side[side], .prediction = prediction, .index = p->index,

@@ -55,8 +55,9 @@ static void finish(const double *part, int n, dpi_elpd *out) {
 
 static dp_status check_draws(dp_ctx *ctx, int ndraw, int ndatum) {
   if (ndraw >= 2 && ndatum >= 1) return DP_OK;
-  return dpi_fail(ctx, DP_ERR_USAGE, "predictive accuracy: %d draws, %d observations; two draws and one observation needed",
-                  ndraw, ndatum);
+  return dpi_fail(ctx, DP_ERR_USAGE,
+                  "predictive accuracy: %d draws, %d observations; two draws and one observation needed", ndraw,
+                  ndatum);
 }
 
 dp_status dpi_select_waic(dp_ctx *ctx, const double *lp, int ndraw, int ndatum, double *point, dpi_elpd *out) {
@@ -90,7 +91,8 @@ static double leave_out(const double *lp, int ndraw, double *work, int *order, d
   return top + dpi_m_log(dpi_sum(sum, ndraw));
 }
 
-dp_status dpi_select_loo(dp_ctx *ctx, const double *lp, int ndraw, int ndatum, double *point, double *khat, dpi_elpd *out) {
+dp_status dpi_select_loo(dp_ctx *ctx, const double *lp, int ndraw, int ndatum, double *point, double *khat,
+                         dpi_elpd *out) {
   *out = (dpi_elpd){.worst = -INFINITY};
   DP_TRY(check_draws(ctx, ndraw, ndatum));
   double *column = DPI_NEW_ARRAY(ctx, double, 5 * (size_t)ndraw + (size_t)ndatum), *part = column + 5 * (size_t)ndraw;
@@ -133,7 +135,8 @@ void dpi_select_stack(const double *point, int nmodel, int ndatum, double *weigh
       double share = 0;
       for (int i = 0; i < ndatum; i++) {
         double mix = 0; /* of the mixture, relative to model k */
-        for (int l = 0; l < nmodel; l++) mix += weight[l] * dpi_m_exp(point[(size_t)l * ndatum + i] - point[(size_t)k * ndatum + i]);
+        for (int l = 0; l < nmodel; l++)
+          mix += weight[l] * dpi_m_exp(point[(size_t)l * ndatum + i] - point[(size_t)k * ndatum + i]);
         share += 1 / mix;
       }
       double next = weight[k] * share / ndatum;
@@ -161,7 +164,8 @@ void dpi_select_average(const double *weight, const double *mean, const double *
 dp_status dpi_select_pointwise(dpi_density *d, const double *x, int ndraw, double *lp, int *nused) {
   *nused = 0;
   if (!d->ops->pointwise)
-    return dpi_fail(d->ctx, DP_ERR_UNSUPPORTED, "predictive accuracy: this density has no log-likelihood by observation");
+    return dpi_fail(d->ctx, DP_ERR_UNSUPPORTED,
+                    "predictive accuracy: this density has no log-likelihood by observation");
   for (int s = 0; s < ndraw; s++) {
     bool ok = false;
     DP_TRY(d->ops->pointwise(d, x + (size_t)s * (size_t)d->n, lp + (size_t)*nused * (size_t)d->ndatum, &ok));

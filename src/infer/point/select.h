@@ -25,10 +25,13 @@ typedef struct dpi_elpd { /* expected log pointwise predictive density */
   int nbad;        /* observations for which the estimate can't be relied on */
   double worst;    /* WAIC: largest variance; leave-one-out: largest k-hat */
 } dpi_elpd;
-/* WAIC (Watanabe 2010; Vehtari, Gelman, Gabry 2017); bad: variance above 0.4. point [ndatum]: each one's part, or NULL. */
+/* WAIC (Watanabe 2010; Vehtari, Gelman, Gabry 2017); bad: variance above 0.4. point [ndatum]: each one's
+ * part, or NULL. */
 dp_status dpi_select_waic(dp_ctx *ctx, const double *lp, int ndraw, int ndatum, double *point, dpi_elpd *out);
-/* Leave-one-out by Pareto-smoothed importance sampling (Vehtari et al. 2024); bad: k-hat above min(1 - 1/log10 S, 0.7). */
-dp_status dpi_select_loo(dp_ctx *ctx, const double *lp, int ndraw, int ndatum, double *point, double *khat, dpi_elpd *out);
+/* Leave-one-out by Pareto-smoothed importance sampling (Vehtari et al. 2024); bad: k-hat above
+ * min(1 - 1/log10 S, 0.7). */
+dp_status dpi_select_loo(dp_ctx *ctx, const double *lp, int ndraw, int ndatum, double *point, double *khat,
+                         dpi_elpd *out);
 /* elpd of a minus that of b, and the standard error of the difference. */
 void dpi_select_difference(const double *point_a, const double *point_b, int ndatum, double *difference, double *se);
 /* Weights that maximise the log score of the mixture (stacking; Yao et al. 2018). point [nmodel x ndatum]. */

@@ -10,7 +10,12 @@
 
 #include "num/num.h"
 
-enum { PURPOSE_STRATUM = 0x4c415431, PURPOSE_WITHIN = 0x4c415432, PURPOSE_SHIFT = 0x534f4231, PURPOSE_AGAIN = 0x41474131 };
+enum {
+  PURPOSE_STRATUM = 0x4c415431,
+  PURPOSE_WITHIN = 0x4c415432,
+  PURPOSE_SHIFT = 0x534f4231,
+  PURPOSE_AGAIN = 0x41474131
+};
 
 #define SOBOL_BITS 32
 
@@ -86,13 +91,15 @@ dp_status dpi_starts_init(dpi_starts *s, dpi_density *d, dpi_sampling sampling, 
   }
   for (int i = 0; i < d->n; i++) {
     if (isfinite(d->lower[i]) && isfinite(d->upper[i])) continue;
-    return dpi_fail(d->ctx, DP_ERR_INPUT,
-                    "parameter '%s': its bounds are [%g, %g], and %s starts need finite ones; give bounds or take starts "
-                    "from the prior",
-                    d->name[i], d->lower[i], d->upper[i], dpi_sampling_name(sampling));
+    return dpi_fail(
+        d->ctx, DP_ERR_INPUT,
+        "parameter '%s': its bounds are [%g, %g], and %s starts need finite ones; give bounds or take starts "
+        "from the prior",
+        d->name[i], d->lower[i], d->upper[i], dpi_sampling_name(sampling));
   }
   if (sampling == DPI_SAMPLING_SOBOL && d->n > DPI_SOBOL_MAX)
-    return dpi_fail(d->ctx, DP_ERR_UNSUPPORTED, "Sobol starts: %d parameters, at most %d; take latin", d->n, DPI_SOBOL_MAX);
+    return dpi_fail(d->ctx, DP_ERR_UNSUPPORTED, "Sobol starts: %d parameters, at most %d; take latin", d->n,
+                    DPI_SOBOL_MAX);
   return sampling == DPI_SAMPLING_LATIN ? make_strata(s) : DP_OK;
 }
 

@@ -1,13 +1,15 @@
 /* trust.c - floor 6, inside infer/point: the trust-region search as a machine that asks and is told.
  *
- *     START_VALUE -> START -> (told) -> TRIAL or TRIAL_VALUE -> (told: accepted or refused) -> TRIAL ... -> SNAP -> DONE
+ *     START_VALUE -> START -> (told) -> TRIAL or TRIAL_VALUE -> (told: accepted or refused) -> TRIAL ...
+ *     -> SNAP -> DONE
  *
  * TRIAL_VALUE asks for J alone; when it would be accepted, TRIAL asks for the same point with derivatives. SNAP puts
  * parameters that have come to rest next to a bound on it. AGAIN (after dpi_trust_load) asks for the present point once
  * more and goes on as if nothing had happened.
  *
  * Curvature: B = F + S. F is the Fisher information; S is the secant estimate of the rest by Dennis, Gay & Welsch (ACM
- * TOMS 7 (1981) 348), sized. Both models, with and without S, predict each trial's fall; the better one makes the next step.
+ * TOMS 7 (1981) 348), sized. Both models, with and without S, predict each trial's fall; the better one makes
+ * the next step.
  */
 #include "infer/point/trust.h"
 
@@ -25,7 +27,15 @@
 #define NEAR_BOUND 1e-3  /* units of scale: at the end put on the bound */
 #define SWITCH 1.5       /* how much better the other model must have predicted */
 
-typedef enum phase { PHASE_START_VALUE, PHASE_START, PHASE_TRIAL, PHASE_TRIAL_VALUE, PHASE_SNAP, PHASE_AGAIN, PHASE_DONE } phase;
+typedef enum phase {
+  PHASE_START_VALUE,
+  PHASE_START,
+  PHASE_TRIAL,
+  PHASE_TRIAL_VALUE,
+  PHASE_SNAP,
+  PHASE_AGAIN,
+  PHASE_DONE
+} phase;
 
 struct dpi_trust {
   dp_ctx *ctx;
@@ -321,7 +331,8 @@ static double dot(const double *a, const double *b, int n) {
   return s;
 }
 
-/* S += (r y' + y r') / y's - (s'r) y y' / (y's)^2 with r = z - tau S s; z = S+ s wanted. */
+/* S += (r y' + y r') / y's - (s'r) y y' / (y's)^2 with r = z - tau S s; z = S+ s wanted. Symmetric to the last bit: a
+ * search that is saved keeps one half of S. */
 static void update_structured(dpi_trust *t) {
   int m = t->m;
   double *y = t->y, *z = t->z, *ss = t->q.t, *s = t->step, ys = dot(y, s, m);
@@ -333,7 +344,7 @@ static void update_structured(dpi_trust *t) {
   for (int a = 0; a < m; a++) {
     for (int b = 0; b < m; b++) {
       double *e = &t->s[(size_t)a * m + b];
-      *e = tau * *e + (z[a] * y[b] + y[a] * z[b]) / ys - sr * y[a] * y[b] / (ys * ys);
+      *e = tau * *e + (z[a] * y[b] + y[a] * z[b]) / ys - sr * (y[a] * y[b]) / (ys * ys);
     }
   }
 }
@@ -454,8 +465,8 @@ static bool choose_model(dpi_trust *t, double fall) {
   return true;
 }
 
-/* A trial that does not fall as it should: the other model or a smaller region. SR1 learns from it (Conn, Gould, Toint, Math.
- * Prog. 50 (1991) 177). */
+/* A trial that does not fall as it should: the other model or a smaller region. SR1 learns from it (Conn, Gould, Toint,
+ * Math. Prog. 50 (1991) 177). */
 static void refuse(dpi_trust *t, double fall) {
   bool learns = t->def.hessian == DPI_HESSIAN_SR1 && t->sized && t->phase == PHASE_TRIAL;
   if (learns) update_secant(t);
@@ -538,7 +549,8 @@ static void tell_snap(dpi_trust *t, const dpi_density_value *v) {
   finish(t, t->end_found);
 }
 
-/* After a reload: the present point is as it was, and the trial follows from it; then the answer that was waited for. */
+/* After a reload: the present point is as it was, and the trial follows from it; then the answer that was
+ * waited for. */
 static void tell_again(dpi_trust *t, const dpi_density_value *v) {
   phase wanted = t->resume;
   if (!usable(t, v, true)) { /* it was once: the density has changed */
@@ -622,8 +634,8 @@ static void add_number(dpi_str *out, double x) {
 
 void dpi_trust_save(const dpi_trust *t, dpi_str *out) {
   const dpi_trust_result *r = &t->result;
-  dpi_str_addf(out, "%d %d %d %d %d %d %ld %ld", (int)(t->phase == PHASE_AGAIN ? t->resume : t->phase), t->n, t->m, t->use_s, t->sized, t->cautious, r->neval,
-               r->nfailed);
+  dpi_str_addf(out, "%d %d %d %d %d %d %ld %ld", (int)(t->phase == PHASE_AGAIN ? t->resume : t->phase), t->n, t->m,
+               t->use_s, t->sized, t->cautious, r->neval, r->nfailed);
   dpi_str_addf(out, " %d", r->niter);
   add_number(out, t->radius);
   for (int i = 0; i < t->n; i++) dpi_str_addf(out, " %d", t->fixed[i]);

@@ -26,10 +26,11 @@
 #include "infer/density.h"
 
 /* how the curvature of J is known */
-#define DPI_HESSIAN_LIST(X)                                                                                              \
-  X(HYBRID, "hybrid", "Fisher information, with a secant estimate of what it leaves out as soon as that predicts better") \
-  X(FISHER, "fisher", "Fisher information (Gauss-Newton)")                                                               \
-  X(BFGS, "bfgs", "quasi-Newton, from gradients alone")                                                                  \
+#define DPI_HESSIAN_LIST(X)                                                                             \
+  X(HYBRID, "hybrid",                                                                                   \
+    "Fisher information, with a secant estimate of what it leaves out as soon as that predicts better") \
+  X(FISHER, "fisher", "Fisher information (Gauss-Newton)")                                              \
+  X(BFGS, "bfgs", "quasi-Newton, from gradients alone")                                                 \
   X(SR1, "sr1", "quasi-Newton that may be indefinite, from gradients alone")
 typedef enum dpi_hessian {
 #define DPI_HESSIAN_ENUM(name, word, help) DPI_HESSIAN_##name,
@@ -96,7 +97,8 @@ dp_status dpi_trust_create(dp_ctx *ctx, const dpi_density *d, const dpi_trust_de
 void dpi_trust_destroy(dpi_trust *t);
 /* A new search from x0 [n] (moved into the box). fixed [n] (NULL: as before) holds other parameters still. */
 void dpi_trust_begin(dpi_trust *t, const double *x0, const bool *fixed);
-/* The next point to evaluate into x [n]; value: gradient and fisher point to the search's memory. false: it has ended. */
+/* The next point to evaluate into x [n]; value: gradient and fisher point to the search's memory. false:
+ * it has ended. */
 bool dpi_trust_next(dpi_trust *t, double *x, unsigned *what, dpi_density_value *value);
 void dpi_trust_tell(dpi_trust *t, const dpi_density_value *value);
 const dpi_trust_result *dpi_trust_result_of(const dpi_trust *t);

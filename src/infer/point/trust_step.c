@@ -1,7 +1,7 @@
 /* trust_step.c - floor 6, inside infer/point: one step of the trust region on a quadratic model within a box.
  *
- * Sources: Coleman & Li, SIAM J. Optim. 6 (1996) 418 (scaling, reflection); Moré & Sorensen, SIAM J. Sci. Stat. Comput. 4
- * (1983) 553 (the exact step, the hard case); Branch, Coleman & Li, SIAM J. Sci. Comput. 21 (1999) 1 (the plane).
+ * Sources: Coleman & Li, SIAM J. Optim. 6 (1996) 418 (scaling, reflection); Moré & Sorensen, SIAM J. Sci. Stat. Comput.
+ * 4 (1983) 553 (the exact step, the hard case); Branch, Coleman & Li, SIAM J. Sci. Comput. 21 (1999) 1 (the plane).
  *
  * The unbounded step is solved first. Where it meets a bound there are four ways on, and the one with the least psi is
  * taken: stop there; be reflected; solve again with what was met held at the bound (several times if need be); go down
@@ -183,7 +183,8 @@ static void solve_plane(dpi_quad *q, int m, const double *g, double radius, doub
   for (int a = 0; a < m; a++) p[a] = s1 * e1[a] + s2 * e2[a];
 }
 
-/* The step s over the `m` parameters in free (NULL: all), the others held at s; false: nothing is left of the radius. */
+/* The step s over the `m` parameters in free (NULL: all), the others held at s; false: nothing is left of
+ * the radius. */
 static bool solve(dpi_quad *q, const int *free, int m, double radius, double negligible, double *s) {
   double *g = q->t + 6 * q->m, *p = q->t + 7 * q->m, used = 0;
   if (free) {

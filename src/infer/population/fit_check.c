@@ -1,7 +1,8 @@
 /* fit_check.c - floor 6: standard errors of a population's estimate, shrinkage, and people in conflict with it.
  *
- * Observed information: half the Hessian of -2 ln L by central differences of the gradient. Sandwich: I^-1 J I^-1 with J the
- * sum over people of their scores' outer products (White 1982, Econometrica 50:1). Entries of Omega by the delta method.
+ * Observed information: half the Hessian of -2 ln L by central differences of the gradient. Sandwich: I^-1 J I^-1 with
+ * J the sum over people of their scores' outer products (White 1982, Econometrica 50:1). Entries of Omega by
+ * the delta method.
  */
 #include <math.h>
 #include <string.h>
@@ -38,7 +39,8 @@ static dp_status check_create(const dpi_population *pop, dp_fit_check **out) {
   return DP_OK;
 }
 
-/* Half the Hessian [nt x nt] and the scores' outer products; *ok = false when a point beside theta can't be evaluated. */
+/* Half the Hessian [nt x nt] and the scores' outer products; *ok = false when a point beside theta can't
+ * be evaluated. */
 static dp_status information(dpi_population *pop, const double *theta, double *info, double *outer, double *work,
                              bool *ok) {
   int nt = pop->ntheta;

@@ -1,17 +1,19 @@
 /* quadrature.c - the population's likelihood by adaptive Gauss-Hermite quadrature, exact as the number of nodes grows.
  *
- *     p(y) = integral p(y | x) N(x; 0, Omega) dx ~ sum_j exp(logw_j - l(x_j)/2),   x_j = x* + sqrt(2) W z_j,  W W' = H^-1
- * with x* a person's mode, H the Hessian there and z_j the tensor grid of Gauss-Hermite nodes (Liu & Pierce 1994, Biometrika
- * 81:624; Pinheiro & Bates 1995, J Comp Graph Stat 4:12). One node in each direction is Laplace's approximation.
+ *     p(y) = integral p(y | x) N(x; 0, Omega) dx ~ sum_j exp(logw_j - l(x_j)/2)
+ *     x_j = x* + sqrt(2) W z_j,  W W' = H^-1
+ * with x* a person's mode, H the Hessian there and z_j the tensor grid of Gauss-Hermite nodes (Liu & Pierce 1994,
+ * Biometrika 81:624; Pinheiro & Bates 1995, J Comp Graph Stat 4:12). One node in each direction is Laplace's
+ * approximation.
  *
- * Once laid, nodes stay where they are *in the individual parameters*: when theta moves a typical value, the effects of a node
- * move the other way. So what the model says at a node stands for all theta that only shift, spread or scale the error, and a
- * fit needs simulations only when nodes are laid or other parameters move. At fixed nodes the objective is a smooth function
- * with an exact gradient; the fit lays the nodes anew at its end until nothing changes.
+ * Once laid, nodes stay where they are *in the individual parameters*: when theta moves a typical value, the effects of
+ * a node move the other way. So what the model says at a node stands for all theta that only shift, spread or scale the
+ * error, and a fit needs simulations only when nodes are laid or other parameters move. At fixed nodes the objective is
+ * a smooth function with an exact gradient; the fit lays the nodes anew at its end until nothing changes.
  *
  *   typical value, shift along d:   sum_j r_j (-2 d'P x_j)            r_j: share of node j, P = Omega^-1
  *   entry of Omega, E = dOmega:     tr(P E) - sum_j r_j x_j'P E P x_j
- *   error parameter that scales s:  sum_j r_j (2 n - 2 sum z^2)       (censored: 2 h(u) u, u = +-z, h the normal hazard)
+ *   error parameter that scales s:  sum_j r_j (2 n - 2 sum z^2)   (censored: 2 h(u) u, u = +-z, h the normal hazard)
  *   anything else:                  sum_j r_j times a central difference of the data part
  */
 #include <math.h>
@@ -73,8 +75,8 @@ void dpi_grid_drop(dpi_population *pop) {
   pop->grid = NULL;
 }
 
-/* Gauss-Hermite nodes and ln of w exp(z^2): eigenvalues of the recurrence's matrix (Golub & Welsch 1969, Math Comp 23:221),
- * polished by Newton's method on the orthonormal polynomials; w exp(z^2) = exp(z^2)/sum_k p_k(z)^2. */
+/* Gauss-Hermite nodes and ln of w exp(z^2): eigenvalues of the recurrence's matrix (Golub & Welsch 1969, Math Comp
+ * 23:221), polished by Newton's method on the orthonormal polynomials; w exp(z^2) = exp(z^2)/sum_k p_k(z)^2. */
 dp_status dpi_gauss_hermite(dp_ctx *ctx, int n, double *z, double *logw) {
   double *a = DPI_NEW_ARRAY(ctx, double, 2 * n * n + 1);
   if (!a) return DP_ERR_MEMORY;
@@ -103,8 +105,8 @@ dp_status dpi_gauss_hermite(dp_ctx *ctx, int n, double *z, double *logw) {
 
 /* ---- laying ---- */
 
-/* Does theta t leave predictions alone and multiply the error of each observable by itself or not at all? factor [ngroup]:
- * 0 not seen yet, 1 no, 2 yes. */
+/* Does theta t leave predictions alone and multiply the error of each observable by itself or not at all? factor
+ * [ngroup]: 0 not seen yet, 1 no, 2 yes. */
 static dp_status scale_holds(const dpi_population *pop, member *mb, const theta_def *t, double *w,
                              uint8_t *factor, bool *holds) {
   dpi_indiv *iv = mb->p->iv;
@@ -201,8 +203,8 @@ static dp_status person_room(dpi_population *pop, dpi_grid *g, int i, int m_node
   return DP_OK;
 }
 
-/* ln of the weight below which nodes are left out: those of an m^n grid that together have PRUNED of a Gaussian's weight at
- * most. Corners of the grid are most of its nodes and next to nothing of the integral. */
+/* ln of the weight below which nodes are left out: those of an m^n grid that together have PRUNED of a Gaussian's
+ * weight at most. Corners of the grid are most of its nodes and next to nothing of the integral. */
 static double least_weight(int m, int n) {
   double nodes = 1;
   if (n < 2) return -INFINITY;
@@ -374,9 +376,9 @@ static bool moments(const grid_person *q, double *mean, double *root) {
   return dpi_chol(root, n);
 }
 
-/* Nodes of one person at the present theta: around the mode with the Hessian's spread; without a set number more and more of
- * them, around the mean with the covariance that the last ones gave (Naylor & Smith 1982, Appl Stat 31:214), until their
- * value stays. */
+/* Nodes of one person at the present theta: around the mode with the Hessian's spread; without a set number more and
+ * more of them, around the mean with the covariance that the last ones gave (Naylor & Smith 1982, Appl Stat 31:214),
+ * until their value stays. */
 static dp_status lay_person(dpi_population *pop, dpi_grid *g, int i) {
   member *mb = &pop->member[i];
   const dpi_indiv *iv = mb->p->iv;

@@ -1,17 +1,19 @@
 /* saem.c - the population's likelihood maximised by stochastic approximation EM: method "saem".
  *
- * Kuhn E, Lavielle M (2005), Comput Stat Data Anal 49:1020: in iteration k every person's effects are drawn anew by a few steps
- * of Markov chains under the present theta; what the M-step needs is averaged over iterations with steps gamma_k = 1, then
- * (k - K)^-0.7: first the estimate travels, then noise dies away; the result is the mean of theta over the second phase
- * (Polyak BT, Juditsky AB (1992), SIAM J Control Optim 30:838), which is as good as the best steps would be, whatever part
- * of the information is missing. No integral is approximated, so the limit is the maximum itself, for any number of effects.
+ * Kuhn E, Lavielle M (2005), Comput Stat Data Anal 49:1020: in iteration k every person's effects are drawn anew by a
+ * few steps of Markov chains under the present theta; what the M-step needs is averaged over iterations with steps
+ * gamma_k = 1, then (k - K)^-0.7: first the estimate travels, then noise dies away; the result is the mean of theta
+ * over the second phase (Polyak BT, Juditsky AB (1992), SIAM J Control Optim 30:838), which is as good as the best
+ * steps would be, whatever part of the information is missing. No integral is approximated, so the limit is the maximum
+ * itself, for any number of effects.
  *
- *   draws     proposals from the prior; one effect at a time; all at once. The width of the last two adapts to the share
- *             that is accepted, for all people together
- *   M-step    in phi = effect + what typical values have moved it: S1 = sum phi, S2 = sum phi phi', one unit a person and one
- *             an occasion. Typical values that shift effects: generalised least squares. Blocks of Omega: S2 around them
- *   the rest  (errors, typical values without an effect): Robbins & Monro with the averaged curvature. By Fisher's identity
- *             the mean of the complete data's slope is the slope of ln p(y), so that its zero is the maximum
+ *   draws     proposals from the prior; one effect at a time; all at once. The width of the last two adapts to the
+ *             share that is accepted, for all people together
+ *   M-step    in phi = effect + what typical values have moved it: S1 = sum phi, S2 = sum phi phi', one unit a person
+ *             and one an occasion. Typical values that shift effects: generalised least squares. Blocks of Omega:
+ *             S2 around them
+ *   the rest  (errors, typical values without an effect): Robbins & Monro with the averaged curvature. By Fisher's
+ *             identity the mean of the complete data's slope is the slope of ln p(y), so that its zero is the maximum
  *   at the end  -2 ln L by importance sampling around each person's draws, with its standard error
  *
  * Invariants: a person's draws depend on that person, theta and the seed; sums run in the order of people.
@@ -231,7 +233,8 @@ static void add_person(saem *q, int i) {
     for (int b = 0; b < p->dim; b++) {
       int f = person->c->eta_effect[person->iv->free[b]];
       /* one unit: both of the person, or both of one occasion */
-      if (dpi_person_occasion(person, person->iv->free[a]) != dpi_person_occasion(person, person->iv->free[b])) continue;
+      if (dpi_person_occasion(person, person->iv->free[a]) != dpi_person_occasion(person, person->iv->free[b]))
+        continue;
       for (int c = 0; c < p->n; c++)
         q->n2[e * q->ne + f] += (p->x[c * p->dim + a] + shift[a]) * (p->x[c * p->dim + b] + shift[b]) / p->n;
     }
@@ -374,7 +377,8 @@ static void adapt(saem *q) {
 static dp_status iterate(saem *q, double *before) {
   int ne = q->ne;
   if (!dpi_population_unpack(q->pop, q->theta))
-    return dpi_fail(q->ctx, DP_ERR_CONVERGE, "population fit by saem: iteration %d led outside the bounds", q->iteration);
+    return dpi_fail(q->ctx, DP_ERR_CONVERGE, "population fit by saem: iteration %d led outside the bounds",
+                    q->iteration);
   DP_TRY(dpi_parallel_for(q->ctx, q->pop->npeople, person_draw, q));
   memset(q->n1, 0, sizeof(double) * (size_t)ne);
   memset(q->n2, 0, sizeof(double) * (size_t)(ne * ne));
@@ -458,11 +462,12 @@ static dp_status soul_create(saem *q, int i) {
   p->dim = iv->dim;
   p->neta = person->c->neta;
   p->rng = dpi_rng_make(q->seed, person->c->stream, RNG_SAEM);
-  double *m = DPI_ARENA_ARRAY(&q->arena, double,
-                              n * (2 * dim + neta + 2 * no + (size_t)q->ne + 2) + dim + dim * dim + 2 * (size_t)q->ngeneric + 1);
+  const size_t own = dim + dim * dim + 2 * (size_t)q->ngeneric;
+  double *m = DPI_ARENA_ARRAY(&q->arena, double, n * (2 * dim + neta + 2 * no + (size_t)q->ne + 2) + own + 1);
   p->ok = DPI_ARENA_ARRAY(&q->arena, uint8_t, n + 1);
   if (!m || !p->ok) return DP_ERR_MEMORY;
-  double **slice[] = {&p->x, &p->try, &p->eta, &p->f, &p->data, &p->data_try, &p->mean, &p->second, &p->slope, &p->curve};
+  double **slice[] = {&p->x,        &p->try,  &p->eta,    &p->f,     &p->data,
+                      &p->data_try, &p->mean, &p->second, &p->slope, &p->curve};
   size_t width[] = {n * dim, n * dim, n * neta, n * (2 * no + (size_t)q->ne), n,
                     n,       dim,     dim * dim, (size_t)q->ngeneric,          (size_t)q->ngeneric};
   for (int k = 0; k < DPI_COUNT(slice); k++) {

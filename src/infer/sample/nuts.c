@@ -435,7 +435,8 @@ static dp_status begin_start(sampler *s, chain *k) {
   if (s->def->start) {
     dpi_box_from(s->d, s->def->start + (size_t)c * (size_t)n, k->want);
     for (int i = 0; i < n; i++) /* an optimum on a bound is where the logit is flat: begin where it is not */
-      if (isfinite(s->d->lower[i]) && isfinite(s->d->upper[i])) k->want[i] = fmax(-START_LOGIT, fmin(START_LOGIT, k->want[i]));
+      if (isfinite(s->d->lower[i]) && isfinite(s->d->upper[i]))
+        k->want[i] = fmax(-START_LOGIT, fmin(START_LOGIT, k->want[i]));
   } else if (s->d->ops->prior_draw) {
     DP_TRY(s->d->ops->prior_draw(s->d, s->def->seed, at, k->v));
     dpi_box_from(s->d, k->v, k->want);
@@ -445,9 +446,9 @@ static dp_status begin_start(sampler *s, chain *k) {
   return DP_OK;
 }
 
-/* Between two bounds the logit has at most the logistic law's spread where the data say nothing, and 1/3 is that law's mean
- * curvature; beside a bound the curvature at one place is next to nothing, and a metric made of it would take steps of a
- * hundredth of the way for all of the first windows. */
+/* Between two bounds the logit has at most the logistic law's spread where the data say nothing, and 1/3 is that law's
+ * mean curvature; beside a bound the curvature at one place is next to nothing, and a metric made of it would take
+ * steps of a hundredth of the way for all of the first windows. */
 static void widest(const sampler *s, const double *u, double *fisher) {
   int n = s->d->n;
   for (int i = 0; i < n; i++) {

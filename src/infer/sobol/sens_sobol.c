@@ -12,17 +12,18 @@
  * A row counts for an index where all the values that the index needs are known.
  *
  * Rows of one net depend on each other, so how far a net's answer is off can't be seen from its rows: resampling them
- * covered an index that is 0 in 86 of 100 cases where 95 are meant. Therefore several nets, each scrambled by itself, take
- * turns at the rows; they are independent. Estimates use all rows; intervals leave out one net at a time (jackknife)
- * and end at Student's quantiles.
+ * covered an index that is 0 in 86 of 100 cases where 95 are meant. Therefore several nets, each scrambled by itself,
+ * take turns at the rows; they are independent. Estimates use all rows; intervals leave out one net at a time
+ * (jackknife) and end at Student's quantiles.
  */
 #include <math.h>
 #include <string.h>
 
 #include "infer/sobol/sens.h"
 
-/* Nets: 4, more where each still has 1024 rows, fewer where one would have less than 4. Few long nets give closer estimates
- * than many short ones: by root mean square 0.005 against 0.009 on Ishigami's first order, 4096 rows in 4 or 16 nets. */
+/* Nets: 4, more where each still has 1024 rows, fewer where one would have less than 4. Few long nets give closer
+ * estimates than many short ones: by root mean square 0.005 against 0.009 on Ishigami's first order, 4096 rows in 4
+ * or 16 nets. */
 enum { FEW = 4, NET = 16, FULL_ROWS = 1024, LEAST_ROWS = 4, PURPOSE_NETS = 0x534e4555 };
 
 typedef struct design { /* makes points; then digests */

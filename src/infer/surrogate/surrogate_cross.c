@@ -8,8 +8,9 @@
  *
  * An interval of 1.645 deviations then holds 9 in 10 of the rows left out, whatever law errors follow, and a new point
  * of the same law about as often: the rows left out were answered from a tenth less, which makes it a little wide.
- * Source: the rank is that of conformal prediction (V. Vovk, A. Gammerman, G. Shafer 2005; jackknife and cross-validation:
- * R. F. Barber et al., Ann. Stat. 49 (2021) 486, which also says what is not promised: 80 % for certain, 90 % in practice).
+ * Source: the rank is that of conformal prediction (V. Vovk, A. Gammerman, G. Shafer 2005; jackknife and
+ * cross-validation: R. F. Barber et al., Ann. Stat. 49 (2021) 486, which also says what is not promised: 80 % for
+ * certain, 90 % in practice).
  */
 #include <math.h>
 #include <string.h>

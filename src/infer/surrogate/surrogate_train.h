@@ -17,8 +17,9 @@ typedef enum dpi_training_kind { DPI_TRAIN_BEST, DPI_TRAIN_GP, DPI_TRAIN_PCE } d
 
 typedef struct dpi_training_def {
   uint32_t cookie;
-  dpi_training_kind kind; /* BEST: for each output a polynomial if it is close (1e-3 of the
-                                                                  deviation), else what errs less when rows are left out */
+  /* BEST: for each output a polynomial if it is close (1e-3 of the deviation), else what errs less when rows are left
+   * out */
+  dpi_training_kind kind;
   const dpi_surrogate_input *input;
   int ninput;
   int npoint; /* of the design: scrambled Sobol points by the inputs' laws, within the domain (200) */

@@ -1,5 +1,5 @@
-/* linear_kind.h - a kind of twin whose answers are known in closed form: y = base + slope t, Gaussian in its effects. Its
- * folder is written by the test; a variant is a set of words. */
+/* linear_kind.h - a kind of twin whose answers are known in closed form: y = base + slope t, Gaussian in its effects.
+ * Its folder is written by the test; a variant is a set of words. */
 #ifndef TEST_LINEAR_KIND_H
 #define TEST_LINEAR_KIND_H
 
@@ -88,21 +88,23 @@ static inline void linear_open(world *w, const variant *v, int nthread) {
   OK(dp_kind_load(w->ctx, dir, &w->kind));
 }
 
-/* A record from its text; status of the reading. */
-static inline dp_status linear_read(world *w, const char *text) {
+/* A record from its text, as record.csv in this folder; status of the reading. */
+static inline dp_status linear_read_in(world *w, const char *dir, const char *text) {
   char path[500];
-  write_text(dp_kind_dir(w->kind), "record.csv", text);
-  snprintf(path, sizeof path, "%s/record.csv", dp_kind_dir(w->kind));
+  write_text(dir, "record.csv", text);
+  snprintf(path, sizeof path, "%s/record.csv", dir);
   dp_record_destroy(w->record);
   w->record = NULL;
   return dp_kind_record(w->kind, path, &w->record);
 }
 
+static inline dp_status linear_read(world *w, const char *text) { return linear_read_in(w, dp_kind_dir(w->kind), text); }
+
 /* standard normal numbers that are the same everywhere */
 static inline double noise(dpi_rng *rng) { return dpi_rng_normal(rng); }
 
-/* y ~ N(A mu, A Omega A' + sd^2 I) with r = y - A mu: ln of its density; posterior mean and covariance of the effects unless
- * NULL. a [n x p] */
+/* y ~ N(A mu, A Omega A' + sd^2 I) with r = y - A mu: ln of its density; posterior mean and covariance of the effects
+ * unless NULL. a [n x p] */
 static inline double gaussian(int n, int p, const double *a, const double *omega, double sd,
                               const double *r, double *mean, double *cov) {
   double v[100], ao[100], inv[100], z[10];

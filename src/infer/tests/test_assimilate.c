@@ -1,5 +1,5 @@
-/* Independent comparison: posterior means, spreads and evidence of one person by dense quadrature over three effects; the
- * prior's own moments where nothing is observed; hashes over threads and over changed future values. */
+/* Independent comparison: posterior means, spreads and evidence of one person by dense quadrature over three effects;
+ * the prior's own moments where nothing is observed; hashes over threads and over changed future values. */
 #include "theophylline.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Independent comparison: gradients with Richardson-extrapolated differences, Fisher matrix and M3 with the formulas written
- * out, objective, mode and covariance of one person with NONMEM 7.4.4's printed result (FOCE with interaction). */
+/* Independent comparison: gradients with Richardson-extrapolated differences, Fisher matrix and M3 with the formulas
+ * written out, objective, mode and covariance of one person with NONMEM 7.4.4's printed result (FOCE with
+ * interaction). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-/* Independent comparison: posteriors and evidence of a line that is Gaussian in its effects, in closed form (with occasions,
- * log-normal error, without effects) and by quadrature where a value is below its limit; beliefs before and after the
- * future was changed. */
+/* Independent comparison: posteriors and evidence of a line that is Gaussian in its effects, in closed form (with
+ * occasions, log-normal error, without effects) and by quadrature where a value is below its limit; beliefs before and
+ * after the future was changed. */
 #include "linear_kind.h"
 
 static dp_belief *belief(world *w, double until, const dp_prior *prior) {
@@ -82,7 +82,8 @@ static void test_occasions(void **state) {
   world_close(w);
 }
 
-/* At the start of the second occasion its effect on base shows and that on slope does not yet: it follows by covariance. */
+/* At the start of the second occasion its effect on base shows and that on slope does not yet: it follows by
+ * covariance. */
 static void test_correlated_occasions(void **state) {
   (void)state;
   static const variant v = {.name = "pair", .iov = "slope", .iov_pair = true};
@@ -235,7 +236,8 @@ static void test_nobody_differs(void **state) {
   world_close(w);
 }
 
-/* p(y) = integral of N(y; f, .4^2 I + delta^2 f f' exp(-|dt|/3)) over a half-normal delta of scale .2, by Simpson's rule */
+/* p(y) = integral of N(y; f, .4^2 I + delta^2 f f' exp(-|dt|/3)) over a half-normal delta of scale .2, by
+ * Simpson's rule */
 static void test_discrepancy_evidence(void **state) {
   (void)state;
   static const variant v = {.name = "discrepancy", .no_effect = true};

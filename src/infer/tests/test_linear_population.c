@@ -1,5 +1,6 @@
-/* Independent comparison: maximum likelihood of balanced random-coefficient and nested designs in closed form (with a free
- * covariance, with occasions, without effects); gradients with differences; the leave-one-out store with single fits. */
+/* Independent comparison: maximum likelihood of balanced random-coefficient and nested designs in closed form (with a
+ * free covariance, with occasions, without effects); gradients with differences; the leave-one-out store with
+ * single fits. */
 #include "linear_kind.h"
 
 enum { NPEOPLE = 12, NTIME = 4 };
@@ -26,8 +27,8 @@ typedef struct lines_truth {
   double base, slope, omega[4], sd;
 } lines_truth;
 
-/* Everybody's least-squares line b_i: their mean, S - sd^2 (A'A)^-1 with S the mean square around it, sd^2 = RSS/(N (n - 2))
- * (Laird & Ware's balanced case). */
+/* Everybody's least-squares line b_i: their mean, S - sd^2 (A'A)^-1 with S the mean square around it, sd^2 = RSS/(N (n
+ * - 2)) (Laird & Ware's balanced case). */
 static lines_truth lines_ml(const double *y) {
   double st = 0, stt = 0, b[NPEOPLE][2], rss = 0, mean[2] = {0};
   lines_truth r = {0};
@@ -103,8 +104,8 @@ static void test_free_covariance(void **state) {
   }
 }
 
-/* people / occasions / replicates, balanced: maximum likelihood from the sums of squares (Searle, Casella & McCulloch 1992,
- * Variance Components, section 4.4) */
+/* people / occasions / replicates, balanced: maximum likelihood from the sums of squares (Searle, Casella & McCulloch
+ * 1992, Variance Components, section 4.4) */
 static void test_occasions(void **state) {
   (void)state;
   enum { A = 10, B = 2, N = 3 };

@@ -1,5 +1,5 @@
-/* Independent comparison: modes of theophylline's people found side by side and one by one; the same bytes on any number of
- * threads and whoever else is in the batch. */
+/* Independent comparison: modes of theophylline's people found side by side and one by one; the same bytes on any
+ * number of threads and whoever else is in the batch. */
 #include "theophylline.h"
 
 #include "infer/mode_search.h"
@@ -37,7 +37,8 @@ static void find(int nthread, int first, int n, found *out, double *single) {
     dpi_mode mode[4];
     double x[32];
     int nmode = 0;
-    OK(dpi_mode_multi(p[i]->iv, &def.mode, NULL, 16, dpi_rng_make(1, p[i]->c->stream, DPI_RNG_START), 4, x, mode, &nmode));
+    OK(dpi_mode_multi(p[i]->iv, &def.mode, NULL, 16, dpi_rng_make(1, p[i]->c->stream, DPI_RNG_START), 4, x, mode,
+                      &nmode));
     assert_true(nmode > 0 && mode[0].converged);
     single[i * 4] = mode[0].l;
     memcpy(single + i * 4 + 1, x, 3 * sizeof(double));

@@ -1,5 +1,5 @@
-/* Independent comparison: published estimates of the theophylline data (NONMEM's FOCE with interaction; Laplace), gradients
- * with central differences of the objective, and the same maximum from a distant start. */
+/* Independent comparison: published estimates of the theophylline data (NONMEM's FOCE with interaction; Laplace),
+ * gradients with central differences of the objective, and the same maximum from a distant start. */
 #include "theophylline.h"
 
 static double param(const world *w, const dp_prior *p, const char *id) {

@@ -1,5 +1,5 @@
-/* Independent comparison: NONMEM 7.4.4's individual objectives and modes, where the suite's archive is there (a fresh clone has
- * none: skipped); without it the reader's refusals. */
+/* Independent comparison: NONMEM 7.4.4's individual objectives and modes, where the suite's archive is there (a fresh
+ * clone has none: skipped); without it the reader's refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

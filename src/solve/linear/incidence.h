@@ -25,7 +25,23 @@ typedef struct dpi_block {
   int *entry;                /* owned: [sub->nnz] the same entries in the whole */
 } dpi_block;
 
+struct dpi_expm_work;
+struct dpi_incidence;
+
+/* The arithmetic by one instruction set; all give the same bytes. */
+typedef struct dpi_incidence_ops {
+  void (*multiply)(const struct dpi_incidence *p, int nblock, const double *a, const double *da, const double *b,
+                   const double *db, double *c, double *dc);
+  bool (*expm)(const struct dpi_incidence *p, int nblock, const double *m, const double *dm, bool metzler, double h,
+               double *e, double *de, struct dpi_expm_work *work);
+} dpi_incidence_ops;
+extern const dpi_incidence_ops dpi_incidence_base;
+#if defined(__x86_64__)
+extern const dpi_incidence_ops dpi_incidence_avx, dpi_incidence_avx512;
+#endif
+
 typedef struct dpi_incidence {
+  const dpi_incidence_ops *ops; /* what this processor does best */
   int n, nnz;
   int *row, *col; /* [nnz] */
   int *at;        /* [n x n] entry of (row, col) or -1 */

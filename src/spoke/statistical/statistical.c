@@ -1,9 +1,11 @@
 /* statistical.c - floor 4, a spoke: a trained surrogate answers in place of the model it was trained on.  D -> O, Q
  *
- * The definition's `config` is the surrogate's text (num/surrogate.h). Its outputs are named QUANTITY@TIME; its inputs are
- * the parameters, their defaults the middle of the domain. There are no states: an answer is a function of parameters.
+ * The definition's `config` is the surrogate's text (num/surrogate.h). Its outputs are named QUANTITY@TIME; its inputs
+ * are the parameters, their defaults the middle of the domain. There are no states: an answer is a function
+ * of parameters.
  *
- *     signals   QUANTITY          method "draw" (also "auto"): mean + error x z, z standard normal by (seed, stream, output);
+ *     signals   QUANTITY          method "draw" (also "auto"): mean + error x z, z standard normal by
+ *                                 (seed, stream, output);
  *                                 method "mean": the mean
  *               error(QUANTITY)   one deviation
  *

@@ -1,4 +1,5 @@
-/* Compared with: formulas and tables worked out by hand from small control streams; one wrong stream for every refusal. */
+/* Compared with: formulas and tables worked out by hand from small control streams; one wrong stream for
+ * every refusal. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -293,8 +294,7 @@ static const struct {
     {{.error = "F_FLAG=1\nY=PHI(F)"},
      DP_ERR_UNSUPPORTED,
      "m.ctl:9: F_FLAG: Y as a likelihood is not supported; values below quantification are said by columns CENS and "
-     "LIMIT of an "
-     "event table, without F_FLAG"},
+     "LIMIT of an event table, without F_FLAG"},
     {{.values = "$THETA (0,4) (5,3)\n$OMEGA 1\n$SIGMA 1"},
      DP_ERR_INPUT,
      "m.ctl:11: $THETA: THETA(2): the starting value 3 does not lie between its bounds 5 and inf"},

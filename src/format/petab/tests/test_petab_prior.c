@@ -160,8 +160,8 @@ static void quantiles(void **state) {
   }
 }
 
-/* Truncation far out: closed forms. P(8 < Z < 9) of the standard normal; Laplace and exponential are themselves shifted; Cauchy by
- * arctangents; Rayleigh by exponentials. */
+/* Truncation far out: closed forms. P(8 < Z < 9) of the standard normal; Laplace and exponential are themselves
+ * shifted; Cauchy by arctangents; Rayleigh by exponentials. */
 static void tails(void **state) {
   (void)state;
   const double pi = 3.14159265358979324, ln_2pi = 1.83787706640934548;

@@ -171,7 +171,8 @@ static void test_limits_are_the_parabola(void **state) {
     assert_string_equal(q->verdict, "identifiable");
     for (int k = 0; k < q->npoint; k++) {
       assert_true(k == 0 || q->point[k].at > q->point[k - 1].at);
-      check_near("J along the profile", q->point[k].j, l.j + 0.5 * pow((q->point[k].at - x[i]) / wide * 1.959963984540054, 2), 1e-5);
+      check_near("J along the profile", q->point[k].j,
+                 l.j + 0.5 * pow((q->point[k].at - x[i]) / wide * 1.959963984540054, 2), 1e-5);
     }
   }
   dp_limits_destroy(m);
@@ -216,8 +217,9 @@ static void test_limits_refusals(void **state) {
 
 /* ---- posteriors ---- */
 
-/* A uniform prior over the box, 20 x 20: the posterior is the Gaussian, the evidence its integral over 400. Bounds: five
- * standard errors of the effective draws that the sample itself says, which a second test (cli) and the samplers' own hold. */
+/* A uniform prior over the box, 20 x 20: the posterior is the Gaussian, the evidence its integral over 400. Bounds:
+ * five standard errors of the effective draws that the sample itself says, which a second test (cli) and the
+ * samplers' own hold. */
 static void test_samples_of_a_gaussian(void **state) {
   static const char *const methods[] = {"nuts", "tempering", "smc", "laplace"};
   rig *r = *state;

@@ -1,5 +1,6 @@
-/* Independent comparison: gradients of a problem with more directions than one run carries, against the way back, against
- * differences, and its information against what a single measurement must give; which way is taken, by counts alone. */
+/* Independent comparison: gradients of a problem with more directions than one run carries, against the way back,
+ * against differences, and its information against what a single measurement must give; which way is taken, by
+ * counts alone. */
 #include "calib_rig.h"
 
 enum { NSTATE = 5, NRATE = 35 };
@@ -44,7 +45,8 @@ static double largest(const double *g, int n) {
 /* More directions than one run carries: the same as backwards and as differences. */
 static void test_many_directions(void **state) {
   rig *r = *state;
-  const char *path = net(r, NRATE, "observableId|experimentId|time|measurement\na||0.5|1\nb||1|2\na||3|1.2\n", NULL, NULL);
+  const char *path =
+      net(r, NRATE, "observableId|experimentId|time|measurement\na||0.5|1\nb||1|2\na||3|1.2\n", NULL, NULL);
   dp_problem *forward = rig_open(r, path, DP_DERIVATIVE_FORWARD), *back = rig_open(r, path, DP_DERIVATIVE_ADJOINT);
   double f[NRATE], b[NRATE];
   rig_eval(forward, DP_PROBLEM_GRADIENT, (dp_problem_value){.gradient = f});
@@ -58,7 +60,8 @@ static void test_many_directions(void **state) {
   double x[6][NRATE], slope[3], along = 0;
   dp_problem_value v[6] = {{0}};
   for (int i = 0; i < 6; i++)
-    for (int q = 0; q < NRATE; q++) x[i][q] = d->nominal[q] + (i % 2 ? -1 : 1) * 0.02 / (1 << (i / 2)) * (q % 3 - 0.8) * 0.3;
+    for (int q = 0; q < NRATE; q++)
+      x[i][q] = d->nominal[q] + (i % 2 ? -1 : 1) * 0.02 / (1 << (i / 2)) * (q % 3 - 0.8) * 0.3;
   assert_int_equal(dp_problem_eval(forward, 6, x[0], DP_PROBLEM_VALUE, v), DP_OK);
   for (int i = 0; i < 3; i++) slope[i] = (v[2 * i].llh - v[2 * i + 1].llh) / (2 * 0.02 / (1 << i));
   for (int q = 0; q < NRATE; q++) along += f[q] * (q % 3 - 0.8) * 0.3;
@@ -75,7 +78,8 @@ static void test_information(void **state) {
                            DP_DERIVATIVE_FORWARD);
   static double f[NRATE * NRATE];
   double g[NRATE], residual;
-  rig_eval(p, DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER, (dp_problem_value){.gradient = g, .fisher = f, .residual = &residual});
+  rig_eval(p, DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER,
+           (dp_problem_value){.gradient = g, .fisher = f, .residual = &residual});
   const double size = largest(f, NRATE * NRATE);
   assert_true(size > 0 && fabs(residual) > 0.1);
   for (int i = 0; i < NRATE; i++)

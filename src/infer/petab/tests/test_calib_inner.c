@@ -1,6 +1,7 @@
-/* Independent comparison: parameters solved inside the objective against the same problem with all of them explicit (its gradient by
- * them is zero there, its likelihood the same, no better one in the neighbourhood; information against the joint one), gradients
- * against differences, both ways of making them; censored and ordinal likelihoods by quadrature of the density. */
+/* Independent comparison: parameters solved inside the objective against the same problem with all of them explicit
+ * (its gradient by them is zero there, its likelihood the same, no better one in the neighbourhood; information against
+ * the joint one), gradients against differences, both ways of making them; censored and ordinal likelihoods by
+ * quadrature of the density. */
 #include "calib_rig.h"
 
 #define OBSERVABLES                                                                                              \

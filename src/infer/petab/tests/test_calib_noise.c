@@ -1,4 +1,5 @@
-/* Independent comparison: densities of noise integrate to one, derivatives against differences, information by quadrature. */
+/* Independent comparison: densities of noise integrate to one, derivatives against differences, information by
+ * quadrature. */
 #include "calib_rig.h"
 
 /* Noise: derivatives against differences, information against the mean of the squared derivative by quadrature. */

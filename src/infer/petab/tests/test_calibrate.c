@@ -1,5 +1,5 @@
-/* Independent comparison: likelihoods, gradients and information of small problems written out by hand; one way of making a
- * gradient against the other and against differences. */
+/* Independent comparison: likelihoods, gradients and information of small problems written out by hand; one way of
+ * making a gradient against the other and against differences. */
 #include "calib_rig.h"
 
 static const double LN_2PI = 1.8378770664093454836, LN_10 = 2.3025850929940456840;
@@ -220,10 +220,8 @@ static void test_two_models(void **state) {
            "observableId|experimentId|time|measurement|modelId\nox||1|1|a\noy||2|1|b\nox||2|1|a\n");
   rig_file(r, "problem.yaml",
            "format_version: 2.0.0\nparameter_files: [parameters.tsv]\nmodel_files:\n  a:\n    language: antimony\n    "
-           "location: "
-           "one.ant\n  b:\n    language: antimony\n    location: two.ant\nobservable_files: "
-           "[observables.tsv]\nmeasurement_files: "
-           "[measurements.tsv]\nmapping_files: [mapping.tsv]\n");
+           "location: one.ant\n  b:\n    language: antimony\n    location: two.ant\nobservable_files: "
+           "[observables.tsv]\nmeasurement_files: [measurements.tsv]\nmapping_files: [mapping.tsv]\n");
   snprintf(r->path, sizeof r->path, "%s/problem.yaml", r->dir);
   for (int way = DP_DERIVATIVE_FORWARD; way <= DP_DERIVATIVE_ADJOINT; way++) {
     dp_problem *p = rig_open(r, r->path, (dp_problem_derivative)way);
@@ -241,8 +239,8 @@ static void test_two_models(void **state) {
   }
 }
 
-/* A volume that the model's own event may change makes amounts of its species the states: values are concentrations all the same. An
- * event of the same time as a condition comes after it. */
+/* A volume that the model's own event may change makes amounts of its species the states: values are concentrations all
+ * the same. An event of the same time as a condition comes after it. */
 static void test_volumes(void **state) {
   rig *r = *state;
   const tables t = {
@@ -303,14 +301,12 @@ static void test_points(void **state) {
 static const tables OLD = {
     .model =
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<sbml xmlns=\"http://www.sbml.org/sbml/level3/version1/core\" "
-        "level=\"3\" "
-        "version=\"1\"><model id=\"m\" timeUnits=\"second\"><listOfParameters>"
+        "level=\"3\" version=\"1\"><model id=\"m\" timeUnits=\"second\"><listOfParameters>"
         "<parameter id=\"x\" value=\"2\" constant=\"false\"/><parameter id=\"k\" value=\"0.5\" constant=\"true\"/>"
         "<parameter id=\"p\" value=\"0.1\" constant=\"true\"/></listOfParameters><listOfRules><rateRule variable=\"x\">"
         "<math "
         "xmlns=\"http://www.w3.org/1998/Math/MathML\"><apply><minus/><ci>p</ci><apply><times/><ci>k</ci><ci>x</ci></"
-        "apply>"
-        "</apply></math></rateRule></listOfRules></model></sbml>\n",
+        "apply></apply></math></rateRule></listOfRules></model></sbml>\n",
     .parameters =
         "parameterId|parameterScale|lowerBound|upperBound|nominalValue|estimate|objectivePriorType|"
         "objectivePriorParameters\n"

@@ -1,5 +1,5 @@
-/* Independent comparison: all minima of a separable many-minima function by a fine scan of one coordinate; Sobol's points
- * against published ones; a run in pieces and in other batches against the run at once, byte by byte. */
+/* Independent comparison: all minima of a separable many-minima function by a fine scan of one coordinate; Sobol's
+ * points against published ones; a run in pieces and in other batches against the run at once, byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -206,8 +206,8 @@ static void test_resume(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* Processor time is spent at once: one round, what is under way is said to be cut, and the file goes on to the whole answer. Also
- * where values are asked for before gradients. */
+/* Processor time is spent at once: one round, what is under way is said to be cut, and the file goes on to the whole
+ * answer. Also where values are asked for before gradients. */
 static void test_time(void **state) {
   (void)state;
   dp_ctx *ctx = plain_ctx();
@@ -330,8 +330,9 @@ static void test_nothing_works(void **state) {
   def.nstart = 12;
   def.max_redraw = 3;
   assert_int_equal(dpi_multistart_run(&q.base, &def, &ms), DP_ERR_CONVERGE);
-  assert_string_equal(dp_ctx_error(ctx), "none of 12 starts could be evaluated (48 points tried): 12 times 'beyond the wall'; "
-                                         "narrow the bounds or give a start");
+  assert_string_equal(dp_ctx_error(ctx),
+                      "none of 12 starts could be evaluated (48 points tried): 12 times 'beyond the wall'; "
+                      "narrow the bounds or give a start");
   dp_ctx_clear_error(ctx);
   q.lower[1] = -INFINITY;
   q.wall = NULL;
@@ -350,7 +351,8 @@ static void test_nothing_works(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* The first points of the sequence (Joe & Kuo's table; also what SciPy 1.17 gives), and a late one in many dimensions. */
+/* The first points of the sequence (Joe & Kuo's table; also what SciPy 1.17 gives), and a late one in many
+ * dimensions. */
 static void test_sobol(void **state) {
   (void)state;
   const double first[5][6] = {{.5, .5, .5, .5, .5, .5},

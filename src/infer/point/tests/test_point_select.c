@@ -1,5 +1,5 @@
-/* Independent comparison: formulas by hand; leave-one-out and WAIC of a normal mean against the exact predictive density in
- * closed form (known variance, flat prior), from 4000 posterior draws. */
+/* Independent comparison: formulas by hand; leave-one-out and WAIC of a normal mean against the exact predictive
+ * density in closed form (known variance, flat prior), from 4000 posterior draws. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,8 @@ static void test_influential(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* stacking: a model that is right for a third of the data, another for the rest; a third one, a copy, changes nothing */
+/* stacking: a model that is right for a third of the data, another for the rest; a third one, a copy,
+ * changes nothing */
 static void test_stacking(void **state) {
   (void)state;
   enum { M = 300 };
@@ -101,7 +102,8 @@ static void test_memory(void **state) {
     for (long n = 0;; n++) {
       dpi_elpd out;
       failing_next(&memory, n);
-      dp_status status = kind ? dpi_select_loo(ctx, lp, 20, 2, NULL, NULL, &out) : dpi_select_waic(ctx, lp, 20, 2, NULL, &out);
+      dp_status status =
+          kind ? dpi_select_loo(ctx, lp, 20, 2, NULL, NULL, &out) : dpi_select_waic(ctx, lp, 20, 2, NULL, &out);
       bool failed = failing_happened(&memory);
       failing_never(&memory);
       assert_int_equal(status, failed ? DP_ERR_MEMORY : DP_OK);

@@ -1,5 +1,5 @@
-/* Independent comparison: profiles in closed form (linear regression; one parameter eliminated by hand), a fine scan, and
- * coverage on simulated data. */
+/* Independent comparison: profiles in closed form (linear regression; one parameter eliminated by hand), a fine scan,
+ * and coverage on simulated data. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -123,7 +123,8 @@ static void test_nonlinear(void **state) {
   const dpi_profile *b = &p->profile[1];
   crossing c = {d, p->j + 0.5 * CHI2_95};
   for (int s = 0; s < 2; s++) {
-    for (int m = 0; m < b->side[s].npoint; m++) assert_true(near(b->side[s].point[m].j, j_at(d, b->side[s].point[m].at), 1e-7));
+    for (int m = 0; m < b->side[s].npoint; m++)
+      assert_true(near(b->side[s].point[m].j, j_at(d, b->side[s].point[m].at), 1e-7));
     double out = s ? 4 : -4;
     if (over(&c, out) < 0) {
       assert_true(b->side[s].open && b->side[s].limit == out);
@@ -161,7 +162,8 @@ static void test_verdicts(void **state) {
     q.upper[3] = 5;
     dpi_profile_def def = dpi_profile_def_default();
     dpi_profiles *p = run(&q, x0, &def);
-    const dpi_identifiable want[4] = {DPI_IDENTIFIABLE_YES, DPI_IDENTIFIABLE_NOT, DPI_IDENTIFIABLE_NOT, DPI_IDENTIFIABLE_OPEN_ABOVE};
+    const dpi_identifiable want[4] = {DPI_IDENTIFIABLE_YES, DPI_IDENTIFIABLE_NOT, DPI_IDENTIFIABLE_NOT,
+                                      DPI_IDENTIFIABLE_OPEN_ABOVE};
     for (int k = 0; k < 4; k++) assert_int_equal(p->profile[k].verdict, want[k]);
     assert_true(p->profile[3].side[1].end == DPI_PROFILE_BOUND && p->profile[3].side[1].limit == 5);
     dpi_str s;
@@ -170,7 +172,8 @@ static void test_verdicts(void **state) {
     assert_int_equal(dpi_rank_analyse(&p->arena, &q.base, p->x, p->fisher, NULL, 1e-6, &r), DP_OK);
     dpi_rank_write(&r, &q.base, &s);
     assert_int_equal(r.rank, 3);
-    assert_non_null(strstr(dpi_str_text(&s), "no information: a change of 'b' by 1, 'c' by -1 leaves the data as they are"));
+    assert_non_null(
+        strstr(dpi_str_text(&s), "no information: a change of 'b' by 1, 'c' by -1 leaves the data as they are"));
     dpi_str_release(&s);
     dpi_str_init(&s, ctx);
     dpi_profiles_write(p, &q.base, &s);
@@ -323,8 +326,9 @@ static void test_prediction(void **state) {
 
 /* ---- coverage ---- */
 
-/* 2000 sets of simulated data (fixed seeds) of the decay. The expected count of covered truths at 95 % is 1900; the interval
- * 0.93 .. 0.97 is 4.1 standard deviations wide each way: a right method fails with probability 5e-5 for each parameter. */
+/* 2000 sets of simulated data (fixed seeds) of the decay. The expected count of covered truths at 95 % is 1900; the
+ * interval 0.93 .. 0.97 is 4.1 standard deviations wide each way: a right method fails with probability 5e-5 for
+ * each parameter. */
 static void test_coverage(void **state) {
   (void)state;
   enum { SETS = 2000 };
@@ -347,7 +351,8 @@ static void test_coverage(void **state) {
     dpi_profiles_destroy(p);
   }
   for (int i = 0; i < 2; i++) {
-    if (covered[i] < 0.93 * SETS || covered[i] > 0.97 * SETS) fail_msg("parameter %d: %d of %d covered", i, covered[i], SETS);
+    if (covered[i] < 0.93 * SETS || covered[i] > 0.97 * SETS)
+      fail_msg("parameter %d: %d of %d covered", i, covered[i], SETS);
     print_message("coverage of parameter %d: %.4f\n", i, (double)covered[i] / SETS);
   }
   dp_ctx_destroy(ctx);
@@ -423,9 +428,10 @@ static void test_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_linear),     cmocka_unit_test(test_nonlinear), cmocka_unit_test(test_verdicts),
-      cmocka_unit_test(test_better_optimum), cmocka_unit_test(test_other_valley), cmocka_unit_test(test_wall),  cmocka_unit_test(test_prediction),
-      cmocka_unit_test(test_coverage),   cmocka_unit_test(test_any_batch), cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_linear),         cmocka_unit_test(test_nonlinear),    cmocka_unit_test(test_verdicts),
+      cmocka_unit_test(test_better_optimum), cmocka_unit_test(test_other_valley), cmocka_unit_test(test_wall),
+      cmocka_unit_test(test_prediction),     cmocka_unit_test(test_coverage),     cmocka_unit_test(test_any_batch),
+      cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Independent comparison: minima known in closed form or published (Moré, Garbow, Hillstrom, ACM TOMS 7 (1981) 17); the exact
- * step against its optimality conditions; eigenvectors against the definition. Evaluations are counted: a slower search fails. */
+/* Independent comparison: minima known in closed form or published (Moré, Garbow, Hillstrom, ACM TOMS 7 (1981) 17); the
+ * exact step against its optimality conditions; eigenvectors against the definition. Evaluations are counted: a slower
+ * search fails. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,7 +101,8 @@ static void test_quadratic_in_one_step(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* with a box the answer of a separable bowl is the centre, clamped; parameters on a bound are exactly there and are told */
+/* with a box the answer of a separable bowl is the centre, clamped; parameters on a bound are exactly there
+ * and are told */
 static void test_bounds_active(void **state) {
   (void)state;
   dp_ctx *ctx = plain_ctx();
@@ -161,8 +163,8 @@ static void test_known_minima(void **state) {
       squares_init(&q, ctx, k->n, k->nres, k->fn, NULL, k->lower, k->upper);
       dpi_trust_result r = run(&q, &def, k->x0, x);
       if (!(dpi_trust_end_good(r.end) && r.j - k->j < 1e-6 * fmax(1, k->j) && r.j - k->j > -1e-6 * fmax(1, k->j)))
-        fail_msg("problem %d, %s%s: %s, J %.10g, not %.10g", p, dpi_hessian_name(def.hessian), def.exact_max ? "" : " in a plane",
-                 dpi_trust_end_name(r.end), r.j, k->j);
+        fail_msg("problem %d, %s%s: %s, J %.10g, not %.10g", p, dpi_hessian_name(def.hessian),
+                 def.exact_max ? "" : " in a plane", dpi_trust_end_name(r.end), r.j, k->j);
       if (def.exact_max && r.neval > k->most[h])
         fail_msg("problem %d, %s: %ld evaluations, %ld allowed", p, dpi_hessian_name(def.hessian), r.neval, k->most[h]);
     }
@@ -290,15 +292,16 @@ static void test_large_eigenvectors(void **state) {
   }
 }
 
-/* the exact step: (B + sigma) p = -g with sigma >= 0, B + sigma positive semidefinite, sigma (radius - |p|) = 0; also in the
- * hard case, where g has nothing along the lowest eigenvector */
+/* the exact step: (B + sigma) p = -g with sigma >= 0, B + sigma positive semidefinite, sigma (radius - |p|) = 0; also
+ * in the hard case, where g has nothing along the lowest eigenvector */
 static void test_exact_step(void **state) {
   (void)state;
   enum { M = 3 };
   const double inf = INFINITY;
   double b[2][9] = {{2, .5, 0, .5, 1, .1, 0, .1, .3}, {-2, 0, 0, 0, 1, 0, 0, 0, 3}}, g[2][3] = {{1, -2, .5}, {0, 1, 1}};
   for (int hard = 0; hard < 2; hard++) {
-    double lo[M] = {-inf, -inf, -inf}, hi[M] = {inf, inf, inf}, v[M], r[M], c[M], lambda[M], vec[9], m1[9], m2[9], t[12 * M], s[M];
+    double lo[M] = {-inf, -inf, -inf}, hi[M] = {inf, inf, inf}, v[M], r[M], c[M], lambda[M], vec[9], m1[9], m2[9],
+           t[12 * M], s[M];
     int index[2 * M];
     dpi_quad q = {M, g[hard], b[hard], v, r, c, lo, hi, false, false, lambda, vec, m1, m2, t, index};
     bool inside;
@@ -347,10 +350,15 @@ static void test_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_quadratic_in_one_step), cmocka_unit_test(test_bounds_active), cmocka_unit_test(test_known_minima),
-      cmocka_unit_test(test_not_evaluable),         cmocka_unit_test(test_budgets_and_held),
-      cmocka_unit_test(test_save_and_load),         cmocka_unit_test(test_large_eigenvectors),
-      cmocka_unit_test(test_exact_step),            cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_quadratic_in_one_step),
+      cmocka_unit_test(test_bounds_active),
+      cmocka_unit_test(test_known_minima),
+      cmocka_unit_test(test_not_evaluable),
+      cmocka_unit_test(test_budgets_and_held),
+      cmocka_unit_test(test_save_and_load),
+      cmocka_unit_test(test_large_eigenvectors),
+      cmocka_unit_test(test_exact_step),
+      cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

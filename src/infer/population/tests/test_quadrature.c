@@ -1,5 +1,6 @@
-/* Independent comparison: Gauss-Hermite moments; the linear kind's likelihood, its maximum and the standard errors of a balanced
- * design in closed form; the gradient with differences; theophylline's exact optimum with twice as many nodes. */
+/* Independent comparison: Gauss-Hermite moments; the linear kind's likelihood, its maximum and the standard errors of a
+ * balanced design in closed form; the gradient with differences; theophylline's exact optimum with twice as
+ * many nodes. */
 #include "../../tests/linear_kind.h"
 #include "infer/population_impl.h"
 

@@ -1,5 +1,5 @@
-/* Independent comparison: SAEM beside the exact maximum of a linear model (where Laplace is exact), with correlated effects and with
- * occasions; beside theophylline's exact optimum by quadrature. Bounds are parts
+/* Independent comparison: SAEM beside the exact maximum of a linear model (where Laplace is exact), with correlated
+ * effects and with occasions; beside theophylline's exact optimum by quadrature. Bounds are parts
  * of the estimates' own standard errors: 0.15, and about as much for Omega. */
 #include "../../tests/linear_kind.h"
 #include "infer/population_impl.h"

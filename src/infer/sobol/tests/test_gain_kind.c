@@ -1,7 +1,9 @@
-/* Independent comparison: the linear-Gaussian closed form. A law of the theophylline kind is made so narrow that the model is
- * linear in the effects; with J the derivatives of the predictions by the effects (from differences of the sim),
+/* Independent comparison: the linear-Gaussian closed form. A law of the theophylline kind is made so narrow that the
+ * model is linear in the effects; with J the derivatives of the predictions by the effects (from
+ * differences of the sim),
  *
- *     narrowing = (J_q Omega J_f')^2 / (J_q Omega J_q' (J_f Omega J_f' + s^2))       information = ln(1 + J_f Omega J_f'/s^2)/2
+ *     narrowing = (J_q Omega J_f')^2 / (J_q Omega J_q' (J_f Omega J_f' + s^2))
+ *     information = ln(1 + J_f Omega J_f'/s^2)/2
  */
 #include <math.h>
 #include <setjmp.h>

@@ -380,7 +380,8 @@ static dp_status at_rest(void *user, dp_points *p) {
   return DP_OK;
 }
 
-/* What varies by rounding alone is named constant by every method and gets no number; unless exact values are claimed. */
+/* What varies by rounding alone is named constant by every method and gets no number; unless exact values
+ * are claimed. */
 static void test_constant(void **state) {
   (void)state;
   dp_ctx *ctx = make_ctx(1);

@@ -1,5 +1,5 @@
-/* Independent comparison: x' = -k x, x(0) = a in closed form: ln x = ln a - k t is linear, so its shares are known at each time.
- * Members that fail; the n-th allocation fails. */
+/* Independent comparison: x' = -k x, x(0) = a in closed form: ln x = ln a - k t is linear, so its shares are known at
+ * each time. Members that fail; the n-th allocation fails. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,6 +160,7 @@ static void test_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares), cmocka_unit_test(test_refusals), cmocka_unit_test(test_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares), cmocka_unit_test(test_refusals),
+                                     cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -272,8 +272,8 @@ static dp_status bent(void *user, dp_points *p) {
 }
 
 /* An interval of 1.645 deviations is meant to hold 9 of 10. Each of 200 surrogates is asked at one place of its own, so
- * that hits are independent: at least 164 (binomial with 0.9: fewer in 1.9e-4 of choices of seeds, one of four gates in 1 of 1000; a true 0.78 passes
- * in 0.1),
+ * that hits are independent: at least 164 (binomial with 0.9: fewer in 1.9e-4 of choices of seeds, one of four gates in
+ * 1 of 1000; a true 0.78 passes in 0.1),
  * and not all of them, as intervals would then say nothing. */
 static void test_coverage(void **state) {
   (void)state;

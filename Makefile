@@ -59,7 +59,8 @@ docs: build
 	@sh tools/make_docs.sh $(BUILD)
 
 priors: build
-	@for k in theophylline warfarin; do $(BUILD)/doppel fit $$k --leave-one-out -o twins/$$k/priors.tsv; done
+	@$(BUILD)/doppel fit theophylline --leave-one-out --method agq -o twins/theophylline/priors.tsv
+	@$(BUILD)/doppel fit warfarin --leave-one-out -o twins/warfarin/priors.tsv
 
 # the check of the two commands: a bare Debian 12 in ROOT, everything from nothing (needs root)
 fresh:

@@ -13,24 +13,15 @@ import sys
 import tempfile
 import time
 
+from checks import check, finish
+
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 KINDS = SOURCE / "twins"
 GOOD = (KINDS / "theophylline" / "patients" / "theophylline.csv").read_text(encoding="utf-8")
-failures = []
-passed = 0
 
 
 def run(*args, cwd=None):
     return subprocess.run([DOPPEL, *args], cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-
-
-def check(name, condition, detail=""):
-    global passed
-    if condition:
-        passed += 1
-    else:
-        failures.append(name)
-        print(f"FAILED {name}: {detail}")
 
 
 def rows():
@@ -754,5 +745,4 @@ for test in (records, kinds, usage, helps, replay, sealed, new_kind, simulate, s
              fluxes, suite_sbml, suite_stochastic, output, private_paths, discrepancy, model_commands, incomplete, data_check,
              copied_person):
     test()
-print(f"{passed} passed, {len(failures)} failed")
-sys.exit(1 if failures else 0)
+sys.exit(finish())

@@ -13,23 +13,14 @@ import sys
 import tempfile
 import time
 
+from checks import check, finish
+
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 EXAMPLE = str(SOURCE / "examples" / "theophylline-one" / "theophylline-one.yaml")
-failures = []
-passed = 0
 
 
 def run(*args, cwd=None, stdout=subprocess.PIPE):
     return subprocess.run([DOPPEL, *args], cwd=cwd, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
-
-
-def check(name, condition, detail=""):
-    global passed
-    if condition:
-        passed += 1
-    else:
-        failures.append(name)
-        print(f"FAILED {name}: {detail}")
 
 
 def near(name, got, wanted, tolerance):
@@ -435,10 +426,8 @@ def main():
         try:
             part()
         except Exception as e:  # noqa: BLE001 - one part that stumbles must not hide the others
-            failures.append(part.__name__)
-            print(f"FAILED {part.__name__}: {type(e).__name__}: {e}")
-    print(f"{passed} passed, {len(failures)} failed")
-    return 1 if failures else 0
+            check(part.__name__, False, f"{type(e).__name__}: {e}")
+    return finish()
 
 
 if __name__ == "__main__":

@@ -11,24 +11,15 @@ import subprocess
 import sys
 import tempfile
 
+from checks import check, finish
+
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 EXAMPLE = SOURCE / "examples" / "theophylline-one"
 SELECT = SOURCE / "examples" / "theophylline-select"
-failures = []
-passed = 0
 
 
 def run(*args):
     return subprocess.run([DOPPEL, *map(str, args)], capture_output=True, text=True, timeout=300, check=False)
-
-
-def check(name, condition, detail=""):
-    global passed
-    if condition:
-        passed += 1
-    else:
-        failures.append(name)
-        print(f"FAILED {name}: {detail}")
 
 
 def answer(name, *args, code=0):
@@ -117,6 +108,8 @@ def select():
     backward = answer("backward", "select", problem, "--starts", 10, "--search", "backward", "--criterion", "BIC")["models"]
     check("backward begins with all", any(m["turn"] == 0 and set(m["parameters"].values()) == {"estimate"} for m in backward))
     check("predecessors are named", any(m["predecessor"] for m in backward))
+    famos = answer("famos", "select", problem, "--starts", 10, "--search", "famos")["models"]
+    check("famos finds the same", famos[0]["model_id"] == models[0]["model_id"], famos[0]["model_id"])
 
 
 def bad_select():
@@ -133,7 +126,13 @@ def bad_select():
 
     yaml = "format_version: 1.0.0\ncriterion: AIC\nmethod: brute_force\nmodel_space_files: [space.tsv]\n"
     table = "model_subspace_id\tpetab_yaml\tka\nm\tp/theophylline-one.yaml\t1;estimate\n"
-    refused("famos", 7, yaml.replace("brute_force", "famos"), table, "famos", "forward")
+    refused("a method that is none", 7, yaml.replace("brute_force", "sideways"), table, "sideways", "famos")
+    famos = yaml.replace("brute_force", "famos")
+    refused("famos, several values", 7, famos, table.replace("1;estimate", "1;2;estimate"), "space.tsv:2", "famos", "ka")
+    refused("famos, two rows", 7, famos, table + "n\tp/theophylline-one.yaml\t1\n", "space.tsv:3", "famos")
+    sets = famos + "candidate_space_arguments:\n  swap_parameter_sets: [[ka, kz]]\n"
+    refused("famos, unknown parameter in a set", 3, sets, table, "select.yaml:6", "kz")
+    refused("famos, unknown argument", 7, sets.replace("swap_parameter_sets", "luck"), table, "luck")
     refused("criterion", 7, yaml.replace("AIC", "DIC"), table, "DIC", "AICc")
     refused("constraints", 7, yaml + "constraint_files: [c.tsv]\n", table, "select.yaml:5", "constraint_files")
     refused("no space", 3, "criterion: AIC\nmethod: forward\n", table, "model_space_files")
@@ -142,7 +141,81 @@ def bad_select():
     refused("no such problem", 75, yaml, table.replace("p/", "q/"), "q/theophylline-one.yaml")
 
 
-for part in (two_tolerances, limits, bad_points, select, bad_select):
+def predictions():
+    problem = EXAMPLE / "theophylline-one.yaml"
+    with tempfile.TemporaryDirectory() as tmp:
+        table = pathlib.Path(tmp) / "fit.tsv"
+        answer("a fit", "fit", problem, "--starts", 10, "--table", table)
+        d = answer("predictions", "profile", problem, "--from", table, "--prediction", "concentration@24,48", "--prediction",
+                   "log(concentration)@dose:24", "--plot", pathlib.Path(tmp) / "p.svg")
+        check("predictions alone", not d["profiles"] and len(d["predictions"]) == 3, d)
+        p = d["predictions"]
+        day = p["concentration@24"]
+        check("bounded", all(q["verdict"] == "bounded" and q["lower"] < q["optimum"] < q["upper"] for q in p.values()), p)
+        for end in ("lower", "optimum", "upper"):  # a profile does not depend on how the quantity is written
+            other = math.exp(p["log(concentration)@dose:24"][end])
+            check(f"{end} of the logarithm", abs(other - day[end]) < 1e-3 * day[end], f"{other} {day[end]}")
+        narrow = answer("at 50 %", "profile", problem, "--from", table, "--prediction", "concentration@24", "--level", 0.5)
+        half = narrow["predictions"]["concentration@24"]
+        check("a lower level is narrower", day["lower"] < half["lower"] < half["upper"] < day["upper"], half)
+        both = answer("with a parameter", "profile", problem, "ka", "--from", table, "--prediction", "concentration@24")
+        check("parameter and prediction", list(both["profiles"]) == ["ka"] and list(both["predictions"]) == ["concentration@24"])
+        check("beside a parameter it is the same", both["predictions"]["concentration@24"] == day)
+        for what, code, wanted in (("concentration", 2, "OBSERVABLE@TIME"), ("concentration@x", 2, "OBSERVABLE@TIME"),
+                                   ("@3", 2, "OBSERVABLE@TIME"), ("nobody@3", 3, "nobody"), ("concentration@w:3", 3, "dose"),
+                                   ("concentration@-1", 3, "before the start"), ("(centre@3", 3, "expected")):
+            r = run("profile", problem, "--from", table, "--prediction", what)
+            check(f"prediction {what}: exit {code}", r.returncode == code and wanted in r.stderr, f"{r.returncode} {r.stderr}")
+
+
+def compare():
+    problem = EXAMPLE / "theophylline-one.yaml"
+    with tempfile.TemporaryDirectory() as tmp:
+        other = pathlib.Path(tmp) / "other"
+        shutil.copytree(EXAMPLE, other)
+        parameters = (other / "parameters.tsv").read_text(encoding="utf-8").splitlines()
+        fixed = [line[:-1] + "0" if line.startswith("ka\t") else line for line in parameters]
+        (other / "parameters.tsv").write_text("\n".join(fixed) + "\n", encoding="utf-8")
+        (other / "theophylline-one.yaml").rename(other / "fixed.yaml")
+        d = answer("compare", "compare", problem, other / "fixed.yaml", "--sampler", "laplace", "--starts", 5, "--prediction",
+                   "concentration@24")
+        m = d["models"]
+        check("two models", [x["model"] for x in m] == ["theophylline-one", "fixed"] and d["measurements"] == 11, d)
+        for kind in ("stacking", "evidence"):
+            w = [x[f"weight_{kind}"] for x in m]
+            check(f"weights by {kind} sum to 1", abs(sum(w) - 1) < 1e-9 and min(w) >= 0, w)
+            of = d["predictions"][0]["of_models"]
+            mean = sum(a * b[0] for a, b in zip(w, of))
+            sd = math.sqrt(sum(a * (b[1] ** 2 + (b[0] - mean) ** 2) for a, b in zip(w, of)))
+            p = d["predictions"][0]
+            check(f"average by {kind}", abs(p[f"{kind}_mean"] - mean) < 1e-9 and abs(p[f"{kind}_sd"] - sd) < 1e-9, p)
+        check("WAIC and leave-one-out tell the same", all(abs(x["waic"]["elpd"] - x["loo"]["elpd"]) < 2 for x in m), m)
+        r = run("compare", problem)
+        check("one model is none to compare", r.returncode == 2, r.stderr)
+        rows = (other / "measurements.tsv").read_text(encoding="utf-8").splitlines()
+        (other / "measurements.tsv").write_text("\n".join(rows[:-1]) + "\n", encoding="utf-8")
+        r = run("compare", problem, other / "fixed.yaml", "--sampler", "laplace", "--starts", 2)
+        check("other data are refused", r.returncode == 3 and "different data" in r.stderr, f"{r.returncode} {r.stderr}")
+
+
+def person_surrogate():
+    with tempfile.TemporaryDirectory() as tmp:
+        path = pathlib.Path(tmp) / "three.surrogate"
+        kind = SOURCE / "twins" / "theophylline"
+        r = run("surrogate", "fit", kind, "--patient", 3, "--times", "12,24", "--points", 60, "-o", path)
+        check("surrogate of a person", r.returncode == 0 and path.exists() and "eta_CL" in r.stdout, r.stderr)
+        ask = ("surrogate", "forecast", kind, path, "--until", 4)
+        d = answer("its forecast", *ask, "--patient", 3, "--compare")
+        for f in d["forecast"]:
+            check(f"at {f['time']}: as the model's", abs(f["q50"] - f["model"]["q50"]) < 0.05 * f["sd"], f)
+            check(f"at {f['time']}: its error is part", 0 < f["surrogate_error"] < 0.1 * f["sd"], f)
+        for name, code, args in (("somebody else's", 4, ["--patient", 4]), ("nobody's", 2, [])):
+            r = run(*ask, *args)
+            check(f"{name}: exit {code}", r.returncode == code, f"{r.returncode} {r.stderr}")
+        r = run("surrogate", "fit", kind, "--patient", 3, "--times", "12", "--vary", "ka=factor(2)", "-o", path)
+        check("laws belong to models", r.returncode == 2 and "--vary" in r.stderr, r.stderr)
+
+
+for part in (predictions, compare, person_surrogate, two_tolerances, limits, bad_points, select, bad_select):
     part()
-print(f"{passed} checks passed, {len(failures)} failed")
-sys.exit(1 if failures else 0)
+sys.exit(finish())

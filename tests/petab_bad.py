@@ -46,6 +46,20 @@ V2 = {
     "d.tsv": M2 + "oa|e0|1|0.7|\nob|e0|1|0.4|0.1\n",
 }
 
+
+def p1(row):
+    """A parameter table of version 1 that begins with row."""
+    return f"{P1}{row}\nsd|lin|0.01|10|0.2|1\n"
+
+
+def p2(row):
+    return f"{P2}{row}\nsd|0.01|10|0.2|true||\n"
+
+
+def o1(row):
+    return f"{O1}{row}\nob|B|noiseParameter1_ob|lin|normal\n"
+
+
 # version, file, its text (None: the file is not there), exit code (0: warned of), what is said
 CASES = [
     # missing files, other files
@@ -64,36 +78,36 @@ CASES = [
     (2, "o.tsv", O2.replace("noisePlaceholders", "noisePlaceholders|measurementType") + "oa|A|sd|normal||ordinal\nob|B|n|normal|n|\n", 7,
      "move the column there"),
     # parameters
-    (1, "p.tsv", P1 + "k1|log10|1|10|2|1\nk1|log10|1|10|2|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:3: column parameterId: parameter 'k1' occurs twice"),
-    (1, "p.tsv", P1 + "k1|log10|10|1|2|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column lowerBound: the lower bound 10 of 'k1' is not below"),
-    (2, "p.tsv", P2 + "k1|3|3|3|true||\nsd|0.01|10|0.2|true||\n", 3, "p.tsv:2: column lowerBound"),
-    (1, "p.tsv", P1 + "k1|log10|-1|10|2|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column lowerBound: the lower bound -1 of 'k1' is not positive"),
-    (1, "p.tsv", P1 + "k1|log10|1|10|0|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column nominalValue: the nominal value 0 of 'k1' is not positive"),
-    (1, "p.tsv", P1 + "k1|log10|1|10|20|1\nsd|lin|0.01|10|0.2|1\n", 0, "p.tsv:2: column nominalValue: the nominal value 20 of 'k1' lies outside its bounds"),
-    (1, "p.tsv", P1 + "k1|log10|1|ten|2|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column upperBound: found 'ten', expected a number"),
-    (1, "p.tsv", P1 + "k1|log10|1|10|two|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column nominalValue: found 'two'"),
-    (1, "p.tsv", P1 + "k1|log10|1||2|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column upperBound: 'k1' is estimated and has no upperBound"),
-    (1, "p.tsv", P1 + "k1|log10|1|10||0\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column nominalValue: 'k1' is not estimated and has no nominalValue"),
-    (1, "p.tsv", P1 + "k1|log2|1|10|2|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column parameterScale: found 'log2'"),
-    (1, "p.tsv", P1 + "k1|log10|1|10|2|maybe\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column estimate: found 'maybe'"),
-    (1, "p.tsv", P1 + "k1|log10|1|10|2|\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column estimate: found ''"),
-    (1, "p.tsv", P1 + "k 1|log10|1|10|2|1\nsd|lin|0.01|10|0.2|1\n", 3, "p.tsv:2: column parameterId: 'k 1' is no identifier"),
+    (1, "p.tsv", p1("k1|log10|1|10|2|1\nk1|log10|1|10|2|1"), 3, "p.tsv:3: column parameterId: parameter 'k1' occurs twice"),
+    (1, "p.tsv", p1("k1|log10|10|1|2|1"), 3, "p.tsv:2: column lowerBound: the lower bound 10 of 'k1' is not below"),
+    (2, "p.tsv", p2("k1|3|3|3|true||"), 3, "p.tsv:2: column lowerBound"),
+    (1, "p.tsv", p1("k1|log10|-1|10|2|1"), 3, "p.tsv:2: column lowerBound: the lower bound -1 of 'k1' is not positive"),
+    (1, "p.tsv", p1("k1|log10|1|10|0|1"), 3, "p.tsv:2: column nominalValue: the nominal value 0 of 'k1' is not positive"),
+    (1, "p.tsv", p1("k1|log10|1|10|20|1"), 0, "p.tsv:2: column nominalValue: the nominal value 20 of 'k1' lies outside its bounds"),
+    (1, "p.tsv", p1("k1|log10|1|ten|2|1"), 3, "p.tsv:2: column upperBound: found 'ten', expected a number"),
+    (1, "p.tsv", p1("k1|log10|1|10|two|1"), 3, "p.tsv:2: column nominalValue: found 'two'"),
+    (1, "p.tsv", p1("k1|log10|1||2|1"), 3, "p.tsv:2: column upperBound: 'k1' is estimated and has no upperBound"),
+    (1, "p.tsv", p1("k1|log10|1|10||0"), 3, "p.tsv:2: column nominalValue: 'k1' is not estimated and has no nominalValue"),
+    (1, "p.tsv", p1("k1|log2|1|10|2|1"), 3, "p.tsv:2: column parameterScale: found 'log2'"),
+    (1, "p.tsv", p1("k1|log10|1|10|2|maybe"), 3, "p.tsv:2: column estimate: found 'maybe'"),
+    (1, "p.tsv", p1("k1|log10|1|10|2|"), 3, "p.tsv:2: column estimate: found ''"),
+    (1, "p.tsv", p1("k 1|log10|1|10|2|1"), 3, "p.tsv:2: column parameterId: 'k 1' is no identifier"),
     (1, "p.tsv", P1 + "k1|log10|1|10|2|1\n", 3, "o.tsv:2: column noiseFormula: neither the model nor the parameter table knows 'sd'"),
     (1, "p.tsv", V1["p.tsv"] + "nobody|lin|0|1|0.5|1\n", 0, "p.tsv:4: column parameterId: neither the model nor a table uses 'nobody'"),
     (1, "p.tsv", V1["p.tsv"] + "A|lin|0|1|0.5|1\n", 3, "p.tsv:4"), (1, "p.tsv", V1["p.tsv"] + "y|lin|0|1|0.5|1\n", 3, "p.tsv:4"),
     (1, "p.tsv", V1["p.tsv"] + "a0|lin|0|1|0.5|1\n", 3, "'a0' is set by a condition and by the parameter table"),
-    (2, "p.tsv", P2 + "k1|0|10|0.7|true|normall|1;2\nsd|0.01|10|0.2|true||\n", 3, "p.tsv:2: column priorDistribution: unknown prior 'normall'; did you mean 'normal'?"),
-    (2, "p.tsv", P2 + "k1|0|10|0.7|true|normal|1\nsd|0.01|10|0.2|true||\n", 3, "p.tsv:2: column priorParameters: prior 'normal' has 1 parameter, expected 2"),
-    (2, "p.tsv", P2 + "k1|0|10|0.7|true|normal|1;0\nsd|0.01|10|0.2|true||\n", 3, "p.tsv:2: column priorParameters: the spread 0"),
-    (2, "p.tsv", P2 + "k1|0|10|0.7|true|uniform|11;12\nsd|0.01|10|0.2|true||\n", 3, "p.tsv:2: column priorDistribution: the prior leaves no probability"),
-    (2, "p.tsv", P2 + "k1|0|10|0.7|true|normal|a;b\nsd|0.01|10|0.2|true||\n", 3, "p.tsv:2: column priorParameters: found 'a', expected a number"),
+    (2, "p.tsv", p2("k1|0|10|0.7|true|normall|1;2"), 3, "p.tsv:2: column priorDistribution: unknown prior 'normall'; did you mean 'normal'?"),
+    (2, "p.tsv", p2("k1|0|10|0.7|true|normal|1"), 3, "p.tsv:2: column priorParameters: prior 'normal' has 1 parameter, expected 2"),
+    (2, "p.tsv", p2("k1|0|10|0.7|true|normal|1;0"), 3, "p.tsv:2: column priorParameters: the spread 0"),
+    (2, "p.tsv", p2("k1|0|10|0.7|true|uniform|11;12"), 3, "p.tsv:2: column priorDistribution: the prior leaves no probability"),
+    (2, "p.tsv", p2("k1|0|10|0.7|true|normal|a;b"), 3, "p.tsv:2: column priorParameters: found 'a', expected a number"),
     # observables
     (1, "o.tsv", V1["o.tsv"] + "oa|B|1|lin|normal\n", 3, "o.tsv:4: column observableId: observable 'oa' occurs twice, first in"),
-    (1, "o.tsv", O1 + "oa|observableParameter1_oa*(A|sd|lin|normal\nob|B|noiseParameter1_ob|lin|normal\n", 3, "o.tsv:2: column observableFormula: character"),
-    (1, "o.tsv", O1 + "oa|observableParameter1_oa*Z|sd|lin|normal\nob|B|noiseParameter1_ob|lin|normal\n", 3, "o.tsv:2: column observableFormula: neither the model nor the parameter table knows 'Z'"),
-    (1, "o.tsv", O1 + "oa|observableParameter1_oa*A|0|lin|normal\nob|B|noiseParameter1_ob|lin|normal\n", 3, "o.tsv:2: column noiseFormula: the noise 0 is not positive"),
-    (1, "o.tsv", O1 + "oa|observableParameter1_oa*A|sd|ln|normal\nob|B|noiseParameter1_ob|lin|normal\n", 3, "o.tsv:2: column observableTransformation: found 'ln'"),
-    (1, "o.tsv", O1 + "oa|observableParameter1_oa*A|sd|lin|cauchy\nob|B|noiseParameter1_ob|lin|normal\n", 3, "o.tsv:2: column noiseDistribution: found 'cauchy'"),
+    (1, "o.tsv", o1("oa|observableParameter1_oa*(A|sd|lin|normal"), 3, "o.tsv:2: column observableFormula: character"),
+    (1, "o.tsv", o1("oa|observableParameter1_oa*Z|sd|lin|normal"), 3, "o.tsv:2: column observableFormula: neither the model nor the parameter table knows 'Z'"),
+    (1, "o.tsv", o1("oa|observableParameter1_oa*A|0|lin|normal"), 3, "o.tsv:2: column noiseFormula: the noise 0 is not positive"),
+    (1, "o.tsv", o1("oa|observableParameter1_oa*A|sd|ln|normal"), 3, "o.tsv:2: column observableTransformation: found 'ln'"),
+    (1, "o.tsv", o1("oa|observableParameter1_oa*A|sd|lin|cauchy"), 3, "o.tsv:2: column noiseDistribution: found 'cauchy'"),
     (1, "o.tsv", V1["o.tsv"] + "oc|B|1|lin|normal\n", 0, "o.tsv:4: column observableId: observable 'oc' is not measured"),
     (2, "o.tsv", O2 + "oa|ob|sd|normal|\nob|oa|n|normal|n\n", 3, "depends on itself"),
     (2, "o.tsv", V2["o.tsv"] + "A|B|1|normal|\n", 3, "o.tsv:4: column observableId: 'A' is also an entity of the model; rename the observable"),
@@ -129,10 +143,9 @@ CASES = [
 ]
 
 
-def spoil(folder, version, name, text):
-    files = dict(V1 if version == 1 else V2)
-    if name:
-        files[name] = text
+def spoil(folder, version, instead):
+    """A problem in order but for the files of `instead` (name: text, None: not there); where its problem.yaml lies."""
+    files = dict(V1 if version == 1 else V2, **instead)
     os.makedirs(folder, exist_ok=True)
     for f, t in files.items():
         path = os.path.join(folder, f)
@@ -155,12 +168,12 @@ def main():
     wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
         for version in (1, 2):
-            code, said = run(doppel, spoil(os.path.join(scratch, f"good{version}"), version, None, None))
+            code, said = run(doppel, spoil(os.path.join(scratch, f"good{version}"), version, {}))
             if code != 0 or said:
                 print(f"version {version}, in order: exit {code}: {said}")
                 wrong += 1
         for i, (version, name, text, want, words) in enumerate(CASES):
-            code, said = run(doppel, spoil(os.path.join(place or scratch, f"case{i:03d}"), version, name, text))
+            code, said = run(doppel, spoil(os.path.join(place or scratch, f"case{i:03d}"), version, {name: text}))
             if code != want or words not in said:
                 print(f"case {i} (version {version}, {name}): exit {code}, expected {want} and '{words}':\n    {said.strip()}")
                 wrong += 1

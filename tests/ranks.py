@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+from checks import check, finish
+
 DOPPEL, BUILD = sys.argv[1], pathlib.Path(sys.argv[2])
 MPIRUN = ["mpirun", "--oversubscribe"] + (["--allow-run-as-root"] if os.getuid() == 0 else [])
 MODEL = """model robertson()
@@ -20,17 +22,6 @@ MODEL = """model robertson()
   A' = -k1*A + k3*B*C; B' = k1*A - k3*B*C - k2*B^2; C' = k2*B^2;
 end
 """
-failures = []
-passed = 0
-
-
-def check(name, condition, detail=""):
-    global passed
-    if condition:
-        passed += 1
-    else:
-        failures.append(name)
-        print(f"FAILED {name}: {detail}")
 
 
 def run(command, limit=120, cwd=None):
@@ -128,8 +119,7 @@ def main():
         pathlib.Path(tmp, "stiff.ant").write_text(MODEL, encoding="utf-8")
         for part in (same_bytes, killed, troubles, interrupted):
             part(tmp)
-    print(f"{passed} passed, {len(failures)} failed")
-    return 1 if failures else 0
+    return finish()
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ import importlib.metadata
 import json
 import logging
 import math
-import os
 import pathlib
 import subprocess
 import sys
 import time
+
+import peer_child
 
 # the eight with published time budgets (seconds: simulation, forward gradient), and four more small ones
 BUDGET = {"Boehm_JProteomeRes2014": (.005, .05), "Bachmann_MSB2011": (.05, 3.5), "Beer_MolBioSystems2014": (.05, .5),
@@ -196,18 +197,7 @@ def attempt(what):
 def child(args, name, *more, core=True):
     command = [sys.executable, __file__, args.doppel, args.petab, "--serve", name, "--cache", args.cache, "--rtol", repr(args.rtol),
                "--atol", repr(args.atol), "--budget", repr(args.budget), *more]
-    path = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
-    env = dict(os.environ, PATH=path, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", CMAKE_BUILD_PARALLEL_LEVEL="1")
-    pin = ["taskset", "-c", str(args.core)] if core else []
-    try:
-        run = subprocess.run([*pin, *command], capture_output=True, text=True, env=env, check=False, timeout=args.timeout)
-    except subprocess.TimeoutExpired:
-        return {"skipped": f"took longer than {args.timeout:g} s"}
-    for line in run.stdout.splitlines():
-        if line.startswith("RESULT "):
-            return json.loads(line[7:])
-    trouble = (run.stderr.strip().splitlines() or ["no answer"])[-1]
-    return {"skipped": trouble[:200]}
+    return peer_child.ask(command, args.timeout, args.core if core else None, CMAKE_BUILD_PARALLEL_LEVEL="1")
 
 
 def ours(args, name):

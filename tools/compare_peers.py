@@ -20,13 +20,14 @@ import argparse
 import importlib.metadata
 import json
 import math
-import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 import time
+
+import peer_child
 
 NAME = r"[A-Za-z_]\w*"
 TOOLS = ("doppel", "libroadrunner", "amici", "copasi-basico", "scipy", "diffrax")
@@ -306,19 +307,8 @@ def ask(args, tool, problem_file):
         return {"tool": tool, "skipped": "not installed"}
     command = [sys.executable, __file__, args.bench, args.doppel, args.petab, "--serve", tool, "--problem", str(problem_file),
                "--budget", str(args.budget)]
-    path = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
-    env = dict(os.environ, PATH=path, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1",
-               XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-    try:
-        run = subprocess.run(["taskset", "-c", str(args.core), *command], capture_output=True, text=True, env=env, check=False,
-                             timeout=args.timeout)
-    except subprocess.TimeoutExpired:
-        return {"tool": tool, "skipped": f"took longer than {args.timeout:g} s"}
-    for line in run.stdout.splitlines():
-        if line.startswith("RESULT "):
-            return json.loads(line[7:])
-    trouble = (run.stderr.strip().splitlines() or ["no answer"])[-1]
-    return {"tool": tool, "skipped": trouble[:200]}
+    r = peer_child.ask(command, args.timeout, args.core, XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+    return dict(r, tool=tool) if "skipped" in r else r
 
 
 def ours(args, name):

@@ -7,7 +7,10 @@ objective, how often the best value known was found, time.
 The nominal point is not among the starts. Time is processor time of all threads: 1200 s are 10 minutes of 2 cores. Each
 problem's row is written when its fit has ended and replaces the one before, so the table can be made in pieces. What
 each fit found is kept beside the table's --work folder as JSON. The best value known of a problem is the least of its
-nominal objective and of all that was found here; a start hits when it comes within 0.1 of that.
+nominal objective and of all that was found here; a start hits when it comes within 0.1 of that. best_j is the fit's answer,
+j_starts what the starts alone have found, scatter_searches how many searches of the scatter search came after them (empty:
+the row is older than it). seconds is the processor time allowed, stage the state of the program that made the row (--stage):
+rows of one stage are comparable.
 """
 import argparse
 import json
@@ -19,7 +22,8 @@ import sys
 import time
 
 COLUMNS = ["problem", "parameters", "starts", "begun", "ended", "nominal_j", "best_j", "difference", "goal", "best_known_j",
-           "hit_rate", "near_nominal", "optima", "points", "not_evaluable", "cpu_s", "wall_s", "options"]
+           "hit_rate", "near_nominal", "j_starts", "scatter_searches", "optima", "points", "not_evaluable", "seconds", "cpu_s",
+           "wall_s", "options", "stage"]
 
 
 def problem_file(folder):
@@ -34,7 +38,7 @@ def number(x):
     return "" if x is None or not math.isfinite(x) else f"{x:.10g}"
 
 
-def row_of(name, got, cpu, wall, options, old):
+def row_of(args, name, got, cpu, wall, old):
     """One row; old: the row before, whose best value known still counts."""
     js = [w["j"] for w in got["waterfall"] if w["j"] is not None]
     nominal, best = got["nominal_j"], got["j"]
@@ -46,14 +50,16 @@ def row_of(name, got, cpu, wall, options, old):
     return {"problem": name, "parameters": str(len(got["parameters"])), "starts": str(got["starts"]), "begun": str(begun),
             "ended": str(got["ended"]), "nominal_j": number(nominal), "best_j": number(best),
             "difference": "" if nominal is None else f"{best - nominal:.4g}", "goal": goal, "best_known_j": number(known),
-            "hit_rate": f"{hits / begun:.2f}", "near_nominal": f"{near / begun:.2f}", "optima": str(got["optima"]),
-            "points": str(got["points"]), "not_evaluable": str(got["not_evaluable"]), "cpu_s": f"{cpu:.1f}",
-            "wall_s": f"{wall:.1f}", "options": options}
+            "hit_rate": f"{hits / begun:.2f}", "near_nominal": f"{near / begun:.2f}", "j_starts": number(got["j_starts"]),
+            "scatter_searches": str(got["scatter_searches"]), "optima": str(got["optima"]), "points": str(got["points"]),
+            "not_evaluable": str(got["not_evaluable"]), "seconds": f"{args.seconds:g}", "cpu_s": f"{cpu:.1f}",
+            "wall_s": f"{wall:.1f}", "options": args.options, "stage": args.stage}
 
 
-def failed_row(name, why, cpu, wall, options):
+def failed_row(args, name, why, cpu, wall):
     row = dict.fromkeys(COLUMNS, "")
-    row.update(problem=name, goal="no", cpu_s=f"{cpu:.1f}", wall_s=f"{wall:.1f}", options=f"{options} FAILED: {why}")
+    row.update(problem=name, goal="no", seconds=f"{args.seconds:g}", cpu_s=f"{cpu:.1f}", wall_s=f"{wall:.1f}",
+               options=f"{args.options} FAILED: {why}", stage=args.stage)
     return row
 
 
@@ -110,7 +116,8 @@ def main():
     p.add_argument("--only", default="")
     p.add_argument("--missing", action="store_true", help="only problems without a row")
     p.add_argument("--resume", action="store_true", help="go on from what was found before")
-    p.add_argument("--options", default="", help="further options of doppel fit")
+    p.add_argument("--options", default="--search scatter", help="further options of doppel fit")
+    p.add_argument("--stage", default="", help="a word for the state of the program, into the last column")
     args = p.parse_args()
     os.makedirs(args.work, exist_ok=True)
     wanted = [w for w in args.only.split(",") if w]
@@ -125,7 +132,7 @@ def main():
             continue
         got, why, cpu, wall = fit(args, name, path)
         old = float(rows[name]["best_known_j"]) if rows.get(name, {}).get("best_known_j") else None
-        row = row_of(name, got, cpu, wall, args.options, old) if got else failed_row(name, why, cpu, wall, args.options)
+        row = row_of(args, name, got, cpu, wall, old) if got else failed_row(args, name, why, cpu, wall)
         rows = read_table(args.out)
         rows[name] = row
         write_table(args.out, rows)

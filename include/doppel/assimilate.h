@@ -25,6 +25,7 @@
 #define DOPPEL_ASSIMILATE_H
 
 #include "doppel/belief.h"
+#include "doppel/calibrate.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,6 +88,16 @@ dp_status dp_assimilation_create(const dp_kind *kind, const dp_record *record, i
                                  const dp_assimilation_def *def, dp_assimilation **out);
 void dp_assimilation_destroy(dp_assimilation *a); /* NULL allowed */
 
+/* A calibration problem instead of a person: its measurements, over all of its experiments, in the order of time (steady states
+ * last); what is learnt are its estimated parameters, on the scale of estimation, from their priors (uniform within the bounds where
+ * there is none). Once all measurements are read this is the posterior that dp_problem_sample draws from. Parameters that are solved
+ * inside the objective (calibrate.h) are learnt like all others. A point where any simulation fails has likelihood 0 from the start.
+ * Sensors are the problem's observables, one for each experiment. The problem is borrowed until destroy, and nobody else may use
+ * it meanwhile; of the def method (ibis, enkf, esrf), seed, nparticle and ndraw count.
+ * ERR_UNSUPPORTED, by name: smc2 (nothing drifts), measurements known only between two bounds, ordinal ones, and more than 64 parameters
+ * with ibis. ERR_INPUT: a parameter with neither prior nor bounds. */
+dp_status dp_assimilation_problem(dp_problem *problem, const dp_assimilation_def *def, dp_assimilation **out);
+
 typedef struct dp_sensor_desc {
   const char *id, *unit;
 } dp_sensor_desc;
@@ -130,6 +141,10 @@ void dp_assimilation_judge(dp_assimilation *a, dp_assimilation_report *report);
 /* What is thought now: ndraw draws of equal weight, as of dp_assimilate. mode: the draw of greatest density (ensemble
  * Kalman: the mean); khat and ppc_p NaN: they do not apply. */
 dp_status dp_assimilation_belief(dp_assimilation *a, dp_belief **out);
+/* Of a calibration problem: ndraw draws x [ndraw x nparam] of equal weight, on the scale of estimation, of the parameters that
+ * dp_assimilation_parameter names. */
+int dp_assimilation_nparam(const dp_assimilation *a);
+dp_status dp_assimilation_draws(dp_assimilation *a, double *x);
 
 #ifdef __cplusplus
 }

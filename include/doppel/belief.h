@@ -99,7 +99,7 @@ typedef struct dp_assimilate_def {
   uint64_t seed;
   int ndraw;             /* draws kept: 1000 (equal weights after resampling) */
   int nproposal;         /* importance proposals: 4000 */
-  int nstart;            /* mode searches: 3 */
+  int nstart;            /* mode searches: 8 */
   int discrepancy;       /* 1: model-discrepancy term on; 0 off; -1 as the kind says */
 } dp_assimilate_def;
 dp_assimilate_def dp_assimilate_def_default(void);

@@ -116,6 +116,27 @@ typedef struct dp_problem_value {
 /* x [npoint x nparam], value [npoint]. Other than DP_OK ends the work (memory, cancelled). One thread at a time. */
 dp_status dp_problem_eval(dp_problem *problem, int npoint, const double *x, unsigned what, dp_problem_value *value);
 
+/* ---- second derivatives ----
+ *
+ * H v, with H the matrix of second derivatives of llh by x: exact, at the cost of a few gradients. The model's tangent
+ * along v is integrated beside the model, and the gradient of the slope along v is taken of both, forward or backwards
+ * as the problem's gradients are. All columns of H are one call with as many points. Refused by name, ERR_UNSUPPORTED,
+ * where it would not be exact: models without derivatives, events with a delay whose time moves with parameters, rates
+ * that jump by floor, ceil, mod or sign of what moves, a steady state at the end beside jumps whose times move. At
+ * kinks (Laplace noise whose residual is zero, an output exactly at a moving jump) it is that of one side. */
+typedef struct dp_problem_product {
+  int ok;
+  double slope;    /* of llh along v: gradient . v */
+  double *product; /* [nparam] H v, without the prior; NaN where it could not be evaluated */
+  char reason[200];
+} dp_problem_product;
+
+/* x, v [npoint x nparam]; out [npoint]. What one gives depends on its own x and v alone. */
+dp_status dp_problem_hessian_vector(dp_problem *problem, int npoint, const double *x, const double *v,
+                                    dp_problem_product *out);
+/* Second derivatives of log_prior, which are a diagonal, into d2 [nparam]. */
+void dp_problem_prior_hessian(const dp_problem *problem, const double *x, double *d2);
+
 /* Values on the scale of estimation to those of the table, and back. */
 double dp_problem_unscale(dp_problem_scale scale, double x);
 double dp_problem_rescale(dp_problem_scale scale, double value);

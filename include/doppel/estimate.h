@@ -35,10 +35,17 @@ typedef struct dp_problem_fit_def {
   const char *hessian;  /* "hybrid" (default), "fisher", "bfgs", "sr1" */
   int max_iterations;   /* of a search: 0: the method's own */
   int screen;           /* points a drawn start is the best of: 1 */
+  /* What follows the starts: "starts" (default) nothing; "scatter": scatter search from what they have found: parameters
+   * scanned over their box, minima combined and perturbed, searched on from, until nothing better is found or the time is
+   * spent. "crs2", "esch", "isres", "direct" (NLopt), "mlsl": instead of the starts one search over the whole box, without
+   * derivatives, and searches with them from what it gives (infer/point/global.h); the box must be finite. */
+  const char *search;
+  long points;          /* of a search over the whole box, which may end its round with a few more; 0: 10000 */
   /* The same problem opened with coarser tolerances, borrowed; NULL: none. Searches go there, and what the best of them find is
    * polished with the problem's own. */
   dp_problem *coarse;
-  double max_cpu;       /* seconds of processor time; then searches under way end where they are; 0: no limit */
+  double max_cpu;       /* seconds of processor time; then searches under way end where they are; 0: no limit. Starts take turns,
+                         * the better ones more of them (a race), so that what there is of it is spent well */
   int batch;            /* searches side by side; 0: as many as are good. The answer does not depend on it */
   uint64_t seed;
   const char *file;     /* what was found so far, for going on; NULL: none */
@@ -73,7 +80,11 @@ typedef struct dp_fit { /* one block of memory; free with dp_fit_destroy */
   const char *nominal_reason; /* "" when it is */
   double hit_rate;      /* share of the starts begun that came within 0.1 of the best */
   double aic, aicc, bic; /* of the best one */
-  long neval, nfailed;  /* points; of them not evaluable */
+  long neval, nfailed;  /* points, those of the scatter search included; of them not evaluable */
+  long nglobal;         /* of these, points of the search over the whole box; 0: there was none */
+  double j_starts;      /* best of the starts, before the scatter search; by the coarse problem where there is one */
+  int nscatter, ngeneration; /* searches and generations of the scatter search; 0: none was asked for, or there was no time */
+  int scatter_ended;    /* 1: it found nothing better any more; 0: the time was spent */
   int rank;             /* directions of the best one's information that are determined */
   const char *rank_words; /* one line for each that is not */
 } dp_fit;
@@ -83,11 +94,22 @@ void dp_fit_destroy(dp_fit *fit); /* NULL allowed */
 
 /* ---- profiles ---- */
 
+/* A quantity of interest (Q): an observable of the problem, or a formula of its model and observables, in one of its
+ * experiments (conditions) at any time, measured or not. */
+typedef struct dp_problem_quantity {
+  const char *name;       /* for messages and tables */
+  const char *formula;
+  const char *experiment; /* as dp_problem_desc.datum_experiment; NULL: the only one */
+  double time;            /* infinity: at steady state */
+} dp_problem_quantity;
+
 typedef struct dp_problem_limits_def {
   uint32_t cookie;
   double level;         /* 0.95 */
-  const int *param;     /* [n] which; NULL: all */
+  const int *param;     /* [n] which; NULL: all, or none where quantities are asked for */
   int n;
+  const dp_problem_quantity *quantity; /* [nquantity] prediction profiles, behind those of the parameters */
+  int nquantity;
   const double *other;  /* [nother x nparam] further places where J may be low, such as a fit's optima */
   int nother;
 } dp_problem_limits_def;
@@ -98,11 +120,12 @@ typedef struct dp_limit_point {
   double slope;         /* dJ/dat there, all others following */
 } dp_limit_point;
 
-typedef struct dp_limit { /* one parameter */
-  int param;
+typedef struct dp_limit { /* one parameter, or one quantity */
+  int param;            /* -1: a quantity */
+  const char *name;     /* the parameter's id, the quantity's name */
   double at;            /* at the optimum */
   double lower, upper;  /* ends of the interval; infinite: open */
-  const char *verdict;  /* "identifiable", "open above", ... and in words: */
+  const char *verdict;  /* "identifiable", "open above", ...; of a quantity "bounded", "unbounded above", ... */
   const char *words;
   int npoint;
   const dp_limit_point *point; /* the profile, ascending */
@@ -114,10 +137,12 @@ typedef struct dp_limits {
   double j;             /* of the optimum all of them start from */
   const double *x;      /* [nparam] that optimum: better than the given one if one was met on the way */
   int nbetter;          /* how often that happened */
+  const char *better;   /* on whose profile the last one was met; NULL */
   double threshold;     /* rise of J at which an interval ends */
   long neval;
 } dp_limits;
-/* x [nparam]: an optimum. */
+/* x [nparam]: an optimum. Where quantities are asked for and the problem solves parameters inside its objective, those
+ * are parameters here too: x of the answer is that of the problem without them. */
 dp_status dp_problem_limits(dp_problem *problem, const double *x, const dp_problem_limits_def *def, dp_limits **out);
 void dp_limits_destroy(dp_limits *limits); /* NULL allowed */
 
@@ -130,7 +155,9 @@ typedef struct dp_problem_sample_def {
   int nwarmup, ndraw;   /* a chain; 0: the method's own. smc: particles; laplace: draws */
   const double *start;  /* [nstart x nparam] places to start from (laplace: modes); NULL: nuts and tempering draw from the
                            prior, laplace refuses */
-  int nstart;           /* chains take them in turn */
+  /* nuts: the same problem opened with coarser tolerances, borrowed: warm-up goes there, draws are by the problem's own. NULL: none */
+  dp_problem *coarse;
+  int nstart;           /* chains take them in turn, those near the best one in J; which, the verdict says */
   uint64_t seed;
   const char *file;
 } dp_problem_sample_def;
@@ -144,6 +171,10 @@ typedef struct dp_sample_param {
 
 typedef struct dp_sample {
   int nparam, nchain, ndraw;     /* ndraw of each chain */
+  /* [nparam] the problem's own, borrowed: its estimated parameters, and those that it solves for inside its objective, as
+   * parameters like all others (uniform within their bounds; ERR_UNSUPPORTED where they have none) */
+  const char *const *id;
+  const dp_problem_scale *scale;
   const double *x;               /* [nchain x ndraw x nparam] */
   const double *llh, *log_prior; /* [nchain x ndraw] */
   const dp_sample_param *param;  /* [nparam] */
@@ -156,6 +187,54 @@ typedef struct dp_sample {
 dp_status dp_problem_sample(dp_problem *problem, const dp_problem_sample_def *def, dp_sample **out);
 void dp_sample_destroy(dp_sample *sample); /* NULL allowed */
 
+/* ---- which model: several problems of the same data ----
+ *
+ * By how well each predicts what it has not seen (WAIC, leave-one-out), by its evidence; weights, and the mixture of what the
+ * models say. Larger elpd is better. */
+
+typedef struct dp_compare_def {
+  uint32_t cookie;
+  int n;
+  dp_problem *const *problem;     /* [n] of the same measurements in the same order */
+  const dp_sample *const *sample; /* [n] posterior draws of each */
+  const dp_problem_quantity *quantity; /* [nquantity] to average */
+  int nquantity;
+} dp_compare_def;
+dp_compare_def dp_compare_def_default(void);
+
+typedef struct dp_elpd { /* expected log pointwise predictive density */
+  double elpd, se; /* and its standard error over measurements */
+  double p, ic;    /* effective number of parameters; -2 elpd */
+  int nbad;        /* measurements for which the estimate can't be relied on */
+  double worst;    /* WAIC: largest variance (0.4 is bad); leave-one-out: largest k-hat (0.7 is bad) */
+} dp_elpd;
+
+typedef struct dp_compared {
+  const char *name;
+  int nparam, ndraw, usable; /* ndraw: draws used; usable: the sample's verdict */
+  dp_elpd waic, loo;
+  double difference, difference_se; /* elpd by leave-one-out, less that of the best one */
+  double evidence, evidence_error;  /* ln p(data); NaN: the sampler does not give it */
+  double weight_stack;    /* stacking: largest log score of the mixture (Yao et al. 2018) */
+  double weight_evidence; /* posterior probability of the model, all being as probable before; NaN: not known */
+  double *mean, *sd;      /* [nquantity] over the draws */
+} dp_compared;
+
+typedef struct dp_averaged { /* a quantity by the mixture of all models: variance within and between them */
+  const char *name;
+  double stack_mean, stack_sd, evidence_mean, evidence_sd;
+} dp_averaged;
+
+typedef struct dp_comparison {
+  int n, ndatum, nquantity;
+  const dp_compared *model; /* [n] */
+  int best;                 /* by leave-one-out */
+  int evidence_known;
+  const dp_averaged *average; /* [nquantity] */
+} dp_comparison;
+dp_status dp_compare(dp_ctx *ctx, const dp_compare_def *def, dp_comparison **out);
+void dp_comparison_destroy(dp_comparison *comparison); /* NULL allowed */
+
 /* ---- which model: PEtab Select ----
  *
  * A table says for each of some parameters whether they are estimated or have one of some values: a model is one choice
@@ -164,7 +243,7 @@ void dp_sample_destroy(dp_sample *sample); /* NULL allowed */
 typedef struct dp_select_def {
   uint32_t cookie;
   const char *criterion;  /* "AIC", "AICc", "BIC"; NULL: the file's */
-  const char *method;     /* "brute_force", "forward", "backward"; NULL: the file's */
+  const char *method;     /* "brute_force", "forward", "backward", "famos"; NULL: the file's */
   dp_problem_def problem; /* tolerances of the models' problems */
   double search_rtol;     /* as dp_problem_fit_def.coarse; not above problem.rtol: none */
   int nstart;             /* of each fit: 20 */
@@ -191,12 +270,12 @@ typedef struct dp_selection {
   const char *criterion, *method;
   int nparam;
   const char *const *param; /* [nparam] columns of the table */
-  int nspace;               /* models in the table */
+  double nspace;            /* models in the table */
   int nmodel;
   const dp_select_model *model; /* [nmodel] fitted ones, in the order of fitting */
   int best;                 /* -1: none could be fitted */
 } dp_selection;
-/* path: a PEtab Select problem. ERR_UNSUPPORTED: what it asks for is not offered (famos, constraints, predecessors). */
+/* path: a PEtab Select problem. ERR_UNSUPPORTED: what it asks for is not offered (constraints, several rows for famos). */
 dp_status dp_select_run(dp_ctx *ctx, const char *path, const dp_select_def *def, dp_selection **out);
 void dp_selection_destroy(dp_selection *selection); /* NULL allowed */
 

@@ -12,6 +12,7 @@
 #define DOPPEL_GAIN_H
 
 #include "doppel/belief.h"
+#include "doppel/estimate.h"
 #include "doppel/sensitivity.h"
 
 #ifdef __cplusplus
@@ -31,6 +32,14 @@ typedef struct dp_gain_outlook { /* the forecast as it is now, over the belief's
 dp_status dp_gain_kind(const dp_kind *kind, const dp_record *record, int subject, const dp_prior *prior,
                        const dp_belief *belief, const dp_gain_place *forecast, const dp_gain_place *candidate,
                        int ncandidate, uint64_t seed, dp_gain_outlook *outlook, dp_gain *gain /* [ncandidate] */);
+
+/* The same of a calibration problem: draws x [ndraw x n] of equal weight of what is believed now, on the scale of estimation, n
+ * parameters as dp_assimilation_draws or dp_sample have them (those that are solved inside the objective are among them). The
+ * forecast may be any quantity; a candidate is an observable, in any experiment at any time, with its own noise, normal or
+ * normal of the logarithm. ERR_UNSUPPORTED, by name: another noise. */
+dp_status dp_gain_problem(dp_problem *problem, const double *x, int ndraw, const dp_problem_quantity *forecast,
+                          const dp_problem_quantity *candidate, int ncandidate, uint64_t seed, dp_gain_outlook *outlook,
+                          dp_gain *gain /* [ncandidate] */);
 
 #ifdef __cplusplus
 }

@@ -107,6 +107,7 @@ enum {
   DP_CAP_FUSED = 1 << 8,        /* evaluates composed outputs itself */
   DP_CAP_STEADY = 1 << 9,       /* equilibrate and steady-state doses */
   DP_CAP_LAWS = 1 << 10,        /* laws */
+  DP_CAP_EXACT = 1 << 11,       /* closed form between instants: outputs do not depend on tolerances */
 };
 
 typedef struct dp_sim_desc {
@@ -283,7 +284,8 @@ void dp_run_close(dp_run *run); /* NULL allowed */
 /* Open, advance each member to its own last output time or window, emit, close. */
 dp_status dp_simulate(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
                       dp_result **out);
-/* The same into a sink, in member order, with memory for a fixed number of members however many there are. */
+/* The same into a sink, in member order, with memory for a fixed number of members however many there are. The sink is
+ * called on the calling thread only, between pieces of its own work. */
 dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmember, const dp_run_opts *opts,
                            dp_sink_fn sink, void *user);
 /* Members made when they are needed: fill gives numbers first to first + n - 1 of the whole. On entry member[i].param

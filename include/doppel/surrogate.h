@@ -18,6 +18,7 @@
 #ifndef DOPPEL_SURROGATE_H
 #define DOPPEL_SURROGATE_H
 
+#include "doppel/belief.h"
 #include "doppel/sensitivity.h"
 
 #ifdef __cplusplus
@@ -70,6 +71,33 @@ typedef struct dp_surrogate_desc {
 /* base: as for dp_sensitivity_sim; output times ascending; no functionals. */
 dp_status dp_surrogate_fit(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, const dp_surrogate_def *def,
                            dp_surrogate **out);
+/* ---- one person of a kind ----
+ *
+ * The kind's observables at some times as functions of the person's random effects ("eta_CL", of occasion 2 "eta_CL_2"), their
+ * doses and covariates being what they are; domain: four deviations of the prior each way. */
+typedef struct dp_surrogate_person {
+  const dp_kind *kind;
+  const dp_record *record;
+  int subject;
+  const dp_prior *prior;
+  const double *time; /* [ntime] ascending or not, each once */
+  int ntime;
+} dp_surrogate_person;
+/* def->input and quantity are not used. */
+dp_status dp_surrogate_fit_person(const dp_surrogate_person *who, const dp_surrogate_def *def, dp_surrogate **out);
+
+typedef struct dp_surrogate_fan { /* an observable at a time, without measurement error */
+  const char *observable;         /* of the kind */
+  double time;
+  double mean, sd, q05, q50, q95; /* over the belief, the surrogate's error included */
+  double error;                   /* root mean square of the surrogate's own error: its part of sd */
+  int nfailed;                    /* draws left out: outside the domain, or the model failed */
+} dp_surrogate_fan;
+/* The belief's draws through the surrogate (NULL: through the model itself). fan [ntime x observables of the kind].
+ * ERR_CONFLICT: the surrogate was trained for another person, kind or prior; times that it was not trained at fail. */
+dp_status dp_surrogate_forecast(const dp_surrogate_person *who, const dp_surrogate *s, const dp_belief *belief,
+                                uint64_t seed, dp_surrogate_fan *fan);
+
 /* From a text; name: for messages. Damage is refused by line. */
 dp_status dp_surrogate_load(dp_ctx *ctx, const char *name, const char *text, size_t size, dp_surrogate **out);
 int dp_surrogate_is_text(const char *text, size_t size); /* does it begin as one? */

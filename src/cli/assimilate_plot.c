@@ -6,51 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INK "#1b2a36"
-#define QUIET "#8796a3"
-#define BAND "#0b6e8a"
-#define POINT "#c9773f"
+#include "cli/svg.h"
+
+#define BAND SVG_BLUE
+#define POINT SVG_ORANGE
 
 enum { WIDTH = 420, HEIGHT = 200, LEFT = 70, TOP = 70, GAP_X = 110, GAP_Y = 80 };
 
-typedef struct panel {
-  double x, y, left, right, low, high;
-} panel;
-
-static double px(const panel *p, double v) { return p->x + (v - p->left) / (p->right - p->left) * WIDTH; }
-static double py(const panel *p, double v) { return p->y + HEIGHT - (v - p->low) / (p->high - p->low) * HEIGHT; }
-
-static void escaped(FILE *out, const char *s) {
-  for (; *s; s++) {
-    if (*s == '<')
-      fputs("&lt;", out);
-    else if (*s == '&')
-      fputs("&amp;", out);
-    else
-      fputc(*s, out);
-  }
-}
-
-static void word(FILE *out, double x, double y, const char *anchor, const char *colour, const char *s) {
-  fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\">", x, y, anchor, colour);
-  escaped(out, s);
-  fprintf(out, "</text>\n");
-}
-
-static void include(panel *p, double v) {
+static void include(svg_panel *p, double v) {
   if (!isfinite(v)) return;
   p->low = fmin(p->low, v);
   p->high = fmax(p->high, v);
 }
 
 /* Room around what is shown; equal ends are parted. */
-static void widen(panel *p, const cli_assimilate_row *row, int n) {
+static void widen(svg_panel *p, const cli_assimilate_row *row, int n) {
   p->left = INFINITY;
   p->right = -INFINITY;
   for (int i = 0; i < n; i++) {
+    if (!isfinite(row[i].o.time)) continue; /* steady states have no place on the axis */
     p->left = fmin(p->left, row[i].o.time);
     p->right = fmax(p->right, row[i].o.time);
   }
+  if (p->left > p->right) p->left = p->right = 0;
   if (!(p->right > p->left)) p->left -= 1, p->right += 1;
   if (!(p->high > p->low)) p->low -= 1, p->high += 1;
   double room = 0.03 * (p->right - p->left), up = 0.06 * (p->high - p->low);
@@ -60,30 +38,30 @@ static void widen(panel *p, const cli_assimilate_row *row, int n) {
   p->high += up;
 }
 
-static void axes(FILE *out, const panel *p, const char *title, const char *unit) {
+static void axes(FILE *out, const svg_panel *p, const char *title, const char *unit) {
   char text[64];
-  fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"" QUIET "\"/>\n", p->x,
-          p->y, WIDTH, HEIGHT);
+  fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"" SVG_QUIET "\"/>\n",
+          p->x, p->y, WIDTH, HEIGHT);
   double step = pow(10, floor(log10((p->high - p->low) / 2)));
   if ((p->high - p->low) / step > 8) step *= 2.5;
   for (double v = ceil(p->low / step) * step; v <= p->high; v += step) {
     fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#e3e8ec\"/>\n", p->x, p->x + WIDTH,
-            py(p, v), py(p, v));
+            svg_y(p, v), svg_y(p, v));
     snprintf(text, sizeof text, "%.6g", fabs(v) < 1e-9 * step ? 0 : v);
-    word(out, p->x - 6, py(p, v) + 4, "end", QUIET, text);
+    svg_word(out, p->x - 6, svg_y(p, v) + 4, "end", SVG_QUIET, text);
   }
   step = pow(10, floor(log10((p->right - p->left) / 2)));
   if ((p->right - p->left) / step > 10) step *= 2.5;
   for (double v = ceil(p->left / step) * step; v <= p->right; v += step) {
     snprintf(text, sizeof text, "%.6g", fabs(v) < 1e-9 * step ? 0 : v);
-    word(out, px(p, v), p->y + HEIGHT + 16, "middle", QUIET, text);
+    svg_word(out, svg_x(p, v), p->y + HEIGHT + 16, "middle", SVG_QUIET, text);
   }
-  word(out, p->x, p->y - 10, "start", INK, title);
-  word(out, p->x + WIDTH, p->y - 10, "end", QUIET, unit);
+  svg_word(out, p->x, p->y - 10, "start", SVG_INK, title);
+  svg_word(out, p->x + WIDTH, p->y - 10, "end", SVG_QUIET, unit);
 }
 
 /* A filled band over the rows of one sensor (-1: all); of the outlook's levels, or of a parameter's 5 and 95 %. */
-static void band(FILE *out, const panel *p, const cli_assimilate_row *row, int n, int sensor, int level, int param,
+static void band(FILE *out, const svg_panel *p, const cli_assimilate_row *row, int n, int sensor, int level, int param,
                  double opacity) {
   fprintf(out, "<polygon fill=\"" BAND "\" fill-opacity=\"%.2f\" points=\"", opacity);
   for (int pass = 0; pass < 2; pass++)
@@ -91,23 +69,23 @@ static void band(FILE *out, const panel *p, const cli_assimilate_row *row, int n
       const cli_assimilate_row *r = &row[pass ? n - 1 - k : k];
       double v =
           param < 0 ? r->outlook.q[pass ? DP_OUTLOOK_NLEVEL - 1 - level : level] : r->param[4 * param + 2 + pass];
-      if ((sensor >= 0 && r->o.sensor != sensor) || !isfinite(v)) continue;
-      fprintf(out, "%.1f,%.1f ", px(p, r->o.time), py(p, v));
+      if ((sensor >= 0 && r->o.sensor != sensor) || !isfinite(v) || !isfinite(r->o.time)) continue;
+      fprintf(out, "%.1f,%.1f ", svg_x(p, r->o.time), svg_y(p, v));
     }
   fprintf(out, "\"/>\n");
 }
 
-static void line(FILE *out, const panel *p, const cli_assimilate_row *row, int n, int sensor, int param) {
+static void line(FILE *out, const svg_panel *p, const cli_assimilate_row *row, int n, int sensor, int param) {
   fprintf(out, "<polyline fill=\"none\" stroke=\"" BAND "\" stroke-width=\"1.5\" points=\"");
   for (int k = 0; k < n; k++) {
     double v = param < 0 ? row[k].outlook.q[3] : row[k].param[4 * param];
-    if ((sensor >= 0 && row[k].o.sensor != sensor) || !isfinite(v)) continue;
-    fprintf(out, "%.1f,%.1f ", px(p, row[k].o.time), py(p, v));
+    if ((sensor >= 0 && row[k].o.sensor != sensor) || !isfinite(v) || !isfinite(row[k].o.time)) continue;
+    fprintf(out, "%.1f,%.1f ", svg_x(p, row[k].o.time), svg_y(p, v));
   }
   fprintf(out, "\"/>\n");
 }
 
-static void sensor_panel(FILE *out, panel *p, const dp_assimilation *a, int sensor, const cli_assimilate_row *row,
+static void sensor_panel(FILE *out, svg_panel *p, const dp_assimilation *a, int sensor, const cli_assimilate_row *row,
                          int n) {
   const dp_sensor_desc *s = dp_assimilation_sensor(a, sensor);
   char title[160];
@@ -126,13 +104,14 @@ static void sensor_panel(FILE *out, panel *p, const dp_assimilation *a, int sens
   band(out, p, row, n, sensor, 2, -1, 0.28);
   line(out, p, row, n, sensor, -1);
   for (int k = 0; k < n; k++)
-    if (row[k].o.sensor == sensor && isfinite(row[k].o.value))
+    if (row[k].o.sensor == sensor && isfinite(row[k].o.value) && isfinite(row[k].o.time))
       fprintf(out,
               "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"%s\" stroke=\"" POINT "\" stroke-width=\"1.5\"/>\n",
-              px(p, row[k].o.time), py(p, row[k].o.value), row[k].read ? POINT : "white");
+              svg_x(p, row[k].o.time), svg_y(p, row[k].o.value), row[k].read ? POINT : "white");
 }
 
-static void param_panel(FILE *out, panel *p, const dp_assimilation *a, int e, const cli_assimilate_row *row, int n) {
+static void param_panel(FILE *out, svg_panel *p, const dp_assimilation *a, int e, const cli_assimilate_row *row,
+                        int n) {
   const char *unit, *id = dp_assimilation_parameter(a, e, &unit);
   char title[160];
   p->low = INFINITY;
@@ -162,7 +141,7 @@ static cli_assimilate_row *sorted(const cli_assimilate_row *row, int n) {
   return s;
 }
 
-int cli_plot_assimilate(const char *path, const dp_kind *kind, const dp_assimilation *a,
+int cli_plot_assimilate(const char *path, const char *title, const char *time_unit, const dp_assimilation *a,
                         const cli_assimilate_row *given, int n) {
   cli_assimilate_row *row = sorted(given, n);
   FILE *out = row ? fopen(path, "w") : NULL;
@@ -174,25 +153,18 @@ int cli_plot_assimilate(const char *path, const dp_kind *kind, const dp_assimila
   int nsensor = dp_assimilation_nsensor(a), npanel = nsensor + (n ? row[0].nparam : 0), rows = (npanel + 1) / 2;
   double width = 2 * WIDTH + LEFT + GAP_X + 30, height = TOP + rows * (HEIGHT + GAP_Y) + 10;
   char text[300];
-  fprintf(out,
-          "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
-          "font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"" INK
-          "\">\n"
-          "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-          width, height, width, height);
-  snprintf(text, sizeof text, "%.200s, observation by observation; time in %.20s", dp_kind_title(kind),
-           dp_kind_time_unit(kind));
-  word(out, 20, 28, "start", INK, text);
+  svg_begin(out, width, height, true);
+  snprintf(text, sizeof text, "%.200s, observation by observation%s%.20s", title, time_unit[0] ? "; time in " : "",
+           time_unit);
+  svg_word(out, 20, 28, "start", SVG_INK, text);
   for (int k = 0; k < npanel && n; k++) {
-    panel p = {.x = LEFT + (k % 2) * (WIDTH + GAP_X), .y = TOP + (k / 2) * (HEIGHT + GAP_Y)};
+    svg_panel p = {.x = LEFT + (k % 2) * (WIDTH + GAP_X), .y = TOP + (k / 2) * (HEIGHT + GAP_Y), .width = WIDTH,
+                   .height = HEIGHT};
     if (k < nsensor)
       sensor_panel(out, &p, a, k, row, n);
     else
       param_panel(out, &p, a, k - nsensor, row, n);
   }
-  fprintf(out, "</svg>\n");
   free(row);
-  if (fclose(out) == 0) return 0;
-  fprintf(stderr, "doppel: %s could not be written to its end\n", path);
-  return 3;
+  return svg_end(out, path);
 }

@@ -1,4 +1,4 @@
-/* assimilate_plot.h - floor 9: a person observation by observation, as SVG. */
+/* assimilate_plot.h - floor 9: a person, or a calibration problem, observation by observation, as SVG. */
 #ifndef DPI_ASSIMILATE_PLOT_H
 #define DPI_ASSIMILATE_PLOT_H
 
@@ -17,7 +17,7 @@ typedef struct cli_assimilate_row {
 } cli_assimilate_row;
 
 /* A panel each sensor: forecast bands and what was measured; a panel each parameter: its belief. 0 or exit code. */
-int cli_plot_assimilate(const char *path, const dp_kind *kind, const dp_assimilation *a, const cli_assimilate_row *row,
-                        int n);
+int cli_plot_assimilate(const char *path, const char *title, const char *time_unit, const dp_assimilation *a,
+                        const cli_assimilate_row *row, int n);
 
 #endif

@@ -57,6 +57,7 @@ bool cli_has(const cli_call *call, const char *name);
 /* false (with message) when given and no number */
 bool cli_number(const cli_call *call, const char *name, double *out);
 bool cli_integer(const cli_call *call, const char *name, long long *out);
+bool cli_count(const cli_call *call, const char *name, int low, int *out); /* from low to 1e8 */
 /* What was given as `name` counts as given as `as`, another option of the command; NULL: as not given. */
 void cli_as(cli_call *call, const char *name, const char *as);
 void cli_give(cli_call *call, const char *name, const char *value); /* as if it were typed last, where there is room */
@@ -64,6 +65,8 @@ int cli_each(const cli_call *call, const char *name, int after); /* index in giv
 const char *cli_nearest(const char *word, const char *const *words, int n);
 /* "`before`'id' is not an estimated parameter", and which may be meant; exit code */
 int cli_no_parameter(const cli_call *call, const char *before, const char *id, const dp_problem_desc *d);
+/* Is there a file at path that can be read? Exit code after a message. */
+int cli_readable(const char *path);
 /* Can a report go to path? Asked before the work, so that an hour is not spent for nothing; exit code after a
  * message. */
 int cli_writable(const char *path);
@@ -93,6 +96,10 @@ const dp_ranks *cli_ranks(void); /* NULL: alone */
  * caller's, also after a failure. Exit code after a message. */
 int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record **record, dp_study **study);
 int cli_no_person(const cli_call *call); /* --patient is missing; exit code */
+int cli_no_patients(const cli_call *call, const dp_kind *kind, const char *option); /* nobody's record; exit code */
+/* An id that looks like a path and is nobody's: a file is meant. Exit code after a message; 0: it is somebody's, or no
+ * path. */
+int cli_nobody(const char *patient, const dp_record *record);
 
 /* main.c */
 int cli_failed(cli_call *call, dp_status status); /* prints the context's message, returns the exit code */
@@ -123,6 +130,7 @@ int cmd_sensitivity(cli_call *call);
 int cmd_gain(cli_call *call);
 int cmd_surrogate_fit(cli_call *call);
 int cmd_surrogate_show(cli_call *call);
+int cmd_surrogate_forecast(cli_call *call);
 int cmd_fit(cli_call *call);
 int cmd_vpc(cli_call *call);
 int cmd_twin_list(cli_call *call);
@@ -140,15 +148,17 @@ int cmd_fit_problem(cli_call *call); /* fit, when its argument is a PROBLEM.yaml
 int cmd_profile(cli_call *call);
 int cmd_sample(cli_call *call);
 int cmd_select(cli_call *call);
+int cmd_compare(cli_call *call);
 int cmd_assimilate(cli_call *call);
 int cmd_suite(cli_call *call);
 int cmd_bench(cli_call *call);
 int cli_bench_calibration(cli_call *call); /* bench calibration */
 int cmd_doctor(cli_call *call);
 
-extern const cli_option cli_options_select[];
+extern const cli_option cli_options_select[], cli_options_compare[];
 extern const cli_option cli_options_assimilate[], cli_options_run[], cli_options_simulate[], cli_options_sensitivity[],
-    cli_options_gain[], cli_options_surrogate[], cli_options_surrogate_show[], cli_options_fit[], cli_options_vpc[],
+    cli_options_gain[], cli_options_surrogate[], cli_options_surrogate_show[], cli_options_surrogate_forecast[],
+    cli_options_fit[], cli_options_vpc[],
     cli_options_kind[], cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[],
     cli_options_data[], cli_options_petab[], cli_options_profile[], cli_options_sample[], cli_options_suite[],
     cli_options_bench[], cli_options_doctor[];

@@ -1,4 +1,6 @@
-/* cmd_assimilate.c - doppel assimilate: one person observation by observation, each one forecast before it is read. */
+/* cmd_assimilate.c - doppel assimilate: one person, or a calibration problem, observation by observation, each one
+ * forecast
+ * before it is read. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,10 @@ const cli_option cli_options_assimilate[] = {
     {"--seed", "N", "seed of all random streams (1)"},
     {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"},
     {"--plot", "FILE.svg", "forecast bands and measurements"},
+    {"--table", "FILE", "PROBLEM: draws of the posterior after the last one, as sample --table writes them"},
+    {"--rtol", "X", "PROBLEM: relative tolerance (1e-8)"},
+    {"--atol", "X", "PROBLEM: absolute tolerance (1e-12)"},
+    {"--max-steps", "N", "PROBLEM: of a simulation; a point that needs more has likelihood 0 (10000)"},
     {"--json", NULL, "one JSON object"},
     {"--ndjson", NULL, "a JSON object a line, each as soon as its observation was read"},
     {"--threads", "N", "threads; results do not depend on it"},
@@ -30,6 +36,7 @@ const cli_option cli_options_assimilate[] = {
 
 typedef struct task {
   cli_call *call;
+  dp_problem *problem; /* or a kind: */
   dp_kind *kind;
   dp_study *study; /* for the person's prior: made without the person, as run makes it */
   dp_record *record;
@@ -123,13 +130,52 @@ static int read_options(task *t) {
   if (code == 0) code = read_count(t, "--inner", 2, &t->def.ninner);
   for (int i = cli_each(call, "--sensor", -1); i >= 0 && code == 0; i = cli_each(call, "--sensor", i))
     code = read_sensor(t, call->given[i].value);
+  if (code == 0 && cli_has(call, "--inner") && strcmp(t->def.method, "smc2") != 0)
+    code = cli_usage(call, "option --inner belongs to --method smc2");
+  if (code == 0 && cli_has(call, "--json") && cli_has(call, "--ndjson"))
+    code = cli_usage(call, "option --json does not go with --ndjson");
   if (code == 0 && cli_has(call, "--plot")) code = cli_writable(cli_get(call, "--plot"));
-  if (code == 0 && !cli_has(call, "--patient"))
-    code = cli_no_person(call);
+  if (code == 0 && cli_has(call, "--table")) code = cli_writable(cli_get(call, "--table"));
+  if (code == 0 && !cli_has(call, "--patient") && !cli_is_problem(call->plain[0])) code = cli_no_person(call);
   return code;
 }
 
-/* ---- the person ---- */
+/* Options that would be passed over in silence. The table's help says which are a problem's. */
+static int check_options(const cli_call *call) {
+  static const char *const of_kind[] = {"--patient", "--sensor", "--from-batch", "--inner", "--priors", "--twins"};
+  const bool problem = cli_is_problem(call->plain[0]);
+  for (int i = 0; i < call->ngiven; i++) {
+    const cli_option *o = call->given[i].option;
+    if (!problem && strncmp(o->help, "PROBLEM:", 8) == 0)
+      return cli_usage(call, "option %s belongs to a calibration problem, and '%s' is none", o->name, call->plain[0]);
+    for (size_t k = 0; problem && k < sizeof of_kind / sizeof *of_kind; k++)
+      if (strcmp(o->name, of_kind[k]) == 0)
+        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name,
+                         call->plain[0]);
+  }
+  return 0;
+}
+
+/* ---- the person, or the problem ---- */
+
+static int open_problem(task *t) {
+  cli_call *call = t->call;
+  dp_problem_def def = dp_problem_def_default();
+  def.max_steps = 10000;
+  if (!cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol)) return 2;
+  const int code = read_count(t, "--max-steps", 1, &def.max_steps);
+  if (code) return code;
+  CLI_TRY(call, dp_problem_open(call->ctx, call->plain[0], &def, &t->problem));
+  t->def.ndraw = t->def.nparticle;
+  CLI_TRY(call, dp_assimilation_problem(t->problem, &t->def, &t->a));
+  return 0;
+}
+
+static const char *title_of(const task *t) {
+  return t->problem ? dp_problem_describe(t->problem)->name : dp_kind_title(t->kind);
+}
+
+static const char *time_unit_of(const task *t) { return t->problem ? "" : dp_kind_time_unit(t->kind); }
 
 static int open_person(task *t) {
   cli_call *call = t->call;
@@ -156,7 +202,8 @@ static bool listed(const task *t, const char *option, int number) {
 
 static int check_numbers(task *t, const char *option, int n) {
   for (int i = cli_each(t->call, option, -1); i >= 0; i = cli_each(t->call, option, i)) {
-    int k = atoi(t->call->given[i].value);
+    const char *text = t->call->given[i].value;
+    int k = text[strspn(text, "0123456789")] ? 0 : atoi(text);
     if (k < 1 || k > n)
       return cli_usage(t->call, "option %s: found '%s', the record has observations 1 to %d", option,
                        t->call->given[i].value, n);
@@ -169,23 +216,22 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* Mean, sd and central 90 % of each individual parameter; draws of a belief have equal weights. */
-static void summarise(const dp_belief *b, double *out) {
-  double *v = malloc((size_t)b->ndraw * sizeof *v);
-  for (int e = 0; v && e < b->nindividual; e++) {
-    double mean = 0, square = 0;
-    for (int k = 0; k < b->ndraw; k++) {
-      v[k] = b->individual[(size_t)k * (size_t)b->nindividual + (size_t)e];
-      mean += v[k] / b->ndraw;
-    }
-    for (int k = 0; k < b->ndraw; k++) square += (v[k] - mean) * (v[k] - mean);
-    qsort(v, (size_t)b->ndraw, sizeof *v, by_value);
-    out[4 * e] = mean;
-    out[4 * e + 1] = b->ndraw > 1 ? sqrt(square / (b->ndraw - 1)) : 0;
-    out[4 * e + 2] = v[(int)(0.05 * (b->ndraw - 1) + 0.5)];
-    out[4 * e + 3] = v[(int)(0.95 * (b->ndraw - 1) + 0.5)];
+/* Mean, sd and central 90 % of column e of x [n x width]; draws have equal weights. */
+static int summarise(const double *x, int n, int width, int e, double out[4]) {
+  double mean = 0, square = 0, *v = malloc((size_t)n * sizeof *v);
+  if (!v) return 3;
+  for (int k = 0; k < n; k++) {
+    v[k] = x[(size_t)k * (size_t)width + (size_t)e];
+    mean += v[k] / n;
   }
+  for (int k = 0; k < n; k++) square += (v[k] - mean) * (v[k] - mean);
+  qsort(v, (size_t)n, sizeof *v, by_value);
+  out[0] = mean;
+  out[1] = n > 1 ? sqrt(square / (n - 1)) : 0;
+  out[2] = v[(int)(0.05 * (n - 1) + 0.5)];
+  out[3] = v[(int)(0.95 * (n - 1) + 0.5)];
   free(v);
+  return 0;
 }
 
 static void row_json(const task *t, const cli_assimilate_row *r) {
@@ -221,16 +267,25 @@ static void row_json(const task *t, const cli_assimilate_row *r) {
 static int belief_row(task *t, cli_assimilate_row *r) {
   dp_assimilation_report report;
   dp_belief *b = NULL;
-  double all[4 * 64] = {0};
-  CLI_TRY(t->call, dp_assimilation_belief(t->a, &b));
+  double *x = NULL;
+  int code = 0, width = dp_assimilation_nparam(t->a), n = t->def.ndraw;
   dp_assimilation_judge(t->a, &report);
-  r->nparam = b->nindividual < CLI_ASSIMILATE_PARAMS ? b->nindividual : CLI_ASSIMILATE_PARAMS;
   r->ess = report.ess;
   r->evidence = report.evidence;
-  if (b->nindividual <= 64) summarise(b, all);
-  memcpy(r->param, all, sizeof r->param);
+  r->nparam = width < CLI_ASSIMILATE_PARAMS ? width : CLI_ASSIMILATE_PARAMS;
+  if (t->problem) {
+    x = malloc((size_t)n * (size_t)width * sizeof *x);
+    const dp_status st = x ? dp_assimilation_draws(t->a, x) : DP_ERR_MEMORY;
+    if (st != DP_OK) code = cli_failed(t->call, st);
+  } else {
+    CLI_TRY(t->call, dp_assimilation_belief(t->a, &b));
+    n = b->ndraw;
+  }
+  for (int e = 0; e < r->nparam && code == 0; e++)
+    if (summarise(b ? b->individual : x, n, width, e, r->param + 4 * e)) code = cli_failed(t->call, DP_ERR_MEMORY);
+  free(x);
   dp_belief_destroy(b);
-  return 0;
+  return code;
 }
 
 /* Forecasts of what comes at one moment, then (where they are to be) all of it read. */
@@ -285,23 +340,48 @@ static int all(task *t) {
 
 /* ---- what is printed ---- */
 
-static void print_table(const task *t, const dp_assimilation_report *r) {
-  int inside = 0, scored = 0;
-  double crps = 0;
-  printf("%s, subject %s: %d observations by %s, %d particles%s\n\n", dp_kind_title(t->kind),
-         t->record->subject[t->study->subject[0]].id, r->nread, r->method, r->nparticle,
+/* Of a problem's parameters what is thought in the end; of a person's each row has its own. */
+static void print_parameters(const task *t) {
+  const cli_assimilate_row *last = t->nrow ? &t->row[t->nrow - 1] : NULL;
+  const int all = dp_assimilation_nparam(t->a);
+  if (!t->problem || !last) return;
+  printf("\n%-36s %12s %12s %12s %12s\n", "parameter, on its scale", "mean", "sd", "5 %", "95 %");
+  for (int e = 0; e < last->nparam; e++) {
+    const char *unit, *id = dp_assimilation_parameter(t->a, e, &unit);
+    char name[80];
+    snprintf(name, sizeof name, "%.60s (%s)", id, unit[0] ? unit : "lin");
+    printf("%-36s %12.5g %12.5g %12.5g %12.5g\n", name, last->param[4 * e], last->param[4 * e + 1],
+           last->param[4 * e + 2], last->param[4 * e + 3]);
+  }
+  if (all > last->nparam) printf("and %d more: --table FILE writes all of them\n", all - last->nparam);
+}
+
+static void print_head(const task *t, const dp_assimilation_report *r, int wide) {
+  printf("%s", title_of(t));
+  if (!t->problem) printf(", subject %s", t->record->subject[t->study->subject[0]].id);
+  printf(": %d observations by %s, %d particles%s\n\n", r->nread, r->method, r->nparticle,
          t->batch ? ", from the batch belief" : "");
-  printf("%4s %10s %-8s %10s  %10s %21s %7s %9s %7s", "", dp_kind_time_unit(t->kind), "sensor", "measured", "forecast",
-         "90 %", "PIT", "ln p", "ESS");
-  for (int e = 0; t->nrow && e < t->row[0].nparam; e++) {
+  printf("%4s %10s %-*s %10s  %10s %21s %7s %9s %7s", "", t->problem ? "time" : time_unit_of(t), wide, "sensor",
+         "measured", "forecast", "90 %", "PIT", "ln p", "ESS");
+  for (int e = 0; !t->problem && t->nrow && e < t->row[0].nparam; e++) {
     const char *unit, *id = dp_assimilation_parameter(t->a, e, &unit);
     printf("  %10.10s %-19.19s", id, unit);
   }
   printf("\n");
+}
+
+static void print_table(const task *t, const dp_assimilation_report *r) {
+  int inside = 0, scored = 0, wide = 8;
+  double crps = 0;
+  for (int k = 0; k < dp_assimilation_nsensor(t->a) && t->problem; k++) {
+    const int n = (int)strlen(dp_assimilation_sensor(t->a, k)->id);
+    wide = n > wide ? (n < 32 ? n : 32) : wide;
+  }
+  print_head(t, r, wide);
   for (int i = 0; i < t->nrow; i++) {
     const cli_assimilate_row *s = &t->row[i];
     const dp_outlook *f = &s->outlook;
-    printf("%4d %10.5g %-8.8s %s%9.4g%s %10.4g %10.4g..%-9.4g ", s->number, s->o.time,
+    printf("%4d %10.5g %-*.*s %s%9.4g%s %10.4g %10.4g..%-9.4g ", s->number, s->o.time, wide, wide,
            dp_assimilation_sensor(t->a, s->o.sensor)->id,
            s->o.censored > 0   ? "<"
            : s->o.censored < 0 ? ">"
@@ -315,7 +395,7 @@ static void print_table(const task *t, const dp_assimilation_report *r) {
       printf("%9s %7.0f", "-", s->ess);
     else
       printf("%9.3f %7.0f", f->log_density, s->ess);
-    for (int e = 0; e < s->nparam; e++)
+    for (int e = 0; e < s->nparam && !t->problem; e++)
       printf("  %10.4g %9.4g..%-8.4g", s->param[4 * e], s->param[4 * e + 2], s->param[4 * e + 3]);
     printf("%s\n", s->read ? "" : "  (not read)");
     if (f->inside90 < 0) continue;
@@ -325,6 +405,8 @@ static void print_table(const task *t, const dp_assimilation_report *r) {
   }
   if (scored)
     printf("\n%d of %d within their 90 %% forecast band (* outside), mean CRPS %.4g\n", inside, scored, crps / scored);
+  print_parameters(t);
+  if (t->problem) printf("\n");
   printf("ln evidence %.6g, least effective %.4g of %d, %d rejuvenations", r->evidence, r->ess_least, r->nparticle,
          r->nrejuvenate);
   if (r->ninner) printf(", %d inner particles", r->ninner);
@@ -342,21 +424,49 @@ static void print_verdict(const dp_assimilation_report *r) {
   cli_json_named(", \"verdict\": ", r->verdict);
 }
 
+/* As sample --table has it: one chain. The likelihood of a draw is not known. */
+static int write_draws(task *t, const char *path) {
+  const int n = t->def.ndraw, width = dp_assimilation_nparam(t->a);
+  double *x = malloc((size_t)n * (size_t)width * sizeof *x);
+  const dp_status st = x ? dp_assimilation_draws(t->a, x) : DP_ERR_MEMORY;
+  FILE *out = st == DP_OK ? fopen(path, "w") : NULL;
+  if (!out) {
+    free(x);
+    return st == DP_OK ? cli_usage(t->call, "%s can't be written", path) : cli_failed(t->call, st);
+  }
+  fprintf(out, "chain\tdraw\tllh\tlog_prior");
+  for (int q = 0; q < width; q++) fprintf(out, "\t%s", dp_assimilation_parameter(t->a, q, NULL));
+  fprintf(out, "\n");
+  for (int i = 0; i < n; i++) {
+    fprintf(out, "1\t%d\tnan\tnan", i + 1);
+    for (int q = 0; q < width; q++) {
+      const char *scale;
+      dp_assimilation_parameter(t->a, q, &scale);
+      const dp_problem_scale s = !scale[0] ? DP_SCALE_LIN : scale[1] == 'n' ? DP_SCALE_LOG : DP_SCALE_LOG10;
+      fprintf(out, "\t%.17g", dp_problem_unscale(s, x[(size_t)i * (size_t)width + (size_t)q]));
+    }
+    fprintf(out, "\n");
+  }
+  free(x);
+  return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
+}
+
 static int show(task *t) {
   dp_assimilation_report r;
   int code = 0;
   dp_assimilation_judge(t->a, &r);
   if (cli_has(t->call, "--plot"))
-    code = cli_plot_assimilate(cli_get(t->call, "--plot"), t->kind, t->a, t->row, t->nrow);
+    code = cli_plot_assimilate(cli_get(t->call, "--plot"), title_of(t), time_unit_of(t), t->a, t->row, t->nrow);
+  if (code == 0 && cli_has(t->call, "--table")) code = write_draws(t, cli_get(t->call, "--table"));
   if (code) return code;
   if (cli_has(t->call, "--ndjson")) {
     printf("{");
     print_verdict(&r);
     printf("}\n");
   } else if (cli_has(t->call, "--json")) {
-    cli_json_named("{\"kind\": ", dp_kind_id(t->kind));
-    cli_json_named(", \"subject\": ", t->record->subject[t->study->subject[0]].id);
-    cli_json_named(", \"time_unit\": ", dp_kind_time_unit(t->kind));
+    cli_json_named(t->problem ? "{\"problem\": " : "{\"kind\": ", t->problem ? title_of(t) : dp_kind_id(t->kind));
+    if (!t->problem) cli_json_named(", \"subject\": ", t->record->subject[t->study->subject[0]].id);
+    if (!t->problem) cli_json_named(", \"time_unit\": ", time_unit_of(t));
     printf(", ");
     print_verdict(&r);
     printf(",\n \"observations\": [");
@@ -375,17 +485,23 @@ int cmd_assimilate(cli_call *call) {
   static task t; /* one command a process */
   char dir[1024];
   t = (task){.call = call};
-  if (call->nplain != 1) return cli_usage(call, "assimilate needs one KIND, found %d", call->nplain);
-  int code = read_options(&t);
-  if (code == 0) code = cli_kind_dir(call, call->plain[0], dir);
-  if (code) return code;
-  CLI_TRY(call, dp_kind_load(call->ctx, dir, &t.kind));
-  code = cli_person(call, t.kind, dir, &t.record, &t.study);
-  if (code == 0) code = open_person(&t);
+  if (call->nplain != 1) return cli_usage(call, "assimilate needs one KIND or PROBLEM.yaml, found %d", call->nplain);
+  int code = check_options(call);
+  if (code == 0) code = read_options(&t);
+  if (code == 0 && cli_is_problem(call->plain[0])) {
+    code = open_problem(&t);
+  } else if (code == 0) {
+    code = cli_kind_dir(call, call->plain[0], dir);
+    if (code) return code;
+    CLI_TRY(call, dp_kind_load(call->ctx, dir, &t.kind));
+    code = cli_person(call, t.kind, dir, &t.record, &t.study);
+    if (code == 0) code = open_person(&t);
+  }
   if (code == 0) code = all(&t);
   if (code == 0) code = show(&t);
   free(t.row);
   dp_assimilation_destroy(t.a);
+  dp_problem_close(t.problem);
   dp_belief_destroy(t.batch);
   dp_study_destroy(t.study);
   dp_record_destroy(t.record);

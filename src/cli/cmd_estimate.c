@@ -6,11 +6,15 @@
 
 #include "cli/cli.h"
 #include "cli/estimate_plot.h"
+#include "cli/quantity.h"
 
 const cli_option cli_options_profile[] = {
     {"--from", "FILE",
      "an optimum: a table with the columns parameter and value, as fit --table writes; else a fit is made first"},
     {"--starts", "N", "starts of that fit (100)"},
+    {"--prediction", "OBSERVABLE@TIME",
+     "a profile of this quantity: an observable or a formula, OBSERVABLE@EXPERIMENT:T,T,... where there are several; may "
+     "be repeated"},
     {"--level", "P", "of the intervals (0.95)"},
     {"--table", "FILE", "all points of all profiles"},
     {"--plot", "FILE.svg", "the profiles"},
@@ -21,7 +25,7 @@ const cli_option cli_options_profile[] = {
 const cli_option cli_options_sample[] = {
     {"--sampler", "NAME", "nuts (default), tempering, smc, laplace"},
     {"--chains", "N", "chains; smc: repeats"},
-    {"--warmup", "N", "draws of a chain that are not kept"},
+    {"--warmup", "N", "draws of a chain that are not kept (nuts: with a relative tolerance of 1e-6)"},
     {"--draws", "N", "draws kept of a chain; smc: particles"},
     {"--from", "FILE", "places to start from, as fit --table writes; else a fit is made first (not for smc)"},
     {"--starts", "N", "starts of that fit (100)"},
@@ -53,14 +57,6 @@ static double value_of(const task *t, int q, const double *x) { return dp_proble
 
 /* ---- options ---- */
 
-static bool count(cli_call *call, const char *name, int *out) {
-  long long n = *out;
-  if (!cli_integer(call, name, &n)) return false;
-  if (n < 0 || n > 100000000) return cli_usage(call, "option %s: found %lld, expected a count", name, n), false;
-  *out = (int)n;
-  return true;
-}
-
 static bool seed_of(cli_call *call, uint64_t *seed) {
   long long n = 1;
   if (!cli_integer(call, "--seed", &n)) return false;
@@ -76,7 +72,7 @@ static int open_problem(task *t) {
   if (call->nplain < 1) return cli_usage(call, "expected a PROBLEM.yaml");
   def.max_steps = MAX_STEPS;
   if (!cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol)) return 2;
-  if (!count(call, "--max-steps", &def.max_steps)) return 2;
+  if (!cli_count(call, "--max-steps", 0, &def.max_steps)) return 2;
   if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
   static const char *const written[] = {"--table", "--plot"};
   for (int i = 0; i < 2; i++) {
@@ -118,9 +114,21 @@ static int open_coarse(task *t) {
   return 0;
 }
 
+/* After a failure. Stopped by Ctrl-C: where what was found lies, and how to go on. */
+static int kept(cli_call *call, dp_status status, const char *file) {
+  int code = cli_failed(call, status);
+  if (status != DP_ERR_CANCELLED) return code;
+  if (file && access(file, F_OK) == 0)
+    fprintf(stderr, "        what was found so far is kept in %s: the same command goes on from there\n", file);
+  else
+    fprintf(stderr, "        nothing was kept%s\n", file ? " so far" : ": fit and sample keep it with --resume FILE");
+  return code;
+}
+
 static int run_fit(task *t, const char *resume) {
   cli_call *call = t->call;
   dp_problem_fit_def def = dp_problem_fit_def_default();
+  int points = 0;
   def.file = resume;
   const int code = open_coarse(t);
   if (code) return code;
@@ -128,15 +136,17 @@ static int run_fit(task *t, const char *resume) {
   def.nominal = cli_has(call, "--nominal");
   if (cli_has(call, "--sampling")) def.sampling = cli_get(call, "--sampling");
   if (cli_has(call, "--hessian")) def.hessian = cli_get(call, "--hessian");
+  if (cli_has(call, "--search")) def.search = cli_get(call, "--search");
   if (isatty(STDERR_FILENO)) def.progress = show_progress;
-  if (!cli_number(call, "--seconds", &def.max_cpu) || !count(call, "--batch", &def.batch) ||
-      !count(call, "--screen", &def.screen))
+  if (!cli_number(call, "--seconds", &def.max_cpu) || !cli_count(call, "--batch", 0, &def.batch) ||
+      !cli_count(call, "--screen", 0, &def.screen) || !cli_count(call, "--points", 0, &points))
     return 2;
-  if (!count(call, "--starts", &def.nstart) || !count(call, "--iterations", &def.max_iterations) ||
+  def.points = points;
+  if (!cli_count(call, "--starts", 0, &def.nstart) || !cli_count(call, "--iterations", 0, &def.max_iterations) ||
       !seed_of(call, &def.seed))
     return 2;
-  CLI_TRY(call, dp_problem_fit(t->problem, &def, &t->fit));
-  return 0;
+  dp_status status = dp_problem_fit(t->problem, &def, &t->fit);
+  return status == DP_OK ? 0 : kept(call, status, resume);
 }
 
 static void fit_text(const task *t) {
@@ -154,6 +164,12 @@ static void fit_text(const task *t) {
       "%d starts: %d ended somewhere, %d distinct optima, %.0f %% within 0.1 of the best; %ld points, %ld of them not "
       "evaluable\n\n",
       f->nstart, f->nfound, f->noptimum, 100 * f->hit_rate, f->neval, f->nfailed);
+  if (f->nglobal)
+    printf("search over the whole box: %ld points; the searches above began where it led\n\n", f->nglobal);
+  if (f->nscatter)
+    printf("scatter search: %d searches in %d generations from J %.10g on; it ended because %s\n\n", f->nscatter,
+           f->ngeneration, f->j_starts,
+           f->scatter_ended ? "nothing better was found any more" : "the processor time was spent");
   printf("%-28s %6s %16s %12s %12s\n", "parameter", "scale", "value", "on scale", "sd on scale");
   for (int q = 0; q < f->nparam; q++) {
     printf("%-28s %6s %16.8g %12.6g ", t->d->id[q], scale_name[t->d->scale[q]], value_of(t, q, o->x), o->x[q]);
@@ -186,6 +202,10 @@ static void fit_json(const task *t) {
   printf(",\n \"starts\": %d, \"found\": %d, \"optima\": %d, \"points\": %ld, \"not_evaluable\": %ld", f->nstart,
          f->nfound, f->noptimum, f->neval, f->nfailed);
   printf(", \"ended\": %d", f->nended);
+  printf(", \"points_of_global_search\": %ld", f->nglobal);
+  printf(", \"scatter_searches\": %d, \"scatter_generations\": %d, \"scatter_ended\": %s", f->nscatter, f->ngeneration,
+         f->scatter_ended ? "true" : "false");
+  cli_json_exact(", \"j_starts\": ", f->j_starts);
   cli_json_exact(", \"hit_rate\": ", f->hit_rate);
   cli_json_exact(", \"nominal_j\": ", f->j_nominal);
   printf(",\n \"parameters\": {");
@@ -301,37 +321,45 @@ static int find_places(task *t, int most) {
 
 /* ---- profile ---- */
 
+/* What the numbers of a profile are on; a quantity is as it is. */
+static dp_problem_scale scale_of(const task *t, const dp_limit *p) {
+  return p->param < 0 ? DP_SCALE_LIN : t->d->scale[p->param];
+}
+
 static void limit_text(const task *t, const dp_limits *l) {
   printf("%s: likelihood profiles, J %.10g at the optimum, intervals where it rises by %.4g\n", t->d->name, l->j,
          l->threshold);
   if (l->nbetter)
-    printf("a better optimum was met on the way %d times; what follows is about the best one\n", l->nbetter);
-  printf("\n%-28s %14s %14s %14s  %s\n", "parameter", "optimum", "lower", "upper", "");
+    printf("a better optimum was met on the way %d times, last on that of %s; what follows is about the best one\n",
+           l->nbetter, l->better);
+  const bool only = l->n > 0 && l->limit[0].param < 0;
+  printf("\n%-28s %14s %14s %14s  %s\n", only ? "prediction" : "parameter", "optimum", "lower", "upper", "");
   for (int i = 0; i < l->n; i++) {
     const dp_limit *p = &l->limit[i];
-    const dp_problem_scale s = t->d->scale[p->param];
-    printf("%-28s %14.6g ", t->d->id[p->param], dp_problem_unscale(s, p->at));
+    const dp_problem_scale s = scale_of(t, p);
+    printf("%-28s %14.6g ", p->name, dp_problem_unscale(s, p->at));
     if (isfinite(p->lower)) printf("%14.6g ", dp_problem_unscale(s, p->lower));
     else printf("%14s ", "-");
     if (isfinite(p->upper)) printf("%14.6g  ", dp_problem_unscale(s, p->upper));
     else printf("%14s  ", "-");
+    if (p->param < 0) printf("%s: ", p->verdict);
     printf("%s\n", p->words);
   }
 }
 
-static void limit_json(const task *t, const dp_limits *l) {
-  cli_json_named("{\"problem\": ", t->d->name);
-  cli_json_exact(", \"j\": ", l->j);
-  cli_json_exact(", \"threshold\": ", l->threshold);
-  printf(", \"better_optima_met\": %d, \"points\": %ld,\n \"profiles\": {", l->nbetter, l->neval);
+/* Profiles of parameters, or of quantities, as one JSON object. */
+static void limits_json(const task *t, const dp_limits *l, bool quantities) {
+  int shown = 0;
   for (int i = 0; i < l->n; i++) {
     const dp_limit *p = &l->limit[i];
-    const dp_problem_scale s = t->d->scale[p->param];
-    cli_json_named(i ? ",\n  " : "\n  ", t->d->id[p->param]);
+    const dp_problem_scale s = scale_of(t, p);
+    if ((p->param < 0) != quantities) continue;
+    cli_json_named(shown++ ? ",\n  " : "\n  ", p->name);
     cli_json_exact(": {\"optimum\": ", dp_problem_unscale(s, p->at));
     cli_json_exact(", \"lower\": ", isfinite(p->lower) ? dp_problem_unscale(s, p->lower) : NAN);
     cli_json_exact(", \"upper\": ", isfinite(p->upper) ? dp_problem_unscale(s, p->upper) : NAN);
     cli_json_named(", \"verdict\": ", p->verdict);
+    if (quantities) cli_json_named(", \"reason\": ", p->words);
     printf(", \"profile\": [");
     for (int k = 0; k < p->npoint; k++) {
       cli_json_exact(k ? ",[" : "[", dp_problem_unscale(s, p->point[k].at));
@@ -340,7 +368,21 @@ static void limit_json(const task *t, const dp_limits *l) {
     }
     printf("]}");
   }
-  printf("}}\n");
+}
+
+static void limit_json(const task *t, const dp_limits *l) {
+  cli_json_named("{\"problem\": ", t->d->name);
+  cli_json_exact(", \"j\": ", l->j);
+  cli_json_exact(", \"threshold\": ", l->threshold);
+  printf(", \"better_optima_met\": %d, \"points\": %ld,\n \"profiles\": {", l->nbetter, l->neval);
+  limits_json(t, l, false);
+  printf("}");
+  if (l->n > 0 && l->limit[l->n - 1].param < 0) {
+    printf(",\n \"predictions\": {");
+    limits_json(t, l, true);
+    printf("}");
+  }
+  printf("}\n");
 }
 
 static int limit_table(const task *t, const dp_limits *l, const char *path) {
@@ -350,15 +392,17 @@ static int limit_table(const task *t, const dp_limits *l, const char *path) {
   for (int i = 0; i < l->n; i++)
     for (int k = 0; k < l->limit[i].npoint; k++) {
       const dp_limit *p = &l->limit[i];
-      fprintf(out, "%s\t%.17g\t%.17g\t%.17g\n", t->d->id[p->param],
-              dp_problem_unscale(t->d->scale[p->param], p->point[k].at), p->point[k].at, p->point[k].j);
+      fprintf(out, "%s\t%.17g\t%.17g\t%.17g\n", p->name, dp_problem_unscale(scale_of(t, p), p->point[k].at),
+              p->point[k].at, p->point[k].j);
     }
   return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
 }
 
-static int profile(task *t) {
+static int profile(task *t, const cli_quantities *quantities) {
   cli_call *call = t->call;
   dp_problem_limits_def def = dp_problem_limits_def_default();
+  def.quantity = quantities->list;
+  def.nquantity = quantities->n;
   int param[CLI_MAX_PLAIN];
   if (!cli_number(call, "--level", &def.level)) return 2;
   for (int i = 1; i < call->nplain; i++) {
@@ -385,8 +429,11 @@ static int profile(task *t) {
 
 int cmd_profile(cli_call *call) {
   task t = {.call = call};
-  int code = open_problem(&t);
-  if (code == 0) code = profile(&t);
+  cli_quantities quantities = {0};
+  int code = cli_read_quantities(call, "--prediction", &quantities);
+  if (code == 0) code = open_problem(&t);
+  if (code == 0) code = profile(&t, &quantities);
+  cli_drop_quantities(&quantities);
   close_task(&t);
   return code;
 }
@@ -402,7 +449,7 @@ static void sample_text(const task *t, const dp_sample *s, const char *sampler) 
   for (int q = 0; q < s->nparam; q++) {
     const dp_sample_param *p = &s->param[q];
     char id[80];
-    snprintf(id, sizeof id, "%s (%s)", t->d->id[q], scale_name[t->d->scale[q]]);
+    snprintf(id, sizeof id, "%s (%s)", s->id[q], scale_name[s->scale[q]]);
     printf("%-28s %12.5g %12.5g %12.5g %12.5g %12.5g ", id, p->mean, p->sd, p->q05, p->q50, p->q95);
     if (isfinite(p->rhat)) printf("%7.3f %8.0f %8.0f\n", p->rhat, p->ess_bulk, p->ess_tail);
     else printf("%7s %8s %8s\n", "-", "-", "-");
@@ -425,8 +472,8 @@ static void sample_json(const task *t, const dp_sample *s, const char *sampler) 
   printf(",\n \"parameters\": {");
   for (int q = 0; q < s->nparam; q++) {
     const dp_sample_param *p = &s->param[q];
-    cli_json_named(q ? ",\n  " : "\n  ", t->d->id[q]);
-    cli_json_named(": {\"scale\": ", scale_name[t->d->scale[q]]);
+    cli_json_named(q ? ",\n  " : "\n  ", s->id[q]);
+    cli_json_named(": {\"scale\": ", scale_name[s->scale[q]]);
     cli_json_exact(", \"mean\": ", p->mean);
     cli_json_exact(", \"sd\": ", p->sd);
     cli_json_exact(", \"mcse\": ", p->mcse);
@@ -447,13 +494,14 @@ static int sample_table(const task *t, const dp_sample *s, const char *path) {
   FILE *out = fopen(path, "w");
   if (!out) return cli_usage(t->call, "%s can't be written", path);
   fprintf(out, "chain\tdraw\tllh\tlog_prior");
-  for (int q = 0; q < s->nparam; q++) fprintf(out, "\t%s", t->d->id[q]);
+  for (int q = 0; q < s->nparam; q++) fprintf(out, "\t%s", s->id[q]);
   fprintf(out, "\n");
   for (int c = 0; c < s->nchain; c++)
     for (int i = 0; i < s->ndraw; i++) {
       const size_t at = (size_t)c * (size_t)s->ndraw + (size_t)i;
       fprintf(out, "%d\t%d\t%.17g\t%.17g", c + 1, i + 1, s->llh[at], s->log_prior[at]);
-      for (int q = 0; q < s->nparam; q++) fprintf(out, "\t%.17g", value_of(t, q, s->x + at * (size_t)s->nparam));
+      for (int q = 0; q < s->nparam; q++)
+        fprintf(out, "\t%.17g", dp_problem_unscale(s->scale[q], s->x[at * (size_t)s->nparam + (size_t)q]));
       fprintf(out, "\n");
     }
   return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
@@ -463,8 +511,8 @@ static int sample(task *t) {
   cli_call *call = t->call;
   dp_problem_sample_def def = dp_problem_sample_def_default();
   if (cli_has(call, "--sampler")) def.method = cli_get(call, "--sampler");
-  if (!count(call, "--chains", &def.nchain) || !count(call, "--warmup", &def.nwarmup) ||
-      !count(call, "--draws", &def.ndraw) || !seed_of(call, &def.seed))
+  if (!cli_count(call, "--chains", 0, &def.nchain) || !cli_count(call, "--warmup", 0, &def.nwarmup) ||
+      !cli_count(call, "--draws", 0, &def.ndraw) || !seed_of(call, &def.seed))
     return 2;
   def.file = cli_get(call, "--resume");
   if (def.file && strcmp(def.method, "laplace") == 0)
@@ -473,8 +521,13 @@ static int sample(task *t) {
   if (code) return code;
   def.start = t->place;
   def.nstart = t->nplace;
+  if (strcmp(def.method, "nuts") == 0) {
+    if (!t->coarse && (code = open_coarse(t)) != 0) return code;
+    def.coarse = t->coarse;
+  }
   dp_sample *s = NULL;
-  CLI_TRY(call, dp_problem_sample(t->problem, &def, &s));
+  dp_status status = dp_problem_sample(t->problem, &def, &s);
+  if (status != DP_OK) return kept(call, status, def.file);
   if (cli_has(call, "--table")) code = sample_table(t, s, cli_get(call, "--table"));
   if (code == 0) {
     if (cli_has(call, "--json")) sample_json(t, s, def.method);

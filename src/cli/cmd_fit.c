@@ -21,6 +21,10 @@ const cli_option cli_options_fit[] = {
     {"--max-steps", "N", "PROBLEM: of a simulation; a point that needs more is not evaluable (10000)"},
     {"--search-rtol", "X", "PROBLEM: tolerance of the searches; the best optima are polished with --rtol (1e-6)"},
     {"--screen", "N", "PROBLEM: points of which a start is the best (1)"},
+    {"--search", "NAME",
+     "PROBLEM: after the starts: starts (nothing, default), scatter (scatter search from what they found); instead of them, over "
+     "the whole box: crs2, esch, isres, direct, mlsl"},
+    {"--points", "N", "PROBLEM: of a search over the whole box (10000)"},
     {"--batch", "N", "PROBLEM: searches side by side; the answer does not depend on it"},
     {"--seed", "N", "saem: of its draws; PROBLEM: of the starts (1)"},
     {"--resume", "FILE", "PROBLEM: what was found so far is kept there, and gone on from"},
@@ -163,7 +167,7 @@ int cmd_fit(cli_call *call) {
   CLI_TRY(call, dp_kind_load(call->ctx, dir, &kind));
   const char *path = cli_has(call, "--patients") ? cli_get(call, "--patients") : dp_kind_patients(kind);
   if (!path[0]) {
-    code = cli_usage(call, "kind '%s' has no patients of its own; give --patients FILE", dp_kind_id(kind));
+    code = cli_no_patients(call, kind, "--patients");
     dp_kind_destroy(kind);
     return code;
   }

@@ -8,6 +8,9 @@
 
 const cli_option cli_options_petab[] = {
     {"--gradient", NULL, "the gradient of the log-likelihood, on the scale of estimation"},
+    {"--hessian", NULL, "all second derivatives of the log-likelihood, exact, on the scale of estimation"},
+    {"--hessian-vector", "ID=VALUE",
+     "their product with a direction, at the cost of a few gradients; repeated: other components (else 0)"},
     {"--derivative", "NAME", "how: auto (default), forward or adjoint"},
     {"--same-steps", NULL, "steps are chosen by values alone: faster, less sure of derivatives"},
     {"--set", "ID=VALUE", "another value than the nominal one (as in the table, not its logarithm); may be repeated"},
@@ -21,6 +24,8 @@ typedef struct answer {
   dp_problem_value v;
   double *x, *block;
   unsigned what;
+  int nproduct; /* 0; 1: one direction; nparam: all of them */
+  double *direction, *product; /* [nproduct x nparam] */
 } answer;
 
 static int read_def(cli_call *call, dp_problem_def *def) {
@@ -39,25 +44,74 @@ static int read_def(cli_call *call, dp_problem_def *def) {
                    cli_get(call, "--derivative"));
 }
 
+/* ID=VALUE of an option: the parameter and the number. */
+static int read_pair(cli_call *call, const answer *a, const char *option, const char *text, int *q, double *value) {
+  char id[256], label[40], *end = NULL;
+  const char *equals = strchr(text, '=');
+  if (!equals || (size_t)(equals - text) >= sizeof id)
+    return cli_usage(call, "option %s: found '%s', expected ID=VALUE", option, text);
+  snprintf(id, sizeof id, "%.*s", (int)(equals - text), text);
+  snprintf(label, sizeof label, "option %.20s: ", option);
+  *value = strtod(equals + 1, &end);
+  *q = dp_problem_param(a->problem, id);
+  if (end == equals + 1 || *end)
+    return cli_usage(call, "option %s %s: found '%s', expected a number", option, id, equals + 1);
+  return *q < 0 ? cli_no_parameter(call, label, id, a->d) : 0;
+}
+
 static int set_point(cli_call *call, answer *a) {
   memcpy(a->x, a->d->nominal, sizeof(double) * (size_t)a->d->nparam);
   for (int i = cli_each(call, "--set", -1); i >= 0; i = cli_each(call, "--set", i)) {
-    char id[256];
-    const char *text = call->given[i].value, *equals = strchr(text, '=');
-    char *end = NULL;
-    if (!equals || (size_t)(equals - text) >= sizeof id)
-      return cli_usage(call, "option --set: found '%s', expected ID=VALUE", text);
-    snprintf(id, sizeof id, "%.*s", (int)(equals - text), text);
-    const double value = strtod(equals + 1, &end);
-    const int q = dp_problem_param(a->problem, id);
-    if (end == equals + 1 || *end)
-      return cli_usage(call, "option --set %s: found '%s', expected a number", id, equals + 1);
-    if (q < 0) return cli_no_parameter(call, "option --set: ", id, a->d);
+    int q;
+    double value;
+    const int code = read_pair(call, a, "--set", call->given[i].value, &q, &value);
+    if (code) return code;
     a->x[q] = dp_problem_rescale(a->d->scale[q], value);
   }
   for (int q = 0; q < a->d->nparam; q++)
     if (isnan(a->x[q])) return cli_usage(call, "parameter '%s' has no nominal value: give one with --set", a->d->id[q]);
   return 0;
+}
+
+/* Directions of the products that are asked for. */
+static int set_directions(cli_call *call, answer *a) {
+  const size_t n = (size_t)a->d->nparam;
+  const bool all = cli_has(call, "--hessian"), one = cli_has(call, "--hessian-vector");
+  if (all && one) return cli_usage(call, "options --hessian and --hessian-vector: expected one of them, found both");
+  a->nproduct = all ? a->d->nparam : one;
+  if (a->nproduct == 0) return 0;
+  a->direction = calloc(2 * (size_t)a->nproduct * n, sizeof *a->direction);
+  if (!a->direction) return cli_failed(call, DP_ERR_MEMORY);
+  a->product = a->direction + (size_t)a->nproduct * n;
+  for (size_t q = 0; all && q < n; q++) a->direction[q * n + q] = 1;
+  for (int i = cli_each(call, "--hessian-vector", -1); i >= 0; i = cli_each(call, "--hessian-vector", i)) {
+    int q;
+    double value;
+    const int code = read_pair(call, a, "--hessian-vector", call->given[i].value, &q, &value);
+    if (code) return code;
+    a->direction[q] = value;
+  }
+  return 0;
+}
+
+/* A point whose products can't be made is like one that can't be evaluated. */
+static dp_status multiply(answer *a) {
+  const size_t n = (size_t)a->d->nparam, m = (size_t)a->nproduct;
+  dp_problem_product *out = calloc(m + 1, sizeof *out);
+  double *x = malloc((m * n + 1) * sizeof *x);
+  dp_status st = out && x ? DP_OK : DP_ERR_MEMORY;
+  for (size_t i = 0; i < m && st == DP_OK; i++) {
+    memcpy(x + i * n, a->x, n * sizeof *x);
+    out[i].product = a->product + i * n;
+  }
+  if (st == DP_OK) st = dp_problem_hessian_vector(a->problem, (int)m, x, a->direction, out);
+  for (size_t i = 0; i < m && st == DP_OK && a->v.ok; i++) {
+    a->v.ok = out[i].ok;
+    if (!out[i].ok) snprintf(a->v.reason, sizeof a->v.reason, "second derivatives: %.170s", out[i].reason);
+  }
+  free(out);
+  free(x);
+  return st;
 }
 
 static bool make_room(answer *a) {
@@ -97,6 +151,24 @@ static void print_simulations(const answer *a) {
            a->v.residual[i]);
 }
 
+/* The whole matrix as a table with tabs: a row for each parameter. */
+static void print_hessian(const answer *a) {
+  const int n = a->d->nparam;
+  printf("\nhessian");
+  for (int q = 0; q < n; q++) printf("\t%s", a->d->id[q]);
+  for (int i = 0; i < n; i++) {
+    printf("\n%s", a->d->id[i]);
+    for (int q = 0; q < n; q++) printf("\t%.10g", a->product[(size_t)i * (size_t)n + (size_t)q]);
+  }
+  printf("\n");
+}
+
+static void print_product(const answer *a) {
+  printf("\n%-32s %16s %16s\n", "parameter", "direction", "hessian*direction");
+  for (int q = 0; q < a->d->nparam; q++)
+    printf("%-32s %16.8g %16.8g\n", a->d->id[q], a->direction[q], a->product[q]);
+}
+
 static void print_text(const cli_call *call, const answer *a) {
   const dp_problem_desc *d = a->d;
   printf("%s: %d estimated parameters, %d fixed, %d measurements, %d experiments in %d simulations, %d states\n",
@@ -120,6 +192,8 @@ static void print_text(const cli_call *call, const answer *a) {
   }
   if (d->nsolved) printf("\n%-32s %6s %16s\n", "solved at this point", "", "value");
   for (int i = 0; i < d->nsolved; i++) printf("%-32s %6s %16.8g\n", d->solved[i], "", a->v.solved[i]);
+  if (cli_has(call, "--hessian")) print_hessian(a);
+  if (cli_has(call, "--hessian-vector")) print_product(a);
   if (cli_has(call, "--simulations")) print_simulations(a);
 }
 
@@ -153,6 +227,19 @@ static void json_simulations(const answer *a) {
   printf("]");
 }
 
+static void json_hessian(const answer *a) {
+  const size_t n = (size_t)a->d->nparam;
+  printf(",\n \"hessian\": {");
+  for (size_t i = 0; i < n; i++) {
+    printf("%s\n  ", i ? "," : "");
+    cli_json_text(a->d->id[i]);
+    printf(": [");
+    for (size_t q = 0; q < n; q++) cli_json_exact(q ? ", " : "", a->product[i * n + q]);
+    printf("]");
+  }
+  printf("}");
+}
+
 static void print_json(const cli_call *call, const answer *a) {
   const dp_problem_desc *d = a->d;
   printf("{\"problem\": ");
@@ -168,6 +255,11 @@ static void print_json(const cli_call *call, const answer *a) {
          d->nexperiment, d->nsimulation, d->nstate);
   named("parameters", a, NULL);
   if (a->what) named("gradient", a, a->v.gradient);
+  if (cli_has(call, "--hessian")) json_hessian(a);
+  if (cli_has(call, "--hessian-vector")) {
+    named("direction", a, a->direction);
+    named("hessian_vector", a, a->product);
+  }
   if (d->nsolved) printf(",\n \"solved\": {");
   for (int i = 0; i < d->nsolved; i++) {
     printf("%s", i ? ", " : "");
@@ -204,7 +296,9 @@ int cmd_petab_eval(cli_call *call) {
   a.what = cli_has(call, "--gradient") ? DP_PROBLEM_GRADIENT : DP_PROBLEM_VALUE;
   if (!make_room(&a)) st = DP_ERR_MEMORY;
   if (st == DP_OK) code = set_point(call, &a);
+  if (st == DP_OK && code == 0) code = set_directions(call, &a);
   if (st == DP_OK && code == 0) st = dp_problem_eval(a.problem, 1, a.x, a.what, &a.v);
+  if (st == DP_OK && code == 0 && a.nproduct > 0) st = multiply(&a);
   if (st != DP_OK) {
     code = cli_failed(call, st);
   } else if (code == 0) {
@@ -212,6 +306,7 @@ int cmd_petab_eval(cli_call *call) {
     else print_text(call, &a);
     code = a.v.ok ? 0 : dp_status_exit_code(DP_ERR_NUMERIC);
   }
+  free(a.direction);
   free(a.block);
   dp_problem_close(a.problem);
   return code;

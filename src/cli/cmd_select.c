@@ -8,7 +8,7 @@
 
 const cli_option cli_options_select[] = {
     {"--criterion", "NAME", "AIC, AICc or BIC instead of the file's"},
-    {"--search", "NAME", "brute_force, forward or backward instead of the file's method"},
+    {"--search", "NAME", "brute_force, forward, backward or famos instead of the file's method"},
     {"--starts", "N", "starts of each fit (20)"},
     {"--most", "N", "models that may be fitted (1000)"},
     {"--table", "FILE", "the models that were fitted"},
@@ -27,17 +27,9 @@ static void show_progress(void *user, int done, const char *id, double criterion
   fflush(stderr);
 }
 
-static bool count(cli_call *call, const char *name, int *out) {
-  long long n = *out;
-  if (!cli_integer(call, name, &n)) return false;
-  if (n < 1 || n > 100000000) return cli_usage(call, "option %s: found %lld, expected 1 or more", name, n), false;
-  *out = (int)n;
-  return true;
-}
-
 static bool read_options(cli_call *call, dp_select_def *def) {
   long long seed = 1;
-  if (!count(call, "--starts", &def->nstart) || !count(call, "--most", &def->max_models)) return false;
+  if (!cli_count(call, "--starts", 1, &def->nstart) || !cli_count(call, "--most", 1, &def->max_models)) return false;
   if (!cli_integer(call, "--seed", &seed)) return false;
   if (!cli_number(call, "--rtol", &def->problem.rtol) || !cli_number(call, "--atol", &def->problem.atol)) return false;
   if (!cli_number(call, "--search-rtol", &def->search_rtol)) return false;
@@ -62,7 +54,7 @@ static int *by_criterion(const dp_selection *s) {
 
 static void write_text(const dp_selection *s, const int *at) {
   const int rows = s->nmodel < 20 ? s->nmodel : 20;
-  printf("%d of %d models fitted, %s by %s\n\n%-24s %6s %14s %14s %8s %10s  %s\n", s->nmodel, s->nspace, s->method,
+  printf("%d of %.0f models fitted, %s by %s\n\n%-24s %6s %14s %14s %8s %10s  %s\n", s->nmodel, s->nspace, s->method,
          s->criterion, "model", "params", "llh", s->criterion, "delta", "weight", "predecessor");
   for (int i = 0; i < rows; i++) {
     const dp_select_model *m = &s->model[at[i]];
@@ -81,7 +73,7 @@ static void write_text(const dp_selection *s, const int *at) {
 static void write_json(const dp_selection *s, const int *at) {
   cli_json_named("{\"criterion\": ", s->criterion);
   cli_json_named(", \"method\": ", s->method);
-  printf(", \"space\": %d,\n \"models\": [", s->nspace);
+  printf(", \"space\": %.0f,\n \"models\": [", s->nspace);
   for (int i = 0; i < s->nmodel; i++) {
     const dp_select_model *m = &s->model[at[i]];
     cli_json_named(i ? ",\n  {\"model_id\": " : "\n  {\"model_id\": ", m->id);

@@ -122,7 +122,8 @@ static int read_dose(cli_call *call, simulation *s, const char *text) {
     d.interval = ticks(interval);
     d.repeats = (int32_t)count - 1;
   }
-  if (*p || t < s->start || !isfinite(d.amount))
+  if (t < s->start) return cli_usage(call, "option --dose: '%s': the dose lies before the start", text);
+  if (*p || !isfinite(d.amount))
     return cli_usage(call, "option --dose: found '%s' at '%s', expected STATE=AMOUNT@TIME[/DURATION][+II*N]", text, p);
   d.target = control_of(s, text, (size_t)(equals - text));
   d.order = s->ndose;
@@ -300,6 +301,8 @@ static int read_options(cli_call *call, simulation *s) {
   int code = read_tolerances(call, s);
   if (!code) code = read_lanes(call, s);
   if (!code) code = simulate_read_bands(call, s);
+  if (!code && cli_has(call, "--bands") && !cli_has(call, "--members"))
+    code = cli_usage(call, "option --bands needs --members");
   if (!code) code = read_times(call, s);
   s->first_time = ticks(s->start);
   for (int i = cli_each(call, "--dose", -1); i >= 0 && !code; i = cli_each(call, "--dose", i))

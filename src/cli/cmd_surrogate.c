@@ -1,10 +1,12 @@
 /* cmd_surrogate.c - doppel surrogate fit MODEL -o FILE: a cheap stand-in for a model, with its own error and domain;
- * doppel surrogate show FILE. Model, times, doses and laws of parameters are given as to doppel simulate. */
+ * doppel surrogate show FILE. Model, times, doses and laws of parameters are given as to doppel simulate. Of a person
+ * of a kind: surrogate_person.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/simulate.h"
+#include "cli/surrogate_person.h"
 
 const cli_option cli_options_surrogate[] = {
     {"--vary", "ID=DIST",
@@ -24,6 +26,10 @@ const cli_option cli_options_surrogate[] = {
     SIMULATE_OPTIONS,
     {"--threads", "N", "threads; results do not depend on it"},
     {"--members", "N", "not used"},
+    {"--patient", "FILE|ID",
+     "of a KIND: whose doses and covariates; inputs are their random effects, outputs observables"},
+    {"--priors", "FILE", "of a KIND: stored leave-one-out priors (KIND/priors.tsv)"},
+    {"--twins", "DIR", "a further folder with kinds"},
     {0}};
 const cli_option cli_options_surrogate_show[] = {{0}};
 
@@ -36,28 +42,32 @@ typedef struct training {
   const char **quantity; /* owned */
   dp_surrogate *answer;
   const char *path;
-  bool accept;
 } training;
 
-/* --times is simulate's --at, and -o is no form of an answer here. */
-static int translate(cli_call *call, training *q) {
+int surrogate_training(cli_call *call, dp_surrogate_def *def) {
   long long seed = 1, points = 200, held = 200;
-  q->def = dp_surrogate_def_default();
   const char *kind = cli_get(call, "--kind");
   int k = 0;
   while (kind && k < 3 && strcmp(kinds[k], kind) != 0) k++;
   if (k == 3) return cli_usage(call, "option --kind: found '%s', expected best, gp or pce", kind);
   if (!cli_integer(call, "--seed", &seed) || !cli_integer(call, "--points", &points) ||
-      !cli_integer(call, "--held-out", &held) || !cli_number(call, "--accuracy", &q->def.accuracy))
+      !cli_integer(call, "--held-out", &held) || !cli_number(call, "--accuracy", &def->accuracy))
     return 2;
   if (points < 20 || points > 4000 || held < 20 || held > 1000000)
     return cli_usage(call, "expected 20 to 4000 --points and 20 to 1000000 --held-out");
-  q->def.kind = (dp_surrogate_kind)k;
-  q->def.seed = (uint64_t)seed;
-  q->def.npoint = (int)points;
-  q->def.ntest = (int)held;
+  def->kind = (dp_surrogate_kind)k;
+  def->seed = (uint64_t)seed;
+  def->npoint = (int)points;
+  def->ntest = (int)held;
+  return 0;
+}
+
+/* --times is simulate's --at, and -o is no form of an answer here. */
+static int translate(cli_call *call, training *q) {
+  q->def = dp_surrogate_def_default();
+  const int code = surrogate_training(call, &q->def);
+  if (code) return code;
   q->path = cli_get(call, "-o");
-  q->accept = cli_has(call, "--accept");
   if (!q->path) return cli_usage(call, "where to? give -o FILE");
   if (!cli_has(call, "--vary")) return cli_usage(call, "nothing varies: give --vary ID=DIST or --vary all=factor(f)");
   cli_as(call, "--times", "--at");
@@ -100,36 +110,40 @@ static void show(FILE *to, const dp_surrogate_desc *d) {
       "1.645 of\ntheir own errors (0.9 is meant)\n");
 }
 
-static int write_file(cli_call *call, const training *q) {
+static int write_file(const dp_surrogate *s, const char *path) {
   size_t size;
-  const char *text = dp_surrogate_text(q->answer, &size);
-  FILE *f = fopen(q->path, "wb");
+  const char *text = dp_surrogate_text(s, &size);
+  FILE *f = fopen(path, "wb");
   bool good = f && fwrite(text, 1, size, f) == size;
   if (f && fclose(f) != 0) good = false;
   if (good) return 0;
-  fprintf(stderr, "doppel: %s: can't be written\n", q->path);
-  (void)call;
+  fprintf(stderr, "doppel: %s: can't be written\n", path);
   return dp_status_exit_code(DP_ERR_IO);
+}
+
+int surrogate_give(cli_call *call, const dp_surrogate *s, const char *path, double accuracy) {
+  const dp_surrogate_desc d = dp_surrogate_describe(s);
+  show(stdout, &d);
+  if (d.good || cli_has(call, "--accept")) return write_file(s, path);
+  fprintf(
+      stderr,
+      "doppel: not written: some outputs err by more than %g of their deviation, or their errors are too small; more "
+      "--points,\nnarrower --vary, or --accept\n",
+      accuracy);
+  return dp_status_exit_code(DP_ERR_CONVERGE);
 }
 
 static int fit(cli_call *call, training *q) {
   dp_member base = q->s.member;
   base.param = q->s.param;
   CLI_TRY(call, dp_surrogate_fit(call->ctx, q->s.sim, &base, &q->def, &q->answer));
-  dp_surrogate_desc d = dp_surrogate_describe(q->answer);
-  show(stdout, &d);
-  if (d.good || q->accept) return write_file(call, q);
-  fprintf(
-      stderr,
-      "doppel: not written: some outputs err by more than %g of their deviation, or their errors are too small; more "
-      "--points,\nnarrower --vary, or --accept\n",
-      q->def.accuracy);
-  return dp_status_exit_code(DP_ERR_CONVERGE);
+  return surrogate_give(call, q->answer, q->path, q->def.accuracy);
 }
 
 int cmd_surrogate_fit(cli_call *call) {
   static training q;
-  if (call->nplain != 1) return cli_usage(call, "surrogate fit needs one MODEL, found %d", call->nplain);
+  if (call->nplain != 1) return cli_usage(call, "surrogate fit needs one MODEL or KIND, found %d", call->nplain);
+  if (cli_has(call, "--patient")) return surrogate_fit_person(call);
   int code = translate(call, &q);
   if (!code) code = simulate_prepare(call, &q.s);
   if (!code && q.s.surrogate) code = cli_usage(call, "%s is a surrogate already", call->plain[0]);
@@ -145,10 +159,11 @@ int cmd_surrogate_fit(cli_call *call) {
 int cmd_surrogate_show(cli_call *call) {
   dp_surrogate *s = NULL;
   if (call->nplain != 1) return cli_usage(call, "surrogate show needs one FILE, found %d", call->nplain);
-  int code = simulate_load_surrogate(call, &s);
+  int code = cli_readable(call->plain[0]);
+  if (!code) code = simulate_load_surrogate(call, &s);
   if (code) return code;
   if (!s) {
-    fprintf(stderr, "doppel: %s: no surrogate, or can't be read; doppel surrogate fit writes them\n", call->plain[0]);
+    fprintf(stderr, "doppel: %s: no surrogate; doppel surrogate fit writes them\n", call->plain[0]);
     return dp_status_exit_code(DP_ERR_INPUT);
   }
   dp_surrogate_desc d = dp_surrogate_describe(s);

@@ -208,7 +208,7 @@ static int check(cli_call *call, const dp_kind *kind, const dp_record *record, c
 static int with_records(cli_call *call, const dp_kind *kind, const char *dir, const dp_vpc_def *def) {
   const char *path = cli_has(call, "--patients") ? cli_get(call, "--patients") : dp_kind_patients(kind), *name = cli_get(call, "--prior");
   const bool own = name && strcmp(name, "own") == 0;
-  if (!path[0]) return cli_usage(call, "kind '%s' has no patients of its own; give --patients FILE", dp_kind_id(kind));
+  if (!path[0]) return cli_no_patients(call, kind, "--patients");
   if (own && !dp_kind_patients(kind)[0])
     return cli_usage(call, "option --prior own: kind '%s' has no patients of its own", dp_kind_id(kind));
   dp_record *record = NULL, *source = NULL;

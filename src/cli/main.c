@@ -11,9 +11,12 @@ static const cli_command commands[] = {
     {"run", NULL, "KIND", "the whole loop: observe, assimilate, forecast, score, decide; writes a report",
      "Runs every person of the kind's own record, or of --patient, each under a prior made without that person.",
      cli_options_run, cmd_run},
-    {"assimilate", NULL, "KIND", "one person observation by observation: forecast, score, belief after each reading",
+    {"assimilate", NULL, "KIND|PROBLEM.yaml",
+     "one person observation by observation: forecast, score, belief after each reading",
      "Each observation is forecast from all before it, then read; late and missing ones, outliers and drifting sensors "
-     "are taken as they are. Exit 6 when the particles are not fit for use.",
+     "are taken as they are. PROBLEM.yaml (PEtab): the measurements of all its experiments in the order of time; what "
+     "is "
+     "believed in the end is the posterior that sample draws from. Exit 6 when the particles are not fit for use.",
      cli_options_assimilate, cmd_assimilate},
     {"twin", "list", "", "kinds of twin that can be found", NULL, cli_options_kind, cmd_twin_list},
     {"twin", "show", "KIND", "what a kind is: question, model, parameters, limits",
@@ -36,15 +39,25 @@ static const cli_command commands[] = {
      cli_options_vpc, cmd_vpc},
     {"profile", NULL, "PROBLEM.yaml [ID...]",
      "likelihood profiles of a calibration problem: intervals, and what is not identifiable",
-     "Along each parameter all others are optimised again, until the data object or a bound is met.",
+     "Along each parameter all others are optimised again, until the data object or a bound is met. --prediction: the "
+     "same along a quantity of interest, in any experiment, at any time. Without ID: all parameters, or only the "
+     "predictions.",
      cli_options_profile, cmd_profile},
     {"sample", NULL, "PROBLEM.yaml", "the posterior of a calibration problem as draws, with a verdict",
      "Exit 6 when the draws are not fit for use: R-hat, effective sizes, divergences or weights say so.",
      cli_options_sample, cmd_sample},
     {"select", NULL, "SELECT.yaml", "which of many models the data are for: a PEtab Select problem",
      "Each model is one choice of what is estimated; models are fitted and compared by AIC, AICc or BIC: all of them, "
-     "or forward or backward from the best one so far. Weights sum to 1 over the models fitted.",
+     "or forward or backward from the best one so far, or both ways, sideways and by jumps (famos). Weights sum to 1 "
+     "over "
+     "the models fitted.",
      cli_options_select, cmd_select},
+    {"compare", NULL, "PROBLEM.yaml PROBLEM.yaml...",
+     "which of several models of the same data predicts best, and all together",
+     "Draws of each posterior; expected log predictive density by leave-one-out and WAIC, evidence; weights by "
+     "stacking "
+     "and by evidence; predictions averaged over the models. Exit 6 when some draws are not fit for use.",
+     cli_options_compare, cmd_compare},
     {"simulate", NULL, "MODEL", "a model over time, with doses, many members, jumps, bands; or its fluxes",
      "Bands over any number of members take memory that does not grow with them. mpirun -n N doppel simulate ... "
      "shares the members among N processes: the same bytes. Ctrl-C ends with the bands over the members done so far.",
@@ -56,18 +69,29 @@ static const cli_command commands[] = {
      "becomes known), total (share that stays when all others are known). morris: mu, mu_star, sigma of the change "
      "from one end of the input's range to the other. shapley: shares that sum to 1, also of correlated inputs.",
      cli_options_sensitivity, cmd_sensitivity},
-    {"gain", NULL, "KIND", "which measurement would narrow a forecast of this person most",
+    {"gain", NULL, "KIND|PROBLEM.yaml",
+     "which measurement would narrow a forecast most: of this person, or of a problem",
      "Every candidate is imagined many times from what is believed now, and the belief weighed anew by each: how much "
      "narrower "
-     "the forecast is to be expected, and what is learnt of all parameters. Exit 6 when the belief is not fit for use.",
+     "the forecast is to be expected, and what is learnt of all parameters. PROBLEM.yaml (PEtab): what is believed is "
+     "its "
+     "posterior, by ibis as assimilate has it. Exit 6 when the belief is not fit for use.",
      cli_options_gain, cmd_gain},
-    {"surrogate", "fit", "MODEL", "a cheap stand-in for a model, which knows its own error and its domain",
+    {"surrogate", "fit", "MODEL|KIND", "a cheap stand-in for a model, which knows its own error and its domain",
      "A Gaussian process or polynomial chaos is trained on the model's outputs as functions of its parameters and "
      "tried at "
      "held-out points. Written if it is as accurate as asked (exit 6 if not), it takes a model's place in doppel "
      "simulate and "
-     "doppel sensitivity: members draw its error, and what lies outside its domain or its times fails by name.",
+     "doppel sensitivity: members draw its error, and what lies outside its domain or its times fails by name. Of a "
+     "KIND "
+     "(with --patient and --times): the person's observables as functions of their random effects, for surrogate "
+     "forecast.",
      cli_options_surrogate, cmd_surrogate_fit},
+    {"surrogate", "forecast", "KIND FILE", "a person's forecast through a surrogate, its error part of the uncertainty",
+     "What is believed of the person at --until, by the model, goes through the surrogate that surrogate fit KIND "
+     "--patient "
+     "wrote for them. --compare: the same draws through the model. Exit 4 when it was trained for somebody else.",
+     cli_options_surrogate_forecast, cmd_surrogate_forecast},
     {"surrogate", "show", "FILE", "a surrogate's inputs, outputs and errors", NULL, cli_options_surrogate_show,
      cmd_surrogate_show},
     {"model", "show", "FILE", "the equations of a model", NULL, cli_options_model, cmd_model_show},

@@ -169,3 +169,15 @@ bool cli_integer(const cli_call *call, const char *name, long long *out) {
   *out = x;
   return true;
 }
+
+bool cli_count(const cli_call *call, const char *name, int low, int *out) {
+  long long n = *out;
+  if (!cli_integer(call, name, &n)) return false;
+  if (n >= low && n <= 100000000) {
+    *out = (int)n;
+    return true;
+  }
+  if (low == 0) cli_usage(call, "option %s: found %lld, expected a count", name, n);
+  else cli_usage(call, "option %s: found %lld, expected %d or more", name, n, low);
+  return false;
+}

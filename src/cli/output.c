@@ -1,4 +1,5 @@
-/* output.c - what goes to files and standard output: JSON texts, numbers that read back, a report's place. */
+/* output.c - what goes to files and standard output: JSON texts, numbers that read back, a report's place; can a file
+ * be read. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -28,6 +29,17 @@ void cli_json_named(const char *before, const char *s) {
 
 void cli_json_number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
 void cli_json_exact(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
+
+int cli_readable(const char *path) {
+  struct stat st;
+  FILE *f = fopen(path, "rb");
+  int why = f ? 0 : errno;
+  if (f && fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) why = EISDIR;
+  if (f) fclose(f);
+  if (!why) return 0;
+  fprintf(stderr, "doppel: %s: cannot be read: %s\n", path, strerror(why));
+  return dp_status_exit_code(DP_ERR_IO);
+}
 
 int cli_writable(const char *path) {
   char folder[1100];

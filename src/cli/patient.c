@@ -1,5 +1,6 @@
 /* patient.c - floor 9: the one person that a command is about, with the prior as doppel run has it. */
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "cli/cli.h"
@@ -11,6 +12,16 @@ static bool file_there(const char *path) {
 
 int cli_no_person(const cli_call *call) {
   return cli_usage(call, "whose? give --patient ID of the kind's record, or --patient FILE");
+}
+
+int cli_no_patients(const cli_call *call, const dp_kind *kind, const char *option) {
+  if (file_there(call->plain[0])) /* a control stream */
+    return cli_usage(call, "%s: the data file that $DATA names is not there; give %s FILE", call->plain[0], option);
+  return cli_usage(call, "kind '%s' has no patients of its own; give %s FILE", dp_kind_id(kind), option);
+}
+
+int cli_nobody(const char *patient, const dp_record *record) {
+  return strchr(patient, '/') && dp_record_subject(record, patient) < 0 ? cli_readable(patient) : 0;
 }
 
 /* The study gives the person's prior; nothing else of it is used. */
@@ -27,10 +38,12 @@ int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record *
   if (cli_has(call, "--priors")) snprintf(priors, sizeof priors, "%s", cli_get(call, "--priors"));
   if (file_there(priors)) def.priors = priors;
   if (path != patient) def.only = patient;
-  if (!path[0]) return cli_usage(call, "kind '%s' has no patients of its own; give --patient FILE", dp_kind_id(kind));
+  if (!path[0]) return cli_no_patients(call, kind, "--patient");
   CLI_TRY(call, dp_kind_record(kind, path, record));
   if (path == patient && (*record)->nsubject != 1)
     return cli_usage(call, "%s has %d people; this is about one", patient, (*record)->nsubject);
+  int code = def.only ? cli_nobody(patient, *record) : 0;
+  if (code) return code;
   CLI_TRY(call, dp_study_run(kind, *record, &def, study));
   return 0;
 }

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INK "#1b2a36"
-#define QUIET "#8796a3"
-#define GRID "#e3e8ec"
-#define DARK "#0b6e8a"
+#include "cli/svg.h"
+
+#define DARK SVG_BLUE
 #define LIGHT "#9cc7d3"
 
 enum { MOST_PANELS = 24, MOST_BARS = 20, WIDTH = 360, LABEL = 130, ROW = 22, HEAD = 34, FOOT = 30, GAP = 24 };
@@ -23,23 +22,6 @@ typedef struct chart {
   int shown;        /* inputs a panel */
   int *order;       /* [ngroup] */
 } chart;
-
-static void word(const chart *c, double x, double y, const char *anchor, const char *colour, const char *s) {
-  fprintf(c->out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\">", x, y, anchor, colour);
-  for (; *s; s++) {
-    if (*s == '<')
-      fputs("&lt;", c->out);
-    else if (*s == '&')
-      fputs("&amp;", c->out);
-    else
-      fputc(*s, c->out);
-  }
-  fprintf(c->out, "</text>\n");
-}
-
-static void line(const chart *c, double x1, double y1, double x2, double y2, const char *colour) {
-  fprintf(c->out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", x1, y1, x2, y2, colour);
-}
 
 /* Names longer than their place end with dots. */
 static const char *short_name(const char *name, char *room, size_t size) {
@@ -82,9 +64,9 @@ static void bar(const chart *c, dp_estimate e, double x, double y, double height
           colour);
   if (!isfinite(e.low) || !isfinite(e.high)) return;
   double low = x + fmax(e.low, 0) * scale, high = x + fmax(e.high, 0) * scale, mid = y + 0.5 * height;
-  line(c, low, mid, high, mid, INK);
-  line(c, low, mid - 3, low, mid + 3, INK);
-  line(c, high, mid - 3, high, mid + 3, INK);
+  svg_line(c->out, low, mid, high, mid, SVG_INK);
+  svg_line(c->out, low, mid - 3, low, mid + 3, SVG_INK);
+  svg_line(c->out, high, mid - 3, high, mid + 3, SVG_INK);
 }
 
 static void bars(const chart *c, int output, double x, double y) {
@@ -93,15 +75,15 @@ static void bars(const chart *c, int output, double x, double y) {
   int step = c->d.method != DP_SENSITIVITY_MORRIS && top <= 2 ? (int)(4 * top + 0.5) : 4;
   for (int k = 0; k <= step; k++) {
     double at = x + LABEL + scale * top * k / step;
-    line(c, at, y, at, y + c->shown * ROW, GRID);
+    svg_line(c->out, at, y, at, y + c->shown * ROW, SVG_GRID);
     snprintf(text, sizeof text, "%.3g", top * k / step);
-    word(c, at, y + c->shown * ROW + 14, "middle", QUIET, text);
+    svg_word(c->out, at, y + c->shown * ROW + 14, "middle", SVG_QUIET, text);
   }
   order_inputs(c, output);
   for (int i = 0; i < c->shown; i++) {
     int g = c->order[i];
     double at = y + i * ROW;
-    word(c, x + LABEL - 6, at + 15, "end", INK, short_name(c->d.group[g], room, sizeof room));
+    svg_word(c->out, x + LABEL - 6, at + 15, "end", SVG_INK, short_name(c->d.group[g], room, sizeof room));
     for (int k = 0; k < c->nbar; k++)
       bar(c, dp_sensitivity_value(c->a, output, g, c->bar[k]), x + LABEL, at + 3 + k * 8, c->nbar > 1 ? 8 : 16, scale,
           k == c->nbar - 1 ? DARK : LIGHT);
@@ -110,9 +92,9 @@ static void bars(const chart *c, int output, double x, double y) {
 
 static void panel(const chart *c, int output, const char *title, double x, double y) {
   char room[58];
-  word(c, x, y + 16, "start", INK, short_name(title, room, sizeof room));
+  svg_word(c->out, x, y + 16, "start", SVG_INK, short_name(title, room, sizeof room));
   if (dp_sensitivity_constant(c->a, output))
-    word(c, x + LABEL, y + HEAD + 15, "start", QUIET, "constant: no indices");
+    svg_word(c->out, x + LABEL, y + HEAD + 15, "start", SVG_QUIET, "constant: no indices");
   else
     bars(c, output, x, y + HEAD - 8);
 }
@@ -127,7 +109,7 @@ static void legend(const chart *c, double y, int noutput, int drawn) {
     bool dark = k == c->nbar - 1;
     fprintf(c->out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"14\" height=\"10\" fill=\"%s\"/>\n", x, y - 9,
             dark ? DARK : LIGHT);
-    word(c, x + 20, y, "start", INK, words[c->d.method][dark]);
+    svg_word(c->out, x + 20, y, "start", SVG_INK, words[c->d.method][dark]);
     x += 270;
   }
   char text[120];
@@ -135,7 +117,7 @@ static void legend(const chart *c, double y, int noutput, int drawn) {
   if (more <= 0 && panels <= 0) return;
   snprintf(text, sizeof text, "not drawn: %d smaller inputs, %d further outputs", more > 0 ? more : 0,
            panels > 0 ? panels : 0);
-  word(c, GAP, y + 18, "start", QUIET, text);
+  svg_word(c->out, GAP, y + 18, "start", SVG_QUIET, text);
 }
 
 static void draw(chart *c, int noutput, const char *const *title) {
@@ -143,14 +125,9 @@ static void draw(chart *c, int noutput, const char *const *title) {
       rows = (drawn + columns - 1) / columns;
   double each = HEAD + c->shown * ROW + FOOT, width = GAP + columns * (WIDTH + GAP), height = rows * each + 60;
   if (width < 600) width = 600; /* the legend's words */
-  fprintf(c->out,
-          "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
-          "font-family=\"system-ui, sans-serif\" font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" "
-          "fill=\"white\"/>\n",
-          width, height, width, height);
+  svg_begin(c->out, width, height, false);
   for (int o = 0; o < drawn; o++) panel(c, o, title[o], GAP + (o % columns) * (WIDTH + GAP), 8 + (o / columns) * each);
   legend(c, rows * each + 26, noutput, drawn);
-  fprintf(c->out, "</svg>\n");
 }
 
 int cli_plot_sensitivity(const char *path, const dp_sensitivity *a, int noutput, const char *const *title) {
@@ -159,14 +136,12 @@ int cli_plot_sensitivity(const char *path, const dp_sensitivity *a, int noutput,
   c.bar[0] = c.d.method == DP_SENSITIVITY_SHAPLEY ? 0 : 1; /* total, mu_star, share */
   c.shown = c.d.ngroup < MOST_BARS ? c.d.ngroup : MOST_BARS;
   c.order = calloc((size_t)c.d.ngroup + 1, sizeof *c.order);
-  c.out = c.order ? fopen(path, "w") : NULL;
-  bool good = c.out != NULL;
-  if (good) {
+  int code = dp_status_exit_code(DP_ERR_IO);
+  c.out = c.order ? svg_open(path) : NULL;
+  if (c.out) {
     draw(&c, noutput, title);
-    good = fclose(c.out) == 0;
+    if (svg_end(c.out, path) == 0) code = 0;
   }
   free(c.order);
-  if (good) return 0;
-  fprintf(stderr, "doppel: %s can't be written\n", path);
-  return dp_status_exit_code(DP_ERR_IO);
+  return code;
 }

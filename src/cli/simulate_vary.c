@@ -62,6 +62,8 @@ static int read_form(cli_call *call, const char *text, const char *from, const f
     return cli_usage(call, "option --vary: '%s': loguniform needs two positive numbers", text);
   if ((*out)->kind == DP_VARY_LOGNORMAL && !(arg[0] > 0))
     return cli_usage(call, "option --vary: '%s': a median is positive", text);
+  if (((*out)->kind == DP_VARY_UNIFORM || (*out)->kind == DP_VARY_LOGUNIFORM) && !(arg[0] <= arg[1]))
+    return cli_usage(call, "option --vary: '%s': the lower end %g is above the upper end %g", text, arg[0], arg[1]);
   if (((*out)->kind == DP_VARY_LOGNORMAL || (*out)->kind == DP_VARY_NORMAL) && !(arg[1] >= 0))
     return cli_usage(call, "option --vary: '%s': a spread is not negative", text);
   if ((*out)->kind == DP_VARY_FACTOR && !(arg[0] >= 1))

@@ -7,11 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INK "#1b2a36"
-#define QUIET "#8796a3"
-#define GRID "#e3e8ec"
-#define OUTER "#0b6e8a" /* 5 and 95 percent */
-#define INNER "#c9773f" /* the median */
+#include "cli/svg.h"
+
+#define OUTER SVG_BLUE   /* 5 and 95 percent */
+#define INNER SVG_ORANGE /* the median */
 #define ALARM "#b3261e"
 
 enum { WIDTH = 660, HEIGHT = 340, BELOW = 90, LEFT = 80, TOP = 92, RIGHT = 30, FOOT = 62, ACROSS = 2 };
@@ -20,29 +19,14 @@ typedef struct panel {
   FILE *out;
   const dp_vpc_panel *v;
   int number;
-  double x, y, width, height;    /* on the page */
-  double left, right, low, high; /* what it shows */
+  svg_panel on;
 } panel;
 
-static double px(const panel *p, double v) { return p->x + (v - p->left) / (p->right - p->left) * p->width; }
+static double px(const panel *p, double v) { return svg_x(&p->on, v); }
 static double py(const panel *p, double v) {
-  double y = p->y + p->height - (v - p->low) / (p->high - p->low) * p->height;
+  double y = svg_y(&p->on, v), floor_is = p->on.y + p->on.height;
   /* what lies below the limit of quantification leaves through the floor */
-  return y > p->y + p->height ? p->y + p->height : y;
-}
-
-static void word(FILE *out, double x, double y, const char *anchor, const char *colour, const char *s) {
-  fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\">", x, y, anchor, colour);
-  for (; *s; s++) {
-    if (*s == '<') fputs("&lt;", out);
-    else if (*s == '&') fputs("&amp;", out);
-    else fputc(*s, out);
-  }
-  fprintf(out, "</text>\n");
-}
-
-static void line(FILE *out, double x1, double y1, double x2, double y2, const char *colour) {
-  fprintf(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", x1, y1, x2, y2, colour);
+  return y > floor_is ? floor_is : y;
 }
 
 /* 1, 2 or 5 times a power of ten, so that about n steps fill the range. */
@@ -53,21 +37,21 @@ static double step_of(double range, int n) {
 
 static void axes(const panel *p, const char *axis) {
   char text[240];
-  double step = step_of(p->high - p->low, 5);
-  for (double v = ceil(p->low / step) * step; v <= p->high + 1e-9 * step; v += step) {
-    line(p->out, p->x, py(p, v), p->x + p->width, py(p, v), GRID);
+  double step = step_of(p->on.high - p->on.low, 5);
+  for (double v = ceil(p->on.low / step) * step; v <= p->on.high + 1e-9 * step; v += step) {
+    svg_line(p->out, p->on.x, py(p, v), p->on.x + p->on.width, py(p, v), SVG_GRID);
     snprintf(text, sizeof text, "%.6g", fabs(v) < 1e-9 * step ? 0 : v);
-    word(p->out, p->x - 8, py(p, v) + 4, "end", QUIET, text);
+    svg_word(p->out, p->on.x - 8, py(p, v) + 4, "end", SVG_QUIET, text);
   }
-  step = step_of(p->right - p->left, 8);
-  for (double v = ceil(p->left / step) * step; v <= p->right + 1e-9 * step; v += step) {
-    line(p->out, px(p, v), p->y + p->height, px(p, v), p->y + p->height + 4, QUIET);
+  step = step_of(p->on.right - p->on.left, 8);
+  for (double v = ceil(p->on.left / step) * step; v <= p->on.right + 1e-9 * step; v += step) {
+    svg_line(p->out, px(p, v), p->on.y + p->on.height, px(p, v), p->on.y + p->on.height + 4, SVG_QUIET);
     snprintf(text, sizeof text, "%.6g", fabs(v) < 1e-9 * step ? 0 : v);
-    word(p->out, px(p, v), p->y + p->height + 18, "middle", QUIET, text);
+    svg_word(p->out, px(p, v), p->on.y + p->on.height + 18, "middle", SVG_QUIET, text);
   }
-  word(p->out, p->x + p->width, p->y + p->height + 36, "end", QUIET, axis);
+  svg_word(p->out, p->on.x + p->on.width, p->on.y + p->on.height + 36, "end", SVG_QUIET, axis);
   snprintf(text, sizeof text, "%s [%s]", p->v->name, p->v->unit);
-  word(p->out, p->x, p->y - 12, "start", INK, text);
+  svg_word(p->out, p->on.x, p->on.y - 12, "start", SVG_INK, text);
 }
 
 static void band(const panel *p, int q, const char *colour) {
@@ -78,7 +62,7 @@ static void band(const panel *p, int q, const char *colour) {
       const dp_vpc_bin *b = &v->bin[pass ? v->nbin - 1 - i : i];
       double y = b->simulated[q][pass ? 0 : 2];
       if (isnan(y)) continue;
-      double half = v->nbin == 1 ? 0.02 * (p->right - p->left) : 0; /* a single bin has a width all the same */
+      double half = v->nbin == 1 ? 0.02 * (p->on.right - p->on.left) : 0; /* a single bin has a width all the same */
       fprintf(p->out, "%s%.1f,%.1f ", first ? "M" : "L", px(p, b->middle - (pass ? -half : half)), py(p, y));
       if (half > 0) fprintf(p->out, "L%.1f,%.1f ", px(p, b->middle + (pass ? -half : half)), py(p, y));
       first = 0;
@@ -109,7 +93,7 @@ static void points(const panel *p) {
   const dp_vpc_panel *v = p->v;
   int every = 1 + (v->npoint - 1) / 4000; /* a page that still opens */
   double r = v->npoint > 800 ? 1.2 : 2;
-  fprintf(p->out, "<g fill=\"" INK "\" fill-opacity=\"%s\">\n", v->npoint > 800 ? "0.18" : "0.3");
+  fprintf(p->out, "<g fill=\"" SVG_INK "\" fill-opacity=\"%s\">\n", v->npoint > 800 ? "0.18" : "0.3");
   for (int i = 0; i < v->npoint; i += every)
     if (isfinite(v->value[i]))
       fprintf(p->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n", px(p, v->time[i]), py(p, v->value[i]), r);
@@ -124,25 +108,25 @@ static void widen(double x, double *low, double *high) {
 
 static void range(panel *p) {
   const dp_vpc_panel *v = p->v;
-  p->left = p->low = INFINITY;
-  p->right = p->high = -INFINITY;
+  p->on.left = p->on.low = INFINITY;
+  p->on.right = p->on.high = -INFINITY;
   for (int i = 0; i < v->npoint; i++) {
-    widen(v->time[i], &p->left, &p->right);
-    widen(v->value[i], &p->low, &p->high);
+    widen(v->time[i], &p->on.left, &p->on.right);
+    widen(v->value[i], &p->on.low, &p->on.high);
   }
   for (int k = 0; k < v->nbin; k++)
     for (int q = 0; q < DP_VPC_NPERCENTILE; q++) {
-      widen(v->bin[k].simulated[q][0], &p->low, &p->high);
-      widen(v->bin[k].simulated[q][2], &p->low, &p->high);
+      widen(v->bin[k].simulated[q][0], &p->on.low, &p->on.high);
+      widen(v->bin[k].simulated[q][2], &p->on.low, &p->on.high);
     }
-  if (!(p->high > p->low)) p->low = isfinite(p->low) ? p->low - 1 : 0, p->high = p->low + 2;
-  if (!(p->right > p->left)) p->left -= 1, p->right += 1;
-  if (p->low > 0 && p->low < 0.5 * p->high) p->low = 0;
-  double dx = 0.02 * (p->right - p->left), dy = 0.04 * (p->high - p->low);
-  p->left -= dx;
-  p->right += dx;
-  p->high += dy;
-  if (p->low != 0) p->low -= dy;
+  if (!(p->on.high > p->on.low)) p->on.low = isfinite(p->on.low) ? p->on.low - 1 : 0, p->on.high = p->on.low + 2;
+  if (!(p->on.right > p->on.left)) p->on.left -= 1, p->on.right += 1;
+  if (p->on.low > 0 && p->on.low < 0.5 * p->on.high) p->on.low = 0;
+  double dx = 0.02 * (p->on.right - p->on.left), dy = 0.04 * (p->on.high - p->on.low);
+  p->on.left -= dx;
+  p->on.right += dx;
+  p->on.high += dy;
+  if (p->on.low != 0) p->on.low -= dy;
 }
 
 static int any_below(const dp_vpc_panel *v) {
@@ -154,20 +138,20 @@ static int any_below(const dp_vpc_panel *v) {
 /* The fraction below the limit: interval as a box, observed as a point. */
 static void fractions(panel p) {
   FILE *out = p.out;
-  p.y += p.height + 56;
-  p.height = BELOW - 40;
-  p.low = 0;
-  p.high = 0.05;
+  p.on.y += p.on.height + 56;
+  p.on.height = BELOW - 40;
+  p.on.low = 0;
+  p.on.high = 0.05;
   for (int k = 0; k < p.v->nbin; k++) {
-    widen(p.v->bin[k].below[2], &p.low, &p.high);
-    widen((double)p.v->bin[k].nbelow / p.v->bin[k].nobs, &p.low, &p.high);
+    widen(p.v->bin[k].below[2], &p.on.low, &p.on.high);
+    widen((double)p.v->bin[k].nbelow / p.v->bin[k].nobs, &p.on.low, &p.on.high);
   }
   char text[32];
-  snprintf(text, sizeof text, "%.0f %%", 100 * p.high);
-  word(out, p.x, p.y - 6, "start", INK, "below quantification");
-  word(out, p.x - 8, p.y + 5, "end", QUIET, text);
-  word(out, p.x - 8, p.y + p.height + 4, "end", QUIET, "0");
-  line(out, p.x, p.y + p.height, p.x + p.width, p.y + p.height, QUIET);
+  snprintf(text, sizeof text, "%.0f %%", 100 * p.on.high);
+  svg_word(out, p.on.x, p.on.y - 6, "start", SVG_INK, "below quantification");
+  svg_word(out, p.on.x - 8, p.on.y + 5, "end", SVG_QUIET, text);
+  svg_word(out, p.on.x - 8, p.on.y + p.on.height + 4, "end", SVG_QUIET, "0");
+  svg_line(out, p.on.x, p.on.y + p.on.height, p.on.x + p.on.width, p.on.y + p.on.height, SVG_QUIET);
   for (int k = 0; k < p.v->nbin; k++) {
     const dp_vpc_bin *b = &p.v->bin[k];
     double seen = (double)b->nbelow / b->nobs, top = py(&p, b->below[2]), bottom = py(&p, b->below[0]);
@@ -183,18 +167,18 @@ static void draw(panel *p, const char *axis) {
   FILE *out = p->out;
   range(p);
   axes(p, axis);
-  fprintf(out, "<clipPath id=\"v%d\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>\n<g clip-path=\"url(#v%d)\">\n",
-          p->number, p->x, p->y - 8, p->width, p->height + 16, p->number);
+  svg_clip(out, &p->on, 'v', p->number, 8);
+  fprintf(out, "\n");
   static const char *const colour[DP_VPC_NPERCENTILE] = {OUTER, INNER, OUTER};
   points(p);
   for (int q = 0; q < DP_VPC_NPERCENTILE; q++) band(p, q, colour[q]);
   for (int q = 0; q < DP_VPC_NPERCENTILE; q++) curve(p, q, 1, colour[q]);
   for (int q = 0; q < DP_VPC_NPERCENTILE; q++) curve(p, q, 0, colour[q]);
-  fprintf(out, "</g>\n<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"" QUIET "\"/>\n", p->x, p->y,
-          p->width, p->height);
+  fprintf(out, "</g>\n");
+  svg_frame(out, &p->on);
   for (int k = 1; k < p->v->nbin; k++) { /* where one bin ends and the next begins */
     double at = px(p, 0.5 * (p->v->bin[k - 1].high + p->v->bin[k].low));
-    line(out, at, p->y, at, p->y + 5, QUIET);
+    svg_line(out, at, p->on.y, at, p->on.y + 5, SVG_QUIET);
   }
   if (any_below(p->v)) fractions(*p);
 }
@@ -203,35 +187,30 @@ static void legend(FILE *out, double x, double y, const char *colour, const char
   fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"26\" height=\"12\" fill=\"%s\" fill-opacity=\"0.22\"/>\n", x, y - 10, colour);
   fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"1.8\"/>\n", x, x + 26, y - 4, y - 4, colour);
   fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\" fill=\"%s\"/>\n", x + 13, y - 4, colour);
-  word(out, x + 34, y, "start", INK, what);
+  svg_word(out, x + 34, y, "start", SVG_INK, what);
 }
 
 int cli_plot_vpc(const char *path, const char *title, const char *axis, const dp_vpc *vpc) {
-  FILE *out = fopen(path, "w");
-  if (!out) {
-    fprintf(stderr, "doppel: %s can't be written\n", path);
-    return 3;
-  }
+  FILE *out = svg_open(path);
+  if (!out) return 3;
   int across = vpc->npanel < ACROSS ? 1 : ACROSS, rows = (vpc->npanel + across - 1) / across, below = 0;
   for (int i = 0; i < vpc->npanel; i++) below |= any_below(&vpc->panel[i]);
   const double cell = HEIGHT + FOOT + 30 + (below ? BELOW : 0), width = across * (double)(WIDTH + LEFT + RIGHT);
   const double height = TOP + rows * cell;
-  fprintf(out,
-          "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
-          "font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"" INK "\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-          width, height, width, height);
-  word(out, 20, 26, "start", INK, title);
+  svg_begin(out, width, height, true);
+  svg_word(out, 20, 26, "start", SVG_INK, title);
   legend(out, 20, 50, OUTER, "5 %, 95 %");
   legend(out, 130, 50, INNER, "median");
-  word(out, 224, 50, "start", INK, "line: observed, band: 90 % of simulations");
+  svg_word(out, 224, 50, "start", SVG_INK, "line: observed, band: 90 % of simulations");
   fprintf(out, "<circle cx=\"516\" cy=\"46\" r=\"6.5\" fill=\"none\" stroke=\"" ALARM "\" stroke-width=\"1.6\"/>\n");
-  word(out, 530, 50, "start", INK, "observed outside");
+  svg_word(out, 530, 50, "start", SVG_INK, "observed outside");
   for (int i = 0; i < vpc->npanel; i++) {
-    panel p = {out, &vpc->panel[i], i, LEFT + (i % across) * (double)(WIDTH + LEFT + RIGHT), TOP + (i / across) * cell, WIDTH, HEIGHT, 0, 1, 0, 1};
+    panel p = {
+        out,
+        &vpc->panel[i],
+        i,
+        {LEFT + (i % across) * (double)(WIDTH + LEFT + RIGHT), TOP + (i / across) * cell, WIDTH, HEIGHT, 0, 1, 0, 1}};
     draw(&p, axis);
   }
-  fprintf(out, "</svg>\n");
-  if (fclose(out) == 0) return 0;
-  fprintf(stderr, "doppel: %s could not be written to its end\n", path);
-  return 3;
+  return svg_end(out, path);
 }

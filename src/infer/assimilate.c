@@ -448,7 +448,7 @@ dp_assimilate_def dp_assimilate_def_default(void) {
                          .seed = 1,
                          .ndraw = 1000,
                          .nproposal = 4000,
-                         .nstart = 3,
+                         .nstart = 8,
                          .discrepancy = -1};
   return d;
 }

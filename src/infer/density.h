@@ -46,6 +46,10 @@ typedef struct dpi_density_ops {
   dp_status (*prior_draw)(dpi_density *d, uint64_t seed, uint64_t index, double *x);
   /* Optional: pointwise log-likelihood of one point's data, lp [ndatum] (WAIC, leave-one-out); NULL: not offered. */
   dp_status (*pointwise)(dpi_density *d, const double *x, double *lp, bool *ok);
+  /* Optional: exact second derivatives of loglik + logprior at x [npoint x n] times v [npoint x n] into product
+   * [npoint x n]; ok [npoint] false: not evaluable there, product NaN. DP_ERR_UNSUPPORTED: not for this one, by name.
+   * NULL: not offered. */
+  dp_status (*hessian_vector)(dpi_density *d, int npoint, const double *x, const double *v, double *product, bool *ok);
 } dpi_density_ops;
 
 /* Embedded as the first member of whoever implements it. */

@@ -128,12 +128,15 @@ static dp_status step(fit *q, bool *moved) {
 /* Minimise from q->x; the promised decrease must be small in the learned metric and in a fresh one. */
 static dp_status minimise(fit *q, const dp_fit_def *def, int *iterations, bool *converged) {
   bool ok = false, fresh = true;
+  char who[320];
   int since = 0; /* iterations without a fall beyond the tolerance */
   *converged = false;
   DP_TRY(dpi_population_eval(q->pop, q->x, &q->f, q->g, &ok));
   if (!ok)
     return dpi_fail(q->ctx, DP_ERR_CONVERGE,
-                    "population fit: the marginal likelihood can't be evaluated at the start");
+                    "%sthe marginal likelihood can't be evaluated at the starting values; look at these rows, or "
+                    "change the kind's nominal values",
+                    dpi_population_failing(q->pop, who));
   metric_from_scores(q);
   double best = q->f;
   for (int small = 0; *iterations < def->max_iterations; (*iterations)++) {
@@ -404,6 +407,7 @@ dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const
   DP_TRY(dpi_population_create(kind, record, exclude, nexclude, prior, m, &pop));
   double *theta = DPI_NEW_ARRAY(kind->ctx, double, dpi_population_ntheta(pop) + 1);
   dp_status st = theta ? DP_OK : DP_ERR_MEMORY;
+  char who[320];
   bool ok = false;
   if (st == DP_OK) {
     dpi_population_start(pop, theta);
@@ -413,8 +417,8 @@ dp_status dp_prior_objective(const dp_kind *kind, const dp_record *record, const
     st = dpi_population_eval(pop, theta, objective, NULL, &ok);
   }
   if (st == DP_OK && !ok)
-    st = dpi_fail(kind->ctx, DP_ERR_CONVERGE,
-                  "marginal likelihood: the mode of some person was not found");
+    st = dpi_fail(kind->ctx, DP_ERR_CONVERGE, "%sthe marginal likelihood: the mode of this person was not found",
+                  dpi_population_failing(pop, who));
   dpi_free(kind->ctx, theta);
   dpi_population_destroy(pop);
   return st;

@@ -118,6 +118,28 @@ static void drop_impossible(sampler *s, int n) {
   for (int i = 0; taken > 0 && taken < 1 && i < n; i++) s->w[i] /= 1 - taken;
 }
 
+/* What the weights know about a component's variance: sum w^2 (d^2 - v)^2 is its estimate's own variance, which for n normal draws
+ * is 2 v^2 / n. Weights that are harmless to means may sit on few far draws that make up a variance. */
+static double spread_ess(const sampler *s, int n) {
+  int dim = s->def->dim;
+  double least = INFINITY;
+  for (int a = 0; a < dim; a++) {
+    double mean = 0, v = 0, e = 0;
+    for (int i = 0; i < n; i++)
+      if (s->w[i] > 0) mean += s->w[i] * s->x[(size_t)i * (size_t)dim + (size_t)a];
+    for (int i = 0; i < n; i++) {
+      double d = s->x[(size_t)i * (size_t)dim + (size_t)a] - mean;
+      if (s->w[i] > 0) v += s->w[i] * d * d;
+    }
+    for (int i = 0; i < n; i++) {
+      double d = s->x[(size_t)i * (size_t)dim + (size_t)a] - mean, q = s->w[i] * (d * d - v);
+      if (s->w[i] > 0) e += q * q;
+    }
+    least = fmin(least, e > 0 ? 2 * v * v / e : n);
+  }
+  return dim > 0 ? least : n;
+}
+
 /* Weights of all draws of rounds 0..r under the mixture of all their proposals; smoothed; diagnostics. */
 static void weigh(sampler *s, int r, dpi_importance *out) {
   const dpi_importance_def *def = s->def;
@@ -140,11 +162,13 @@ static void weigh(sampler *s, int r, dpi_importance *out) {
   out->khat = dpi_psis(s->w, n, s->work, s->order);
   drop_impossible(s, n);
   out->ess = dpi_ess(s->w, n);
+  out->ess_spread = def->spread ? spread_ess(s, n) : NAN;
   out->n = n;
   out->nround = r + 1;
   out->x = s->x;
   out->weight = s->w;
   out->good = out->khat <= KHAT_GOOD && out->ess >= ESS_WANTED * def->nproposal && isfinite(best);
+  if (def->spread && !(out->ess_spread >= ESS_WANTED * def->nproposal)) out->good = false;
 }
 
 /* The next mixture: the last one at half weight and a component with the moments of the weighted draws. */

@@ -250,6 +250,9 @@ int dpi_population_npeople(const dpi_population *pop);
 void dpi_population_bounds(const dpi_population *pop, double *lower, double *upper);
 void dpi_population_start(const dpi_population *pop, double *theta);
 const char *dpi_population_label(const dpi_population *pop, int k, char text[96]);
+/* "FILE:LINE: person 'ID': " of the first person whom the last evaluation could not give a value, and their first
+ * observation; "" when it could all */
+const char *dpi_population_failing(const dpi_population *pop, char text[320]);
 /* Objective (with constant) and gradient [ntheta] (NULL: none). *ok = false: some person can't be evaluated there. */
 dp_status dpi_population_eval(dpi_population *pop, const double *theta, double *value, double *grad,
                               bool *ok);
@@ -284,12 +287,14 @@ typedef struct dpi_importance_def {
   void *user;
   const dpi_component *component;
   int ncomponent;
+  bool spread; /* another round also while deviations are known from too few draws (ess_spread) */
 } dpi_importance_def;
 typedef struct dpi_importance {
   int n, nround;
   double *x;      /* [n x dim] */
   double *weight; /* [n] smoothed, sum to 1 */
   double ess, khat, evidence;
+  double ess_spread; /* as many equally weighted normal draws know a standard deviation as well, the worst component's */
   bool good;
 } dpi_importance;
 /* Memory from the arena. */

@@ -13,6 +13,7 @@
 
 #include "infer/mode_search.h"
 
+#define FIRST_RADIUS 2.0 /* prior standard deviations */
 #define DRAWN_FROM 4.0 /* posterior standard deviations from a mode */
 #define DRAWN_PART 0.5 /* of the gradient there that its quadratic leaves open */
 
@@ -286,6 +287,21 @@ static void go_on(dpi_search *q) {
   m->converged = q->decrement <= fmax(1e-4, q->def.tolerance);
 }
 
+void dpi_search_resume(dpi_search *q, const dpi_mode_def *def, const double *x, double l, const double *g, const double *b,
+                       const double *s) {
+  size_t n = (size_t)q->n;
+  dpi_search_begin(q, def, x, s);
+  q->first = false;
+  q->mode.ok = true;
+  memcpy(q->x, x, n * sizeof *x);
+  memcpy(q->g, g, n * sizeof *g);
+  memcpy(q->b, b, n * n * sizeof *b);
+  q->l = l;
+  q->radius = FIRST_RADIUS;
+  decompose(q);
+  go_on(q);
+}
+
 void dpi_search_told(dpi_search *q, bool ok) {
   if (q->first) {
     q->first = false;
@@ -294,7 +310,7 @@ void dpi_search_told(dpi_search *q, bool ok) {
     take_point(q);
     move(q);
     if (q->def.hess) remainder_from(q, q->def.hess);
-    q->radius = 2;
+    q->radius = FIRST_RADIUS;
     decompose(q);
   } else {
     /* in the noise only a falling decrement is progress */

@@ -21,6 +21,7 @@
 #define ROUGH_DECREMENT 1e-3 /* where the hunt ends: posterior standard deviations */
 #define ROUGH_NOISE 1e-6     /* of l by the sim for ensembles, relative */
 #define MOST_POLISHED 4
+#define POLISH_NEAR 0.1 /* of l: what the hunt left higher above the best mode will not be it */
 
 #define SCAN_AXIS 13 /* points of a scan along one axis, */
 #define SCAN_STEP 0.5 /* prior standard deviations apart */
@@ -84,6 +85,7 @@ static dp_status take(const work *w, slot *s, int i) {
   s->start = DPI_ARENA_ARRAY(&s->arena, double, SCAN_STARTS *n + 1);
   if (!s->scan || !s->start) return DP_ERR_MEMORY;
   DP_TRY(dpi_hunt_create(&s->arena, w->person[i]->iv, MOST_POLISHED, &s->hunt));
+  s->hunt.best_only = true;
   dpi_hunt_begin(&s->hunt, &rough, NULL, w->def->nstart, starts_of(w, w->person[i]));
   return DP_OK;
 }
@@ -175,15 +177,46 @@ static int scan_starts(slot *s) {
 
 /* ---- from stage to stage ---- */
 
+static void polished(slot *s) {
+  dpi_hunt *h = &s->hunt;
+  dpi_search *q = &h->search;
+  h->mode[s->at] = q->mode;
+  if (q->mode.ok) memcpy(h->x + (size_t)s->at * (size_t)q->n, q->x, sizeof(double) * (size_t)q->n);
+}
+
+/* Do the way and the last steps go by the same numbers? */
+static bool one_sim(const dp_kind *k) {
+  return k->sim == k->ensemble ||
+         (dp_sim_describe(k->sim)->caps & dp_sim_describe(k->ensemble)->caps & DP_CAP_EXACT) != 0;
+}
+
+/* Mode `at` in the ordinary way; false: nothing was left to do. */
+static bool polish_one(const work *w, slot *s) {
+  dpi_hunt *h = &s->hunt;
+  size_t n = (size_t)h->search.n, k = (size_t)s->at;
+  double *x = h->x + k * n, *remainder = h->s + k * n * n;
+  if (!one_sim(w->kind)) {
+    dpi_search_begin(&h->search, &w->def->mode, x, remainder);
+    return true;
+  }
+  dpi_search_resume(&h->search, &w->def->mode, x, h->mode[k].l, h->g + k * n, h->b + k * n * n, remainder);
+  if (!h->search.open) polished(s);
+  return h->search.open;
+}
+
 static void polish_next(const work *w, slot *s) {
   dpi_hunt *h = &s->hunt;
-  size_t n = (size_t)h->search.n, k = (size_t)++s->at;
-  s->stage = s->at < h->nmode ? POLISH : DONE;
-  if (s->stage == DONE) return;
-  double *x = h->x + k * n;
-  s->edge = h->mode[k].converged ? -1 : dpi_hunt_edge(h, x, EDGE_NEAR);
-  if (s->edge < 0) {
-    dpi_search_begin(&h->search, &w->def->mode, x, h->s + k * n * n);
+  double *x = NULL;
+  s->stage = POLISH;
+  s->edge = -1;
+  for (s->at++; s->at < h->nmode; s->at++) {
+    x = h->x + (size_t)s->at * (size_t)h->search.n;
+    if (!h->mode[s->at].converged && (s->edge = dpi_hunt_edge(h, x, EDGE_NEAR)) >= 0) break;
+    if (h->mode[s->at].converged && h->mode[s->at].l > h->mode[0].l + POLISH_NEAR) continue;
+    if (polish_one(w, s)) return;
+  }
+  if (s->at >= h->nmode) {
+    s->stage = DONE;
     return;
   }
   /* along the edge, a little below it */
@@ -283,8 +316,7 @@ static void told(const work *w, slot *s, bool ok) {
     along_edge(w, s);
     return;
   }
-  h->mode[s->at] = q->mode;
-  if (q->mode.ok) memcpy(h->x + (size_t)s->at * (size_t)q->n, q->x, sizeof(double) * (size_t)q->n);
+  polished(s);
   polish_next(w, s);
 }
 

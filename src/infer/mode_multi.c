@@ -13,6 +13,8 @@
 
 #define KINK_STARTS 8 /* further starts when the best mode lies on a corner */
 #define MORE_STARTS 7 /* and when there is more than one */
+#define OTHER 20.0      /* of l: another mode no higher than this above the best asks for more starts */
+#define HOPELESS 1.0    /* of l: not the best is what stays so much higher after falling twice as far as its quadratic says */
 #define REACH 5.0       /* prior standard deviations within which edges count */
 #define EDGE_RADIUS 1e-3 /* a search whose steps get this short... */
 #define EDGE_NEAR 0.02   /* ...this near an edge has come to lie on it; prior standard deviations */
@@ -28,10 +30,12 @@ static double prior_distance(const dpi_indiv *iv, const double *x, const double 
   return sqrt(s);
 }
 
-static void put(dpi_hunt *h, int at, const double *x, const double *b, const double *s, const dpi_mode *mode) {
+static void put(dpi_hunt *h, int at, const double *x, const double *g, const double *b, const double *s,
+                const dpi_mode *mode) {
   size_t n = (size_t)h->search.n;
   h->mode[at] = *mode;
   memcpy(h->x + (size_t)at * n, x, n * sizeof(double));
+  memcpy(h->g + (size_t)at * n, g, n * sizeof(double));
   memcpy(h->b + (size_t)at * n * n, b, n * n * sizeof(double));
   memcpy(h->s + (size_t)at * n * n, s, n * n * sizeof(double));
 }
@@ -50,6 +54,7 @@ static void exchange(dpi_hunt *h, int j, int k) {
   h->mode[j] = h->mode[k];
   h->mode[k] = t;
   swap(h->x + a * n, h->x + b * n, n);
+  swap(h->g + a * n, h->g + b * n, n);
   swap(h->b + a * n * n, h->b + b * n * n, n * n);
   swap(h->s + a * n * n, h->s + b * n * n, n * n);
 }
@@ -59,7 +64,7 @@ static void insert_mode(dpi_hunt *h, const double *x, const dpi_mode *mode) {
   size_t n = (size_t)h->search.n;
   for (int k = 0; k < h->nmode; k++)
     if (prior_distance(h->search.iv, x, h->x + (size_t)k * n) < 1e-3) {
-      if (mode->l < h->mode[k].l && mode->converged) put(h, k, x, h->search.b, h->search.s, mode);
+      if (mode->l < h->mode[k].l && mode->converged) put(h, k, x, h->search.g, h->search.b, h->search.s, mode);
       return;
     }
   int at = h->nmode;
@@ -67,8 +72,8 @@ static void insert_mode(dpi_hunt *h, const double *x, const dpi_mode *mode) {
   if (at >= h->max) return;
   int last = h->nmode < h->max ? h->nmode++ : h->max - 1;
   for (size_t k = (size_t)last; k > (size_t)at; k--)
-    put(h, (int)k, h->x + (k - 1) * n, h->b + (k - 1) * n * n, h->s + (k - 1) * n * n, &h->mode[k - 1]);
-  put(h, at, x, h->search.b, h->search.s, mode);
+    put(h, (int)k, h->x + (k - 1) * n, h->g + (k - 1) * n, h->b + (k - 1) * n * n, h->s + (k - 1) * n * n, &h->mode[k - 1]);
+  put(h, at, x, h->search.g, h->search.b, h->search.s, mode);
 }
 
 /* Starting point k: 0 the prior's centre, then `first`, then draws. */
@@ -165,7 +170,7 @@ static bool put_on_edge(dpi_hunt *h) {
   for (int k = 0; k < h->nmode; k++)
     if (!h->mode[k].converged && dpi_hunt_edge(h, h->x + (size_t)k * (size_t)q->n, EDGE_NEAR) == edge) {
       if (q->mode.l < h->mode[k].l) {
-        put(h, k, q->x, q->b, q->s, &q->mode);
+        put(h, k, q->x, q->g, q->b, q->s, &q->mode);
         for (; k > 0 && h->mode[k].l < h->mode[k - 1].l; k--) exchange(h, k, k - 1);
       }
       return true;
@@ -197,13 +202,32 @@ static bool drawn(const dpi_hunt *h) {
   return false;
 }
 
+/* A second mode: there may be more. */
+static void ask_more(dpi_hunt *h) { h->wanted = h->nstart + MORE_STARTS; }
+
+/* Only the best mode is wanted, and this search's way down ends above it. Where edges are known cells say where else to look;
+ * where they are not, random starts are followed: another mode that they meet, however high, asks for more of them. */
+static bool hopeless(const dpi_hunt *h) {
+  const dpi_search *q = &h->search;
+  if (!h->best_only || !(h->given || h->nedge > 0) || h->nmode == 0 || q->first) return false;
+  return q->l - 2 * q->decrement * q->decrement > h->mode[0].l + HOPELESS;
+}
+
+/* The end of a search is a mode. */
+static void take_mode(dpi_hunt *h) {
+  const dpi_search *q = &h->search;
+  if (h->nmode > 0 && prior_distance(q->iv, q->x, h->x) > 0.01 && q->mode.l < h->mode[0].l + OTHER) ask_more(h);
+  insert_mode(h, q->x, &q->mode);
+}
+
 /* The next start, or the end; a start at which the model can't be evaluated is replaced, within reason. */
 static void next_start(dpi_hunt *h) {
   h->open = h->nextra > 0 || (h->k < h->wanted + 10 && h->nfound < h->wanted);
   if (!h->open) return;
   dpi_mode_def rough = h->def;
   rough.tolerance = fmax(0.05, h->def.tolerance);
-  if (h->nextra > 0) {
+  h->given = h->nextra > 0;
+  if (h->given) {
     memcpy(h->xt, h->extra, sizeof(double) * (size_t)h->search.n);
     h->extra += h->search.n;
     h->nextra--;
@@ -220,9 +244,10 @@ dp_status dpi_hunt_create(dpi_arena *arena, dpi_indiv *iv, int max, dpi_hunt *h)
   DP_TRY(dpi_search_create(arena, iv, &h->search));
   size_t n = (size_t)iv->dim;
   h->x = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n + 1);
+  h->g = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n + 1);
   h->b = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n *n + 1);
   h->s = DPI_ARENA_ARRAY(arena, double, (size_t)h->max *n *n + 1);
-  return h->x && h->b && h->s ? find_edges(arena, h) : DP_ERR_MEMORY;
+  return h->x && h->g && h->b && h->s ? find_edges(arena, h) : DP_ERR_MEMORY;
 }
 
 void dpi_hunt_begin(dpi_hunt *h, const dpi_mode_def *def, const double *first, int nstart, dpi_rng rng) {
@@ -251,7 +276,7 @@ void dpi_hunt_told(dpi_hunt *h, bool ok) {
   dpi_search *q = &h->search;
   dpi_search_told(q, ok);
   stop_on_edge(h);
-  if (q->open && !(h->nmode > 0 && drawn(h))) return;
+  if (q->open && !(h->nmode > 0 && (drawn(h) || hopeless(h)))) return;
   if (q->open) {
     h->nfound += !h->refine;
     next_start(h);
@@ -276,10 +301,7 @@ void dpi_hunt_told(dpi_hunt *h, bool ok) {
     dpi_search_begin(q, &h->def, h->xt, NULL);
     return;
   }
-  /* a second mode: there may be more */
-  if (h->nmode > 0 && prior_distance(q->iv, q->x, h->x) > 0.01 && q->mode.l < h->mode[0].l + 20)
-    h->wanted = h->nstart + MORE_STARTS;
-  insert_mode(h, q->x, &q->mode);
+  take_mode(h);
   next_start(h);
 }
 
@@ -296,7 +318,7 @@ dp_status dpi_hunt_corner(dpi_hunt *h) {
     start_point(q->iv, 2, NULL, &h->rng, h->xt);
     dpi_search_begin(q, &h->def, h->xt, NULL);
     DP_TRY(dpi_search_run(q));
-    if (!q->mode.ok || q->mode.l > h->mode[0].l + 20) continue;
+    if (!q->mode.ok || q->mode.l > h->mode[0].l + OTHER) continue;
     memcpy(h->xt, q->x, sizeof(double) * (size_t)q->n);
     if (!q->mode.converged) DP_TRY(dpi_mode_kink(q->iv, h->xt, &q->mode));
     insert_mode(h, h->xt, &q->mode);

@@ -34,7 +34,10 @@ typedef struct dpi_search {
 dp_status dpi_search_create(dpi_arena *arena, dpi_indiv *iv, dpi_search *q);
 /* remainder: S of a search that ended nearby, or NULL. */
 void dpi_search_begin(dpi_search *q, const dpi_mode_def *def, const double *x, const double *remainder);
-/* The same with x[held] kept. */
+/* Goes on from where one ended, with its l, gradient, Fisher matrix and S: nothing is evaluated there again. */
+void dpi_search_resume(dpi_search *q, const dpi_mode_def *def, const double *x, double l, const double *g, const double *b,
+                       const double *s);
+/* Begins with x[held] kept. */
 void dpi_search_along(dpi_search *q, const dpi_mode_def *def, const double *x, int held);
 /* dl/dz / 2 at the present point, z prior standard deviations of x[held] with the others going along as they are correlated. */
 double dpi_search_across(const dpi_search *q, int held);
@@ -61,9 +64,12 @@ typedef struct dpi_hunt {
   int nextra;
   dpi_rng rng;
   bool open, refine; /* refine: the second half of a start's search */
+  bool given;        /* the present search began at one of `extra` */
+  bool best_only;    /* only the best mode is wanted: others need not be followed to their end. The caller's to set */
   int k, nfound, nstart, wanted, max;
   double xt[65];       /* where the present search has come from and to */
-  double *x, *b, *s;   /* [max x dim], 2 x [max x dim^2] of the modes: place, Fisher matrix in u, S */
+  double *x, *g;       /* [max x dim] of the modes: place, gradient in u */
+  double *b, *s;       /* [max x dim^2] Fisher matrix in u, S */
   dpi_mode mode[DPI_HUNT_MODES];
   int nmode;
   dpi_edge *edge; /* [nedge] those within reach of the prior, ascending by axis, then place */

@@ -341,6 +341,8 @@ static dp_status population_fill(dpi_population *pop, const dp_record *record, c
                                  int nexclude, const dp_prior *start) {
   size_t ne = (size_t)pop->ne;
   DP_TRY(layout(pop, start));
+  pop->source = dpi_arena_strdup(&pop->arena, record->source);
+  if (!pop->source) return DP_ERR_MEMORY;
   pop->member = DPI_ARENA_ARRAY(&pop->arena, member, (size_t)record->nsubject + 1);
   pop->typical = DPI_ARENA_ARRAY(&pop->arena, double, (size_t)pop->nparam + 1);
   pop->omega = DPI_ARENA_ARRAY(&pop->arena, double, ne *ne + 1);
@@ -362,6 +364,11 @@ static dp_status population_fill(dpi_population *pop, const dp_record *record, c
   }
   if (pop->npeople == 0)
     return dpi_fail(pop->ctx, DP_ERR_INPUT, "%s: no people left to estimate from", record->source);
+  int nobs = 0;
+  for (int i = 0; i < pop->npeople; i++) nobs += pop->member[i].p->nobs;
+  if (nobs == 0)
+    return dpi_fail(pop->ctx, DP_ERR_INPUT, "%s: found no measured value, expected some to estimate from",
+                    record->source);
   return find_shifts(pop);
 }
 
@@ -421,6 +428,15 @@ void dpi_population_bounds(const dpi_population *pop, double *lower, double *upp
 
 void dpi_population_start(const dpi_population *pop, double *theta) {
   memcpy(theta, pop->start, sizeof(double) * (size_t)pop->ntheta);
+}
+
+const char *dpi_population_failing(const dpi_population *pop, char text[320]) {
+  int i = 0;
+  while (i < pop->npeople && isfinite(pop->value[i])) i++;
+  if (i == pop->npeople) return "";
+  const dpi_case *c = pop->member[i].p->c;
+  snprintf(text, 320, "%.200s:%d: person '%.60s': ", pop->source, c->nobs ? c->obs[0].line : 1, c->id);
+  return text;
 }
 
 const char *dpi_population_label(const dpi_population *pop, int k, char text[96]) {

@@ -33,6 +33,7 @@ typedef struct member { /* one person */
 struct dpi_population {
   dp_ctx *ctx;
   dpi_arena arena;
+  const char *source; /* the record's file, for messages */
   const dp_kind *kind;
   dpi_marginal_method method;
   int npeople, ntheta, nblock, nparam, ne;

@@ -107,7 +107,7 @@ static void add_kind(dpi_sha256 *h, const dp_kind *k) {
     add_text(h, c->id);
     add_int(h, c->missing);
     add_num(h, c->value);
-    add_int(h, c->nocb * 2 + c->occasion);
+    add_int(h, (int)c->convention * 2 + c->occasion);
   }
   for (int i = 0; i < k->ncontrol; i++) add_int(h, k->control[i].compartment);
 }

@@ -4,6 +4,7 @@
  *     +0 covariates and occasion of the row (LOCF: a value holds from its row on)
  *     +1 reset   +2 dose   +3 observation
  *     +4 covariates and occasion of row i + 1 (NOCB: a value holds over the interval that ends at its row)
+ * NEXT is NOCB for rates, and a dose goes by the first row later than it: such values switch at +0 of a dose.
  * so equal times keep the order of the rows and everything is emitted already sorted. Rows of one time share an output
  * row as long as nothing happened between them.
  *
@@ -156,12 +157,12 @@ static dp_instant *add_instant(builder *b, int row, int at, dp_instant_type type
 }
 
 /* Bring the covariates of one convention, at this place of the timeline, to what `row` says. */
-static void switch_covariates(builder *b, int place_row, int at, int row, bool nocb) {
+static void switch_covariates(builder *b, int place_row, int at, int row, dpi_convention convention) {
   int n = b->kind->ncovariate;
   for (int i = 0; i < n; i++) {
     const dpi_kind_covariate *v = &b->kind->covariate[i];
     double x = b->covariate[row * n + i];
-    if (v->nocb != nocb || v->sim_param < 0 || x == b->current[i]) continue;
+    if (v->convention != convention || v->sim_param < 0 || x == b->current[i]) continue;
     dp_instant *s = add_instant(b, place_row, at, DP_SWITCH);
     s->target = v->sim_param;
     s->amount = b->current[i] = x;
@@ -169,9 +170,9 @@ static void switch_covariates(builder *b, int place_row, int at, int row, bool n
 }
 
 /* Go to the occasion of `row`: its effects take over. */
-static void switch_occasion(builder *b, int place_row, int at, int row, bool nocb) {
+static void switch_occasion(builder *b, int place_row, int at, int row, dpi_convention convention) {
   int index = occasion_covariate(b->kind), next = b->occasion[row];
-  if (index < 0 || b->kind->covariate[index].nocb != nocb || next == b->current_occasion) return;
+  if (index < 0 || b->kind->covariate[index].convention != convention || next == b->current_occasion) return;
   b->current_occasion = next;
   int per_occasion = 0, nperson = 0;
   for (int i = 0; i < b->kind->neffect; i++)
@@ -342,19 +343,32 @@ static dp_status check_time(const builder *b, int row) {
   return DP_OK;
 }
 
+static void switch_all(builder *b, int place_row, int at, int row, dpi_convention convention) {
+  switch_covariates(b, place_row, at, row, convention);
+  switch_occasion(b, place_row, at, row, convention);
+}
+
+/* The first row later than this one; where none is, the last. */
+static int later_row(const builder *b, int row) {
+  int to = row;
+  while (to + 1 < b->subject->nevent && event_at(b, to)->time == event_at(b, row)->time) to++;
+  return to;
+}
+
 static dp_status add_row(builder *b, int row) {
   const dp_event *e = event_at(b, row);
   DP_TRY(check_time(b, row));
   if (to_units(e->time) > b->c->last_time) b->c->last_time = to_units(e->time);
   if (e->time == 0) b->c->start = (dp_output_time){0, row * ORDERS + AT_OUTPUT};
-  switch_covariates(b, row, AT_BEFORE, row, false);
-  switch_occasion(b, row, AT_BEFORE, row, false);
+  bool dose = e->evid == 1 || e->evid == 4;
+  switch_all(b, row, AT_BEFORE, row, DPI_LOCF);
+  if (dose) switch_all(b, row, AT_BEFORE, later_row(b, row), DPI_NEXT);
   if (e->evid == 3 || e->evid == 4) add_instant(b, row, AT_RESET, DP_RESET);
-  if (e->evid == 1 || e->evid == 4) DP_TRY(add_dose(b, row));
+  if (dose) DP_TRY(add_dose(b, row));
   if (e->evid == 0 && !e->missing) DP_TRY(add_observation(b, row));
   if (row + 1 >= b->subject->nevent) return DP_OK;
-  switch_covariates(b, row, AT_AFTER, row + 1, true);
-  switch_occasion(b, row, AT_AFTER, row + 1, true);
+  switch_all(b, row, AT_AFTER, row + 1, DPI_NOCB);
+  if (!dose) switch_all(b, row, AT_AFTER, later_row(b, row), DPI_NEXT);
   return DP_OK;
 }
 

@@ -62,6 +62,13 @@ typedef struct dpi_kind_observable {
 
 typedef enum dpi_missing { DPI_MISSING_REFUSE, DPI_MISSING_VALUE, DPI_MISSING_CARRY } dpi_missing;
 
+/* From when on a row's value of a covariate holds; the words of covariates.tsv in this order. */
+typedef enum dpi_convention {
+  DPI_LOCF, /* from its row on */
+  DPI_NOCB, /* over the interval that ends at its row */
+  DPI_NEXT  /* the same, and a dose goes by the first row later than it */
+} dpi_convention;
+
 /* a row of covariates.tsv */
 typedef struct dpi_kind_covariate {
   const char *id, *name, *unit;
@@ -70,7 +77,7 @@ typedef struct dpi_kind_covariate {
   const char *factor;           /* formula for each of them, "(WT/70)^0.75;WT/70"; "" none */
   dpi_missing missing;
   double value;                 /* used when missing = value */
-  bool nocb;                    /* a row's value holds over the interval that ends at the row */
+  dpi_convention convention;
   int sim_param;                /* -1 when recorded but not used */
   bool occasion;                /* each value of this column is an occasion; a value seen before is that occasion again */
 } dpi_kind_covariate;

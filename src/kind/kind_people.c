@@ -238,7 +238,7 @@ static dp_status read_factors(dpi_draft *d, const dpi_sheet *s, int row,
 }
 
 static dp_status read_covariate(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_covariate *c) {
-  static const char *const conventions[] = {"locf", "nocb"};
+  static const char *const conventions[] = {"locf", "nocb", "next"}; /* as dpi_convention */
   DP_TRY(dpi_sheet_id(s, row, "covariateId", &c->id));
   for (int i = 0; i < row; i++)
     if (strcmp(d->covariate[i].id, c->id) == 0)
@@ -255,7 +255,7 @@ static dp_status read_covariate(dpi_draft *d, const dpi_sheet *s, int row, dpi_k
   DP_TRY(read_missing(s, row, c));
   int convention;
   DP_TRY(dpi_sheet_word(s, row, "convention", conventions, DPI_COUNT(conventions), 0, &convention));
-  c->nocb = convention == 1;
+  c->convention = (dpi_convention)convention;
   DP_TRY(dpi_sheet_flag(s, row, "occasion", false, &c->occasion));
   c->parameter = dpi_sheet_cell(s, row, "parameterId");
   c->factor = dpi_sheet_cell(s, row, "factor");

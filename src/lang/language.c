@@ -41,9 +41,28 @@ static bool ends_with(const char *path, const char *ending) {
   return n >= k && strcmp(path + n - k, ending) == 0;
 }
 
-/* XML that no language takes: named by what it calls itself */
+/* The line on which the text ends within a tag or before its first element; 0: it does neither. */
+static int cut_line(const char *text, size_t size) {
+  bool within = false, element = false;
+  int line = 1, tag_line = 1;
+  for (size_t i = 0; i < size; i++) {
+    if (text[i] == '\n') line++;
+    if (text[i] == '>') within = false;
+    if (text[i] != '<') continue;
+    within = true;
+    tag_line = line;
+    element = element || (i + 1 < size && text[i + 1] != '?' && text[i + 1] != '!');
+  }
+  return within ? tag_line : element ? 0 : line;
+}
+
+/* XML that no language takes: cut off, or named by what it calls itself */
 static dp_status refuse_xml(dp_ctx *ctx, const char *source, const char *text, size_t size) {
   char head[2048];
+  int line = cut_line(text, size);
+  if (line)
+    return dpi_fail(ctx, DP_ERR_INPUT, "%s:%d: the XML ends here before it says what it is: the file is cut off",
+                    source, line);
   size_t n = size < sizeof head - 1 ? size : sizeof head - 1;
   memcpy(head, text, n);
   head[n] = '\0';

@@ -112,14 +112,8 @@ static int block_length(int ncell) {
 /* The first member tells the number of output times. */
 static dp_status bands_shape(work *w) {
   dp_bands *b = w->bands;
-  int nparam = w->sim->desc.nparam;
-  double *param = DPI_NEW_ARRAY(b->ctx, double, nparam + 1);
-  if (!param) return DP_ERR_MEMORY;
-  if (nparam) memcpy(param, w->sim->desc.param_default, (size_t)nparam * sizeof *param);
-  dp_member one = {.param = param};
-  dp_status status = w->source->fill(w->source->user, 0, 1, &one, param);
-  dpi_free(b->ctx, param);
-  if (status != DP_OK) return status;
+  dp_member one;
+  DP_TRY(dpi_source_shape(w->sim, w->source, 0, &one));
   int64_t ncell = (int64_t)one.nout * w->sim->desc.noutput;
   if (one.nout < 0 || ncell > INT32_MAX / 16)
     return dpi_fail(b->ctx, DP_ERR_INPUT, "bands: %d output times of %d outputs", one.nout,

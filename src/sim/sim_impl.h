@@ -162,6 +162,11 @@ int dpi_batch_length(int nthread, int block, int nleft);
 dp_member_result dpi_result_member(const dp_result *r, int i, int number);
 
 /* ---- stream.c ---- */
+/* Members first to first + n - 1 of a source, made from the sim's defaults. param: [n x nparam] */
+dp_status dpi_source_fill(const dp_sim *sim, const dp_source *source, int first, int n, dp_member *member,
+                          double *param);
+/* What that member has (nout, nfunctional ...); its param points nowhere any more. */
+dp_status dpi_source_shape(const dp_sim *sim, const dp_source *source, int number, dp_member *out);
 /* dp_simulate_stream; ramp: begin with short chunks. eager (or NULL) sees each chunk before the sink does, on any thread,
  * several at once, in any order. keep: memory from call to call, NULL at first, or no place for it. */
 typedef struct dpi_slots dpi_slots;

@@ -63,6 +63,27 @@ typedef struct into {
   int failed; /* lowest chunk that failed; nchunk when none has */
 } into;
 
+/* ---- sources ---- */
+
+dp_status dpi_source_fill(const dp_sim *sim, const dp_source *source, int first, int n, dp_member *member,
+                          double *param) {
+  const size_t nparam = (size_t)sim->desc.nparam;
+  for (int i = 0; i < n; i++) {
+    double *own = param + (size_t)i * nparam;
+    if (nparam) memcpy(own, sim->desc.param_default, nparam * sizeof *own);
+    member[i] = (dp_member){.param = own, .stream = (uint64_t)(first + i)};
+  }
+  return source->fill(source->user, first, n, member, param);
+}
+
+dp_status dpi_source_shape(const dp_sim *sim, const dp_source *source, int number, dp_member *out) {
+  double *param = DPI_NEW_ARRAY(sim->ctx, double, (size_t)sim->desc.nparam + 1);
+  if (!param) return DP_ERR_MEMORY;
+  dp_status status = dpi_source_fill(sim, source, number, 1, out, param);
+  dpi_free(sim->ctx, param);
+  return status;
+}
+
 /* ---- chunks ---- */
 
 static size_t numbers_of(const into *x, const dp_member *m) {
@@ -215,22 +236,16 @@ static dp_status slots_take(into *x, dpi_slots **keep) {
     all->nslot = x->nslot;
     all->length = x->length;
   }
+  x->length = all->length; /* a later call's may be longer than this one's */
   x->slot = all->slot;
   for (int k = 0; k < x->nslot; k++) x->slot[k].state = FREE;
   return DP_OK;
 }
 
-/* Members first to first + n - 1 of the source. */
+/* Members first to first + n - 1 of this call. */
 static dp_status make(const into *x, slot *s, int first, int n) {
-  const dp_sim *sim = x->sim;
-  const size_t nparam = (size_t)sim->desc.nparam;
-  for (int i = 0; i < n; i++) {
-    double *param = s->param + (size_t)i * nparam;
-    if (nparam) memcpy(param, sim->desc.param_default, nparam * sizeof *param);
-    s->made[i] = (dp_member){.param = param, .stream = (uint64_t)(x->from + first + i)};
-  }
-  DP_TRY(x->source->fill(x->source->user, x->from + first, n, s->made, s->param));
-  return dpi_check_members(sim, s->made, n, &x->opts);
+  DP_TRY(dpi_source_fill(x->sim, x->source, x->from + first, n, s->made, s->param));
+  return dpi_check_members(x->sim, s->made, n, &x->opts);
 }
 
 static dp_status fill_slot(const into *x, slot *s) {
@@ -319,17 +334,11 @@ dp_status dp_simulate_into(const dp_sim *sim, const dp_member *member, int nmemb
 
 /* How large the source's members are, by the first of these. */
 static dp_status probe(into *x) {
-  dp_ctx *ctx = x->sim->ctx;
-  const size_t nparam = (size_t)x->sim->desc.nparam;
-  double *param = DPI_NEW_ARRAY(ctx, double, nparam + 1);
-  if (!param) return DP_ERR_MEMORY;
-  if (nparam) memcpy(param, x->sim->desc.param_default, nparam * sizeof *param);
-  dp_member one = {.param = param};
-  dp_status status = x->source->fill(x->source->user, x->from, 1, &one, param);
+  dp_member one;
+  DP_TRY(dpi_source_shape(x->sim, x->source, x->from, &one));
   x->opts.ndir = x->asked->ndir;
-  x->number = numbers_of(x, &one) + nparam + sizeof(dp_member) / sizeof(double);
-  dpi_free(ctx, param);
-  return status;
+  x->number = numbers_of(x, &one) + (size_t)x->sim->desc.nparam + sizeof(dp_member) / sizeof(double);
+  return DP_OK;
 }
 
 dp_status dpi_simulate_source(const dp_sim *sim, int first, int nmember, const dp_source *source, bool ramp,

@@ -33,6 +33,10 @@ typedef struct dpi_lane_step_def {
 dp_status dpi_lane_step_build(dp_ctx *ctx, const dpi_system *sys, const dpi_lane_step_def *def, dpi_arena *arena,
                               dpi_lane_step *out);
 
+/* root[nroot] become nodes of the same values but for rounding, with fewer calls of pow; fast [nsym of the step]. For
+ * all that becomes one tape at once. NONE stays. */
+dp_status dpi_lane_powers(dp_ctx *ctx, dpi_graph *g, dpi_node *root, int nroot, const uint8_t *fast);
+
 /* Symbols of a step: how many, and which are fast [n]. */
 static inline int dpi_lane_nsym(const dpi_system *sys) { return sys->nsym + DPI_LANE_U + sys->nstate; }
 void dpi_lane_fast(const dpi_system *sys, uint8_t *fast);

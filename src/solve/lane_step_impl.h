@@ -2,6 +2,7 @@
  *
  *     lane_step.c      rates at a stage, error norm, dense output
  *     lane_rates.c     the rates and their derivatives, written so that they cost less
+ *     lane_powers.c    powers of one base, in all that becomes a tape
  *     lane_step_ros.c  Rosenbrock-Wanner;  lane_lu.c  its elimination
  *     lane_step_rk.c   explicit Runge-Kutta
  */

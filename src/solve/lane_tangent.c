@@ -181,7 +181,20 @@ static dp_status weights(maker *k) {
 static dp_status backward(maker *k, int nout, dpi_tape **tape) {
   const int nat = 2 * k->sys->nstate + k->sys->nactive;
   DP_TRY(dpi_g_vjp(k->g, k->out, k->weight, nout, k->at, nat, k->grad));
+  DP_TRY(dpi_lane_powers(k->adj->ctx, k->g, k->grad, nat, k->fast));
   return dpi_tape_create(k->adj->ctx, k->g, k->grad, nat, k->fast, k->adj->nsym, tape);
+}
+
+/* The first nout of them: the same powers as in the step's own tape. */
+static dp_status forward(maker *k, int nout, dpi_tape **tape) {
+  dp_ctx *ctx = k->adj->ctx;
+  dpi_node *out = DPI_NEW_ARRAY(ctx, dpi_node, nout + 1);
+  dp_status status = out ? DP_OK : DP_ERR_MEMORY;
+  if (out) memcpy(out, k->out, sizeof *out * (size_t)nout);
+  if (status == DP_OK) status = dpi_lane_powers(ctx, k->g, out, nout, k->fast);
+  if (status == DP_OK) status = dpi_tape_create(ctx, k->g, out, nout, k->fast, k->adj->nsym, tape);
+  dpi_free(ctx, out);
+  return status;
 }
 
 static dp_status tapes(maker *k, const dpi_lane_step *step) {
@@ -192,8 +205,8 @@ static dp_status tapes(maker *k, const dpi_lane_step *step) {
   DP_TRY(weights(k));
   dpi_lane_fast(k->sys, k->fast);
   memset(k->fast + dpi_adjoint_w(k->sys, -1, 0), 1, (size_t)(1 + adj->ndense) * n);
-  DP_TRY(dpi_tape_create(adj->ctx, k->g, k->out, n, k->fast, adj->nsym, &adj->step));
-  DP_TRY(dpi_tape_create(adj->ctx, k->g, k->out, (1 + adj->ndense) * n, k->fast, adj->nsym, &adj->out));
+  DP_TRY(forward(k, n, &adj->step));
+  DP_TRY(forward(k, (1 + adj->ndense) * n, &adj->out));
   DP_TRY(backward(k, n, &adj->back));
   return backward(k, (1 + adj->ndense) * n, &adj->back_dense);
 }

@@ -260,6 +260,26 @@ void dpi_lane_face_inside(const dpi_lane_face *f, double t_new, double h, double
   for (int j = 0; j < n; j++) x[j] = rest * r->x[j][l] + theta * x[j];
 }
 
+/* The same numbers, of some states. */
+static void inside_some(const dpi_lane_face *f, double t, double *x) {
+  const dpi_solver *s = &f->base;
+  const dpi_lanes *g = f->g;
+  const dpi_lanes_regs *r = &g->regs[f->form];
+  const int n = g->n, l = f->lane;
+  const double theta = (t - r->t[l]) / f->h_prev, rest = 1.0 - theta;
+  double weight[DPI_LANE_STAGE_MAX];
+  dense_weights(g->c.step, theta, weight);
+  for (int i = 0; i < s->nsome; i++) {
+    const int j = s->some[i];
+    double v = r->x_new[j][l];
+    for (int p = 0; p < g->c.npart; p++) {
+      const size_t at = (size_t)g->c.part[p] * (size_t)n + (size_t)j;
+      v += weight[g->c.part[p]] * r->stage[at][l];
+    }
+    x[j] = t >= s->t_now ? r->x_new[j][l] : rest * r->x[j][l] + theta * v;
+  }
+}
+
 void dpi_lane_face_dense(dpi_solver *s, double t, double *x, double *sens) {
   const dpi_lane_face *f = self(s);
   const dpi_lanes *g = f->g;
@@ -273,6 +293,8 @@ void dpi_lane_face_dense(dpi_solver *s, double t, double *x, double *sens) {
   }
   if (t == s->t_prev)
     for (int j = 0; j < n; j++) x[j] = r->x[j][l];
+  else if (s->nsome > 0)
+    inside_some(f, t, x);
   else
     dpi_lane_face_inside(f, s->t_now, f->h_prev, t, x);
   if (!sens || s->ndir == 0) return;

@@ -174,7 +174,8 @@ static dp_status make_tape(dpi_lane_plan *p, const dpi_system *sys, int form) {
     out[dpi_lanes_out_growth(n)] = growth == DPI_NODE_NONE ? dpi_g_const(p->graph, 0.0) : growth;
     for (int i = 0; i < step->nstage; i++)
       memcpy(out + dpi_lanes_out_stage(n, i), step->stage[i], (size_t)n * sizeof *out);
-    status = dpi_tape_create(p->ctx, p->graph, out, nout, fast, nsym, &p->tape[form]);
+    status = dpi_lane_powers(p->ctx, p->graph, out, nout, fast);
+    if (status == DP_OK) status = dpi_tape_create(p->ctx, p->graph, out, nout, fast, nsym, &p->tape[form]);
   }
   dpi_free(p->ctx, fast);
   dpi_free(p->ctx, out);

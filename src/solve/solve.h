@@ -82,6 +82,9 @@ struct dpi_solver {
   double step_limit;      /* no step longer than this; 0: none. May be changed before start and between steps */
   void (*past)(void *user, double t, const double *x, double *delayed); /* must be set when sys->ndelayed > 0 */
   void *past_user;
+  const int *some;        /* [nsome] states that dense has to give, where its user wants no others; borrowed. Not
+                             all methods make use of it */
+  int nsome;              /* 0: all */
   double *point;          /* [nstate + ndelayed] scratch of dpi_solver_point, owned */
   struct dpi_solve_rhs *rhs; /* the method's own (solve_rhs.h); NULL: the method works through others */
   long nstep, nreject, nrhs, njac; /* work since create */

@@ -470,13 +470,6 @@ static const char *child(const writer *w, nm_node x, int least, const char **ope
   return w->text[x];
 }
 
-static const char *infix(writer *w, const nm_expr *e, const char *op, int prec, int left, int right) {
-  const char *a, *b, *c, *d;
-  const char *x = child(w, e->a[0], left, &a, &b), *y = child(w, e->a[1], right, &c, &d);
-  (void)prec;
-  return dpi_arena_printf(w->s->arena, "%s%s%s%s%s%s%s", a, x, b, op, c, y, d);
-}
-
 static const char *function1(writer *w, const nm_expr *e, const char *before, const char *after) {
   return dpi_arena_printf(w->s->arena, "%s%s%s", before, w->text[e->a[0]], after);
 }
@@ -505,33 +498,35 @@ static const char *unary_text(writer *w, const nm_expr *e, uint8_t *prec) {
   }
 }
 
+/* Operators in the order of nm_op: what each is written as, how tightly it binds, and its two sides. */
+static const struct {
+  const char *text; /* between its sides; or a function's beginning */
+  uint8_t own, left, right;
+} binary[] = {{" + ", P_SUM, P_SUM, P_PRODUCT},
+              {" - ", P_SUM, P_SUM, P_PRODUCT},
+              {"*", P_PRODUCT, P_PRODUCT, P_POWER},
+              {"/", P_PRODUCT, P_PRODUCT, P_POWER},
+              {"^", P_POWER, P_WORD, P_WORD},
+              {"mod(", P_WORD, 0, 0},
+              {"min(", P_WORD, 0, 0},
+              {"max(", P_WORD, 0, 0},
+              {" == ", P_REL, P_SUM, P_SUM},
+              {" != ", P_REL, P_SUM, P_SUM},
+              {" < ", P_REL, P_SUM, P_SUM},
+              {" <= ", P_REL, P_SUM, P_SUM},
+              {" > ", P_REL, P_SUM, P_SUM},
+              {" >= ", P_REL, P_SUM, P_SUM},
+              {" && ", P_AND, P_REL, P_REL},
+              {" || ", P_OR, P_REL, P_REL}};
+_Static_assert(DPI_COUNT(binary) == X_OR - X_ADD + 1, "one row an operator");
+
 static const char *binary_text(writer *w, const nm_expr *e, uint8_t *prec) {
-  static const char *const rel[] = {" == ", " != ", " < ", " <= ", " > ", " >= "};
-  *prec = P_WORD;
-  switch (e->op) {
-    case X_ADD:
-      return *prec = P_SUM, infix(w, e, " + ", P_SUM, P_SUM, P_PRODUCT);
-    case X_SUB:
-      return *prec = P_SUM, infix(w, e, " - ", P_SUM, P_SUM, P_PRODUCT);
-    case X_MUL:
-      return *prec = P_PRODUCT, infix(w, e, "*", P_PRODUCT, P_PRODUCT, P_POWER);
-    case X_DIV:
-      return *prec = P_PRODUCT, infix(w, e, "/", P_PRODUCT, P_PRODUCT, P_POWER);
-    case X_POW:
-      return *prec = P_POWER, infix(w, e, "^", P_POWER, P_WORD, P_WORD);
-    case X_AND:
-      return *prec = P_AND, infix(w, e, " && ", P_AND, P_REL, P_REL);
-    case X_OR:
-      return *prec = P_OR, infix(w, e, " || ", P_OR, P_REL, P_REL);
-    case X_MOD:
-      return dpi_arena_printf(w->s->arena, "mod(%s, %s)", w->text[e->a[0]], w->text[e->a[1]]);
-    case X_MIN:
-      return dpi_arena_printf(w->s->arena, "min(%s, %s)", w->text[e->a[0]], w->text[e->a[1]]);
-    case X_MAX:
-      return dpi_arena_printf(w->s->arena, "max(%s, %s)", w->text[e->a[0]], w->text[e->a[1]]);
-    default:
-      return *prec = P_REL, infix(w, e, rel[e->op - X_EQ], P_REL, P_SUM, P_SUM);
-  }
+  const int op = (int)e->op - X_ADD;
+  const char *a, *b, *c, *d, *text = binary[op].text;
+  *prec = binary[op].own;
+  if (*prec == P_WORD) return dpi_arena_printf(w->s->arena, "%s%s, %s)", text, w->text[e->a[0]], w->text[e->a[1]]);
+  const char *x = child(w, e->a[0], binary[op].left, &a, &b), *y = child(w, e->a[1], binary[op].right, &c, &d);
+  return dpi_arena_printf(w->s->arena, "%s%s%s%s%s%s%s", a, x, b, text, c, y, d);
 }
 
 static dp_status node_text(writer *w, nm_node i) {

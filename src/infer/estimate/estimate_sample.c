@@ -20,9 +20,15 @@ typedef struct sample_own {
 
 /* One run of a method. */
 typedef struct work {
-  dp_problem *p;
+  dp_problem *p;     /* what is drawn from: with all parameters, where the caller's solves some inside its objective */
+  dp_problem *asked; /* the caller's */
   const dp_problem_sample_def *def;
-  double *start; /* [nchain x nparam] or NULL */
+  double
+      *place; /* [nplace + ndropped x nparam] of p: the caller's places, the best one first; those far above it last */
+  int nplace, ndropped;
+  double gap;        /* of J, between the best place and the best that was dropped */
+  double *start;     /* [nchain x nparam] or NULL */
+  dpi_density *warm; /* what chains warmed up with, or NULL */
   dpi_draws *draws;
   dpi_mixing *mixing; /* [nparam] */
   dpi_verdict verdict;
@@ -35,32 +41,150 @@ dp_problem_sample_def dp_problem_sample_def_default(void) {
 
 static int or_own(int asked, int own) { return asked > 0 ? asked : own; }
 
-/* Chains take the given places in turn. */
+/* ---- where to begin ---- */
+
+/* Other optima are begun at when their J is not far above the best one's: half the number of parameters and this. A
+ * mode
+ * further up has next to no share of the posterior, and a chain that begins there has not left it after thousands of
+ * draws. */
+#define NEAR 5
+
+/* A parameter that the caller's problem solves for has no prior but its bounds. */
+static dp_status check_bounds(const work *w) {
+  for (int k = 0; k < w->asked->desc.nsolved; k++) {
+    const char *id = w->asked->desc.solved[k];
+    const int q = dp_problem_param(w->p, id);
+    if (q >= 0 && isfinite(w->p->desc.lower[q]) && isfinite(w->p->desc.upper[q])) continue;
+    return dpi_fail(
+        w->p->ctx, DP_ERR_UNSUPPORTED,
+        "%s: '%s' is solved inside the objective and has no finite bounds: a posterior needs bounds for it, or no "
+        "parameterType and a prior",
+        w->p->desc.name, id);
+  }
+  return DP_OK;
+}
+
+/* The caller's place x with what is solved there, as parameters of p. */
+static dp_status widen(const work *w, dpi_arena *arena, const double *x, double *to) {
+  const dp_problem_desc *d = &w->asked->desc, *all = &w->p->desc;
+  dp_problem_value v = {.solved = DPI_ARENA_ARRAY(arena, double, d->nsolved + 1)};
+  if (!v.solved) return DP_ERR_MEMORY;
+  if (w->p == w->asked) {
+    memcpy(to, x, (size_t)d->nparam * sizeof *to);
+    return DP_OK;
+  }
+  DP_TRY(dp_problem_eval(w->asked, 1, x, DP_PROBLEM_VALUE, &v));
+  memcpy(to, all->nominal, (size_t)all->nparam * sizeof *to);
+  for (int q = 0; q < d->nparam; q++) to[dp_problem_param(w->p, d->id[q])] = x[q];
+  for (int k = 0; k < d->nsolved && v.ok; k++) {
+    const int q = dp_problem_param(w->p, d->solved[k]);
+    to[q] = fmin(fmax(dp_problem_rescale(all->scale[q], v.solved[k]), all->lower[q]), all->upper[q]);
+  }
+  return DP_OK;
+}
+
+/* The caller's places, those that are near the best one in J first. */
+static dp_status choose_places(work *w, dpi_arena *arena) {
+  const size_t n = (size_t)w->p->desc.nparam;
+  const int m = w->def->nstart;
+  if (m < 1) return DP_OK;
+  dpi_density_value *v = DPI_ARENA_ARRAY(arena, dpi_density_value, m);
+  double *all = DPI_ARENA_ARRAY(arena, double, n *(size_t)m);
+  w->place = DPI_ARENA_ARRAY(arena, double, n *(size_t)m);
+  if (!v || !all || !w->place) return DP_ERR_MEMORY;
+  for (int k = 0; k < m; k++)
+    DP_TRY(widen(w, arena, w->def->start + (size_t)w->asked->desc.nparam * (size_t)k, all + n * (size_t)k));
+  DP_TRY(dpi_density_eval(&w->p->density, m, all, DPI_DENSITY_VALUE, v));
+  int best = 0;
+  for (int k = 1; k < m; k++)
+    if (v[k].ok && (!v[best].ok || v[k].loglik + v[k].logprior > v[best].loglik + v[best].logprior)) best = k;
+  w->gap = INFINITY;
+  for (int pass = 0; pass < 3; pass++) /* the best one, those near it, the others */
+    for (int k = 0; k < m; k++) {
+      const double gap = v[best].loglik + v[best].logprior - v[k].loglik - v[k].logprior;
+      const bool near = v[k].ok && gap <= 0.5 * (double)n + NEAR;
+      if ((k == best ? 0 : near ? 1 : 2) != pass) continue;
+      memcpy(w->place + n * (size_t)(w->nplace + w->ndropped), all + n * (size_t)k, n * sizeof *all);
+      if (pass < 2)
+        w->nplace++;
+      else
+        w->ndropped++;
+      if (pass == 2 && v[k].ok) w->gap = fmin(w->gap, gap);
+    }
+  return DP_OK;
+}
+
+/* Chains take the places in turn. */
 static dp_status spread_starts(work *w, dpi_arena *arena, int nchain) {
   const size_t n = (size_t)w->p->desc.nparam;
-  if (w->def->nstart < 1) return DP_OK;
-  w->start = DPI_ARENA_ARRAY(arena, double, n * (size_t)nchain);
+  if (w->nplace < 1) return DP_OK;
+  w->start = DPI_ARENA_ARRAY(arena, double, n *(size_t)nchain);
   if (!w->start) return DP_ERR_MEMORY;
   for (int c = 0; c < nchain; c++)
-    memcpy(w->start + n * (size_t)c, w->def->start + n * (size_t)(c % w->def->nstart), n * sizeof *w->start);
+    memcpy(w->start + n * (size_t)c, w->place + n * (size_t)(c % w->nplace), n * sizeof *w->start);
   return DP_OK;
+}
+
+static void say_starts(work *w) {
+  if (w->ndropped < 1) return;
+  if (isfinite(w->gap))
+    dpi_verdict_add(&w->verdict, false,
+                    "chains began at %d of %d optima: J of the others is %.3g or more above the best one's", w->nplace,
+                    w->nplace + w->ndropped, w->gap);
+  else
+    dpi_verdict_add(&w->verdict, false, "chains began at %d of %d places: the others can't be evaluated", w->nplace,
+                    w->nplace + w->ndropped);
 }
 
 /* ---- the methods ---- */
 
+#define SPREAD 1.0 /* deviations that chains begin beside their optimum */
+
+typedef struct asked_chains {
+  int nchain, nwarmup, ndraw;
+} asked_chains;
+
+/* As asked for; the method's own where nothing was. */
+static asked_chains of_chains(const work *w, int nchain, int nwarmup, int ndraw) {
+  return (asked_chains){or_own(w->def->nchain, nchain), or_own(w->def->nwarmup, nwarmup), or_own(w->def->ndraw, ndraw)};
+}
+
+static dp_status judge_chains(work *w) {
+  DP_TRY(dpi_verdict_chains(w->draws, w->mixing, &w->verdict));
+  say_starts(w);
+  return DP_OK;
+}
+
+static void keep_evidence(work *w, double evidence, double error) {
+  w->evidence = evidence;
+  w->evidence_error = error;
+}
+
 static dp_status by_nuts(work *w, dpi_arena *arena) {
   dpi_nuts_def d = dpi_nuts_def_default();
   dpi_nuts_report report;
+  const asked_chains c = of_chains(w, d.nchain, d.nwarmup, d.ndraw);
+  DP_TRY(spread_starts(w, arena, c.nchain));
   d.seed = w->def->seed;
-  d.nchain = or_own(w->def->nchain, d.nchain);
-  d.nwarmup = or_own(w->def->nwarmup, d.nwarmup);
-  d.ndraw = or_own(w->def->ndraw, d.ndraw);
+  d.nchain = c.nchain;
+  d.nwarmup = c.nwarmup;
+  d.ndraw = c.ndraw;
   d.file = w->def->file;
   d.tag = w->p->key;
-  DP_TRY(spread_starts(w, arena, d.nchain));
   d.start = w->start;
+  d.spread = w->start ? SPREAD : 0;
+  if (w->def->coarse) {
+    dp_problem *warm = w->def->coarse->full ? w->def->coarse->full : w->def->coarse;
+    if (warm->desc.nparam != w->p->desc.nparam)
+      return dpi_fail(w->p->ctx, DP_ERR_USAGE, "%s: the coarser problem has %d parameters, expected %d",
+                      w->p->desc.name, warm->desc.nparam, w->p->desc.nparam);
+    d.warm = w->warm = &warm->density;
+    d.tag = dpi_arena_printf(arena, "%s warm=%s", w->p->key, warm->key);
+    if (!d.tag) return DP_ERR_MEMORY;
+    warm->density.neval = 0;
+  }
   DP_TRY(dpi_nuts_run(&w->p->density, &d, &w->draws, &report));
-  DP_TRY(dpi_verdict_chains(w->draws, w->mixing, &w->verdict));
+  DP_TRY(judge_chains(w));
   if (report.nstuck > 0)
     dpi_verdict_add(&w->verdict, true, "%d of %d chains found no place to start from: %s", report.nstuck, d.nchain,
                     report.reason);
@@ -70,19 +194,19 @@ static dp_status by_nuts(work *w, dpi_arena *arena) {
 static dp_status by_tempering(work *w, dpi_arena *arena) {
   dpi_tempering_def d = dpi_tempering_def_default();
   dpi_tempering_report report;
+  const asked_chains c = of_chains(w, d.nchain, d.nwarmup, d.ndraw);
+  DP_TRY(spread_starts(w, arena, c.nchain));
   d.seed = w->def->seed;
-  d.nchain = or_own(w->def->nchain, d.nchain);
-  d.nwarmup = or_own(w->def->nwarmup, d.nwarmup);
-  d.ndraw = or_own(w->def->ndraw, d.ndraw);
+  d.nchain = c.nchain;
+  d.nwarmup = c.nwarmup;
+  d.ndraw = c.ndraw;
   d.file = w->def->file;
   d.tag = w->p->key;
-  DP_TRY(spread_starts(w, arena, d.nchain));
   d.start = w->start;
   DP_TRY(dpi_tempering_run(&w->p->density, &d, &w->draws, &report));
-  DP_TRY(dpi_verdict_chains(w->draws, w->mixing, &w->verdict));
+  DP_TRY(judge_chains(w));
   DP_TRY(dpi_tempering_verdict(w->draws, &report, &w->verdict));
-  w->evidence = report.evidence;
-  w->evidence_error = report.evidence_error;
+  keep_evidence(w, report.evidence, report.evidence_error);
   return DP_OK;
 }
 
@@ -98,8 +222,7 @@ static dp_status by_smc(work *w, dpi_arena *arena) {
   DP_TRY(dpi_smc_run(&w->p->density, &d, &w->draws, &report));
   DP_TRY(dpi_verdict_chains(w->draws, w->mixing, &w->verdict));
   DP_TRY(dpi_smc_verdict(w->draws, &report, &w->verdict));
-  w->evidence = report.evidence;
-  w->evidence_error = report.evidence_error;
+  keep_evidence(w, report.evidence, report.evidence_error);
   return DP_OK;
 }
 
@@ -118,16 +241,17 @@ static dp_status by_laplace(work *w, dpi_arena *arena) {
   if (w->def->nstart < 1)
     return dpi_fail(w->p->ctx, DP_ERR_USAGE, "sampling by laplace needs at least one mode to start from: fit first");
   d.seed = w->def->seed;
-  d.mode = w->def->start;
-  d.nmode = w->def->nstart < DPI_LAPLACE_MODES ? w->def->nstart : DPI_LAPLACE_MODES;
+  const int nmode = w->nplace + w->ndropped; /* weights will tell what each one's share is */
+  d.mode = w->place;
+  d.nmode = nmode < DPI_LAPLACE_MODES ? nmode : DPI_LAPLACE_MODES;
   d.ndraw = or_own(w->def->ndraw, d.ndraw);
+  if (d.nproposal < d.ndraw) d.nproposal = d.ndraw; /* draws chosen again and again from few proposals tell no more */
   d.differences = true;
   d.log_prior_mass = log_prior_mass(w->p);
   DP_TRY(dpi_laplace_run(&w->p->density, &d, &w->draws, &report));
   for (int q = 0; q < w->p->desc.nparam; q++) w->mixing[q] = (dpi_mixing){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
   w->verdict = report.verdict;
-  w->evidence = report.evidence;
-  w->evidence_error = report.evidence_error;
+  keep_evidence(w, report.evidence, report.evidence_error);
   return DP_OK;
 }
 
@@ -191,6 +315,8 @@ static dp_status keep(sample_own *s, const work *w) {
     summarise(column, total, &w->mixing[q], &param[q]);
   }
   s->pub = (dp_sample){.nparam = n,
+                       .id = w->p->desc.id,
+                       .scale = w->p->desc.scale,
                        .nchain = d->nchain,
                        .ndraw = d->ndraw,
                        .x = d->x,
@@ -206,13 +332,15 @@ static dp_status keep(sample_own *s, const work *w) {
                        .khat = w->verdict.khat,
                        .evidence = w->evidence,
                        .evidence_error = w->evidence_error,
-                       .neval = w->p->density.neval};
+                       .neval = w->p->density.neval + (w->warm ? w->warm->neval : 0)};
   return DP_OK;
 }
 
 static dp_status run(sample_own *s, work *w, int method) {
   w->mixing = DPI_ARENA_ARRAY(&s->arena, dpi_mixing, w->p->desc.nparam + 1);
   if (!w->mixing) return DP_ERR_MEMORY;
+  DP_TRY(check_bounds(w));
+  DP_TRY(choose_places(w, &s->arena));
   const dp_status st = methods[method].run(w, &s->arena);
   s->draws = w->draws;
   DP_TRY(st);
@@ -231,16 +359,12 @@ dp_status dp_problem_sample(dp_problem *problem, const dp_problem_sample_def *de
     return dpi_fail(problem->ctx, DP_ERR_USAGE,
                     "sampling: unknown method '%s', expected nuts, tempering, smc or laplace",
                     def->method ? def->method : "");
-  if (problem->desc.nsolved > 0)
-    return dpi_fail(problem->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: '%s' is solved inside the objective: draws would not be of the posterior; sample it (no "
-                    "parameterType, a row of its own), or use profiles",
-                    problem->desc.name, problem->desc.solved[0]);
   sample_own *s = DPI_NEW(problem->ctx, sample_own);
   if (!s) return DP_ERR_MEMORY;
   dpi_arena_init(&s->arena, problem->ctx);
-  problem->density.neval = 0;
-  work w = {.p = problem, .def = def, .evidence = NAN, .evidence_error = NAN};
+  dp_problem *whole = problem->full ? problem->full : problem;
+  whole->density.neval = 0;
+  work w = {.p = whole, .asked = problem, .def = def, .evidence = NAN, .evidence_error = NAN};
   const dp_status st = run(s, &w, method);
   if (st == DP_OK)
     *out = &s->pub;

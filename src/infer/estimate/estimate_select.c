@@ -3,10 +3,11 @@
  *     problem file -> tables of the model space -> models (one choice for each parameter)
  *                  -> fits, turn by turn -> weights
  *
- * brute_force fits all. forward begins with the models that estimate least; each turn fits those that estimate what the
- * best one does and as few more as there are, and goes on with the best of them while the criterion falls. backward is
- * the same from above. Format: PEtab Select, problem definition (petab-select.readthedocs.io), format_version
- * beta_1 to 1.0.0.
+ * brute_force fits all. forward begins with the models that estimate least; each turn fits those that estimate what
+ * the best one does and as few more as there are, and goes on with the best of them while the criterion falls.
+ * backward is the same from above. famos goes both ways, sideways and by jumps (select_famos.h); its space is never
+ * written out, so that it may be as large as it likes. Format: PEtab Select, problem definition
+ * (petab-select.readthedocs.io), format_version beta_1 to 1.0.0.
  */
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@
 
 #include "doppel/estimate.h"
 #include "format/table.h"
+#include "infer/estimate/select_arguments.h"
+#include "infer/estimate/select_famos.h"
 #include "infer/petab/calib.h"
 #include "infer/point/select.h"
 #include "kind/kind_yaml.h"
@@ -29,6 +32,13 @@ typedef struct model { /* of the space */
   int fitted;         /* into model[], -1 */
 } model;
 
+typedef struct row { /* famos: the row of its space; each parameter has a value, is estimated, or may be either */
+  const char *subspace, *problem;
+  const char **value; /* [nparam] NULL: always estimated */
+  bool *may_fix, *may_estimate;
+  int *number[2]; /* [nparam] place of the value, and of estimate, in the cell */
+} row;
+
 typedef struct selector {
   dp_ctx *ctx;
   const dp_select_def *def;
@@ -38,8 +48,11 @@ typedef struct selector {
   const char **param;
   int nspace, cap;
   model *space;
-  dp_select_model *found; /* [nspace] */
+  double size;            /* models of the space */
+  dp_select_model *found; /* [size], at most what may be fitted */
   int nfound;
+  row row;
+  dpi_famos_def famos;
 } selector;
 
 typedef struct select_own {
@@ -57,15 +70,14 @@ dp_select_def dp_select_def_default(void) {
 /* ---- the file ---- */
 
 /* A name in the file, seen from its folder. */
-static const char *beside(selector *s, const char *name) {
-  const char *slash = strrchr(s->path, '/');
-  if (!slash || name[0] == '/') return dpi_arena_strdup(&s->arena, name);
-  return dpi_arena_printf(&s->arena, "%.*s/%s", (int)(slash - s->path), s->path, name);
-}
+static const char *beside(selector *s, const char *name) { return dpi_select_beside(&s->arena, s->path, name); }
+
+static bool is_famos(const selector *s) { return strcmp(s->method, "famos") == 0; }
 
 static dp_status refuse_entries(const selector *s, const dpi_yaml *root) {
   static const char *const entry[] = {"constraint_files", "predecessor_model_files", "candidate_space_arguments"};
-  for (int i = 0; i < DPI_COUNT(entry); i++) {
+  const int n = is_famos(s) ? 2 : 3;
+  for (int i = 0; i < n; i++) {
     const dpi_yaml *node = dpi_yaml_get(root, entry[i]);
     if (!node || (node->type != DPI_YAML_SCALAR && node->count == 0)) continue;
     return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s:%d: '%s' is not offered; remove it", s->path, node->line, entry[i]);
@@ -75,15 +87,15 @@ static dp_status refuse_entries(const selector *s, const dpi_yaml *root) {
 
 static dp_status check_words(selector *s) {
   static const char *const criterion[] = {"AIC", "AICc", "BIC"};
-  static const char *const method[] = {"brute_force", "forward", "backward"};
+  static const char *const method[] = {"brute_force", "forward", "backward", "famos"};
   int c = 0, m = 0;
   while (c < 3 && strcmp(s->criterion, criterion[c]) != 0) c++;
-  while (m < 3 && strcmp(s->method, method[m]) != 0) m++;
+  while (m < 4 && strcmp(s->method, method[m]) != 0) m++;
   if (c == 3)
     return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s: criterion '%s', expected AIC, AICc or BIC", s->path, s->criterion);
-  if (m == 3)
-    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s: method '%s' is not offered; take brute_force, forward or backward",
-                    s->path, s->method);
+  if (m == 4)
+    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED,
+                    "%s: method '%s' is not offered; take brute_force, forward, backward or famos", s->path, s->method);
   return DP_OK;
 }
 
@@ -140,6 +152,36 @@ static dp_status check_value(const selector *s, const dpi_table *t, int row, con
                   dpi_table_line(t, row), id, value);
 }
 
+/* famos: the row as it is. */
+static dp_status keep_row(selector *s, const dpi_table *t, int line, const char *subspace, const char *problem,
+                          const char **const *choice, const int *n) {
+  row *r = &s->row;
+  const size_t m = (size_t)s->nparam + 1;
+  if (r->subspace)
+    return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s:%d: famos goes over one row, '%s'; make files of the others",
+                    t->source, dpi_table_line(t, line), r->subspace);
+  *r = (row){.subspace = subspace, .problem = problem, .value = DPI_ARENA_ARRAY(&s->arena, const char *, m),
+             .may_fix = DPI_ARENA_ARRAY(&s->arena, bool, m), .may_estimate = DPI_ARENA_ARRAY(&s->arena, bool, m)};
+  for (int k = 0; k < 2; k++)
+    if (!(r->number[k] = DPI_ARENA_ARRAY(&s->arena, int, m))) return DP_ERR_MEMORY;
+  if (!r->value || !r->may_fix || !r->may_estimate) return DP_ERR_MEMORY;
+  s->size = 1;
+  for (int k = 0; k < s->nparam; k++) {
+    for (int i = 0; i < n[k]; i++) {
+      const bool estimate = strcmp(choice[k][i], "estimate") == 0;
+      if (estimate ? r->may_estimate[k] : r->may_fix[k])
+        return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED,
+                        "%s:%d: parameter '%s': famos needs one value, or estimate, or both; found several", t->source,
+                        dpi_table_line(t, line), s->param[k]);
+      if (estimate) r->may_estimate[k] = true;
+      else r->may_fix[k] = true, r->value[k] = choice[k][i];
+      r->number[estimate][k] = i;
+    }
+    s->size *= n[k];
+  }
+  return DP_OK;
+}
+
 /* All models of a row: each combination of its cells' values. */
 static dp_status read_row(selector *s, const dpi_table *t, int row, int first) {
   const char *subspace, *yaml, ***choice = DPI_ARENA_ARRAY(&s->arena, const char **, s->nparam + 1);
@@ -155,12 +197,13 @@ static dp_status read_row(selector *s, const dpi_table *t, int row, int first) {
     for (int i = 0; i < n[k]; i++) DP_TRY(check_value(s, t, row, s->param[k], choice[k][i]));
     count *= n[k];
   }
-  if (count + s->nspace > MOST_SPACE)
+  if (!is_famos(s) && count + s->nspace > MOST_SPACE)
     return dpi_fail(s->ctx, DP_ERR_UNSUPPORTED, "%s:%d: the space has more than %d models", t->source,
                     dpi_table_line(t, row), MOST_SPACE);
   subspace = dpi_arena_strdup(&s->arena, subspace);
   yaml = beside(s, yaml);
   if (!subspace || !yaml) return DP_ERR_MEMORY;
+  if (is_famos(s)) return keep_row(s, t, row, subspace, yaml, (const char **const *)choice, n);
   for (bool more = true; more;) {
     DP_TRY(add_model(s, subspace, yaml, (const char **const *)choice, at));
     int k = s->nparam - 1;
@@ -218,12 +261,12 @@ static dp_status read_all(selector *s) {
   DP_TRY(st);
   if (doc.root->type != DPI_YAML_MAP || !dpi_yaml_get(doc.root, "model_space_files"))
     return dpi_fail(s->ctx, DP_ERR_INPUT, "%s: not a PEtab Select problem: found no model_space_files", s->path);
-  DP_TRY(refuse_entries(s, doc.root));
   DP_TRY(dpi_yaml_string(&doc, doc.root, "criterion", s->def->criterion ? s->def->criterion : NULL, &s->criterion));
   DP_TRY(dpi_yaml_string(&doc, doc.root, "method", s->def->method ? s->def->method : NULL, &s->method));
   if (s->def->criterion) s->criterion = s->def->criterion;
   if (s->def->method) s->method = s->def->method;
   DP_TRY(check_words(s));
+  DP_TRY(refuse_entries(s, doc.root));
   const dpi_yaml *files = dpi_yaml_get(doc.root, "model_space_files");
   if (files->type != DPI_YAML_SEQUENCE)
     return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: model_space_files: expected a list", s->path, files->line);
@@ -232,8 +275,16 @@ static dp_status read_all(selector *s) {
       return dpi_fail(s->ctx, DP_ERR_INPUT, "%s:%d: model_space_files: expected the name of a file", s->path, f->line);
     DP_TRY(read_space(s, f->text));
   }
-  if (s->nspace > 0) return DP_OK;
-  return dpi_fail(s->ctx, DP_ERR_INPUT, "%s: its model space is empty", s->path);
+  if (s->nspace == 0 && !s->row.subspace)
+    return dpi_fail(s->ctx, DP_ERR_INPUT, "%s: its model space is empty", s->path);
+  if (!is_famos(s)) {
+    s->size = s->nspace;
+    return DP_OK;
+  }
+  s->famos = (dpi_famos_def){.nparam = s->nparam, .may_fix = s->row.may_fix, .may_estimate = s->row.may_estimate};
+  const dpi_select_names names = {.arena = &s->arena, .path = s->path, .criterion = s->criterion, .nparam = s->nparam,
+                                  .param = s->param, .may_fix = s->row.may_fix, .may_estimate = s->row.may_estimate};
+  return dpi_select_arguments(&names, dpi_yaml_get(doc.root, "candidate_space_arguments"), &s->famos);
 }
 
 /* ---- one model ---- */
@@ -316,7 +367,7 @@ static dp_status fit_model(selector *s, int which, int predecessor) {
   }
   DP_TRY(st);
   m->criterion = criterion_of(s, m);
-  from->fitted = s->nfound++;
+  s->space[which].fitted = s->nfound++;
   if (s->def->progress) s->def->progress(s->def->user, s->nfound, m->id, m->criterion);
   return DP_OK;
 }
@@ -356,8 +407,34 @@ static dp_status take_turn(selector *s, int last, bool up, int *best) {
   return DP_OK;
 }
 
+/* dpi_famos_def.fit: a model of the row */
+static dp_status fit_of_row(void *user, const bool *estimated, int predecessor, int *number, double *criterion) {
+  selector *s = user;
+  const row *r = &s->row;
+  const size_t n = (size_t)s->nparam + 1;
+  int *at = DPI_ARENA_ARRAY(&s->arena, int, n);
+  const char **pair = DPI_ARENA_ARRAY(&s->arena, const char *, 2 * n);
+  const char ***choice = DPI_ARENA_ARRAY(&s->arena, const char **, n);
+  if (!at || !pair || !choice) return DP_ERR_MEMORY;
+  for (int k = 0; k < s->nparam; k++) {
+    at[k] = r->number[estimated[k]][k];
+    choice[k] = pair + 2 * k;
+    choice[k][at[k]] = estimated[k] ? "estimate" : r->value[k];
+  }
+  DP_TRY(add_model(s, r->subspace, r->problem, (const char **const *)choice, at));
+  DP_TRY(fit_model(s, s->nspace - 1, predecessor));
+  *number = s->nfound - 1;
+  *criterion = s->found[*number].criterion;
+  return DP_OK;
+}
+
 static dp_status search(selector *s) {
   int last = -1, best;
+  if (is_famos(s)) {
+    s->famos.fit = fit_of_row;
+    s->famos.user = s;
+    return dpi_famos_run(s->ctx, &s->famos);
+  }
   if (strcmp(s->method, "brute_force") == 0) {
     for (int i = 0; i < s->nspace; i++) DP_TRY(fit_model(s, i, -1));
     return DP_OK;
@@ -386,7 +463,7 @@ static dp_status keep(select_own *o, selector *s) {
                           .method = dpi_arena_strdup(&s->arena, s->method),
                           .nparam = s->nparam,
                           .param = s->param,
-                          .nspace = s->nspace,
+                          .nspace = s->size,
                           .nmodel = s->nfound,
                           .model = s->found,
                           .best = best};
@@ -404,7 +481,8 @@ dp_status dp_select_run(dp_ctx *ctx, const char *path, const dp_select_def *def,
   selector s = {.ctx = ctx, .def = def, .path = path};
   dpi_arena_init(&s.arena, ctx);
   dp_status st = read_all(&s);
-  if (st == DP_OK && !(s.found = DPI_ARENA_ARRAY(&s.arena, dp_select_model, s.nspace + 1))) st = DP_ERR_MEMORY;
+  const double most = fmin(s.size, def->max_models);
+  if (st == DP_OK && !(s.found = DPI_ARENA_ARRAY(&s.arena, dp_select_model, (size_t)most + 2))) st = DP_ERR_MEMORY;
   if (st == DP_OK) st = search(&s);
   if (st == DP_OK) st = keep(o, &s);
   if (st == DP_OK) {

@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "infer/filter/process_person.h"
+#include "infer/infer.h"
+
 /* ---- the prior ---- */
 
 /* ln N(0, omega) over the directions that vary, with constants. */
@@ -202,7 +205,7 @@ static dp_status list_record(dp_assimilation *a) {
 static dp_status check_number(const dp_assimilation *a, const dp_observation *o, int k) {
   if (o->sensor < 0 || o->sensor >= a->nsensor)
     return dpi_fail(a->ctx, DP_ERR_INPUT, "observation %d: sensor %d, there are %d", k, o->sensor, a->nsensor);
-  if (!isfinite(o->time) || fabs(o->time) > 1e9)
+  if (!a->calib && (!isfinite(o->time) || fabs(o->time) > 1e9))
     return dpi_fail(a->ctx, DP_ERR_INPUT, "observation %d of sensor '%s': time %g", k, a->sensor[o->sensor].id,
                     o->time);
   return DP_OK;
@@ -210,6 +213,7 @@ static dp_status check_number(const dp_assimilation *a, const dp_observation *o,
 
 dp_status dpi_assimilation_reading(const dp_assimilation *a, const dp_observation *o, int k, dpi_reading *r) {
   DP_TRY(check_number(a, o, k));
+  if (a->calib) return dpi_assimilation_problem_reading(a, o, k, r);
   int row = row_at(a, o->time, o->order);
   if (row < 0)
     return dpi_fail(a->ctx, DP_ERR_INPUT,
@@ -258,8 +262,7 @@ static dp_status make_statics(dp_assimilation *a, bool nested) {
   def.nested = nested;
   def.ninner = a->def.ninner;
   def.ninner_most = 32 * a->def.ninner;
-  a->prior_def =
-      (dpi_static_prior){.n = a->nfree, .param = a->index, .logprior = log_prior, .draw = draw_prior, .user = a};
+  if (a->calib) def.max_move = 40; /* calibration problems are often long and bent, and their points are cheap */
   return dpi_statics_create(&a->problem, &a->prior_def, &def, &a->statics);
 }
 
@@ -268,20 +271,29 @@ static dp_status make_filter(dp_assimilation *a, dpi_filter_method method) {
   def.seed = a->def.seed;
   def.method = method;
   def.n = a->def.nparticle;
-  a->problem.begin = begin_member;
-  a->problem.user = a;
   return dpi_filter_create(&a->problem, &def, &a->filter);
 }
 
-static dp_status make_engine(dp_assimilation *a) {
+dp_status dpi_assimilation_find_method(dp_assimilation *a, int *method) {
   static const char *const name[] = {"ibis", "smc2", "enkf", "esrf"};
-  int method = 0;
+  for (*method = 0; *method < 4; ++*method)
+    if (strcmp(name[*method], a->def.method) == 0) {
+      a->method = name[*method];
+      return DP_OK;
+    }
+  return dpi_fail(a->ctx, DP_ERR_USAGE, "method '%s': expected ibis, smc2, enkf or esrf", a->def.method);
+}
+
+dp_status dpi_assimilation_learn(dp_assimilation *a, int method, const dpi_reading *known, int nknown) {
+  if (method >= 2) return make_filter(a, method == 2 ? DPI_FILTER_ENKF : DPI_FILTER_ESRF);
+  DP_TRY(make_statics(a, method == 1));
+  return a->draw ? dpi_statics_adopt(a->statics, a->draw, NULL, a->ndraw, known, nknown) : DP_OK;
+}
+
+static dp_status make_engine(dp_assimilation *a) {
+  int method, nknown = 0;
   dpi_reading *known = NULL;
-  int nknown = 0;
-  while (method < 4 && strcmp(name[method], a->def.method) != 0) method++;
-  if (method == 4)
-    return dpi_fail(a->ctx, DP_ERR_USAGE, "method '%s': expected ibis, smc2, enkf or esrf", a->def.method);
-  a->method = name[method];
+  DP_TRY(dpi_assimilation_find_method(a, &method));
   for (int k = 0; k < a->nsensor && method == 0; k++)
     if (a->sensor[k].drifts)
       return dpi_fail(a->ctx, DP_ERR_UNSUPPORTED, "sensor '%s' drifts: ibis can't follow that, smc2 and enkf can",
@@ -298,9 +310,11 @@ static dp_status make_engine(dp_assimilation *a) {
   a->problem = (dpi_problem){
       .process = a->process, .sensor = a->sensor, .nsensor = a->nsensor, .drift = a->drift, .ndrift = a->ndrift};
   if (a->def.belief) DP_TRY(take_belief(a, a->def.belief, &known, &nknown));
-  if (method >= 2) return make_filter(a, method == 2 ? DPI_FILTER_ENKF : DPI_FILTER_ESRF);
-  DP_TRY(make_statics(a, method == 1));
-  return a->draw ? dpi_statics_adopt(a->statics, a->draw, NULL, a->ndraw, known, nknown) : DP_OK;
+  a->problem.begin = method >= 2 ? begin_member : NULL; /* else the effects are parameters, and there is no state */
+  a->problem.user = a;
+  a->prior_def =
+      (dpi_static_prior){.n = a->nfree, .param = a->index, .logprior = log_prior, .draw = draw_prior, .user = a};
+  return dpi_assimilation_learn(a, method, known, nknown);
 }
 
 /* ---- the calls ---- */
@@ -310,7 +324,7 @@ dp_assimilation_def dp_assimilation_def_default(void) {
       .cookie = 0x61736d31u, .seed = 1, .method = "ibis", .nparticle = 1000, .ninner = 50, .ndraw = 1000};
 }
 
-static dp_status make(dp_assimilation *a) {
+dp_status dpi_assimilation_check(const dp_assimilation *a) {
   if (a->def.cookie != dp_assimilation_def_default().cookie || !a->def.method)
     return dpi_fail(a->ctx, DP_ERR_USAGE, "dp_assimilation_def: start from dp_assimilation_def_default()");
   if (a->def.nparticle < 10 || a->def.nparticle > 1000000 || a->def.ninner < 2 || a->def.ninner > 100000 ||
@@ -318,6 +332,11 @@ static dp_status make(dp_assimilation *a) {
     return dpi_fail(a->ctx, DP_ERR_USAGE,
                     "dp_assimilation_def: %d particles (10 to 1000000), %d inner (2 to 100000), %d draws (1 or more)",
                     a->def.nparticle, a->def.ninner, a->def.ndraw);
+  return DP_OK;
+}
+
+static dp_status make(dp_assimilation *a) {
+  DP_TRY(dpi_assimilation_check(a));
   DP_TRY(dpi_case_create(a->kind, a->record, a->subject, &a->c));
   DP_TRY(prepare_prior(a));
   DP_TRY(make_sensors(a));
@@ -365,6 +384,11 @@ int dp_assimilation_nsensor(const dp_assimilation *a) { return a->nsensor; }
 const dp_sensor_desc *dp_assimilation_sensor(const dp_assimilation *a, int k) { return &a->desc[k]; }
 
 const char *dp_assimilation_parameter(const dp_assimilation *a, int e, const char **unit) {
+  if (a->calib) {
+    static const char *const scale[] = {"", "ln", "log10"};
+    if (unit) *unit = scale[dp_problem_describe(a->calib)->scale[e]];
+    return dp_problem_describe(a->calib)->id[e];
+  }
   if (unit) *unit = a->kind->effect[e].unit;
   return a->kind->effect[e].parameter;
 }

@@ -6,6 +6,7 @@
 
 #include "infer/filter/assimilation.h"
 #include "infer/filter/statics_impl.h"
+#include "infer/infer.h"
 
 const double dp_outlook_level[DP_OUTLOOK_NLEVEL] = {.025, .05, .25, .50, .75, .95, .975};
 
@@ -82,30 +83,27 @@ void dp_assimilation_judge(dp_assimilation *a, dp_assimilation_report *r) {
     r->ess_least = f.ess_least;
     r->nrestart = f.nrestart;
     r->usable = f.usable;
-    snprintf(r->verdict, sizeof r->verdict, "%.150s; an approximation: effects and readings taken as jointly normal",
-             f.verdict);
+    const dpi_place *now = a->filter->now;
+    if (a->calib && now->lost) /* the process's time is a measurement's number */
+      snprintf(f.verdict, sizeof f.verdict, "no member could explain the measurement at %.120s",
+               dp_problem_describe(a->calib)->datum_where[a->datum[now->lost_time - 1]]);
+    snprintf(r->verdict, sizeof r->verdict, "%.150s; an approximation: %s and readings taken as jointly normal",
+             f.verdict, a->calib ? "parameters" : "effects");
   }
-  if (!a->kind->discrepancy) return;
+  if (a->calib || !a->kind->discrepancy) return;
   size_t at = strlen(r->verdict);
   snprintf(r->verdict + at, sizeof r->verdict - at, "; without the kind's model-discrepancy term");
 }
 
 /* ---- the belief ---- */
 
-/* Draws and weights on the directions that vary; memory of the arena. */
-typedef struct cloud {
-  int n;
-  const double *x, *weight;
-  const double *logp; /* ln prior x likelihood, or NULL: not known */
-} cloud;
-
-static dp_status take_cloud(dp_assimilation *a, dpi_arena *arena, cloud *c) {
+dp_status dpi_assimilation_cloud(dp_assimilation *a, dpi_arena *arena, dpi_cloud *c) {
   if (a->statics) {
     dpi_statics *s = a->statics;
     double *logp = DPI_ARENA_ARRAY(arena, double, (size_t)s->n + 1);
     if (!logp) return DP_ERR_MEMORY;
     for (int i = 0; i < s->n; i++) logp[i] = s->logprior[i] + (s->ntaken ? s->past[i] : 0);
-    *c = (cloud){s->n, s->x, s->weight, logp};
+    *c = (dpi_cloud){s->n, s->x, s->weight, logp};
     return DP_OK;
   }
   int nz = dpi_filter_nstate(a->filter), n = a->def.nparticle;
@@ -116,7 +114,7 @@ static dp_status take_cloud(dp_assimilation *a, dpi_arena *arena, cloud *c) {
   DP_TRY(dpi_filter_members(a->filter, z, w));
   for (int i = 0; i < n; i++)
     memcpy(x + (size_t)i * (size_t)a->nfree, z + (size_t)i * (size_t)nz, (size_t)a->nfree * sizeof(double));
-  *c = (cloud){n, x, w, NULL};
+  *c = (dpi_cloud){n, x, w, NULL};
   return DP_OK;
 }
 
@@ -139,7 +137,7 @@ static dp_status belief_new(const dp_assimilation *a, dp_belief **out) {
 }
 
 /* Draws of equal weight; mean, covariance and the best one from the weighted ones. */
-static dp_status fill_draws(const dp_assimilation *a, const cloud *c, dp_belief *b) {
+static dp_status fill_draws(const dp_assimilation *a, const dpi_cloud *c, dp_belief *b) {
   int d = a->nfree, best = 0, *index = DPI_NEW_ARRAY(a->ctx, int, b->ndraw);
   double mean[DPI_EIG_MAX] = {0};
   if (!index) return DP_ERR_MEMORY;
@@ -167,6 +165,21 @@ static dp_status fill_draws(const dp_assimilation *a, const cloud *c, dp_belief 
   return DP_OK;
 }
 
+/* Draws that follow each other and are equal are simulated once: the distinct ones are brought to the front of eta
+ * [*n x neta];
+ * of [ndraw]: which one each draw is. */
+static void pack(const dp_belief *b, double *eta, int *of, int *n) {
+  const size_t d = (size_t)b->neta;
+  *n = 0;
+  for (int k = 0; k < b->ndraw; k++) {
+    const double *x = b->eta + (size_t)k * d;
+    const bool again = *n && (!d || memcmp(x, eta + (size_t)(*n - 1) * d, d * sizeof *x) == 0);
+    if (!again && d) memcpy(eta + (size_t)*n * d, x, d * sizeof *x);
+    *n += !again;
+    of[k] = *n - 1;
+  }
+}
+
 /* Individual parameters at the last reading, by the code that batch beliefs use. */
 static dp_status fill_individual(const dp_assimilation *a, dp_belief *b) {
   dpi_person *p = NULL;
@@ -176,9 +189,20 @@ static dp_status fill_individual(const dp_assimilation *a, dp_belief *b) {
   size_t n = (size_t)b->ndraw, nobs = (size_t)p->nobs;
   double *f = DPI_NEW_ARRAY(a->ctx, double, n *nobs + 1), *s = DPI_NEW_ARRAY(a->ctx, double, n *nobs + 1);
   uint8_t *ok = DPI_NEW_ARRAY(a->ctx, uint8_t, n);
-  dp_status status = f && s && ok ? DP_OK : DP_ERR_MEMORY;
+  int *of = DPI_NEW_ARRAY(a->ctx, int, n), distinct = 0;
+  double *eta = DPI_NEW_ARRAY(a->ctx, double, n *(size_t)b->neta + 1);
+  dp_status status = f && s && ok && of && eta ? DP_OK : DP_ERR_MEMORY;
   dpi_person_batch out = {f, s, b->individual, ok};
-  if (status == DP_OK) status = dpi_person_simulate(p, b->eta, b->ndraw, &out);
+  if (status == DP_OK) {
+    pack(b, eta, of, &distinct);
+    status = dpi_person_simulate(p, eta, distinct, &out);
+  }
+  const size_t width = (size_t)b->nindividual;
+  for (int k = b->ndraw - 1; k >= 0 && status == DP_OK; k--) /* from the end: of[k] <= k */
+    if (width && of[k] != k)
+      memcpy(b->individual + (size_t)k * width, b->individual + (size_t)of[k] * width, width * sizeof(double));
+  dpi_free(a->ctx, of);
+  dpi_free(a->ctx, eta);
   dpi_free(a->ctx, f);
   dpi_free(a->ctx, s);
   dpi_free(a->ctx, ok);
@@ -206,12 +230,15 @@ static dp_status seal(dp_assimilation *a, dp_belief *b) {
 
 dp_status dp_assimilation_belief(dp_assimilation *a, dp_belief **out) {
   dp_belief *b = NULL;
-  cloud c;
+  dpi_cloud c;
   dpi_arena arena;
   *out = NULL;
+  if (a->calib)
+    return dpi_fail(a->ctx, DP_ERR_USAGE, "%s is a calibration problem: its posterior is that of dp_assimilation_draws",
+                    dp_problem_describe(a->calib)->name);
   dpi_arena_init(&arena, a->ctx);
   dp_status status = belief_new(a, &b);
-  if (status == DP_OK) status = take_cloud(a, &arena, &c);
+  if (status == DP_OK) status = dpi_assimilation_cloud(a, &arena, &c);
   if (status == DP_OK) status = fill_draws(a, &c, b);
   if (status == DP_OK) status = fill_individual(a, b);
   if (status == DP_OK) status = seal(a, b);
@@ -220,5 +247,26 @@ dp_status dp_assimilation_belief(dp_assimilation *a, dp_belief **out) {
     *out = b;
   else
     dp_belief_destroy(b);
+  return status;
+}
+
+/* ---- of a calibration problem ---- */
+
+int dp_assimilation_nparam(const dp_assimilation *a) { return a->calib ? a->nfree : a->kind->neffect; }
+
+dp_status dp_assimilation_draws(dp_assimilation *a, double *x) {
+  if (!a->calib) return dpi_fail(a->ctx, DP_ERR_USAGE, "draws of a person's parameters are dp_assimilation_belief's");
+  const size_t d = (size_t)a->nfree;
+  dpi_cloud c;
+  dpi_arena arena;
+  dpi_arena_init(&arena, a->ctx);
+  int *index = DPI_ARENA_ARRAY(&arena, int, a->def.ndraw + 1);
+  dp_status status = index ? dpi_assimilation_cloud(a, &arena, &c) : DP_ERR_MEMORY;
+  if (status == DP_OK) {
+    dpi_rng rng = dpi_rng_make(a->def.seed, (uint64_t)a->nread, DPI_RNG_RESAMPLE);
+    dpi_resample(c.weight, c.n, dpi_rng_uniform(&rng), a->def.ndraw, index);
+    for (int k = 0; k < a->def.ndraw; k++) dpi_box_to(a->density, c.x + (size_t)index[k] * d, x + (size_t)k * d);
+  }
+  dpi_arena_release(&arena);
   return status;
 }

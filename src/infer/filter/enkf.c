@@ -45,7 +45,7 @@ static double cov_of(const double *x, const double *y, double mx, double my, int
  * reading. */
 static double seen(const dpi_filter *f, const dpi_view *v, const dpi_sensor *s, const dpi_reading *r, int i) {
   double h = dpi_view_seen(f, v, s, i), bias = dpi_view_bias(f, v, s, i);
-  if (s->noise != DPI_SENSOR_LOGNORMAL) return h + bias;
+  if (!dpi_sensor_log(s)) return h + bias;
   return dpi_m_log(fmax(h, 1e-4 * r->y)) + bias;
 }
 

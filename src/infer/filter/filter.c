@@ -156,10 +156,10 @@ dp_status dpi_reading_check(const dpi_problem *p, const dpi_reading *r, int k) {
   if (isinf(r->y) || r->censored < -1 || r->censored > 1)
     return dpi_fail(ctx, DP_ERR_INPUT, "reading %d, sensor '%s' at %.9g: value %g, censored %d (-1, 0 or 1)", k, id, t,
                     r->y, r->censored);
-  if (p->sensor[r->sensor].noise == DPI_SENSOR_LOGNORMAL && r->y <= 0)
+  if (dpi_sensor_log(&p->sensor[r->sensor]) && r->y <= 0)
     return dpi_fail(ctx, DP_ERR_INPUT,
-                    "reading %d, sensor '%s' at %.9g: value %g under log-normal noise, expected more than 0", k, id, t,
-                    r->y);
+                    "reading %d, sensor '%s' at %.9g: value %g under noise of its logarithm, expected more than 0", k,
+                    id, t, r->y);
   return DP_OK;
 }
 
@@ -387,7 +387,7 @@ dp_status dpi_filter_seen(const dpi_filter *f, int sensor, double *h, double *sc
   for (int i = 0; i < f->n && status == DP_OK; i++) {
     double bias = dpi_view_bias(f, &v, s, i);
     h[i] = dpi_view_seen(f, &v, s, i);
-    h[i] = s->noise == DPI_SENSOR_LOGNORMAL ? h[i] * dpi_m_exp(bias) : h[i] + bias;
+    h[i] = dpi_sensor_log(s) ? h[i] * dpi_m_exp(bias) : h[i] + bias;
     if (scale) scale[i] = dpi_view_scale(f, &v, s, i);
   }
   dpi_arena_release(&arena);

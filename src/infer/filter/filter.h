@@ -55,10 +55,11 @@ typedef enum dpi_sensor_noise {
   DPI_SENSOR_NORMAL,
   DPI_SENSOR_LOGNORMAL, /* ln y about ln f */
   DPI_SENSOR_LAPLACE,
-  DPI_SENSOR_STUDENT /* outliers */
+  DPI_SENSOR_STUDENT,   /* outliers */
+  DPI_SENSOR_LOGLAPLACE /* Laplace of ln y about ln f */
 } dpi_sensor_noise;
 
-/* y = f + bias + noise (log-normal: ln y = ln f + bias + noise). */
+/* y = f + bias + noise (on a logarithmic scale: ln y = ln f + bias + noise). */
 typedef struct dpi_sensor {
   const char *id;
   bool of_state; /* f is a state: can be read at any time; else an output: at the plan's times only */
@@ -71,6 +72,10 @@ typedef struct dpi_sensor {
   bool drifts; /* bias is the problem's drift number `drift` */
   int drift;
 } dpi_sensor;
+/* Is its noise added to the logarithm? */
+static inline bool dpi_sensor_log(const dpi_sensor *s) {
+  return s->noise == DPI_SENSOR_LOGNORMAL || s->noise == DPI_SENSOR_LOGLAPLACE;
+}
 
 typedef struct dpi_reading {
   dp_time time;
@@ -82,6 +87,8 @@ typedef struct dpi_reading {
 /* ln p(reading | f, scale, bias included in f already for linear noise, in ln f for log-normal): -infinity when
  * impossible or when f is no number. */
 double dpi_sensor_loglik(const dpi_sensor *s, const dpi_reading *r, double f, double bias, double scale);
+/* P(Z <= z) of the standardised noise: z = (y - f - bias) / scale on the sensor's scale. */
+double dpi_sensor_cdf(const dpi_sensor *s, double z);
 /* A value of the sensor. */
 double dpi_sensor_draw(const dpi_sensor *s, double f, double bias, double scale, dpi_rng *rng);
 

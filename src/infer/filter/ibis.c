@@ -128,7 +128,7 @@ static dp_status rejuvenate(dpi_statics *s, int first, int n, double power) {
     s->report.correlation = dpi_statics_correlation(s);
     if (k >= 1 && s->report.correlation < s->def.correlation) break;
   }
-  s->report.nrejuvenate++;
+  dpi_statics_moved(s);
   dpi_filter_destroy(s->run); /* its members are elsewhere now */
   s->run = NULL;
   return DP_OK;

@@ -151,7 +151,7 @@ static dp_status rejuvenate(dpi_statics *s, int nread) {
     s->report.correlation = dpi_statics_correlation(s);
     if (k >= 1 && s->report.correlation < s->def.correlation) break;
   }
-  s->report.nrejuvenate++;
+  dpi_statics_moved(s);
   if (s->report.accept < ACCEPT_LEAST && 2 * s->ninner <= s->def.ninner_most) return exchange(s, nread);
   return DP_OK;
 }

@@ -14,7 +14,8 @@ static dp_status make_room(dpi_outlook *o, int n, dpi_arena *arena) {
   o->h = DPI_ARENA_ARRAY(arena, double, (size_t)n + 1);
   o->scale = DPI_ARENA_ARRAY(arena, double, (size_t)n + 1);
   o->weight = DPI_ARENA_ARRAY(arena, double, (size_t)n + 1);
-  return o->h && o->scale && o->weight ? DP_OK : DP_ERR_MEMORY;
+  o->centre = DPI_ARENA_ARRAY(arena, double, (size_t)n + 1);
+  return o->h && o->scale && o->weight && o->centre ? DP_OK : DP_ERR_MEMORY;
 }
 
 /* Components without a prediction count nothing. */
@@ -22,8 +23,9 @@ static void clean(dpi_outlook *o) {
   double sum = 0;
   for (int i = 0; i < o->n; i++) {
     bool good = isfinite(o->h[i]) && o->scale[i] > 0 && isfinite(o->scale[i]) && o->weight[i] > 0;
-    if (good && o->sensor->noise == DPI_SENSOR_LOGNORMAL) good = o->h[i] > 0;
+    if (good && dpi_sensor_log(o->sensor)) good = o->h[i] > 0;
     if (!good) o->weight[i] = 0;
+    o->centre[i] = !good ? 0 : dpi_sensor_log(o->sensor) ? dpi_m_log(o->h[i]) : o->h[i];
     sum += o->weight[i];
   }
   for (int i = 0; i < o->n && sum > 0; i++) o->weight[i] /= sum;
@@ -101,17 +103,17 @@ dp_status dpi_outlook_statics(dpi_statics *s, dp_time time, int sensor, dpi_aren
 
 /* ---- the mixture ---- */
 
-static double part(const dpi_outlook *o, int i, const dpi_reading *r) {
-  return dpi_m_exp(dpi_sensor_loglik(o->sensor, r, o->h[i], 0, o->scale[i]));
+/* At v on the sensor's scale. */
+static double below(const dpi_outlook *o, double v) {
+  double sum = 0;
+  for (int i = 0; i < o->n; i++)
+    if (o->weight[i] > 0) sum += o->weight[i] * dpi_sensor_cdf(o->sensor, (v - o->centre[i]) / o->scale[i]);
+  return sum;
 }
 
 double dpi_outlook_cdf(const dpi_outlook *o, double y) {
-  dpi_reading below = {.y = y, .censored = 1};
-  double sum = 0;
-  if (o->sensor->noise == DPI_SENSOR_LOGNORMAL && !(y > 0)) return 0;
-  for (int i = 0; i < o->n; i++)
-    if (o->weight[i] > 0) sum += o->weight[i] * part(o, i, &below);
-  return sum;
+  if (!dpi_sensor_log(o->sensor)) return below(o, y);
+  return y > 0 ? below(o, dpi_m_log(y)) : 0;
 }
 
 double dpi_outlook_log_density(const dpi_outlook *o, const dpi_reading *r) {
@@ -125,30 +127,46 @@ double dpi_outlook_log_density(const dpi_outlook *o, const dpi_reading *r) {
   return top + dpi_m_log(sum);
 }
 
-/* On the sensor's scale bisection is even: ln y under log-normal noise. */
+/* Root of below - p between low and high, where it has the signs - and +: chords, the end that stays counting half
+ * as much each
+ * time (the Illinois method), and the middle every fourth time. */
+static double crossing(const dpi_outlook *o, double p, double low, double at_low, double high, double at_high,
+                       double narrow) {
+  int side = 0;
+  for (int k = 0; k < 200 && high - low > 1e-9 * (fabs(low) + fabs(high)) + narrow; k++) {
+    const double width = high - low, chord = low + width * (at_low / (at_low - at_high));
+    const double v = k % 4 == 3 || !(chord > low && chord < high) ? low + 0.5 * width : chord, at = below(o, v) - p;
+    if (at < 0) {
+      low = v;
+      at_low = at;
+      if (side < 0) at_high *= 0.5;
+      side = -1;
+    } else {
+      high = v;
+      at_high = at;
+      if (side > 0) at_low *= 0.5;
+      side = 1;
+    }
+    if (at == 0) return v;
+  }
+  return 0.5 * (low + high);
+}
+
 double dpi_outlook_quantile(const dpi_outlook *o, double p) {
-  bool log = o->sensor->noise == DPI_SENSOR_LOGNORMAL;
   double low = INFINITY, high = -INFINITY, wide = 0;
   for (int i = 0; i < o->n; i++) {
     if (!(o->weight[i] > 0)) continue;
-    double h = log ? dpi_m_log(o->h[i]) : o->h[i];
-    low = fmin(low, h - 2 * o->scale[i]);
-    high = fmax(high, h + 2 * o->scale[i]);
+    low = fmin(low, o->centre[i] - 2 * o->scale[i]);
+    high = fmax(high, o->centre[i] + 2 * o->scale[i]);
     wide = fmax(wide, o->scale[i]);
   }
   if (!(low <= high)) return NAN;
-  double reach = high - low + wide;
-  for (int k = 0; k < 60 && dpi_outlook_cdf(o, log ? dpi_m_exp(low) : low) > p; k++, reach *= 2) low -= reach;
+  double reach = high - low + wide, at_low = below(o, low) - p, at_high = below(o, high) - p;
+  for (int k = 0; k < 60 && at_low > 0; k++, reach *= 2) at_low = below(o, low -= reach) - p;
   reach = high - low + wide;
-  for (int k = 0; k < 60 && dpi_outlook_cdf(o, log ? dpi_m_exp(high) : high) < p; k++, reach *= 2) high += reach;
-  for (int k = 0; k < 200 && high - low > 1e-9 * (fabs(low) + fabs(high)) + 1e-12 * wide; k++) {
-    double mid = 0.5 * (low + high);
-    if (dpi_outlook_cdf(o, log ? dpi_m_exp(mid) : mid) < p)
-      low = mid;
-    else
-      high = mid;
-  }
-  return log ? dpi_m_exp(0.5 * (low + high)) : 0.5 * (low + high);
+  for (int k = 0; k < 60 && at_high < 0; k++, reach *= 2) at_high = below(o, high += reach) - p;
+  const double v = crossing(o, p, low, at_low, high, at_high, 1e-12 * wide);
+  return dpi_sensor_log(o->sensor) ? dpi_m_exp(v) : v;
 }
 
 dp_status dpi_outlook_crps(const dpi_outlook *o, double y, uint64_t seed, dpi_arena *arena, double *crps) {

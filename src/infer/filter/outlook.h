@@ -9,6 +9,7 @@ typedef struct dpi_outlook {
   const dpi_sensor *sensor;
   int n;
   double *h, *scale, *weight; /* [n] memory of an arena */
+  double *centre;             /* [n] h on the sensor's scale: its logarithm where noise is added to that */
 } dpi_outlook;
 
 /* Of a filter at a time; weights of members that have no prediction are 0. */

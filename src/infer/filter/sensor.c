@@ -15,6 +15,7 @@
 static double log_pdf(const dpi_sensor *s, double z) {
   switch (s->noise) {
     case DPI_SENSOR_LAPLACE:
+    case DPI_SENSOR_LOGLAPLACE:
       return -LN_2 - fabs(z);
     case DPI_SENSOR_STUDENT:
       return dpi_t_logpdf(z * z, 1, s->dof);
@@ -27,6 +28,7 @@ static double log_pdf(const dpi_sensor *s, double z) {
 static double log_cdf(const dpi_sensor *s, double z) {
   switch (s->noise) {
     case DPI_SENSOR_LAPLACE:
+    case DPI_SENSOR_LOGLAPLACE:
       return z < 0 ? z - LN_2 : dpi_m_log1p(-0.5 * dpi_m_exp(-z));
     case DPI_SENSOR_STUDENT: {
       double half = 0.5 * dpi_beta_cdf(s->dof / (s->dof + z * z), 0.5 * s->dof, 0.5);
@@ -34,6 +36,20 @@ static double log_cdf(const dpi_sensor *s, double z) {
     }
     default:
       return dpi_norm_logcdf(z);
+  }
+}
+
+double dpi_sensor_cdf(const dpi_sensor *s, double z) {
+  switch (s->noise) {
+    case DPI_SENSOR_LAPLACE:
+    case DPI_SENSOR_LOGLAPLACE:
+      return z < 0 ? 0.5 * dpi_m_exp(z) : 1 - 0.5 * dpi_m_exp(-z);
+    case DPI_SENSOR_STUDENT: {
+      double half = 0.5 * dpi_beta_cdf(s->dof / (s->dof + z * z), 0.5 * s->dof, 0.5);
+      return z < 0 ? half : 1 - half;
+    }
+    default:
+      return dpi_norm_cdf(z);
   }
 }
 
@@ -46,7 +62,7 @@ static double log_like(const dpi_sensor *s, int censored, double y, double h, do
 }
 
 static double on_scale(const dpi_sensor *s, double v) {
-  if (s->noise != DPI_SENSOR_LOGNORMAL) return v;
+  if (!dpi_sensor_log(s)) return v;
   return v > 0 ? dpi_m_log(v) : NAN;
 }
 
@@ -54,7 +70,7 @@ double dpi_sensor_loglik(const dpi_sensor *s, const dpi_reading *r, double f, do
   double y = on_scale(s, r->y), h = on_scale(s, f) + bias;
   if (!isfinite(h) || !(scale > 0)) return -INFINITY;
   double l = log_like(s, r->censored, y, h, scale);
-  return s->noise == DPI_SENSOR_LOGNORMAL && !r->censored ? l - y : l;
+  return dpi_sensor_log(s) && !r->censored ? l - y : l;
 }
 
 /* chi-squared / dof by its quantile: any dof */
@@ -67,8 +83,10 @@ double dpi_sensor_draw(const dpi_sensor *s, double f, double bias, double scale,
   double u, h = on_scale(s, f) + bias;
   switch (s->noise) {
     case DPI_SENSOR_LAPLACE:
+    case DPI_SENSOR_LOGLAPLACE:
       u = dpi_rng_uniform(rng);
-      return h + scale * (u < 0.5 ? dpi_m_log(2 * u) : -dpi_m_log(2 - 2 * u));
+      h += scale * (u < 0.5 ? dpi_m_log(2 * u) : -dpi_m_log(2 - 2 * u));
+      return dpi_sensor_log(s) ? dpi_m_exp(h) : h;
     case DPI_SENSOR_STUDENT:
       return h + scale * student_draw(s->dof, rng);
     case DPI_SENSOR_LOGNORMAL:
@@ -134,7 +152,7 @@ static bool moments(const dpi_sensor *s, int censored, double y, double m, doubl
 dpi_matched dpi_sensor_match(const dpi_sensor *s, const dpi_reading *r, double m, double c, double scale) {
   double y = on_scale(s, r->y), mean, var, lnz;
   bool normal = s->noise == DPI_SENSOR_NORMAL || s->noise == DPI_SENSOR_LOGNORMAL;
-  double jacobian = s->noise == DPI_SENSOR_LOGNORMAL && !r->censored ? y : 0;
+  double jacobian = dpi_sensor_log(s) && !r->censored ? y : 0;
   if (normal && !r->censored) {
     double v = c + scale * scale, d = y - m;
     return (dpi_matched){y, scale * scale, -0.5 * (d * d / v + LN_2PI + dpi_m_log(v)) - jacobian};

@@ -202,11 +202,16 @@ const dpi_statics_report *dpi_statics_judge(dpi_statics *s) {
              s->n, least);
     words(r, true, text);
   }
-  if (r->nrejuvenate && r->correlation > 2 * s->def.correlation && r->correlation > 0.5) {
+  if (r->nrejuvenate && dpi_statics_unmixed(s)) {
     snprintf(text, sizeof text, "moves did not mix: correlation %.2g with before, %.2g of moves accepted",
              r->correlation, r->accept);
     words(r, true, text);
   }
-  if (r->usable) words(r, false, "in order");
+  if (r->nunmixed > 0) {
+    snprintf(text, sizeof text, "moves did not mix in %d of %d rejuvenations", r->nunmixed, r->nrejuvenate);
+    words(r, 2 * r->nunmixed > r->nrejuvenate, text);
+  } else if (r->usable) {
+    words(r, false, "in order");
+  }
   return r;
 }

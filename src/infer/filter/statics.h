@@ -57,6 +57,7 @@ typedef struct dpi_statics_report {
   const double *gained; /* [ntime] evidence that each time's readings added: ln p(they | those before) */
   double ess, ess_least;
   int nrejuvenate;    /* times of resampling and moving */
+  int nunmixed;       /* of these, how often moves left particles close to where they had been */
   int nsweep;         /* moves made in all */
   double accept;      /* share accepted, of the last sweep */
   double correlation; /* left after the last moves */

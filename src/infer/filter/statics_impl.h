@@ -46,6 +46,12 @@ void dpi_statics_resample(dpi_statics *s, uint64_t key);
 void dpi_statics_propose(dpi_statics *s, uint64_t key, int sweep);
 bool dpi_statics_accept(const dpi_statics *s, uint64_t key, int sweep, int i, double logratio);
 double dpi_statics_correlation(const dpi_statics *s);
+/* Does the report's correlation say that moves did not mix? */
+static inline bool dpi_statics_unmixed(const dpi_statics *s) {
+  return s->report.correlation > 2 * s->def.correlation && s->report.correlation > 0.5;
+}
+/* After the moves: counts them. */
+void dpi_statics_moved(dpi_statics *s);
 
 /* ibis.c, nested.c: take readings [first, first + n), all of one time */
 dp_status dpi_ibis_step(dpi_statics *s, int first, int n, double *gained);

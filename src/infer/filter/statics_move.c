@@ -159,3 +159,8 @@ double dpi_statics_correlation(const dpi_statics *s) {
   }
   return worst;
 }
+
+void dpi_statics_moved(dpi_statics *s) {
+  s->report.nrejuvenate++;
+  s->report.nunmixed += dpi_statics_unmixed(s);
+}

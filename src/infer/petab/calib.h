@@ -49,6 +49,14 @@ bool dpi_noise_eval(dpi_noise noise, double m, double y, double s, dpi_noise_val
 /* The same of the fact that the measurement lies within [low, high], infinite where open (M3, ordered categories): ln
  * P. Its residual is 0, its information by y the curvature of -ln P, that by s the squared slope. */
 bool dpi_noise_within(dpi_noise noise, double low, double high, double y, double s, dpi_noise_value *out);
+/* Second derivatives of ln by y and s (calib_bend.c); where it has a value. Of a value within [low, high] also by these,
+ * 0 low, 1 high: the first, and its derivatives by y, s, low, high. */
+typedef struct dpi_noise_bend {
+  double yy, ys, ss;
+  double bound[2], by[2][4];
+} dpi_noise_bend;
+void dpi_noise_bend_at(dpi_noise noise, double m, double y, double s, dpi_noise_bend *out);
+void dpi_noise_bend_within(dpi_noise noise, double low, double high, double y, double s, dpi_noise_bend *out);
 /* h: identity, ln or log10 */
 double dpi_noise_scale(dpi_noise noise, double v);
 double dpi_noise_unscale(dpi_noise noise, double hv);
@@ -129,9 +137,10 @@ typedef struct dpi_calib_file {
   int version;
   int ntable, ndatum; /* one table a model; ndatum over all */
   dpi_calib_table *table;
+  bool added; /* one measurement is not the file's (calib_predict.c) */
 } dpi_calib_file;
 /* Everything in the arena, but out->petab: also after a failure. */
-dp_status dpi_calib_read(dpi_arena *arena, const char *path, dpi_calib_file *out);
+dp_status dpi_calib_read(dpi_arena *arena, const dpi_petab_def *def, dpi_calib_file *out);
 
 /* ---- expressions of the parameter table (calib_express.c) ---- */
 typedef struct dpi_express {
@@ -178,6 +187,7 @@ typedef struct dpi_calib_watch { /* an observable, compiled */
   dpi_calib_in *in;
   dpi_tape *value; /* y, sigma */
   dpi_tape *full;  /* and dy/din, dsigma/din [nin] */
+  dpi_tape *twice; /* of a part's tangent only: see calib_hessian.c */
 } dpi_calib_watch;
 
 typedef struct dpi_calib_bind {
@@ -279,6 +289,10 @@ typedef struct dpi_calib_part {
   dpi_calib_row *row;
   int *row_first; /* [nsim + 1] rows of a simulation lie together in by_sim */
   int *by_sim;
+  /* calib_hessian.c: this part is the tangent of another along a direction of the parameters */
+  const struct dpi_calib_tangent *tangent; /* NULL: it is no tangent */
+  const struct dpi_calib_part *of;         /* what it is the tangent of */
+  bool twice;                              /* calib_observe.c: make the tapes `twice` */
 } dpi_calib_part;
 
 /* An experiment gives a parameter of the sim an expression. */
@@ -295,6 +309,15 @@ dp_status dpi_calib_create(dpi_calib_part *p, const dp_problem_def *def); /* act
 dp_status dpi_calib_plan(dpi_calib_part *p);                              /* simulations, rows */
 void dpi_calib_part_release(dpi_calib_part *p);
 
+/* ---- quantities of interest (calib_predict.c) ---- */
+typedef struct dpi_calib_asked {
+  const char *name;       /* as the user wrote it */
+  const char *formula;    /* an observable's id, or a formula of the model and of observables */
+  const char *experiment; /* NULL: the only one */
+  double time;            /* infinity: at rest */
+  bool measured;          /* an observable with its own noise, as a measurement would have it: sigma is told too */
+} dpi_calib_asked;
+
 /* ---- the problem ---- */
 struct dp_problem {
   dpi_density density; /* first: a problem is a density */
@@ -309,22 +332,53 @@ struct dp_problem {
   bool has_prior;
   dpi_calib_part *part; /* [file.ntable] */
   dp_problem_derivative derivative;
+  dp_problem_def def; /* as it was opened; what it points at is the arena's */
   char key[65]; /* SHA-256 of all that answers follow from: tables, models, the definition. For files to go on from */
   /* parameters that are solved inside the objective: `full` is the problem with them among its parameters, owned
    * (calib_inner.c) */
   dp_problem *full;
   struct dpi_calib_inner *inner;
+  struct dpi_calib_tangent *tangent; /* calib_hessian.c: made at the first product; owned */
 };
+
+/* dp_problem_open, of the whole problem (asked NULL) or of one quantity. */
+dp_status dpi_calib_open(dp_ctx *ctx, const char *path, const dp_problem_def *def, const dpi_calib_asked *asked,
+                         dp_problem **out);
+/* Reads the problem again, with one more measurement, where nothing is measured in the experiment that is asked for. */
+dp_status dpi_calib_ask_read(dp_problem *p, const char *path, const dpi_calib_asked *asked);
+/* Cuts the tables that were read down to what is asked for. */
+dp_status dpi_calib_ask(dp_problem *p, const dpi_calib_asked *asked);
+/* A problem with the parameters of p (of p->full where some are solved inside its objective) whose only simulation is
+ * the quantity, and whose gradient is the quantity's. */
+dp_status dpi_calib_predict(dp_problem *p, const dpi_calib_asked *asked, dp_problem **out);
 
 /* Puts a problem in front of *p that searches for fewer parameters, when some are solved inside the objective. */
 dp_status dpi_calib_hide(dp_problem **p);
 dp_status dpi_calib_inner_eval(dp_problem *p, int npoint, const double *x, unsigned what, dp_problem_value *value);
+
+/* All parts' sums at points whose expressions are known (calib_eval.c); expr, scale [npoint x ..], values started. */
+dp_status dpi_calib_eval_parts(dp_problem *p, int npoint, const double *expr, const double *scale, unsigned what,
+                               dp_problem_value *value);
+/* A tangent's part of the likelihood: one simulation's share of the slope along the direction, and its derivatives:
+ * weight [nout x natom], added to grad [nparam]. *ok false: why. */
+typedef struct dpi_calib_share {
+  double slope;
+  bool ok;
+  char reason[200];
+} dpi_calib_share;
+dp_status dpi_calib_tangent_score(const dpi_calib_part *part, int sim, const double *expr, const double *value,
+                                  double *weight, double *grad, dpi_calib_share *out);
+void dpi_calib_tangent_destroy(struct dpi_calib_tangent *t); /* NULL allowed */
+/* dp_problem_hessian_vector where parameters are solved inside the objective (calib_inner.c). */
+dp_status dpi_calib_inner_product(dp_problem *p, int npoint, const double *x, const double *v, dp_problem_product *out);
 
 /* x on the scale -> theta of the whole table, and dtheta/dx of the estimated. */
 void dpi_calib_theta(const dp_problem *p, const double *x, double *theta, double *slope);
 /* ln prior at x, with gradient and minus second derivative added to g and h (diagonal) unless NULL; jacobian: density
  * of x rather than of what each law is of. term [nparam]: of single parameters, unless NULL. */
 double dpi_calib_prior(const dp_problem *p, const double *x, bool jacobian, double *g, double *h, double *term);
+/* d2 [nparam]: second derivatives of ln prior, of either kind. */
+void dpi_calib_prior_bend(const dp_problem *p, const double *x, double *d2);
 extern const dpi_density_ops dpi_calib_density_ops;
 
 #endif

@@ -39,6 +39,11 @@ double dpi_calib_prior(const dp_problem *p, const double *x, bool jacobian, doub
   return sum;
 }
 
+void dpi_calib_prior_bend(const dp_problem *p, const double *x, double *d2) {
+  double d1;
+  for (int q = 0; q < p->desc.nparam; q++) term(&p->file.table[0].param[p->free[q]], x[q], false, &d1, &d2[q]);
+}
+
 /* ---- dpi_density_ops ---- */
 
 static dp_status density_eval(dpi_density *d, int npoint, const double *x, unsigned what, dpi_density_value *value) {
@@ -101,5 +106,27 @@ static dp_status density_pointwise(dpi_density *d, const double *x, double *lp, 
   return DP_OK;
 }
 
-const dpi_density_ops dpi_calib_density_ops = {
-    .eval = density_eval, .prior_draw = density_draw, .pointwise = density_pointwise};
+static dp_status density_product(dpi_density *d, int npoint, const double *x, const double *v, double *product,
+                                 bool *ok) {
+  dp_problem *p = (dp_problem *)d;
+  const size_t n = (size_t)d->n;
+  dp_problem_product *out = DPI_NEW_ARRAY(p->ctx, dp_problem_product, npoint + 1);
+  double *d2 = DPI_NEW_ARRAY(p->ctx, double, n + 1);
+  dp_status st = out && d2 ? DP_OK : DP_ERR_MEMORY;
+  for (int i = 0; i < npoint && st == DP_OK; i++) out[i].product = product + (size_t)i * n;
+  if (st == DP_OK) st = dp_problem_hessian_vector(p, npoint, x, v, out);
+  for (int i = 0; i < npoint && st == DP_OK; i++) {
+    ok[i] = out[i].ok;
+    if (!ok[i] || !p->has_prior) continue;
+    dpi_calib_prior_bend(p, x + (size_t)i * n, d2);
+    for (size_t q = 0; q < n; q++) product[(size_t)i * n + q] += d2[q] * v[(size_t)i * n + q];
+  }
+  dpi_free(p->ctx, out);
+  dpi_free(p->ctx, d2);
+  return st;
+}
+
+const dpi_density_ops dpi_calib_density_ops = {.eval = density_eval,
+                                               .prior_draw = density_draw,
+                                               .pointwise = density_pointwise,
+                                               .hessian_vector = density_product};

@@ -242,6 +242,22 @@ static void score_rows(const batch *b, int member, const double *value, double *
   if (bad > 1) snprintf(out->reason + n, sizeof out->reason - n, "; and %d more of its measurements", bad - 1);
 }
 
+/* Of a likelihood, or of its slope along a direction. */
+static dp_status score_member(const batch *b, int member, const double *value, double *weight, scratch *s) {
+  const int which = member % b->part->nsim;
+  score *out = &b->score[member];
+  dpi_calib_share share;
+  if (!b->part->tangent) {
+    score_rows(b, member, value, weight, s);
+    return DP_OK;
+  }
+  DP_TRY(dpi_calib_tangent_score(b->part, which, expr_of(b, member), value, weight,
+                                 b->grad + (size_t)member * (size_t)b->nest, &share));
+  *out = (score){.ok = share.ok, .llh = share.slope};
+  memcpy(out->reason, share.reason, sizeof out->reason);
+  return DP_OK;
+}
+
 static void fail_member(const batch *b, int member, const char *reason, double time) {
   const dpi_calib_sim *s = &b->part->sims[member % b->part->nsim];
   score *out = &b->score[member];
@@ -266,8 +282,8 @@ static dp_status score_forward(void *user, int member, int worker) {
   double *weight = b->gradient ? DPI_NEW_ARRAY(b->ctx, double, cells + 1) : NULL;
   scratch s = {0};
   dp_status st = b->gradient && !weight ? DP_ERR_MEMORY : scratch_init(&s, b);
+  if (st == DP_OK) st = score_member(b, member, r->value + at * (size_t)p->natom, weight, &s);
   if (st == DP_OK) {
-    score_rows(b, member, r->value + at * (size_t)p->natom, weight, &s);
     double *grad = b->grad + (size_t)member * (size_t)b->nest;
     for (size_t c = 0; weight && c < cells; c++) {
       if (weight[c] == 0) continue;
@@ -297,8 +313,9 @@ static dp_status score_back(void *user, int member, const double *value, double 
   const size_t n = (size_t)start_rows(sim) * (size_t)p->natom;
   scratch s = {0};
   DP_TRY(scratch_init(&s, b));
-  score_rows(b, member, value, weight, &s);
+  const dp_status st = score_member(b, member, value, weight, &s);
   dpi_free(b->ctx, s.block);
+  if (st != DP_OK) return st;
   if (!b->score[member].ok) memset(weight, 0, sizeof *weight * (size_t)sim->nout * (size_t)p->natom);
   if (n == 0) return DP_OK;
   b->early[member] = DPI_NEW_ARRAY(b->ctx, double, n);
@@ -807,8 +824,8 @@ static dp_status try_back(dp_problem *p, dpi_calib_part *part) {
   return st;
 }
 
-static dp_status eval_parts(dp_problem *p, int npoint, const double *expr, const double *scale, unsigned what,
-                            dp_problem_value *value) {
+dp_status dpi_calib_eval_parts(dp_problem *p, int npoint, const double *expr, const double *scale, unsigned what,
+                               dp_problem_value *value) {
   dp_status st = DP_OK;
   for (int k = 0; k < p->file.ntable && st == DP_OK; k++) {
     dpi_calib_part *part = &p->part[k];
@@ -859,7 +876,7 @@ dp_status dp_problem_eval(dp_problem *p, int npoint, const double *x, unsigned w
   double *scale = expr + n * (size_t)npoint;
   for (int i = 0; i < npoint; i++) start_value(p, what, &value[i]);
   dp_status st = express_points(p, npoint, x, expr, scale);
-  if (st == DP_OK) st = eval_parts(p, npoint, expr, scale, what, value);
+  if (st == DP_OK) st = dpi_calib_eval_parts(p, npoint, expr, scale, what, value);
   for (int i = 0; i < npoint && st == DP_OK; i++)
     finish_value(p, what, x + (size_t)i * (size_t)p->desc.nparam, &value[i]);
   dpi_free(p->ctx, expr);

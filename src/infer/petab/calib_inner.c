@@ -563,6 +563,8 @@ static bool solve_chain(const point *p, int first, int n) {
     }
     const bool better = next < cost;
     if (better) memcpy(c.t, trial, (size_t)n * sizeof *trial);
+    /* where the cost can't tell any more the slope still can: Newton's last step, or gradients keep half the digits */
+    for (int j = 0; !better && drop <= 1e-12 * (1 + fabs(cost)) && j < n; j++) c.t[j] += c.to[j];
     if (!better || drop <= 1e-18 * (1 + fabs(cost))) break;
     cost = chain_cost(&c, c.t, true);
   }
@@ -737,5 +739,110 @@ dp_status dpi_calib_inner_eval(dp_problem *p, int npoint, const double *x, unsig
     dpi_free(p->ctx, c.block);
     dpi_free(p->ctx, c.value);
   }
+  return st;
+}
+
+/* ---- second derivatives ----
+ *
+ * u follows x so that ln p_u = 0: L_ux + L_uu u_x = 0 for the ones that no bound holds. So with L all second
+ * derivatives of the whole problem's ln p, and w = u_x v from L_uu w = -L_ux v,
+ *
+ *     H v = (L (v, w))_x
+ */
+typedef struct follow { /* one point */
+  double *u;            /* [n] */
+  int nfree, *free;     /* solved ones that no bound holds */
+  double *z, *dir, *out; /* [nfree + 1 x nfull]: the point, directions, products; the last is v's */
+  double *a, *w;        /* [nfree x nfree], [nfree] */
+  int *piv;
+  dp_problem_product *product;
+  void *block;
+} follow;
+
+static dp_status follow_init(dp_problem *p, follow *f) {
+  const struct dpi_calib_inner *k = p->inner;
+  const size_t n = (size_t)k->n, nfull = (size_t)k->nfull, m = n + 1;
+  f->block = f->u = DPI_NEW_ARRAY(p->ctx, double, n + 3 * m * nfull + n * n + 2 * n + 4);
+  f->product = DPI_NEW_ARRAY(p->ctx, dp_problem_product, m);
+  f->free = DPI_NEW_ARRAY(p->ctx, int, 2 * n + 1);
+  if (!f->block || !f->product || !f->free) return DP_ERR_MEMORY;
+  f->z = f->u + n;
+  f->dir = f->z + m * nfull;
+  f->out = f->dir + m * nfull;
+  f->a = f->out + m * nfull;
+  f->w = f->a + n * n;
+  f->piv = f->free + n;
+  return DP_OK;
+}
+
+/* Directions: of each solved one that is free to follow, and v. */
+static void follow_directions(const struct dpi_calib_inner *k, const double *x, const double *v, follow *f) {
+  const size_t n = (size_t)k->nfull;
+  f->nfree = 0;
+  for (int i = 0; i < k->n; i++)
+    if (f->u[i] > k->param[i].lower && f->u[i] < k->param[i].upper) f->free[f->nfree++] = i;
+  for (int i = 0; i <= f->nfree; i++) {
+    double *dir = f->dir + (size_t)i * n;
+    whole(k, x, f->u, f->z + (size_t)i * n);
+    memset(dir, 0, n * sizeof *dir);
+    f->product[i].product = f->out + (size_t)i * n;
+    if (i < f->nfree) dir[k->param[f->free[i]].full] = 1;
+    for (int q = 0; i == f->nfree && q < k->nouter; q++) dir[k->outer[q]] = v[q];
+  }
+}
+
+static bool follow_solve(const struct dpi_calib_inner *k, follow *f) {
+  const size_t n = (size_t)k->nfull, m = (size_t)f->nfree;
+  for (size_t i = 0; i < m; i++) {
+    const size_t row = (size_t)k->param[f->free[i]].full;
+    for (size_t j = 0; j < m; j++) f->a[i * m + j] = f->out[j * n + row];
+    f->w[i] = -f->out[m * n + row];
+  }
+  if (m > 0 && !dpi_lu(f->a, (int)m, f->piv)) return false;
+  if (m > 0) dpi_lu_solve(f->a, (int)m, f->piv, f->w);
+  return true;
+}
+
+static dp_status follow_point(dp_problem *p, const double *x, const double *v, follow *f, dp_problem_product *to) {
+  const struct dpi_calib_inner *k = p->inner;
+  dp_problem_value at = {.solved = f->u};
+  DP_TRY(dp_problem_eval(p, 1, x, DP_PROBLEM_VALUE, &at));
+  to->ok = at.ok;
+  memcpy(to->reason, at.reason, sizeof to->reason);
+  if (!to->ok) return DP_OK;
+  follow_directions(k, x, v, f);
+  DP_TRY(dp_problem_hessian_vector(p->full, f->nfree + 1, f->z, f->dir, f->product));
+  for (int i = 0; i <= f->nfree && to->ok; i++) {
+    to->ok = f->product[i].ok;
+    memcpy(to->reason, f->product[i].reason, sizeof to->reason);
+  }
+  if (!to->ok) return DP_OK;
+  to->slope = f->product[f->nfree].slope;
+  if (!follow_solve(k, f)) {
+    to->ok = 0;
+    snprintf(to->reason, sizeof to->reason, "the parameters solved inside the objective are not determined here");
+  }
+  for (int q = 0; q < k->nouter; q++) {
+    const size_t row = (size_t)k->outer[q], n = (size_t)k->nfull;
+    to->product[q] = f->out[(size_t)f->nfree * n + row];
+    for (int i = 0; i < f->nfree && to->ok; i++) to->product[q] += f->w[i] * f->out[(size_t)i * n + row];
+  }
+  return DP_OK;
+}
+
+dp_status dpi_calib_inner_product(dp_problem *p, int npoint, const double *x, const double *v,
+                                  dp_problem_product *out) {
+  const size_t n = (size_t)p->inner->nouter;
+  follow f = {0};
+  dp_status st = follow_init(p, &f);
+  for (int i = 0; i < npoint && st == DP_OK; i++) {
+    st = follow_point(p, x + (size_t)i * n, v + (size_t)i * n, &f, &out[i]);
+    if (st != DP_OK || out[i].ok) continue;
+    out[i].slope = NAN;
+    for (size_t q = 0; q < n; q++) out[i].product[q] = NAN;
+  }
+  dpi_free(p->ctx, f.block);
+  dpi_free(p->ctx, f.product);
+  dpi_free(p->ctx, f.free);
   return st;
 }

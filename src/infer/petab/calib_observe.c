@@ -233,6 +233,35 @@ static dp_status make_tapes(cutter *k, dpi_node y, dpi_node sigma, dpi_calib_wat
   return st;
 }
 
+/* With a tangent beside each input, in' = symbols nin + 1 .. 2 nin: y, sigma, y', sigma', then the derivatives of these
+ * four by in. Those of y' and sigma' by in' are those of y and sigma by in. */
+static dp_status make_twice(cutter *k, dpi_node y, dpi_node sigma, dpi_calib_watch *w) {
+  const int n = k->nin;
+  dpi_node *all = DPI_NEW_ARRAY(k->ctx, dpi_node, 4 + 4 * n), *at = DPI_NEW_ARRAY(k->ctx, dpi_node, 2 * n + 1);
+  uint8_t *fast = DPI_NEW_ARRAY(k->ctx, uint8_t, 2 * n + 1);
+  dp_status st = all && at && fast ? DP_OK : DP_ERR_MEMORY;
+  for (int i = 0; i < 2 * n && st == DP_OK; i++) {
+    at[i] = dpi_g_sym(k->small, 1 + i);
+    if (at[i] == DPI_NODE_NONE) st = DP_ERR_MEMORY;
+  }
+  if (st == DP_OK) {
+    memset(fast, 1, 2 * (size_t)n + 1);
+    all[0] = y;
+    all[1] = sigma;
+    st = dpi_g_jvp(k->small, all, 2, at, at + n, n, all + 2);
+  }
+  for (int f = 0; f < 4 && st == DP_OK; f++)
+    for (int i = 0; i < n && st == DP_OK; i++) {
+      all[4 + f * n + i] = dpi_g_diff(k->small, all[f], 1 + i);
+      if (all[4 + f * n + i] == DPI_NODE_NONE) st = DP_ERR_MEMORY;
+    }
+  if (st == DP_OK) st = dpi_tape_create(k->ctx, k->small, all, 4 + 4 * n, fast, 2 * n + 1, &w->twice);
+  dpi_free(k->ctx, all);
+  dpi_free(k->ctx, at);
+  dpi_free(k->ctx, fast);
+  return st;
+}
+
 static dp_status observable(cutter *k, int o, int count) {
   const dpi_node root[2] = {k->y[o], k->sigma[o]};
   const dpi_calib_observable *w = &k->p->table->observable[o];
@@ -247,8 +276,9 @@ static dp_status observable(cutter *k, int o, int count) {
     made->in = DPI_ARENA_ARRAY(k->p->arena, dpi_calib_in, k->nin + 1);
     st = made->in ? DP_OK : DP_ERR_MEMORY;
   }
-  if (st == DP_OK) memcpy(made->in, k->in, (size_t)k->nin * sizeof *k->in);
+  if (st == DP_OK && k->nin > 0) memcpy(made->in, k->in, (size_t)k->nin * sizeof *k->in);
   if (st == DP_OK) st = make_tapes(k, k->copy[root[0]], k->copy[root[1]], made);
+  if (st == DP_OK && k->p->twice) st = make_twice(k, k->copy[root[0]], k->copy[root[1]], made);
   dpi_graph_destroy(k->small);
   k->small = NULL;
   return st;

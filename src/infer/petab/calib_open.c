@@ -39,6 +39,7 @@ void dpi_calib_part_release(dpi_calib_part *p) {
   for (int o = 0; p->watch && o < p->table->nobservable; o++) {
     dpi_tape_destroy(p->watch[o].value);
     dpi_tape_destroy(p->watch[o].full);
+    dpi_tape_destroy(p->watch[o].twice);
   }
   dpi_free(p->ctx, p->law);
   dpi_free(p->ctx, p->given);
@@ -56,6 +57,7 @@ void dp_problem_close(dp_problem *p) {
     dpi_free(p->ctx, p);
     return;
   }
+  dpi_calib_tangent_destroy(p->tangent);
   for (int k = 0; p->part && k < p->file.ntable; k++)
     if (p->part[k].ctx) dpi_calib_part_release(&p->part[k]);
   if (p->express.ctx) dpi_express_release(&p->express);
@@ -236,9 +238,26 @@ static dp_status choose(dp_problem *p, const char *path, const dp_problem_def *d
   return DP_OK;
 }
 
-static dp_status fill(dp_problem *p, const char *path, const dp_problem_def *def) {
-  DP_TRY(dpi_calib_read(&p->arena, path, &p->file));
+/* The definition, kept for problems that are opened beside this one. */
+static dp_status keep_def(dp_problem *p, const dp_problem_def *def) {
+  dp_problem_choice *choice = DPI_ARENA_ARRAY(&p->arena, dp_problem_choice, def->nchoice + 1);
+  p->def = *def;
+  p->def.choice = choice;
+  if (!choice) return DP_ERR_MEMORY;
+  if (def->method && !(p->def.method = dpi_arena_strdup(&p->arena, def->method))) return DP_ERR_MEMORY;
+  for (int i = 0; i < def->nchoice; i++) {
+    choice[i] = def->choice[i];
+    if (!(choice[i].id = dpi_arena_strdup(&p->arena, choice[i].id))) return DP_ERR_MEMORY;
+  }
+  return DP_OK;
+}
+
+static dp_status fill(dp_problem *p, const char *path, const dp_problem_def *def, const dpi_calib_asked *asked) {
+  DP_TRY(keep_def(p, def));
+  DP_TRY(dpi_calib_read(&p->arena, &(dpi_petab_def){.path = path}, &p->file));
+  if (asked) DP_TRY(dpi_calib_ask_read(p, path, asked));
   DP_TRY(choose(p, path, def));
+  if (asked) DP_TRY(dpi_calib_ask(p, asked));
   DP_TRY(list_params(p));
   const dpi_calib_table *t = &p->file.table[0];
   DP_TRY(dpi_express_init(&p->express, &p->arena, t->param, t->nparam, p->est));
@@ -269,6 +288,11 @@ static dp_status identify(dp_problem *p, const dp_problem_def *def) {
 }
 
 dp_status dp_problem_open(dp_ctx *ctx, const char *path, const dp_problem_def *def, dp_problem **out) {
+  return dpi_calib_open(ctx, path, def, NULL, out);
+}
+
+dp_status dpi_calib_open(dp_ctx *ctx, const char *path, const dp_problem_def *def, const dpi_calib_asked *asked,
+                         dp_problem **out) {
   if (!path || !def || def->cookie != dp_problem_def_default().cookie)
     return dpi_fail(ctx, DP_ERR_USAGE,
                     "dp_problem_open: found no path, or a def that dp_problem_def_default did not make");
@@ -277,7 +301,7 @@ dp_status dp_problem_open(dp_ctx *ctx, const char *path, const dp_problem_def *d
   p->ctx = ctx;
   p->derivative = def->derivative;
   dpi_arena_init(&p->arena, ctx);
-  dp_status st = fill(p, path, def);
+  dp_status st = fill(p, path, def, asked);
   if (st == DP_OK) st = identify(p, def);
   if (st != DP_OK) {
     dp_problem_close(p);

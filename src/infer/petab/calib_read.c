@@ -314,9 +314,8 @@ static dp_status take_all(sorter *k, dpi_calib_file *out) {
   return DP_OK;
 }
 
-dp_status dpi_calib_read(dpi_arena *arena, const char *path, dpi_calib_file *out) {
-  const dpi_petab_def def = {.path = path};
-  DP_TRY(dpi_petab_read(arena->ctx, &def, &out->petab));
+dp_status dpi_calib_read(dpi_arena *arena, const dpi_petab_def *def, dpi_calib_file *out) {
+  DP_TRY(dpi_petab_read(arena->ctx, def, &out->petab));
   sorter k = {.ctx = arena->ctx, .arena = arena, .from = out->petab};
   return take_all(&k, out);
 }

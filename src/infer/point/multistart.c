@@ -1,7 +1,8 @@
 /* multistart.c - floor 6, inside infer/point: many searches in lock-step.
  *
  * A round: every search in a slot asks for its next point, the density answers all at once, every search is told. A
- * slot whose start has ended takes the next start. Nothing of a start depends on its slot or its neighbours.
+ * slot whose start has ended takes the next start. Nothing of a start depends on its slot or its neighbours. In a race
+ * each start has a slot, and multistart_race.c says whose turn it is.
  */
 #include "infer/point/multistart.h"
 
@@ -10,6 +11,11 @@
 
 #include "infer/point/multistart_impl.h"
 #include "infer/point/point_impl.h"
+
+#define RACE_STARTS 1000
+#define RACE_BYTES 536870912.0
+#define ROUND_SHARE 0.02 /* of the processor time allowed, one round */
+#define COST_FADES 0.9   /* of the dearest point, round by round */
 
 dpi_multistart_def dpi_multistart_def_default(void) {
   return (dpi_multistart_def){.nstart = 100,
@@ -65,10 +71,18 @@ static dp_status make_result(dpi_campaign *c) {
   return DP_OK;
 }
 
+/* A race keeps all searches: as many as memory is well spent on. */
+static bool can_race(const dpi_density *d, const dpi_multistart_def *def, int all) {
+  const double search = 8.0 * 7 * (double)d->n * (double)d->n;
+  return def->race && all <= RACE_STARTS && search * all <= RACE_BYTES && def->max_eval == 0;
+}
+
 static dp_status make_campaign(dpi_campaign *c, dpi_density *d, const dpi_multistart_def *def) {
   dp_ctx *ctx = d->ctx;
   int all = def->nstart + def->ngiven;
-  *c = (dpi_campaign){.d = d, .def = def, .nslot = def->batch < all ? def->batch : all};
+  const bool race = can_race(d, def, all);
+  *c = (dpi_campaign){.d = d, .def = def, .nslot = race || def->batch > all ? all : def->batch, .race = race};
+  c->width = def->batch < c->nslot ? def->batch : c->nslot;
   if (def->nstart > 0) DP_TRY(dpi_starts_init(&c->starts, d, def->sampling, def->nstart, def->seed));
   DP_TRY(make_result(c));
   c->state = DPI_NEW_ARRAY(ctx, start_state, all);
@@ -76,10 +90,15 @@ static dp_status make_campaign(dpi_campaign *c, dpi_density *d, const dpi_multis
   c->who = DPI_NEW_ARRAY(ctx, int, c->nslot);
   c->candidate = DPI_NEW_ARRAY(ctx, double, (size_t)def->screen * (size_t)d->n + 1);
   c->seen = DPI_NEW_ARRAY(ctx, dpi_density_value, def->screen);
+  c->turn = DPI_NEW_ARRAY(ctx, int, c->nslot);
+  c->rank = DPI_NEW_ARRAY(ctx, int, all);
+  c->rank_j = DPI_NEW_ARRAY(ctx, double, all);
   if (!c->state || !c->slot || !c->who || !c->candidate || !c->seen) return DP_ERR_MEMORY;
+  if (!c->turn || !c->rank || !c->rank_j) return DP_ERR_MEMORY;
   for (int s = 0; s < c->nslot; s++) c->who[s] = -1;
   c->saved_at = dpi_clock_s();
-  DP_TRY(dpi_batch_init(&c->batch, ctx, d->n, c->nslot));
+  DP_TRY(dpi_batch_init(&c->batch, ctx, d->n, c->width));
+  if (def->max_cpu > 0) c->width = 1; /* until it is known what a point with derivatives costs */
   return dpi_campaign_identity(c);
 }
 
@@ -91,6 +110,9 @@ void dpi_campaign_drop(dpi_campaign *c) {
   dpi_free(ctx, c->slot);
   dpi_free(ctx, c->state);
   dpi_free(ctx, c->who);
+  dpi_free(ctx, c->turn);
+  dpi_free(ctx, c->rank);
+  dpi_free(ctx, c->rank_j);
   dpi_free(ctx, c->candidate);
   dpi_free(ctx, c->seen);
 }
@@ -248,11 +270,25 @@ static void progress(const dpi_campaign *c) {
   c->def->progress(c->def->user, done, c->ms->nstart, best);
 }
 
+/* Time is looked at between rounds: one that takes much of it asks for less at once. What is found by each start does
+ * not depend on that. */
+static void suit_width(dpi_campaign *c, double took) {
+  const double most = c->batch.cap, share = ROUND_SHARE * c->def->max_cpu;
+  unsigned what = 0;
+  if (!(c->def->max_cpu > 0)) return;
+  for (int k = 0; k < c->batch.count; k++) what |= c->batch.what[k];
+  c->cost = fmax(COST_FADES * c->cost, took / c->batch.count);
+  c->known = c->known || what != DPI_DENSITY_VALUE;
+  if (c->known) c->width = (int)fmax(1, c->cost > 0 ? fmin(share / c->cost, fmin(2.0 * c->width, most)) : most);
+}
+
 static dp_status one_round(dpi_campaign *c, bool *any) {
   bool ended = c->fresh;
   c->fresh = false;
   c->batch.count = 0;
-  for (int s = 0; s < c->nslot; s++) {
+  const int nturn = dpi_campaign_turn(c);
+  for (int i = 0; i < nturn; i++) {
+    const int s = c->turn[i];
     DP_TRY(fill(c, s));
     /* a start may end at once (redrawn in vain): then the slot takes another */
     while (c->who[s] >= 0 && !dpi_batch_ask(&c->batch, c->slot[s], s)) {
@@ -264,7 +300,9 @@ static dp_status one_round(dpi_campaign *c, bool *any) {
   *any = c->batch.count > 0;
   if (ended) progress(c);
   if (!*any) return DP_OK;
+  const double begun = dpi_point_cpu();
   DP_TRY(dpi_batch_eval(&c->batch, c->d));
+  suit_width(c, dpi_point_cpu() - begun);
   DP_TRY(tell_all(c));
   DP_TRY(conclude_ended(c)); /* a state that is saved now has no searches that are at their end */
   if (c->def->file && dpi_clock_s() - c->saved_at >= c->def->save_every) DP_TRY(dpi_campaign_save(c));
@@ -276,7 +314,9 @@ static void stop_all(dpi_campaign *c) {
   for (int s = 0; s < c->nslot; s++) {
     if (c->who[s] < 0) continue;
     dpi_start *start = &c->ms->start[c->who[s]];
-    note_done(c, c->who[s], dpi_trust_result_of(c->slot[s]));
+    const dpi_trust_result *r = dpi_trust_result_of(c->slot[s]);
+    if (start->neval + r->neval == 0) continue; /* only its place is known: not begun */
+    note_done(c, c->who[s], r);
     start->end = DPI_TRUST_TIME;
     c->who[s] = -1;
   }
@@ -311,6 +351,11 @@ static dp_status rounds(dpi_campaign *c) {
   return status;
 }
 
+static dp_status only_starts(dpi_campaign *c) {
+  for (int k = 0; k < c->ms->nstart; k++) c->ms->nfound += isfinite(c->ms->start[k].j);
+  return c->ms->nfound > 0 ? DP_OK : dpi_multistart_nothing(c);
+}
+
 static dp_status run(dpi_campaign *c) {
   DP_TRY(dpi_campaign_load(c));
   DP_TRY(rounds(c));
@@ -320,7 +365,7 @@ static dp_status run(dpi_campaign *c) {
     c->ms->nfailed += c->ms->start[k].nfailed;
     c->ms->nredraw += c->ms->start[k].nredraw;
   }
-  return dpi_multistart_optima(c);
+  return c->def->starts_only ? only_starts(c) : dpi_multistart_optima(c);
 }
 
 dp_status dpi_multistart_run(dpi_density *d, const dpi_multistart_def *def, dpi_multistart **out) {

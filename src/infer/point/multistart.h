@@ -26,9 +26,13 @@ typedef struct dpi_multistart_def {
   int ngiven;
   int screen;            /* candidates a drawn start: the one with the least J is taken; 1: no choice */
   int max_redraw;        /* a start that can't be evaluated is drawn again so often */
-  int batch;             /* searches at the same time; the answer does not depend on it */
+  int batch;             /* points asked for at the same time; the answer does not depend on it */
+  bool race;             /* starts take turns: all of them get a few steps, the better half of them twice as many, and so
+                            on; in the end the rest, the best first. The whole answer is the same, but where time ends
+                            it, it has been spent on the better ones. Up to 1000 starts, and 512 MiB of searches */
+  bool starts_only;      /* what was found is not sorted into optima */
   double max_cpu;        /* seconds of processor time of the process; then what is under way ends where it is;
-                            0: no limit */
+                            0: no limit. Fewer points are asked for at once where they take a large part of it */
   long max_eval;         /* starts begun when the ones before have taken so many points do not count; 0: no limit */
   dpi_trust_def trust;
   double j_tol;          /* optima with J closer than this and ... */

@@ -1,6 +1,6 @@
 /* multistart_file.c - floor 6, inside infer/point: the state of a run of many starts as a table of text.
  *
- *     doppel multistart 2
+ *     doppel multistart 3
  *     problem <sha256 of the definition, names, box and the caller's key>
  *     done    start end niter neval nfailed nredraw j loglik logprior j0 optimality x.. x0.. reason
  *     search  start nredraw neval nfailed j0 x0.. | reason | the search (dpi_trust_save)
@@ -15,7 +15,7 @@
 #include "infer/point/multistart_impl.h"
 #include "infer/point/point_impl.h"
 
-#define HEAD "doppel multistart 2\n"
+#define HEAD "doppel multistart 3\n"
 
 static void add_number(dpi_str *out, double x) {
   char text[32];
@@ -35,7 +35,8 @@ dp_status dpi_campaign_identity(dpi_campaign *c) {
   dpi_str_init(&s, d->ctx);
   dpi_str_addf(&s, "%s\n%d %d %llu %d %d %d %ld\n", f->key ? f->key : "", f->nstart, (int)f->sampling,
                (unsigned long long)f->seed, f->ngiven, f->screen, f->max_redraw, f->max_eval);
-  dpi_str_addf(&s, "%d %d %d %ld %d", (int)t->hessian, t->exact_max, t->max_iter, t->max_eval, t->value_first);
+  dpi_str_addf(&s, "%d %d %d %ld %d %d", (int)t->hessian, t->exact_max, t->max_iter, t->max_eval, t->value_first,
+               t->refresh);
   const double number[] = {t->gtol, t->ftol, t->xtol, t->noise, t->radius};
   add_vector(&s, number, DPI_COUNT(number));
   for (int i = 0; i < d->n; i++) {
@@ -202,7 +203,7 @@ static dp_status read_text(dpi_campaign *c, char *text) {
   int at = 1;
   strcat(problem, c->problem);
   char *line = strtok_r(text, "\n", &save);
-  if (!line || strcmp(line, "doppel multistart 2") != 0)
+  if (!line || strcmp(line, "doppel multistart 3") != 0)
     return dpi_fail(c->d->ctx, DP_ERR_CONFLICT, "%s: not a multi-start file; give another name", c->def->file);
   line = strtok_r(NULL, "\n", &save);
   if (!line || strcmp(line, problem) != 0)

@@ -21,6 +21,13 @@ typedef struct dpi_campaign { /* a run in work */
   dpi_trust **slot;     /* [nslot] searches; created when first used */
   int *who;             /* [nslot] the start in each, -1: none */
   int nslot, next;      /* next: the first start that nobody has begun */
+  bool race;            /* a slot for each start; those whose turn it is are asked */
+  int width;            /* points a round, at most batch; with a limit of time one, until costs are known */
+  double cost;          /* seconds of processor time of one point, the dear ones */
+  bool known;           /* there were points with derivatives */
+  int *turn;            /* [nslot] slots of this round */
+  int *rank;            /* [nstart] race: starts by J */
+  double *rank_j;       /* [nstart] */
   double *candidate;    /* [screen x n] */
   dpi_density_value *seen;
   char problem[65];     /* identity of the file */
@@ -34,6 +41,8 @@ dp_status dpi_campaign_save(dpi_campaign *c);
 dp_status dpi_campaign_load(dpi_campaign *c);
 dp_status dpi_campaign_slot(dpi_campaign *c, int slot); /* makes its search when there is none yet */
 void dpi_campaign_drop(dpi_campaign *c); /* all that is not the result */
+/* The slots of this round into c->turn; their number. */
+int dpi_campaign_turn(dpi_campaign *c);
 
 /* Distinct optima, hit rate. */
 dp_status dpi_multistart_optima(dpi_campaign *c);

@@ -14,6 +14,7 @@
 
 #define KINDS 64 /* reasons told apart */
 #define SHOWN 3  /* of them said */
+#define LEADING 1
 
 /* ---- distinct optima ---- */
 
@@ -58,7 +59,7 @@ static double distance2(const dpi_campaign *c, const dpi_optimum *o, const doubl
 static dp_status curvatures(dpi_campaign *c, const int *list, int count, double **fisher) {
   dpi_multistart *ms = c->ms;
   size_t n = (size_t)ms->n, most = (size_t)c->def->batch;
-  double *x = DPI_NEW_ARRAY(c->d->ctx, double, 2 * most * n + 1), *gradient = x + most * n;
+  double *x = DPI_NEW_ARRAY(c->d->ctx, double, 2 * most * n + 1), *gradient = x ? x + most * n : NULL;
   dpi_density_value *v = DPI_NEW_ARRAY(c->d->ctx, dpi_density_value, most);
   dp_status status = x && v ? DP_OK : DP_ERR_MEMORY;
   for (int from = 0; status == DP_OK && from < count; from += (int)most) {
@@ -77,8 +78,14 @@ static dp_status curvatures(dpi_campaign *c, const int *list, int count, double 
   return status;
 }
 
+/* What was cut short by time is told apart by its curvature only if it leads. */
+static bool worth_curvature(const dpi_multistart *ms, int rank) {
+  return rank < LEADING || ms->start[ms->order[rank]].end != DPI_TRUST_TIME;
+}
+
 /* known: its curvature, NULL: ask for it */
-static dp_status add_optimum(dpi_campaign *c, int k, double *known) {
+static dp_status add_optimum(dpi_campaign *c, int rank, double *known) {
+  const int k = c->ms->order[rank];
   dpi_multistart *ms = c->ms;
   dpi_optimum *o = &ms->optimum[ms->noptimum++];
   const dpi_start *s = &ms->start[k];
@@ -86,7 +93,8 @@ static dp_status add_optimum(dpi_campaign *c, int k, double *known) {
   o->at = DPI_ARENA_ARRAY(&ms->arena, signed char, ms->n + 1);
   if (!o->at) return DP_ERR_MEMORY;
   for (int i = 0; i < ms->n; i++) o->at[i] = (signed char)(o->x[i] <= c->d->lower[i] ? -1 : o->x[i] >= c->d->upper[i]);
-  return known || c->def->trust.hessian > DPI_HESSIAN_FISHER ? DP_OK : curvatures(c, &k, 1, &o->fisher);
+  if (known || c->def->trust.hessian > DPI_HESSIAN_FISHER || !worth_curvature(ms, rank)) return DP_OK;
+  return curvatures(c, &k, 1, &o->fisher);
 }
 
 /* Starts whose J stands clear of the one before are distinct for sure; their curvatures can be asked for in one go. */
@@ -95,6 +103,7 @@ static dp_status sure_ones(dpi_campaign *c, int *list, double **fisher, int *cou
   *count = 0;
   if (c->def->trust.hessian > DPI_HESSIAN_FISHER) return DP_OK;
   for (int r = 0; r < ms->nfound; r++) {
+    if (!worth_curvature(ms, r)) continue;
     bool clear = r == 0 || !(ms->start[ms->order[r]].j - ms->start[ms->order[r - 1]].j < c->def->j_tol);
     if (clear) list[(*count)++] = ms->order[r];
   }
@@ -125,7 +134,7 @@ dp_status dpi_multistart_optima(dpi_campaign *c) {
     if (o < 0) {
       o = ms->noptimum;
       while (sure < nsure && ms->start[work[sure]].j < ms->start[k].j) sure++;
-      DP_TRY(add_optimum(c, k, sure < nsure && work[sure] == k ? fisher[sure] : NULL));
+      DP_TRY(add_optimum(c, r, sure < nsure && work[sure] == k ? fisher[sure] : NULL));
     }
     ms->start[k].optimum = o;
     ms->optimum[o].count++;

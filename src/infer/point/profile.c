@@ -223,13 +223,13 @@ static dp_status one_round(work *w, bool *any) {
 }
 
 /* The best of the better optima met, by the first walk that met it; NULL: none was. */
-static const double *better_optimum(const work *w) {
+static const dpi_walk *better_optimum(const work *w) {
   const dpi_walk *best = NULL;
   for (int k = 0; k < w->nwalk; k++) {
     if (w->walk[k].side->end == DPI_PROFILE_BETTER && (!best || w->walk[k].better.j < best->better.j))
       best = &w->walk[k];
   }
-  return best ? best->better.x : NULL;
+  return best;
 }
 
 /* ---- verdicts ---- */
@@ -260,10 +260,11 @@ static dp_status run(work *w, const double *x) {
     w->next = 0;
     for (int s = 0; s < w->nslot; s++) w->who[s] = -1;
     while (any) DP_TRY(one_round(w, &any));
-    const double *better = better_optimum(w);
+    const dpi_walk *better = better_optimum(w);
     if (!better || w->p->nrestart >= w->def->max_restart) break;
     w->p->nrestart++;
-    DP_TRY(settle_optimum(w, better));
+    w->p->better = better->prediction ? better->prediction->name : w->d->name[better->index];
+    DP_TRY(settle_optimum(w, better->better.x));
   }
   for (int k = 0; k < w->p->nprofile; k++) w->p->profile[k].verdict = verdict_of(w, &w->p->profile[k]);
   return DP_OK;
@@ -287,6 +288,45 @@ void dpi_profiles_destroy(dpi_profiles *p) {
   dp_ctx *ctx = p->arena.ctx;
   dpi_arena_release(&p->arena);
   dpi_free(ctx, p);
+}
+
+/* ---- words ---- */
+
+const char *dpi_prediction_verdict(dpi_identifiable v) {
+  switch (v) {
+    case DPI_IDENTIFIABLE_YES: return "bounded";
+    case DPI_IDENTIFIABLE_OPEN_BELOW: return "unbounded below";
+    case DPI_IDENTIFIABLE_OPEN_ABOVE: return "unbounded above";
+    case DPI_IDENTIFIABLE_OPEN:
+    case DPI_IDENTIFIABLE_NOT: return "unbounded";
+    default: return "unknown";
+  }
+}
+
+static void prediction_end(const dpi_profile_side *s, const dpi_density *d, const char *which, dpi_str *out) {
+  if (s->open && out->len) dpi_str_add(out, "; ");
+  switch (s->open ? s->end : DPI_PROFILE_CROSSED) {
+    case DPI_PROFILE_BOUND:
+      dpi_str_addf(out, "%s: the data allow all that the parameters' bounds do, to %.6g", which, s->limit);
+      break;
+    case DPI_PROFILE_FLAT: dpi_str_addf(out, "%s: the data allow any value", which); break;
+    case DPI_PROFILE_CROSSED: break;
+    default:
+      dpi_str_addf(out, "%s: not followed beyond %.6g: %s", which, s->limit,
+                   s->reason[0] ? s->reason : dpi_profile_end_text(s->end));
+  }
+  if (s->open && s->met >= 0) dpi_str_addf(out, ", where '%s' is at its bound", d->name[s->met]);
+  if (s->jumped) dpi_str_addf(out, "%s%s: another valley was entered on the way", out->len ? "; " : "", which);
+}
+
+void dpi_prediction_words(const dpi_profile *p, const dpi_density *d, dpi_str *out) {
+  if (p->side[0].end == DPI_PROFILE_CONSTANT) {
+    dpi_str_add(out, "it depends on nothing that is estimated");
+    return;
+  }
+  prediction_end(&p->side[0], d, "below", out);
+  prediction_end(&p->side[1], d, "above", out);
+  if (out->len == 0) dpi_str_add(out, "both ends of the interval were found");
 }
 
 /* ---- tables ---- */

@@ -30,6 +30,7 @@
   X(FLAT, "flat", "J stays below the threshold, however far one goes")                           \
   X(STEPS, "steps", "the allowed number of steps was spent below the threshold")       \
   X(FAILED, "failed", "no further point could be evaluated")                           \
+  X(CONSTANT, "constant", "a prediction that depends on nothing that is estimated")    \
   X(BETTER, "better", "a better optimum lies on the way")
 typedef enum dpi_profile_end {
 #define DPI_PROFILE_END_ENUM(name, word, text) DPI_PROFILE_##name,
@@ -115,12 +116,16 @@ typedef struct dpi_profiles {
   double *x, *fisher;         /* [n], [n x n] the optimum all of them start from */
   double j, threshold;        /* J there; rise at which an interval ends */
   int nrestart;               /* better optima met */
+  const char *better;         /* the profile on which the last one was met, NULL */
   long neval;
 } dpi_profiles;
 
 /* x [n]: an optimum; it is polished first. Fisher information is needed. */
 dp_status dpi_profiles_run(dpi_density *d, const double *x, const dpi_profile_def *def, dpi_profiles **out);
 void dpi_profiles_destroy(dpi_profiles *p);
+/* What is to be said of a prediction's interval: a verdict in few words, and why each open end is open. */
+const char *dpi_prediction_verdict(dpi_identifiable v);
+void dpi_prediction_words(const dpi_profile *p, const dpi_density *d, dpi_str *out);
 /* A line for each: name, optimum, interval, verdict, why. */
 void dpi_profiles_write(const dpi_profiles *p, const dpi_density *d, dpi_str *out);
 

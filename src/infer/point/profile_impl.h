@@ -42,6 +42,7 @@ typedef struct dpi_walk {
   double expected;        /* J of the point in work */
   dpi_profile_point kept; /* RETRY: the first answer */
   bool has_kept;
+  bool from_outside; /* the crossing was come to from the other side too */
   int halved, nfailed, stuck, nstep, back, nroot;
   int alternative, nchecked; /* CHECK: which one, and how many in all */
   int low;                /* ROOT: side->point[low] (-1: the optimum) is below, low + 1 above the threshold */

@@ -23,6 +23,8 @@
 #define FAR 1e6         /* units of scale: further than this is nowhere */
 #define WORSE 0.5       /* of the threshold: a rise beyond what was expected that is looked at twice */
 #define RIDGE 1e-12     /* of the diagonal: what a direction without information counts */
+#define FALLS 0.01      /* of the threshold: J lower by that is another branch */
+#define LEAP 3.0        /* further from where it was expected than this many steps of the others: another branch */
 
 static double threshold_j(const dpi_walk *w) { return w->share->j + w->share->threshold; }
 
@@ -111,8 +113,19 @@ static void search_from(dpi_walk *w, double *x, double slope) {
   hold_index(w, x);
 }
 
+/* How strongly a prediction is pulled: ten times what holds it where the walk is, so that it goes where it is asked
+ * to. What does not move (at first a parameter that the data press against its bound) is pulled a hundred times
+ * harder. */
+static void choose_pull(dpi_walk *w) {
+  if (!w->prediction) return;
+  w->sigma2 = w->unit * w->unit;
+  if (w->curvature > 0) w->sigma2 = fmin(w->sigma2, 0.1 / w->curvature);
+  for (int k = 0; k < w->stuck; k++) w->sigma2 *= 0.01;
+}
+
 /* How far the next point lies, by the rise wanted. */
 static double choose_step(const dpi_walk *w) {
+  if (w->stuck > 0) return w->step;
   double rise = w->share->def->step * w->share->threshold, s = w->direction * w->now.slope, c = w->curvature;
   double h = s + sqrt(s * s + 2 * c * rise) > 0 && (s > 0 || c > 0)
                  ? 2 * rise / (fmax(s, 0) + sqrt(s * s + 2 * c * rise))
@@ -137,6 +150,7 @@ static void ask_out(dpi_walk *w) {
   const dpi_density *d = w->share->d;
   double *x = w->share->vec;
   w->at = w->now.at + w->direction * w->step;
+  choose_pull(w);
   if (!w->prediction) w->at = fmin(fmax(w->at, d->lower[w->index]), d->upper[w->index]);
   double h = w->at - w->now.at;
   w->expected = w->now.j + h * w->now.slope + 0.5 * w->curvature * h * h;
@@ -159,7 +173,7 @@ static void finish(dpi_walk *w, dpi_profile_end end) {
   dpi_profile_side *s = w->side;
   w->phase = WALK_DONE;
   s->end = end;
-  s->open = end != DPI_PROFILE_CROSSED;
+  s->open = end != DPI_PROFILE_CROSSED && end != DPI_PROFILE_CONSTANT;
   if (s->open) s->limit = w->now.at;
   if (end == DPI_PROFILE_FLAT) s->limit = w->direction * INFINITY;
   s->met = dpi_walk_met(w->share, w->index, w->now.x);
@@ -221,6 +235,7 @@ static void crossed(dpi_walk *w, double at, double slope) {
   w->at = at;
   w->crossing = at;
   w->phase = WALK_CHECK;
+  if (w->prediction) w->sigma2 *= 0.01; /* the other valley may hold it more strongly */
   search_from(w, x, slope);
 }
 
@@ -245,10 +260,19 @@ static void ask_root(dpi_walk *w) {
   search_from(w, x, slope);
 }
 
-/* The walk is over: was the threshold crossed on the way? */
+static void ask_back(dpi_walk *w);
+
+/* The walk is over: was the threshold crossed on the way? The last point below it is searched again from the one above,
+ * before: each end is come to from both sides. */
 static void conclude(dpi_walk *w, dpi_profile_end otherwise) {
   for (int k = 0; k < w->side->npoint; k++) {
     if (w->side->point[k].j < threshold_j(w)) continue;
+    if (k > 0 && !w->from_outside) {
+      w->from_outside = true;
+      w->back = k - 1;
+      ask_back(w);
+      return;
+    }
     w->low = k - 1;
     ask_root(w);
     return;
@@ -342,16 +366,28 @@ static void ask_back(dpi_walk *w) {
   memcpy(x, w->side->point[w->back + 1].x, sizeof(double) * (size_t)w->share->d->n);
   w->at = p->at;
   w->phase = WALK_BACK;
-  search_from(w, x, p->slope);
+  choose_pull(w);
+  if (w->prediction) w->sigma2 *= 0.01; /* it is to stand where the earlier point is */
+  search_from(w, x, w->side->point[w->back + 1].slope);
+}
+
+/* Has the search left the branch it was on? J falls where it was rising, or the others are nowhere near where both
+ * tangent and secant have them. */
+static bool leapt(const dpi_walk *w, const dpi_profile_point *p) {
+  if (w->side->npoint == 0 || !w->has_last) return false;
+  if (p->j < w->now.j - FALLS * w->share->threshold && w->direction * w->now.slope > 0) return true;
+  double far = fmin(far_from(w, w->guess_tangent, p->x), far_from(w, w->guess_secant, p->x));
+  double usual = far_from(w, w->now.x, w->last_x) + far_from(w, w->now.x, w->guess_tangent);
+  return far > LEAP * LEAP * usual && far > 1e-4;
 }
 
 static dp_status accept_out(dpi_walk *w, const dpi_trust_result *r) {
   dpi_profile_point p;
   bool ok, jump;
   DP_TRY(take_point(w, r, &p, true, &ok));
-  double moved = w->direction * (p.at - w->now.at), falls = 0.01 * w->share->threshold;
+  double moved = w->direction * (p.at - w->now.at);
   w->stuck = w->prediction && !(moved > 1e-3 * w->step) ? w->stuck + 1 : 0;
-  jump = p.j < w->now.j - falls && w->direction * w->now.slope > 0 && w->side->npoint > 0;
+  jump = leapt(w, &p);
   w->nstep++;
   w->halved = 0;
   move_to(w, &p);
@@ -361,7 +397,6 @@ static dp_status accept_out(dpi_walk *w, const dpi_trust_result *r) {
     jump = false;
   }
   if (jump) {
-    w->side->jumped = true;
     w->back = w->side->npoint - 2;
     ask_back(w);
   } else {
@@ -427,16 +462,32 @@ static dp_status ended_out(dpi_walk *w, const dpi_trust_result *r) {
   return is_better(w, &p) ? DP_OK : accept_out(w, r);
 }
 
+/* p takes the place of an earlier point that lies higher. A prediction is not held: where p is no longer between the
+ * neighbours, the earlier point is left out. */
+static void replace(dpi_walk *w, const dpi_profile_point *p, int place) {
+  dpi_profile_side *s = w->side;
+  dpi_profile_point *old = &s->point[place];
+  bool after = place == 0 || w->direction * (p->at - s->point[place - 1].at) > 0;
+  bool before = place + 1 == s->npoint || w->direction * (s->point[place + 1].at - p->at) > 0;
+  s->jumped = true;
+  if (after && before) {
+    double *x = old->x;
+    memcpy(x, p->x, sizeof(double) * (size_t)w->share->d->n);
+    *old = *p;
+    old->x = x;
+  } else {
+    s->npoint--;
+    memmove(old, old + 1, sizeof *old * (size_t)(s->npoint - place));
+  }
+}
+
 static dp_status ended_back(dpi_walk *w, const dpi_trust_result *r) {
   dpi_profile_point p, *old = &w->side->point[w->back];
   bool ok = isfinite(r->j);
   if (ok) DP_TRY(take_point(w, r, &p, false, &ok));
   if (ok && is_better(w, &p)) return DP_OK;
-  if (ok && p.j < old->j - 0.01 * w->share->threshold && !w->prediction) {
-    double *x = old->x;
-    memcpy(x, p.x, sizeof(double) * (size_t)w->share->d->n);
-    *old = p;
-    old->x = x;
+  if (ok && p.j < old->j + old->slope * (p.at - old->at) - FALLS * w->share->threshold) {
+    replace(w, &p, w->back);
     if (--w->back >= 0) {
       ask_back(w);
       return DP_OK;
@@ -485,7 +536,7 @@ static dp_status ended_check(dpi_walk *w, const dpi_trust_result *r) {
   s->jumped = true;
   DP_TRY(insert_point(w, s->npoint, &p));
   w->back = s->npoint - 2;
-  if (w->back >= 0 && !w->prediction)
+  if (w->back >= 0)
     ask_back(w);
   else
     onward(w);
@@ -525,6 +576,28 @@ void dpi_walk_pull(const dpi_walk *w, dpi_density_value *v, unsigned what, doubl
 
 /* ---- the first step ---- */
 
+/* A prediction without a slope at the optimum: it depends on nothing that is estimated, or is extreme there. */
+static dp_status no_slope(dpi_walk *w, double g) {
+  const dpi_walk_share *sh = w->share;
+  int n = sh->d->n;
+  double *x = sh->vec, *grad = sh->vec + 5 * n, there;
+  bool same = true, ok;
+  for (int side = -1; side <= 1; side += 2) {
+    for (int i = 0; i < n; i++) {
+      bool held = sh->def->trust.fixed && sh->def->trust.fixed[i];
+      x[i] = sh->x[i] + (held ? 0 : side * sh->scale[i] * 0.01 * (1 + i));
+    }
+    clamp(w, x);
+    DP_TRY(w->prediction->fn(w->prediction->user, 1, x, &there, grad, &ok));
+    same = same && ok && there == g;
+    for (int i = 0; same && i < n; i++) same = grad[i] == 0;
+  }
+  finish(w, same ? DPI_PROFILE_CONSTANT : DPI_PROFILE_FAILED);
+  if (same) w->side->limit = g;
+  if (!same) dpi_point_reason(w->side->reason, "it has no slope at the optimum: it is extreme there");
+  return DP_OK;
+}
+
 static dp_status begin_prediction(dpi_walk *w, dpi_profile *p) {
   const dpi_walk_share *sh = w->share;
   int n = sh->d->n;
@@ -540,8 +613,7 @@ static dp_status begin_prediction(dpi_walk *w, dpi_profile *p) {
   tangent_of_prediction(w, sh->fisher, sh->at, grad, 0);
   w->unit = reach;
   w->largest = FAR * reach;
-  w->sigma2 = w->curvature > 0 ? 0.1 / w->curvature : reach * reach;
-  w->sigma2 = fmin(w->sigma2, reach * reach);
+  choose_pull(w);
   p->at = g;
   w->index = -1;
   return DP_OK;
@@ -570,7 +642,9 @@ dp_status dpi_walk_begin(dpi_walk *w, const dpi_walk_share *share, dpi_profile *
     tangent_of_parameter(w, share->fisher, share->at);
   }
   w->now.at = w->side->limit = p->at;
-  if (!(w->unit > 0)) {
+  if (prediction && !(w->unit > 0)) {
+    DP_TRY(no_slope(w, p->at));
+  } else if (!(w->unit > 0)) {
     finish(w, DPI_PROFILE_FLAT);
   } else if (at_bound(w)) {
     finish(w, DPI_PROFILE_BOUND);

@@ -9,7 +9,8 @@
  *
  * Curvature: B = F + S. F is the Fisher information; S is the secant estimate of the rest by Dennis, Gay & Welsch (ACM
  * TOMS 7 (1981) 348), sized. Both models, with and without S, predict each trial's fall; the better one makes
- * the next step.
+ * the next step. Where F is dear (def.refresh) it is asked for now and then only: between, F stays that of an earlier
+ * point and S learns what has changed since; when F comes, F + S stays what it was.
  */
 #include "infer/point/trust.h"
 
@@ -58,6 +59,8 @@ struct dpi_trust {
   bool sized;    /* bfgs, sr1: B has got its size */
   bool inside;   /* neither radius nor bounds cut the step */
   int cautious;  /* the last trial was 1: refused, 2: not evaluable */
+  int stale;     /* points accepted since F was asked for */
+  bool with_fisher; /* the question just put asks for F */
   phase phase, resume;
   double j_trial;    /* of PHASE_TRIAL_VALUE */
   dpi_trust_end end_found; /* while snapping */
@@ -96,7 +99,8 @@ dpi_trust_def dpi_trust_def_default(void) {
                          .noise = 1e-9,
                          .max_iter = 1000,
                          .radius = 1,
-                         .value_first = 1};
+                         .value_first = 1,
+                         .refresh = 1};
 }
 
 /* ---- life ---- */
@@ -183,7 +187,8 @@ void dpi_trust_begin(dpi_trust *t, const double *x0, const bool *fixed) {
   if (t->s) memset(t->s, 0, sizeof(double) * (size_t)t->m * (size_t)t->m);
   t->radius = t->def.radius;
   t->use_s = t->sized = false;
-  t->cautious = 0;
+  t->cautious = t->stale = 0;
+  t->with_fisher = uses_fisher(t);
   t->j = INFINITY;
   memset(&t->result, 0, sizeof t->result);
   t->result.end = DPI_TRUST_RUNNING;
@@ -372,10 +377,23 @@ static void update_sr1(dpi_trust *t) {
   }
 }
 
+/* F comes anew after points without: S takes what F has changed by, so that F + S is still what steps have taught. */
+static void carry_over(dpi_trust *t) {
+  for (int a = 0; a < t->m; a++) {
+    for (int b = 0; b <= a; b++) { /* symmetric to the last bit, as update_structured leaves it */
+      const int i = t->index[a], j = t->index[b];
+      const size_t ij = (size_t)i * t->n + j;
+      t->s[(size_t)a * t->m + b] += t->w[i] * t->w[j] * (t->fisher[ij] - t->fishert[ij]);
+      t->s[(size_t)b * t->m + a] = t->s[(size_t)a * t->m + b];
+    }
+  }
+}
+
 /* Called with x, grad still the old ones and xt, gradt, fishert the new. */
 static void update_secant(dpi_trust *t) {
   int m = t->m;
   if (t->def.hessian == DPI_HESSIAN_FISHER) return;
+  if (t->def.hessian == DPI_HESSIAN_HYBRID && t->with_fisher && t->stale > 0) carry_over(t);
   for (int a = 0; a < m; a++) {
     int i = t->index[a];
     t->step[a] = (t->xt[i] - t->x[i]) / t->w[i];
@@ -419,7 +437,7 @@ static bool usable(const dpi_trust *t, const dpi_density_value *v, bool derivati
   for (int a = 0; derivatives && a < t->m; a++) {
     int i = t->index[a];
     if (!isfinite(v->gradient[i])) return false;
-    for (int b = 0; uses_fisher(t) && b < t->m; b++) {
+    for (int b = 0; t->with_fisher && b < t->m; b++) {
       if (!isfinite(v->fisher[(size_t)i * t->n + t->index[b]])) return false;
     }
   }
@@ -430,7 +448,8 @@ static bool usable(const dpi_trust *t, const dpi_density_value *v, bool derivati
 static void take_derivatives(dpi_trust *t, const dpi_density_value *v) {
   for (int i = 0; i < t->n; i++) t->gradt[i] = -v->gradient[i];
   size_t size = sizeof(double) * (size_t)t->n * (size_t)t->n;
-  if (uses_fisher(t) && v->fisher != t->fishert) memcpy(t->fishert, v->fisher, size);
+  if (t->with_fisher && v->fisher != t->fishert) memcpy(t->fishert, v->fisher, size);
+  if (uses_fisher(t) && !t->with_fisher) memcpy(t->fishert, t->fisher, size);
 }
 
 static void move_to_trial(dpi_trust *t, const dpi_density_value *v) {
@@ -493,6 +512,8 @@ static void accept(dpi_trust *t, const dpi_density_value *v, double fall) {
   double ratio = fall / t->promise;
   update_secant(t);
   choose_model(t, fall);
+  if (t->with_fisher && t->stale > 0 && !t->inside) t->use_s = false; /* far off, what is new is worth more */
+  t->stale = t->with_fisher || !uses_fisher(t) ? 0 : t->stale + 1;
   if (ratio > 0.75 && t->length > 0.8 * t->radius) t->radius = fmin(GROW * t->radius, RADIUS_MAX);
   if (ratio < 0.25 && !rounding(t, fall)) t->radius = SHRINK * fmin(t->length, t->radius);
   t->cautious = 0;
@@ -566,15 +587,23 @@ static void tell_again(dpi_trust *t, const dpi_density_value *v) {
   if (t->phase != PHASE_DONE && t->phase != PHASE_SNAP) t->phase = wanted;
 }
 
+/* F with the next gradient? Where it is dear: when it has become old, when the model has just been wrong, at ends. */
+static bool wants_fisher(const dpi_trust *t) {
+  if (!uses_fisher(t) || t->def.refresh <= 1) return uses_fisher(t);
+  if (t->phase == PHASE_AGAIN) return t->stale == 0;
+  return t->phase != PHASE_TRIAL || t->stale + 1 >= t->def.refresh || t->cautious == 1;
+}
+
 bool dpi_trust_next(dpi_trust *t, double *x, unsigned *what, dpi_density_value *value) {
   if (t->phase == PHASE_DONE) return false;
   memcpy(x, t->phase == PHASE_AGAIN ? t->x : t->xt, sizeof(double) * (size_t)t->n);
   memset(value, 0, sizeof *value);
   *what = DPI_DENSITY_VALUE;
   if (t->phase != PHASE_TRIAL_VALUE && t->phase != PHASE_START_VALUE) {
-    *what = DPI_DENSITY_GRADIENT | (uses_fisher(t) ? DPI_DENSITY_FISHER : 0);
+    t->with_fisher = wants_fisher(t);
+    *what = DPI_DENSITY_GRADIENT | (t->with_fisher ? DPI_DENSITY_FISHER : 0);
     value->gradient = t->gradt;
-    value->fisher = t->fishert;
+    value->fisher = t->with_fisher ? t->fishert : NULL;
   }
   return true;
 }
@@ -638,11 +667,15 @@ void dpi_trust_save(const dpi_trust *t, dpi_str *out) {
                t->use_s, t->sized, t->cautious, r->neval, r->nfailed);
   dpi_str_addf(out, " %d", r->niter);
   add_number(out, t->radius);
+  dpi_str_addf(out, " %d", t->stale);
   for (int i = 0; i < t->n; i++) dpi_str_addf(out, " %d", t->fixed[i]);
   for (int i = 0; i < t->n; i++) add_number(out, t->w[i]);
   for (int i = 0; i < t->n; i++) add_number(out, t->x[i]);
   for (int a = 0; t->s && a < t->m; a++) {
     for (int b = 0; b <= a; b++) add_number(out, t->s[(size_t)a * t->m + b]);
+  }
+  for (int i = 0; t->stale > 0 && i < t->n; i++) { /* F of an earlier point: nobody can be asked for it again */
+    for (int j = 0; j < t->n; j++) add_number(out, t->fisher[(size_t)i * t->n + j]);
   }
   dpi_str_addf(out, " %s", r->reason);
 }
@@ -670,8 +703,9 @@ bool dpi_trust_load(dpi_trust *t, const char *text) {
   for (int k = 0; k < 9; k++) {
     if (!take_whole(&text, 0, most[k], &head[k])) return false;
   }
-  double radius = take(&text), flag;
+  double radius = take(&text), flag, stale = 0;
   if ((int)head[1] != t->n || !(radius > 0)) return false;
+  if (!take_whole(&text, 0, uses_fisher(t) ? 2e9 : 0, &stale)) return false;
   for (int i = 0; i < t->n; i++) {
     if (!take_whole(&text, 0, 1, &flag)) return false;
     t->fixed[i] = flag != 0;
@@ -696,6 +730,13 @@ bool dpi_trust_load(dpi_trust *t, const char *text) {
     }
   }
   if (t->m != (int)head[2]) return false;
+  t->stale = (int)stale;
+  for (int i = 0; t->stale > 0 && i < t->n; i++) {
+    for (int j = 0; j < t->n; j++) {
+      t->fisher[(size_t)i * t->n + j] = take(&text);
+      if (!isfinite(t->fisher[(size_t)i * t->n + j])) return false;
+    }
+  }
   if (*text == ' ') text++;
   dpi_point_reason(t->result.reason, text);
   t->use_s = head[3] != 0;

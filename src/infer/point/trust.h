@@ -74,6 +74,9 @@ typedef struct dpi_trust_def {
   long max_eval;      /* 0: no limit */
   double radius;      /* of the first step, in units of scale */
   int value_first;    /* a trial's value before its gradient: 0 never, 1 after a refused step, 2 always */
+  int refresh;        /* hybrid, fisher: F is asked for at every so-manieth accepted point only (and after a refused
+                         step, and at a snap to bounds); 1: at all of them. For where F costs many gradients; then
+                         dpi_trust_result.fisher may be that of an earlier point */
   const double *scale; /* [n] unit of each parameter, NULL: a tenth of its box, at most max(1, |start|) */
   const bool *fixed;   /* [n] parameters that stay at their start, NULL: none; copied */
 } dpi_trust_def;

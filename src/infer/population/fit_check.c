@@ -190,11 +190,13 @@ static dp_status shrinkage(dpi_population *pop, dp_fit_check *c) {
 
 static dp_status people(dpi_population *pop, const double *theta, dp_fit_check *c) {
   double value;
+  char who[320];
   bool ok = false;
   dpi_population_method(pop, DPI_LAPLACE);
   DP_TRY(dpi_population_eval(pop, theta, &value, NULL, &ok));
   if (!ok)
-    return dpi_fail(pop->ctx, DP_ERR_CONVERGE, "check of a population: the mode of some person was not found");
+    return dpi_fail(pop->ctx, DP_ERR_CONVERGE, "%scheck of a population: the mode of this person was not found",
+                    dpi_population_failing(pop, who));
   for (int i = 0; i < pop->npeople; i++) {
     int n = pop->member[i].p->iv->nfree;
     double *work = DPI_NEW_ARRAY(pop->ctx, double, 2 * n * n + n + 1);

@@ -19,6 +19,7 @@
 #define CLIMBS 25
 #define NEAR 0.1   /* two modes closer than this (in posterior standard deviations) are one */
 #define STEP 1e-3  /* of a standard deviation: differences of the gradient */
+#define SPREAD 50.0 /* effective draws for standard deviations, at least: known within a tenth */
 #define WANTED 0.1 /* effective share of a round's proposals (as in importance.c) */
 
 typedef struct peak {
@@ -274,9 +275,13 @@ static dp_status importance(sampler *s, const dpi_component *c, int nc, dpi_draw
                            .target = target,
                            .user = s,
                            .component = c,
-                           .ncomponent = nc};
+                           .ncomponent = nc,
+                           .spread = true};
   DP_TRY(dpi_importance_run(&s->arena, &id, &is));
   dpi_verdict_weights(is.khat, is.ess, WANTED * def->nproposal, &r->verdict);
+  r->ess_spread = is.ess_spread;
+  bool few = !(is.ess_spread >= SPREAD);
+  dpi_verdict_add(&r->verdict, few, "%.0f for deviations%s", is.ess_spread, few ? ", too few" : "");
   r->nround = is.nround;
   if (!isfinite(is.evidence)) {
     dpi_verdict_add(&r->verdict, true, "no proposal can be evaluated");

@@ -40,6 +40,7 @@ typedef struct dpi_laplace_report {
   double evidence;         /* of importance sampling: ln of the integral of likelihood x prior */
   double evidence_error;   /* one standard error, from the weights */
   double evidence_laplace; /* of the Gaussian integrals at the modes */
+  double ess_spread;       /* effective draws for the standard deviation that is known worst */
   int nmode;               /* distinct ones that were used */
   int nround;
   long npoint;

@@ -10,6 +10,8 @@
  * A chain asks for one point at a time:
  *
  *     START --ok--> STEP (search of a first step; after each window again) --> TREE --draw done--> TREE ... --> DONE
+ *                                      after warm-up by a coarser density: AGAIN (the place by the density itself)
+ * --> TREE
  *       |                                                                        |
  *       +-- no place to start --> STUCK                                          +-- window ends --> STEP
  *
@@ -32,6 +34,9 @@
 #define START_TRIES 100
 #define START_LOGIT 4 /* starts between two bounds stay this near to the middle: 1.8 % of the way */
 #define STEP_TRIES 60
+#define SPREAD_TRIES 4 /* places beside a start, each half as far away; then the start itself */
+#define SPREAD_LOSS \
+  5 /* ln of the density, beyond half the dimension times spread^2: further down is no place to start */
 
 /* ---- a chain's memory ---- */
 
@@ -52,13 +57,15 @@ typedef struct edge { /* where a trajectory goes on */
   double *u, *p, *g;
 } edge;
 
-typedef enum phase { PHASE_START, PHASE_STEP, PHASE_TREE, PHASE_DONE, PHASE_STUCK } phase;
+typedef enum phase { PHASE_START, PHASE_STEP, PHASE_TREE, PHASE_AGAIN, PHASE_DONE, PHASE_STUCK } phase;
 
 typedef struct chain {
   int id; /* its number in everything */
   phase phase;
   int t;     /* draw being made, warm-up included */
   int tries; /* of this phase */
+  int moved; /* places beside the start that were tried */
+  bool fine; /* `here` is by the density itself, not by the coarser one */
   dpi_rng rng;
   place here;
   dpi_metric metric;
@@ -352,8 +359,13 @@ static void told_step(sampler *s, chain *k, const place *told) {
 
 /* ---- from draw to draw ---- */
 
+static bool warming(const sampler *s, const chain *k) { return s->def->warm && k->t < s->def->nwarmup; }
+
 static void begin_draw(sampler *s, chain *k) {
-  if (k->t == s->def->nwarmup + s->def->ndraw)
+  if (s->def->warm && k->t == s->def->nwarmup && !k->fine) {
+    k->phase = PHASE_AGAIN;
+    copy(k->want, k->here.u, s->d->n);
+  } else if (k->t == s->def->nwarmup + s->def->ndraw)
     k->phase = PHASE_DONE;
   else if (k->t == 0 || (k->t < s->def->nwarmup && dpi_nuts_window_ends(&s->schedule, k->t - 1)))
     begin_step(s, k);
@@ -458,29 +470,71 @@ static void widest(const sampler *s, const double *u, double *fisher) {
   }
 }
 
-static dp_status told_start(sampler *s, chain *k, const dpi_density_value *v, double logjac) {
+/* A place beside the start: here + spread L z, L of the metric's covariance. */
+static bool displace(sampler *s, chain *k) {
   int n = s->d->n;
+  const dpi_metric *m = &k->metric;
+  if (!s->def->start || !(s->def->spread > 0) || k->moved >= SPREAD_TRIES) return false;
+  dpi_rng rng = dpi_rng_make(s->def->seed, (uint64_t)k->id, DPI_RNG_SAMPLE_START);
+  rng.counter = (uint64_t)(START_TRIES + k->moved) << DPI_SAMPLE_SHIFT;
+  double scale = s->def->spread / (double)(1 << k->moved++);
+  for (int i = 0; i < n; i++) k->v[i] = dpi_rng_normal(&rng);
+  for (int i = 0; i < n; i++) {
+    double step = 0;
+    for (int j = 0; m->dense && j <= i; j++) step += m->chol[(size_t)i * (size_t)n + (size_t)j] * k->v[j];
+    if (!m->dense) step = sqrt(m->cov[i]) * k->v[i];
+    k->want[i] = k->here.u[i] + scale * step;
+  }
+  return true;
+}
+
+static void take_here(sampler *s, chain *k, const dpi_density_value *v, double logp) {
+  copy(k->here.u, k->want, s->d->n);
+  copy(k->here.g, v->gradient, s->d->n);
+  dpi_box_gradient(s->d, k->here.u, k->here.g);
+  k->here.loglik = v->loglik;
+  k->here.logprior = v->logprior;
+  k->here.logp = logp;
+}
+
+static void begin_chain(sampler *s, chain *k) {
+  k->step = 1;
+  k->t = 0;
+  dpi_dual_restart(&k->dual, k->step);
+  chain_save(s, k);
+  begin_draw(s, k);
+}
+
+/* Of a place beside the start: it is taken when it is not too far down. */
+static void told_beside(sampler *s, chain *k, const dpi_density_value *v, double logjac) {
+  double logp = v->ok ? v->loglik + v->logprior + logjac : -INFINITY;
+  double least = k->here.logp - SPREAD_LOSS - 0.5 * s->d->n * fmax(1, s->def->spread * s->def->spread);
+  for (int i = 0; v->ok && i < s->d->n; i++)
+    if (!isfinite(v->gradient[i])) logp = -INFINITY;
+  if (logp >= least)
+    take_here(s, k, v, logp);
+  else if (displace(s, k))
+    return;
+  begin_chain(s, k);
+}
+
+static dp_status told_start(sampler *s, chain *k, const dpi_density_value *v, double logjac) {
+  if (k->moved > 0) {
+    told_beside(s, k, v, logjac);
+    return DP_OK;
+  }
   if (!v->ok) {
     snprintf(k->reason, sizeof k->reason, "%s", v->reason);
     return begin_start(s, k);
   }
-  copy(k->here.u, k->want, n);
-  copy(k->here.g, v->gradient, n);
-  dpi_box_gradient(s->d, k->here.u, k->here.g);
-  k->here.loglik = v->loglik;
-  k->here.logprior = v->logprior;
-  k->here.logp = v->loglik + v->logprior + logjac;
+  take_here(s, k, v, v->loglik + v->logprior + logjac);
   dpi_metric_identity(&k->metric);
   if (v->fisher) {
     dpi_box_fisher(s->d, k->here.u, v->fisher);
     widest(s, k->here.u, v->fisher);
     dpi_metric_fisher(&k->metric, v->fisher);
   }
-  k->step = 1;
-  k->t = 0;
-  dpi_dual_restart(&k->dual, k->step);
-  chain_save(s, k);
-  begin_draw(s, k);
+  if (!displace(s, k)) begin_chain(s, k);
   return DP_OK;
 }
 
@@ -489,6 +543,13 @@ static dp_status told_start(sampler *s, chain *k, const dpi_density_value *v, do
 static dp_status tell(sampler *s, chain *k, const dpi_density_value *v, double logjac) {
   int n = s->d->n;
   if (k->phase == PHASE_START) return told_start(s, k, v, logjac);
+  if (k->phase ==
+      PHASE_AGAIN) { /* where only the coarser one can be evaluated, its value has to do for one step more */
+    if (v->ok) take_here(s, k, v, v->loglik + v->logprior + logjac);
+    k->fine = true;
+    begin_draw(s, k);
+    return DP_OK;
+  }
   place told = {k->want, v->gradient, -INFINITY, v->loglik, v->logprior, 0};
   if (v->ok) {
     dpi_box_gradient(s->d, k->want, v->gradient);
@@ -501,14 +562,18 @@ static dp_status tell(sampler *s, chain *k, const dpi_density_value *v, double l
   return DP_OK;
 }
 
-/* All chains that start, or all that are on their way: one batch. *any: there were some. */
-static dp_status batch(sampler *s, bool start, bool *any, dpi_nuts_report *report) {
+static bool on_its_way(const chain *k) {
+  return k->phase == PHASE_STEP || k->phase == PHASE_TREE || k->phase == PHASE_AGAIN;
+}
+
+/* All chains that start, or all that are on their way, by one of the densities: one batch. *any: there were some. */
+static dp_status batch(sampler *s, bool start, bool warm, bool *any, dpi_nuts_report *report) {
   int m = 0;
   size_t n = (size_t)s->d->n;
   unsigned what = DPI_DENSITY_GRADIENT | (start && !s->def->no_fisher ? DPI_DENSITY_FISHER : 0u);
   for (int c = 0; c < s->def->nchain; c++) {
     chain *k = &s->chain[c];
-    if (start ? k->phase != PHASE_START : k->phase != PHASE_STEP && k->phase != PHASE_TREE) continue;
+    if ((start ? k->phase != PHASE_START : !on_its_way(k)) || warming(s, k) != warm) continue;
     copy(s->u + (size_t)m * n, k->want, s->d->n);
     s->value[m] = (dpi_density_value){.gradient = s->gradient + (size_t)m * n,
                                       .fisher = what & DPI_DENSITY_FISHER ? s->fisher + (size_t)m * n * n : NULL};
@@ -518,7 +583,7 @@ static dp_status batch(sampler *s, bool start, bool *any, dpi_nuts_report *repor
   *any = true;
   report->nbatch++;
   report->npoint += m;
-  DP_TRY(dpi_box_eval(s->d, m, s->u, what, s->x, s->logjac, s->value));
+  DP_TRY(dpi_box_eval(warm ? s->def->warm : s->d, m, s->u, what, s->x, s->logjac, s->value));
   for (int i = 0; i < m; i++) DP_TRY(tell(s, &s->chain[s->asking[i]], &s->value[i], s->logjac[i]));
   return DP_OK;
 }
@@ -539,8 +604,7 @@ static dp_status go(sampler *s, dpi_nuts_report *report) {
   dp_status status = DP_OK;
   for (bool any = true; any && status == DP_OK;) {
     any = false;
-    status = batch(s, true, &any, report);
-    if (status == DP_OK) status = batch(s, false, &any, report);
+    for (int k = 0; k < 4 && status == DP_OK; k++) status = batch(s, k < 2, k % 2, &any, report);
     if (status == DP_OK) status = checkpoint(s, false);
   }
   /* cancelled: what there is must not be lost, and the first message stays */
@@ -574,6 +638,7 @@ static bool chain_load(sampler *s, chain *k) {
   copy(k->here.u, at + 5, n);
   copy(k->here.g, at + 5 + n, n);
   if (!dpi_metric_load(&k->metric, &k->dual, at + 5 + 2 * n)) return false;
+  k->fine = k->t > s->def->nwarmup;
   begin_draw(s, k);
   return true;
 }
@@ -584,6 +649,8 @@ static dp_status open_draws(sampler *s) {
   char tag[400];
   snprintf(tag, sizeof tag, "warmup=%d depth=%d accept=%.17g metric=%s fisher=%d %s", def->nwarmup, def->max_depth,
            def->accept, m->dense ? "dense" : "diagonal", !def->no_fisher, def->tag ? def->tag : "");
+  size_t at = strlen(tag);
+  if (def->spread > 0) snprintf(tag + at, sizeof tag - at, " spread=%.17g", def->spread);
   dpi_draws_def w = {.sampler = "nuts",
                      .tag = tag,
                      .seed = def->seed,
@@ -623,6 +690,8 @@ static dp_status check(dpi_density *d, const dpi_nuts_def *def) {
   if (def->nchain < 1 || def->first_chain < 0 || def->nwarmup < 0 || def->ndraw < 1 || def->checkpoint < 1)
     return dpi_fail(d->ctx, DP_ERR_USAGE, "nuts: %d chains, %d warm-up draws, %d draws: out of range", def->nchain,
                     def->nwarmup, def->ndraw);
+  if (!(def->spread >= 0 && def->spread <= 10))
+    return dpi_fail(d->ctx, DP_ERR_USAGE, "nuts: spread %g of the starts: expected 0 to 10", def->spread);
   if (def->max_depth < 1 || def->max_depth > 20)
     return dpi_fail(d->ctx, DP_ERR_USAGE, "nuts: depth %d of a trajectory: expected 1 to 20", def->max_depth);
   if (!(def->accept > 0 && def->accept < 1))

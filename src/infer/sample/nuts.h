@@ -32,6 +32,9 @@ typedef struct dpi_nuts_def {
   dpi_nuts_metric metric;
   bool no_fisher;      /* do not ask for the Fisher matrix at the start (the first metric is then the identity) */
   const double *start; /* [nchain x n] in the box, or NULL: draws of the prior */
+  double spread;       /* chains begin beside their start, this many deviations of the Fisher matrix there away: several
+                          chains of one start would agree too early. 0: at it */
+  dpi_density *warm;   /* the same density with coarser tolerances, for warming up; NULL: none. The tag must tell */
   const char *file;    /* saved here now and then and gone on from, when it exists; NULL: not */
   int checkpoint;      /* draws (of the slowest chain) between two savings */
   const char *tag;     /* what else the draws depend on: the problem's hash; or NULL */

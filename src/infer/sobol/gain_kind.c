@@ -1,9 +1,10 @@
 /* gain_kind.c - floor 6, inside infer/sobol: a belief's draws simulated at the forecast's and the candidates' times. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "doppel/gain.h"
-#include "infer/infer.h"
+#include "infer/sobol/case_draws.h"
 
 typedef struct place {
   const dpi_kind_observable *o;
@@ -19,71 +20,28 @@ typedef struct asking {
   dpi_arena arena;
   int n; /* places: the forecast, then the candidates */
   place *place;
-  dp_output_time *when; /* [nwhen] ascending, each once */
-  int nwhen;
+  dpi_when when;
   dp_result *r;
 } asking;
 
-static dp_status find_observable(asking *a, const char *id, const dpi_kind_observable **out) {
-  for (int o = 0; o < a->kind->nobservable; o++)
-    if (id && strcmp(a->kind->observable[o].id, id) == 0) {
-      *out = &a->kind->observable[o];
-      return DP_OK;
-    }
-  return dpi_fail(a->ctx, DP_ERR_INPUT, "information gain: kind '%s' has no observable '%s'", a->kind->id,
-                  id ? id : "");
-}
-
 /* Times in order, each once; rows of places follow. */
 static dp_status lay_out(asking *a, const dp_gain_place *forecast, const dp_gain_place *candidate, int ncandidate) {
+  char what[160];
   a->n = ncandidate + 1;
   a->place = DPI_ARENA_ARRAY(&a->arena, place, a->n);
-  a->when = DPI_ARENA_ARRAY(&a->arena, dp_output_time, a->n);
-  if (!a->place || !a->when) return DP_ERR_MEMORY;
+  if (!a->place) return DP_ERR_MEMORY;
   for (int pass = 0; pass < 2; pass++)
     for (int k = 0; k < a->n; k++) {
       const dp_gain_place *p = k ? &candidate[k - 1] : forecast;
-      if (!(p->time >= 0 && p->time <= 9e9))
-        return dpi_fail(a->ctx, DP_ERR_INPUT, "information gain: %s at time %g, expected a time from 0 on",
-                        p->observable, p->time);
-      dp_time t = (dp_time)llround(p->time * (double)DP_TICKS);
-      int at = 0;
-      while (at < a->nwhen && a->when[at].time < t) at++;
-      if (pass) {
-        a->place[k].row = at;
-        DP_TRY(find_observable(a, p->observable, &a->place[k].o));
-      } else if (at == a->nwhen || a->when[at].time != t) {
-        memmove(a->when + at + 1, a->when + at, sizeof *a->when * (size_t)(a->nwhen++ - at));
-        a->when[at] = (dp_output_time){t, INT32_MAX};
+      snprintf(what, sizeof what, "information gain: %.100s", p->observable ? p->observable : "");
+      if (!pass) {
+        DP_TRY(dpi_when_add(&a->when, &a->arena, a->n, what, p->time));
+      } else {
+        a->place[k].row = dpi_when_row(&a->when, p->time);
+        DP_TRY(dpi_case_observable(a->kind, "information gain", p->observable, &a->place[k].o));
       }
     }
   return DP_OK;
-}
-
-/* Every draw of the belief at the times. */
-static dp_status simulate(asking *a, uint64_t seed) {
-  const dpi_case *c = a->c;
-  const dp_belief *b = a->belief;
-  size_t nparam = (size_t)dp_sim_describe(a->kind->ensemble)->nparam, nin = (size_t)c->ninstant;
-  double *param = DPI_NEW_ARRAY(a->ctx, double, nparam *(size_t)b->ndraw);
-  dp_instant *instant = DPI_NEW_ARRAY(a->ctx, dp_instant, nin * (size_t)b->ndraw + 1);
-  dp_member *member = DPI_NEW_ARRAY(a->ctx, dp_member, b->ndraw);
-  dp_status status = param && instant && member ? DP_OK : DP_ERR_MEMORY;
-  for (int k = 0; k < b->ndraw && status == DP_OK; k++) {
-    double *p = param + nparam * (size_t)k;
-    dp_instant *in = instant + nin * (size_t)k;
-    dpi_case_apply(c, a->prior->typical, b->eta + (size_t)k * (size_t)b->neta, p, in);
-    dpi_case_undirect(in, c->ninstant);
-    member[k] = (dp_member){
-        .param = p, .instant = in, .ninstant = c->ninstant, .out = a->when, .nout = a->nwhen, .stream = c->stream};
-  }
-  dp_run_opts opts = dp_run_opts_default();
-  opts.seed = seed;
-  if (status == DP_OK) status = dp_simulate(a->kind->ensemble, member, b->ndraw, &opts, &a->r);
-  dpi_free(a->ctx, param);
-  dpi_free(a->ctx, instant);
-  dpi_free(a->ctx, member);
-  return status;
 }
 
 static const double *row_of(const asking *a, int draw, const place *p) {
@@ -153,7 +111,8 @@ dp_status dp_gain_kind(const dp_kind *kind, const dp_record *record, int subject
   if (status == DP_OK && a.c->neta != belief->neta)
     status = dpi_fail(a.ctx, DP_ERR_USAGE, "information gain: the belief is about %d effects, this person has %d",
                       belief->neta, a.c->neta);
-  if (status == DP_OK) status = simulate(&a, seed);
+  if (status == DP_OK)
+    status = dpi_case_draws(a.c, prior->typical, belief->ndraw, belief->eta, &a.when, seed, &a.r);
   if (status == DP_OK) status = gains(&a, seed, outlook, gain);
   dp_result_destroy(a.r);
   dpi_case_destroy(a.c);

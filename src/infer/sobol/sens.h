@@ -75,6 +75,8 @@ dp_status dpi_sens_evaluate(dpi_sens *s, int64_t npoint, dpi_sens_make_fn make, 
 dp_status dpi_sens_room(dpi_sens *s, int nmeasure, const char *const *measure, bool pairs);
 dp_estimate *dpi_sens_at(dp_sensitivity *r, int output, int group, int measure);
 dp_estimate *dpi_sens_pair_at(dp_sensitivity *r, int output, int group, int other);
+/* Variance (NaN: not known) and mean of an output over its first points, point i counting w[i] times (NULL: once). */
+double dpi_sens_variance(const dpi_sens *s, int output, int npoint, const uint16_t *w, double *mean);
 void dpi_sens_moments(dpi_sens *s, int output, double mean, double sd);
 /* Does an output vary by no more than its values' own error (def.rtol, def.atol)? It is noted in the answer. After
  * dpi_sens_moments. */

@@ -184,17 +184,8 @@ static dp_status one_output(void *user, int output, int worker) {
   dpi_sens *s = j->p->s;
   double *e = DPI_NEW_ARRAY(s->ctx, double, (size_t)s->def.nsample + 3 * (size_t)s->def.nboot);
   if (!e) return DP_ERR_MEMORY;
-  double n = 0, sum = 0, square = 0;
-  for (int pass = 0; pass < 2; pass++)
-    for (int i = 0; i < s->npoint; i++) {
-      double y = s->y[(size_t)i * (size_t)s->noutput + (size_t)output];
-      if (isnan(y)) continue;
-      if (pass)
-        square += (y - sum / n) * (y - sum / n);
-      else
-        n += 1, sum += y;
-    }
-  dpi_sens_moments(s, output, sum / n, n > 1 ? sqrt(square / (n - 1)) : NAN);
+  double mean, v = dpi_sens_variance(s, output, s->npoint, NULL, &mean);
+  dpi_sens_moments(s, output, mean, sqrt(v));
   bool constant = dpi_sens_constant(s, output);
   for (int g = 0; g < s->in.ngroup && !constant; g++) one_group(j, output, g, e, e + s->def.nsample);
   dpi_free(s->ctx, e);

@@ -101,6 +101,21 @@ dp_status dpi_sens_room(dpi_sens *s, int nmeasure, const char *const *measure, b
   return DP_OK;
 }
 
+double dpi_sens_variance(const dpi_sens *s, int output, int npoint, const uint16_t *w, double *mean) {
+  double n = 0, sum = 0, square = 0;
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < npoint; i++) {
+      double y = s->y[(size_t)i * (size_t)s->noutput + (size_t)output], k = w ? w[i] : 1;
+      if (isnan(y)) continue;
+      if (pass)
+        square += k * (y - sum / n) * (y - sum / n);
+      else
+        n += k, sum += k * y;
+    }
+  *mean = sum / n;
+  return n > 1 ? square / (n - 1) : NAN;
+}
+
 void dpi_sens_moments(dpi_sens *s, int output, double mean, double sd) {
   s->out->mean[output] = mean;
   s->out->sd[output] = sd;

@@ -146,22 +146,6 @@ static void count_parts(const shapley *h, int output, tally *t) {
   }
 }
 
-/* Variance over the sample of all inputs. */
-static double variance(const dpi_sens *s, int output, const uint16_t *w, double *mean) {
-  double n = 0, sum = 0, square = 0;
-  for (int pass = 0; pass < 2; pass++)
-    for (int i = 0; i < s->def.nvariance; i++) {
-      double y = s->y[(size_t)i * (size_t)s->noutput + (size_t)output], k = w ? w[i] : 1;
-      if (isnan(y)) continue;
-      if (pass)
-        square += k * (y - sum / n) * (y - sum / n);
-      else
-        n += k, sum += k * y;
-    }
-  *mean = sum / n;
-  return n > 1 ? square / (n - 1) : NAN;
-}
-
 static void shares(const tally *t, int ngroup, const uint16_t *w, double variance, double *share) {
   double n = 0;
   for (int g = 0; g < ngroup; g++) share[g] = 0;
@@ -179,7 +163,7 @@ static void shares(const tally *t, int ngroup, const uint16_t *w, double varianc
 static void digest(const shapley *h, int output, tally *t, double *boot, double *share, uint16_t *count) {
   dpi_sens *s = h->s;
   int nb = s->def.nboot, ngroup = h->ngroup;
-  double mean, other, v = variance(s, output, NULL, &mean);
+  double mean, other, v = dpi_sens_variance(s, output, s->def.nvariance, NULL, &mean);
   dpi_sens_moments(s, output, mean, sqrt(v));
   if (dpi_sens_constant(s, output)) return;
   count_parts(h, output, t);
@@ -192,7 +176,7 @@ static void digest(const shapley *h, int output, tally *t, double *boot, double 
   }
   for (int b = 0; b < nb; b++) {
     dpi_sens_resample(s->def.seed, 2 * b, s->def.nvariance, count);
-    double vb = variance(s, output, count, &other);
+    double vb = dpi_sens_variance(s, output, s->def.nvariance, count, &other);
     dpi_sens_resample(s->def.seed, 2 * b + 1, t->npair, count);
     shares(t, ngroup, count, vb, share);
     for (int g = 0; g < ngroup; g++) boot[(size_t)g * (size_t)nb + (size_t)b] = share[g];

@@ -70,7 +70,7 @@ static double distance2(const dpi_gp_objective *o, const double *theta, int i, i
 }
 
 /* -2 d kernel / d r2: the common factor of the derivatives by ln length, which is times (distance in that length)^2.
- * */
+ */
 static double slope(dpi_surrogate_kernel kernel, double r2) {
   if (kernel == DPI_KERNEL_SQEXP) return dpi_m_exp(-0.5 * r2);
   double a = SQRT5 * sqrt(r2);

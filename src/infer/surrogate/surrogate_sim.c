@@ -149,8 +149,7 @@ static dp_status input_of(dp_ctx *ctx, const dp_input_def *d, dpi_surrogate_inpu
   return DP_OK;
 }
 
-/* QUANTITY@TIME without blanks. */
-static dp_status name_output(dp_ctx *ctx, const char *quantity, dp_time t, char *id) {
+dp_status dpi_surrogate_name(dp_ctx *ctx, const char *quantity, dp_time t, char *id) {
   char number[32];
   size_t n = 0;
   dpi_format_double((double)t / (double)DP_TICKS, number);
@@ -168,27 +167,18 @@ static dp_status name_output(dp_ctx *ctx, const char *quantity, dp_time t, char 
 typedef struct task {
   dp_ctx *ctx;
   const dp_surrogate_def *def;
-  dpi_sim_points points;
+  int noutput;
+  dp_points_fn fn;
+  void *user;
   dpi_surrogate_input *input;
-  const char **id; /* [noutput] */
   dpi_training_def training;
-  dpi_arena arena; /* input, id */
+  dpi_arena arena; /* input */
 } task;
 
 static dp_status prepare(task *t) {
-  const char *const *quantity = t->def->quantity;
-  int nquantity = dp_sim_describe(t->points.sim)->noutput, nout = t->points.base->nout;
   t->input = DPI_ARENA_ARRAY(&t->arena, dpi_surrogate_input, t->def->ninput);
-  t->id = DPI_ARENA_ARRAY(&t->arena, const char *, t->points.noutput);
-  if (!t->input || !t->id) return DP_ERR_MEMORY;
+  if (!t->input) return DP_ERR_MEMORY;
   for (int k = 0; k < t->def->ninput; k++) DP_TRY(input_of(t->ctx, &t->def->input[k], &t->input[k]));
-  for (int i = 0; i < nout; i++)
-    for (int q = 0; q < nquantity; q++) {
-      char *id = DPI_ARENA_ARRAY(&t->arena, char, DPI_SURROGATE_ID);
-      if (!id) return DP_ERR_MEMORY;
-      DP_TRY(name_output(t->ctx, quantity[q], t->points.base->out[i].time, id));
-      t->id[i * nquantity + q] = id;
-    }
   t->training = dpi_training_def_default();
   t->training.kind = (dpi_training_kind)t->def->kind;
   t->training.input = t->input;
@@ -227,24 +217,46 @@ static dp_status hold_out(task *t, dpi_surrogate *s) {
   dpi_training_def def = t->training;
   def.npoint = t->def->ntest;
   def.seed = dpi_rng_at(t->def->seed, 1, PURPOSE_TEST, 0);
-  dp_status status = dpi_design_ask(t->ctx, &def, s->noutput, dpi_sim_points_ask, &t->points, &d);
+  dp_status status = dpi_design_ask(t->ctx, &def, s->noutput, t->fn, t->user, &d);
   if (status == DP_OK) status = compare(s, def.npoint, d.x, d.y, d.ok);
   dpi_design_release(t->ctx, &d);
   return status;
 }
 
-static dp_status work(task *t, const dp_sim *sim, dp_surrogate *o) {
-  DP_TRY(dpi_surrogate_train(t->ctx, &t->training, t->points.noutput, t->id, dpi_sim_points_ask, &t->points, &o->s));
-  o->s->start = (double)t->points.base->start / (double)DP_TICKS;
-  const char *hash = dp_sim_describe(sim)->hash;
-  if (strlen(hash) < sizeof o->s->origin) memcpy(o->s->origin, hash, strlen(hash) + 1);
+static dp_status work(task *t, const char *const *id, double start, const char *origin, dp_surrogate *o) {
+  DP_TRY(prepare(t));
+  DP_TRY(dpi_surrogate_train(t->ctx, &t->training, t->noutput, id, t->fn, t->user, &o->s));
+  o->s->start = start;
+  if (strlen(origin) < sizeof o->s->origin) memcpy(o->s->origin, origin, strlen(origin) + 1);
   if (t->def->ntest > 0) DP_TRY(hold_out(t, o->s));
   DP_TRY(dpi_surrogate_write(o->s, &o->text));
   return tell(o);
 }
 
-static dp_status check(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, const dp_surrogate_def *def) {
+dp_status dpi_surrogate_check(dp_ctx *ctx, const dp_surrogate_def *def) {
   if (def->cookie != COOKIE) return dpi_fail(ctx, DP_ERR_USAGE, "dp_surrogate_def not from dp_surrogate_def_default");
+  if (def->ntest < 0 || def->ntest > 1000000 || !(def->accuracy > 0))
+    return dpi_fail(ctx, DP_ERR_USAGE, "surrogate: %d held-out points, accuracy %g; expected 0 to 1000000, above 0",
+                    def->ntest, def->accuracy);
+  return DP_OK;
+}
+
+dp_status dpi_surrogate_make(dp_ctx *ctx, const dp_surrogate_def *def, int noutput, const char *const *id, double start,
+                             const char *origin, dp_points_fn fn, void *user, dp_surrogate **out) {
+  task t = {.ctx = ctx, .def = def, .noutput = noutput, .fn = fn, .user = user};
+  dp_surrogate *o = make(ctx, def->accuracy);
+  dpi_arena_init(&t.arena, ctx);
+  const dp_status status = o ? work(&t, id, start, origin, o) : DP_ERR_MEMORY;
+  dpi_arena_release(&t.arena);
+  *out = status == DP_OK ? o : NULL;
+  if (status != DP_OK) dp_surrogate_destroy(o);
+  return status;
+}
+
+/* ---- a sim ---- */
+
+static dp_status check(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, const dp_surrogate_def *def) {
+  DP_TRY(dpi_surrogate_check(ctx, def));
   if (!def->quantity) return dpi_fail(ctx, DP_ERR_USAGE, "surrogate: no names for the sim's outputs");
   if (base->nfunctional > 0)
     return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "surrogate: functionals of the path are not learnt");
@@ -252,9 +264,6 @@ static dp_status check(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, co
     return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
                     "surrogate: spoke '%s' draws random numbers; what is learnt must follow from parameters",
                     dp_sim_describe(sim)->spoke);
-  if (def->ntest < 0 || def->ntest > 1000000 || !(def->accuracy > 0))
-    return dpi_fail(ctx, DP_ERR_USAGE, "surrogate: %d held-out points, accuracy %g; expected 0 to 1000000, above 0",
-                    def->ntest, def->accuracy);
   for (int i = 1; i < base->nout; i++)
     if (base->out[i].time == base->out[i - 1].time)
       return dpi_fail(ctx, DP_ERR_USAGE, "surrogate: time %g is asked for twice",
@@ -262,22 +271,33 @@ static dp_status check(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, co
   return DP_OK;
 }
 
+/* Names of all outputs, in the order of the sim's answers. */
+static dp_status name_all(const dpi_sim_points *p, const dp_surrogate_def *def, dpi_arena *arena, const char **id) {
+  const int nquantity = dp_sim_describe(p->sim)->noutput;
+  for (int i = 0; i < p->base->nout; i++)
+    for (int q = 0; q < nquantity; q++) {
+      char *to = DPI_ARENA_ARRAY(arena, char, DPI_SURROGATE_ID);
+      if (!to) return DP_ERR_MEMORY;
+      DP_TRY(dpi_surrogate_name(arena->ctx, def->quantity[q], p->base->out[i].time, to));
+      id[i * nquantity + q] = to;
+    }
+  return DP_OK;
+}
+
 dp_status dp_surrogate_fit(dp_ctx *ctx, const dp_sim *sim, const dp_member *base, const dp_surrogate_def *def,
                            dp_surrogate **out) {
   *out = NULL;
   DP_TRY(check(ctx, sim, base, def));
-  task t = {.ctx = ctx, .def = def};
-  dp_surrogate *o = make(ctx, def->accuracy);
-  dpi_arena_init(&t.arena, ctx);
-  dp_status status =
-      o ? dpi_sim_points_init(&t.points, ctx, sim, base, def->input, def->ninput, def->seed) : DP_ERR_MEMORY;
-  if (status == DP_OK) status = prepare(&t);
-  if (status == DP_OK) status = work(&t, sim, o);
-  dpi_sim_points_release(&t.points, ctx);
-  dpi_arena_release(&t.arena);
+  dpi_sim_points points;
+  dpi_arena arena;
+  dpi_arena_init(&arena, ctx);
+  dp_status status = dpi_sim_points_init(&points, ctx, sim, base, def->input, def->ninput, def->seed);
+  const char **id = status == DP_OK ? DPI_ARENA_ARRAY(&arena, const char *, points.noutput) : NULL;
+  if (status == DP_OK) status = id ? name_all(&points, def, &arena, id) : DP_ERR_MEMORY;
   if (status == DP_OK)
-    *out = o;
-  else
-    dp_surrogate_destroy(o);
+    status = dpi_surrogate_make(ctx, def, points.noutput, id, (double)base->start / (double)DP_TICKS,
+                                dp_sim_describe(sim)->hash, dpi_sim_points_ask, &points, out);
+  dpi_sim_points_release(&points, ctx);
+  dpi_arena_release(&arena);
   return status;
 }

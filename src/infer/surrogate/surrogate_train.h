@@ -10,7 +10,7 @@
 #ifndef DPI_SURROGATE_TRAIN_H
 #define DPI_SURROGATE_TRAIN_H
 
-#include "doppel/sensitivity.h"
+#include "doppel/surrogate.h"
 #include "num/surrogate.h"
 
 typedef enum dpi_training_kind { DPI_TRAIN_BEST, DPI_TRAIN_GP, DPI_TRAIN_PCE } dpi_training_kind;
@@ -66,5 +66,14 @@ void dpi_gp_objective_destroy(dpi_gp_objective *o);
 
 /* Sobol indices of a pce, from its coefficients: the inputs independent, with the laws of its polynomials. */
 void dpi_surrogate_sobol(const dpi_surrogate *s, int part, double *first, double *total);
+
+/* ---- a public surrogate of any function (surrogate_sim.c) ---- */
+
+/* id[DPI_SURROGATE_ID]: QUANTITY@TIME without blanks. */
+dp_status dpi_surrogate_name(dp_ctx *ctx, const char *quantity, dp_time t, char *id);
+dp_status dpi_surrogate_check(dp_ctx *ctx, const dp_surrogate_def *def);
+/* Trained on fn, tried at held-out points, written. def->input are fn's inputs; id [noutput]. */
+dp_status dpi_surrogate_make(dp_ctx *ctx, const dp_surrogate_def *def, int noutput, const char *const *id, double start,
+                             const char *origin, dp_points_fn fn, void *user, dp_surrogate **out);
 
 #endif

@@ -147,6 +147,33 @@ static void covariates_hold_backward(void **state) {
   dp_kind_destroy(k);
 }
 
+/* A dose goes by the first row later than it (`next`) or by its own: two doses at 0 whose next
+ * row is the other one, one at 4 h, one with nothing behind it. Rates go by the interval's end in both. */
+static void doses_by_the_next_row(void **state) {
+  rig *r = *state;
+  static const char text[] = "ID,TIME,AMT,DV,EVID,CMT,WT\n1,0,100,.,1,1,50\n1,0,100,.,1,1,60\n1,4,0,5,0,1,70\n"
+                             "1,4,100,.,1,1,100\n1,8,0,4,0,1,80\n1,8,100,.,1,1,90\n";
+  for (int next = 0; next < 2; next++) {
+    const char *dir = rig_kind(r, "_template");
+    rig_edit(dir, "covariates.tsv", "locf", next ? "next" : "nocb");
+    rig_edit(dir, "controls.tsv", "\ttarget\t", "\ttarget\tbioavailability\t");
+    rig_edit(dir, "controls.tsv", "\tcentral\t", "\tcentral\tWT/70\t");
+    dp_kind *k = rig_load(r, dir);
+    dp_record *record = rig_record(r, k, text);
+    dpi_case *c = make(r, k, record, 0);
+    double eta[2] = {0};
+    dp_result *result = rig_simulate(r, c, NULL, eta);
+    double at0 = next ? 200 : 100 * (50 + 60) / 70.0, at4 = next ? 100 * 80 / 70.0 : 100 * 100 / 70.0;
+    double a4 = at0 * exp(-rate_at(70) * 4), a8 = (a4 + at4) * exp(-rate_at(80) * 4);
+    rig_near(rig_prediction(c, result, 0), a4 / 20, 1e-9);
+    rig_near(rig_prediction(c, result, 1), a8 / (20 * 80.0 / 70), 1e-9);
+    dp_result_destroy(result);
+    dpi_case_destroy(c);
+    dp_record_destroy(record);
+    dp_kind_destroy(k);
+  }
+}
+
 /* A missing weight: the value of the table, the one before, or a refusal. */
 static void missing_covariates(void **state) {
   rig *r = *state;
@@ -454,6 +481,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(rows_are_shared, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(covariates_hold_forward, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(covariates_hold_backward, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(doses_by_the_next_row, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(missing_covariates, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(occasions, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(order_of_rows, rig_setup, rig_teardown),

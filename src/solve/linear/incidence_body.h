@@ -41,26 +41,49 @@ static void multiply_values(const dpi_incidence *p, const double *a, const doubl
       *(LANES *)(dc + e * nl + from) = sum;                                                                            \
     }                                                                                                                  \
   }
+
+/* Both at once where one register holds all directions: each pair is looked up once. */
+#define MULTIPLY_BOTH(NAME, LANES, NL)                                                                                 \
+  static inline __attribute__((always_inline)) void NAME(const dpi_incidence *p, const double *a, const double *da,    \
+                                                         const double *b, const double *db, double *restrict c,        \
+                                                         double *restrict dc) {                                        \
+    const dpi_pair *q = p->pair;                                                                                       \
+    for (int e = 0; e < p->nnz; e++) {                                                                                 \
+      const dpi_pair *to = p->pair + p->first[e + 1];                                                                  \
+      LANES sum = {0.0};                                                                                               \
+      double value = 0.0;                                                                                              \
+      for (; q < to; q++) {                                                                                            \
+        const double left = a[q->a], right = b[q->b];                                                                  \
+        value += left * right;                                                                                         \
+        sum += *(const LANES *)(da + q->a * NL) * right + left * *(const LANES *)(db + q->b * NL);                     \
+      }                                                                                                                \
+      c[e] = value;                                                                                                    \
+      *(LANES *)(dc + e * NL) = sum;                                                                                   \
+    }                                                                                                                  \
+  }
 MULTIPLY(multiply4, lanes4)
+MULTIPLY_BOTH(multiply_both4, lanes4, 4)
 #if WIDE == 8
 MULTIPLY(multiply8, lanes8)
+MULTIPLY_BOTH(multiply_both8, lanes8, 8)
 #endif
 
 static void multiply(const dpi_incidence *p, int nblock, const double *a, const double *da, const double *b,
                      const double *db, double *restrict c, double *restrict dc) {
-  multiply_values(p, a, b, c);
   if (nblock == 1) {
-    multiply4(p, 4, 0, a, da, b, db, dc);
+    multiply_both4(p, a, da, b, db, c, dc);
     return;
   }
 #if WIDE == 8
   if (nblock == 2) {
-    multiply8(p, 8, 0, a, da, b, db, dc);
+    multiply_both8(p, a, da, b, db, c, dc);
     return;
   }
+  multiply_values(p, a, b, c);
   for (int l = 0; l + 8 <= 4 * nblock; l += 8) multiply8(p, 4 * nblock, l, a, da, b, db, dc);
   if (nblock % 2) multiply4(p, 4 * nblock, 4 * nblock - 4, a, da, b, db, dc);
 #else
+  multiply_values(p, a, b, c);
   for (int l = 0; l < 4 * nblock; l += 4) multiply4(p, 4 * nblock, l, a, da, b, db, dc);
 #endif
 }

@@ -13,8 +13,8 @@
  * nothing (powers of two are exact).
  *
  * Invariants:
- *   1. a propagator is a function of (bind, input, h) alone, so finding it in the cache changes no
- *      byte;
+ *   1. a propagator is a function of (A, b, their derivatives, input, h) alone, so finding it in the
+ *      cache, whoever made it, changes no byte;
  *   2. x does not depend on the directions carried, except where a derivative alone calls for the
  *      extra row.
  */
@@ -49,7 +49,10 @@ typedef struct linear_solver {
   propagator cache[NCACHE];
   int oldest; /* next cache entry to give up */
   dpi_expm_work work, inner;
+  double *had; /* what the cache belongs to: a, b, da, db of the last bind, one behind the other */
+  int had_ndir; /* -1: nothing yet */
   int *live; /* [max_dir] directions that change the matrix */
+  bool *moves_a; /* [max_dir] directions that change A */
   int nlive, nblock;
   double unit_input; /* what the extra element of x is: scales b + u to the size of A */
   bool is_wide, metzler;
@@ -72,6 +75,7 @@ static void linear_destroy(dpi_solver *base) {
   dpi_incidence_release(base->ctx, &s->wide);
   dpi_free(base->ctx, s->block);
   dpi_free(base->ctx, s->live);
+  dpi_free(base->ctx, s->moves_a);
   dpi_free(base->ctx, s);
 }
 
@@ -115,7 +119,8 @@ static dp_status make_block(linear_solver *s, int max_dir) {
                {&s->s, n * nd},
                {&s->sprev, n * nd},
                {&s->u, n},
-               {&s->du, n * nd}};
+               {&s->du, n * nd},
+               {&s->had, (narrow + n) * (1 + nd)}};
   // entries and derivatives of one matrix each
   struct {
     double **to, **dto;
@@ -137,7 +142,8 @@ static dp_status make_block(linear_solver *s, int max_dir) {
   for (int i = 0; i < DPI_COUNT(slice); i++) total += slice[i].size;
   s->block = DPI_NEW_ARRAY(s->base.ctx, double, total);
   s->live = DPI_NEW_ARRAY(s->base.ctx, int, nd);
-  if (!s->block || !s->live) return DP_ERR_MEMORY;
+  s->moves_a = DPI_NEW_ARRAY(s->base.ctx, bool, nd);
+  if (!s->block || !s->live || !s->moves_a) return DP_ERR_MEMORY;
   double *at = s->block;
   for (int i = 0; i < DPI_COUNT(slice); i++) {
     *slice[i].to = at;
@@ -158,6 +164,7 @@ static dp_status linear_create(dp_ctx *ctx, const dpi_system *sys, const dpi_sol
   linear_solver *s = DPI_NEW(ctx, linear_solver);
   if (!s) return DP_ERR_MEMORY;
   s->base = (dpi_solver){.ops = &dp_solve_linear, .ctx = ctx, .sys = sys, .opts = *opts};
+  s->had_ndir = -1;
   dp_status status = dpi_solve_rhs_init(&s->base, max_dir, &s->rhs);
   if (status == DP_OK) status = make_patterns(s);
   if (status == DP_OK) status = make_block(s, max_dir);
@@ -198,6 +205,23 @@ static void read_directions(linear_solver *s) {
   }
 }
 
+/* Are A, b and their derivatives what they were, bit by bit? Many a parameter only scales doses. Remembers them. */
+static bool same_matrix(linear_solver *s) {
+  const size_t n = (size_t)s->base.sys->nstate, nnz = (size_t)s->narrow.nnz, nd = (size_t)s->rhs.ndir;
+  const struct {
+    const double *v;
+    size_t size;
+  } part[] = {{s->a, nnz}, {s->b, n}, {s->da, nnz * nd}, {s->db, n * nd}};
+  bool same = s->had_ndir == s->rhs.ndir;
+  double *had = s->had;
+  for (int i = 0; i < DPI_COUNT(part); had += part[i++].size) {
+    same = same && memcmp(had, part[i].v, part[i].size * sizeof *had) == 0;
+    if (!same) memcpy(had, part[i].v, part[i].size * sizeof *had);
+  }
+  s->had_ndir = s->rhs.ndir;
+  return same;
+}
+
 static dp_status linear_bind(dpi_solver *base, const double *sym, const double *seed, int ndir) {
   linear_solver *s = self(base);
   const dpi_system *sys = base->sys;
@@ -212,11 +236,17 @@ static dp_status linear_bind(dpi_solver *base, const double *sym, const double *
   for (int k = 0; k < sys->jac_nnz; k++)
     s->a[s->narrow.at[sys->jac_row[k] * sys->nstate + sys->jac_col[k]]] = jac[k];
   if (ndir > 0) read_directions(s);
-  for (int i = 0; i < NCACHE; i++) s->cache[i].h = 0.0;
-  s->oldest = 0;
+  if (!same_matrix(s)) {
+    for (int d = 0; d < ndir; d++) s->moves_a[d] = false;
+    for (int c = 0; c < s->narrow.nnz * ndir; c++)
+      if (s->da[c] != 0.0) s->moves_a[c % ndir] = true;
+    for (int i = 0; i < NCACHE; i++) s->cache[i].h = 0.0;
+    s->oldest = 0;
+    s->have_wide = false;
+  }
   memset(s->rhs.u, 0, n * sizeof *s->u);
   memset(s->rhs.du, 0, n * (size_t)ndir * sizeof *s->du);
-  s->ready = s->have_wide = false;
+  s->ready = false;
   base->nrhs = s->rhs.nrhs;
   base->njac = s->rhs.njac;
   return DP_OK;
@@ -228,9 +258,18 @@ static bool same_input(const linear_solver *s) {
          memcmp(s->du, s->rhs.du, n * nd * sizeof *s->du) == 0;
 }
 
+/* Is the input in force this one already? NULL: none. */
+static bool input_stays(const linear_solver *s, const double *u, const double *du) {
+  size_t n = (size_t)s->base.sys->nstate, nd = (size_t)s->rhs.ndir;
+  if (s->rhs.has_u != (u != NULL) || s->rhs.has_du != (du != NULL && nd > 0)) return false;
+  return (!u || memcmp(s->rhs.u, u, n * sizeof *u) == 0) &&
+         (!s->rhs.has_du || memcmp(s->rhs.du, du, n * nd * sizeof *du) == 0);
+}
+
 static void linear_input(dpi_solver *base, const double *u, const double *du) {
   linear_solver *s = self(base);
   size_t n = (size_t)base->sys->nstate, nd = (size_t)s->rhs.ndir;
+  if (input_stays(s, u, du)) return; /* what was prepared for it is still right */
   dpi_solve_rhs_input(&s->rhs, u, du);
   if (!s->rhs.has_u) memset(s->rhs.u, 0, n * sizeof *s->u);
   if (!s->rhs.has_du) memset(s->rhs.du, 0, n * nd * sizeof *s->du);
@@ -240,8 +279,7 @@ static void linear_input(dpi_solver *base, const double *u, const double *du) {
 /* Does direction d change A, or (wide) b + u? */
 static bool is_live(const linear_solver *s, int d) {
   int n = s->base.sys->nstate, nd = s->rhs.ndir;
-  for (int c = 0; c < s->narrow.nnz; c++)
-    if (s->da[c * nd + d] != 0.0) return true;
+  if (s->moves_a[d]) return true;
   for (int i = 0; i < n; i++)
     if (s->db[i * nd + d] + s->rhs.du[i * nd + d] != 0.0) return true;
   return false;
@@ -283,7 +321,7 @@ static void assemble(linear_solver *s) {
   s->nblock = (s->nlive + 3) / 4;
   int nl = 4 * s->nblock;
   memset(s->m, 0, (size_t)p->nnz * sizeof *s->m);
-  memset(s->dm, 0, (size_t)p->nnz * (size_t)nl * sizeof *s->dm);
+  if (s->nlive < nl || s->is_wide) memset(s->dm, 0, (size_t)p->nnz * (size_t)nl * sizeof *s->dm);
   s->metzler = true;
   for (int c = 0; c < p->nnz; c++) {
     int i = p->row[c], j = p->col[c];

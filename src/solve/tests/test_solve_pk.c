@@ -219,6 +219,51 @@ static void input_takes_slope_anew(void **state) {
   rig_drop(&r);
 }
 
+/* What one run from a bind on gives: states and sensitivities after two steps of equal length and one other. */
+static void run_from_bind(rig *r, dpi_solver *s, double cl, int nd, double rate, double *out) {
+  double x[RIG_STATE] = {0}, u[RIG_STATE] = {0};
+  int n = r->sys->nstate, at = rig_sym(r, "CL");
+  double keep = r->sym[at];
+  x[rig_state(r, "depot")] = 100.0;
+  u[rig_state(r, "central")] = rate;
+  r->sym[at] = cl;
+  rig_must(r, s->ops->bind(s, r->sym, nd ? r->seed : NULL, nd));
+  r->sym[at] = keep;
+  s->ops->input(s, rate > 0 ? u : NULL, NULL);
+  assert_int_equal(s->ops->start(s, 0.0, x, NULL), DPI_SOLVE_OK);
+  for (int k = 1; k <= 3; k++) {
+    rig_must_go(s, k < 3 ? k : 3.5);
+    memcpy(out, s->x_now, sizeof(double) * (size_t)n);
+    out += n;
+    if (nd) memcpy(out, s->sens_now, sizeof(double) * (size_t)(n * nd));
+    out += n * nd;
+  }
+}
+
+/* A solver that is bound again and again, with what it was bound with before or with something else, gives the bytes of one
+ * that was just made: what it keeps from bind to bind is what it would have computed. */
+static void bound_again(void **state) {
+  (void)state;
+  rig r = rig_make(one, "ka CL V");
+  static const struct {
+    double cl;
+    int nd;
+    double rate;
+  } bind[] = {{4, 3, 0}, {4, 3, 0}, {5, 3, 0}, {4, 3, 0}, {4, 3, 50}, {4, 3, 50}, {4, 3, 20},
+              {4, 3, 0}, {4, 0, 0}, {4, 0, 0}, {4, 3, 0}, {5, 0, 50}, {5, 3, 50}};
+  dpi_solver *s = rig_solver(&r, "linear", 1e-10, 1e-12);
+  for (int k = 0; k < DPI_COUNT(bind); k++) {
+    double again[3 * RIG_STATE * (1 + RIG_ACTIVE)] = {0}, fresh[3 * RIG_STATE * (1 + RIG_ACTIVE)] = {0};
+    dpi_solver *new = rig_solver(&r, "linear", 1e-10, 1e-12);
+    run_from_bind(&r, s, bind[k].cl, bind[k].nd, bind[k].rate, again);
+    run_from_bind(&r, new, bind[k].cl, bind[k].nd, bind[k].rate, fresh);
+    assert_memory_equal(again, fresh, sizeof again);
+    dpi_solver_destroy(new);
+  }
+  dpi_solver_destroy(s);
+  rig_drop(&r);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_compartment),
@@ -228,6 +273,7 @@ int main(void) {
       cmocka_unit_test(controls),
       cmocka_unit_test(constant_production),
       cmocka_unit_test(input_takes_slope_anew),
+      cmocka_unit_test(bound_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,8 @@
  *     START     weight of the piece's beginning -> lambda; input rates -> amounts of the infusions that ran
  *     HAPPEN    (lambda, mu, doses, events) := transposed Jacobian
  *
- * What was read in a step: x(t + theta h) = (1 - theta) x + theta (x_new + (1 - theta) sum_k
- * theta^k D_k). */
+ * What was read in a step: x(t + theta h) = (1 - theta) x + theta (x_new + (1 - theta) sum_k theta^k D_k).
+ */
 #include "spoke/equations/eq_adjoint.h"
 
 #include <math.h>

@@ -459,14 +459,32 @@ static dp_status build_draws(builder *b) {
   return DP_OK;
 }
 
-/* May two events tie? With a priority each, or without one both. */
+/* When an event is executed, where numbers alone say so (`time >= 420`, which a later start does not fire); NAN:
+ * something else says it. */
+static double fixed_time(const dp_model *m, const dpi_model_event *e) {
+  const dpi_gnode n = dpi_graph_at(m->graph, e->trigger);
+  const bool after = n.op == DPI_OP_GE || n.op == DPI_OP_GT, before = n.op == DPI_OP_LE || n.op == DPI_OP_LT;
+  if (!(after || before) || !e->initial_value) return NAN;
+  const dpi_gnode time = dpi_graph_at(m->graph, n.arg[after ? 0 : 1]);
+  const dpi_gnode at = dpi_graph_at(m->graph, n.arg[after ? 1 : 0]);
+  if (time.op != DPI_OP_SYM || time.arg[0] != 0 || at.op != DPI_OP_CONST) return NAN;
+  if (e->delay == DPI_NODE_NONE) return at.value;
+  const dpi_gnode delay = dpi_graph_at(m->graph, e->delay);
+  return delay.op == DPI_OP_CONST ? at.value + delay.value : NAN;
+}
+
+/* May two events tie? With a priority each, or without one both; never those that have times of their own. */
 static bool may_tie(const dp_model *m) {
-  int with = 0, without = 0;
-  for (int e = 0; e < m->nevent; e++) {
-    with += m->event[e].priority != DPI_NODE_NONE;
-    without += m->event[e].priority == DPI_NODE_NONE;
+  for (int i = 0; i < m->nevent; i++) {
+    const dpi_model_event *a = &m->event[i];
+    const double at = fixed_time(m, a);
+    for (int j = 0; j < i; j++) {
+      const dpi_model_event *b = &m->event[j];
+      const bool apart = fabs(at - fixed_time(m, b)) * (double)DP_TICKS >= 2;
+      if (!apart && (a->priority == DPI_NODE_NONE) == (b->priority == DPI_NODE_NONE)) return true;
+    }
   }
-  return with > 1 || without > 1;
+  return false;
 }
 
 /* ---- delays ---- */

@@ -80,6 +80,8 @@ typedef struct dpi_eq_watch {
   const uint8_t *whole; /* [nmark] 1: passes of integers count, 0: of zero */
   const uint8_t *timed; /* [nevent + nswitch] time and parameters alone decide, at marks only */
   bool any_timed, all_timed;
+  int nlook;       /* states that it looks at; 0: all */
+  const int *look; /* [nlook] */
 } dpi_eq_watch;
 
 /* A law, compiled; derivative columns are states, active. */
@@ -153,7 +155,8 @@ typedef struct dpi_eq_spoke {
   const char *lane_method;     /* NULL: members never go in lanes */
   bool lane_forced;            /* by this method or not at all */
   int width;                   /* members side by side */
-  uint8_t crew0;               /* where members begin */
+  uint8_t crew0;               /* where members begin, but those who end sooner than calm_for after it: explicit */
+  double calm_for;             /* as long as that the model's own parameters show nothing stiff */
   dpi_jit *jit;                /* owned; NULL: nothing is compiled yet (eq_code.c) */
   _Atomic bool code_asked;     /* whoever set it starts it */
   int64_t seen_members, seen_work; /* guarded by lock */
@@ -396,12 +399,14 @@ bool dpi_eq_lanes_named(const char *method); /* a method that runs in lanes */
 dp_status dpi_eq_lanes_compile(dpi_eq_spoke *sp, const char *method);
 void dpi_eq_lanes_release(dpi_eq_spoke *sp);
 bool dpi_eq_lanes_apply(const dpi_eq_spoke *sp, int ndir);
+/* Where this member begins: by its end and what the model's own parameters show. */
+uint8_t dpi_eq_lanes_crew(const dpi_eq_spoke *sp, const dp_member *def);
 dp_status dpi_eq_lanes_advance(dpi_eq_batch *b, dp_time to);
 void dpi_eq_rig_destroy(dpi_eq_rig *r);
 
 /* ---- eq_tangent.c ---- */
-/* May steps in lanes carry so many directions? */
 int dpi_eq_tangent_most(const dpi_eq_spoke *sp); /* directions that steps in lanes can carry; 0: none go in lanes */
+/* May steps in lanes carry so many directions? */
 bool dpi_eq_tangent_fits(const dpi_eq_spoke *sp, int ndir);
 /* The crew's plan with ndir directions; that of the spoke for 0, NULL where it has none. */
 dp_status dpi_eq_tangent_plan(const dpi_eq_spoke *sp, int crew, int ndir, const dpi_lane_plan **out);

@@ -79,12 +79,24 @@ static dp_status probe(dpi_eq_spoke *sp) {
     const double *x = dpi_eq_eval(w, &sp->init, 0, w->xb, w->val);
     dpi_solve_outcome o = dpi_eq_finite(x, sp->nstate) ? s->ops->start(s, 0, x, NULL) : DPI_SOLVE_NONFINITE;
     for (int i = 0; i < PROBE_STEPS && o == DPI_SOLVE_OK; i++) o = s->ops->step(s, 1e12);
-    if (o == DPI_SOLVE_STIFF) sp->crew0 = DPI_EQ_IMPLICIT;
+    if (o == DPI_SOLVE_STIFF) {
+      sp->crew0 = DPI_EQ_IMPLICIT;
+      sp->calm_for = s->t_now;
+    }
     if (o == DPI_SOLVE_MEMORY) st = DP_ERR_MEMORY;
   }
   dpi_solver_destroy(s);
   dpi_eq_bench_give(w);
   return st;
+}
+
+/* A member that is to end before the model becomes stiff has no use for implicit steps. */
+uint8_t dpi_eq_lanes_crew(const dpi_eq_spoke *sp, const dp_member *def) {
+  if (sp->calm_for <= 0 || def->nout == 0) return sp->crew0;
+  const double end = dpi_real(def->out[def->nout - 1].time) - dpi_real(def->start);
+  bool calm = end <= sp->calm_for;
+  for (int i = 0; i < def->ninstant; i++) calm = calm && def->instant[i].type != DP_EQUILIBRATE;
+  return calm ? DPI_EQ_EXPLICIT : sp->crew0;
 }
 
 static dp_status plan_one(dpi_eq_spoke *sp, int crew, bool forced) {

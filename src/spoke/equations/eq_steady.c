@@ -26,6 +26,9 @@
 #include <math.h>
 
 #define ROUGH_RTOL 1e-4 /* accuracy of the first search */
+#define ROUNDS 36       /* of going towards rest, each three times as long as the one before */
+#define WAY_MOST 10000  /* steps of one of these ways; where rates are nothing but rounding, they have no end */
+#define STILL 1.0       /* tolerances by which a state may change and be at rest */
 
 typedef struct dpi_eq_rest {
   dpi_solver *way; /* what flow() goes by: steady or rough */
@@ -39,6 +42,7 @@ typedef struct dpi_eq_rest {
   double *du;    /* [n x ncol] */
   double *dtau;  /* [ncol] */
   double *before; /* [n] */
+  double *flowed; /* [n] where the way without Newton's steps had come to */
   double *a;     /* [n x n] */
   double *m;     /* [n x n] */
   double *q;     /* [n x n] */
@@ -79,6 +83,7 @@ static bool rest_memory(dpi_eq_bench *w) {
       {&r->du, n * nc},
       {&r->dtau, nc},
       {&r->before, n},
+      {&r->flowed, n},
       {&r->a, n * n},
       {&r->m, n * n},
       {&r->q, n * n},
@@ -265,14 +270,21 @@ static bool stable(rest *r, int n, double *m) {
 
 /* ---- the flow and the map over one interval ---- */
 
-static bool flow(dpi_eq_bench *w, double t0, double t1, double *x, double *s, int cols) {
+/* x [n], s go on from t0 to t1; most: steps at most, -1: as many as it takes. */
+static bool flow(dpi_eq_bench *w, double t0, double t1, double *x, double *s, int cols, int most) {
   rest *r = w->rest;
   dpi_solver *y = r->way;
   const int n = w->spoke->nstate;
   if (!(t1 > t0)) return true;
   y->ops->input(y, r->u, cols ? r->du : NULL);
   dpi_solve_outcome o = y->ops->start(y, t0, x, cols ? s : NULL);
-  while (o == DPI_SOLVE_OK && y->t_now < t1) o = y->ops->step(y, t1);
+  for (int k = 0; o == DPI_SOLVE_OK && y->t_now < t1; k++) {
+    if (k == most) {
+      snprintf(r->why, sizeof r->why, "it was not found in %d steps of %.3g time units", most, y->t_now - t0);
+      return false;
+    }
+    o = y->ops->step(y, t1);
+  }
   if (o != DPI_SOLVE_OK || !dpi_eq_finite(y->x_now, n)) {
     if (o == DPI_SOLVE_MEMORY) return dpi_eq_fail_memory(w);
     if (o == DPI_SOLVE_OK)
@@ -299,13 +311,13 @@ static bool map_bolus(dpi_eq_bench *w, const period *p, double *x, double *s, in
   const int n = w->spoke->nstate, c = p->plan->state;
   const double at = p->t0 + p->phase;
   period_input(r, p->plan, 0, n, cols, off);
-  if (!flow(w, p->t0, at, x, s, cols)) return false;
+  if (!flow(w, p->t0, at, x, s, cols, -1)) return false;
   memcpy(r->before, x, sizeof(double) * n);
   x[c] += p->plan->amount;
   for (int q = 0; q < cols; q++) r->dtau[q] = q < off ? 0 : p->plan->dlag[q - off];
   dpi_eq_jump(w, at, r->before, x, r->dtau, s, cols);
   for (int q = off; q < cols; q++) s[c * cols + q] += p->plan->damount[q - off];
-  return flow(w, at, p->t0 + p->interval, x, s, cols);
+  return flow(w, at, p->t0 + p->interval, x, s, cols, -1);
 }
 
 static bool map_infusion(dpi_eq_bench *w, const period *p, double *x, double *s, int cols, int off) {
@@ -320,7 +332,7 @@ static bool map_infusion(dpi_eq_bench *w, const period *p, double *x, double *s,
     const double to = k == 2 ? p->interval : (off_mark ? off_at : p->phase);
     const bool on = wrap ? k != 1 : k == 1;
     period_input(r, p->plan, p->full + (on ? 1 : 0), n, cols, off);
-    if (!flow(w, p->t0 + from, p->t0 + to, x, s, cols)) return false;
+    if (!flow(w, p->t0 + from, p->t0 + to, x, s, cols, -1)) return false;
     for (int q = off; k < 2 && q < cols; q++)
       s[c * cols + q] += off_mark ? rate * (dl[q - off] + dd[q - off]) : -rate * dl[q - off];
     from = to;
@@ -688,9 +700,22 @@ static bool equilibrium_stable(dpi_eq_bench *w, double size) {
   return false;
 }
 
-static bool newton_rest(dpi_eq_bench *w, double t) {
+/* r->x is the state of rest; f and the Jacobian's factors belong to it. */
+static bool rest_found(dpi_eq_bench *w, double size) {
   rest *r = w->rest;
   const int n = w->spoke->nstate, nd = w->ndir;
+  for (int d = 0; d < nd; d++) {
+    for (int j = 0; j < n; j++) r->b[j] = -r->s[j * nd + d];
+    keep_laws(r, n, nd, d, size, r->b);
+    dpi_lu_solve(r->a, n, r->piv, r->b);
+    for (int j = 0; j < n; j++) r->sstar[j * nd + d] = r->b[j];
+  }
+  return equilibrium_stable(w, size);
+}
+
+static bool newton_rest(dpi_eq_bench *w, double t) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
   double last = INFINITY;
   for (int turn = 0; turn < 40; turn++) {
     equilibrium_at(w, t, r->x);
@@ -701,15 +726,7 @@ static bool newton_rest(dpi_eq_bench *w, double t) {
     const double miss = weigh(w, r->b, r->x);
     for (int j = 0; j < n; j++) r->x[j] += r->b[j];
     if (!dpi_eq_finite(r->x, n)) break;
-    if (miss <= 1e-4 || (miss <= 1 && miss > 0.5 * last)) {
-      for (int d = 0; d < nd; d++) {
-        for (int j = 0; j < n; j++) r->b[j] = -r->s[j * nd + d];
-        keep_laws(r, n, nd, d, size, r->b);
-        dpi_lu_solve(r->a, n, r->piv, r->b);
-        for (int j = 0; j < n; j++) r->sstar[j * nd + d] = r->b[j];
-      }
-      return equilibrium_stable(w, size);
-    }
+    if (miss <= 1e-4 || (miss <= 1 && miss > 0.5 * last)) return rest_found(w, size);
     last = miss;
   }
   snprintf(r->why, sizeof r->why, "the search did not converge");
@@ -720,6 +737,21 @@ static bool near(const double *a, const double *b, int n, double atol) {
   for (int j = 0; j < n; j++)
     if (!(fabs(a[j] - b[j]) <= 0.02 * (fabs(a[j]) + fabs(b[j])) + 1000 * atol)) return false;
   return true;
+}
+
+/* Where slow rates are differences of fast ones, their rounding keeps Newton's steps from settling. The way by itself
+ * does not suffer from that: it counts when going on to three times as long changed nothing, and Newton's steps, as far
+ * as they can tell, stayed there: what is slower than the way was long would have shown as a step far away. */
+static bool flow_rests(dpi_eq_bench *w, double t) {
+  rest *r = w->rest;
+  const int n = w->spoke->nstate;
+  if (!near(r->x, w->xs, n, w->spoke->opts.atol)) return false;
+  for (int j = 0; j < n; j++) r->b[j] = w->xs[j] - r->flowed[j];
+  if (!(weigh(w, r->b, w->xs) <= STILL)) return false;
+  memcpy(r->x, w->xs, sizeof(double) * n);
+  equilibrium_at(w, t, r->x);
+  const double size = matrix_size(r->m, n);
+  return dpi_eq_finite(r->y, n) && factor_jacobian(w, size) && rest_found(w, size);
 }
 
 /* From r->x to the state of rest under the input r->u. Nonlinear systems first go by themselves for longer
@@ -737,11 +769,12 @@ static bool find_rest(dpi_eq_bench *w, double t) {
   if (w->spoke->sys->linear) return newton_rest(w, t);
   double span = size > 0 ? 10 / size : 1;
   memcpy(w->xs, r->x, sizeof(double) * n);
-  for (int round = 0; round < 25; round++, span *= 3) {
+  for (int round = 0; round < ROUNDS; round++, span *= 3) {
     if (!bind_steady(w, w->steady, 0)) return false;
-    if (!flow(w, t, t + span, w->xs, NULL, 0)) return false;
+    memcpy(r->flowed, w->xs, sizeof(double) * n);
+    if (!flow(w, t, t + span, w->xs, NULL, 0, WAY_MOST)) return false;
     memcpy(r->x, w->xs, sizeof(double) * n);
-    if (newton_rest(w, t) && near(r->x, w->xs, n, w->spoke->opts.atol)) return true;
+    if (newton_rest(w, t) ? near(r->x, w->xs, n, w->spoke->opts.atol) : flow_rests(w, t)) return true;
   }
   return false;
 }

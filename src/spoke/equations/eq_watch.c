@@ -3,21 +3,17 @@
  * Each step of the solver is looked at in its nodes, on dense output. Between two of them
  *
  *     a value or the sign of a root differs   halved until two neighbouring numbers differ; so `time >= 5` happens at
- *                                             exactly
- *                                             5 and `time > 5` at the next number; then the trigger itself decides
+ *                                             exactly 5 and `time > 5` at the next number; then the trigger decides
  *     nothing differs                         a root may have gone through zero and back: where a parabola through
- *                                             three
- *                                             nodes foretells that it comes near zero, its extremum is sought
+ *                                             three nodes foretells that it comes near zero, its extremum is sought
  *
  * Nothing here depends on outputs. What time alone decides is known beforehand:
  *
  *     marks   where an expression affine in time goes through zero: the solver stops just before and just behind, so
- *             that no
- *             step crosses it
- *     due     where all that a trigger or switch hangs on are such marks, the very number at which it changes, found on
- *             the
- *             line of time without any path. The solver goes there directly; where nothing else is watched no step is
- *             looked at
+ *             that no step crosses it
+ *     due     where all that a trigger or switch hangs on are such marks, the very number at which it changes, found
+ *             on the line of time without any path. The solver goes there directly; where nothing else is watched no
+ *             step is looked at
  *
  * Derivatives. With root g(t, x, theta) = 0 at t = tau(theta), f- the rates just before:
  *     dtau = -(g_x S- + g_theta) / (g_x f- + g_t),   S+ = S- + (f- - f+) dtau
@@ -27,20 +23,22 @@
 #include <float.h>
 #include <math.h>
 
-#define NODES 4        /* in a step: the path between them is close to a parabola wherever error control chose
-                          the step */
-#define SWING 0.5      /* radians of the fastest rate between nodes, where one exact step spans all: 12 looks
-                          a period; */
+/* Nodes in a step: the path between them is close to a parabola wherever error control chose the step. */
+#define NODES 4
+/* Radians of the fastest rate between nodes, where one exact step spans all: 12 looks a period, */
+#define SWING 0.5
 #define NODES_WHOLE 400 /* but not more of them than this */
-#define SPEAKERS 8     /* parts that speak for all, so that judging a division costs the same however fine it is */
-#define PARTS 4096     /* finest division of a step, where a root swings faster than the states do: a pulse of a trigger
-                          shorter than this part of a step may be missed */
-#define TURNS 8        /* changes of sign without consequence between two nodes */
-#define SEARCH 40      /* evaluations in the search for an extremum */
-#define NEAR 0.5       /* an extremum below this part of the smallest node is sought */
-#define MARKS 64       /* looked at in a row for what changes next */
-#define CHATTER 40     /* switches in a row without time moving on: a sliding mode, where each restart would undo the
-                          one before; from then on the error control steps through it */
+#define SPEAKERS 8      /* parts that speak for all: judging a division costs the same however fine it is */
+/* Finest division of a step, where a root swings faster than the states do: a pulse of a trigger shorter than this part
+ * of a step may be missed. */
+#define PARTS 4096
+#define TURNS 8   /* changes of sign without consequence between two nodes */
+#define SEARCH 40 /* evaluations in the search for an extremum */
+#define NEAR 0.5  /* an extremum below this part of the smallest node is sought */
+#define MARKS 64  /* looked at in a row for what changes next */
+/* Switches in a row without time moving on: a sliding mode, where each restart would undo the one before; from then on
+ * the error control steps through it. */
+#define CHATTER 40
 
 static int sign(double v) { return (v > 0) - (v < 0); }
 
@@ -50,7 +48,10 @@ static void watch_at(dpi_eq_bench *w, double t, double *v) {
   const double *x = s->x_now;
   w->watch_credit--;
   if (t != s->t_now) {
+    w->solver->some = w->spoke->watch.look;
+    w->solver->nsome = w->spoke->watch.nlook;
     s->ops->dense(w->solver, t, w->xs, NULL);
+    w->solver->nsome = 0;
     x = w->xs;
   }
   dpi_eq_eval(w, &w->spoke->watch.value, t, x, v);

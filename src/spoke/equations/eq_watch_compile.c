@@ -219,6 +219,17 @@ static dp_status find_timed(gather *k) {
   return w->timed ? DP_OK : DP_ERR_MEMORY;
 }
 
+/* The states that values of what is watched hang on: paths are read at many places for them. */
+static dp_status find_look(dpi_eq_spoke *sp) {
+  dpi_eq_watch *w = &sp->watch;
+  int *look = DPI_ARENA_ARRAY(&sp->arena, int, sp->nstate + 1);
+  if (!look) return DP_ERR_MEMORY;
+  for (int j = 0; j < sp->nstate; j++)
+    if (dpi_tape_row(w->value.tape, 1 + j) >= 0) look[w->nlook++] = j;
+  w->look = look;
+  return DP_OK;
+}
+
 static dp_status make_maps(gather *k, const int *column, int ncol) {
   dpi_eq_spoke *sp = k->sp;
   dpi_eq_watch *w = &sp->watch;
@@ -234,6 +245,7 @@ static dp_status make_maps(gather *k, const int *column, int ncol) {
   for (int i = 0; i < w->nmark; i++) whole[i] = k->whole[i];
   w->whole = whole;
   DP_TRY(dpi_eq_build(sp, k->m, k->fast, k->node, k->nnode, NULL, 0, 0, &w->value));
+  DP_TRY(find_look(sp));
   DP_TRY(dpi_eq_build(sp, k->m, k->fast, k->root, k->nroot, column, ncol, 0, &w->slope));
   return dpi_eq_build(sp, k->m, k->fast, k->mark, 2 * k->nmark, NULL, 0, 0, &w->mark);
 }

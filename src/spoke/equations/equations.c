@@ -67,6 +67,7 @@ static dp_status equations_create(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke 
     return st;
   }
   if (dpi_eq_back_can(sp)) sp->desc.caps |= DP_CAP_VJP;
+  if (sp->whole) sp->desc.caps |= DP_CAP_EXACT;
   *out = &sp->base;
   return DP_OK;
 }
@@ -120,7 +121,7 @@ static void batch_lay_out(dpi_eq_batch *b) {
     m->pool.serial = 0;
     dpi_eq_history_reset(m->history);
     m->now = def->start;
-    m->crew = sp->crew0;
+    m->crew = dpi_eq_lanes_crew(sp, def);
     m->t = dpi_real(def->start);
     m->x = real;
     m->s = m->x + sp->nstate;

@@ -3,6 +3,7 @@
 #include "infer/petab/tests/calib_rig.h"
 
 #include "doppel/estimate.h"
+#include "infer/point/global.h"
 
 /* x = a + b t, noise 0.5; t = 0 .. 5 */
 enum { N = 6 };
@@ -127,6 +128,82 @@ static void test_fit_starts(void **state) {
   dp_problem_close(p);
 }
 
+/* One minimum: the scatter search finds nothing better, says so, and leaves the answer what it was; with a file it
+ * goes on from where it was. */
+static void test_fit_and_scatter(void **state) {
+  rig *r = *state;
+  const line l = least_squares();
+  dp_problem *p = open_line(r, &WIDE);
+  dp_problem_fit_def def = dp_problem_fit_def_default();
+  def.nstart = 3;
+  def.search = "scatter";
+  def.file = "estimate_scatter.tsv";
+  remove(def.file);
+  remove("estimate_scatter.tsv.scatter");
+  long points = 0;
+  for (int again = 0; again < 2; again++) {
+    dp_fit *f;
+    assert_int_equal(dp_problem_fit(p, &def, &f), DP_OK);
+    check_near("a", f->optimum[0].x[0], l.a, 1e-6);
+    check_near("b", f->optimum[0].x[1], l.b, 1e-6);
+    check_near("J", f->optimum[0].j, l.j, 1e-9);
+    check_near("J of the starts", f->j_starts, l.j, 1e-9);
+    assert_int_equal(f->noptimum, 1);
+    assert_int_equal(f->nstart, 3);
+    assert_int_equal(f->optimum[0].count, 3);
+    assert_true(f->nscatter > 0 && f->ngeneration > 0 && f->scatter_ended);
+    assert_true(again == 0 || f->neval == points);
+    points = f->neval;
+    dp_fit_destroy(f);
+  }
+  def.seed = 2;
+  dp_fit *f;
+  assert_int_equal(dp_problem_fit(p, &def, &f), DP_ERR_CONFLICT);
+  dp_ctx_clear_error(r->ctx);
+  remove(def.file);
+  remove("estimate_scatter.tsv.scatter");
+  def = dp_problem_fit_def_default();
+  def.search = "magic";
+  assert_int_equal(dp_problem_fit(p, &def, &f), DP_ERR_USAGE);
+  assert_null(f);
+  dp_problem_close(p);
+}
+
+/* Over the whole box: every method that this build has ends in the one minimum, from points that are counted. */
+static void test_fit_global(void **state) {
+  static const char *const word[] = {"crs2", "esch", "isres", "direct", "mlsl"};
+  rig *r = *state;
+  const line l = least_squares();
+  dp_problem *p = open_line(r, &WIDE);
+  for (int m = 0; m < DPI_COUNT(word); m++) {
+    dp_problem_fit_def def = dp_problem_fit_def_default();
+    def.search = word[m];
+    def.points = 500;
+    dp_fit *f;
+    const dp_status st = dp_problem_fit(p, &def, &f);
+    if (!dpi_global_offered((dpi_global_method)dpi_global_find(word[m]))) {
+      assert_int_equal(st, DP_ERR_UNSUPPORTED);
+      dp_ctx_clear_error(r->ctx);
+      continue;
+    }
+    assert_int_equal(st, DP_OK);
+    check_near(word[m], f->optimum[0].j, l.j, 1e-9);
+    check_near("a", f->optimum[0].x[0], l.a, 1e-6);
+    assert_in_range(f->nglobal, 500, 550); /* NLopt ends the round that it is in */
+    assert_true(f->neval > f->nglobal);
+    dp_fit_destroy(f);
+    def.nominal = 1; /* a search over the box has no starts */
+    assert_int_equal(dp_problem_fit(p, &def, &f), DP_ERR_USAGE);
+    dp_ctx_clear_error(r->ctx);
+  }
+  dp_problem_fit_def def = dp_problem_fit_def_default();
+  dp_fit *f;
+  def.points = 500; /* of what? */
+  assert_int_equal(dp_problem_fit(p, &def, &f), DP_ERR_USAGE);
+  dp_ctx_clear_error(r->ctx);
+  dp_problem_close(p);
+}
+
 static void test_fit_refusals(void **state) {
   rig *r = *state;
   dp_problem *p = open_line(r, &WIDE);
@@ -215,6 +292,190 @@ static void test_limits_refusals(void **state) {
   dp_problem_close(p);
 }
 
+/* ---- quantities ---- */
+
+/* The profile of a linear combination of a and b is exact: variance c' V c. An observable, a formula of the model and
+ * of observables, before, between and beyond the measurements. */
+static void test_quantities_are_exact(void **state) {
+  rig *r = *state;
+  const line l = least_squares();
+  const double cov = -15 * SD * SD / (6 * 55.0 - 15 * 15), x[2] = {l.a, l.b};
+  const dp_problem_quantity asked[4] = {{.name = "o@8", .formula = "o", .time = 8},
+                                        {.name = "o@2.5", .formula = "o", .time = 2.5},
+                                        {.name = "f", .formula = "2*o - x + 3*b", .time = 10},
+                                        {.name = "nothing", .formula = "time^2", .time = 3}};
+  const double of_a[3] = {1, 1, 1}, of_b[3] = {8, 2.5, 13};
+  dp_problem *p = open_line(r, &WIDE);
+  dp_problem_limits_def def = dp_problem_limits_def_default();
+  dp_limits *m;
+  def.quantity = asked;
+  def.nquantity = 4;
+  assert_int_equal(dp_problem_limits(p, x, &def, &m), DP_OK);
+  assert_int_equal(m->n, 4);
+  for (int i = 0; i < 3; i++) {
+    const dp_limit *q = &m->limit[i];
+    const double at = of_a[i] * l.a + of_b[i] * l.b;
+    const double var = of_a[i] * of_a[i] * l.var_a + of_b[i] * of_b[i] * l.var_b + 2 * of_a[i] * of_b[i] * cov;
+    const double wide = 1.959963984540054 * sqrt(var);
+    assert_int_equal(q->param, -1);
+    assert_string_equal(q->name, asked[i].name);
+    assert_string_equal(q->verdict, "bounded");
+    check_near("at", q->at, at, 1e-7);
+    check_near("lower", q->lower, at - wide, 1e-3 * wide);
+    check_near("upper", q->upper, at + wide, 1e-3 * wide);
+    for (int k = 0; k < q->npoint; k++)
+      check_near("J along the profile", q->point[k].j, l.j + 0.5 * pow(q->point[k].at - at, 2) / var, 1e-5);
+  }
+  assert_true(m->limit[3].lower == 9 && m->limit[3].upper == 9);
+  assert_string_equal(m->limit[3].words, "it depends on nothing that is estimated");
+  dp_limits_destroy(m);
+  def.param = (const int[]){1};
+  def.n = 1;
+  assert_int_equal(dp_problem_limits(p, x, &def, &m), DP_OK); /* a parameter, then the quantities */
+  assert_int_equal(m->n, 5);
+  assert_true(m->limit[0].param == 1 && m->limit[1].param == -1);
+  dp_limits_destroy(m);
+  dp_problem_close(p);
+  assert_int_equal(dpi_alloc_live(r->ctx), 0);
+}
+
+/* b can't leave its box: the data allow all up to there, and that is said */
+static void test_quantity_at_a_bound(void **state) {
+  rig *r = *state;
+  const line l = least_squares();
+  dp_problem *p = open_line(r, &NARROW);
+  double x[2] = {0, 0.4};
+  for (int i = 0; i < N; i++) x[0] += (MEASURED[i] - 0.4 * i) / N;
+  const dp_problem_quantity slope = {.formula = "b", .time = 0};
+  dp_problem_limits_def def = dp_problem_limits_def_default();
+  dp_limits *m;
+  def.quantity = &slope;
+  def.nquantity = 1;
+  assert_int_equal(dp_problem_limits(p, x, &def, &m), DP_OK);
+  assert_true(isinf(m->limit[0].upper) && isfinite(m->limit[0].lower));
+  /* the parabola around b's estimate, which lies beyond the bound */
+  check_near("lower", m->limit[0].lower, l.b - sqrt(pow(0.4 - l.b, 2) + 3.841458820694124 * l.var_b), 1e-4);
+  assert_string_equal(m->limit[0].verdict, "unbounded above");
+  assert_non_null(strstr(m->limit[0].words, "the data allow all that the parameters' bounds do, to 0.4"));
+  dp_limits_destroy(m);
+  dp_problem_close(p);
+}
+
+static void test_quantity_refusals(void **state) {
+  static const struct {
+    dp_problem_quantity q;
+    const char *says;
+  } bad[] = {{{.formula = "nobody", .time = 1}, "unknown name 'nobody'"},
+             {{.formula = "o+", .time = 1}, "the formula ends"},
+             {{.formula = "o", .experiment = "e9", .time = 1}, "no experiment 'e9'"},
+             {{.formula = "o", .time = -1}, "lies before the start"},
+             {{.formula = "o", .time = NAN}, "expected a time"},
+             {{.time = 1}, "has no formula"}};
+  rig *r = *state;
+  dp_problem *p = open_line(r, &WIDE);
+  const double x[2] = {1, 0.5};
+  for (int i = 0; i < (int)(sizeof bad / sizeof *bad); i++) {
+    dp_problem_limits_def def = dp_problem_limits_def_default();
+    dp_limits *m = (dp_limits *)p;
+    def.quantity = &bad[i].q;
+    def.nquantity = 1;
+    assert_int_not_equal(dp_problem_limits(p, x, &def, &m), DP_OK);
+    assert_null(m);
+    if (!strstr(dp_ctx_error(r->ctx), bad[i].says)) fail_msg("%d: %s", i, dp_ctx_error(r->ctx));
+    dp_ctx_clear_error(r->ctx);
+  }
+  dp_problem_close(p);
+  assert_int_equal(dpi_alloc_live(r->ctx), 0);
+}
+
+/* An experiment that the tables define and nobody measured in: it starts at u = 3, so the line there is 3 a + b t. Both
+ * versions. */
+static void test_quantity_not_measured(void **state) {
+  static const char model[] = "model line()\n  x = u*a; a = 1; b = 1; u = 1; x' = b;\nend\n";
+  tables t = {.model = model,
+              .parameters = "parameterId|lowerBound|upperBound|nominalValue|estimate\na|-10|10|0|true\nb|-10|10|0|true\n",
+              .observables = "observableId|observableFormula|noiseFormula|noiseDistribution\no|x|0.5|normal\n",
+              .conditions = "conditionId|targetId|targetValue\nc1|u|1\nc3|u|3\n",
+              .experiments = "experimentId|time|conditionId\ne1|0|c1\ne3|0|c3\n",
+              .measurements = "observableId|experimentId|time|measurement\n"
+                              "o|e1|0|1.2\no|e1|1|1.3\no|e1|2|2.4\no|e1|3|2.2\no|e1|4|3.1\no|e1|5|3.9\n"};
+  const char *experiment[2] = {"e3", "c3"};
+  rig *r = *state;
+  const line l = least_squares();
+  const double x[2] = {l.a, l.b}, cov = -15 * SD * SD / (6 * 55.0 - 15 * 15);
+  const double at = 3 * l.a + 8 * l.b, wide = 1.959963984540054 * sqrt(9 * l.var_a + 64 * l.var_b + 48 * cov);
+  for (int version = 2; version >= 1; version--) {
+    if (version == 1) {
+      t.model = "<?xml version='1.0'?><sbml xmlns='http://www.sbml.org/sbml/level3/version1/core' level='3' version='1'>"
+                "<model id='line'><listOfParameters><parameter id='x' value='1' constant='false'/>"
+                "<parameter id='a' value='1' constant='true'/><parameter id='b' value='1' constant='true'/>"
+                "<parameter id='u' value='1' constant='true'/></listOfParameters><listOfInitialAssignments>"
+                "<initialAssignment symbol='x'><math xmlns='http://www.w3.org/1998/Math/MathML'><apply><times/><ci>u</ci>"
+                "<ci>a</ci></apply></math></initialAssignment></listOfInitialAssignments><listOfRules>"
+                "<rateRule variable='x'><math xmlns='http://www.w3.org/1998/Math/MathML'><ci>b</ci></math></rateRule>"
+                "</listOfRules></model></sbml>";
+      t.parameters = "parameterId|parameterScale|lowerBound|upperBound|nominalValue|estimate\n"
+                     "a|lin|-10|10|0|1\nb|lin|-10|10|0|1\n";
+      t.observables = "observableId|observableFormula|noiseFormula\no|x|0.5\n";
+      t.conditions = "conditionId|u\nc1|1\nc3|3\n";
+      t.experiments = NULL;
+      t.measurements = "observableId|simulationConditionId|time|measurement\n"
+                       "o|c1|0|1.2\no|c1|1|1.3\no|c1|2|2.4\no|c1|3|2.2\no|c1|4|3.1\no|c1|5|3.9\n";
+    }
+    dp_problem *p = rig_open(r, version == 2 ? rig_v2(r, &t) : rig_v1(r, &t), DP_DERIVATIVE_FORWARD);
+    const dp_problem_quantity asked = {.formula = "o", .experiment = experiment[version == 1], .time = 8};
+    dp_problem_limits_def def = dp_problem_limits_def_default();
+    dp_limits *m;
+    def.quantity = &asked;
+    def.nquantity = 1;
+    if (dp_problem_limits(p, x, &def, &m) != DP_OK) fail_msg("version %d: %s", version, dp_ctx_error(r->ctx));
+    check_near("at", m->limit[0].at, at, 1e-7);
+    check_near("lower", m->limit[0].lower, at - wide, 1e-3 * wide);
+    check_near("upper", m->limit[0].upper, at + wide, 1e-3 * wide);
+    dp_limits_destroy(m);
+    assert_int_equal(dp_problem_describe(p)->ndatum, 6); /* the problem itself is what it was */
+    dp_problem_close(p);
+  }
+  assert_int_equal(dpi_alloc_live(r->ctx), 0);
+}
+
+/* A scaling that is solved inside the objective: the quantity's interval is that of the problem in
+ * which it is a parameter like the others, where the profile is known: the quantity is s (a + 2 b), its largest
+ * likelihood at any value is that of s y with y = a + b t, and s times the line is a line again. */
+static void test_quantity_of_what_is_solved(void **state) {
+  rig *r = *state;
+  const line l = least_squares();
+  const double x[1] = {0.5};
+#define SCALED(type)                                                                                                   \
+  {.model = "model line()\n  x = 1; b = 1; x' = b;\nend\n",                                                           \
+   .parameters = "parameterId|lowerBound|upperBound|nominalValue|estimate" type,                                       \
+   .observables = "observableId|observableFormula|noiseFormula|noiseDistribution\no|s*x|0.5|normal\n",                \
+   .measurements = "observableId|experimentId|time|measurement\n"                                                      \
+                   "o||0|1.2\no||1|1.3\no||2|2.4\no||3|2.2\no||4|3.1\no||5|3.9\n"}
+  const tables solved = SCALED("|parameterType\nb|-10|10|0.5|true|\ns|0.01|10|1|true|scaling\n");
+  const dp_problem_quantity asked = {.formula = "o", .time = 8};
+  dp_problem *p = open_line(r, &solved);
+  dp_problem_limits_def def = dp_problem_limits_def_default();
+  dp_limits *m;
+  assert_int_equal(dp_problem_describe(p)->nparam, 1);
+  def.quantity = &asked;
+  def.nquantity = 1;
+  def.param = (const int[]){0};
+  def.n = 1;
+  assert_int_equal(dp_problem_limits(p, x, &def, &m), DP_OK);
+  const double at = l.a + 8 * l.b, cov = -15 * SD * SD / (6 * 55.0 - 15 * 15);
+  const double wide = 1.959963984540054 * sqrt(l.var_a + 64 * l.var_b + 16 * cov);
+  check_near("b", m->x[0], l.b / l.a, 1e-5);
+  assert_string_equal(m->limit[0].name, "b");
+  assert_int_equal(m->limit[0].param, 0);
+  check_near("at", m->limit[1].at, at, 1e-5);
+  check_near("lower", m->limit[1].lower, at - wide, 2e-3 * wide);
+  check_near("upper", m->limit[1].upper, at + wide, 2e-3 * wide);
+  dp_limits_destroy(m);
+  dp_problem_close(p);
+  assert_int_equal(dpi_alloc_live(r->ctx), 0);
+}
+
 /* ---- posteriors ---- */
 
 /* A uniform prior over the box, 20 x 20: the posterior is the Gaussian, the evidence its integral over 400. Bounds:
@@ -274,6 +535,98 @@ static void test_sample_refusals(void **state) {
   assert_null(s);
   dp_sample_destroy(NULL);
   dp_problem_close(p);
+}
+
+/* ---- several models of the same data ---- */
+
+/* A line and a constant. With a flat prior a measurement's density given the others is normal: its residual over 1 -
+ * h, variance over 1 - h, h the leverage. Evidences are integrals of Gaussians over the box. */
+static double left_out(bool slope, double *evidence) {
+  const line l = least_squares();
+  double mean = 0, sum = 0, j = N * (log(SD) + 0.5 * LN_2PI);
+  for (int i = 0; i < N; i++) mean += MEASURED[i] / N;
+  for (int i = 0; i < N; i++) {
+    const double h = slope ? 1.0 / N + pow(i - 2.5, 2) / 17.5 : 1.0 / N;
+    const double e = MEASURED[i] - (slope ? l.a + l.b * i : mean), v = SD * SD / (1 - h), r = e / (1 - h);
+    sum += -0.5 * (LN_2PI + log(v)) - 0.5 * r * r / v;
+    j += 0.5 * e * e / (SD * SD);
+  }
+  *evidence = slope ? -j + LN_2PI - 0.5 * log(l.det) - log(400) : -j + 0.5 * (LN_2PI - log(N / (SD * SD))) - log(20);
+  return sum;
+}
+
+static void test_compare(void **state) {
+  static const tables FLAT =
+      {.model = "model line()\n  x = a; a = 1; b = 0; x' = b;\nend\n",
+       .parameters = "parameterId|lowerBound|upperBound|nominalValue|estimate\na|-10|10|0|true\n",
+       .observables = "observableId|observableFormula|noiseFormula|noiseDistribution\no|x|0.5|normal\n",
+       .measurements = "observableId|experimentId|time|measurement\n"
+                       "o||0|1.2\no||1|1.3\no||2|2.4\no||3|2.2\no||4|3.1\no||5|3.9\n"};
+  const dp_problem_quantity asked = {.formula = "o", .time = 8};
+  rig *r = *state, two = *r; /* a folder of its own: quantities read the files again */
+  two.nmade = 0;
+  strcpy(two.dir, "/tmp/doppel-calib-XXXXXX");
+  assert_non_null(mkdtemp(two.dir));
+  dp_problem *p[2] = {open_line(r, &WIDE), open_line(&two, &FLAT)};
+  dp_sample *s[2];
+  dp_comparison *c = NULL;
+  const line l = least_squares();
+  const double x[2] = {l.a, l.b};
+  double mean = 0, want[2], evidence[2];
+  for (int i = 0; i < N; i++) mean += MEASURED[i] / N;
+  for (int k = 0; k < 2; k++) {
+    dp_problem_sample_def sd = dp_problem_sample_def_default();
+    sd.method = "laplace";
+    sd.ndraw = 4000;
+    sd.start = k ? &mean : x;
+    sd.nstart = 1;
+    assert_int_equal(dp_problem_sample(p[k], &sd, &s[k]), DP_OK);
+    want[k] = left_out(k == 0, &evidence[k]);
+  }
+  dp_compare_def def = dp_compare_def_default();
+  def.n = 2;
+  def.problem = p;
+  def.sample = (const dp_sample *const *)s;
+  def.quantity = &asked;
+  def.nquantity = 1;
+  assert_int_equal(dp_compare(r->ctx, &def, &c), DP_OK);
+  assert_int_equal(c->best, 0);
+  const double share = 1 / (1 + exp(evidence[1] - evidence[0]));
+  for (int k = 0; k < 2; k++) { /* 4000 draws: a standard error of elpd below 0.02, of the evidence below 0.01 */
+    check_near("elpd", c->model[k].loo.elpd, want[k], 0.1 / fabs(want[k]));
+    check_near("evidence", c->model[k].evidence, evidence[k], 0.05 / fabs(evidence[k]));
+    assert_true(fabs(c->model[k].waic.elpd - want[k]) < 0.5); /* WAIC is another approximation of the same */
+    check_near("weight by evidence", c->model[k].weight_evidence, k ? 1 - share : share, 0.05);
+  }
+  check_near("stacking sums to 1", c->model[0].weight_stack + c->model[1].weight_stack, 1, 1e-9);
+  assert_true(c->model[0].weight_stack > 0.99); /* the constant is worse for every measurement but one or two */
+  check_near("line at 8", c->model[0].mean[0], l.a + 8 * l.b, 0.02);
+  check_near("constant at 8", c->model[1].mean[0], mean, 0.02);
+  const double w = c->model[0].weight_evidence, m0 = c->model[0].mean[0], m1 = c->model[1].mean[0];
+  const double s0 = c->model[0].sd[0], s1 = c->model[1].sd[0], m = w * m0 + (1 - w) * m1;
+  check_near("mixture's mean", c->average[0].evidence_mean, m, 1e-9);
+  check_near("mixture's deviation", c->average[0].evidence_sd,
+             sqrt(w * (s0 * s0 + (m0 - m) * (m0 - m)) + (1 - w) * (s1 * s1 + (m1 - m) * (m1 - m))), 1e-9);
+  dp_comparison_destroy(c);
+  /* other data are refused by name */
+  tables other = FLAT;
+  other.measurements = "observableId|experimentId|time|measurement\n"
+                       "o||0|1.2\no||1|1.3\no||2|2.4\no||3|2.2\no||4|3.1\no||5|3.8\n";
+  dp_problem_close(p[1]);
+  p[1] = open_line(&two, &other);
+  assert_int_equal(dp_compare(r->ctx, &def, &c), DP_ERR_INPUT);
+  assert_null(c);
+  assert_non_null(strstr(dp_ctx_error(r->ctx), "about different data"));
+  def = (dp_compare_def){0};
+  assert_int_equal(dp_compare(r->ctx, &def, &c), DP_ERR_USAGE);
+  dp_ctx_clear_error(r->ctx);
+  for (int k = 0; k < 2; k++) {
+    dp_sample_destroy(s[k]);
+    dp_problem_close(p[k]);
+  }
+  rig_clear(&two);
+  rmdir(two.dir);
+  assert_int_equal(dpi_alloc_live(r->ctx), 0);
 }
 
 /* ---- files ---- */
@@ -353,7 +706,8 @@ static void test_cancelled(void **state) {
 static void test_memory(void **state) {
   rig *r = *state;
   const double x[2] = {1, 0.5};
-  for (int call = 0; call < 4; call++) {
+  const dp_problem_quantity asked = {.formula = "o", .time = 8};
+  for (int call = 0; call < 5; call++) {
     bool failed = true;
     int rounds = 0;
     for (long granted = 0; failed; granted += 1 + granted / 6, rounds++) {
@@ -365,6 +719,7 @@ static void test_memory(void **state) {
       dp_problem_limits_def ld = dp_problem_limits_def_default();
       dp_problem_sample_def sd = dp_problem_sample_def_default();
       fd.nstart = 2;
+      if (call == 4) ld.quantity = &asked, ld.nquantity = 1;
       sd.method = call == 2 ? "nuts" : "laplace";
       sd.nchain = 1;
       sd.nwarmup = sd.ndraw = 10;
@@ -372,7 +727,7 @@ static void test_memory(void **state) {
       sd.nstart = 1;
       failing_next(&r->memory, granted);
       const dp_status st = call == 0   ? dp_problem_fit(p, &fd, &f)
-                           : call == 1 ? dp_problem_limits(p, x, &ld, &l)
+                           : call == 1 || call == 4 ? dp_problem_limits(p, x, &ld, &l)
                                        : dp_problem_sample(p, &sd, &s);
       failed = failing_happened(&r->memory);
       failing_never(&r->memory);
@@ -397,10 +752,18 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_fit_at_a_bound, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_fit_starts, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_fit_refusals, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_fit_and_scatter, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_fit_global, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_limits_are_the_parabola, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_limits_refusals, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_quantities_are_exact, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_quantity_at_a_bound, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_quantity_refusals, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_quantity_not_measured, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_quantity_of_what_is_solved, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_samples_of_a_gaussian, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_sample_refusals, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(test_compare, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_files_belong_to_their_problem, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_cancelled, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(test_memory, rig_setup, rig_teardown),

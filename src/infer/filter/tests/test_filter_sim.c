@@ -3,15 +3,10 @@
  * and threads, byte by byte; the decay's square root filter with the exact answer; the births' filter with the law
  * of the
  * population's mean. */
-#include "linear_bed.h"
-
-#include "doppel/sim.h"
+#include "sim_bed.h"
 
 typedef struct world {
-  dp_ctx *ctx;
-  dp_model *model;
-  dp_sim *sim;
-  dpi_process *process;
+  SIM_BED;
   dpi_sensor sensor[2];
   dpi_problem problem;
 } world;
@@ -22,38 +17,19 @@ static void world_open(world *w, bool stochastic, int nthread) {
                                   " up: -> x; b;\n down: x -> ; d*x;\n y := x;\nend\n"
                                 : "model decay()\n k = 0.5;\n x = 4;\n x' = -k*x;\n y := 2*x;\nend\n";
   memset(w, 0, sizeof *w);
-  dp_ctx_def cd = dp_ctx_def_default();
-  cd.nthread = nthread;
-  assert_int_equal(dp_ctx_create(&cd, &w->ctx), DP_OK);
-  FILE *f = fopen(path, "w");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-  OK(w, dp_model_read(w->ctx, path, &w->model));
-  OK(w, dp_model_seal(w->model));
-  dp_output_def out = {.id = "y", .unit = "1"};
+  sim_bed_context(&w->bed, nthread);
+  sim_bed_write(path, text);
   dp_sim_def def = dp_sim_def_default();
   def.spoke = stochastic ? "stochastic" : "equations";
-  def.model = w->model;
-  def.output = &out;
-  def.noutput = 1;
-  OK(w, dp_sim_create(w->ctx, &def, &w->sim));
   dp_time time[12];
   for (int k = 0; k < 12; k++) time[k] = T(0.5 * (k + 1));
-  dpi_process_plan plan = {.time = time, .ntime = 12};
-  OK(w, dpi_process_sim(w->ctx, w->sim, &plan, &w->process));
+  sim_bed_process(&w->bed, path, def, "y", time, 12);
   w->sensor[0] = (dpi_sensor){.id = "y", .scale = stochastic ? 2 : 0.3};
   w->sensor[1] = (dpi_sensor){.id = "x", .of_state = true, .scale = stochastic ? 3 : 0.2};
   w->problem = (dpi_problem){.process = w->process, .sensor = w->sensor, .nsensor = 2};
 }
 
-static void world_close(world *w) {
-  dpi_process_destroy(w->process);
-  dp_sim_destroy(w->sim);
-  dp_model_destroy(w->model);
-  assert_int_equal(dpi_alloc_live(w->ctx), 0);
-  dp_ctx_destroy(w->ctx);
-}
+static void world_close(world *w) { sim_bed_close(&w->bed); }
 
 static dp_status begin(void *user, const double *param, dpi_rng *rng, double *state0) {
   (void)user;

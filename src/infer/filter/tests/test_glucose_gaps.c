@@ -17,8 +17,7 @@
  */
 #include <stdlib.h>
 
-#include "doppel/sim.h"
-#include "linear_bed.h"
+#include "sim_bed.h"
 
 enum { NTIME = 80, AHEAD = 6, NMOST = 400 };
 
@@ -26,10 +25,7 @@ static int nseries = 3, nmember = 150;
 static bool whole;
 
 typedef struct world {
-  dp_ctx *ctx;
-  dp_model *model;
-  dp_sim *sim;
-  dpi_process *process;
+  SIM_BED;
   dpi_sensor sensor;
   dpi_problem problem;
   int nstate, knot[5], si, meal, gp;
@@ -84,24 +80,14 @@ static void world_open(world *w) {
   static const char path[] = DOPPEL_BINARY_DIR "/glucose_gaps.ant";
   static dp_time time[NTIME];
   memset(w, 0, sizeof *w);
-  dp_ctx_def cd = dp_ctx_def_default();
-  cd.nthread = 1;
-  assert_int_equal(dp_ctx_create(&cd, &w->ctx), DP_OK);
+  sim_bed_context(&w->bed, 1);
   write_model(path);
-  OK(w, dp_model_read(w->ctx, path, &w->model));
-  OK(w, dp_model_seal(w->model));
-  dp_output_def out = {.id = "shown", .unit = "1"};
   dp_sim_def def = dp_sim_def_default();
-  def.model = w->model;
-  def.output = &out;
-  def.noutput = 1;
   def.method = "ensemble";
   def.rtol = 1e-4;
   def.atol = 1e-6;
-  OK(w, dp_sim_create(w->ctx, &def, &w->sim));
   for (int k = 0; k < NTIME; k++) time[k] = T(5 * (k + 1));
-  dpi_process_plan plan = {.time = time, .ntime = NTIME};
-  OK(w, dpi_process_sim(w->ctx, w->sim, &plan, &w->process));
+  sim_bed_process(&w->bed, path, def, "shown", time, NTIME);
   w->nstate = w->process->nstate;
   assert_true(w->nstate <= 64);
   uint64_t stream = 0;
@@ -134,13 +120,7 @@ static void world_open(world *w) {
                              .user = w};
 }
 
-static void world_close(world *w) {
-  dpi_process_destroy(w->process);
-  dp_sim_destroy(w->sim);
-  dp_model_destroy(w->model);
-  assert_int_equal(dpi_alloc_live(w->ctx), 0);
-  dp_ctx_destroy(w->ctx);
-}
+static void world_close(world *w) { sim_bed_close(&w->bed); }
 
 /* What the sensor shows in people of the same law: y [NTIME x n]. */
 static void make_people(world *w, int n, double *y) {

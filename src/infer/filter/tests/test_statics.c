@@ -2,7 +2,7 @@
  * the exact marginal likelihood, integrated over the parameter on a grid. Bounds are 4 standard errors of the spread
  * over
  * seeds, which are fixed: 6e-5 false alarms each. */
-#include "linear_bed.h"
+#include "sim_bed.h"
 
 #include "infer/filter/carry.h"
 #include "infer/filter/smoother.h"
@@ -38,10 +38,7 @@ static double conjugate(int n, double mean[2], double cov[4]) {
 }
 
 typedef struct world {
-  dp_ctx *ctx;
-  dp_model *model;
-  dp_sim *sim;
-  dpi_process *process;
+  SIM_BED;
   dpi_sensor sensor;
   dpi_problem problem;
   dpi_reading reading[NTIME];
@@ -53,28 +50,14 @@ static void world_open(world *w, int nthread) {
   static const char path[] = DOPPEL_BINARY_DIR "/statics_line.ant";
   static const char text[] = "model line()\n base = 2; slope = 1;\n x = 0;\n x' = slope;\n y := base + x;\nend\n";
   memset(w, 0, sizeof *w);
-  dp_ctx_def cd = dp_ctx_def_default();
-  cd.nthread = nthread;
-  assert_int_equal(dp_ctx_create(&cd, &w->ctx), DP_OK);
-  FILE *f = fopen(path, "w");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-  OK(w, dp_model_read(w->ctx, path, &w->model));
-  OK(w, dp_model_seal(w->model));
-  dp_output_def out = {.id = "y", .unit = "1"};
-  dp_sim_def def = dp_sim_def_default();
-  def.model = w->model;
-  def.output = &out;
-  def.noutput = 1;
-  OK(w, dp_sim_create(w->ctx, &def, &w->sim));
+  sim_bed_context(&w->bed, nthread);
+  sim_bed_write(path, text);
   dp_time time[NTIME];
   for (int k = 0; k < NTIME; k++) {
     time[k] = T(k + 1);
     w->reading[k] = (dpi_reading){.time = time[k], .y = line_y[k]};
   }
-  dpi_process_plan plan = {.time = time, .ntime = NTIME};
-  OK(w, dpi_process_sim(w->ctx, w->sim, &plan, &w->process));
+  sim_bed_process(&w->bed, path, dp_sim_def_default(), "y", time, NTIME);
   w->sensor = (dpi_sensor){.id = "y", .scale = SD};
   w->problem = (dpi_problem){.process = w->process, .sensor = &w->sensor, .nsensor = 1};
   w->param[0] = dp_sim_param(w->sim, "base");
@@ -82,13 +65,7 @@ static void world_open(world *w, int nthread) {
   w->prior = (dpi_static_prior){.n = 2, .param = w->param, .mean = prior_mean, .sd = prior_sd};
 }
 
-static void world_close(world *w) {
-  dpi_process_destroy(w->process);
-  dp_sim_destroy(w->sim);
-  dp_model_destroy(w->model);
-  assert_int_equal(dpi_alloc_live(w->ctx), 0);
-  dp_ctx_destroy(w->ctx);
-}
+static void world_close(world *w) { sim_bed_close(&w->bed); }
 
 static void add(double *sum, double x) {
   sum[0] += x;

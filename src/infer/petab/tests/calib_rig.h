@@ -146,6 +146,25 @@ static inline double rig_difference(dp_problem *p, int q, double h) {
   return (16 * b - a) / 15;
 }
 
+/* Opening a problem and evaluating it at x (NULL: the nominal point) with memory that ends at any request. */
+static inline void rig_short_of_memory(rig *r, const char *path, const double *x, unsigned what, dp_problem_value v) {
+  const dp_problem_def def = dp_problem_def_default();
+  const size_t live = dpi_alloc_live(r->ctx);
+  bool done = false;
+  for (long n = 0; !done; n += 1 + n / 6) {
+    dp_problem *p = NULL;
+    failing_next(&r->memory, n);
+    dp_status st = dp_problem_open(r->ctx, path, &def, &p);
+    if (st == DP_OK) st = dp_problem_eval(p, 1, x ? x : dp_problem_describe(p)->nominal, what, &v);
+    done = !failing_happened(&r->memory);
+    failing_never(&r->memory);
+    if (!done && st != DP_ERR_MEMORY && st != DP_OK) fail_msg("request %ld: %s", n, dp_ctx_error(r->ctx));
+    dp_problem_close(p);
+    dp_ctx_clear_error(r->ctx);
+    if (dpi_alloc_live(r->ctx) != live) fail_msg("request %ld: %zu blocks are left", n, dpi_alloc_live(r->ctx) - live);
+  }
+}
+
 static inline void check_refused(rig *r, const char *path, dp_status status, const char *part) {
   dp_problem_def def = dp_problem_def_default();
   dp_problem *p = NULL;

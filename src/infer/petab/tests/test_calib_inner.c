@@ -352,25 +352,10 @@ static void test_outcome(void **state) {
 /* Memory that ends at any request. */
 static void test_memory(void **state) {
   rig *r = *state;
-  dp_problem_def def = dp_problem_def_default();
   const tables t = {.model = MODEL, .parameters = SOLVED, .observables = OBSERVABLES, .measurements = MEASUREMENTS};
-  const char *path = rig_v2(r, &t);
-  const size_t live = dpi_alloc_live(r->ctx);
-  bool done = false;
-  for (long n = 0; !done; n += 1 + n / 6) {
-    dp_problem *p = NULL;
-    double g[2], f[4];
-    dp_problem_value v = {.gradient = g, .fisher = f};
-    failing_next(&r->memory, n);
-    dp_status st = dp_problem_open(r->ctx, path, &def, &p);
-    if (st == DP_OK) st = dp_problem_eval(p, 1, (double[]){0.4, 0.3}, DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER, &v);
-    done = !failing_happened(&r->memory);
-    failing_never(&r->memory);
-    if (!done && st != DP_ERR_MEMORY && st != DP_OK) fail_msg("request %ld: %s", n, dp_ctx_error(r->ctx));
-    dp_problem_close(p);
-    dp_ctx_clear_error(r->ctx);
-    if (dpi_alloc_live(r->ctx) != live) fail_msg("request %ld: %zu blocks are left", n, dpi_alloc_live(r->ctx) - live);
-  }
+  double g[2], f[4];
+  rig_short_of_memory(r, rig_v2(r, &t), (double[]){0.4, 0.3}, DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER,
+                      (dp_problem_value){.gradient = g, .fisher = f});
 }
 
 int main(void) {

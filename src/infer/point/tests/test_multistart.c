@@ -136,11 +136,12 @@ static void test_any_batch(void **state) {
   const int batch[] = {1, 7, 64};
   squares q;
   walled(&q, ctx);
-  for (int variant = 0; variant < 4; variant++) {
+  for (int variant = 0; variant < 5; variant++) {
     char *first = NULL;
     dpi_multistart_def def = dpi_multistart_def_default();
     def.nstart = 100;
-    def.sampling = (dpi_sampling)variant;
+    def.sampling = (dpi_sampling)(variant % 4);
+    def.trust.refresh = variant == 4 ? 3 : 1;
     if (variant == 1) def.screen = 4;
     if (variant == 2) def.max_eval = 500;
     if (variant == 3) def.trust.hessian = DPI_HESSIAN_SR1;
@@ -155,8 +156,74 @@ static void test_any_batch(void **state) {
         first = text;
       if (text != first) dpi_free(ctx, text);
     }
+    def.race = true; /* in another order, and the same answer */
+    def.batch = 5;
+    char *text = text_of(&q, &def);
+    assert_string_equal(text, first);
+    dpi_free(ctx, text);
     dpi_free(ctx, first);
   }
+  dp_ctx_destroy(ctx);
+}
+
+/* Lines of a state file that begin with a word; *most: the largest number of steps among searches under way, *least:
+ * the smallest. */
+static int lines_of(dp_ctx *ctx, const char *path, const char *word, int *most, int *least) {
+  char *file = NULL, *save = NULL;
+  size_t size;
+  int n = 0;
+  *most = 0;
+  *least = 1 << 30;
+  assert_int_equal(dpi_file_read(ctx, path, 0, &file, &size), DP_OK);
+  for (char *line = strtok_r(file, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    if (strncmp(line, word, strlen(word)) != 0) continue;
+    n++;
+    int niter = 0; /* the ninth number of the search, which is the last column */
+    if (sscanf(strrchr(line, '\t') + 1, "%*d %*d %*d %*d %*d %*d %*d %*d %d", &niter) != 1) continue;
+    if (niter > *most) *most = niter;
+    if (niter < *least) *least = niter;
+  }
+  dpi_free(ctx, file);
+  return n;
+}
+
+/* A race that is cut short has given all starts their first steps, and then the leading ones more; without it the same
+ * number of rounds has gone to the first few. Gone on with, both give the whole answer. */
+static void test_race(void **state) {
+  (void)state;
+  dp_ctx *ctx = plain_ctx();
+  squares q;
+  squares_init(&q, ctx, 2, 2, rosenbrock, NULL, -50, 50); /* a long valley: some 50 steps */
+  dpi_multistart_def def = dpi_multistart_def_default();
+  def.nstart = 32;
+  def.batch = 4;
+  def.trust.hessian = DPI_HESSIAN_BFGS;
+  char *want = text_of(&q, &def);
+  for (int race = 0; race < 2; race++) {
+    dpi_multistart *ms = NULL;
+    int most, least;
+    def.race = race != 0;
+    def.file = "point_race.tsv";
+    def.save_every = 1e9;
+    remove(def.file);
+    q.batches = 0;
+    q.cancel_after = 160; /* 640 points, twice the first rung */
+    assert_int_equal(dpi_multistart_run(&q.base, &def, &ms), DP_ERR_CANCELLED);
+    q.cancel_after = 0;
+    const int done = lines_of(ctx, def.file, "done", &most, &least);
+    const int under_way = lines_of(ctx, def.file, "search", &most, &least);
+    if (race) {
+      assert_int_equal(done + under_way, 32);
+      assert_true(least >= 10 && most > least);
+    } else {
+      assert_true(under_way <= 4 && done + under_way < 32);
+    }
+    char *text = text_of(&q, &def);
+    assert_string_equal(text, want);
+    dpi_free(ctx, text);
+    def.file = NULL;
+  }
+  dpi_free(ctx, want);
   dp_ctx_destroy(ctx);
 }
 
@@ -168,10 +235,12 @@ static void test_resume(void **state) {
   size_t size;
   char *text = NULL, *file = NULL, *again = NULL;
   walled(&q, ctx);
-  for (int h = 0; h < 3; h++) {
+  for (int h = 0; h < 6; h++) { /* then information now and then, and races */
     dpi_multistart_def def = dpi_multistart_def_default();
     def.nstart = 40;
-    def.trust.hessian = (dpi_hessian)h;
+    def.trust.hessian = h < 3 ? (dpi_hessian)h : DPI_HESSIAN_HYBRID;
+    def.trust.refresh = h == 3 || h == 5 ? 3 : 1;
+    def.race = h >= 4;
     def.save_every = 1e9;
     def.file = "point_whole.tsv";
     remove(def.file);
@@ -218,6 +287,8 @@ static void test_time(void **state) {
     def.nstart = 40;
     def.batch = 7;
     def.trust.value_first = first;
+    if (first == 1) q.wall = NULL; /* the one point of the round can be evaluated */
+    else walled(&q, ctx);
     char *text = text_of(&q, &def);
     def.file = "point_time.tsv";
     remove(def.file);
@@ -231,7 +302,7 @@ static void test_time(void **state) {
         cut += ms->start[k].end == DPI_TRUST_TIME;
         waiting += ms->start[k].end == DPI_TRUST_RUNNING;
       }
-      assert_true(cut > 0 && cut <= 7 && waiting == 40 - cut - ms->nended);
+      assert_true(cut + ms->nended > 0 && cut <= 7 && waiting == 40 - cut - ms->nended);
     }
     dpi_multistart_destroy(ms);
     dp_ctx_clear_error(ctx);
@@ -420,7 +491,7 @@ int main(void) {
       cmocka_unit_test(test_all_minima),    cmocka_unit_test(test_flat_is_one), cmocka_unit_test(test_any_batch),
       cmocka_unit_test(test_resume),        cmocka_unit_test(test_cancel),      cmocka_unit_test(test_bad_files),
       cmocka_unit_test(test_nothing_works), cmocka_unit_test(test_sobol),       cmocka_unit_test(test_memory),
-      cmocka_unit_test(test_time),
+      cmocka_unit_test(test_time),          cmocka_unit_test(test_race),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

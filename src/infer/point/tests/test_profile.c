@@ -324,7 +324,170 @@ static void test_prediction(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+/* e^d / (1 + e^d) of `undetermined`'s parameters, b + c, b alone, and a number: bounded on one side only, bounded,
+ * free, constant; d's box ends at 5 */
+static dp_status four_kinds(void *user, int npoint, const double *x, double *g, double *grad, bool *ok) {
+  const int *which = user;
+  for (int p = 0; p < npoint; p++) {
+    const double *y = x + 4 * p;
+    const double e = dpi_m_exp(y[3]);
+    memset(grad + 4 * p, 0, 4 * sizeof *grad);
+    ok[p] = true;
+    switch (*which) {
+      case 0:
+        g[p] = e / (1 + e);
+        grad[4 * p + 3] = e / (1 + e) / (1 + e);
+        break;
+      case 1:
+        g[p] = y[1] + y[2];
+        grad[4 * p + 1] = grad[4 * p + 2] = 1;
+        break;
+      case 2:
+        g[p] = y[1];
+        grad[4 * p + 1] = 1;
+        break;
+      default: g[p] = 42;
+    }
+  }
+  return DP_OK;
+}
+
+static void test_prediction_verdicts(void **state) {
+  (void)state;
+  dp_ctx *ctx = plain_ctx();
+  squares q;
+  const double x0[4] = {0, 0, 0, 0};
+  int which[4] = {0, 1, 2, 3};
+  dpi_profiled pr[4];
+  for (int k = 0; k < 4; k++) pr[k] = (dpi_profiled){"g", four_kinds, &which[k]};
+  squares_init(&q, ctx, 4, 3, undetermined, NULL, -8, 8);
+  q.lower[3] = -5;
+  q.upper[3] = 5;
+  dpi_profile_def def = dpi_profile_def_default();
+  def.param = (const int[]){0};
+  def.prediction = pr;
+  def.nprediction = 4;
+  dpi_profiles *p = run(&q, x0, &def);
+  static const char *const verdict[4] = {"unbounded above", "bounded", "unbounded", "bounded"};
+  static const char *const words[4] = {
+      ("above: the data allow all that the parameters' bounds do, to 0.993307, where 'd' is at its bound"), "both ends",
+      "below: the data allow all that the parameters' bounds do", "it depends on nothing that is estimated"};
+  for (int k = 0; k < 4; k++) {
+    dpi_str s;
+    dpi_str_init(&s, ctx);
+    dpi_prediction_words(&p->profile[k], &q.base, &s);
+    if (!strstr(dpi_str_text(&s), words[k])) fail_msg("prediction %d: %s", k, dpi_str_text(&s));
+    assert_string_equal(dpi_prediction_verdict(p->profile[k].verdict), verdict[k]);
+    dpi_str_release(&s);
+  }
+  const dpi_profile_side *below = &p->profile[0].side[0], *above = p->profile[0].side + 1;
+  /* 3 (g - 0.9) is the only residual it changes: both are known */
+  assert_true(near(below->limit, 0.9 - sqrt(CHI2_95) / 3, 1e-4) && near(above->limit, 1 / (1 + dpi_m_exp(-5)), 1e-4));
+  for (int s = 0; s < 2; s++) {
+    assert_true(near(p->profile[1].side[s].limit, 0.5 + (s ? 1 : -1) * sqrt(CHI2_95), 1e-4));
+    /* b + c is held at 0.5 by the data, both within 8: b from -7.5 to 8, where J begins to rise slowly */
+    assert_true(fabs(p->profile[2].side[s].limit) > 7.4);
+    assert_true(p->profile[3].side[s].limit == 42 && !p->profile[3].side[s].open);
+  }
+  dpi_profiles_destroy(p);
+  dp_ctx_destroy(ctx);
+}
+
+/* The valleys of test_other_valley, for a prediction that is the parameter a itself: the same curve, also where the
+ * other branch is entered, and earlier points are those of the lower one. */
+static dp_status just_a(void *user, int npoint, const double *x, double *g, double *grad, bool *ok) {
+  (void)user;
+  for (int p = 0; p < npoint; p++) {
+    g[p] = x[2 * p];
+    grad[2 * p] = 1;
+    grad[2 * p + 1] = 0;
+    ok[p] = true;
+  }
+  return DP_OK;
+}
+
+static void test_prediction_other_valley(void **state) {
+  (void)state;
+  dp_ctx *ctx = plain_ctx();
+  squares q;
+  const double x0[2] = {0, 1}, other[2] = {0, -1};
+  const dpi_profiled pr = {"a", just_a, NULL};
+  squares_init(&q, ctx, 2, 4, branches, NULL, -20, 20);
+  dpi_profile_def def = dpi_profile_def_default();
+  def.param = (const int[]){0};
+  def.nparam = 1;
+  def.prediction = &pr;
+  def.nprediction = 1;
+  def.alternative = other;
+  def.nalternative = 1;
+  dpi_profiles *p = run(&q, x0, &def);
+  for (int s = 0; s < 2; s++) {
+    const dpi_profile_side *of_a = &p->profile[0].side[s], *side = &p->profile[1].side[s];
+    assert_true(side->end == DPI_PROFILE_CROSSED && side->jumped && fabs(side->limit - of_a->limit) < 1e-2);
+    for (int m = 0; m < side->npoint; m++) {
+      assert_true(fabs(side->point[m].j - lowest(side->point[m].at)) < 0.025);
+      assert_true(m == 0 || (s ? 1 : -1) * (side->point[m].at - side->point[m - 1].at) > 0);
+    }
+  }
+  dpi_profiles_destroy(p);
+  dp_ctx_destroy(ctx);
+}
+
 /* ---- coverage ---- */
+
+/* a exp(-b t) at a time beyond the data, of parameters that are logarithms */
+static dp_status later(void *user, int npoint, const double *x, double *g, double *grad, bool *ok) {
+  const double t = *(const double *)user, ln10 = 2.302585092994045684;
+  for (int p = 0; p < npoint; p++) {
+    const double a = dpi_m_exp(ln10 * x[2 * p]), b = dpi_m_exp(ln10 * x[2 * p + 1]);
+    g[p] = a * dpi_m_exp(-b * t);
+    grad[2 * p] = ln10 * g[p];
+    grad[2 * p + 1] = -ln10 * b * t * g[p];
+    ok[p] = true;
+  }
+  return DP_OK;
+}
+
+/* The same 2000 sets for predictions within and beyond the data: 0.93 .. 0.97 as below, each fails by chance with
+ * probability 5e-5. */
+static void test_prediction_coverage(void **state) {
+  (void)state;
+  enum { SETS = 2000, WHEN = 3 };
+  dp_ctx *ctx = plain_ctx();
+  const double truth[2] = {0.30102999566398120, -0.15490195998574317};
+  double when[WHEN] = {0.5, 3, 8}, g[WHEN], grad[2];
+  int covered[WHEN] = {0};
+  dpi_profiled pr[WHEN];
+  bool ok;
+  for (int k = 0; k < WHEN; k++) {
+    pr[k] = (dpi_profiled){"later", later, &when[k]};
+    assert_int_equal(later(&when[k], 1, truth, &g[k], grad, &ok), DP_OK);
+  }
+  for (int k = 0; k < SETS; k++) {
+    squares q;
+    double d[2 * DECAY_N];
+    decay_data(d, 2, 0.7, 1000 + (uint64_t)k);
+    squares_init(&q, ctx, 2, DECAY_N, decay, d, -4, 4);
+    dpi_profile_def def = dpi_profile_def_default();
+    def.step = 0.5;
+    def.param = (const int[]){0};
+    def.prediction = pr;
+    def.nprediction = WHEN;
+    dpi_profiles *p = run(&q, truth, &def);
+    for (int i = 0; i < WHEN; i++) {
+      const dpi_profile *f = &p->profile[i];
+      assert_int_equal(f->verdict, DPI_IDENTIFIABLE_YES);
+      covered[i] += f->side[0].limit <= g[i] && g[i] <= f->side[1].limit;
+    }
+    dpi_profiles_destroy(p);
+  }
+  for (int i = 0; i < WHEN; i++) {
+    if (covered[i] < 0.93 * SETS || covered[i] > 0.97 * SETS)
+      fail_msg("at %g: %d of %d covered", when[i], covered[i], SETS);
+    print_message("coverage at %g: %.4f\n", when[i], (double)covered[i] / SETS);
+  }
+  dp_ctx_destroy(ctx);
+}
 
 /* 2000 sets of simulated data (fixed seeds) of the decay. The expected count of covered truths at 95 % is 1900; the
  * interval 0.93 .. 0.97 is 4.1 standard deviations wide each way: a right method fails with probability 5e-5 for
@@ -431,6 +594,8 @@ int main(void) {
       cmocka_unit_test(test_linear),         cmocka_unit_test(test_nonlinear),    cmocka_unit_test(test_verdicts),
       cmocka_unit_test(test_better_optimum), cmocka_unit_test(test_other_valley), cmocka_unit_test(test_wall),
       cmocka_unit_test(test_prediction),     cmocka_unit_test(test_coverage),     cmocka_unit_test(test_any_batch),
+      cmocka_unit_test(test_prediction_verdicts), cmocka_unit_test(test_prediction_other_valley),
+      cmocka_unit_test(test_prediction_coverage),
       cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,42 @@ static void test_known_minima(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+/* Information at every fourth point: the same minima, for fewer than half as much information as points, and not many
+ * points more (what the secant part learns takes the place of what is not asked for). */
+static void test_information_now_and_then(void **state) {
+  (void)state;
+  dp_ctx *ctx = plain_ctx();
+  for (int p = 0; p < DPI_COUNT(problem); p++) {
+    const known *k = &problem[p];
+    dpi_trust_def def = dpi_trust_def_default();
+    dpi_trust *t = NULL;
+    dpi_density_value v;
+    squares q;
+    unsigned what;
+    double x[4];
+    long asked = 0, points = 0;
+    def.refresh = 4;
+    def.value_first = 2;
+    squares_init(&q, ctx, k->n, k->nres, k->fn, NULL, k->lower, k->upper);
+    assert_int_equal(dpi_trust_create(ctx, &q.base, &def, &t), DP_OK);
+    dpi_trust_begin(t, k->x0, NULL);
+    while (dpi_trust_next(t, x, &what, &v)) {
+      points++;
+      asked += (what & DPI_DENSITY_FISHER) != 0;
+      assert_true((what & DPI_DENSITY_FISHER) == 0 || v.fisher);
+      assert_int_equal(dpi_density_eval(&q.base, 1, x, what, &v), DP_OK);
+      dpi_trust_tell(t, &v);
+    }
+    const dpi_trust_result *r = dpi_trust_result_of(t);
+    if (!(dpi_trust_end_good(r->end) && fabs(r->j - k->j) < 1e-6 * fmax(1, k->j)))
+      fail_msg("problem %d: %s, J %.10g, not %.10g", p, dpi_trust_end_name(r->end), r->j, k->j);
+    if (!(2 * asked < points && points < 4 * k->most[DPI_HESSIAN_HYBRID] + 40))
+      fail_msg("problem %d: %ld points, information at %ld", p, points, asked);
+    dpi_trust_destroy(t);
+  }
+  dp_ctx_destroy(ctx);
+}
+
 /* a wall in the way: searches go round it, or end before it and say why; a start behind it is told */
 static void test_not_evaluable(void **state) {
   (void)state;
@@ -222,7 +258,7 @@ static void test_save_and_load(void **state) {
   (void)state;
   dp_ctx *ctx = plain_ctx();
   const double x0[4] = {.1, .1, .1, .1};
-  for (int h = 0; h < DPI_HESSIAN_COUNT; h++) {
+  for (int h = 0; h <= DPI_HESSIAN_COUNT; h++) { /* the last: hybrid with information now and then */
     squares q;
     dpi_trust_def def = dpi_trust_def_default();
     dpi_trust *a = NULL, *b = NULL;
@@ -230,7 +266,8 @@ static void test_save_and_load(void **state) {
     unsigned what;
     double x[4];
     long moves = 0;
-    def.hessian = (dpi_hessian)h;
+    def.hessian = h < DPI_HESSIAN_COUNT ? (dpi_hessian)h : DPI_HESSIAN_HYBRID;
+    def.refresh = h < DPI_HESSIAN_COUNT ? 1 : 3;
     squares_init(&q, ctx, 4, 11, kowalik, NULL, 0, .18);
     assert_int_equal(dpi_trust_create(ctx, &q.base, &def, &a), DP_OK);
     assert_int_equal(dpi_trust_minimise(&q.base, a, x0, NULL), DP_OK);
@@ -356,6 +393,7 @@ int main(void) {
       cmocka_unit_test(test_not_evaluable),
       cmocka_unit_test(test_budgets_and_held),
       cmocka_unit_test(test_save_and_load),
+      cmocka_unit_test(test_information_now_and_then),
       cmocka_unit_test(test_large_eigenvectors),
       cmocka_unit_test(test_exact_step),
       cmocka_unit_test(test_memory),

@@ -64,8 +64,8 @@ static inline dp_status target_prior_draw(dpi_density *d, uint64_t seed, uint64_
   return DP_OK;
 }
 
-static const dpi_density_ops target_with_prior = {target_eval, target_prior_draw, NULL};
-static const dpi_density_ops target_without = {target_eval, NULL, NULL};
+static const dpi_density_ops target_with_prior = {.eval = target_eval, .prior_draw = target_prior_draw};
+static const dpi_density_ops target_without = {.eval = target_eval};
 
 /* n directions within [lower, upper] */
 static inline target *target_make(dp_ctx *ctx, int n, double lower, double upper, bool prior, target_fn fn) {

@@ -252,7 +252,7 @@ static dp_status count_down(dpi_density *d, int npoint, const double *x, unsigne
   if (t->ncall == (long)t->mean) dp_ctx_cancel(d->ctx);
   return target_eval(d, npoint, x, what, value);
 }
-static const dpi_density_ops cancelling = {count_down, target_prior_draw, NULL};
+static const dpi_density_ops cancelling = {.eval = count_down, .prior_draw = target_prior_draw};
 
 static void test_same_bytes(void **state) {
   dp_ctx *ctx = target_ctx();
@@ -306,6 +306,96 @@ static void test_same_bytes(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+static long calls_left;
+static dp_status count_all(dpi_density *d, int npoint, const double *x, unsigned what, dpi_density_value *value) {
+  if (calls_left-- == 0) dp_ctx_cancel(d->ctx);
+  return target_eval(d, npoint, x, what, value);
+}
+static const dpi_density_ops counting = {.eval = count_all, .prior_draw = target_prior_draw};
+
+static bool outside_fn(const target *t, const double *x, dpi_density_value *v) {
+  return fabs(x[0]) < t->mean ? conjugate_fn(t, x, v) : false;
+}
+
+/* Chains of one start begin apart (or at it, where there is nothing beside it), warm up by another density, and draw
+ * by the
+ * density itself: moments as in closed form, what stands beside a draw is the density's, bytes as without the other one
+ * where the two are the same, and after an interruption. */
+static void test_warm_and_spread(void **state) {
+  enum { D = 3 };
+  dp_ctx *ctx = target_ctx();
+  target *t = conjugate_make(ctx, D, 2, 1.5, 0.7), *rough = conjugate_make(ctx, D, 2, 1.5, 0.75);
+  dpi_nuts_def def = dpi_nuts_def_default();
+  dpi_nuts_report report;
+  dpi_draws *plain = NULL, *same_one = NULL, *other = NULL;
+  dpi_mixing m[D];
+  dpi_verdict v;
+  double start[4 * D], mean, sd;
+  char path[64];
+  (void)state;
+  snprintf(path, sizeof path, "/tmp/test_nuts_warm.%d.tsv", (int)getpid());
+  for (int i = 0; i < 4 * D; i++) start[i] = 1;
+  def.start = start;
+  def.spread = 1;
+  def.nwarmup = 0;
+  def.ndraw = 4;
+  assert_int_equal(dpi_nuts_run(&t->d, &def, &plain, &report), DP_OK);
+  for (int c = 1; c < 4; c++)
+    assert_true(plain->x[dpi_draws_at(plain, c, 0) * D] != plain->x[dpi_draws_at(plain, 0, 0) * D]);
+  dpi_draws_destroy(plain);
+  def.nwarmup = 300;
+  def.ndraw = 1500;
+  assert_int_equal(dpi_nuts_run(&t->d, &def, &plain, &report), DP_OK);
+  def.warm = &t->d;
+  assert_int_equal(dpi_nuts_run(&t->d, &def, &same_one, &report), DP_OK);
+  for (int c = 0; c < 4; c++) assert_true(same(plain, c, same_one, c));
+  def.warm = &rough->d;
+  other = run(t, def, &v, m);
+  assert_false(same(plain, 0, other, 0));
+  for (int k = 0; k < D; k++) {
+    conjugate_posterior(t, k, &mean, &sd);
+    check(&m[k], mean, sd);
+  }
+  for (int i = 0; i < 4 * 1500; i += 37) {
+    dpi_density_value value = {0};
+    conjugate_fn(t, other->x + (size_t)i * D, &value);
+    assert_true(fabs(value.loglik - other->loglik[i]) < 1e-12 && fabs(value.logprior - other->logprior[i]) < 1e-12);
+  }
+  def.file = path;
+  t->d.ops = rough->d.ops = &counting;
+  for (int i = 0; i < 3; i++) { /* interrupted while the one is asked, then the other, then gone on to the end */
+    dpi_draws *again = NULL;
+    calls_left = i == 0 ? 300 : i == 1 ? 3000 : -1;
+    assert_int_equal(dpi_nuts_run(&t->d, &def, &again, &report), i < 2 ? DP_ERR_CANCELLED : DP_OK);
+    for (int c = 0; c < 4 && i == 2; c++) assert_true(same(other, c, again, c));
+    dpi_draws_destroy(again);
+    dp_ctx_resume(ctx);
+    dp_ctx_clear_error(ctx);
+  }
+  unlink(path);
+  dpi_draws_destroy(plain);
+  dpi_draws_destroy(same_one);
+  dpi_draws_destroy(other);
+  free(rough);
+  free(t);
+  /* everything beside the start is out: it is begun at */
+  t = conjugate_make(ctx, 1, 2, 0, 0.7);
+  t->fn = outside_fn;
+  t->mean = 1e-6;
+  def = dpi_nuts_def_default();
+  def.start = (const double[]){0, 0, 0, 0};
+  def.spread = 1;
+  def.nwarmup = 0;
+  def.ndraw = 1;
+  assert_int_equal(dpi_nuts_run(&t->d, &def, &plain, &report), DP_OK);
+  assert_int_equal(report.nstuck, 0);
+  for (int c = 0; c < 4; c++) assert_true(fabs(plain->x[c]) < 1e-6);
+  dpi_draws_destroy(plain);
+  free(t);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
+}
+
 static void test_bad_options(void **state) {
   dp_ctx *ctx = target_ctx();
   target *t = target_make(ctx, 2, -1, 1, true, peaks_fn);
@@ -337,6 +427,7 @@ int main(void) {
       cmocka_unit_test(test_half_space),
       cmocka_unit_test(test_no_place_to_start),
       cmocka_unit_test(test_same_bytes),
+      cmocka_unit_test(test_warm_and_spread),
       cmocka_unit_test(test_bad_options),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,7 @@ static dp_status count_down(dpi_density *d, int npoint, const double *x, unsigne
   if (t->ncall == (long)t->mean) dp_ctx_cancel(d->ctx);
   return target_eval(d, npoint, x, what, value);
 }
-static const dpi_density_ops cancelling = {count_down, target_prior_draw, NULL};
+static const dpi_density_ops cancelling = {.eval = count_down, .prior_draw = target_prior_draw};
 
 static void test_same_bytes(void **state) {
   dp_ctx *ctx = target_ctx();

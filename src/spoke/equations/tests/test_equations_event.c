@@ -233,12 +233,41 @@ static void test_clock(void **state) {
   dp_model_destroy(m);
 }
 
+/* Events that can't be executed at one time leave nothing to chance. */
+static void test_ties(void **state) {
+  (void)state;
+  static const struct {
+    const char *trigger[2], *delay[2];
+    bool initial_value, drawn;
+  } of[] = {{{"time >= 1", "time >= 2"}, {NULL, NULL}, true, false},
+            {{"1 <= time", "time > 2"}, {NULL, NULL}, true, false},
+            {{"time >= 1", "time > 1"}, {NULL, NULL}, true, true},
+            {{"time >= 1", "time >= 2"}, {"1", NULL}, true, true},
+            {{"time >= 1", "time >= 2"}, {"1", "1"}, true, false},
+            {{"time >= 1", "time >= 2"}, {"L", NULL}, true, true},
+            {{"time >= 1", "time >= 2"}, {NULL, NULL}, false, true}, /* both would fire at a later start */
+            {{"time >= 1", "central < 50"}, {NULL, NULL}, true, true},
+            {{"time >= 1", "time >= L"}, {NULL, NULL}, true, true}};
+  for (int i = 0; i < DPI_COUNT(of); i++) {
+    const bed_event e[] = {{of[i].trigger[0], of[i].delay[0], NULL, of[i].initial_value, true, true, "depot", "depot + 1"},
+                           {of[i].trigger[1], of[i].delay[1], NULL, of[i].initial_value, true, true, "depot", "2*depot"},
+                           {0}};
+    dp_model *m = bed_model(decay, bed_one_param, e);
+    dp_sim *sim = bed_sim(m, "rk853", 1e-8);
+    if (((dp_sim_describe(sim)->caps & DP_CAP_STOCHASTIC) != 0) != of[i].drawn)
+      fail_msg("%s and %s: expected %s", of[i].trigger[0], of[i].trigger[1], of[i].drawn ? "a tie" : "none");
+    dp_sim_destroy(sim);
+    dp_model_destroy(m);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_time),        cmocka_unit_test(test_strictly_after),
       cmocka_unit_test(test_refill),      cmocka_unit_test(test_derivatives),
       cmocka_unit_test(test_priority_and_persistence), cmocka_unit_test(test_start),
       cmocka_unit_test(test_storm),       cmocka_unit_test(test_clock),
+      cmocka_unit_test(test_ties),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

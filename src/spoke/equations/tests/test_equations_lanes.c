@@ -438,14 +438,21 @@ static dp_status take_rows(void *user, const dp_member_result *b, int n) {
   return DP_OK;
 }
 
-/* A run cut at these times; from the cut `keep` on as saved and loaded (-1: never). */
-static void run_cut(const dp_sim *sim, const bed_run *r, const double *cut, int ncut, int keep, rows *out) {
-  dp_member list[NM];
-  dp_run_opts opts = dp_run_opts_default();
+/* A run of the members r, which list is filled with. */
+static dp_run *open_members(const dp_sim *sim, const bed_run *r, dp_member *list, rows *out) {
+  const dp_run_opts opts = dp_run_opts_default();
   dp_run *run = NULL;
   memset(out, 0, sizeof *out);
   for (int i = 0; i < NM; i++) list[i] = bed_member(&r[i]);
   BED_OK(dp_run_open(sim, list, NM, &opts, &run));
+  return run;
+}
+
+/* A run cut at these times; from the cut `keep` on as saved and loaded (-1: never). */
+static void run_cut(const dp_sim *sim, const bed_run *r, const double *cut, int ncut, int keep, rows *out) {
+  dp_member list[NM];
+  const dp_run_opts opts = dp_run_opts_default();
+  dp_run *run = open_members(sim, r, list, out);
   for (int k = 0; k < ncut; k++) {
     BED_OK(dp_run_advance(run, bed_ticks(cut[k])));
     if (k == keep) {
@@ -545,11 +552,7 @@ static void test_recorded_cancel(void **state) {
     dp_sim *sim = drug_sim(m, "ensemble", 4, 1e-6);
     bed_run *r = dense_members(sim, NM, 0);
     dp_member list[NM];
-    dp_run_opts opts = dp_run_opts_default();
-    dp_run *run = NULL;
-    memset(parts, 0, sizeof *parts);
-    for (int i = 0; i < NM; i++) list[i] = bed_member(&r[i]);
-    BED_OK(dp_run_open(sim, list, NM, &opts, &run));
+    dp_run *run = open_members(sim, r, list, parts);
     if (at > 0) stop = (stopper){bed_ctx, at};
     const dp_status st = dp_run_advance(run, bed_ticks(16));
     stop.ctx = NULL;

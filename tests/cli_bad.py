@@ -1,0 +1,464 @@
+#!/usr/bin/env python3
+"""Bad input to every command: a file cut off, a wrong unit, a missing column or the nearest thing to it, ids that nobody knows, data
+before the start, points that can't be evaluated. Each is refused with the documented exit code and says what is wrong, where, and what
+would be right; nothing crashes or hangs, no answer is printed, no file is left.
+
+usage: cli_bad.py DOPPEL SOURCE_DIR [PART...]"""
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from checks import check, finish
+
+import petab_bad
+
+DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+KIND = SOURCE / "twins" / "theophylline"
+EXAMPLE = SOURCE / "examples" / "theophylline-one" / "theophylline-one.yaml"
+SELECT = SOURCE / "examples" / "theophylline-select" / "select.yaml"
+USAGE, INPUT, CONFLICT, CONVERGE, UNSUPPORTED, AGAIN = 2, 3, 4, 6, 7, 75
+
+
+def run(*args, cwd=None):
+    return subprocess.run([DOPPEL, *map(str, args)], cwd=cwd, capture_output=True, text=True, errors="replace", timeout=60, check=False)
+
+
+def refused(name, code, wanted, *args, cwd=None, answer=False):
+    """Exit `code` and each of `wanted` on standard error; nothing on standard output unless there is an answer to be had."""
+    try:
+        r = run(*args, cwd=cwd)
+    except subprocess.TimeoutExpired:
+        check(f"{name}: ends", False, args)
+        return
+    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
+    for w in [wanted] if isinstance(wanted, str) else wanted:
+        check(f"{name}: says {w}", w in (r.stdout + r.stderr if answer else r.stderr), r.stderr + r.stdout[:300])
+    check(f"{name}: one short message", r.stderr.count("\n") <= 3 or answer, r.stderr)
+    if not answer:
+        check(f"{name}: no data on stdout", not r.stdout, r.stdout[:200])
+
+
+def put(folder, name, text):
+    path = pathlib.Path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text) if isinstance(text, bytes) else path.write_text(text, encoding="utf-8")
+    return path
+
+
+# ---- people: event tables, read by every command about a KIND ----
+
+def event_table():
+    lines = [x for x in (KIND / "patients" / "theophylline.csv").read_text(encoding="utf-8").splitlines() if not x.startswith("#")]
+    return [x.split(",") for x in lines]
+
+
+def csv(rows):
+    return "\n".join(",".join(x) for x in rows) + "\n"
+
+
+def people(tmp):
+    rows = event_table()
+    head = rows[0]
+    column = {name: i for i, name in enumerate(head)}
+
+    def without(name):
+        return csv([[c for i, c in enumerate(x) if i != column[name]] for x in rows])
+
+    def changed(row, name, value):
+        return csv([[value if (r, i) == (row, column[name]) else c for i, c in enumerate(x)] for r, x in enumerate(rows)])
+
+    bad = [("cut off", csv(rows[:8]) + rows[8][0] + ",3", INPUT, ["t.csv:9", "found 2 fields, expected 7"]),
+           ("no column DV", without("DV"), INPUT, ["t.csv:3", "DV"]),
+           ("no column TIME", without("TIME"), INPUT, ["t.csv", "TIME"]),
+           ("a time that is none", changed(4, "TIME", "noon"), INPUT, ["t.csv:5", "TIME", "noon"]),
+           ("before the start", changed(4, "TIME", "-2"), INPUT, ["t.csv:5", "TIME", "-2"]),
+           ("measured where nothing is", changed(4, "CMT", "9"), INPUT, ["t.csv:5", "CMT 9", "c (CMT 2)"]),
+           ("not text", bytes(range(256)), INPUT, ["t.csv"]), ("empty", "", INPUT, ["t.csv", "empty file"]),
+           ("not there", None, AGAIN, ["t.csv", "No such file"])]
+    one = [("run", "--no-report"), ("assimilate",), ("gain", "--forecast", "c@24", "--candidate", "c@12")]
+    for what, text, code, wanted in bad:
+        path = pathlib.Path(tmp, "t.csv")
+        if text is None:
+            path.unlink()
+        else:
+            put(tmp, "t.csv", text)
+        for command, *more in one:
+            refused(f"{command}, a person's file {what}", code, wanted, command, KIND, "--patient", path, *more)
+        for command, *more in (("fit",), ("vpc",)):
+            refused(f"{command}, a file of people {what}", code, wanted, command, KIND, "--patients", path, *more)
+        if what != "measured where nothing is":
+            refused(f"data check, {what}", code, wanted, "data", "check", path, "--kind", KIND)
+    path = put(tmp, "doses.csv", csv([head] + [x for x in rows[1:] if x[column["EVID"]] == "101"]))
+    refused("fit, nothing measured", INPUT, ["doses.csv", "no measured value"], "fit", KIND, "--patients", path)
+    refused("vpc, nothing measured", INPUT, ["doses.csv", "no measured value"], "vpc", KIND, "--patients", path)
+    path = put(tmp, "huge.csv", changed(14, "DV", "1e300"))
+    for method in ("laplace", "focei", "agq"):
+        refused(f"fit {method}, a likelihood of 0 at the start", CONVERGE, ["huge.csv:15", "person '2'", "starting values", "nominal values"],
+                "fit", KIND, "--patients", path, "--method", method)
+    for command, *more in one:
+        refused(f"{command}, unknown person", INPUT, ["'77'", "the record has 12"], command, KIND, "--patient", "77", *more)
+    refused("a dose of another unit", INPUT, ["quantities.tsv:2", "mg/L", "mmol/L"], "twin", "show",
+            kind(tmp, "unit", "observables.tsv", lambda t: t.replace("mg/L", "mmol/L")))
+
+
+# ---- kinds: folders and control streams ----
+
+def kind(tmp, name, file, change):
+    folder = pathlib.Path(tmp, name)
+    shutil.copytree(KIND, folder)
+    before = (folder / file).read_text(encoding="utf-8")
+    after = change(before)
+    check(f"{name}: the change took", before != after)
+    (folder / file).write_text(after, encoding="utf-8")
+    return folder
+
+
+def drop_column(text, name):
+    rows = [x.split("\t") for x in text.splitlines() if not x.startswith("#")]
+    at = rows[0].index(name)
+    return "\n".join("\t".join(c for i, c in enumerate(x) if i != at) for x in rows) + "\n"
+
+
+def kinds(tmp):
+    bad = [(kind(tmp, "cut", "model.ant", lambda t: t[:len(t) // 2]), ["model.ant:", "not closed"]),
+           (kind(tmp, "unit", "observables.tsv", lambda t: t.replace("mg/L", "mmol/L")), ["quantities.tsv:2", "'mg/L'", "'mmol/L'"]),
+           (kind(tmp, "column", "parameters.tsv", lambda t: drop_column(t, "nominalValue")), ["parameters.tsv:", "nominalValue"]),
+           (kind(tmp, "yaml", "twin.yaml", lambda t: t[:len(t) // 3]), ["twin.yaml"])]
+    commands = (("run", "--no-report"), ("assimilate", "--patient", "1"), ("fit",), ("vpc",), ("twin", "show"), ("twin", "validate"),
+                ("gain", "--patient", "1", "--forecast", "c@24", "--candidate", "c@12"))
+    for folder, wanted in bad:
+        for first, *more in commands:
+            verb = [first, more.pop(0)] if first == "twin" else [first]
+            refused(f"{' '.join(verb)}, a kind with a bad {folder.name}", INPUT, wanted, *verb, folder, *more)
+    for first, *more in commands:
+        verb = [first, more.pop(0)] if first == "twin" else [first]
+        refused(f"{' '.join(verb)}, no such kind", USAGE, ["theophilline", "did you mean 'theophylline'"], *verb, "theophilline", *more, cwd=SOURCE)
+    stored = put(tmp, "priors.tsv", (KIND / "priors.tsv").read_text(encoding="utf-8")[:700])
+    refused("run, stored priors cut off", INPUT, ["priors.tsv:", "columns"], "run", KIND, "--patient", "1", "--no-report", "--priors", stored)
+    refused("assimilate, stored priors cut off", INPUT, ["priors.tsv:", "columns"], "assimilate", KIND, "--patient", "1", "--priors", stored)
+
+
+STREAM = """$PROBLEM one compartment
+$INPUT ID TIME EVID AMT CMT DV
+$DATA data.csv IGNORE=@
+$SUBROUTINES ADVAN1 TRANS2
+$PK
+  CL = THETA(1)*EXP(ETA(1))
+  V  = THETA(2)
+  S1 = V
+$ERROR
+  Y = F*(1 + EPS(1))
+$THETA (0,4) (0,70)
+$OMEGA 0.1
+$SIGMA 0.05
+"""
+PEOPLE = "ID,TIME,EVID,AMT,CMT,DV\n" + "".join(f"{i},0,1,1000,1,0\n{i},1,0,0,1,{13 + i}\n{i},6,0,0,1,{9 + i}\n" for i in (1, 2, 3))
+
+
+def streams(tmp):
+    put(tmp, "data.csv", PEOPLE)
+    good = put(tmp, "good.ctl", STREAM)
+    check("a control stream in order", run("fit", good).returncode == 0, run("fit", good).stderr)
+    cases = [("cut off in $PK", STREAM[:STREAM.index("V  =")], INPUT, ["s.ctl:", "$ERROR"]),
+             ("cut off after $DATA", STREAM[:STREAM.index("$SUB")], INPUT, ["s.ctl:", "$SUBROUTINES"]),
+             ("without $INPUT", STREAM.replace("$INPUT", ";"), INPUT, ["s.ctl:", "$INPUT"]),
+             ("a column less than the data", STREAM.replace(" DV\n", " XX\n"), INPUT, ["data.csv:3", "DV"]),
+             ("a name that is none", STREAM.replace("V  = THETA(2)", "V  = THETA(2)*WT"), UNSUPPORTED, ["s.ctl:7", "WT has no value"]),
+             ("a THETA too many", STREAM.replace("V  = THETA(2)", "V  = THETA(3)"), INPUT, ["s.ctl:7", "THETA(3)"]),
+             ("a mixture", STREAM + "$MIX\n NSPOP = 2\n", UNSUPPORTED, ["s.ctl:14", "$MIX"]),
+             ("empty", "", INPUT, ["s.ctl:1", "no control stream"])]
+    for what, text, code, wanted in cases:
+        path = put(tmp, "s.ctl", text)
+        for command, *more in (("fit",), ("vpc", "--members", "20"), ("assimilate", "--patient", "1", "--particles", "20")):
+            refused(f"{command}, a control stream {what}", code, wanted, command, path, *more)
+        if what != "a column less than the data":
+            refused(f"twin show, a control stream {what}", code, wanted, "twin", "show", path)
+            refused(f"twin new, a control stream {what}", code, wanted, "twin", "new", "mine", "--from", path, "--into", tmp)
+            check(f"twin new, a control stream {what}: nothing made", not pathlib.Path(tmp, "mine").exists())
+    path = put(tmp, "s.ctl", STREAM.replace("data.csv", "other.csv"))
+    for command, *more in (("fit",), ("vpc",), ("assimilate", "--patient", "1"), ("run", "--no-report")):
+        refused(f"{command}, $DATA is not there", USAGE, ["s.ctl", "$DATA", "--patient"], command, path, *more)
+
+
+# ---- calibration problems ----
+
+PROBLEM_COMMANDS = (("petab", "eval"), ("fit", "--starts", "2"), ("profile", "--starts", "2"), ("sample", "--starts", "2", "--draws", "20"))
+
+
+def ask(command, problem):
+    return [*command[:2], problem, *command[2:]] if command[0] == "petab" else [command[0], problem, *command[1:]]
+
+
+def problems(tmp):
+    p1, o1, m1 = petab_bad.P1, petab_bad.O1, petab_bad.M1
+    scale = petab_bad.V1["o.tsv"].splitlines()[-1] + "\n"
+    model = petab_bad.SBML
+    for i, (version, file, text, code, wanted) in enumerate((
+            (1, "m.xml", model[:1200], INPUT, ["m.xml:", "XML"]), (1, "m.xml", model[:60], INPUT, ["m.xml:1", "cut off"]),
+            (1, "m.xml", "<sbml", INPUT, ["m.xml:1", "cut off"]), (2, "m.xml", '<?xml version="1.0"?>\n\n', INPUT, ["m.xml:3", "cut off"]),
+            (1, "p.tsv", petab_bad.V1["p.tsv"][:-20], INPUT, ["p.tsv:3", "field"]),
+            (1, "d.tsv", m1 + "oa|c0|0.7", INPUT, ["d.tsv:2", "time", "found ''"]),
+            (2, "e.tsv", "experimentId|time|conditionId\ne0", INPUT, ["e.tsv:2", "found 1 field, expected 3"]),
+            (1, "problem.yaml", petab_bad.V1["problem.yaml"][:120], INPUT, ["problem.yaml:4", "measurement_files"]),
+            (1, "p.tsv", "parameterId|parameterScale|lowerBound|nominalValue|estimate\nk1|lin|0|1|1\n", INPUT, ["p.tsv:2", "'k1'", "no upperBound"]),
+            (2, "d.tsv", "observableId|experimentId|time\noa|e0|1\n", INPUT, ["d.tsv:1", "measurement"]),
+            (1, "c.tsv", "conditionId|a0\nc0|2\nc0|3\n", INPUT, ["c.tsv:3", "'c0' occurs twice", "c.tsv:2"]),
+            (1, "d.tsv", m1 + "oa|c0|0.7|-1|2|\n", INPUT, ["d.tsv:2", "time -1 lies before the start"]),
+            (1, "d.tsv", m1 + "oa|c0|-0.7|1|2|\nob|c0|1|1||1\n", INPUT, ["d.tsv:2", "-0.7", "logarithmic"]))):
+        files = {file: text}
+        if "logarithmic" in wanted:
+            files["o.tsv"] = o1 + "oa|observableParameter1_oa*A|sd|log|normal\n" + scale
+        problem = petab_bad.spoil(pathlib.Path(tmp, f"p{i}"), version, files)
+        for command in PROBLEM_COMMANDS:
+            refused(f"{command[0]}, problem {i} with a bad {file}", code, wanted, *ask(command, problem))
+    for command in PROBLEM_COMMANDS:
+        refused(f"{command[0]}, no such problem", AGAIN, ["no.yaml", "No such file"], *ask(command, pathlib.Path(tmp, "no.yaml")))
+        if command[0] != "fit": # there a folder is a kind
+            refused(f"{command[0]}, a folder", AGAIN, [tmp, "directory"], *ask(command, tmp))
+        refused(f"{command[0]}, another YAML file", INPUT, ["select.yaml:2", "no key 'criterion'"], *ask(command, SELECT))
+
+
+def points(tmp):
+    """Points that can't be evaluated: the nominal one, all starts; the row, the value and the remedy are named."""
+    o1 = petab_bad.O1
+    b = "ob|B|noiseParameter1_ob|lin|normal\n"
+    nominal = petab_bad.spoil(pathlib.Path(tmp, "nominal"), 1, {"o.tsv": o1 + "oa|observableParameter1_oa*A|sd-1|lin|normal\n" + b})
+    never = petab_bad.spoil(pathlib.Path(tmp, "never"), 1, {"o.tsv": o1 + "oa|observableParameter1_oa*A|-sd|lin|normal\n" + b})
+    bursts = petab_bad.spoil(pathlib.Path(tmp, "bursts"), 1, {"m.xml": petab_bad.SBML.replace(
+        "<ci>C</ci><ci>k1</ci><ci>A</ci>", "<cn>-1e4</cn><ci>k1</ci><apply><power/><ci>A</ci><cn>3</cn></apply>")})
+    row = ["d.tsv:2", "'oa'", "noise -0.8", "outside the domain"]
+    refused("petab eval, infinite at the nominal point", CONVERGE, ["could not be evaluated", *row], "petab", "eval", nominal, answer=True)
+    refused("petab eval, infinite, JSON", CONVERGE, ['"llh": null', '"reason":', *row], "petab", "eval", nominal, "--json", answer=True)
+    refused("fit, infinite at the nominal point", 0, ["nominal point: the likelihood can't be evaluated there", *row], "fit", nominal,
+            "--starts", "3", answer=True)
+    for command in PROBLEM_COMMANDS[1:]:
+        refused(f"{command[0]}, no start can be evaluated", CONVERGE,
+                ["none of 2 starts could be evaluated", "d.tsv:2", "'oa'", "narrow the bounds or give a start"], *ask(command, never))
+        refused(f"{command[0]}, no simulation ends", CONVERGE, ["none of 2 starts could be evaluated", "experiment 'c0'", "A changes fastest"],
+                *ask(command, bursts))
+    refused("petab eval, the simulation does not end", CONVERGE, ["experiment 'c0', time", "A changes fastest"], "petab", "eval", bursts,
+            answer=True)
+    # two that only their product decides: named, and no number instead of what is not known
+    open_ = petab_bad.spoil(pathlib.Path(tmp, "open"), 1, {
+        "p.tsv": petab_bad.P1 + "k1|log10|1e-3|1e3|0.7|1\nf|log10|0.1|10|1|1\ng|log10|0.1|10|1|1\n",
+        "o.tsv": o1 + "oa|f*g*observableParameter1_oa*A|0.2|lin|normal\n" + b, "d.tsv": petab_bad.M1 + "oa|c0|0.7|1|2|\nob|c0|0.4|1||0.1\n"})
+    refused("fit, not identifiable", 0, ["2 of 3 directions", "'f' by -1, 'g' by 1 leaves the data as they are"], "fit", open_, "--starts", "3", answer=True)
+    refused("profile, not identifiable", 0, ["structurally not identifiable"], "profile", open_, "f", "--starts", "3", answer=True)
+
+
+def exits_of_fit(tmp):
+    """Each exit code that `fit` has, for a problem and for a kind."""
+    problem = petab_bad.spoil(pathlib.Path(tmp, "good"), 1, {})
+    for name, code, wanted, args in (
+            ("problem: done", 0, ["2 starts"], [problem, "--starts", "2"]), ("problem: usage", USAGE, ["unknown hessian 'x'", "sr1"], [problem, "--hessian", "x"]),
+            ("problem: another's file", CONFLICT, ["other.txt"], [problem, "--resume", put(tmp, "other.txt", "something else\n")]),
+            ("problem: no step is allowed", CONVERGE, ["none of 2 starts"], [problem, "--starts", "2", "--max-steps", "1", "--method", "cvode"]),
+            ("problem: an unknown version", UNSUPPORTED, ["format_version", "1 and 2"],
+             [petab_bad.spoil(pathlib.Path(tmp, "nine"), 1, {"problem.yaml": "format_version: 9\n"})]),
+            ("problem: nowhere to write", AGAIN, ["/nowhere/t.tsv"], [problem, "--table", "/nowhere/t.tsv"]),
+            ("kind: done", 0, ["converged"], [KIND]), ("kind: usage", USAGE, ["--method"], [KIND, "--method", "magic"]),
+            ("kind: one person", CONVERGE, ["NOT converged"], [KIND, "--patients", put(tmp, "one.csv", csv([event_table()[0]] + [
+                x for x in event_table()[1:] if x[0] == "1"]))]),
+            ("kind: nowhere to write", AGAIN, ["/nowhere/p.tsv"], [KIND, "--leave-one-out", "-o", "/nowhere/p.tsv"]),
+            ("stream: refused", UNSUPPORTED, ["$MIX"], [put(tmp, "mix.ctl", STREAM + "$MIX\n NSPOP = 2\n")])):
+        refused(f"fit {name}", code, wanted, "fit", *args, answer=code in (0, CONVERGE))
+
+
+def stops(tmp):
+    """Ctrl-C: where what was found lies, or that nothing was kept."""
+    for command, *more in (("fit", "--starts", "60000"), ("sample", "--starts", "3", "--draws", "1000000")):
+        for file in (None, pathlib.Path(tmp, f"{command}.kept")):
+            p = subprocess.Popen([DOPPEL, command, str(EXAMPLE), *more, *(["--resume", str(file)] if file else [])], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+            began = time.monotonic()
+            while time.monotonic() < began + 1 and not (file and file.exists()):
+                time.sleep(0.05)
+            p.send_signal(signal.SIGINT)
+            out, err = p.communicate(timeout=60)
+            check(f"{command} stopped: exit 75", p.returncode == AGAIN and not out, f"{p.returncode} {out[:200]}")
+            words = (f"kept in {file}: the same command goes on from there" if file and file.exists() else
+                     "nothing was kept so far" if file else "nothing was kept: fit and sample keep it with --resume")
+            check(f"{command} stopped: says {words}", words in err, err)
+
+
+def selections(tmp):
+    folder = pathlib.Path(tmp, "select")
+    shutil.copytree(SELECT.parent, folder / "s")
+    shutil.copytree(EXAMPLE.parent, folder / EXAMPLE.parent.name)
+    yaml, space = folder / "s" / "select.yaml", folder / "s" / "model_space.tsv"
+    good = {p: p.read_text(encoding="utf-8") for p in (yaml, space)}
+
+    def case(name, code, wanted, path, text):
+        path.write_text(text, encoding="utf-8")
+        refused(f"select, {name}", code, wanted, "select", yaml, "--starts", "1")
+        path.write_text(good[path], encoding="utf-8")
+
+    rows = good[space].splitlines()
+    case("YAML cut off", INPUT, ["select.yaml:", "YAML"], yaml, good[yaml][:40])
+    case("no table", INPUT, ["select.yaml", "model_space_files"], yaml, good[yaml][:good[yaml].index("model_space_files")])
+    case("a table cut off", INPUT, ["model_space.tsv:2", "field"], space, rows[0] + "\n" + rows[1].split("\t")[0] + "\n")
+    case("no column", INPUT, ["model_space.tsv:1", "column"], space, good[space].replace(rows[0].split("\t")[1], "elsewhere", 1))
+    case("a table without rows", INPUT, ["model space is empty"], space, rows[0] + "\n")
+    refused("select, a calibration problem", INPUT, ["not a PEtab Select problem"], "select", EXAMPLE)
+    refused("select, not there", AGAIN, ["no.yaml"], "select", pathlib.Path(tmp, "no.yaml"))
+    refused("select, more models than allowed", UNSUPPORTED, ["2 models", "forward"], "select", SELECT, "--most", "2", "--starts", "1")
+    refused("select --criterion", UNSUPPORTED, ["DIC", "AICc"], "select", SELECT, "--criterion", "DIC")
+
+
+# ---- models ----
+
+def models(tmp):
+    ok = put(tmp, "pk.ant", "model pk()\n gut' = -ka*gut; body' = ka*gut - k*body;\n gut = 0; body = 0; ka = 1.1; k = 0.3;\nend\n")
+    stem = ["--vary", "k=uniform(0.1,1)"]
+    commands = (("simulate",), ("simulate", "--members", "10", *stem), ("model", "show"), ("model", "check"), ("model", "convert", "--to", "sbml"),
+                ("sensitivity", *stem, "--times", "1", "--members", "16"), ("surrogate", "fit", *stem, "--times", "1", "-o", f"{tmp}/o.sur"))
+    for what, file, text, code, wanted in (
+            ("cut off", "x.ant", "model pk()\n gut' = -ka*gut; body' = ka*gu", INPUT, ["x.ant:1", "not closed"]),
+            ("SBML cut off in its first tag", "x.xml", '<?xml version="1.0"?>\n<sbml xmlns="http://www.sbml.org/sb', INPUT, ["x.xml:2", "cut off"]),
+            ("SBML cut off", "x.xml", petab_bad.SBML[:1200], INPUT, ["x.xml:", "XML"]),
+            ("not text", "x.ant", bytes(range(1, 256)), INPUT, ["x.ant:1"]), ("another language", "x.xml", "<html><p/></html>", UNSUPPORTED, ["x.xml", "SBML"]),
+            ("not there", "no.ant", None, AGAIN, ["no.ant", "No such file"])):
+        path = pathlib.Path(tmp, file) if text is None else put(tmp, file, text)
+        for first, *more in commands:
+            verb = [first, more.pop(0)] if first in ("model", "surrogate") else [first]
+            refused(f"{' '.join(verb)} {more[:1]}, {what}", code, wanted, *verb, path, *more)
+    check("surrogate fit: nothing written", not pathlib.Path(tmp, "o.sur").exists())
+    for name, code, wanted, *args in (
+            ("--vary: nobody", INPUT, ["no parameter 'kk'", "did you mean"], "simulate", ok, "--members", "9", "--vary", "kk=uniform(0,1)"),
+            ("--vary: ends", USAGE, ["uniform(2,1)", "lower end 2 is above the upper end 1"], "simulate", ok, "--members", "9", "--vary", "k=uniform(2,1)"),
+            ("--vary: ends of a domain", USAGE, ["lower end"], "surrogate", "fit", ok, "--vary", "k=loguniform(2,1)", "-o", f"{tmp}/o.sur"),
+            ("--vary: cut off", USAGE, ["expected ID="], "simulate", ok, "--members", "9", "--vary", "k=uniform(2,"),
+            ("--bands: a word", USAGE, ["median", "q97.5"], "simulate", ok, "--members", "9", "--bands", "median"),
+            ("--bands: of one", USAGE, ["--bands needs --members"], "simulate", ok, "--bands", "mean"),
+            ("--vary: of one", USAGE, ["--vary needs --members"], "simulate", ok, *stem),
+            ("--dose: nowhere", INPUT, ["'gutt'", "no state"], "simulate", ok, "--dose", "gutt=1@0"),
+            ("--dose: a unit", USAGE, ["1 mg", "AMOUNT@TIME"], "simulate", ok, "--dose", "gut=1 mg@0"),
+            ("--dose: before the start", USAGE, ["gut=1@-5", "before the start"], "simulate", ok, "--dose", "gut=1@-5"),
+            ("--at: before the start", USAGE, ["-1", "not before the start"], "simulate", ok, "--at", "-1,2"),
+            ("--output: cut off", INPUT, ["column 7", "found the end"], "simulate", ok, "--output", "body*("),
+            ("--output: nobody", INPUT, ["'bodyy'", "did you mean 'body'"], "sensitivity", ok, *stem, "--output", "bodyy"),
+            ("--correlate: nobody", USAGE, ["'q' is no input"], "sensitivity", ok, *stem, "--correlate", "k,q=0.2", "--method", "shapley"),
+            ("--plot: nowhere", AGAIN, ["/nowhere/x.svg", "nothing was run"], "sensitivity", ok, *stem, "--plot", "/nowhere/x.svg"),
+            ("-o: nowhere", AGAIN, ["/nowhere/o.sur", "nothing was run"], "surrogate", "fit", ok, *stem, "-o", "/nowhere/o.sur"),
+            ("surrogate show: not there", AGAIN, ["no.sur", "No such file"], "surrogate", "show", f"{tmp}/no.sur"),
+            ("surrogate show: a folder", AGAIN, [tmp, "directory"], "surrogate", "show", tmp),
+            ("surrogate show: a model", INPUT, ["pk.ant", "no surrogate"], "surrogate", "show", ok)):
+        refused(name, code, wanted, *args)
+    made = run("surrogate", "fit", ok, *stem, "--dose", "gut=10@0", "--output", "body", "--times", "1", "-o", f"{tmp}/made.sur")
+    check("surrogate fit", made.returncode == 0, made.stderr)
+    text = pathlib.Path(tmp, "made.sur").read_text(encoding="utf-8")
+    for share in (0.2, 0.5, 0.99):
+        path = put(tmp, "cut.sur", text[:int(len(text) * share)])
+        for args in (["surrogate", "show", path], ["simulate", path], ["sensitivity", path, *stem, "--times", "1"]):
+            refused(f"{args[0]}, {share:g} of a surrogate", INPUT, ["cut.sur:"], *args)
+    path = put(tmp, "cut.sur", text.replace("0", "1", 3))
+    refused("a surrogate that was changed", INPUT, ["cut.sur:"], "simulate", path)
+
+
+# ---- what is asked of a problem besides its fit ----
+
+def quantities(tmp):
+    good = petab_bad.spoil(pathlib.Path(tmp, "good"), 1, {})
+    cut = petab_bad.spoil(pathlib.Path(tmp, "cut"), 1, {"m.xml": petab_bad.SBML[:1200]})
+    never = petab_bad.spoil(pathlib.Path(tmp, "never"), 1, {"o.tsv": petab_bad.O1 + "oa|observableParameter1_oa*A|-sd|lin|normal\n"
+                                                                     "ob|B|noiseParameter1_ob|lin|normal\n"})
+    gain, to, of = ["gain", good, "--draws", "100"], ["--candidate", "ob@2"], ["--forecast", "oa@3"]
+    profile, assimilate = ["profile", good, "--starts", "2"], ["assimilate", good, "--particles", "50"]
+    for name, code, wanted, *args in (
+            ("assimilate: a bad model", INPUT, ["m.xml:", "XML"], "assimilate", cut), ("gain: a bad model", INPUT, ["m.xml:", "XML"], "gain", cut, *to, *of),
+            ("assimilate: not there", AGAIN, ["no.yaml"], "assimilate", f"{tmp}/no.yaml"),
+            ("assimilate: a person", USAGE, ["--patient belongs to a KIND"], *assimilate, "--patient", "1"),
+            ("assimilate: a sensor", USAGE, ["--sensor belongs to a KIND"], *assimilate, "--sensor", "oa,law=student"),
+            ("assimilate: a kind's tolerance", USAGE, ["--rtol", "calibration problem"], "assimilate", KIND, "--patient", "1", "--rtol", "1e-4"),
+            ("assimilate: nowhere to write", AGAIN, ["/nowhere/x"], *assimilate, "--table", "/nowhere/x"),
+            ("assimilate: late", USAGE, ["'9'", "1 to 2"], *assimilate, "--late", "9"),
+            ("gain: nobody to forecast", INPUT, ["'zz@3'", "unknown name 'zz'"], *gain, *to, "--forecast", "zz@3"),
+            ("gain: nobody to measure", INPUT, ["'zz' is no observable"], *gain, *of, "--candidate", "zz@2"),
+            ("gain: no such condition", INPUT, ["'cc'", "it measures in 'c0'"], *gain, *to, "--forecast", "oa@cc:3"),
+            ("gain: before the start", INPUT, ["-3 lies before the start of 'c0' at 0"], *gain, *to, "--forecast", "oa@-3"),
+            ("gain: cut off", USAGE, ["'oa@c0:'", "EXPERIMENT:TIME"], *gain, *to, "--forecast", "oa@c0:"),
+            ("profile: nobody", INPUT, ["'zz@2'", "unknown name 'zz'"], *profile, "--prediction", "zz@2"),
+            ("profile: before the start", INPUT, ["-2 lies before the start"], *profile, "--prediction", "oa@-2"),
+            ("profile: cut off", USAGE, ["'oa@'"], *profile, "--prediction", "oa@"),
+            ("petab eval: a direction of nobody", USAGE, ["'kz'", "did you mean k1"], "petab", "eval", good, "--hessian-vector", "kz=1"),
+            ("petab eval: a direction that is none", USAGE, ["found 'x'"], "petab", "eval", good, "--hessian-vector", "k1=x"),
+            ("fit: a search", USAGE, ["magic", "scatter"], "fit", good, "--search", "magic"),
+            ("surrogate fit: a model and a person", USAGE, ["--vary", "--patient"], "surrogate", "fit", KIND, "--patient", "1", "--vary", "ka=factor(2)",
+             "-o", f"{tmp}/o.sur")):
+        refused(name, code, wanted, *args)
+    refused("petab eval, second derivatives where there is no value", CONVERGE, ["could not be evaluated", "d.tsv:2"], "petab", "eval", never,
+            "--hessian", answer=True)
+    refused("assimilate, no particle explains anything", CONVERGE, ["NOT fit for use"], "assimilate", never, "--particles", "50", answer=True)
+    refused("gain, no particle explains anything", CONVERGE, ["NOT fit for use"], "gain", never, "--draws", "100", *to, *of, answer=True)
+
+
+# ---- one person's options; suites and benches ----
+
+def options(tmp):
+    person = [KIND, "--patient", "1"]
+    gain, to, of = ["gain", *person, "--draws", "200"], ["--candidate", "c@12"], ["--forecast", "c@24"]
+    for name, code, wanted, *args in (
+            ("assimilate: whose", USAGE, ["--patient"], "assimilate", KIND),
+            ("assimilate: an observable", INPUT, ["'x' is no observable"], "assimilate", *person, "--sensor", "x,law=student"),
+            ("assimilate: a law", USAGE, ["cauchy", "student"], "assimilate", *person, "--sensor", "c,law=cauchy"),
+            ("assimilate: a sensor cut off", USAGE, ["dof="], "assimilate", *person, "--sensor", "c,law=student,dof="),
+            ("assimilate: no degrees of freedom", INPUT, ["-1 degrees"], "assimilate", *person, "--sensor", "c,law=student,dof=-1"),
+            ("assimilate: ibis and drift", UNSUPPORTED, ["drifts", "smc2"], "assimilate", *person, "--sensor", "c,drift=0.1"),
+            ("assimilate: method", USAGE, ["'pf'", "enkf"], "assimilate", *person, "--method", "pf"),
+            ("assimilate: late", USAGE, ["'99'", "1 to 11"], "assimilate", *person, "--late", "99"),
+            ("assimilate: missing", USAGE, ["'3x'", "1 to 11"], "assimilate", *person, "--missing", "3x"),
+            ("assimilate: inner", USAGE, ["--inner", "smc2"], "assimilate", *person, "--inner", "9"),
+            ("assimilate: two forms", USAGE, ["--json", "--ndjson"], "assimilate", *person, "--json", "--ndjson"),
+            ("assimilate: plot", AGAIN, ["/nowhere/x.svg"], "assimilate", *person, "--plot", "/nowhere/x.svg"),
+            ("gain: nothing to forecast", USAGE, ["--forecast"], *gain, *to), ("gain: nothing to measure", USAGE, ["--candidate"], *gain, *of),
+            ("gain: an observable", INPUT, ["no observable 'q'"], *gain, *to, "--forecast", "q@24"),
+            ("gain: cut off", USAGE, ["'c@'"], *gain, *to, "--forecast", "c@"), ("gain: has passed", USAGE, ["has passed"], *gain, *of, "--candidate", "c@1"),
+            ("vpc: edges", USAGE, ["found 2"], "vpc", KIND, "--edges", "5,2"), ("vpc: edges that are none", USAGE, ["'a'"], "vpc", KIND, "--edges", "a"),
+            ("vpc: edges beyond", INPUT, ["no measured value within"], "vpc", KIND, "--edges", "100,200"),
+            ("vpc: bins and edges", USAGE, ["--bins", "--edges"], "vpc", KIND, "--bins", "3", "--edges", "0,5"),
+            ("vpc: law", USAGE, ["magic", "nominal"], "vpc", KIND, "--prior", "magic"),
+            ("vpc: correction", USAGE, ["--prediction-corrected"], "vpc", KIND, "--correction", "ratio"),
+            ("vpc: plot", AGAIN, ["/nowhere/x.svg"], "vpc", KIND, "-o", "/nowhere/x.svg")):
+        refused(name, code, wanted, *args)
+
+
+def suites(tmp):
+    empty = pathlib.Path(tmp, "empty")
+    empty.mkdir()
+    for name, wanted in (("petab", "no case"), ("petab-benchmark", "no folder with a problem"), ("nonmem", "runNNN.phi"),
+                         ("sbml", "settings.txt"), ("sbml-stochastic", "settings.txt")):
+        refused(f"suite {name}, an empty folder", INPUT, [str(empty), wanted], "suite", name, empty)
+    for name in ("petab", "petab-benchmark", "sbml"):
+        refused(f"suite {name}, a file", AGAIN, ["folder"], "suite", name, EXAMPLE)
+    refused("suite petab-math, not there", AGAIN, ["no.yaml"], "suite", "petab-math", f"{tmp}/no.yaml")
+    refused("suite petab-math, another file", INPUT, ["cases"], "suite", "petab-math", EXAMPLE)
+    refused("suite, a name", USAGE, ["petabb"], "suite", "petabb", empty)
+    folder = pathlib.Path(tmp, "collection", "mine")
+    pathlib.Path(petab_bad.spoil(folder, 1, {})).rename(folder / "mine.yaml")
+    refused("suite petab-benchmark, references not there", AGAIN, ["no.tsv"], "suite", "petab-benchmark", folder.parent, "--reference", f"{tmp}/no.tsv")
+    refused("suite petab-benchmark, references without their column", 1, ["ref.tsv:1", "reference_llh"], "suite", "petab-benchmark",
+            folder.parent, "--reference", put(tmp, "ref.tsv", "problem\tllh\nmine\t1\n"), answer=True)
+    refused("bench, a name", USAGE, ["magic", "calibration"], "bench", "magic")
+    refused("bench, a problem", USAGE, ["magic", "robertson"], "bench", "ensemble", "--only", "magic")
+    refused("bench calibration, not there", AGAIN, ["no.yaml"], "bench", "calibration", "--problem", f"{tmp}/no.yaml", answer=True)
+    refused("bench calibration, what", USAGE, ["magic", "gradient"], "bench", "calibration", "--problem", EXAMPLE, "--only", "magic")
+
+
+def main():
+    only = sys.argv[3:]
+    for part in (people, kinds, streams, problems, points, exits_of_fit, stops, selections, models, quantities, options, suites):
+        if only and part.__name__ not in only:
+            continue
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as tmp:
+            part(tmp)
+        print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)
+    return finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,6 +29,8 @@
 #define ROUNDS 36       /* of going towards rest, each three times as long as the one before */
 #define WAY_MOST 10000  /* steps of one of these ways; where rates are nothing but rounding, they have no end */
 #define STILL 1.0       /* tolerances by which a state may change and be at rest */
+#define LAW 3e-14       /* of what a state's rate is: below, a sum of rates is rounding, and what it sums is conserved, */
+#define LEAK 1e-11      /* from here up it changes; between, nobody can tell by numbers, and the state of rest is lost in them */
 
 typedef struct dpi_eq_rest {
   dpi_solver *way; /* what flow() goes by: steady or rough */
@@ -144,8 +146,9 @@ static void swap_rows(double *a, int width, int i, int k) {
   }
 }
 
-/* Eliminate with complete pivoting; rows whose sampled part vanishes hold the laws. Gives the rank. */
-static int eliminate(double *a, int n, int ncol) {
+/* Eliminate with complete pivoting; rows whose sampled part vanishes hold the laws. Gives the rank; *left is the largest
+ * number in those rows. */
+static int eliminate(double *a, int n, int ncol, double *left) {
   const int width = ncol + n;
   for (int k = 0; k < n; k++) {
     int bi = k, bc = 0;
@@ -153,7 +156,8 @@ static int eliminate(double *a, int n, int ncol) {
       for (int c = 0; c < ncol; c++)
         if (fabs(a[i * width + c]) > fabs(a[bi * width + bc])) bi = i, bc = c;
     const double p = a[bi * width + bc];
-    if (fabs(p) < 1e-11) return k;
+    *left = fabs(p);
+    if (*left < LEAK) return k;
     swap_rows(a, width, k, bi);
     for (int i = 0; i < n; i++) {
       if (i == k) continue;
@@ -166,12 +170,19 @@ static int eliminate(double *a, int n, int ncol) {
   return n;
 }
 
-static void find_laws(dpi_eq_bench *w, double t, const double *x) {
+/* False, with the reason, when a law can't be told from a very slow leak. */
+static bool find_laws(dpi_eq_bench *w, double t, const double *x) {
   rest *r = w->rest;
   const int n = w->spoke->nstate, ncol = n + 3, width = ncol + n;
+  double left = 0;
   r->nlaw = 0;
-  if (!law_sample(w, t, x, ncol)) return;
-  const int rank = eliminate(r->sample, n, ncol);
+  if (!law_sample(w, t, x, ncol)) return true;
+  const int rank = eliminate(r->sample, n, ncol, &left);
+  if (rank < n && left > LAW) {
+    snprintf(r->why, sizeof r->why,
+             "a sum of states changes so slowly (%.1e of its fastest rates) that it can't be told from a conserved one", left);
+    return false;
+  }
   for (int k = rank; k < n; k++) {
     double *row = r->law + (size_t)r->nlaw * n;
     for (int j = 0; j < n; j++) row[j] = r->sample[k * width + ncol + j];
@@ -186,6 +197,7 @@ static void find_laws(dpi_eq_bench *w, double t, const double *x) {
     for (int j = 0; j < n; j++) row[j] = fabs(row[j]) < 1e-12 * len ? 0 : row[j] / len;
     r->nlaw++;
   }
+  return true;
 }
 
 /* a += c W'W */
@@ -829,8 +841,7 @@ bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const d
   rest *r = w->rest;
   dpi_eq_initial(w, t, r->x, r->s0);
   if (!dpi_eq_finite(r->x, n)) return dpi_eq_fail(w, t, "an initial value is not finite");
-  find_laws(w, t, r->x);
-  if (!steady_of(w, in, t, plan, interval)) return no_steady(w, t);
+  if (!find_laws(w, t, r->x) || !steady_of(w, in, t, plan, interval)) return no_steady(w, t);
   for (int j = 0; j < n; j++) w->xb[j] = m->x[j];
   for (int j = 0; j < n; j++) w->xs[j] = w->u[j]; /* the input before */
   if (!add) m->ndose = 0;
@@ -864,8 +875,7 @@ bool dpi_eq_equilibrate(dpi_eq_bench *w, double t) {
   memcpy(r->s0, m->s, sizeof(double) * n * nd);
   for (int j = 0; j < n; j++) r->u[j] = 0;
   for (int i = 0; i < n * nd; i++) r->du[i] = 0;
-  find_laws(w, t, r->x);
-  if (!find_rest(w, t)) return no_steady(w, t);
+  if (!find_laws(w, t, r->x) || !find_rest(w, t)) return no_steady(w, t);
   memcpy(m->x, r->x, sizeof(double) * n);
   memcpy(m->s, r->sstar, sizeof(double) * n * nd);
   w->live = false;

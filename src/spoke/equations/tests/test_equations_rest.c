@@ -52,7 +52,54 @@ static void test_decades(void **state) {
   dp_model_destroy(m);
 }
 
+/* Two states that change places f times a unit of time; one is fed s and leaks k of itself. */
+static const char leaky[] =
+    "model leaky\n"
+    "  a' = s - f*(a - b); b' = f*(a - b) - k*b;\n"
+    "  a = 3; b = 1; f = %g; s = %g; k = %g;\n"
+    "end\n";
+
+/* A leak is found, or nothing moves but what is conserved, or the question is refused; never a state of rest that is
+ * wrong. */
+static void test_leak(void **state) {
+  (void)state;
+  static const dp_output_def output[] = {{"a", NULL, ""}, {"b", NULL, ""}};
+  static const struct {
+    double f, s, k, b; /* b: at rest; 0: refused */
+  } row[] = {{1e3, 1, 1, 1}, {1e8, 1, 1, 1}, {1e12, 0, 0, 2}, {1e12, 1, 1, 0}, {4e12, 2, 0.5, 0}};
+  for (int i = 0; i < DPI_COUNT(row); i++) {
+    char words[400];
+    dp_sim_def def = dp_sim_def_default();
+    dp_model *m = NULL;
+    dp_sim *sim = NULL;
+    snprintf(words, sizeof words, leaky, row[i].f, row[i].s, row[i].k);
+    BED_OK(dpi_antimony_read(bed_ctx, words, strlen(words), "leaky", &m));
+    BED_OK(dp_model_seal(m));
+    def.model = m;
+    def.output = output;
+    def.noutput = 2;
+    BED_OK(dp_sim_create(bed_ctx, &def, &sim));
+    bed_run *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    bed_defaults(sim, r);
+    r->in[r->nin++] = bed_at(0, DP_EQUILIBRATE, 0, 0);
+    bed_out(r, 0, 5);
+    bed_go(sim, r);
+    if (row[i].b > 0) {
+      if (r->status != DP_MEMBER_OK) fail_msg("f %g: %s", row[i].f, r->reason);
+      bed_near(r->value[1], row[i].b, 1e-6, 0, "b", 0);
+    } else {
+      if (r->status != DP_MEMBER_FAILED) fail_msg("f %g: not refused: b %g", row[i].f, r->value[1]);
+      assert_non_null(strstr(r->reason, "can't be told from a conserved one"));
+    }
+    free(r);
+    dp_sim_destroy(sim);
+    dp_model_destroy(m);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_decades, bed_setup, bed_teardown)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_decades, bed_setup, bed_teardown),
+                                     cmocka_unit_test_setup_teardown(test_leak, bed_setup, bed_teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

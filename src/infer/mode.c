@@ -150,6 +150,7 @@ static double trust_shift(const dpi_search *q) {
   double low = q->w[0] > 0 ? 0 : -q->w[0] + 1e-10;
   if (q->w[0] > 1e-12 && step_length(q, 0) <= q->radius) return 0;
   double high = low + 1;
+  if (!(high > low)) high = 2 * low; /* 1 is nothing beside it */
   while (step_length(q, high) > q->radius && high < 1e30) high = low + (high - low) * 4;
   if (step_length(q, low) <= q->radius) return low;
   for (int k = 0; k < 60 && high - low > 1e-6 * high; k++) {

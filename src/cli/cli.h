@@ -95,6 +95,10 @@ const dp_ranks *cli_ranks(void); /* NULL: alone */
  * study->subject[0] of the record; its prior is made without them, or read (--priors; KIND/priors.tsv). Both are the
  * caller's, also after a failure. Exit code after a message. */
 int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record **record, dp_study **study);
+/* The same when nothing else of the study is needed: who it is, and the prior made without them (the caller's). */
+int cli_own_prior(cli_call *call, const dp_kind *kind, const char *dir, dp_record **record, int *subject,
+                  dp_prior **prior);
+dp_assimilate_def cli_belief_def(long long seed, long long draws); /* draws of what is believed of one person */
 int cli_no_person(const cli_call *call); /* --patient is missing; exit code */
 int cli_no_patients(const cli_call *call, const dp_kind *kind, const char *option); /* nobody's record; exit code */
 /* An id that looks like a path and is nobody's: a file is meant. Exit code after a message; 0: it is somebody's, or no
@@ -136,6 +140,9 @@ int cmd_vpc(cli_call *call);
 int cmd_twin_list(cli_call *call);
 int cmd_twin_show(cli_call *call);
 bool cli_is_problem(const char *text); /* PROBLEM.yaml rather than a kind? (twin_problem.c) */
+/* Refuses options that would be passed over in silence: those whose help begins with "PROBLEM:" where the first word is none,
+ * of_kind [n] where it is one. */
+int cli_check_problem_options(const cli_call *call, const char *const *of_kind, size_t n);
 int cli_problem_show(cli_call *call, const char *path);
 int cmd_twin_new(cli_call *call);
 int cmd_twin_validate(cli_call *call);

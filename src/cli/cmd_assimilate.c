@@ -143,17 +143,7 @@ static int read_options(task *t) {
 /* Options that would be passed over in silence. The table's help says which are a problem's. */
 static int check_options(const cli_call *call) {
   static const char *const of_kind[] = {"--patient", "--sensor", "--from-batch", "--inner", "--priors", "--twins"};
-  const bool problem = cli_is_problem(call->plain[0]);
-  for (int i = 0; i < call->ngiven; i++) {
-    const cli_option *o = call->given[i].option;
-    if (!problem && strncmp(o->help, "PROBLEM:", 8) == 0)
-      return cli_usage(call, "option %s belongs to a calibration problem, and '%s' is none", o->name, call->plain[0]);
-    for (size_t k = 0; problem && k < sizeof of_kind / sizeof *of_kind; k++)
-      if (strcmp(o->name, of_kind[k]) == 0)
-        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name,
-                         call->plain[0]);
-  }
-  return 0;
+  return cli_check_problem_options(call, of_kind, sizeof of_kind / sizeof *of_kind);
 }
 
 /* ---- the person, or the problem ---- */

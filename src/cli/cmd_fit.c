@@ -133,30 +133,16 @@ static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, con
   return code;
 }
 
-static bool is_problem(const char *path) {
-  const char *dot = strrchr(path, '.');
-  return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
-}
-
 /* Options that would be passed over in silence. The table's help says which are a problem's. */
-static int check_options(const cli_call *call, bool problem) {
+static int check_options(const cli_call *call) {
   static const char *const of_kind[] = {"--patients", "--leave-one-out", "-o", "--twins"};
-  for (int i = 0; i < call->ngiven; i++) {
-    const cli_option *o = call->given[i].option;
-    if (!problem && strncmp(o->help, "PROBLEM:", 8) == 0)
-      return cli_usage(call, "option %s belongs to a calibration problem, and '%s' is none", o->name, call->plain[0]);
-    for (size_t k = 0; problem && k < sizeof of_kind / sizeof *of_kind; k++)
-      if (strcmp(o->name, of_kind[k]) == 0)
-        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name,
-                         call->plain[0]);
-  }
-  return 0;
+  return cli_check_problem_options(call, of_kind, sizeof of_kind / sizeof *of_kind);
 }
 
 int cmd_fit(cli_call *call) {
   if (call->nplain != 1) return cli_usage(call, "fit needs one KIND, found %d", call->nplain);
-  const bool problem = is_problem(call->plain[0]);
-  int code = check_options(call, problem);
+  const bool problem = cli_is_problem(call->plain[0]);
+  int code = check_options(call);
   if (code) return code;
   if (problem) return cmd_fit_problem(call);
   char dir[1024];

@@ -1,5 +1,4 @@
-/* cmd_gain.c - doppel gain KIND --patient ID, doppel gain PROBLEM.yaml: which measurement would narrow a forecast of
- * this
+/* cmd_gain.c - doppel gain KIND --patient ID, doppel gain PROBLEM.yaml: which measurement would narrow a forecast of this
  * person, or of this calibration problem, most. */
 #include <math.h>
 #include <stdlib.h>
@@ -72,17 +71,7 @@ static int read_places(task *t, const char *option, const char *text, dp_gain_pl
 /* Options that would be passed over in silence. */
 static int check_options(const cli_call *call) {
   static const char *const of_kind[] = {"--patient", "--priors", "--twins"};
-  const bool problem = cli_is_problem(call->plain[0]);
-  for (int i = 0; i < call->ngiven; i++) {
-    const cli_option *o = call->given[i].option;
-    if (!problem && strncmp(o->help, "PROBLEM:", 8) == 0)
-      return cli_usage(call, "option %s belongs to a calibration problem, and '%s' is none", o->name, call->plain[0]);
-    for (size_t k = 0; problem && k < sizeof of_kind / sizeof *of_kind; k++)
-      if (strcmp(o->name, of_kind[k]) == 0)
-        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name,
-                         call->plain[0]);
-  }
-  return 0;
+  return cli_check_problem_options(call, of_kind, sizeof of_kind / sizeof *of_kind);
 }
 
 static int read_quantities(task *t) {
@@ -119,22 +108,8 @@ static int read_options(task *t) {
 
 /* ---- the person ---- */
 
-static int find_person(task *t, const char *dir) {
-  dp_study *study = NULL;
-  int code = cli_person(t->call, t->kind, dir, &t->record, &study);
-  if (code) return code;
-  t->subject = study->subject[0];
-  dp_status status = dp_prior_copy(study->prior[0], &t->prior);
-  dp_study_destroy(study);
-  return status == DP_OK ? 0 : cli_failed(t->call, status);
-}
-
 static int believe(task *t) {
-  dp_assimilate_def def = dp_assimilate_def_default();
-  def.seed = (uint64_t)t->seed;
-  def.ndraw = (int)t->draws;
-  if (t->draws > 1000) def.nproposal = (int)(4 * t->draws);
-  def.discrepancy = 0;
+  const dp_assimilate_def def = cli_belief_def(t->seed, t->draws);
   if (isnan(t->until)) t->until = dp_kind_until(t->kind);
   for (int k = 0; k < t->ncandidate; k++)
     if (t->candidate[k].time <= t->until)
@@ -291,7 +266,7 @@ int cmd_gain(cli_call *call) {
     code = cli_kind_dir(call, call->plain[0], dir);
     if (code) return code;
     CLI_TRY(call, dp_kind_load(call->ctx, dir, &t.kind));
-    code = find_person(&t, dir);
+    code = cli_own_prior(call, t.kind, dir, &t.record, &t.subject, &t.prior);
     if (!code) code = believe(&t);
   }
   if (!code) code = answer(&t);

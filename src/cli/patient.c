@@ -47,3 +47,23 @@ int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record *
   CLI_TRY(call, dp_study_run(kind, *record, &def, study));
   return 0;
 }
+
+int cli_own_prior(cli_call *call, const dp_kind *kind, const char *dir, dp_record **record, int *subject,
+                  dp_prior **prior) {
+  dp_study *study = NULL;
+  const int code = cli_person(call, kind, dir, record, &study);
+  if (code) return code;
+  *subject = study->subject[0];
+  const dp_status status = dp_prior_copy(study->prior[0], prior);
+  dp_study_destroy(study);
+  return status == DP_OK ? 0 : cli_failed(call, status);
+}
+
+dp_assimilate_def cli_belief_def(long long seed, long long draws) {
+  dp_assimilate_def def = dp_assimilate_def_default();
+  def.seed = (uint64_t)seed;
+  def.ndraw = (int)draws;
+  if (draws > 1000) def.nproposal = (int)(4 * draws);
+  def.discrepancy = 0;
+  return def;
+}

@@ -54,20 +54,15 @@ static void drop(one *t) {
 
 static int find(one *t) {
   char dir[1024];
-  dp_study *study = NULL;
   if (!cli_has(t->call, "--patient")) return cli_no_person(t->call);
   int code = cli_kind_dir(t->call, t->call->plain[0], dir);
   if (code) return code;
   CLI_TRY(t->call, dp_kind_load(t->call->ctx, dir, &t->kind));
-  code = cli_person(t->call, t->kind, dir, &t->record, &study);
-  if (code) return code;
+  code = cli_own_prior(t->call, t->kind, dir, &t->record, &t->who.subject, &t->prior);
   t->who.kind = t->kind;
   t->who.record = t->record;
-  t->who.subject = study->subject[0];
-  const dp_status status = dp_prior_copy(study->prior[0], &t->prior);
-  dp_study_destroy(study);
   t->who.prior = t->prior;
-  return status == DP_OK ? 0 : cli_failed(t->call, status);
+  return code;
 }
 
 static int add_time(one *t, double time) {
@@ -136,11 +131,7 @@ int surrogate_fit_person(cli_call *call) {
 /* ---- forecast ---- */
 
 static int believe(one *t) {
-  dp_assimilate_def def = dp_assimilate_def_default();
-  def.seed = (uint64_t)t->seed;
-  def.ndraw = (int)t->draws;
-  if (t->draws > 1000) def.nproposal = (int)(4 * t->draws);
-  def.discrepancy = 0;
+  const dp_assimilate_def def = cli_belief_def(t->seed, t->draws);
   if (isnan(t->until)) t->until = dp_kind_until(t->kind);
   CLI_TRY(t->call, dp_assimilate(t->kind, t->record, t->who.subject, t->until, t->prior, &def, &t->belief));
   return 0;

@@ -11,6 +11,20 @@ bool cli_is_problem(const char *text) {
   return (n > 5 && strcmp(text + n - 5, ".yaml") == 0) || (n > 4 && strcmp(text + n - 4, ".yml") == 0);
 }
 
+int cli_check_problem_options(const cli_call *call, const char *const *of_kind, size_t n) {
+  const bool problem = cli_is_problem(call->plain[0]);
+  for (int i = 0; i < call->ngiven; i++) {
+    const cli_option *o = call->given[i].option;
+    if (!problem && strncmp(o->help, "PROBLEM:", 8) == 0)
+      return cli_usage(call, "option %s belongs to a calibration problem, and '%s' is none", o->name, call->plain[0]);
+    for (size_t k = 0; problem && k < n; k++)
+      if (strcmp(o->name, of_kind[k]) == 0)
+        return cli_usage(call, "option %s belongs to a KIND, and '%s' is a calibration problem", o->name,
+                         call->plain[0]);
+  }
+  return 0;
+}
+
 typedef struct seen { /* an observable's measurements */
   int n, censored;
   double first, last;

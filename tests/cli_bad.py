@@ -72,6 +72,7 @@ def people(tmp):
         return csv([[value if (r, i) == (row, column[name]) else c for i, c in enumerate(x)] for r, x in enumerate(rows)])
 
     bad = [("cut off", csv(rows[:8]) + rows[8][0] + ",3", INPUT, ["t.csv:9", "found 2 fields, expected 7"]),
+           ("of another unit", "#units: DV=mg\n" + csv(rows), INPUT, ["t.csv: #units: c", "'mg'", "'mg/L'"]),
            ("no column DV", without("DV"), INPUT, ["t.csv:3", "DV"]),
            ("no column TIME", without("TIME"), INPUT, ["t.csv", "TIME"]),
            ("a time that is none", changed(4, "TIME", "noon"), INPUT, ["t.csv:5", "TIME", "noon"]),
@@ -92,6 +93,9 @@ def people(tmp):
             refused(f"{command}, a file of people {what}", code, wanted, command, KIND, "--patients", path, *more)
         if what != "measured where nothing is":
             refused(f"data check, {what}", code, wanted, "data", "check", path, "--kind", KIND)
+    path = put(tmp, "grams.csv", "#units: DV=g/L\n" + csv([head] + [x for x in rows[1:] if x[column["ID"]] == "1"]))
+    for command, *more in (*((*c, "--patient", path) for c in one), ("fit", "--patients", path), ("vpc", "--patients", path)):
+        check(f"{command}, what was converted is told", "converted from g/L to mg/L" in run(command, KIND, *more).stderr, command)
     path = put(tmp, "doses.csv", csv([head] + [x for x in rows[1:] if x[column["EVID"]] == "101"]))
     refused("fit, nothing measured", INPUT, ["doses.csv", "no measured value"], "fit", KIND, "--patients", path)
     refused("vpc, nothing measured", INPUT, ["doses.csv", "no measured value"], "vpc", KIND, "--patients", path)

@@ -91,6 +91,8 @@ int cli_nrank(void);
 const dp_ranks *cli_ranks(void); /* NULL: alone */
 
 /* patient.c */
+/* An event table, and on stderr what was kept in it but is worth telling. */
+dp_status cli_record(const dp_kind *kind, const char *path, dp_record **out);
 /* Whom --patient names: an id of the kind's record, or a file with one person. *study: of this person alone, who is
  * study->subject[0] of the record; its prior is made without them, or read (--priors; KIND/priors.tsv). Both are the
  * caller's, also after a failure. Exit code after a message. */

@@ -157,7 +157,7 @@ int cmd_fit(cli_call *call) {
     dp_kind_destroy(kind);
     return code;
   }
-  dp_status status = dp_kind_record(kind, path, &record);
+  dp_status status = cli_record(kind, path, &record);
   code = status == DP_OK ? fit(call, kind, record, dir) : cli_failed(call, status);
   dp_record_destroy(record);
   dp_kind_destroy(kind);

@@ -104,7 +104,6 @@ static int show(cli_call *call, const dp_study *study) {
 }
 
 static int run_record(cli_call *call, const dp_kind *kind, const dp_record *record, dp_study_def *def) {
-  for (int i = 0; i < record->nwarning; i++) fprintf(stderr, "doppel: warning: %s\n", record->warning[i]);
   int code = def->only ? cli_nobody(def->only, record) : 0;
   if (!code) code = check_report(call, kind);
   if (code) return code;
@@ -143,7 +142,7 @@ static int run_kind(cli_call *call, const char *dir) {
   dp_status status = DP_OK;
   if (!path[0])
     code = cli_no_patients(call, kind, "--patient");
-  else if ((status = dp_kind_record(kind, path, &record)) != DP_OK)
+  else if ((status = cli_record(kind, path, &record)) != DP_OK)
     code = cli_failed(call, status);
   else
     code = run_record(call, kind, record, &def);

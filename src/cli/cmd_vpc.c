@@ -214,7 +214,7 @@ static int with_records(cli_call *call, const dp_kind *kind, const char *dir, co
   dp_record *record = NULL, *source = NULL;
   dp_prior *prior = NULL;
   int code = 0;
-  dp_status st = dp_kind_record(kind, path, &record);
+  dp_status st = cli_record(kind, path, &record);
   if (st == DP_OK && own) st = dp_kind_record(kind, dp_kind_patients(kind), &source);
   if (st == DP_OK && cli_has(call, "--dry-run")) {
     printf("would simulate %d people of %s %d times under kind %s\n", record->nsubject, record->source, def->nreplicate, dp_kind_id(kind));

@@ -24,6 +24,13 @@ int cli_nobody(const char *patient, const dp_record *record) {
   return strchr(patient, '/') && dp_record_subject(record, patient) < 0 ? cli_readable(patient) : 0;
 }
 
+dp_status cli_record(const dp_kind *kind, const char *path, dp_record **out) {
+  const dp_status status = dp_kind_record(kind, path, out);
+  for (int i = 0; status == DP_OK && i < (*out)->nwarning; i++)
+    fprintf(stderr, "doppel: warning: %s\n", (*out)->warning[i]);
+  return status;
+}
+
 /* The study gives the person's prior; nothing else of it is used. */
 int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record **record, dp_study **study) {
   char priors[1100];
@@ -39,7 +46,7 @@ int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record *
   if (file_there(priors)) def.priors = priors;
   if (path != patient) def.only = patient;
   if (!path[0]) return cli_no_patients(call, kind, "--patient");
-  CLI_TRY(call, dp_kind_record(kind, path, record));
+  CLI_TRY(call, cli_record(kind, path, record));
   if (path == patient && (*record)->nsubject != 1)
     return cli_usage(call, "%s has %d people; this is about one", patient, (*record)->nsubject);
   int code = def.only ? cli_nobody(patient, *record) : 0;

@@ -262,6 +262,8 @@ dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, con
 /* Parse infix text in the scope of the model; unknown ids are ERR_INPUT with "did you mean" (allow_new: added as
  * PARAM instead). On a sealed model the result is already substituted (states, params, time only). */
 dp_status dpi_model_parse(dp_model *m, const char *text, const char *where, bool allow_new, dpi_node *out);
+/* A node as a formula that dpi_model_parse reads back, whatever the ids. g: the graph it lies in, whose symbols are m's. */
+dp_status dpi_model_quote(const dp_model *m, const dpi_graph *g, dpi_node node, dpi_arena *arena, const char **out);
 /* Resolve assigned symbols (loops are named), order states first, fold initial expressions, build event roots, check that
  * every symbol is defined. After this the model is constant except that dpi_model_parse may add nodes (not thread-safe). */
 dp_status dpi_model_seal(dp_model *m);

@@ -181,3 +181,33 @@ void dpi_g_print(const dpi_graph *g, dpi_node node, const char *(*name)(void *, 
   if (p.failed) out->failed = true;
   dpi_free(out->ctx, p.stack);
 }
+
+/* ---- of a model ---- */
+
+typedef struct namer {
+  const dp_model *m;
+  dpi_str text[2]; /* a printer may hold the name before while it asks for the next */
+  int turn;
+} namer;
+
+/* Any id reads back between backquotes. */
+static const char *quoted(void *user, int sym) {
+  namer *n = user;
+  dpi_str *s = &n->text[n->turn = 1 - n->turn];
+  if (sym == 0) return "time";
+  s->len = 0;
+  dpi_str_addf(s, "`%s`", n->m->sym[sym].id);
+  return dpi_str_text(s);
+}
+
+dp_status dpi_model_quote(const dp_model *m, const dpi_graph *g, dpi_node node, dpi_arena *arena, const char **out) {
+  namer n = {.m = m};
+  dpi_str text;
+  for (int i = 0; i < 2; i++) dpi_str_init(&n.text[i], m->ctx);
+  dpi_str_init(&text, m->ctx);
+  dpi_g_print(g, node, quoted, &n, &text);
+  *out = text.failed ? NULL : dpi_arena_strdup(arena, dpi_str_text(&text));
+  for (int i = 0; i < 2; i++) dpi_str_release(&n.text[i]);
+  dpi_str_release(&text);
+  return *out ? DP_OK : DP_ERR_MEMORY;
+}

@@ -238,38 +238,10 @@ dp_status dpi_model_tangent(const dp_model *m, const char *const *param, int npa
 
 /* ---- formulas ---- */
 
-typedef struct namer {
-  const dp_model *m;
-  dpi_str text[2]; /* a printer may hold the name before while it asks for the next */
-  int turn;
-} namer;
-
-/* Any id reads back between backquotes. */
-static const char *quoted(void *user, int sym) {
-  namer *n = user;
-  dpi_str *s = &n->text[n->turn = 1 - n->turn];
-  if (sym == 0) return "time";
-  s->len = 0;
-  dpi_str_addf(s, "`%s`", n->m->sym[sym].id);
-  return dpi_str_text(s);
-}
-
-static dp_status print(dp_model *t, dpi_node node, dpi_arena *arena, const char **out) {
-  namer n = {.m = t};
-  dpi_str text;
-  for (int i = 0; i < 2; i++) dpi_str_init(&n.text[i], t->ctx);
-  dpi_str_init(&text, t->ctx);
-  dpi_g_print(t->graph, node, quoted, &n, &text);
-  *out = text.failed ? NULL : dpi_arena_strdup(arena, dpi_str_text(&text));
-  for (int i = 0; i < 2; i++) dpi_str_release(&n.text[i]);
-  dpi_str_release(&text);
-  return *out ? DP_OK : DP_ERR_MEMORY;
-}
-
 dp_status dpi_tangent_written(dp_model *m, const char *formula, dpi_arena *arena, const char **out) {
   dpi_node node;
   DP_TRY(dpi_model_parse(m, formula, "formula", false, &node));
-  return print(m, node, arena, out);
+  return dpi_model_quote(m, m->graph, node, arena, out);
 }
 
 dp_status dpi_tangent_formula(dp_model *t, const char *formula, dpi_arena *arena, const char **out) {
@@ -298,7 +270,7 @@ dp_status dpi_tangent_formula(dp_model *t, const char *formula, dpi_arena *arena
     if (at[i] == DPI_NODE_NONE || to[i] == DPI_NODE_NONE) st = DP_ERR_MEMORY;
   }
   if (st == DP_OK) st = dpi_g_jvp(g, &node, 1, at, to, nat, &tangent);
-  if (st == DP_OK) st = print(t, tangent, arena, out);
+  if (st == DP_OK) st = dpi_model_quote(t, g, tangent, arena, out);
   dpi_str_release(&id);
   dpi_free(t->ctx, at);
   return st;

@@ -286,41 +286,13 @@ static dp_status observable(cutter *k, int o, int count) {
 
 /* ---- what the sim is asked for ---- */
 
-typedef struct namer {
-  const dp_model *m;
-  dpi_str text[2]; /* a printer may hold the name before while it asks for the next */
-  int turn;
-} namer;
-
-/* Any id reads back between backquotes. */
-static const char *quoted(void *user, int sym) {
-  namer *n = user;
-  dpi_str *s = &n->text[n->turn = 1 - n->turn];
-  if (sym == 0) return "time";
-  s->len = 0;
-  dpi_str_addf(s, "`%s`", n->m->sym[sym].id);
-  return dpi_str_text(s);
-}
-
 static dp_status print_atoms(cutter *k) {
   dpi_calib_part *p = k->p;
-  namer n = {.m = k->m};
-  dpi_str text;
-  dp_status st = DP_OK;
   p->natom = k->natom;
   p->atom = DPI_ARENA_ARRAY(p->arena, const char *, k->natom + 1);
   if (!p->atom) return DP_ERR_MEMORY;
-  for (int i = 0; i < 2; i++) dpi_str_init(&n.text[i], k->ctx);
-  dpi_str_init(&text, k->ctx);
-  for (int i = 0; i < k->natom && st == DP_OK; i++) {
-    text.len = 0;
-    dpi_g_print(k->g, k->atom[i], quoted, &n, &text);
-    p->atom[i] = dpi_arena_strdup(p->arena, dpi_str_text(&text));
-    if (!p->atom[i] || text.failed) st = DP_ERR_MEMORY;
-  }
-  for (int i = 0; i < 2; i++) dpi_str_release(&n.text[i]);
-  dpi_str_release(&text);
-  return st;
+  for (int i = 0; i < k->natom; i++) DP_TRY(dpi_model_quote(k->m, k->g, k->atom[i], p->arena, &p->atom[i]));
+  return DP_OK;
 }
 
 static dp_status cut_all(cutter *k) {

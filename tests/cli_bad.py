@@ -99,6 +99,13 @@ def people(tmp):
     path = put(tmp, "doses.csv", csv([head] + [x for x in rows[1:] if x[column["EVID"]] == "101"]))
     refused("fit, nothing measured", INPUT, ["doses.csv", "no measured value"], "fit", KIND, "--patients", path)
     refused("vpc, nothing measured", INPUT, ["doses.csv", "no measured value"], "vpc", KIND, "--patients", path)
+    path = put(tmp, "samples.csv", csv([head] + [x for x in rows[1:] if x[column["EVID"]] == "0"]))
+    for more in ((), ("--json",)):
+        refused(f"fit, people without doses {more}", CONVERGE, ["undetermined", "tv_ka", "tv_CL", "tv_V"], "fit", KIND, "--patients", path, *more,
+                answer=True)
+        check("fit, people without doses: their error is determined", "sd_add" not in run("fit", KIND, "--patients", path, *more).stdout.split(
+            "undetermined", 1)[-1])
+    check("fit, people with doses: nothing is undetermined", "undetermined" not in run("fit", KIND, "--method", "focei").stdout)
     path = put(tmp, "huge.csv", changed(14, "DV", "1e300"))
     for method in ("laplace", "focei", "agq"):
         refused(f"fit {method}, a likelihood of 0 at the start", CONVERGE, ["huge.csv:15", "person '2'", "starting values", "nominal values"],
@@ -311,6 +318,12 @@ def selections(tmp):
     refused("select, not there", AGAIN, ["no.yaml"], "select", pathlib.Path(tmp, "no.yaml"))
     refused("select, more models than allowed", UNSUPPORTED, ["2 models", "forward"], "select", SELECT, "--most", "2", "--starts", "1")
     refused("select --criterion", UNSUPPORTED, ["DIC", "AICc"], "select", SELECT, "--criterion", "DIC")
+    few = folder / EXAMPLE.parent.name / "measurements.tsv"
+    few.write_text("".join(few.read_text(encoding="utf-8").splitlines(keepends=True)[:4]), encoding="utf-8")
+    table = folder / "models.tsv"
+    refused("select, three observations", 0, ["AICc is not defined: 3 observations, 3 parameters"], "select", yaml, "--starts", "2", "--table", table,
+            answer=True)
+    check("select, three observations: no inf", "inf" not in table.read_text(encoding="utf-8"))
 
 
 # ---- models ----
@@ -330,6 +343,10 @@ def models(tmp):
         for first, *more in commands:
             verb = [first, more.pop(0)] if first in ("model", "surrogate") else [first]
             refused(f"{' '.join(verb)} {more[:1]}, {what}", code, wanted, *verb, path, *more)
+    path = put(tmp, "units.ant", "model m()\n unit rate = 1/flurb;\n k = 1;\n k has flarb;\n x' = -k*x; x = 1; x has rate;\nend\n")
+    said = run("model", "check", path).stdout
+    check("model check, words that are no units", all(w in said for w in ("'flurb'", "definition of rate  (line 2)", "'flarb'", "said of k  (line 3)")),
+          said)
     check("surrogate fit: nothing written", not pathlib.Path(tmp, "o.sur").exists())
     for name, code, wanted, *args in (
             ("--vary: nobody", INPUT, ["no parameter 'kk'", "did you mean"], "simulate", ok, "--members", "9", "--vary", "kk=uniform(0,1)"),
@@ -394,9 +411,13 @@ def quantities(tmp):
             ("surrogate fit: a model and a person", USAGE, ["--vary", "--patient"], "surrogate", "fit", KIND, "--patient", "1", "--vary", "ka=factor(2)",
              "-o", f"{tmp}/o.sur")):
         refused(name, code, wanted, *args)
+    few = run("fit", good, "--starts", "2")
+    check("fit, two observations: AICc", "AICc is not defined: 2 observations, 2 parameters" in few.stdout and "inf" not in few.stdout,
+          few.stdout + few.stderr)
     refused("petab eval, second derivatives where there is no value", CONVERGE, ["could not be evaluated", "d.tsv:2"], "petab", "eval", never,
             "--hessian", answer=True)
-    refused("assimilate, no particle explains anything", CONVERGE, ["NOT fit for use"], "assimilate", never, "--particles", "50", answer=True)
+    refused("assimilate, no particle explains anything", CONVERGE,
+            ["NOT fit for use", "no particle could explain the measurement at", "d.tsv:2 (oa, time 1)"], "assimilate", never, "--particles", "50", answer=True)
     refused("gain, no particle explains anything", CONVERGE, ["NOT fit for use"], "gain", never, "--draws", "100", *to, *of, answer=True)
 
 
@@ -415,6 +436,9 @@ def options(tmp):
             ("assimilate: method", USAGE, ["'pf'", "enkf"], "assimilate", *person, "--method", "pf"),
             ("assimilate: late", USAGE, ["'99'", "1 to 11"], "assimilate", *person, "--late", "99"),
             ("assimilate: missing", USAGE, ["'3x'", "1 to 11"], "assimilate", *person, "--missing", "3x"),
+            ("assimilate: nothing after", USAGE, ["--from-batch", "all 11 observations of subject 1", "24.37"], "assimilate", *person, "--from-batch", "999"),
+            ("surrogate fit: whose", USAGE, ["nothing varies", "--vary", "--patient ID"], "surrogate", "fit", KIND, "-o", f"{tmp}/o.sur"),
+            ("twin list: no such folder", AGAIN, [f"{tmp}/none", "folder"], "twin", "list", "--twins", f"{tmp}/none"),
             ("assimilate: inner", USAGE, ["--inner", "smc2"], "assimilate", *person, "--inner", "9"),
             ("assimilate: two forms", USAGE, ["--json", "--ndjson"], "assimilate", *person, "--json", "--ndjson"),
             ("assimilate: plot", AGAIN, ["/nowhere/x.svg"], "assimilate", *person, "--plot", "/nowhere/x.svg"),
@@ -444,8 +468,16 @@ def suites(tmp):
     folder = pathlib.Path(tmp, "collection", "mine")
     pathlib.Path(petab_bad.spoil(folder, 1, {})).rename(folder / "mine.yaml")
     refused("suite petab-benchmark, references not there", AGAIN, ["no.tsv"], "suite", "petab-benchmark", folder.parent, "--reference", f"{tmp}/no.tsv")
-    refused("suite petab-benchmark, references without their column", 1, ["ref.tsv:1", "reference_llh"], "suite", "petab-benchmark",
-            folder.parent, "--reference", put(tmp, "ref.tsv", "problem\tllh\nmine\t1\n"), answer=True)
+    for what, text, wanted in (("without their column", "problem\tllh\nmine\t1\n", ["ref.tsv:1", "reference_llh"]),
+                               ("one is no number", "problem\treference_llh\nother\t1\nmine\tx\n", ["ref.tsv:3", "reference_llh", "'x'"])):
+        refused(f"suite petab-benchmark, references: {what}", INPUT, wanted, "suite", "petab-benchmark", folder.parent, "--reference",
+                put(tmp, "ref.tsv", text))
+    put(tmp, "collection/mine/mine_solution.yaml", "llh: 1\nchi2: 1\nsimulation_files: []\n")
+    for name in ("petab", "petab-benchmark"):
+        for option in ("--only", "--skip"):
+            refused(f"suite {name} {option} nobody", INPUT, [option, "'none'", "1 there", "mine"], "suite", name, folder.parent, option, "none")
+    refused("suite nonmem, no such run", INPUT, ["'999'", "001"], "suite", "nonmem", empty, "--only", "999")
+    refused("suite nonmem, a run that is not there", INPUT, ["run006.phi"], "suite", "nonmem", empty, "--only", "006")
     refused("bench, a name", USAGE, ["magic", "calibration"], "bench", "magic")
     refused("bench, a problem", USAGE, ["magic", "robertson"], "bench", "ensemble", "--only", "magic")
     refused("bench calibration, not there", AGAIN, ["no.yaml"], "bench", "calibration", "--problem", f"{tmp}/no.yaml", answer=True)

@@ -7,7 +7,7 @@ import re
 import sys
 
 FLOOR = {"base": 0, "num": 1, "record": 2, "lang": 3, "jit": 3, "solve": 3, "format": 3, "image": 3, "store": 3,
-         "spoke": 4, "flux": 4, "sim": 5, "kind": 5, "infer": 6, "decide": 6, "twin": 7, "explain": 8, "cohort": 8, "suite": 8, "bench": 8, "cli": 9,
+         "spoke": 4, "flux": 4, "sim": 5, "kind": 5, "infer": 6, "decide": 6, "twin": 7, "policy": 7, "trial": 8, "explain": 8, "cohort": 8, "suite": 8, "bench": 8, "cli": 9,
          "serve": 9}
 # inside a floor: who may use whom
 ALLOWED_PEERS = {("solve", "lang"), ("jit", "lang"), ("kind", "sim")}

@@ -24,6 +24,8 @@ typedef struct dp_prior {
   double *omega;         /* [neffect x neffect] covariance between people */
   double *uncertainty;   /* [neffect x neffect] covariance of the estimated typical values on the effects' scale: added to
                             omega when predicting a new person; zero for a published prior */
+  uint8_t *undetermined; /* [nparam] estimated, but of it the data say nothing: no estimate. All 0 for a prior from a store, whose
+                            source says it in words */
   double objective;      /* -2 ln marginal likelihood with the constant; NaN for a published prior */
   double objective_error; /* its standard error where it comes from draws ("saem"); else 0 */
   int npeople;           /* people it was estimated from */

@@ -16,6 +16,7 @@
 #ifndef DOPPEL_BENCH_H
 #define DOPPEL_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,6 +82,45 @@ dp_status dp_bench_ensemble(dp_ctx *ctx, const dp_bench_def *def, dp_bench_fn ea
  * for every row: */
 #define DP_BENCH_JSON_SIZE 4096
 size_t dp_bench_row_json(const dp_bench_row *row, char *text, size_t size);
+
+/* ---- closed loops ----
+ *
+ * Virtual people (the model of twins/s2008, its 30 people in turn) under a controller that every 5 minutes reads a
+ * noisy sensor and sets the pump: meals at times and of sizes of their own, announced; counters of readings; only the last
+ * values are given. "basal-bolus": the person's own rate, stopped below 70 mg/dL, meals and corrections by CR and CF;
+ * "pid": the rate by proportion, integral and trend besides. Error: the first `nreplay` people (one of each table row)
+ * run again with all that was pumped recorded, and that replayed without controller by rk853 at rtol 1e-10: the largest
+ * difference of plasma and sensor glucose, mg/dL, at all readings. Beside it in the same run: the same people under
+ * basal-bolus without noise in plain C, Runge-Kutta steps of 1 minute.
+ *
+ *     dp_bench_loop_def def = dp_bench_loop_def_default();
+ *     DP_TRY(dp_bench_loop(ctx, &def, each, user)); */
+typedef struct dp_bench_loop_def {
+  uint32_t cookie;
+  int nmember;      /* 1024 */
+  int days;         /* 14 */
+  int nreplay;      /* people whose error is found, each over replay_days; 30 */
+  int replay_days;  /* 3 */
+  int repeats;      /* of each timing: the best counts; 3 */
+  double step;      /* min; 2.5 */
+  uint64_t seed;    /* 1 */
+  int nthread;      /* more than 1: also on so many threads, whose bytes must be the same; 2 */
+  bool interpret;   /* no machine code */
+} dp_bench_loop_def;
+dp_bench_loop_def dp_bench_loop_def_default(void);
+
+typedef struct dp_bench_loop_row {
+  const char *name;       /* "basal-bolus", "pid", "plain C"; with ", 2 threads" */
+  int nmember, days, nthread, nfailed;
+  double seconds;         /* processor time of all threads, best of the repeats */
+  double wall;            /* of that repeat, s */
+  double days_per_second; /* patient-days a second of processor time */
+  double error;           /* mg/dL; NaN: not found */
+  double in_range, low;   /* share of readings in 70 .. 180 and below 70 mg/dL */
+  char digest[17];        /* of all results: the same on any number of threads; "" for plain C */
+} dp_bench_loop_row;
+typedef void (*dp_bench_loop_fn)(void *user, const dp_bench_loop_row *row);
+dp_status dp_bench_loop(dp_ctx *ctx, const dp_bench_loop_def *def, dp_bench_loop_fn each, void *user);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,7 @@ const char *dp_kind_hash(const dp_kind *kind);       /* of every file that decid
 const char *dp_kind_time_unit(const dp_kind *kind);
 const char *dp_kind_patients(const dp_kind *kind);   /* path of the example record, "" when there is none */
 double dp_kind_until(const dp_kind *kind);           /* default time up to which data are observed */
+double dp_kind_horizon(const dp_kind *kind);         /* how far forecasts reach */
 const dp_sim *dp_kind_sim(const dp_kind *kind);
 const char *dp_kind_parameter_id(const dp_kind *kind, int i); /* rows of parameters.tsv: dp_prior.typical's order */
 const char *dp_kind_effect_id(const dp_kind *kind, int i);    /* random effects: dp_prior.omega's order */

@@ -59,12 +59,20 @@ typedef struct dp_control_def {
 /* Several assignments made together at an instant (DP_APPLY): a discrete-time map, a feedback law, a sampled
  * controller: (x+, p+) = h(t, x-, p-). The formulas see states, parameters and time as they are just before; values are
  * in the units of their targets. What does not exist, or is a target twice, is refused at create; derivatives are
- * carried through h. */
+ * carried through h.
+ *
+ * Noise: parameters that hold fresh independent standard normal numbers each time the law is applied, drawn just before
+ * its formulas are evaluated. The k-th application by a member takes numbers of (run's seed, member's stream, this
+ * law's id, k): the same in any company and in pieces, and the same for two sims whose laws have the same id, so that
+ * arms of a trial are compared on common random numbers. Derivatives take them as given (zero by any parameter). Counters that
+ * a law adds to (`low := low + if(g < 70, 1, 0)`) are ordinary parameters or states. */
 typedef struct dp_law_def {
   const char *id;
   int n;
   const char *const *target;  /* [n] states or parameters */
   const char *const *formula; /* [n] */
+  int nnoise;
+  const char *const *noise;   /* [nnoise] parameters, each once and no target of this law */
 } dp_law_def;
 
 typedef struct dp_sim_def {
@@ -82,13 +90,22 @@ typedef struct dp_sim_def {
   const char *const *active; /* ids of the parameters that may carry derivative directions */
   int nactive;
   /* Integrator: "auto", "linear", "rk853", "cvode", "idas"; "ensemble": members side by side in SIMD lanes where the
-   * equations allow, else auto; "tsit", "rodas": in lanes by this method or not at all. Spoke stochastic: "direct",
+   * equations allow, else auto; "tsit", "rodas": in lanes by this method or not at all; "fixed": the classical
+   * Runge-Kutta method of order 4 with steps of `step`, members in lanes, for closed loops in which many members repeat
+   * a law: no error is controlled, so choose `step` by comparing with another method. Spoke stochastic: "direct",
    * "next-reaction", "tau-leap", "langevin". */
   const char *method;
   double rtol, atol;     /* of the result; atol in state units */
   bool same_steps;       /* directions take no part in error control: steps, and so values, are as without them */
   int lanes;             /* members side by side: 1, 2, 4, 8; 0: as many as the processor has; never decides results */
   int max_steps;         /* of a member between two discontinuities of its path: beyond it the member fails; 0: 100000 */
+  /* Method "fixed": longest step, time units; must be given there and nowhere else. A stretch between two things that
+   * happen (an instant, the end of an infusion, an output time, the end of an advance) is gone in equal steps, as few
+   * as are no longer than this, nor than what keeps the method stable for this member: 2.6 over the spectral radius of
+   * its Jacobian at the start (a Jacobian that grows later is not watched). Not offered with it: derivatives,
+   * functionals of the path, steady states, algebraic equations, delays, fast reactions, events or rates that jump
+   * where states decide it. */
+  double step;
 } dp_sim_def;
 dp_sim_def dp_sim_def_default(void); /* spoke equations, method auto, rtol 1e-8, atol 1e-10 */
 
@@ -279,6 +296,13 @@ void dp_run_bytes_free(const dp_sim *sim, void *bytes);
  * shift by a constant: derivatives stay as they are. A failed member reads as NaN and cannot be set. */
 dp_status dp_run_state_get(const dp_run *run, int member, double *x /*[nstate]*/);
 dp_status dp_run_state_set(dp_run *run, int member, const double *x);
+/* Further instants of one member, ascending (time, order), none before the run's present time: what a controller
+ * outside or an adaptive design decides on its way. Copied. At equal time and order they come behind those the member
+ * has; those at the present time happen first in the next advance, behind all that was done there (their order is
+ * raised accordingly). They are the member's from now on: forks take them along, saved bytes hold them (load wants the
+ * members as they were at open). Refused where the spoke does not offer DP_CAP_SAVE. A run pays for additions once, at
+ * its next advance. */
+dp_status dp_run_add(dp_run *run, int member, const dp_instant *instant, int n);
 void dp_run_close(dp_run *run); /* NULL allowed */
 
 /* Open, advance each member to its own last output time or window, emit, close. */
@@ -319,7 +343,9 @@ void dp_result_destroy(dp_result *result);
  * tolerance). It goes through all that is on a member's time:
  * instants, lags, events with delays, steady states (by the implicit function theorem). Members must not ask for
  * functionals or bring directions (a seed: dp_vjp_opts.along). Where it is offered: equations by "ensemble", "tsit" or "rodas", where
- * they can go in lanes (DP_CAP_VJP); else ERR_UNSUPPORTED. Units: those of L over those of the parameter, state,
+ * they can go in lanes (DP_CAP_VJP); by "cvode", and by "ensemble" where lanes can't (too many stiff states, too long a step),
+ * without delays and constraints: there the adjoint equations are integrated back, and what comes out is the derivative to the
+ * tolerance; else ERR_UNSUPPORTED. Units: those of L over those of the parameter, state,
  * amount, rate or time. The equations: src/spoke/equations/README.md. */
 
 /* dL / d value of this member into weight [nout x noutput], which is zero on entry; value [nout x noutput]. Called once
@@ -334,7 +360,8 @@ typedef struct dp_vjp_opts {
                         others are computed anew on the way back. What happened at discontinuities is always kept:
                         where that alone is too much, the member fails */
   bool along;        /* members' seed [nactive x 1] says by how much parameters will be moved, and steps suit derivatives
-                        along that; false: by all numbers together, each by its own size, and seeds are not read */
+                        along that, and what stays at rest along it is not followed (its own derivative is not asked);
+                        false: by all numbers together, each by its own size, and seeds are not read */
 } dp_vjp_opts;
 dp_vjp_opts dp_vjp_opts_default(void);
 

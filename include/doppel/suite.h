@@ -136,6 +136,7 @@ typedef struct dp_petab_benchmark {
   double log_prior;
   double open_s, llh_s, forward_s, adjoint_s; /* seconds: to compile; of one evaluation, best of some; NaN: not measured */
   int npoint, nusable;  /* gradients: points tried, and where the model could be run */
+  char lost[200];       /* why it could not be run at the first of the others */
   double adjoint;       /* largest deviation backwards against forward */
   int same_steps;       /* 1: backwards could not be had but with steps chosen by values alone (dp_sim_def.same_steps) */
   double differences;   /* and of forward against differences */

@@ -30,3 +30,15 @@ if(DOPPEL_BENCH_SUNDIALS)
   target_link_libraries(bench_cvode PRIVATE -Wl,--start-group ${parts} -Wl,--end-group m)
   target_link_options(bench_cvode PRIVATE -Wl,--exclude-libs,ALL -Wl,-Bsymbolic)
 endif()
+# people under closed-loop control: the kind's own model and table
+foreach(pair "model.ant dpi_s2008_text" "people.tsv dpi_s2008_people")
+  string(REPLACE " " ";" pair ${pair})
+  list(GET pair 0 file)
+  list(GET pair 1 name)
+  add_custom_command(
+    OUTPUT ${CMAKE_BINARY_DIR}/${name}.c
+    COMMAND ${CMAKE_COMMAND} -DIN=${CMAKE_SOURCE_DIR}/twins/s2008/${file} -DOUT=${CMAKE_BINARY_DIR}/${name}.c
+            -DNAME=${name} -P ${CMAKE_SOURCE_DIR}/src/bench/embed_text.cmake
+    DEPENDS ${CMAKE_SOURCE_DIR}/twins/s2008/${file} ${CMAKE_SOURCE_DIR}/src/bench/embed_text.cmake)
+  target_sources(dp_bench PRIVATE ${CMAKE_BINARY_DIR}/${name}.c)
+endforeach()

@@ -134,6 +134,9 @@ int cmd_run(cli_call *call);
 int cmd_simulate(cli_call *call);
 int cmd_sensitivity(cli_call *call);
 int cmd_gain(cli_call *call);
+int cmd_dose(cli_call *call);
+int cmd_forecast(cli_call *call);
+int cmd_plan(cli_call *call);
 int cmd_surrogate_fit(cli_call *call);
 int cmd_surrogate_show(cli_call *call);
 int cmd_surrogate_forecast(cli_call *call);
@@ -161,12 +164,17 @@ int cmd_compare(cli_call *call);
 int cmd_assimilate(cli_call *call);
 int cmd_suite(cli_call *call);
 int cmd_bench(cli_call *call);
+int cmd_trial(cli_call *call);
 int cli_bench_calibration(cli_call *call); /* bench calibration */
+int cli_bench_loop(cli_call *call); /* bench loop */
+int cli_bench_insulin(cli_call *call); /* bench insulin */
 int cmd_doctor(cli_call *call);
+int cmd_glucose(cli_call *call);
 
-extern const cli_option cli_options_select[], cli_options_compare[];
+extern const cli_option cli_options_glucose[], cli_options_select[], cli_options_compare[], cli_options_trial[];
 extern const cli_option cli_options_assimilate[], cli_options_run[], cli_options_simulate[], cli_options_sensitivity[],
-    cli_options_gain[], cli_options_surrogate[], cli_options_surrogate_show[], cli_options_surrogate_forecast[],
+    cli_options_gain[], cli_options_dose[], cli_options_surrogate[], cli_options_surrogate_show[],
+    cli_options_surrogate_forecast[], cli_options_forecast[], cli_options_plan[],
     cli_options_fit[], cli_options_vpc[],
     cli_options_kind[], cli_options_new[], cli_options_model[], cli_options_check[], cli_options_convert[],
     cli_options_data[], cli_options_petab[], cli_options_profile[], cli_options_sample[], cli_options_suite[],

@@ -310,12 +310,23 @@ static int moment(task *t, const dp_observation *o, const int *which, int n) {
   return code;
 }
 
+/* --from-batch T: something must come after T. */
+static int check_after(task *t, const dp_observation *o, int n) {
+  double last = -INFINITY;
+  for (int k = 0; k < n; k++) last = fmax(last, o[k].time);
+  if (!t->batch || last > t->from_batch) return 0;
+  return cli_usage(t->call, "option --from-batch: all %d observations of subject %s lie at or before %g %s (the last at %g): "
+                   "nothing is left to be read", n, t->record->subject[t->study->subject[0]].id, t->from_batch,
+                   time_unit_of(t), last);
+}
+
 static int all(task *t) {
   int n = 0, code;
   const dp_observation *o = dp_assimilation_record(t->a, &n);
   t->row = calloc((size_t)n + 1, sizeof *t->row);
   if (!t->row) return cli_failed(t->call, DP_ERR_MEMORY);
-  code = check_numbers(t, "--late", n);
+  code = check_after(t, o, n);
+  if (code == 0) code = check_numbers(t, "--late", n);
   if (code == 0) code = check_numbers(t, "--missing", n);
   for (int late = 0; late < 2; late++)
     for (int k = 0; k < n && code == 0;) {

@@ -1,5 +1,5 @@
 /* cmd_bench.c - doppel bench ensemble: many members of small models, beside CVODE in the same run (doppel/bench.h).
- * doppel bench calibration: bench_calibration.c.
+ * doppel bench calibration: bench_calibration.c; doppel bench loop: bench_closed.c; doppel bench insulin: bench_insulin.c.
  *
  * Rows are printed as they come. In JSON ratio_to_cvode is how many times our time CVODE takes; errors are the largest
  * over the sampled members, in units of the tolerance.
@@ -16,8 +16,10 @@ const cli_option cli_options_bench[] = {
      "this problem: robertson, robertson-long, hires, boehm, bachmann, glucose; calibration: this of value, gradient, "
      "forward, adjoint, fisher; may be repeated"},
     {"--members", "N", "members of the timed batch (as many as CVODE does in some seconds)"},
-    {"--sample", "N", "members whose error is found (400)"},
-    {"--repeats", "N", "of each timing; the best counts (5)"},
+    {"--sample", "N", "members whose error is found (400; loop: 30)"},
+    {"--repeats", "N", "of each timing; the best counts (5; loop: 3)"},
+    {"--days", "N", "loop: days of each of the --members (14)"},
+    {"--step", "MIN", "loop: longest step of the integration, minutes (2.5)"},
     {"--rtol", "X", "our relative tolerance (the loosest whose errors are no larger than CVODE's; calibration: 1e-8)"},
     {"--problem", "PROBLEM.yaml", "calibration: a calibration problem (PEtab); may be repeated"},
     {"--atol", "X", "calibration: absolute tolerance (1e-8)"},
@@ -30,6 +32,10 @@ const cli_option cli_options_bench[] = {
     {"--interpret", NULL, "no machine code"},
     {"--cache", "DIR", "where machine code is kept between runs"},
     {"--no-cache", NULL, "keep and read no machine code"},
+    {"--work", "DIR", "insulin: where the records that twins read are kept (.)"},
+    {"--tune", "N", "insulin: draws on which therapies are rehearsed (50; 0: none is tuned)"},
+    {"--starts", "N", "insulin: instead, find a day's twin by N searches from everywhere, and by 20 seeds as it is found"},
+    {"--twins", "DIR", "insulin: a further folder with kinds"},
     {"--json", NULL, "one JSON object: machine, rows"},
     {0}};
 
@@ -130,14 +136,16 @@ static int read_options(cli_call *call, dp_bench_def *def, const char **only) {
 }
 
 int cmd_bench(cli_call *call) {
-  static const char *const names[] = {"ensemble", "calibration"};
+  static const char *const names[] = {"ensemble", "calibration", "loop", "insulin"};
   static const char *only[CLI_MAX_GIVEN];
   if (call->nplain > 1)
     return cli_usage(call, "bench takes one NAME, found '%s' too", call->plain[1]);
   if (call->nplain && strcmp(call->plain[0], names[1]) == 0) return cli_bench_calibration(call);
+  if (call->nplain && strcmp(call->plain[0], names[2]) == 0) return cli_bench_loop(call);
+  if (call->nplain && strcmp(call->plain[0], names[3]) == 0) return cli_bench_insulin(call);
   if (call->nplain && strcmp(call->plain[0], names[0]) != 0) {
-    const char *near = cli_nearest(call->plain[0], names, 2);
-    return cli_usage(call, "unknown benchmark '%s'%s%s%s (ensemble, calibration)", call->plain[0],
+    const char *near = cli_nearest(call->plain[0], names, 4);
+    return cli_usage(call, "unknown benchmark '%s'%s%s%s (ensemble, calibration, loop, insulin)", call->plain[0],
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
   }
   dp_bench_def def = dp_bench_def_default();

@@ -153,8 +153,10 @@ static void fit_text(const task *t) {
   const dp_fit *f = t->fit;
   const dp_fit_optimum *o = &f->optimum[0];
   printf("%s: %d estimated parameters, %d measurements\n", t->d->name, f->nparam, t->d->ndatum);
-  printf("J %.10g   llh %.10g   log prior %.10g   AIC %.8g   AICc %.8g   BIC %.8g\n", o->j, o->llh, o->log_prior,
-         f->aic, f->aicc, f->bic);
+  printf("J %.10g   llh %.10g   log prior %.10g   AIC %.8g", o->j, o->llh, o->log_prior, f->aic);
+  if (isfinite(f->aicc)) printf("   AICc %.8g", f->aicc);
+  printf("   BIC %.8g\n", f->bic);
+  if (!isfinite(f->aicc)) printf("AICc is not defined: %d observations, %d parameters\n", t->d->ndatum, f->nparam);
   if (isfinite(f->j_nominal)) printf("nominal point: J %.10g\n", f->j_nominal);
   else if (isinf(f->j_nominal))
     printf("nominal point: the likelihood can't be evaluated there: %s\n", f->nominal_reason);

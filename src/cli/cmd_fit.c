@@ -45,7 +45,24 @@ static void print_number(double x, bool json) {
     printf(json ? "null" : "-");
 }
 
-static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
+/* Parameters of which the data say nothing; returns how many. */
+static int print_undetermined(const dp_kind *kind, const dp_prior *p, bool json) {
+  int n = 0;
+  for (int i = 0; i < p->nparam; i++) {
+    if (!p->undetermined[i]) continue;
+    const char *before = json ? (n ? "\",\"" : ",\n \"undetermined\":[\"") : (n ? ", " : "undetermined ");
+    printf("%s%s", before, dp_kind_parameter_id(kind, i));
+    n++;
+  }
+  if (n && json) printf("\"]");
+  if (n && !json)
+    printf(": the data say nothing of %s (look at doses, times and units); %s above %s no estimate%s\n",
+           n == 1 ? "it" : "them", n == 1 ? "the value" : "the values", n == 1 ? "is" : "are",
+           ", nor is how people differ there");
+  return n;
+}
+
+static void print_fit(const dp_kind *kind, const dp_prior *p, bool json, int *nundetermined) {
   if (json)
     printf("{\"kind\":\"%s\",\"method\":\"%s\",\"people\":%d,\"converged\":%s,\"iterations\":%d,\n \"minus2ll\":",
            dp_kind_id(kind), p->method, p->npeople, p->converged ? "true" : "false", p->iterations);
@@ -77,7 +94,9 @@ static void print_fit(const dp_kind *kind, const dp_prior *p, bool json) {
     }
     printf(json ? "]" : "\n");
   }
-  printf(json ? "],\n \"hash\":\"%s\"}\n" : "hash %s\n", p->hash);
+  if (json) printf("]");
+  *nundetermined = print_undetermined(kind, p, json);
+  printf(json ? ",\n \"hash\":\"%s\"}\n" : "hash %s\n", p->hash);
 }
 
 /* Everybody's prior, made without that person, into one file. */
@@ -126,9 +145,10 @@ static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, con
   clock_t start = clock();
   CLI_TRY(call, dp_prior_fit(kind, record, NULL, 0, &def, &prior));
   double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-  print_fit(kind, prior, cli_has(call, "--json"));
+  int nundetermined;
+  print_fit(kind, prior, cli_has(call, "--json"), &nundetermined);
   if (!cli_has(call, "--json")) printf("processor time of the fit  %.3f s\n", seconds);
-  int code = prior->converged ? 0 : dp_status_exit_code(DP_ERR_CONVERGE);
+  int code = prior->converged && nundetermined == 0 ? 0 : dp_status_exit_code(DP_ERR_CONVERGE);
   dp_prior_destroy(prior);
   return code;
 }

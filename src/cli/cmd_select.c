@@ -59,7 +59,10 @@ static void write_text(const dp_selection *s, const int *at) {
   for (int i = 0; i < rows; i++) {
     const dp_select_model *m = &s->model[at[i]];
     const char *before = m->predecessor >= 0 ? s->model[m->predecessor].id : "";
-    if (!isfinite(m->criterion)) printf("%-24s could not be fitted: %s\n", m->id, m->reason);
+    if (!isfinite(m->criterion) && isfinite(m->llh))
+      printf("%-24s %6d %14.8g %s\n", m->id, m->nestimated, m->llh, m->reason);
+    else if (!isfinite(m->criterion))
+      printf("%-24s could not be fitted: %s\n", m->id, m->reason);
     else
       printf("%-24s %6d %14.8g %14.8g %8.3f %10.4g  %s\n", m->id, m->nestimated, m->llh, m->criterion,
              m->criterion - s->model[s->best].criterion, m->weight, before);
@@ -98,6 +101,12 @@ static void write_json(const dp_selection *s, const int *at) {
   printf("]}\n");
 }
 
+/* A number of the table; empty where there is none. */
+static void cell(FILE *out, double v) {
+  if (isfinite(v)) fprintf(out, "\t%.17g", v);
+  else fprintf(out, "\t");
+}
+
 static int write_table(const cli_call *call, const dp_selection *s, const int *at, const char *path) {
   FILE *out = fopen(path, "w");
   if (!out) return cli_usage(call, "%s can't be written", path);
@@ -106,9 +115,10 @@ static int write_table(const cli_call *call, const dp_selection *s, const int *a
   fprintf(out, "\n");
   for (int i = 0; i < s->nmodel; i++) {
     const dp_select_model *m = &s->model[at[i]];
-    fprintf(out, "%s\t%s\t%s\t%d\t%.17g\t%.17g\t%.17g\t%.17g\t%.17g\t%.6g\t%d\t%s", m->id, m->subspace, m->problem,
-            m->nestimated, m->j, m->llh, m->aic, m->aicc, m->bic, m->weight, m->turn,
-            m->predecessor >= 0 ? s->model[m->predecessor].id : "");
+    const double v[] = {m->j, m->llh, m->aic, m->aicc, m->bic};
+    fprintf(out, "%s\t%s\t%s\t%d", m->id, m->subspace, m->problem, m->nestimated);
+    for (int k = 0; k < 5; k++) cell(out, v[k]);
+    fprintf(out, "\t%.6g\t%d\t%s", m->weight, m->turn, m->predecessor >= 0 ? s->model[m->predecessor].id : "");
     for (int k = 0; k < s->nparam; k++) fprintf(out, "\t%s", m->value[k]);
     fprintf(out, "\n");
   }

@@ -21,6 +21,7 @@ const cli_option cli_options_suite[] = {
     {"--reference", "FILE", "petab-benchmark: table of reference log-likelihoods (problem, reference_llh, note)"},
     {"--gradients", NULL, "petab-benchmark: gradients forward, backwards and by differences"},
     {"--points", "N", "petab-benchmark: random points for gradients (5)"},
+    {"--gradient-rtol", "X", "petab-benchmark: relative tolerance of gradients (1e-12)"},
     {"--skip", "ID", "petab, petab-benchmark: leave this one out; may be repeated"},
     {"--same-steps", NULL, "petab-benchmark: time gradients with steps chosen by values alone"},
     {"--other", "NAME", "petab-benchmark: the integrator that problems without a reference are compared with (cvode)"},
@@ -280,6 +281,10 @@ static void benchmark_json(const dp_petab_benchmark *r) {
   if (r->npoint > 0) {
     printf(",\"points\":%d,\"usable\":%d", r->npoint, r->nusable);
     if (r->same_steps) printf(",\"same_steps\":true");
+    if (r->lost[0]) {
+      printf(",\"lost\":");
+      cli_json_text(r->lost);
+    }
     cli_json_number(",\"adjoint\":", r->adjoint);
     cli_json_number(",\"differences\":", r->differences);
     printf(",\"lines\":%d,\"unsettled\":%d", r->ndifference, r->nunsettled);
@@ -309,6 +314,7 @@ static void each_benchmark(void *user, const dp_petab_benchmark *r) {
           "ms (%d directions), backwards %.3f ms\n",
           r->nusable, r->npoint, r->same_steps ? " (same steps)" : "", r->adjoint, r->differences, r->ndifference,
           r->nunsettled, 1e3 * r->forward_s, r->ndirection, 1e3 * r->adjoint_s);
+    if (r->lost[0]) printf("    a point at which the model can't be run: %s\n", r->lost);
     if (r->why[0]) printf("    %s\n", r->why);
   }
   fflush(stdout);
@@ -321,7 +327,8 @@ static int petab(cli_call *call, petab_suite which) {
   dp_petab_suite_def def = dp_petab_suite_def_default();
   long long points = def.points, seed = (long long)def.seed;
   if (!cli_integer(call, "--points", &points) || !cli_integer(call, "--seed", &seed) ||
-      !cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol))
+      !cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol) ||
+      !cli_number(call, "--gradient-rtol", &def.gradient_rtol))
     return 2;
   for (int i = cli_each(call, "--only", -1); i >= 0; i = cli_each(call, "--only", i))
     only[def.nonly++] = call->given[i].value;

@@ -69,7 +69,9 @@ static int translate(cli_call *call, training *q) {
   if (code) return code;
   q->path = cli_get(call, "-o");
   if (!q->path) return cli_usage(call, "where to? give -o FILE");
-  if (!cli_has(call, "--vary")) return cli_usage(call, "nothing varies: give --vary ID=DIST or --vary all=factor(f)");
+  if (!cli_has(call, "--vary"))
+    return cli_usage(call, "nothing varies: give --vary ID=DIST or --vary all=factor(f), or, of a KIND with people, "
+                     "--patient ID, whose own parameters then vary");
   cli_as(call, "--times", "--at");
   cli_as(call, "-o", NULL);
   cli_as(call, "--members", NULL);

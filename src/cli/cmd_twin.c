@@ -1,6 +1,8 @@
 /* cmd_twin.c - doppel twin list | show | new | validate. */
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 
@@ -16,8 +18,23 @@ const cli_option cli_options_new[] = {
     {"--dry-run", NULL, "say what would be made"},
     {0}};
 
+/* A folder that was named must be one; those that are looked at anyhow need not be there. */
+static int named_folders(cli_call *call) {
+  for (int i = cli_each(call, "--twins", -1); i >= 0; i = cli_each(call, "--twins", i)) {
+    const char *dir = call->given[i].value;
+    struct stat st;
+    if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode)) continue;
+    fprintf(stderr, "doppel: option --twins: %s: %s; expected a folder with kinds\n", dir,
+            stat(dir, &st) == 0 ? "not a folder" : strerror(errno));
+    return dp_status_exit_code(DP_ERR_IO);
+  }
+  return 0;
+}
+
 int cmd_twin_list(cli_call *call) {
   if (call->nplain) return cli_usage(call, "list takes no argument, found '%s'", call->plain[0]);
+  const int code = named_folders(call);
+  if (code) return code;
   const char *dirs[8];
   int n = cli_kind_dirs(call, dirs), found = 0;
   dp_kind_entry *entry = NULL;

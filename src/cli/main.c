@@ -18,6 +18,16 @@ static const cli_command commands[] = {
      "is "
      "believed in the end is the posterior that sample draws from. Exit 6 when the particles are not fit for use.",
      cli_options_assimilate, cmd_assimilate},
+    {"forecast", NULL, "KIND", "what would happen to one person under a plan, or under several side by side",
+     "Each --plan is a branch of the same twin: the same draws, the same measurement noise. Fans of all observables and quantities, the "
+     "kind's limits and rewards, P(one better than the other), and what would have to be true for another plan to win. Doses that the "
+     "record has later than --until are not given. Exit 6 when the belief is not fit for use.",
+     cli_options_forecast, cmd_forecast},
+    {"plan", NULL, "KIND", "the plan that the kind's reward and limits would have for one person, and why; or none because ...",
+     "Searches the plans that reward.yaml allows on what is believed of the person at --until; the proposed one is scored again on fresh "
+     "draws. Explained by terms, limits, drivers, and what would have to be true for another plan to win. Exit 6 when the belief is not "
+     "fit for use.",
+     cli_options_plan, cmd_plan},
     {"twin", "list", "", "kinds of twin that can be found", NULL, cli_options_kind, cmd_twin_list},
     {"twin", "show", "KIND", "what a kind is: question, model, parameters, limits",
      "KIND: an id, a folder, a NONMEM control stream (FILE.ctl, FILE.mod), or a calibration problem (PROBLEM.yaml).",
@@ -77,6 +87,17 @@ static const cli_command commands[] = {
      "its "
      "posterior, by ibis as assimilate has it. Exit 6 when the belief is not fit for use.",
      cli_options_gain, cmd_gain},
+    {"dose", NULL, "KIND",
+     "the dose that brings one number of a person's path to where it is wanted",
+     "An area, a peak, a trough, a time: found on the curve by root finding, at the most probable parameters. With it go the "
+     "doses that the belief's draws would need, and the probability that the number comes to lie in a range under the one "
+     "dose. Exit 6 when there is no such dose, or the belief is not fit for use.",
+     cli_options_dose, cmd_dose},
+    {"trial", NULL, "TRIAL.yaml", "a virtual trial: policies tried on many virtual people, with intervals and what stands behind it",
+     "People from a table, a population's law or matched to a target; arms are policies: rules, plans, programs outside. "
+     "Parallel arms, cross-over or the same people in every arm; drop-out, missing endpoints, power. Exit 6 when "
+     "simulations failed.",
+     cli_options_trial, cmd_trial},
     {"surrogate", "fit", "MODEL|KIND", "a cheap stand-in for a model, which knows its own error and its domain",
      "A Gaussian process or polynomial chaos is trained on the model's outputs as functions of its parameters and "
      "tried at "
@@ -111,11 +132,16 @@ static const cli_command commands[] = {
     {"suite", NULL, "NAME DIR",
      "run somebody else's test suite (nonmem, petab, petab-benchmark, petab-math, sbml, sbml-stochastic)", NULL,
      cli_options_suite, cmd_suite},
-    {"bench", NULL, "[NAME]", "benchmarks (ensemble, calibration)",
+    {"bench", NULL, "[NAME]", "benchmarks (ensemble, calibration, loop, insulin)",
      "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled "
      "derivatives; times and errors of both. calibration: one objective and one gradient of calibration problems "
      "(tools/compare_calibration.py sets AMICI beside it).",
      cli_options_bench, cmd_bench},
+    {"glucose", NULL, "FILE", "time in range and the other consensus metrics of a sensor's readings",
+     "FILE: CSV or TSV with times (numbers, or 2024-05-31 07:15) and readings; the unit is in the column's name, \"glucose "
+     "(mmol/L)\", in a line #units: glucose=mmol/L, or --unit. Each reading counts once; only the profile fills gaps, of up to "
+     "45 min.",
+     cli_options_glucose, cmd_glucose},
     {"doctor", NULL, "", "self-test of this machine and installation", NULL, cli_options_doctor, cmd_doctor},
     {0}};
 

@@ -1,5 +1,5 @@
-/* advice.c - the search: screen every candidate on some draws, judge the promising survivors on all, choose by reward among
- * the admissible, score the choice again on fresh draws.
+/* advice.c - floor 6: the search for a plan: candidates by one of the searches, all screened on some draws, the promising ones judged on
+ * all, chosen by reward among the admissible, the choice scored again on fresh draws.
  *
  * Invariants:
  *   1. a candidate leaves at the screen only when even the favourable bound (99.9 %) of a limit misses it;
@@ -16,6 +16,7 @@
 #define COOKIE 0x504c414eu
 #define SCREEN_CONFIDENCE 0.999
 #define MAX_TRIES 3
+#define MOST_OF_SEARCH 24 /* candidates that a search which does not list all hands on */
 
 dp_plan_def dp_plan_def_default(void) {
   return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 120, .nhypothetical = 60};
@@ -26,58 +27,14 @@ void dp_advice_destroy(dp_advice *a) {
   for (int c = 0; a->candidate && c < a->ncandidate; c++) {
     dpi_free(a->ctx, a->candidate[c].term);
     dpi_free(a->ctx, a->candidate[c].fresh);
+    dpi_free(a->ctx, a->candidate[c].objective);
   }
+  for (int c = 0; a->plan && c < a->ncandidate; c++) dp_plan_destroy(a->plan[c]);
   dpi_free(a->ctx, a->candidate);
+  dpi_free(a->ctx, a->plan);
   dpi_free(a->ctx, a->next);
+  dpi_free(a->ctx, a->conflict);
   dpi_free(a->ctx, a);
-}
-
-/* Judge one candidate from its rehearsal row; fills terms, reward, admissible. */
-static void judge(const dp_kind *kind, const dpi_rehearsal *r, int row, double neff, dp_candidate *c,
-                  dp_term_value *term) {
-  c->admissible = 1;
-  c->reward = c->reward_low = c->reward_high = 0;
-  c->ndraw = r->ndraw;
-  for (int t = 0; t < r->nterm; t++) {
-    const dpi_kind_term *k = &kind->reward.term[t];
-    term[t] = dpi_decide_judge(kind, k, dpi_rehearsed(r, row, t), r->ndraw, neff, c->interval,
-                               kind->reward.confidence);
-    if (!term[t].holds) c->admissible = 0;
-    if (k->goal == DPI_GOAL_REWARD) {
-      c->reward += k->weight * term[t].value;
-      c->reward_low += k->weight * (k->weight > 0 ? term[t].low : term[t].high);
-      c->reward_high += k->weight * (k->weight > 0 ? term[t].high : term[t].low);
-    }
-  }
-}
-
-/* Could this candidate still turn out admissible, judged leniently? */
-static bool hopeful(const dp_kind *kind, const dpi_rehearsal *r, int row, double neff, double interval) {
-  for (int t = 0; t < r->nterm; t++) {
-    const dpi_kind_term *k = &kind->reward.term[t];
-    if (k->goal != DPI_GOAL_LIMIT) continue;
-    dp_term_value v =
-        dpi_decide_judge(kind, k, dpi_rehearsed(r, row, t), r->ndraw, neff, interval, SCREEN_CONFIDENCE);
-    if (k->at_least ? v.high < k->probability : v.low > k->probability) return false;
-  }
-  return true;
-}
-
-/* How far the worst limit is missed, as a fraction of what is allowed; *which is that limit. */
-static double shortfall(const dp_kind *kind, const dp_term_value *term, int *which) {
-  double worst = -INFINITY;
-  for (int t = 0; t < kind->reward.nterm; t++) {
-    const dpi_kind_term *k = &kind->reward.term[t];
-    if (k->goal != DPI_GOAL_LIMIT) continue;
-    double allowed = k->at_least ? 1.0 - k->probability : k->probability;
-    double risk = k->at_least ? 1.0 - term[t].low : term[t].high;
-    double miss = risk / fmax(allowed, 1e-6);
-    if (miss > worst) {
-      worst = miss;
-      *which = t;
-    }
-  }
-  return worst;
 }
 
 typedef struct search {
@@ -85,7 +42,8 @@ typedef struct search {
   const dp_plan_patient *patient;
   const dp_plan_def *def;
   dp_advice *advice;
-  int *draw;        /* [ndraw] screening draws, then all */
+  dpi_space space;
+  dpi_rehearser some, all, fresh; /* on the screen's draws, on all, on the fresh belief's */
   int *which;       /* [ncandidate] survivors of the screen, the highest reward first */
   int nwhich;
   int *row;         /* [ncandidate] row of `full`, or -1: not judged on all draws */
@@ -93,24 +51,109 @@ typedef struct search {
   dpi_rehearsal screen, full;
 } search;
 
-static double effective(const dp_belief *b, int ndraw) {
-  double n = b->ess > 0 ? b->ess : (double)b->ndraw;
-  return fmin(n, (double)ndraw);
+static double effective(const search *s, int n) { return dpi_decide_effective(s->patient->belief, n); }
+
+/* ---------------------------------------------------------------- candidates */
+
+/* Room for n candidates. */
+static dp_status make_room(search *s, int n) {
+  dp_advice *a = s->advice;
+  dp_ctx *ctx = s->kind->ctx;
+  a->candidate = DPI_NEW_ARRAY(ctx, dp_candidate, n + 1);
+  a->plan = DPI_NEW_ARRAY(ctx, dp_plan *, n + 1);
+  s->which = DPI_NEW_ARRAY(ctx, int, n + 1);
+  s->row = DPI_NEW_ARRAY(ctx, int, n + 1);
+  s->tried = DPI_NEW_ARRAY(ctx, uint8_t, n + 1);
+  a->nterm = s->kind->reward.nterm;
+  a->nobjective = s->kind->reward.nobjective;
+  a->objective = s->kind->reward.objective;
+  return a->candidate && a->plan && s->which && s->row && s->tried ? DP_OK : DP_ERR_MEMORY;
+}
+
+/* The point as the next candidate, unless it may not be given. */
+static dp_status add_candidate(search *s, const double *x) {
+  dp_advice *a = s->advice;
+  dp_ctx *ctx = s->kind->ctx;
+  dp_plan *plan;
+  DP_TRY(dpi_space_plan(&s->space, x, &plan));
+  if (!dpi_plan_allowed(s->kind, plan, s->patient->now)) {
+    dp_plan_destroy(plan);
+    return DP_OK;
+  }
+  int i = a->ncandidate++;
+  dp_candidate *c = &a->candidate[i];
+  a->plan[i] = plan;
+  s->row[i] = -1;
+  c->term = DPI_NEW_ARRAY(ctx, dp_term_value, a->nterm + 1);
+  if (a->nobjective) c->objective = DPI_NEW_ARRAY(ctx, double, a->nobjective);
+  if (!c->term || (a->nobjective && !c->objective)) return DP_ERR_MEMORY;
+  return dpi_space_describe(&s->space, plan, c);
+}
+
+/* Points of a search as candidates: all that it kept, or the best. */
+static dp_status take_points(search *s, const dpi_search *found, bool all) {
+  size_t nvar = (size_t)s->space.nvar;
+  int most = all ? found->nseen : MOST_OF_SEARCH, n = found->nseen;
+  DP_TRY(make_room(s, most));
+  if (!all) DP_TRY(dpi_search_best(found, most, s->which, &n));
+  for (int i = 0; i < n; i++) DP_TRY(add_candidate(s, found->x + (size_t)(all ? i : s->which[i]) * nvar));
+  s->advice->evaluations = all ? s->advice->ncandidate : found->nseen;
+  return DP_OK;
+}
+
+static dp_status find_candidates(search *s) {
+  const dpi_search_ops *ops;
+  const dp_plan_def *def = s->def;
+  const dpi_kind_reward *r = &s->kind->reward;
+  dpi_search found = {0};
+  DP_TRY(dpi_search_choose(s->kind, &s->space, def->search ? def->search : r->search, &ops));
+  snprintf(s->advice->search, sizeof s->advice->search, "%s", ops->name);
+  dp_status status = dpi_search_open(s->kind, &s->space, &s->some, s->patient->now, effective(s, s->patient->belief->ndraw), &found);
+  found.seed = def->seed;
+  found.budget = def->evaluations > 0 ? def->evaluations : r->evaluations;
+  if (status == DP_OK) status = ops->run(&found);
+  if (status == DP_OK) status = take_points(s, &found, strcmp(ops->name, "exhaustive") == 0);
+  dpi_search_close(&found);
+  return status;
+}
+
+/* ---------------------------------------------------------------- screen */
+
+/* Judge one candidate from its rehearsal row; fills terms, reward, admissible. */
+static dp_status judge(search *s, const dpi_rehearsal *r, int row, double neff, dp_candidate *c, dp_term_value *term) {
+  dpi_judgement j;
+  DP_TRY(dpi_decide_judge_row(s->kind, r, row, neff, s->kind->reward.confidence, term, c->objective, &j));
+  c->admissible = j.admissible;
+  c->reward = j.reward;
+  c->reward_low = j.low;
+  c->reward_high = j.high;
+  c->ndraw = r->ndraw;
+  return DP_OK;
+}
+
+/* Could this limit of a candidate still turn out to hold, judged leniently? */
+static bool could_hold(const search *s, const dpi_kind_term *k, const double *value) {
+  int n = s->screen.ndraw;
+  dp_term_value v = dpi_decide_judge_limit(k, value, n, effective(s, n), SCREEN_CONFIDENCE);
+  return k->at_least ? v.high >= k->probability : v.low <= k->probability;
+}
+
+static bool hopeful(const search *s, int row) {
+  for (int t = 0; t < s->kind->reward.nterm; t++) {
+    const dpi_kind_term *k = &s->kind->reward.term[t];
+    if (k->goal == DPI_GOAL_LIMIT && !could_hold(s, k, dpi_rehearsed(&s->screen, row, t))) return false;
+  }
+  return true;
 }
 
 /* All candidates on a spread subset of the draws. */
 static dp_status screen_all(search *s) {
   dp_advice *a = s->advice;
-  const dp_belief *b = s->patient->belief;
-  int n = s->def->nscreen < b->ndraw ? s->def->nscreen : b->ndraw;
-  for (int k = 0; k < n; k++) s->draw[k] = (int)((int64_t)k * b->ndraw / n);
-  for (int c = 0; c < a->ncandidate; c++) s->which[c] = c;
-  DP_TRY(dpi_decide_rehearse(s->kind, s->patient, b, a->candidate, s->which, a->ncandidate, s->draw, n, &s->screen));
+  DP_TRY(dpi_decide_rehearse(&s->some, a->plan, NULL, a->ncandidate, &s->screen));
   s->nwhich = 0;
   for (int c = 0; c < a->ncandidate; c++) {
-    judge(s->kind, &s->screen, c, effective(b, n), &a->candidate[c], a->candidate[c].term);
-    s->row[c] = -1;
-    if (hopeful(s->kind, &s->screen, c, effective(b, n), a->candidate[c].interval)) s->which[s->nwhich++] = c;
+    DP_TRY(judge(s, &s->screen, c, effective(s, s->screen.ndraw), &a->candidate[c], a->candidate[c].term));
+    if (hopeful(s, c)) s->which[s->nwhich++] = c;
   }
   return DP_OK;
 }
@@ -126,24 +169,16 @@ static void order_survivors(search *s) {
     }
 }
 
+/* ---------------------------------------------------------------- on all draws */
+
 /* May this candidate still be advised? */
 static bool open_to_advice(const search *s, int c) {
   return s->row[c] >= 0 && s->advice->candidate[c].admissible && !s->tried[c];
 }
 
-/* What candidate c gives in draw k of a rehearsal, where it is row `row`. */
-static double reward_in(const search *s, const dpi_rehearsal *r, int row, int c, int k) {
-  double sum = 0;
-  for (int t = 0; t < r->nterm; t++) {
-    const dpi_kind_term *term = &s->kind->reward.term[t];
-    if (term->goal != DPI_GOAL_REWARD) continue;
-    double v = dpi_rehearsed(r, row, t)[k];
-    sum += term->weight * dpi_decide_reward(s->kind, term, v, s->advice->candidate[c].interval);
-  }
-  return sum;
-}
+static const double *totals(const dpi_rehearsal *r, int row) { return r->total + (size_t)row * (size_t)r->ndraw; }
 
-/* The second best candidate open to advice, or -1. */
+/* The second-best candidate open to advice, or -1. */
 static int second_best(const search *s) {
   int first = -1, second = -1;
   for (int i = 0; i < s->nwhich; i++) {
@@ -161,40 +196,48 @@ static int second_best(const search *s) {
 }
 
 /* Is candidate c, on the screen's draws, worse than the present runner-up by more than 4 standard errors? The same draws
- * serve both (common random numbers), so it is the difference draw by draw that counts. */
+ * serve both (common random numbers), so it is the difference draw by draw that counts. Only expectations are compared so, and only
+ * where one number is looked for. */
 static bool beaten(const search *s, int c) {
   int rival = second_best(s), n = s->screen.ndraw;
   double sum = 0, sum2 = 0;
-  if (rival < 0) return false;
+  if (rival < 0 || s->kind->reward.npareto || !dpi_decide_neutral(s->kind)) return false;
   for (int k = 0; k < n; k++) {
-    double d = reward_in(s, &s->screen, rival, rival, k) - reward_in(s, &s->screen, c, c, k);
+    double d = totals(&s->screen, rival)[k] - totals(&s->screen, c)[k];
     sum += d;
     sum2 += d * d;
   }
   double mean = sum / n, variance = fmax(sum2 / n - mean * mean, 0);
-  return mean > 4 * sqrt(variance / effective(s->patient->belief, n));
+  return mean > 4 * sqrt(variance / effective(s, n));
 }
 
-/* One survivor on every draw, kept as the next row of `full`. */
-static dp_status judge_full(search *s, int c, const int *all) {
-  const dp_belief *b = s->patient->belief;
-  dp_candidate *candidate = &s->advice->candidate[c];
-  dpi_rehearsal one = {0};
-  DP_TRY(dpi_decide_rehearse(s->kind, s->patient, b, s->advice->candidate, &c, 1, all, b->ndraw, &one));
-  judge(s->kind, &one, 0, effective(b, b->ndraw), candidate, candidate->term);
-  s->row[c] = s->full.ncandidate++;
-  memcpy((double *)dpi_rehearsed(&s->full, s->row[c], 0), one.value,
-         sizeof(double) * (size_t)one.nterm * (size_t)one.ndraw);
-  dpi_free(s->kind->ctx, one.value);
-  return DP_OK;
+/* Survivors which[0..n) on every draw, kept as the next rows of `full`. */
+static dp_status judge_full(search *s, const int *which, int n) {
+  dp_advice *a = s->advice;
+  dpi_rehearsal r = {0};
+  DP_TRY(dpi_decide_rehearse(&s->all, a->plan, which, n, &r));
+  dp_status status = DP_OK;
+  size_t values = (size_t)r.nterm * (size_t)r.ndraw;
+  for (int i = 0; status == DP_OK && i < n; i++) {
+    dp_candidate *c = &a->candidate[which[i]];
+    status = judge(s, &r, i, effective(s, r.ndraw), c, c->term);
+    int row = s->row[which[i]] = s->full.ncandidate++;
+    memcpy(dpi_rehearsed(&s->full, row, 0), dpi_rehearsed(&r, i, 0), sizeof(double) * values);
+    memcpy(s->full.total + (size_t)row * (size_t)r.ndraw, totals(&r, i), sizeof(double) * (size_t)r.ndraw);
+    s->full.window[row] = r.window[i];
+  }
+  dpi_rehearsal_release(s->kind->ctx, &r);
+  return status;
 }
 
-/* The survivors on every draw, most promising first. Passed over is who is clearly beaten by the runner-up. Called again when a choice has failed and more may be needed. */
-static dp_status judge_survivors(search *s, const int *all) {
+/* The survivors on every draw, most promising first. Passed over is who is clearly beaten by the runner-up. Called again when a choice
+ * has failed and more may be needed. Where plans share their simulations, all are judged at once. */
+static dp_status judge_survivors(search *s) {
+  if (s->all.scales && s->full.ncandidate == 0) return judge_full(s, s->which, s->nwhich);
   for (int i = 0; i < s->nwhich; i++) {
     int c = s->which[i];
     if (s->row[c] >= 0 || beaten(s, c)) continue;
-    DP_TRY(judge_full(s, c, all));
+    DP_TRY(judge_full(s, &s->which[i], 1));
   }
   return DP_OK;
 }
@@ -213,23 +256,16 @@ static dp_status score_fresh(search *s, int which, bool *holds) {
   const dp_belief *b = s->patient->fresh;
   dp_ctx *ctx = s->kind->ctx;
   dp_candidate *c = &s->advice->candidate[which];
-  int *all = DPI_NEW_ARRAY(ctx, int, b->ndraw);
-  c->fresh = DPI_NEW_ARRAY(ctx, dp_term_value, s->kind->reward.nterm);
-  if (!all || !c->fresh) {
-    dpi_free(ctx, all);
-    return DP_ERR_MEMORY;
-  }
-  for (int k = 0; k < b->ndraw; k++) all[k] = k;
   dpi_rehearsal r = {0};
-  dp_status status =
-      dpi_decide_rehearse(s->kind, s->patient, b, s->advice->candidate, &which, 1, all, b->ndraw, &r);
-  if (status == DP_OK) {
-    dp_candidate again = *c;
-    judge(s->kind, &r, 0, effective(b, b->ndraw), &again, c->fresh);
-    *holds = again.admissible;
-  }
-  dpi_free(ctx, r.value);
-  dpi_free(ctx, all);
+  dpi_judgement j = {0};
+  c->fresh = DPI_NEW_ARRAY(ctx, dp_term_value, s->kind->reward.nterm + 1);
+  if (!c->fresh) return DP_ERR_MEMORY;
+  if (!s->fresh.kind) DP_TRY(dpi_rehearser_open(s->kind, s->patient, b, NULL, b->ndraw, &s->fresh));
+  DP_TRY(dpi_decide_rehearse(&s->fresh, s->advice->plan, &which, 1, &r));
+  dp_status status = dpi_decide_judge_row(s->kind, &r, 0, dpi_decide_effective(b, b->ndraw), s->kind->reward.confidence,
+                                          c->fresh, NULL, &j);
+  *holds = j.admissible;
+  dpi_rehearsal_release(ctx, &r);
   return status;
 }
 
@@ -237,14 +273,29 @@ static dp_status score_fresh(search *s, int which, bool *holds) {
 static double probability_best(const search *s, int chosen) {
   int wins = 0;
   for (int k = 0; k < s->full.ndraw; k++) {
-    double mine = reward_in(s, &s->full, s->row[chosen], chosen, k);
+    double mine = totals(&s->full, s->row[chosen])[k];
     bool best = true;
     for (int c = 0; best && c < s->advice->ncandidate; c++)
-      if (open_to_advice(s, c) && reward_in(s, &s->full, s->row[c], c, k) > mine) best = false;
+      if (open_to_advice(s, c) && totals(&s->full, s->row[c])[k] > mine) best = false;
     wins += best;
   }
   return s->full.ndraw ? (double)wins / s->full.ndraw : NAN;
 }
+
+/* Admissible candidates, judged on all draws, that none of the others dominates. */
+static void mark_pareto(search *s) {
+  dp_advice *a = s->advice;
+  for (int i = 0; s->kind->reward.npareto && i < a->ncandidate; i++) {
+    bool kept = s->row[i] >= 0 && a->candidate[i].admissible;
+    for (int j = 0; kept && j < a->ncandidate; j++)
+      if (s->row[j] >= 0 && a->candidate[j].admissible &&
+          dpi_decide_dominated(s->kind, a->candidate[i].objective, a->candidate[j].objective))
+        kept = false;
+    a->candidate[i].pareto = kept;
+  }
+}
+
+/* ---------------------------------------------------------------- why */
 
 /* Among candidates, the one that misses least, when none is admissible. */
 static int nearest_miss(const search *s, int *term) {
@@ -252,7 +303,7 @@ static int nearest_miss(const search *s, int *term) {
   double least = INFINITY;
   for (int c = 0; c < s->advice->ncandidate; c++) {
     int t = -1;
-    double miss = shortfall(s->kind, s->advice->candidate[c].term, &t);
+    double miss = dpi_decide_shortfall(s->kind, s->advice->candidate[c].term, &t);
     if (t >= 0 && miss < least) {
       least = miss;
       best = c;
@@ -260,6 +311,25 @@ static int nearest_miss(const search *s, int *term) {
     }
   }
   return best;
+}
+
+/* Which limits does no candidate hold together? Who left at the screen is judged leniently. */
+static dp_status find_conflict(search *s) {
+  dp_advice *a = s->advice;
+  size_t nterm = (size_t)a->nterm;
+  uint8_t *holds = DPI_NEW_ARRAY(s->kind->ctx, uint8_t, (size_t)a->ncandidate *nterm + 1);
+  a->conflict = DPI_NEW_ARRAY(s->kind->ctx, int, nterm + 1);
+  for (int c = 0; holds && a->conflict && c < a->ncandidate; c++)
+    for (int t = 0; t < a->nterm; t++) {
+      const dpi_kind_term *k = &s->kind->reward.term[t];
+      bool hold = k->goal != DPI_GOAL_LIMIT || a->candidate[c].term[t].holds;
+      if (!hold && s->row[c] < 0) hold = could_hold(s, k, dpi_rehearsed(&s->screen, c, t));
+      holds[(size_t)c * nterm + (size_t)t] = hold;
+    }
+  dp_status status = holds && a->conflict ? DP_OK : DP_ERR_MEMORY;
+  if (status == DP_OK) dpi_decide_conflict(s->kind, holds, a->ncandidate, a->conflict, &a->nconflict);
+  dpi_free(s->kind->ctx, holds);
+  return status;
 }
 
 static void say_limit(const dp_kind *kind, const dp_term_value *term, int t, char *out, size_t size) {
@@ -279,49 +349,74 @@ static void reason(dp_advice *a, const char *fmt, ...) {
   va_end(ap);
 }
 
+/* "regimens" or "courses" */
+static const char *plans(const search *s) { return s->kind->reward.form == DPI_FORM_COURSE ? "courses" : "regimens"; }
+
 static void explain_choice(search *s, int tries) {
   dp_advice *a = s->advice;
   const dp_candidate *c = &a->candidate[a->chosen];
-  int t = -1, admissible = 0;
-  shortfall(s->kind, c->term, &t);
+  int t = -1, admissible = 0, front = 0;
+  dpi_decide_shortfall(s->kind, c->term, &t);
   if (t >= 0) say_limit(s->kind, c->term, t, a->binding, sizeof a->binding);
   for (int i = 0; i < a->ncandidate; i++) admissible += a->candidate[i].admissible;
-  reason(a,
-         "%s every %g %s: highest reward of %d admissible regimens out of %d; every limit holds at its bound on the search "
-         "draws and again on fresh draws",
-         c->tablets, c->interval, s->kind->time_unit, admissible, a->ncandidate);
+  for (int i = 0; i < a->ncandidate; i++) front += a->candidate[i].pareto;
+  reason(a, "%s: highest reward of %d admissible %s out of %d", c->text, admissible, plans(s), a->evaluations);
+  if (t >= 0) reason(a, "; every limit holds at its bound on the search draws and again on fresh draws");
+  if (front > 0) reason(a, "; %d stand on the Pareto front", front);
   if (tries > 1) reason(a, "; %d with a higher reward did not hold on fresh draws", tries - 1);
   if (s->patient->belief->discrepancy)
     reason(a, "; limits are about the model's own curve, without the discrepancy term");
 }
 
+/* "no safe plan: limits 'a' and 'b' conflict" */
+static void say_conflict(search *s) {
+  dp_advice *a = s->advice;
+  const dpi_kind_term *term = s->kind->reward.term;
+  if (a->nconflict == 0) return;
+  reason(a, "; no safe plan: ");
+  if (a->nconflict == 1) {
+    reason(a, "limit '%s' is held by none", term[a->conflict[0]].id);
+    return;
+  }
+  for (int i = 0; i < a->nconflict; i++)
+    reason(a, "%s'%s'", i == 0 ? "limits " : i + 1 == a->nconflict ? " and " : ", ", term[a->conflict[i]].id);
+  reason(a, " conflict, no plan holds them together");
+}
+
 /* Why none; first: the first candidate that was tried on fresh draws, or -1. */
-static void explain_refusal(search *s, int tries, int first) {
+static dp_status explain_refusal(search *s, int tries, int first) {
   dp_advice *a = s->advice;
   int t = -1;
+  if (a->ncandidate == 0) {
+    reason(a, "no recommendation, because no plan may be given: rate limits or clinic hours leave none");
+    return DP_OK;
+  }
+  if (tries == 0) DP_TRY(find_conflict(s));
   a->runner_up = tries > 0 ? first : nearest_miss(s, &t);
-  if (a->runner_up < 0) return;
+  if (a->runner_up < 0) return DP_OK;
   const dp_candidate *c = &a->candidate[a->runner_up];
-  if (tries > 0) shortfall(s->kind, c->fresh, &t);
+  if (tries > 0) dpi_decide_shortfall(s->kind, c->fresh, &t);
   say_limit(s->kind, tries > 0 ? c->fresh : c->term, t, a->binding, sizeof a->binding);
   if (tries > 0)
     reason(a,
-           "no recommendation, because the %d best admissible regimens did not hold their limits on fresh draws; the first, "
-           "%s every %g %s, misses %s",
-           tries, c->tablets, c->interval, s->kind->time_unit, a->binding);
+           "no recommendation, because the %d best admissible %s did not hold their limits on fresh draws; the first, "
+           "%s, misses %s",
+           tries, plans(s), c->text, a->binding);
   else
-    reason(a,
-           "no recommendation, because none of %d regimens holds every limit at the %.0f %% bound; nearest: %s every %g %s, "
-           "which misses %s",
-           a->ncandidate, 100 * s->kind->reward.confidence, c->tablets, c->interval, s->kind->time_unit, a->binding);
+    reason(a, "no recommendation, because none of %d %s holds every limit at the %.0f %% bound; nearest: %s, which misses %s",
+           a->evaluations, plans(s), 100 * s->kind->reward.confidence, c->text, a->binding);
+  say_conflict(s);
+  return DP_OK;
 }
 
+/* ---------------------------------------------------------------- all together */
+
 /* Choose, score again, explain. */
-static dp_status choose(search *s, const int *all) {
+static dp_status choose(search *s) {
   dp_advice *a = s->advice;
   int tries = 0, first = -1;
   while (a->chosen < 0 && tries < MAX_TRIES) {
-    DP_TRY(judge_survivors(s, all));
+    DP_TRY(judge_survivors(s));
     int c = best_open(s);
     if (c < 0) break;
     bool holds = false;
@@ -330,53 +425,48 @@ static dp_status choose(search *s, const int *all) {
     s->tried[c] = 1;
     if (holds) a->chosen = c;
   }
-  if (a->chosen < 0) {
-    explain_refusal(s, tries, first);
-    return DP_OK;
-  }
+  mark_pareto(s);
+  if (a->chosen < 0) return explain_refusal(s, tries, first);
   a->runner_up = best_open(s);
   a->best_probability = probability_best(s, a->chosen);
   explain_choice(s, tries);
   return DP_OK;
 }
 
-/* Memory that the search needs beside its candidates. */
-static dp_status make_room(search *s) {
+static dp_status make_full(search *s) {
   dp_ctx *ctx = s->kind->ctx;
-  int n = s->advice->ncandidate, ndraw = s->patient->belief->ndraw;
-  s->which = DPI_NEW_ARRAY(ctx, int, n);
-  s->row = DPI_NEW_ARRAY(ctx, int, n);
-  s->tried = DPI_NEW_ARRAY(ctx, uint8_t, n);
-  s->draw = DPI_NEW_ARRAY(ctx, int, ndraw);
-  return s->which && s->row && s->tried && s->draw ? DP_OK : DP_ERR_MEMORY;
+  size_t n = (size_t)s->nwhich + 1, ndraw = (size_t)s->patient->belief->ndraw;
+  s->full = (dpi_rehearsal){.nterm = s->advice->nterm, .ndraw = (int)ndraw};
+  s->full.value = DPI_NEW_ARRAY(ctx, double, n *(size_t)s->full.nterm *ndraw);
+  s->full.total = DPI_NEW_ARRAY(ctx, double, n *ndraw);
+  s->full.window = DPI_NEW_ARRAY(ctx, double, n);
+  return s->full.value && s->full.total && s->full.window ? DP_OK : DP_ERR_MEMORY;
 }
 
 static dp_status run_search(search *s) {
-  dp_advice *a = s->advice;
-  dp_ctx *ctx = s->kind->ctx;
-  int ndraw = s->patient->belief->ndraw;
-  DP_TRY(dpi_decide_candidates(s->kind, &a->candidate, &a->ncandidate));
-  a->nterm = s->kind->reward.nterm;
-  for (int c = 0; c < a->ncandidate; c++)
-    if (!(a->candidate[c].term = DPI_NEW_ARRAY(ctx, dp_term_value, a->nterm))) return DP_ERR_MEMORY;
-  DP_TRY(make_room(s));
+  const dp_belief *b = s->patient->belief;
+  DP_TRY(dpi_space_open(s->kind, &s->space));
+  DP_TRY(dpi_rehearser_spread(s->kind, s->patient, b, s->def->nscreen, &s->some));
+  DP_TRY(dpi_rehearser_open(s->kind, s->patient, b, NULL, b->ndraw, &s->all));
+  DP_TRY(find_candidates(s));
+  if (s->advice->ncandidate == 0) return explain_refusal(s, 0, -1);
   DP_TRY(screen_all(s));
   order_survivors(s);
-  s->full = (dpi_rehearsal){.nterm = a->nterm, .ndraw = ndraw};
-  s->full.value = DPI_NEW_ARRAY(ctx, double, (size_t)(s->nwhich + 1) * (size_t)a->nterm *(size_t)ndraw);
-  int *all = DPI_NEW_ARRAY(ctx, int, ndraw);
-  for (int k = 0; all && k < ndraw; k++) all[k] = k;
-  dp_status status = all && s->full.value ? choose(s, all) : DP_ERR_MEMORY;
-  dpi_free(ctx, all);
-  DP_TRY(status);
-  return dpi_decide_next(s->kind, s->patient, s->def, &s->screen, s->draw, a);
+  DP_TRY(make_full(s));
+  DP_TRY(choose(s));
+  /* an imagined result reweights expectations; a course would have to be imagined from another state */
+  if (!dpi_decide_neutral(s->kind) || s->kind->reward.form == DPI_FORM_COURSE) return DP_OK;
+  return dpi_decide_next(s->kind, s->patient, s->def, &s->screen, s->some.draw, s->advice);
 }
 
 static void search_release(search *s) {
   dp_ctx *ctx = s->kind->ctx;
-  dpi_free(ctx, s->screen.value);
-  dpi_free(ctx, s->full.value);
-  dpi_free(ctx, s->draw);
+  dpi_rehearsal_release(ctx, &s->screen);
+  dpi_rehearsal_release(ctx, &s->full);
+  dpi_rehearser_close(&s->some);
+  dpi_rehearser_close(&s->all);
+  dpi_rehearser_close(&s->fresh);
+  if (s->space.kind) dpi_space_close(&s->space);
   dpi_free(ctx, s->which);
   dpi_free(ctx, s->row);
   dpi_free(ctx, s->tried);

@@ -1,27 +1,14 @@
-/* candidates.c - regimens that can be given: every sum of existing tablets, at every allowed interval. A list that cannot be
- * made in full is refused, never cut short. */
+/* candidates.c - doses that can be given: every sum of existing tablets. A list that cannot be made in full is refused, never cut
+ * short. */
 #include <math.h>
 #include <stdio.h>
 
 #include "decide/decide.h"
 
-enum { MAX_STRENGTH = 16, MAX_COMBINATION = 1000000, MAX_CANDIDATE = 20000 };
-
-typedef struct tablet_dose {
-  double amount;
-  int units;
-  int count[MAX_STRENGTH]; /* of each strength */
-} tablet_dose;
-
-typedef struct dose_list {
-  const dp_kind *kind;
-  const dpi_kind_control *control;
-  tablet_dose *dose;
-  int n, cap;
-} dose_list;
+enum { MAX_STRENGTH = DPI_MAX_STRENGTH, MAX_COMBINATION = 1000000 };
 
 /* Text such as "2 x 300 mg + 100 mg", the largest tablet first. */
-static dp_status tablets_text(const dose_list *list, const int *count, char *out, size_t size) {
+static dp_status tablets_text(const dpi_dose_list *list, const int *count, char *out, size_t size) {
   const dpi_kind_control *c = list->control;
   size_t at = 0;
   out[0] = 0;
@@ -42,9 +29,9 @@ static dp_status tablets_text(const dose_list *list, const int *count, char *out
 }
 
 /* Keep for each amount the combination with the fewest tablets. */
-static dp_status offer(dose_list *list, const int *count) {
+static dp_status offer(dpi_dose_list *list, const int *count) {
   const dpi_kind_control *c = list->control;
-  tablet_dose d = {0};
+  dpi_dose d = {0};
   for (int s = 0; s < c->nstrength; s++) {
     d.amount += c->strength[s] * count[s];
     d.units += count[s];
@@ -58,16 +45,16 @@ static dp_status offer(dose_list *list, const int *count) {
     if (d.units < list->dose[k].units) list->dose[k] = d;
     return DP_OK;
   }
-  if ((size_t)list->n * (size_t)c->ninterval >= MAX_CANDIDATE)
+  if ((size_t)list->n * (size_t)(c->ninterval ? c->ninterval : 1) >= DPI_MAX_LISTED)
     return dpi_fail(list->kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s' gives more than %d regimens",
-                    list->kind->dir, c->id, MAX_CANDIDATE);
+                    list->kind->dir, c->id, DPI_MAX_LISTED);
   DP_TRY(dpi_grow(list->kind->ctx, (void **)&list->dose, &list->cap, list->n + 1, sizeof *list->dose));
   list->dose[list->n++] = d;
   return DP_OK;
 }
 
 /* Every multiset of at most `left` tablets from strength s on. */
-static dp_status combine(dose_list *list, int s, int left, int *count) {
+static dp_status combine(dpi_dose_list *list, int s, int left, int *count) {
   if (s == list->control->nstrength) return offer(list, count);
   for (int k = 0; k <= left; k++) {
     count[s] = k;
@@ -78,10 +65,6 @@ static dp_status combine(dose_list *list, int s, int left, int *count) {
 }
 
 static dp_status check(const dp_kind *kind, const dpi_kind_control *c) {
-  if (c->nstrength == 0 || c->ninterval == 0)
-    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: control '%s' has no strengths or intervals; only regimens of existing tablets are planned",
-                    kind->dir, c->id);
   if (c->nstrength > MAX_STRENGTH)
     return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s' has %d strengths, at most %d", kind->dir, c->id,
                     c->nstrength, MAX_STRENGTH);
@@ -93,49 +76,64 @@ static dp_status check(const dp_kind *kind, const dpi_kind_control *c) {
   return DP_OK;
 }
 
-/* The list times the intervals, ascending interval then dose. */
-static dp_status cross(const dose_list *list, dp_candidate **out, int *n) {
+/* Ascending amounts, each with its text. */
+static dp_status put_in_order(dpi_dose_list *list) {
   dp_ctx *ctx = list->kind->ctx;
-  const dpi_kind_control *c = list->control;
   double *amount = DPI_NEW_ARRAY(ctx, double, list->n + 1);
   int *order = DPI_NEW_ARRAY(ctx, int, list->n + 1);
-  dp_candidate *all = DPI_NEW_ARRAY(ctx, dp_candidate, (size_t)list->n * (size_t)c->ninterval + 1);
-  dp_status status = amount && order && all ? DP_OK : DP_ERR_MEMORY;
+  dpi_dose *sorted = DPI_NEW_ARRAY(ctx, dpi_dose, list->n + 1);
+  dp_status status = amount && order && sorted ? DP_OK : DP_ERR_MEMORY;
   if (status == DP_OK) {
     for (int d = 0; d < list->n; d++) amount[d] = list->dose[d].amount;
     dpi_argsort(amount, list->n, order);
   }
-  for (int i = 0; status == DP_OK && i < c->ninterval; i++)
-    for (int d = 0; status == DP_OK && d < list->n; d++) {
-      const tablet_dose *from = &list->dose[order[d]];
-      dp_candidate *a = &all[i * list->n + d];
-      a->interval = c->interval[i];
-      a->dose = from->amount;
-      a->units = from->units;
-      status = tablets_text(list, from->count, a->tablets, sizeof a->tablets);
-    }
+  for (int d = 0; status == DP_OK && d < list->n; d++) {
+    sorted[d] = list->dose[order[d]];
+    status = tablets_text(list, sorted[d].count, sorted[d].text, sizeof sorted[d].text);
+  }
   dpi_free(ctx, amount);
   dpi_free(ctx, order);
   if (status != DP_OK) {
-    dpi_free(ctx, all);
+    dpi_free(ctx, sorted);
     return status;
   }
-  *out = all;
-  *n = list->n * c->ninterval;
+  dpi_free(ctx, list->dose);
+  list->dose = sorted;
+  list->cap = list->n + 1;
   return DP_OK;
 }
 
-dp_status dpi_decide_candidates(const dp_kind *kind, dp_candidate **out, int *n) {
-  dose_list list = {.kind = kind, .control = &kind->control[kind->reward.control]};
+dp_status dpi_decide_doses(const dp_kind *kind, const dpi_kind_control *control, dpi_dose_list *out) {
+  dpi_dose_list list = {.kind = kind, .control = control};
   int count[MAX_STRENGTH] = {0};
-  *out = NULL;
-  *n = 0;
-  DP_TRY(check(kind, list.control));
-  dp_status status = combine(&list, 0, list.control->max_units > 0 ? list.control->max_units : 1, count);
+  *out = (dpi_dose_list){.kind = kind, .control = control};
+  DP_TRY(check(kind, control));
+  dp_status status = combine(&list, 0, control->max_units > 0 ? control->max_units : 1, count);
   if (status == DP_OK && list.n == 0)
     status = dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s': no sum of its tablets lies between %g and %g %s",
-                      kind->dir, list.control->id, list.control->lower, list.control->upper, list.control->unit);
-  if (status == DP_OK) status = cross(&list, out, n);
-  dpi_free(kind->ctx, list.dose);
+                      kind->dir, control->id, control->lower, control->upper, control->unit);
+  if (status == DP_OK) status = put_in_order(&list);
+  if (status == DP_OK) *out = list;
+  else dpi_free(kind->ctx, list.dose);
   return status;
+}
+
+void dpi_decide_doses_release(dpi_dose_list *list) {
+  if (list->kind) dpi_free(list->kind->ctx, list->dose);
+  list->dose = NULL;
+  list->n = 0;
+}
+
+int dpi_decide_dose_find(const dpi_dose_list *list, double amount) {
+  for (int d = 0; d < list->n; d++)
+    if (fabs(list->dose[d].amount - amount) <= 1e-9 * amount) return d;
+  return -1;
+}
+
+void dpi_decide_dose_text(const dpi_kind_control *c, const dpi_dose_list *list, double amount, char out[96]) {
+  int d = list ? dpi_decide_dose_find(list, amount) : -1;
+  char number[32];
+  dpi_format_double(amount, number);
+  if (d >= 0) snprintf(out, 96, "%s", list->dose[d].text);
+  else snprintf(out, 96, "%s %s", number, c->unit);
 }

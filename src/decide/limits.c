@@ -1,13 +1,18 @@
-/* limits.c - from functional values on draws to probabilities with bounds.
+/* limits.c - floor 6: from functional values on draws to probabilities, rewards and risks with bounds.
  *
  * A limit "P(event) <= p" holds when the one-sided upper Clopper-Pearson bound of the ensemble's estimate is <= p; a limit
  * "P(event) >= p" when the lower bound is >= p. The number of draws is the effective one, so that a poor ensemble makes
- * the judgement stricter and never looser. Clopper & Pearson 1934; bounds by the beta quantile. */
+ * the judgement stricter and never looser. Clopper & Pearson 1934; bounds by the beta quantile.
+ *
+ * A reward counts by its expectation, by a quantile, or by the mean of the worst share of draws (CVaR; Rockafellar & Uryasev 2000).
+ * Worst is in the sense of the weight: the smallest values where more is better, the largest where more is worse. */
 #include <math.h>
+#include <string.h>
 
 #include "decide/decide.h"
 
 bool dpi_decide_event(const dpi_kind_term *term, double value) {
+  if (term->band) return (value >= term->bound && value <= term->bound2) == (term->band > 0);
   return term->relation < 0 ? value < term->bound : value > term->bound;
 }
 
@@ -16,8 +21,8 @@ static void bounds(double p, double neff, double confidence, double *low, double
   dpi_binomial_bounds(p * neff, neff, 2.0 * confidence - 1.0, low, high);
 }
 
-static dp_term_value judge_limit(const dpi_kind_term *term, const double *value, int ndraw, double neff,
-                                 double confidence) {
+dp_term_value dpi_decide_judge_limit(const dpi_kind_term *term, const double *value, int ndraw, double neff,
+                                     double confidence) {
   int hit = 0;
   for (int k = 0; k < ndraw; k++) {
     /* a member that failed counts against the plan, whichever way the limit points */
@@ -28,32 +33,6 @@ static dp_term_value judge_limit(const dpi_kind_term *term, const double *value,
   bounds(v.value, neff, confidence, &v.low, &v.high);
   v.holds = term->at_least ? v.low >= term->probability : v.high <= term->probability;
   return v;
-}
-
-double dpi_decide_reward(const dp_kind *kind, const dpi_kind_term *term, double value, double interval) {
-  double window = dpi_decide_window(kind, interval);
-  if (isnan(value)) return 0.0;
-  if (isinf(value)) value = window; /* a passage that does not come within the window */
-  return term->fraction ? value / window : value;
-}
-
-static dp_term_value judge_reward(const dp_kind *kind, const dpi_kind_term *term, const double *value, int ndraw,
-                                  double neff, double interval, double confidence) {
-  double sum = 0, sum2 = 0;
-  for (int k = 0; k < ndraw; k++) {
-    double x = dpi_decide_reward(kind, term, value[k], interval);
-    sum += x;
-    sum2 += x * x;
-  }
-  double mean = sum / ndraw, var = fmax(sum2 / ndraw - mean * mean, 0.0);
-  double half = dpi_norm_quantile(confidence) * sqrt(var / fmax(neff, 1.0));
-  return (dp_term_value){.value = mean, .low = mean - half, .high = mean + half, .holds = 1};
-}
-
-dp_term_value dpi_decide_judge(const dp_kind *kind, const dpi_kind_term *term, const double *value, int ndraw,
-                               double neff, double interval, double confidence) {
-  if (term->goal == DPI_GOAL_LIMIT) return judge_limit(term, value, ndraw, neff, confidence);
-  return judge_reward(kind, term, value, ndraw, neff, interval, confidence);
 }
 
 double dpi_decide_threshold(const dpi_kind_term *term, double neff, double confidence) {
@@ -68,4 +47,148 @@ double dpi_decide_threshold(const dpi_kind_term *term, double neff, double confi
       a = mid;
   }
   return term->at_least ? b : a;
+}
+
+double dpi_decide_effective(const dp_belief *b, int ndraw) {
+  double n = b->ess > 0 ? b->ess : (double)b->ndraw;
+  return fmin(n, (double)ndraw);
+}
+
+/* ---------------------------------------------------------------- what a draw earns */
+
+static dp_status by_utility(const dp_kind *kind, const dpi_kind_term *term, const double *value, int n, double *x) {
+  double *work = DPI_NEW_ARRAY(kind->ctx, double, dpi_kind_formula_work(term->utility) + 1);
+  if (!work) return DP_ERR_MEMORY;
+  dpi_kind_formula_many(term->utility, x, n, work, x);
+  dpi_free(kind->ctx, work);
+  for (int k = 0; k < n; k++)
+    if (!isfinite(x[k]) && !isnan(value[k]))
+      return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: reward '%s': its utility gives no number at x = %.9g %s", kind->dir, term->id,
+                      value[k], term->unit);
+  return DP_OK;
+}
+
+dp_status dpi_decide_earn(const dp_kind *kind, const dpi_kind_term *term, const double *value, int n, double window,
+                          double *out) {
+  double whole = term->windowed ? term->to - term->from : window;
+  for (int k = 0; k < n; k++) {
+    double x = value[k];
+    if (isinf(x) && term->of == DPI_OF_PATH) x = whole; /* a passage that does not come within the window */
+    if (term->event) x = isnan(value[k]) ? term->weight < 0 : dpi_decide_event(term, value[k]);
+    out[k] = term->fraction ? x / whole : x;
+  }
+  if (term->utility) DP_TRY(by_utility(kind, term, value, n, out));
+  for (int k = 0; k < n; k++)
+    if (isnan(out[k])) out[k] = 0; /* a member that failed earns nothing */
+  return DP_OK;
+}
+
+/* ---------------------------------------------------------------- rewards */
+
+static dp_term_value judge_mean(const double *x, int n, double neff, double confidence) {
+  double sum = 0, sum2 = 0;
+  for (int k = 0; k < n; k++) {
+    sum += x[k];
+    sum2 += x[k] * x[k];
+  }
+  double mean = sum / n, var = fmax(sum2 / n - mean * mean, 0.0);
+  double half = dpi_norm_quantile(confidence) * sqrt(var / fmax(neff, 1.0));
+  return (dp_term_value){.value = mean, .low = mean - half, .high = mean + half, .holds = 1};
+}
+
+/* Value at a share p of ascending x; bounds by order statistics. */
+static dp_term_value judge_quantile(const double *x, int n, double p, double neff, double confidence) {
+  double half = dpi_norm_quantile(confidence) * sqrt(p * (1 - p) / fmax(neff, 1.0));
+  return (dp_term_value){.value = dpi_quantile_weighted(x, NULL, n, p, NULL),
+                         .low = dpi_quantile_weighted(x, NULL, n, fmax(p - half, 0.0), NULL),
+                         .high = dpi_quantile_weighted(x, NULL, n, fmin(p + half, 1.0), NULL),
+                         .holds = 1};
+}
+
+/* Mean of the smallest share p of ascending x; the draw at the edge counts in part. Its error: that of the mean of
+ * min(x, q) - q over p, q the quantile (Manistre & Hancock 2005, N Am Actuar J 9:129). */
+static dp_term_value judge_worst(const double *x, int n, double p, double neff, double confidence) {
+  double share = p * n, sum = 0, left = share, q = x[n - 1], mean = 0, var = 0;
+  for (int k = 0; k < n && left > 0; k++) {
+    double w = fmin(left, 1.0);
+    sum += w * x[k];
+    left -= w;
+    q = x[k];
+  }
+  for (int k = 0; k < n; k++) mean += fmin(x[k] - q, 0.0) / n;
+  for (int k = 0; k < n; k++) {
+    double d = fmin(x[k] - q, 0.0) - mean;
+    var += d * d / n;
+  }
+  double value = sum / share, half = dpi_norm_quantile(confidence) * sqrt(var / fmax(neff, 1.0)) / p;
+  return (dp_term_value){.value = value, .low = value - half, .high = value + half, .holds = 1};
+}
+
+/* x [n] is put in order. */
+static dp_term_value judge_risk(const dpi_kind_term *term, double *x, int n, double neff, double confidence) {
+  double sign = term->weight < 0 ? -1.0 : 1.0; /* the worst first */
+  for (int k = 0; k < n; k++) x[k] *= sign;
+  dpi_sort(x, n);
+  dp_term_value v = term->risk == DPI_RISK_QUANTILE ? judge_quantile(x, n, term->risk_level, neff, confidence)
+                                                    : judge_worst(x, n, term->risk_level, neff, confidence);
+  if (sign > 0) return v;
+  return (dp_term_value){.value = -v.value, .low = -v.high, .high = -v.low, .holds = 1};
+}
+
+dp_status dpi_decide_judge(const dp_kind *kind, const dpi_kind_term *term, const double *value, int ndraw, double neff,
+                           double window, double confidence, dp_term_value *out) {
+  if (term->goal == DPI_GOAL_LIMIT) {
+    *out = dpi_decide_judge_limit(term, value, ndraw, neff, confidence);
+    return DP_OK;
+  }
+  double *x = DPI_NEW_ARRAY(kind->ctx, double, ndraw + 1);
+  if (!x) return DP_ERR_MEMORY;
+  dp_status status = dpi_decide_earn(kind, term, value, ndraw, window, x);
+  if (status == DP_OK)
+    *out = term->risk == DPI_RISK_EXPECTATION ? judge_mean(x, ndraw, neff, confidence)
+                                              : judge_risk(term, x, ndraw, neff, confidence);
+  dpi_free(kind->ctx, x);
+  return status;
+}
+
+/* ---------------------------------------------------------------- a plan */
+
+dp_status dpi_decide_judge_row(const dp_kind *kind, const dpi_rehearsal *r, int row, double neff, double confidence,
+                               dp_term_value *term, double *objective, dpi_judgement *out) {
+  *out = (dpi_judgement){.admissible = true};
+  for (int i = 0; objective && i < kind->reward.nobjective; i++) objective[i] = 0;
+  for (int t = 0; t < r->nterm; t++) {
+    const dpi_kind_term *k = &kind->reward.term[t];
+    DP_TRY(dpi_decide_judge(kind, k, dpi_rehearsed(r, row, t), r->ndraw, neff, r->window[row], confidence, &term[t]));
+    if (!term[t].holds) out->admissible = false;
+    if (k->goal != DPI_GOAL_REWARD) continue;
+    out->reward += k->weight * term[t].value;
+    out->low += k->weight * (k->weight > 0 ? term[t].low : term[t].high);
+    out->high += k->weight * (k->weight > 0 ? term[t].high : term[t].low);
+    if (objective && k->objective >= 0) objective[k->objective] += k->weight * term[t].value;
+  }
+  return DP_OK;
+}
+
+double dpi_decide_shortfall(const dp_kind *kind, const dp_term_value *term, int *which) {
+  double worst = -INFINITY;
+  *which = -1;
+  for (int t = 0; t < kind->reward.nterm; t++) {
+    const dpi_kind_term *k = &kind->reward.term[t];
+    if (k->goal != DPI_GOAL_LIMIT) continue;
+    double allowed = k->at_least ? 1.0 - k->probability : k->probability;
+    double risk = k->at_least ? 1.0 - term[t].low : term[t].high;
+    double miss = risk / fmax(allowed, 1e-6);
+    if (miss > worst) {
+      worst = miss;
+      *which = t;
+    }
+  }
+  return worst;
+}
+
+bool dpi_decide_neutral(const dp_kind *kind) {
+  for (int t = 0; t < kind->reward.nterm; t++)
+    if (kind->reward.term[t].goal == DPI_GOAL_REWARD && kind->reward.term[t].risk != DPI_RISK_EXPECTATION) return false;
+  return true;
 }

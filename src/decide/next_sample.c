@@ -12,29 +12,26 @@
 typedef struct sampling {
   const dp_kind *kind;
   const dpi_rehearsal *r;
-  const dp_candidate *candidate;
   const double *limit; /* [nterm] thresholds for estimates */
   double *w;           /* [ndraw] */
 } sampling;
 
 /* Expected reward of candidate c under weights w; *ok: every limit holds. */
 static double worth(const sampling *s, int c, const double *w, bool *ok) {
+  int n = s->r->ndraw;
+  const double *reward = s->r->total + (size_t)c * (size_t)n;
   double total = 0;
   *ok = true;
   for (int t = 0; t < s->r->nterm; t++) {
     const dpi_kind_term *term = &s->kind->reward.term[t];
     const double *v = dpi_rehearsed(s->r, c, t);
     double sum = 0;
-    if (term->goal == DPI_GOAL_LIMIT) {
-      for (int k = 0; k < s->r->ndraw; k++)
-        sum += isnan(v[k]) ? (term->at_least ? 0 : w[k]) : dpi_decide_event(term, v[k]) ? w[k] : 0;
-      if (term->at_least ? !(sum >= s->limit[t]) : !(sum <= s->limit[t])) *ok = false;
-    } else {
-      for (int k = 0; k < s->r->ndraw; k++)
-        sum += w[k] * dpi_decide_reward(s->kind, term, v[k], s->candidate[c].interval);
-      total += term->weight * sum;
-    }
+    if (term->goal != DPI_GOAL_LIMIT) continue;
+    for (int k = 0; k < n; k++)
+      sum += isnan(v[k]) ? (term->at_least ? 0 : w[k]) : dpi_decide_event(term, v[k]) ? w[k] : 0;
+    if (term->at_least ? !(sum >= s->limit[t]) : !(sum <= s->limit[t])) *ok = false;
   }
+  for (int k = 0; k < n; k++) total += w[k] * reward[k];
   return total;
 }
 
@@ -163,7 +160,7 @@ dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, c
     for (int t = 0; t < kind->reward.nterm; t++)
       if (kind->reward.term[t].goal == DPI_GOAL_LIMIT)
         limit[t] = dpi_decide_threshold(&kind->reward.term[t], neff, kind->reward.confidence);
-    sampling s = {kind, screen, advice->candidate, limit, w};
+    sampling s = {kind, screen, limit, w};
     for (int k = 0; k < n; k++) w[k] = 1.0 / n;
     int now = best_under(&s, w, &reward_now);
     advice->nnext = def->nnext_time;

@@ -11,7 +11,7 @@ static void add_effects(dpi_str *out, const dp_kind *k) {
   dpi_str_add(out, "\nindividual parameters\n");
   for (int e = 0; e < k->neffect; e++) {
     const dpi_kind_effect *f = &k->effect[e];
-    static const char *const law[] = {"log-normal", "normal", "logit-normal"};
+    static const char *const law[] = {"log-normal", "normal", "logit-normal", "uniform"};
     dpi_str_addf(out, "  %-10s typical %-10.4g %-8s %-12s variance %-8.4g %s%s\n", f->parameter,
                  k->param[f->typical].nominal, f->unit, law[f->distribution], f->variance, f->name,
                  f->occasion ? " (by occasion)" : "");

@@ -1,7 +1,9 @@
 /* person.c - one person's part of the document. */
 #include <math.h>
 
+#include "doppel/whatif.h"
 #include "explain/explain.h"
+#include "explain/why_impl.h"
 
 static json_t *finish(json_t *part, bool good) {
   if (good) return part;
@@ -175,7 +177,7 @@ static json_t *terms(const dp_term_value *t, const dp_kind *kind) {
 
 static json_t *candidate(const dp_candidate *c, const dp_kind *kind) {
   if (!c) return json_null();
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o}", "dose", dpi_explain_number(c->dose),
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o}", "text", dpi_explain_text(c->text), "dose", dpi_explain_number(c->dose),
                    "interval", dpi_explain_number(c->interval), "unit",
                    dpi_explain_text(kind->control[kind->reward.control].unit), "tablets", dpi_explain_text(c->tablets),
                    "reward", dpi_explain_number(c->reward), "reward_low", dpi_explain_number(c->reward_low),
@@ -194,6 +196,22 @@ static json_t *next_samples(const dp_advice *a, const dp_kind *kind) {
                                  dpi_explain_number(a->next[i].advise), "gain", dpi_explain_number(a->next[i].gain)),
                        &good);
   return finish(list, good);
+}
+
+/* What stands behind the advice; null where nothing may be said (no plan, a belief that is not fit for use). */
+static json_t *why_of(const dp_study *s, int i) {
+  const dp_twin_view *v = dp_twin_look(s->twin[i]);
+  const dp_why_def def = dp_why_def_default();
+  dp_patient *patient = NULL;
+  dp_why *why = NULL;
+  if (!v->advice || v->advice->ncandidate == 0 || !v->belief->usable) return json_null();
+  dp_status status = dp_patient_create(s->kind, s->record, s->subject[i], s->prior[i], v->until, v->belief, NULL, &patient);
+  if (status == DP_OK) status = dp_why_advice(s->kind, dp_patient_look(patient), v->advice, &def, &why);
+  json_t *o = status == DP_OK ? dpi_explain_why(s->kind, why) : status == DP_ERR_MEMORY ? NULL : json_null();
+  if (status != DP_OK && status != DP_ERR_MEMORY) dp_ctx_clear_error(s->ctx);
+  dp_why_destroy(why);
+  dp_patient_destroy(patient);
+  return o;
 }
 
 /* proposal (null when there is none), reason, and what stood beside it. */
@@ -243,6 +261,7 @@ json_t *dpi_explain_person(const dp_study *study, int i, bool for_page) {
   if (v->population) dpi_explain_set(o, "population_forecast", fans(v->population, v->nfan, kind), &good);
   dpi_explain_set(o, "score", score(v, kind), &good);
   add_advice(o, v->advice, kind, for_page, &good);
+  if (v->advice) dpi_explain_set(o, "why", why_of(study, i), &good);
   dpi_explain_set(o, "hashes",
                   json_pack("{s:o, s:s, s:s}", "prior", dpi_explain_text(v->prior->hash), "belief", v->belief->hash,
                             "turn", v->hash),

@@ -283,17 +283,30 @@ static dp_status fit_run(fit *q, const dp_fit_def *def, dpi_marginal_method meth
   prior->objective = q->f;
   prior->iterations = iterations;
   prior->converged = converged;
-  return dpi_population_uncertainty(q->pop, q->x, prior->uncertainty);
+  DP_TRY(dpi_population_uncertainty(q->pop, q->x, prior->uncertainty));
+  return dpi_population_undetermined(q->pop, q->x, prior->undetermined);
 }
 
 static const char *const words[] = {[DPI_LAPLACE] = "Laplace marginal likelihood",
                                     [DPI_FOCEI] = "FOCE with interaction",
                                     [DPI_QUADRATURE] = "likelihood by quadrature"};
 
+/* "; the data say nothing of ka, CL": first of all, as there is not room for everything. */
+static int describe_undetermined(const dp_kind *kind, dp_prior *p, int at) {
+  const char *between = "; the data say nothing of ";
+  for (int i = 0; i < kind->nparam && at >= 0 && at < (int)sizeof p->source; i++) {
+    if (!p->undetermined[i]) continue;
+    at += snprintf(p->source + at, sizeof p->source - (size_t)at, "%s%s", between, kind->param[i].id);
+    between = ", ";
+  }
+  return at;
+}
+
 /* The words of prior->source, with what was held up by the variance floor or by a bound. */
 static void describe(const dp_kind *kind, bool others, const char *how, dp_prior *p) {
   int at = snprintf(p->source, sizeof p->source, "%d %s of the record, %s", p->npeople,
                     others ? "other people" : "people", how);
+  at = describe_undetermined(kind, p, at);
   for (int e = 0; e < kind->neffect; e++) {
     double v = p->omega[e * kind->neffect + e];
     if (!kind->omega_free[e * kind->neffect + e] || v > 1e-5 || at < 0 ||
@@ -327,6 +340,7 @@ static dp_status fit_saem(const dp_kind *kind, const dp_record *record, const in
     prior->iterations = r.iterations;
     prior->converged = r.converged;
     st = dpi_population_uncertainty(pop, theta, prior->uncertainty);
+    if (st == DP_OK) st = dpi_population_undetermined(pop, theta, prior->undetermined);
   }
   dpi_free(kind->ctx, theta);
   dpi_population_destroy(pop);

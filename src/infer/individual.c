@@ -6,6 +6,9 @@
  *   censored     -2 ln Phi(u), u = +-(limit - f)/s (M3; Beal 2001, J Pharmacokinet Pharmacodyn 28:481)
  *                                         gradient  -2 h(u) du, h = phi/Phi; curvature h (h + u) du du'
  *   lognormal    f, df replaced by ln f, df/f; y is a logarithm already
+ *   correlated   standardised errors of an observable are an Ornstein-Uhlenbeck process, Markov: with b the datum before,
+ *                v = (z - r z_b)/q, q^2 = 1 - r^2:   v^2 + 2 ln s + 2 ln q;   Fisher  w w' + a a' + (a a' + r^2 (a_b a_b' -
+ *                a a_b' - a_b a'))/q^2,   w = (df/s - r df_b/s_b)/q, a = ds/s, a_b = ds_b/s_b
  * Prior: eta' Omega^-1 eta. With the discrepancy term x ends with lambda = ln delta, delta half-normal of scale d:
  *   -2 ln p(lambda) = delta^2/d^2 - 2 lambda + constant.
  */
@@ -114,9 +117,23 @@ static double datum_value(const dpi_datum *d, double f, double s) {
   return -2 * dpi_norm_logcdf(d->censored > 0 ? z : -z);
 }
 
+/* Standardised error of a measured datum. */
+static double standardised(const dpi_datum *d, const dpi_pred *p, int i) {
+  return (d[i].y - (d[i].log ? dpi_m_log(p->f[i]) : p->f[i])) / p->s[i];
+}
+
 static double data_value(const dpi_indiv *iv, const dpi_pred *p) {
+  const dpi_datum *d = iv->def.datum;
   double l = 0;
-  for (int i = 0; i < iv->def.nobs; i++) l += datum_value(&iv->def.datum[i], p->f[i], p->s[i]);
+  for (int i = 0; i < iv->def.nobs; i++) {
+    const dpi_link *link = iv->def.link && iv->def.link[i].before >= 0 ? &iv->def.link[i] : NULL;
+    if (!link) {
+      l += datum_value(&d[i], p->f[i], p->s[i]);
+      continue;
+    }
+    double v = standardised(d, p, i) - link->rho * standardised(d, p, link->before), q2 = 1 - link->rho * link->rho;
+    l += v * v / q2 + 2 * dpi_m_log(p->s[i]) + dpi_m_log(q2);
+  }
   return l;
 }
 
@@ -141,10 +158,35 @@ static datum_slope datum_derive(const dpi_datum *d, double f, double s) {
   return r;
 }
 
+/* A datum whose error goes with the one before: its part of gradient and Fisher matrix. */
+static void pair_derive(const dpi_indiv *iv, const dpi_pred *p, int i, dpi_point *out) {
+  const dpi_datum *d = iv->def.datum;
+  int n = iv->dim, m = iv->nfree, neta = iv->def.neta, b = iv->def.link[i].before;
+  double r = iv->def.link[i].rho, q2 = 1 - r * r, zi = standardised(d, p, i), zb = standardised(d, p, b), v = (zi - r * zb) / q2;
+  double fi = (d[i].log ? 1 / p->f[i] : 1.0) / p->s[i], fb = (d[b].log ? 1 / p->f[b] : 1.0) / p->s[b];
+  const double *dfi = p->df + (size_t)i * neta, *dfb = p->df + (size_t)b * neta, *dsi = p->ds + (size_t)i * neta,
+               *dsb = p->ds + (size_t)b * neta;
+  double w[64], ai[64], ab[64];
+  for (int a = 0; a < m; a++) {
+    int j = iv->free[a];
+    ai[a] = dsi[j] / p->s[i];
+    ab[a] = dsb[j] / p->s[b];
+    w[a] = fi * dfi[j] - r * fb * dfb[j];
+    out->g[a] += 2 * (ai[a] - v * (w[a] + zi * ai[a] - r * zb * ab[a]));
+    for (int c = 0; c <= a; c++)
+      out->fisher[a * n + c] +=
+          (w[a] * w[c] + ai[a] * ai[c] + r * r * (ab[a] * ab[c] - ai[a] * ab[c] - ab[a] * ai[c])) / q2 + ai[a] * ai[c];
+  }
+}
+
 /* Data part of gradient and Fisher matrix in the free etas. */
 static void data_derive(const dpi_indiv *iv, const dpi_pred *p, dpi_point *out) {
   int n = iv->dim, m = iv->nfree, neta = iv->def.neta;
   for (int i = 0; i < iv->def.nobs; i++) {
+    if (iv->def.link && iv->def.link[i].before >= 0) {
+      pair_derive(iv, p, i, out);
+      continue;
+    }
     datum_slope r = datum_derive(&iv->def.datum[i], p->f[i], p->s[i]);
     const double *df = p->df + (size_t)i * neta, *ds = p->ds + (size_t)i * neta;
     for (int a = 0; a < m; a++) {
@@ -253,7 +295,9 @@ double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred) {
   for (int i = 0; i < iv->def.nobs; i++) {
     const dpi_datum *d = &iv->def.datum[i];
     if (d->censored) continue;
-    double z = (d->y - (d->log ? dpi_m_log(pred->f[i]) : pred->f[i])) / pred->s[i];
+    double z = standardised(iv->def.datum, pred, i);
+    const dpi_link *k = iv->def.link ? &iv->def.link[i] : NULL;
+    if (k && k->before >= 0) z = (z - k->rho * standardised(iv->def.datum, pred, k->before)) / sqrt(1 - k->rho * k->rho);
     c += z * z;
   }
   return c;

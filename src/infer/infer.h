@@ -47,6 +47,12 @@ typedef struct dpi_datum {
   bool log;     /* ln f is compared, sigma is the sd of the logarithm */
 } dpi_datum;
 
+/* Errors correlated in time: the datum before of the same group, and the correlation of the two standardised errors. */
+typedef struct dpi_link {
+  int before; /* -1 none */
+  double rho;
+} dpi_link;
+
 /* Predictions at the data: [nobs] and [nobs x neta]. */
 typedef struct dpi_pred {
   double *f, *s;   /* value, standard deviation (linear or of the log, as the kind's sigma says) */
@@ -60,6 +66,7 @@ typedef dp_status (*dpi_predict_fn)(void *user, const double *eta, bool deriv, d
 typedef struct dpi_indiv_def {
   int neta, nobs;
   const dpi_datum *datum; /* [nobs] borrowed */
+  const dpi_link *link;   /* [nobs] borrowed; NULL: errors are independent */
   dpi_predict_fn predict;
   void *user; /* borrowed */
   bool corners; /* parameters move doses in time: where one meets an observation l may have a corner, nobody knows where */
@@ -198,6 +205,7 @@ typedef struct dpi_person {
   dpi_indiv *iv;         /* owned */
   const double *typical; /* [nparam] borrowed; used by predictions */
   dpi_datum *datum;
+  dpi_link *link;     /* NULL: errors are independent */
   int nobs;           /* observations used: the first of c->obs */
   int nout, ninstant; /* what of the case's timeline the predictor uses */
   dp_output_time *out;
@@ -215,6 +223,8 @@ void dpi_person_destroy(dpi_person *p);
 /* Occasion of direction j: 0 for the person's own effects, then 1, 2, ... */
 int dpi_person_occasion(const dpi_person *p, int j);
 void dpi_person_omega(const dpi_person *p, const double *effect_cov, double *omega);
+/* What takes measurements one by one, or draws their errors, as independent refuses a kind whose errors are correlated in time. */
+dp_status dpi_refuse_links(const dp_kind *kind, const char *what);
 /* Many people at once, each at its own iv->eta: predictions (deriv: and derivatives) into iv->pred, ok [n]. All have the same number
  * of directions. */
 dp_status dpi_people_predict(dpi_person *const *person, int n, const dp_sim *sim, bool deriv, uint8_t *ok);
@@ -270,6 +280,8 @@ void dpi_population_nodes(dpi_population *pop, int nodes);
 void dpi_population_write(const dpi_population *pop, const double *theta, dp_prior *prior);
 /* Covariance of the typical values on the effects' scale at theta. */
 dp_status dpi_population_uncertainty(dpi_population *pop, const double *theta, double *cov);
+/* undetermined [nparam]: parameters among theta on which nobody's likelihood depends. The method becomes FOCE-I. */
+dp_status dpi_population_undetermined(dpi_population *pop, const double *theta, uint8_t *undetermined);
 
 /* ---- importance sampling (importance.c) ---- */
 typedef dp_status (*dpi_target_fn)(void *user, const double *x, int n,

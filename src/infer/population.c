@@ -735,3 +735,22 @@ dp_status dpi_population_uncertainty(dpi_population *pop, const double *theta, d
   dpi_free(pop->ctx, work);
   return st;
 }
+
+#define NOTHING 1e-8 /* of -2 ln L over the width of a weak law */
+
+dp_status dpi_population_undetermined(dpi_population *pop, const double *theta, uint8_t *undetermined) {
+  memset(undetermined, 0, (size_t)pop->nparam);
+  double *grad = DPI_NEW_ARRAY(pop->ctx, double, pop->ntheta + 1), value;
+  if (!grad) return DP_ERR_MEMORY;
+  bool ok = false;
+  pop->method = DPI_FOCEI; /* where the data say nothing its scores are 0, not merely small */
+  dp_status st = dpi_population_eval(pop, theta, &value, grad, &ok);
+  for (int k = 0; k < pop->ntheta && ok && st == DP_OK; k++) {
+    if (pop->theta[k].param < 0) continue;
+    double most = 0;
+    for (int i = 0; i < pop->npeople; i++) most = fmax(most, fabs(pop->score[(size_t)i * pop->ntheta + k]));
+    undetermined[pop->theta[k].param] = most * sqrt(weak_variance(pop, k)) <= NOTHING;
+  }
+  dpi_free(pop->ctx, grad);
+  return st;
+}

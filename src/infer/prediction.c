@@ -33,6 +33,39 @@ static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_ca
   return DP_OK;
 }
 
+/* Errors that go with the one before: the datum before of the same observable, and the correlation. */
+static dp_status link_errors(dpi_person *p, const dp_record *record, bool discrepancy) {
+  const dp_kind *k = p->c->kind;
+  bool any = false;
+  for (int o = 0; o < k->nobservable; o++) any = any || k->observable[o].noise_timescale > 0;
+  if (!any) return DP_OK;
+  p->link = DPI_ARENA_ARRAY(&p->arena, dpi_link, (size_t)p->nobs + 1);
+  if (!p->link) return DP_ERR_MEMORY;
+  for (int i = 0; i < p->nobs; i++) {
+    const dpi_datum *d = &p->datum[i];
+    int before = -1;
+    double tau = k->observable[d->group].noise_timescale;
+    for (int j = i - 1; tau > 0 && j >= 0 && before < 0; j--)
+      if (p->datum[j].group == d->group) before = j;
+    bool again = before >= 0 && !(d->time > p->datum[before].time);
+    const char *why = discrepancy ? "together with a discrepancy term" : d->censored ? "where values lie below a limit" : NULL;
+    if (again) why = "for two measurements at one time";
+    if (tau > 0 && why)
+      return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED, "%s:%d: errors of %s correlated in time (noiseTimescale) are not supported %s",
+                      record->source, p->c->obs[i].line, k->observable[d->group].id, why);
+    p->link[i] = (dpi_link){before, before < 0 ? 0 : dpi_m_exp((p->datum[before].time - d->time) / tau)};
+  }
+  return DP_OK;
+}
+
+dp_status dpi_refuse_links(const dp_kind *kind, const char *what) {
+  for (int o = 0; o < kind->nobservable; o++)
+    if (kind->observable[o].noise_timescale > 0)
+      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "kind %s: errors of %s are correlated in time (noiseTimescale): not supported by %s",
+                      kind->id, kind->observable[o].id, what);
+  return DP_OK;
+}
+
 /* The timeline up to the last observation used; with none, one output at the start gives the individual parameters, before
  * a later row's covariates act backwards. */
 static dp_status timeline_cut(dpi_person *p) {
@@ -152,11 +185,11 @@ static int later(const void *a, const void *b) {
 #define MOST_MEETINGS 4096
 
 /* One dose, given at `from`, meets everything later: observations, and instants that change parameters or states. */
-static bool meet(dpi_person *p, int direction, dp_time from) {
+static bool meet(dpi_person *p, int direction, dp_time from, bool smooth) {
   const dpi_case *c = p->c;
   for (int i = 0; i < p->nout + p->ninstant; i++) {
     const dp_instant *other = i < p->nout ? NULL : &c->instant[i - p->nout];
-    if (other && (other->type == DP_ADD || other->type == DP_INFUSE)) continue;
+    if (other ? other->type == DP_ADD || other->type == DP_INFUSE : smooth) continue;
     dp_time at = other ? other->time : p->out[i].time;
     if (at <= from) continue;
     if (p->nmeeting == MOST_MEETINGS) return false;
@@ -178,7 +211,7 @@ static bool meetings(dpi_person *p) {
     if (!c || unknown) continue;
     dp_time at = dose->time;
     for (int r = 0; r <= dose->repeats && at <= last; r++, at += dose->interval)
-      if (direction < 0 || !meet(p, direction, at)) return false;
+      if (direction < 0 || !meet(p, direction, at, c->smooth)) return false;
   }
   return !unknown;
 }
@@ -212,6 +245,8 @@ static bool corner(void *user, int k, int *j, double *at) {
   *j = m->direction;
   if (e->distribution == DPI_DIST_NORMAL) *at = m->value - t;
   else if (e->distribution == DPI_DIST_LOGNORMAL) *at = dpi_m_log(m->value / t);
+  else if (e->distribution == DPI_DIST_UNIFORM)
+    *at = m->value < 2 * t ? dpi_norm_quantile(0.5 * m->value / t) : INFINITY;
   else *at = m->value < 1 ? dpi_m_log(m->value / (1 - m->value)) - dpi_m_log(t / (1 - t)) : INFINITY;
   return true;
 }
@@ -227,12 +262,14 @@ static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record
   p->instant = DPI_ARENA_ARRAY(&p->arena, dp_instant, (size_t)c->ninstant + 1);
   if (!p->datum || !p->param || !p->instant) return DP_ERR_MEMORY;
   for (int i = 0; i < p->nobs; i++) DP_TRY(datum_fill(p, record, &c->obs[i], &p->datum[i]));
+  DP_TRY(link_errors(p, record, discrepancy));
   DP_TRY(timeline_cut(p));
   bool corners;
   DP_TRY(find_meetings(p, &corners));
   dpi_indiv_def def = {.neta = c->neta,
                        .nobs = p->nobs,
                        .datum = p->datum,
+                       .link = p->link,
                        .predict = predict,
                        .user = p,
                        .corners = corners,

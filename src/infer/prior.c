@@ -17,7 +17,8 @@ dp_status dpi_prior_create(const dp_kind *kind, dp_prior **out) {
   p->typical = DPI_NEW_ARRAY(p->ctx, double, kind->nparam + 1);
   p->omega = DPI_NEW_ARRAY(p->ctx, double, n *n + 1);
   p->uncertainty = DPI_NEW_ARRAY(p->ctx, double, n *n + 1);
-  if (!p->typical || !p->omega || !p->uncertainty) {
+  p->undetermined = DPI_NEW_ARRAY(p->ctx, uint8_t, kind->nparam + 1);
+  if (!p->typical || !p->omega || !p->uncertainty || !p->undetermined) {
     dp_prior_destroy(p);
     return DP_ERR_MEMORY;
   }
@@ -31,6 +32,7 @@ void dp_prior_destroy(dp_prior *prior) {
   dpi_free(ctx, prior->typical);
   dpi_free(ctx, prior->omega);
   dpi_free(ctx, prior->uncertainty);
+  dpi_free(ctx, prior->undetermined);
   dpi_free(ctx, prior);
 }
 
@@ -44,13 +46,15 @@ dp_status dp_prior_copy(const dp_prior *from, dp_prior **out) {
   p->typical = DPI_NEW_ARRAY(ctx, double, from->nparam + 1);
   p->omega = DPI_NEW_ARRAY(ctx, double, n *n + 1);
   p->uncertainty = DPI_NEW_ARRAY(ctx, double, n *n + 1);
-  if (!p->typical || !p->omega || !p->uncertainty) {
+  p->undetermined = DPI_NEW_ARRAY(ctx, uint8_t, from->nparam + 1);
+  if (!p->typical || !p->omega || !p->uncertainty || !p->undetermined) {
     dp_prior_destroy(p);
     return DP_ERR_MEMORY;
   }
   memcpy(p->typical, from->typical, sizeof(double) * (size_t)from->nparam);
   memcpy(p->omega, from->omega, sizeof(double) * n * n);
   memcpy(p->uncertainty, from->uncertainty, sizeof(double) * n * n);
+  memcpy(p->undetermined, from->undetermined, (size_t)from->nparam);
   *out = p;
   return DP_OK;
 }

@@ -402,6 +402,23 @@ static bool wanted(const dp_nonmem_def *def, const char *run) {
   return def->nonly == 0;
 }
 
+/* Every run asked for must be one of ours, and there. */
+static dp_status all_found(dp_ctx *ctx, const char *dir, const dp_nonmem_def *def) {
+  for (int k = 0; k < def->nonly; k++) {
+    const char *run = def->only[k];
+    char path[2048];
+    int i = 0;
+    if (!strncmp(run, "run", 3)) run += 3;
+    while (i < DPI_COUNT(runs) && strcmp(runs[i].run, run)) i++;
+    if (i == DPI_COUNT(runs))
+      return dpi_fail(ctx, DP_ERR_INPUT, "run '%.60s': expected one of %s to %s (those of the open set)", def->only[k],
+                      runs[0].run, runs[DPI_COUNT(runs) - 1].run);
+    snprintf(path, sizeof path, "%s/run%s.phi", dir, run);
+    if (!dpi_file_exists(path)) return dpi_fail(ctx, DP_ERR_INPUT, "%s: not there, and run %s is asked for", path, run);
+  }
+  return DP_OK;
+}
+
 dp_nonmem_def dp_nonmem_def_default(void) {
   dp_nonmem_def d = {.cookie = 0x6e6d6d31u, .nstart = 3};
   return d;
@@ -425,6 +442,7 @@ dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
   if (def->cookie != dp_nonmem_def_default().cookie || def->nstart < 1)
     return dpi_fail(ctx, DP_ERR_USAGE,
                     "dp_nonmem_def: start from dp_nonmem_def_default(), nstart at least 1");
+  DP_TRY(all_found(ctx, dir, def));
   for (int k = 0; k < DPI_COUNT(runs); k++) {
     char path[2048], twin[2048];
     dp_nonmem_result r = {0};
@@ -449,6 +467,6 @@ dp_status dp_suite_nonmem(dp_ctx *ctx, const char *dir, const char *kinds_dir,
     each(user, &r);
   }
   if (!found)
-    return dpi_fail(ctx, DP_ERR_INPUT, "%s: found no runNNN.phi of the runs asked for", dir);
+    return dpi_fail(ctx, DP_ERR_INPUT, "%s: found no runNNN.phi there", dir);
   return DP_OK;
 }

@@ -225,6 +225,13 @@ static dp_status add_dose(builder *b, int row) {
   if (!(e->amount > 0) && !constant)
     return dpi_fail(b->ctx, DP_ERR_INPUT, "%s:%d: column AMT: found %g, expected a dose > 0 %s",
                     b->record->source, e->line, e->amount, control->unit);
+  if (control->reset_state >= 0) {
+    if (e->repeats > 0 || e->steady)
+      return dpi_fail(b->ctx, DP_ERR_UNSUPPORTED,
+                      "%s:%d: columns ADDL, SS: doses of '%s' begin with %s set to 0, expected a row for each",
+                      b->record->source, e->line, control->id, control->resets);
+    add_instant(b, row, AT_DOSE, DP_SET)->target = control->reset_state;
+  }
   dp_instant *s = add_instant(b, row, AT_DOSE, e->rate == 0 ? DP_ADD : DP_INFUSE);
   s->target = control->sim_control;
   s->amount = e->amount;
@@ -396,7 +403,7 @@ static dp_status make_room(builder *b) {
   b->covariate = DPI_ARENA_ARRAY(arena, double, nevent *ncov);
   b->occasion = DPI_ARENA_ARRAY(arena, int, nevent);
   b->current = DPI_ARENA_ARRAY(arena, double, ncov);
-  b->c->instant = DPI_ARENA_ARRAY(arena, dp_instant, nevent * (2 + ncov + (size_t)k->neffect));
+  b->c->instant = DPI_ARENA_ARRAY(arena, dp_instant, nevent * (3 + ncov + (size_t)k->neffect));
   b->c->out = DPI_ARENA_ARRAY(arena, dp_output_time, nevent);
   b->c->obs = DPI_ARENA_ARRAY(arena, dpi_case_obs, nevent);
   bool good = b->covariate && b->occasion && b->current && b->c->instant && b->c->out && b->c->obs;

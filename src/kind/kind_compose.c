@@ -105,6 +105,11 @@ static dp_status add_symbols(dpi_draft *d) {
       DP_TRY(set_param(d, "covariates.tsv", c->id, covariate_default(c)));
   }
   for (int i = 0; i < k->neffect; i++) DP_TRY(set_param(d, "population.tsv", k->effect[i].id, 0.0));
+  for (int i = 0; d->extra && i < d->extra->nparam; i++) {
+    if (dpi_model_find(k->model, d->extra->param[i]) >= 0)
+      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: a symbol '%s' exists already", k->model->source, d->extra->param[i]);
+    DP_TRY(set_param(d, k->model->source, d->extra->param[i], d->extra->value[i]));
+  }
   return DP_OK;
 }
 
@@ -139,6 +144,8 @@ static const char *individual_formula(dpi_draft *d, int individual) {
     dpi_str_addf(&s, "%s*exp(%s)", t, e);
   else if (distribution == DPI_DIST_NORMAL)
     dpi_str_addf(&s, "%s + (%s)", t, e);
+  else if (distribution == DPI_DIST_UNIFORM)
+    dpi_str_addf(&s, "%s*(1 + erf((%s)*0.7071067811865476))", t, e);
   else
     dpi_str_addf(&s, "1/(1 + exp(-(ln((%s)/(1 - %s)) + (%s))))", t, t, e);
   bool failed = effects.failed || typical.failed || s.failed;
@@ -257,6 +264,11 @@ static dp_status check_controls(dpi_draft *d) {
     if (m->sym[sym].kind != DPI_SYM_STATE)
       return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%s' is no state of the model: it has no rate",
                       where, c->target);
+    const char *resets = d->control[i].resets;
+    sym = *resets ? dpi_model_find(m, resets) : -1;
+    if (*resets && (sym < 0 || m->sym[sym].kind != DPI_SYM_STATE))
+      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: column resets: '%s' is no state of the model", d->control_where[i],
+                      resets);
     for (int k = 0; k < DPI_COUNT(text); k++) {
       dpi_node node;
       where = dpi_arena_printf(d->arena, "%s: column %s", d->control_where[i], columns[k]);
@@ -303,6 +315,38 @@ static int only_effect(const dpi_draft *d, const char *id) {
   return found;
 }
 
+/* Rates between a state and the nearest observable that hangs on it: 0 it is in its formula; -1 (no memory), many: none. */
+static int rates_between(dpi_draft *d, const char *target) {
+  const dp_model *m = d->kind->model;
+  int nsym = m->nsym, from = dpi_model_find(m, target), level = 0;
+  uint8_t *reached = DPI_ARENA_ARRAY(d->arena, uint8_t, nsym + 1), *seen = DPI_ARENA_ARRAY(d->arena, uint8_t, nsym + 1);
+  if (!reached || !seen || from < 0) return -1;
+  reached[from] = 1;
+  for (bool more = true; more && level <= nsym; level++) {
+    for (int i = 0; i < d->kind->nobservable; i++)
+      for (int part = 0; part < 2; part++) {
+        dpi_node node;
+        const dpi_formula *f = part ? &d->sigma[i] : &d->value[i];
+        memset(seen, 0, (size_t)nsym);
+        if (dpi_model_parse((dp_model *)m, f->text, f->where, false, &node) != DP_OK) return -1;
+        if (dpi_g_depends(m->graph, node, seen, nsym) != DP_OK) return -1;
+        for (int s = 0; s < nsym; s++)
+          if (seen[s] && reached[s] == 1 && m->sym[s].kind == DPI_SYM_STATE) return level;
+      }
+    more = false;
+    for (int s = 0; s < nsym; s++) {
+      if (m->sym[s].kind != DPI_SYM_STATE || reached[s]) continue;
+      memset(seen, 0, (size_t)nsym);
+      if (dpi_g_depends(m->graph, m->sym[s].formula, seen, nsym) != DP_OK) return -1;
+      for (int q = 0; q < nsym && !reached[s]; q++)
+        if (seen[q] && reached[q] == 1) reached[s] = 2;
+      more = more || reached[s] == 2;
+    }
+    for (int s = 0; s < nsym; s++) reached[s] = reached[s] ? 1 : 0;
+  }
+  return level;
+}
+
 /* Whether effects move doses in time. A model's events may set anything, so with them nothing is known. */
 static void find_moves(dpi_draft *d) {
   for (int i = 0; i < d->kind->ncontrol; i++) {
@@ -318,11 +362,36 @@ static void find_moves(dpi_draft *d) {
     bool alone = !events && !rate && (lag ? !c->duration : duration && !c->lag && !share);
     if (k->moved == DPI_MOVED_NOT || !alone) continue;
     k->moved_effect = only_effect(d, lag ? c->lag : c->duration);
+    k->smooth = lag && rates_between(d, c->target) >= 3;
     if (k->moved_effect >= 0) k->moved = lag ? DPI_MOVED_LAG : DPI_MOVED_DURATION;
   }
 }
 
 /* ---------------------------------------------------------------- the sim */
+
+/* With laws, outputs and a method of the extra's: one sim for all. */
+static dp_status create_sim_with(dpi_draft *d, const dp_sim_def *own) {
+  dp_kind *k = d->kind;
+  const dpi_kind_extra *e = d->extra;
+  dp_output_def *output = DPI_ARENA_ARRAY(d->arena, dp_output_def, own->noutput + e->noutput + 1);
+  dp_sim_def def = *own;
+  if (!output) return DP_ERR_MEMORY;
+  for (int i = 0; i < own->noutput; i++) output[i] = own->output[i];
+  for (int i = 0; i < e->noutput; i++) output[own->noutput + i] = e->output[i];
+  def.output = output;
+  def.noutput += e->noutput;
+  def.law = e->law;
+  def.nlaw = e->nlaw;
+  def.nactive = 0; /* nothing is differentiated: neither laws nor effects need directions */
+  if (e->method) def.method = e->method;
+  def.step = e->step;
+  const double ratio = d->rtol_ensemble > d->rtol ? d->rtol_ensemble / d->rtol : 1;
+  def.rtol = e->rtol > 0 ? e->rtol : d->rtol * ratio;
+  def.atol = e->atol > 0 ? e->atol : d->atol * ratio;
+  DP_TRY(dp_sim_create(d->ctx, &def, &k->sim));
+  k->ensemble = k->sim;
+  return DP_OK;
+}
 
 static dp_status create_sim(dpi_draft *d, const outputs *o) {
   dp_kind *k = d->kind;
@@ -341,6 +410,8 @@ static dp_status create_sim(dpi_draft *d, const outputs *o) {
   def.method = d->method;
   def.rtol = d->rtol;
   def.atol = d->atol;
+  k->sim_def = def;
+  if (d->extra) return create_sim_with(d, &def);
   DP_TRY(dp_sim_create(d->ctx, &def, &k->sim));
   k->ensemble = k->sim;
   if (d->rtol_ensemble <= d->rtol) return DP_OK;
@@ -365,6 +436,9 @@ static dp_status hash_law(dpi_draft *d) {
   for (int i = 0; i < k->nobservable; i++) {
     add_text(h, d->value[i].text);
     add_text(h, d->sigma[i].text);
+    if (k->observable[i].noise_timescale == 0) continue;
+    dpi_format_double(k->observable[i].noise_timescale, number);
+    add_text(h, number);
   }
   for (int i = 0; i < k->ncontrol; i++) {
     const dp_control_def *c = &d->control_def[i];
@@ -388,12 +462,14 @@ static dp_status find_indices(dpi_draft *d) {
     found &= (d->param[i].sim_param = dp_sim_param(k->sim, k->param[i].id)) >= 0;
   for (int i = 0; i < k->neffect; i++) {
     found &= (d->effect[i].sim_param = dp_sim_param(k->sim, k->effect[i].id)) >= 0;
-    found &= (d->effect[i].active = dp_sim_active(k->sim, k->effect[i].id)) >= 0;
+    found &= (d->effect[i].active = dp_sim_active(k->sim, k->effect[i].id)) >= 0 || d->extra;
   }
   for (int i = 0; i < k->ncovariate; i++)
     d->covariate[i].sim_param = dp_sim_param(k->sim, k->covariate[i].id);
-  for (int i = 0; i < k->ncontrol; i++)
+  for (int i = 0; i < k->ncontrol; i++) {
     found &= (d->control[i].sim_control = dp_sim_control(k->sim, k->control[i].id)) >= 0;
+    if (*d->control[i].resets) found &= (d->control[i].reset_state = dp_sim_state(k->sim, d->control[i].resets)) >= 0;
+  }
   return found ? DP_OK
                : dpi_fail(d->ctx, DP_ERR_BUG, "%s: the sim lost a parameter or control", k->dir);
 }
@@ -425,6 +501,7 @@ dp_status dpi_draft_compose(dpi_draft *d) {
   DP_TRY(check_controls(d));
   find_moves(d);
   DP_TRY(create_sim(d, &o));
+  DP_TRY(dpi_draft_linear(d));
   DP_TRY(hash_law(d));
   DP_TRY(find_indices(d));
   return check_values(d);

@@ -3,7 +3,9 @@
  *     kind_load.c    opens the folder, calls the readers in order, seals                        -> dp_kind
  *     kind_rows.c    parameters, observables, quantities, controls, evidence: rows to structs
  *     kind_people.c  population and covariates: who differs from whom
- *     kind_reward.c  reward.yaml
+ *     kind_reward.c  reward.yaml: limits and rewards
+ *     kind_plan.c    reward.yaml: which plans there are; formulas over a reward's value
+ *     kind_linear.c  which responses are proportional to the doses
  *     kind_compose.c model + rows -> assigned symbols, outputs, controls, sim
  * Private to the room.
  */
@@ -40,6 +42,7 @@ typedef struct dpi_draft {
   dp_kind *kind;
   dpi_arena *arena;  /* the kind's */
   dpi_yaml_doc twin; /* twin.yaml */
+  const dpi_kind_extra *extra;   /* what is added to the model, NULL: nothing */
   const dpi_nmtran_kind *stream; /* the kind's files when they were read from a control stream, NULL: a folder */
   dpi_sha256 *hash;
   dp_unit time_unit;
@@ -86,7 +89,22 @@ dp_status dpi_draft_observables(dpi_draft *d);
 dp_status dpi_draft_controls(dpi_draft *d);
 dp_status dpi_draft_quantities(dpi_draft *d);
 dp_status dpi_draft_reward(dpi_draft *d);
+/* The `plan` map of reward.yaml (NULL: none); r->control is known. */
+dp_status dpi_draft_plan(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *map, dpi_kind_reward *r);
+/* A formula over x, from the entry at node; released with the kind. */
+dp_status dpi_draft_utility(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node, struct dpi_kind_formula **out);
+void dpi_kind_reward_release(dp_kind *kind);
+/* "36 h" (or 0) at node as the kind's time; messages name node's line. */
+dp_status dpi_draft_time(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node, double *out);
+/* "<number> [unit]"; *unit lives in the arena. */
+bool dpi_number_and_unit(dpi_arena *arena, const char *text, double *number, const char **unit);
+dp_status dpi_reward_fail(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *expected);
+dp_status dpi_reward_convert(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node, const char *unit,
+                             const char *to, double *value);
 dp_status dpi_draft_evidence(dpi_draft *d);
+dp_status dpi_draft_evidence_check(const dpi_draft *d); /* after compose */
+/* kind->proportional and its quantities', after the sim was made. */
+dp_status dpi_draft_linear(dpi_draft *d);
 /* Model file -> assigned, checked, sealed; outputs and controls -> sim; indices filled in. */
 dp_status dpi_draft_compose(dpi_draft *d);
 

@@ -6,6 +6,7 @@
  *     lognormal     P = typical * factor * exp(effect)
  *     normal        P = typical * factor + effect
  *     logitnormal   P = 1/(1 + exp(-(ln(t/(1-t)) + effect))), t = typical * factor
+ *     uniform       P = typical * factor * (1 + erf(effect/sqrt 2)): on 0 .. 2 t where the effect's variance is 1
  * so typical values, effects, covariates and error parameters are the sim's parameters, and the effects are the active
  * ones (they carry derivative directions).
  */
@@ -15,6 +16,8 @@
 #include "base/base.h"
 #include "doppel/kind.h"
 #include "doppel/units.h"
+
+struct dpi_kind_formula; /* kind_plan.c */
 
 typedef enum dpi_scale { DPI_SCALE_LIN, DPI_SCALE_LOG, DPI_SCALE_LOG10, DPI_SCALE_LOGIT } dpi_scale;
 
@@ -27,7 +30,12 @@ typedef struct dpi_kind_param {
   int sim_param;                /* index into member.param */
 } dpi_kind_param;
 
-typedef enum dpi_distribution { DPI_DIST_LOGNORMAL, DPI_DIST_NORMAL, DPI_DIST_LOGITNORMAL } dpi_distribution;
+typedef enum dpi_distribution {
+  DPI_DIST_LOGNORMAL,
+  DPI_DIST_NORMAL,
+  DPI_DIST_LOGITNORMAL,
+  DPI_DIST_UNIFORM
+} dpi_distribution;
 
 /* a random effect: a row of population.tsv */
 typedef struct dpi_kind_effect {
@@ -58,6 +66,7 @@ typedef struct dpi_kind_observable {
   bool primary;                 /* the one shown first */
   double axis_low, axis_high;   /* reference range, NaN none */
   double molar_mass;            /* g/mol, for records in amount of substance; 0 not known */
+  double noise_timescale;       /* correlation time of the error (Ornstein-Uhlenbeck), time units; 0: independent */
 } dpi_kind_observable;
 
 typedef enum dpi_missing { DPI_MISSING_REFUSE, DPI_MISSING_VALUE, DPI_MISSING_CARRY } dpi_missing;
@@ -101,12 +110,21 @@ typedef struct dpi_kind_control {
   int max_units;                /* tablets at one time */
   const double *interval;       /* [ninterval] allowed intervals, time units */
   int ninterval;
+  const double *value;          /* [nvalue] the only amounts allowed, 0 possible; none: strengths or continuous */
+  int nvalue;
+  double step;                  /* amounts are multiples of it; 0: any */
+  double rate_limit;            /* largest change of the amount from one dose to the next; infinite: none */
+  double hours_from, hours_to;  /* clock hours within which a dose may begin (from > to: over midnight); NaN: any */
   const char *approver;
   double molar_mass;            /* g/mol; 0 not known */
   bool model_rate, model_duration; /* RATE -1, -2 in event tables are offered */
   bool timed;                   /* lag, rate or duration is a formula: parameters move when it acts */
   dpi_moved moved;
   int moved_effect;             /* row in effect[], -1 none: whose individual parameter the lag or duration is */
+  bool smooth;                  /* a dose reaches every observable through three or more rates, so that a prediction has two
+                                   continuous derivatives by the time of the dose */
+  const char *resets;           /* state that is set to 0 when a dose begins; "" none */
+  int reset_state;              /* the sim's state of it, -1 none */
 } dpi_kind_control;
 
 /* a row of quantities.tsv */
@@ -114,19 +132,39 @@ typedef struct dpi_kind_quantity {
   const char *id, *name, *unit, *meaning;
   int sim_output;
   double low, high;             /* reference range, NaN none */
+  bool proportional;            /* twice the state, twice the quantity */
 } dpi_kind_quantity;
 
 typedef enum dpi_goal { DPI_GOAL_LIMIT, DPI_GOAL_REWARD } dpi_goal;
+
+/* What a reward term is about: the path, or the plan itself. */
+typedef enum dpi_term_of { DPI_OF_PATH, DPI_OF_AMOUNT, DPI_OF_COUNT, DPI_OF_INTERVAL, DPI_OF_INTENSITY } dpi_term_of;
+
+/* What of the draws a reward term counts. */
+typedef enum dpi_risk { DPI_RISK_EXPECTATION, DPI_RISK_QUANTILE, DPI_RISK_CVAR } dpi_risk;
 
 /* a term of reward.yaml */
 typedef struct dpi_kind_term {
   const char *id, *name;
   dpi_goal goal;
+  dpi_term_of of;
+  int of_control;               /* row in control[] that `of` is about, -1: all that are planned */
   int quantity;                 /* row in quantity[] */
   dp_functional_kind functional;
-  double level, level2;         /* TIME_BETWEEN's range */
-  int relation;                 /* LIMIT: the event is functional < bound (-1) or > bound (+1) */
-  double bound;
+  double level, level2;         /* TIME_BETWEEN's range, an end may be infinite */
+  const char *unit;             /* of the functional's value */
+  bool windowed;                /* own window, from now, time units; else the whole */
+  double from, to;
+  int relation;                 /* the event is functional < bound (-1) or > bound (+1); 0: see band */
+  int band;                     /* 0; the event is bound <= functional <= bound2 (1) or the opposite (-1) */
+  double bound, bound2;
+  bool event;                   /* REWARD: 1 where the event happens, else 0 */
+  struct dpi_kind_formula *utility; /* REWARD: formula over the functional's value, NULL: itself */
+  int ngrade;                   /* REWARD: time below each level counts grade_weight, NULL levels: no grades */
+  const double *grade_level, *grade_weight;
+  dpi_risk risk;                /* REWARD */
+  double risk_level;
+  int objective;                /* index into reward.objective, -1 none */
   double probability;           /* LIMIT: allowed or required */
   bool at_least;                /* LIMIT: P(event) >= probability (true) or <= (false) */
   bool fraction;                /* REWARD on TIME_BETWEEN: as a fraction of the window */
@@ -134,20 +172,50 @@ typedef struct dpi_kind_term {
   const char *text;             /* as a person reads it: "P(trough >= 5 mg/L) >= 90 %" */
 } dpi_kind_term;
 
+typedef enum dpi_plan_form {
+  DPI_FORM_REGIMEN, /* a dose every interval, at steady state */
+  DPI_FORM_COURSE   /* doses at given times from now on, in the state that the person is in */
+} dpi_plan_form;
+
 typedef struct dpi_kind_reward {
   bool given;
-  int control;                  /* row in control[] that is planned */
+  int control;                  /* row in control[] that is planned, the first of them */
   bool residual;                /* does residual error count in events */
   double confidence;            /* of the bound at which limits must hold: 0.95 one-sided */
   double window;                /* length at steady state, time units; 0: one interval */
   int nterm;
   const dpi_kind_term *term;
   const char *note;
+  /* plan: which plans there are (kind_plan.c) */
+  dpi_plan_form form;
+  int nplanned;
+  const int *planned;           /* rows in control[] */
+  int ntime;                    /* course: doses at given times from now on */
+  const double *time;
+  double first;                 /* course with spacings: doses at first + k spacing, k < count */
+  int count;
+  int nspacing;                 /* course: alternatives; regimen: intervals instead of the controls' own */
+  const double *spacing;
+  bool same;                    /* course: one amount for all times */
+  const char *search;           /* "" chosen by the room decide */
+  int evaluations;
+  int nobjective;               /* words under `objective` of terms */
+  const char *const *objective;
+  int npareto;
+  const int *pareto;            /* objectives compared */
 } dpi_kind_reward;
+
+/* A formula over one number x; constant, shared by all threads. */
+void dpi_kind_formula_many(const struct dpi_kind_formula *f, const double *x, int n, double *work, double *out);
+double dpi_kind_formula_slope(const struct dpi_kind_formula *f, double x, double *work, double *value); /* slope, and value */
+int dpi_kind_formula_work(const struct dpi_kind_formula *f); /* doubles of work for that */
 
 /* a published figure to reproduce: evidence/evidence.tsv */
 typedef struct dpi_kind_evidence {
   const char *id, *what, *method, *source;
+  const char *person;           /* methods map, typical: of the kind's patients; "" none */
+  const char *plan;             /* methods map, typical: path of a plan that is given instead of the person's doses; "" none */
+  const char *where;            /* file, line and column of `what`, for messages */
   double published, tolerance;  /* absolute tolerance */
   const char *unit;
 } dpi_kind_evidence;
@@ -160,10 +228,13 @@ struct dp_kind {
   char law[65];                 /* of model, formulas of observables and controls, integrator: what decides an estimate;
                                    the same for every version and arithmetic, so that stored estimates serve all */
   double until, horizon;
+  double clock;                 /* clock hours at time 0 of a record; NaN: not said */
+  bool proportional;            /* twice the doses, twice the state: rates linear in states, nothing comes of itself */
   bool discrepancy;             /* model-discrepancy term switched on by default */
   double discrepancy_sd;        /* its stationary sd, relative to the prediction; 0 when twin.yaml gives none */
   double discrepancy_timescale; /* its correlation time, time units */
   dp_model *model;
+  dp_sim_def sim_def;           /* what sim was made of: outputs, controls, laws; its texts live as long as the kind */
   dp_sim *sim;                  /* at the kind's tolerances: modes, derivatives, estimates */
   dp_sim *ensemble;             /* the same law and indices at the tolerance of ensembles: draws, forecasts, rehearsals */
   const char *codes;            /* for dp_record_def.codes */
@@ -179,6 +250,23 @@ struct dp_kind {
   dpi_kind_reward reward;
   int nevidence;     const dpi_kind_evidence *evidence;
 };
+
+/* ---- a kind with something added to its model: policies and trials (kind_load.c) ---- */
+
+typedef struct dpi_kind_extra { /* all borrowed during the call */
+  int nparam;
+  const char *const *param;     /* [nparam] new parameters of the model; a name that it has already is refused */
+  const double *value;
+  int nlaw;
+  const dp_law_def *law;        /* formulas in ids of the model and of the new parameters */
+  int noutput;
+  const dp_output_def *output;  /* after the kind's own */
+  const char *method;           /* NULL: the kind's */
+  double rtol, atol;            /* 0: the kind's tolerances of ensembles */
+  double step;                  /* of method "fixed", time units; 0: none */
+} dpi_kind_extra;
+/* The kind loaded once more with these in its sim (sim and ensemble are one). */
+dp_status dpi_kind_load_with(dp_ctx *ctx, const char *dir, const dpi_kind_extra *extra, dp_kind **out);
 
 /* ---- one subject under a kind (case.c) ---- */
 

@@ -226,12 +226,23 @@ static dp_status read_id(dpi_draft *d) {
                   d->twin.source, dpi_yaml_get(d->twin.root, "kind")->line, id);
 }
 
+/* clock: hours that a clock shows at time 0 of a record. */
+static dp_status read_clock(dpi_draft *d) {
+  const dpi_yaml *node = dpi_yaml_get(d->twin.root, "clock");
+  d->kind->clock = NAN;
+  if (!node) return DP_OK;
+  DP_TRY(dpi_yaml_number(&d->twin, d->twin.root, "clock", 0.0, &d->kind->clock));
+  if (d->kind->clock >= 0 && d->kind->clock < 24) return DP_OK;
+  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: clock: expected hours from 0 to less than 24", d->twin.source, node->line);
+}
+
 dp_status dpi_draft_twin(dpi_draft *d) {
   static const char *const keys[] = {
       "kind",        "title",      "question",   "intended_use", "people",     "source",
       "time_unit",   "until",      "horizon",    "model",        "parameters", "population",
       "observables", "covariates", "controls",   "quantities",   "reward",     "evidence",
-      "patients",    "method",     "tolerances", "discrepancy",  "codes",      "table"};
+      "patients",    "method",     "tolerances", "discrepancy",  "codes",      "table",
+      "clock"};
   dp_kind *k = d->kind;
   const dpi_yaml_doc *doc = &d->twin;
   const dpi_yaml *root = doc->root;
@@ -253,6 +264,7 @@ dp_status dpi_draft_twin(dpi_draft *d) {
   }
   DP_TRY(dpi_yaml_number(doc, root, "until", NAN, &k->until));
   DP_TRY(positive(doc, root, "horizon", NAN, &k->horizon));
+  DP_TRY(read_clock(d));
   DP_TRY(read_tolerances(d));
   DP_TRY(read_discrepancy(d));
   DP_TRY(read_codes(d));
@@ -329,7 +341,8 @@ static dp_status read_all(dpi_draft *d) {
   DP_TRY(dpi_draft_quantities(d));
   DP_TRY(dpi_draft_reward(d));
   DP_TRY(dpi_draft_evidence(d));
-  return dpi_draft_compose(d);
+  DP_TRY(dpi_draft_compose(d));
+  return dpi_draft_evidence_check(d);
 }
 
 /* dir without slashes at its end. */
@@ -342,6 +355,7 @@ static char *clean_dir(dpi_arena *arena, const char *dir) {
 typedef struct load_work {
   dp_ctx *ctx;
   const char *dir;
+  const dpi_kind_extra *extra;
   dp_kind **out;
 } load_work;
 
@@ -355,7 +369,7 @@ static dp_status load_one(void *user, int i, int worker) {
   if (!kind) return DP_ERR_MEMORY;
   kind->ctx = ctx;
   dpi_arena_init(&kind->arena, ctx);
-  dpi_draft draft = {.ctx = ctx, .kind = kind, .arena = &kind->arena};
+  dpi_draft draft = {.ctx = ctx, .kind = kind, .arena = &kind->arena, .extra = w->extra};
   draft.hash = dpi_sha256_create(ctx);
   kind->dir = clean_dir(&kind->arena, dir);
   dp_status status = draft.hash && kind->dir ? read_all(&draft) : DP_ERR_MEMORY;
@@ -371,7 +385,11 @@ static dp_status load_one(void *user, int i, int worker) {
 
 /* As a loop of one item: messages that the readers say again with their place stay apart from those of other threads. */
 dp_status dp_kind_load(dp_ctx *ctx, const char *dir, dp_kind **out) {
-  load_work w = {ctx, dir, out};
+  return dpi_kind_load_with(ctx, dir, NULL, out);
+}
+
+dp_status dpi_kind_load_with(dp_ctx *ctx, const char *dir, const dpi_kind_extra *extra, dp_kind **out) {
+  load_work w = {ctx, dir, extra, out};
   *out = NULL;
   return dpi_parallel_for(ctx, 1, load_one, &w);
 }
@@ -381,6 +399,7 @@ void dp_kind_destroy(dp_kind *kind) {
   if (kind->ensemble != kind->sim) dp_sim_destroy(kind->ensemble);
   dp_sim_destroy(kind->sim);
   dp_model_destroy(kind->model);
+  dpi_kind_reward_release(kind);
   dpi_arena_release(&kind->arena);
   dpi_free(kind->ctx, kind);
 }
@@ -393,6 +412,7 @@ const char *dp_kind_hash(const dp_kind *kind) { return kind->hash; }
 const char *dp_kind_time_unit(const dp_kind *kind) { return kind->time_unit; }
 const char *dp_kind_patients(const dp_kind *kind) { return kind->patients; }
 double dp_kind_until(const dp_kind *kind) { return kind->until; }
+double dp_kind_horizon(const dp_kind *kind) { return kind->horizon; }
 const char *dp_kind_parameter_id(const dp_kind *kind, int i) { return kind->param[i].id; }
 const char *dp_kind_effect_id(const dp_kind *kind, int i) { return kind->effect[i].id; }
 const dp_sim *dp_kind_sim(const dp_kind *kind) { return kind->sim; }

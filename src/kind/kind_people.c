@@ -54,7 +54,7 @@ static dp_status same_individual(const dpi_sheet *s, int row, const dpi_individu
 
 /* The individual parameter of the row: found or made. */
 static dp_status read_individual(dpi_draft *d, const dpi_sheet *s, int row, int *out) {
-  static const char *const distributions[] = {"lognormal", "normal", "logitnormal"};
+  static const char *const distributions[] = {"lognormal", "normal", "logitnormal", "uniform"};
   const char *id, *typical_id;
   DP_TRY(dpi_sheet_id(s, row, "parameterId", &id));
   DP_TRY(dpi_sheet_need(s, row, "typical", &typical_id));
@@ -75,7 +75,7 @@ static dp_status read_individual(dpi_draft *d, const dpi_sheet *s, int row, int 
   if (distribution == DPI_DIST_LOGITNORMAL && !(t > 0 && t < 1))
     return dpi_sheet_fail(s, row, "distribution",
                           "but the typical value does not lie between 0 and 1");
-  if (distribution == DPI_DIST_LOGNORMAL && !(t > 0))
+  if ((distribution == DPI_DIST_LOGNORMAL || distribution == DPI_DIST_UNIFORM) && !(t > 0))
     return dpi_sheet_fail(s, row, "distribution", "but the typical value is not > 0");
   *out = d->nindividual++;
   d->individual[*out] = (dpi_individual){

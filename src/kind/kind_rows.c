@@ -3,6 +3,7 @@
  * Columns are PEtab's where PEtab has them; unit and name are ours. What the columns mean is in docs/kind.md.
  */
 #include "kind/kind_draft.h"
+#include "kind/path_figure.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -119,6 +120,8 @@ static dp_status read_observable(dpi_draft *d, const dpi_sheet *s, int row,
   if (o->lloq <= 0) return dpi_sheet_fail(s, row, "lloq", "expected > 0 (empty: none)");
   DP_TRY(dpi_sheet_flag(s, row, "primary", false, &o->primary));
   DP_TRY(range_cells(s, row, "axisLow", "axisHigh", &o->axis_low, &o->axis_high));
+  DP_TRY(dpi_sheet_number(s, row, "noiseTimescale", 0.0, &o->noise_timescale));
+  if (o->noise_timescale < 0) return dpi_sheet_fail(s, row, "noiseTimescale", "expected a time > 0 (empty: none)");
   DP_TRY(dpi_sheet_number(s, row, "molarMass", 0.0, &o->molar_mass));
   if (o->molar_mass < 0) return dpi_sheet_fail(s, row, "molarMass", "expected g/mol > 0");
   dpi_formula *value = &d->value[row], *sigma = &d->sigma[row];
@@ -158,7 +161,8 @@ dp_status dpi_draft_observables(dpi_draft *d) {
                                              {"loinc", false},       {"dvid", false},
                                              {"compartment", false}, {"lloq", false},
                                              {"primary", false},     {"axisLow", false},
-                                             {"axisHigh", false},    {"molarMass", false}};
+                                             {"axisHigh", false},    {"molarMass", false},
+                                             {"noiseTimescale", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "observables", true, columns, DPI_COUNT(columns), &s));
   if (s.nrow == 0)
@@ -181,13 +185,61 @@ static const char *optional(const dpi_sheet *s, int row, const char *column) {
   return *text ? text : NULL;
 }
 
+/* "0;0.5;1": ascending amounts >= 0. */
+static dp_status read_values(const dpi_sheet *s, int row, dpi_kind_control *c) {
+  const char *text = dpi_sheet_cell(s, row, "values");
+  if (!*text) return DP_OK;
+  int count = 1;
+  for (const char *p = text; *p; p++) count += *p == ';';
+  double *list = DPI_ARENA_ARRAY(s->arena, double, count);
+  if (!list) return DP_ERR_MEMORY;
+  for (int i = 0; i < count; i++) {
+    size_t len = strcspn(text, ";");
+    char *item = dpi_arena_strndup(s->arena, text, len);
+    if (!item) return DP_ERR_MEMORY;
+    bool good = dpi_parse_double(item, &list[i]) && (i ? list[i] > list[i - 1] : list[i] >= 0);
+    if (!good || list[i] < c->lower || list[i] > c->upper)
+      return dpi_sheet_fail(s, row, "values", "expected ascending amounts from lower to upper with ';' between");
+    text += len + (text[len] == ';');
+  }
+  c->value = list;
+  c->nvalue = count;
+  if (c->nstrength) return dpi_sheet_fail(s, row, "values", "expected either values or strengths");
+  return DP_OK;
+}
+
+/* "8-18": clock hours within which a dose may begin. */
+static dp_status read_hours(const dpi_sheet *s, int row, dpi_kind_control *c) {
+  const char *text = dpi_sheet_cell(s, row, "hours"), *dash = strchr(text, '-');
+  c->hours_from = c->hours_to = NAN;
+  if (!*text) return DP_OK;
+  char *from = dash ? dpi_arena_strndup(s->arena, text, (size_t)(dash - text)) : NULL;
+  bool good = from && dpi_parse_double(from, &c->hours_from) && dpi_parse_double(dash + 1, &c->hours_to) &&
+              c->hours_from >= 0 && c->hours_from <= 24 && c->hours_to >= 0 && c->hours_to <= 24 &&
+              c->hours_from != c->hours_to;
+  return good ? DP_OK : dpi_sheet_fail(s, row, "hours", "expected two clock hours such as '8-18'");
+}
+
+/* What else bounds a plan: amounts that are allowed, steps, changes, hours. */
+static dp_status read_allowed(const dpi_sheet *s, int row, dpi_kind_control *c) {
+  DP_TRY(read_values(s, row, c));
+  DP_TRY(dpi_sheet_number(s, row, "step", 0.0, &c->step));
+  if (c->step < 0) return dpi_sheet_fail(s, row, "step", "expected an amount > 0");
+  if (c->step > 0 && (c->nvalue || c->nstrength))
+    return dpi_sheet_fail(s, row, "step", "expected no step beside values or strengths");
+  DP_TRY(dpi_sheet_number(s, row, "rateLimit", INFINITY, &c->rate_limit));
+  if (!(c->rate_limit > 0)) return dpi_sheet_fail(s, row, "rateLimit", "expected an amount > 0");
+  return read_hours(s, row, c);
+}
+
 static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_control *c) {
   DP_TRY(dpi_sheet_id(s, row, "controlId", &c->id));
   DP_TRY(unique(s, row, "controlId"));
   c->name = name_cell(s, row, c->id);
   DP_TRY(unit_cell(d, s, row, &c->unit));
   c->approver = dpi_sheet_cell(s, row, "approver");
-  c->sim_control = -1;
+  c->resets = dpi_sheet_cell(s, row, "resets");
+  c->sim_control = c->reset_state = -1;
   DP_TRY(dpi_sheet_int(s, row, "compartment", 0, 0, 1000000, &c->compartment));
   DP_TRY(dpi_sheet_number(s, row, "lower", 0.0, &c->lower));
   DP_TRY(dpi_sheet_number(s, row, "upper", INFINITY, &c->upper));
@@ -198,6 +250,7 @@ static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kin
   DP_TRY(dpi_sheet_int(s, row, "maxUnits", 1, 1, 1000, &c->max_units));
   DP_TRY(dpi_sheet_number(s, row, "molarMass", 0.0, &c->molar_mass));
   if (c->molar_mass < 0) return dpi_sheet_fail(s, row, "molarMass", "expected g/mol > 0");
+  DP_TRY(read_allowed(s, row, c));
   dp_control_def *def = &d->control_def[row];
   def->id = c->id;
   DP_TRY(dpi_sheet_need(s, row, "target", &def->target));
@@ -208,6 +261,7 @@ static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kin
   c->model_rate = def->rate != NULL;
   c->model_duration = def->duration != NULL;
   c->timed = def->lag || def->rate || def->duration;
+  if (*c->resets && def->lag) return dpi_sheet_fail(s, row, "resets", "expected nothing where doses have a lag");
   d->control_where[row] = dpi_arena_printf(d->arena, "%s:%d", s->source, s->line[row]);
   return d->control_where[row] ? DP_OK : DP_ERR_MEMORY;
 }
@@ -219,7 +273,8 @@ dp_status dpi_draft_controls(dpi_draft *d) {
       {"compartment", false}, {"unit", true},       {"lower", false},
       {"upper", false},       {"strengths", false}, {"maxUnits", false},
       {"intervals", false},   {"approver", false},  {"name", false},
-      {"molarMass", false}};
+      {"molarMass", false},   {"resets", false},    {"values", false},
+      {"step", false},        {"rateLimit", false}, {"hours", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "controls", false, columns, DPI_COUNT(columns), &s));
   d->control = DPI_ARENA_ARRAY(d->arena, dpi_kind_control, s.nrow);
@@ -314,19 +369,35 @@ static bool known_figure(const dpi_draft *d, const char *what) {
   return false;
 }
 
+/* person and plan of a row about one person's path (methods map and typical). */
+static dp_status read_evidence_person(dpi_draft *d, const dpi_sheet *s, int row, bool of_person, dpi_kind_evidence *e) {
+  const char *plan = dpi_sheet_cell(s, row, "plan");
+  e->person = dpi_sheet_cell(s, row, "person");
+  e->where = dpi_sheet_where(s, row, "what");
+  e->plan = *plan ? dpi_arena_printf(d->arena, "%s/%s", d->kind->dir, plan) : "";
+  if (!e->where || !e->plan) return DP_ERR_MEMORY;
+  if (*plan && (*plan == '/' || strstr(plan, "..")))
+    return dpi_sheet_fail(s, row, "plan", "expected a file inside the kind's folder");
+  if (!of_person && *e->person) return dpi_sheet_fail(s, row, "person", "expected no person with this method");
+  if (!of_person && *plan) return dpi_sheet_fail(s, row, "plan", "expected no plan with this method");
+  if (of_person && !*e->person) return dpi_sheet_fail(s, row, "person", "expected the id of one of the kind's patients");
+  return DP_OK;
+}
+
 static dp_status read_evidence(dpi_draft *d, const dpi_sheet *s, int row, dpi_kind_evidence *e) {
   DP_TRY(dpi_sheet_need(s, row, "evidenceId", &e->id));
   DP_TRY(unique(s, row, "evidenceId"));
   DP_TRY(dpi_sheet_need(s, row, "what", &e->what));
-  if (!known_figure(d, e->what))
+  static const char *const methods[] = {"focei", "laplace", "map", "typical"};
+  int method;
+  DP_TRY(dpi_sheet_word(s, row, "method", methods, DPI_COUNT(methods), 0, &method));
+  e->method = methods[method];
+  DP_TRY(read_evidence_person(d, s, row, method >= 2, e));
+  if (method < 2 && !known_figure(d, e->what))
     return dpi_sheet_fail(
         s, row, "what",
         "expected minus2ll, ofv, a parameterId, ln(parameterId), variance(effectId) or "
         "covariance(effectId,effectId)");
-  static const char *const methods[] = {"focei", "laplace"};
-  int method;
-  DP_TRY(dpi_sheet_word(s, row, "method", methods, DPI_COUNT(methods), 0, &method));
-  e->method = methods[method];
   DP_TRY(dpi_sheet_number(s, row, "published", NAN, &e->published));
   DP_TRY(dpi_sheet_number(s, row, "tolerance", NAN, &e->tolerance));
   if (isnan(e->published)) return dpi_sheet_fail(s, row, "published", "expected a number");
@@ -339,7 +410,8 @@ static dp_status read_evidence(dpi_draft *d, const dpi_sheet *s, int row, dpi_ki
 dp_status dpi_draft_evidence(dpi_draft *d) {
   static const dpi_sheet_column columns[] = {
       {"evidenceId", true}, {"what", true}, {"method", true}, {"published", true},
-      {"tolerance", true},  {"unit", true}, {"source", true}};
+      {"tolerance", true},  {"unit", true}, {"source", true}, {"person", false},
+      {"plan", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "evidence", false, columns, DPI_COUNT(columns), &s));
   dpi_kind_evidence *list = DPI_ARENA_ARRAY(d->arena, dpi_kind_evidence, s.nrow);
@@ -347,5 +419,28 @@ dp_status dpi_draft_evidence(dpi_draft *d) {
   for (int row = 0; row < s.nrow; row++) DP_TRY(read_evidence(d, &s, row, &list[row]));
   d->kind->evidence = list;
   d->kind->nevidence = s.nrow;
+  return DP_OK;
+}
+
+/* What rows about a person's path ask for must be something; known when the sim is there. */
+dp_status dpi_draft_evidence_check(const dpi_draft *d) {
+  const dp_kind *k = d->kind;
+  for (int i = 0; i < k->nevidence; i++) {
+    const dpi_kind_evidence *e = &k->evidence[i];
+    if (!*e->person) continue;
+    dpi_path_request q;
+    DP_TRY(dpi_path_request_parse(k, e->what, e->where, &q));
+    if (q.ask == DPI_ASK_FIGURE && !isnan(q.wanted))
+      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%.200s': expected no '=' outside dose_for(...)", e->where, e->what);
+    double factor;
+    bool clean = !*dp_ctx_error(d->ctx);
+    bool converts = dp_unit_convert(d->ctx, 1.0, dpi_path_request_unit(k, &q), e->unit, 0.0, &factor) == DP_OK;
+    if (!converts && clean) dp_ctx_clear_error(d->ctx);
+    if (!converts)
+      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%.200s' is in %s, which does not convert to this row's unit '%s'", e->where,
+                      e->what, dpi_path_request_unit(k, &q), e->unit);
+    if (q.ask != DPI_ASK_FIGURE && *e->plan)
+      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: '%.200s': has doses of its own, expected no plan", e->where, e->what);
+  }
   return DP_OK;
 }

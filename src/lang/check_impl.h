@@ -3,6 +3,7 @@
  *     check.c            what the model is and needs; its structure
  *     check_conserved.c  sums that stay constant
  *     check_units.c      units of every formula (check_dimension.c: units as exponents of the base units)
+ *     check_words.c      words that should be units and are none
  */
 #ifndef DPI_CHECK_IMPL_H
 #define DPI_CHECK_IMPL_H
@@ -48,5 +49,6 @@ const dpi_net_rule *dpi_check_rule(const dpi_net *net, const char *variable, uns
 dp_status dpi_check_structure(dpi_checker *c);
 dp_status dpi_check_conserved(dpi_checker *c);
 dp_status dpi_check_units(dpi_checker *c);
+dp_status dpi_check_unit_words(dpi_checker *c);
 
 #endif

@@ -115,7 +115,7 @@ static quantity of_name(units *u, const dpi_ast *a, const frame *f) {
   const dpi_net_parameter *local = f ? NULL : dpi_check_local(u->reaction, a->name);
   if (local == NULL) return of_id(u, a->name);
   quantity q = declared(u, local->unit);
-  if (q.known == UNKNOWN) {
+  if (q.known == UNKNOWN && !local->unit[0]) {
     char id[140];
     snprintf(id, sizeof id, "%.60s.%.60s", u->reaction->id, local->id);
     dpi_check_names_add(&u->locals, id, local->line);
@@ -425,13 +425,13 @@ static dp_status undeclared(units *u) {
   const dpi_net *net = u->net;
   dpi_check_names p = {0}, s = {0}, v = {0};
   for (int i = 0; i < net->nparameter; i++)
-    if (u->unknown[dpi_map_get(&net->ids, net->parameter[i].id)])
+    if (!net->parameter[i].unit[0] && u->unknown[dpi_map_get(&net->ids, net->parameter[i].id)])
       dpi_check_names_add(&p, net->parameter[i].id, net->parameter[i].line);
   for (int i = 0; i < net->nspecies; i++)
-    if (u->unknown[dpi_map_get(&net->ids, net->species[i].id)])
+    if (!net->species[i].substance_unit[0] && u->unknown[dpi_map_get(&net->ids, net->species[i].id)])
       dpi_check_names_add(&s, net->species[i].id, net->species[i].line);
   for (int i = 0; i < net->ncompartment; i++)
-    if (u->unknown[dpi_map_get(&net->ids, net->compartment[i].id)])
+    if (!net->compartment[i].unit[0] && u->unknown[dpi_map_get(&net->ids, net->compartment[i].id)])
       dpi_check_names_add(&v, net->compartment[i].id, net->compartment[i].line);
   DP_TRY(dpi_check_names_say(u->c, &v, DP_FINDING_UNITS, "compartment %s has no unit",
                              "%d compartments have no unit: %s"));
@@ -439,8 +439,9 @@ static dp_status undeclared(units *u) {
   DP_TRY(dpi_check_names_say(u->c, &p, DP_FINDING_UNITS, "parameter %s has no unit", "%d parameters have no unit: %s"));
   DP_TRY(dpi_check_names_say(u->c, &u->locals, DP_FINDING_UNITS, "local parameter %s has no unit",
                              "local parameters are used %d times without a unit: %s"));
-  if (u->time.known == UNKNOWN) DP_TRY(dpi_check_say(u->c, DP_FINDING_UNITS, "", 0, "time has no unit"));
-  if (u->extent.known == UNKNOWN && net->nreaction > 0)
+  if (u->time.known == UNKNOWN && !net->time_unit[0])
+    DP_TRY(dpi_check_say(u->c, DP_FINDING_UNITS, "", 0, "time has no unit"));
+  if (u->extent.known == UNKNOWN && !net->extent_unit[0] && net->nreaction > 0)
     DP_TRY(dpi_check_say(u->c, DP_FINDING_UNITS, "", 0, "the extent of reactions has no unit"));
   return DP_OK;
 }
@@ -479,6 +480,7 @@ dp_status dpi_check_units(dpi_checker *c) {
   u.area = of_model(&u, net->area_unit, "area");
   u.length = of_model(&u, net->length_unit, "length");
   u.extent = of_model(&u, net->extent_unit, "substance");
+  DP_TRY(dpi_check_unit_words(c));
   if (net->nrule + net->nreaction + net->nevent == 0) return DP_OK;
   if (!declares_anything(net))
     return dpi_check_say(c, DP_FINDING_UNITS, "", 0, "no units are declared: nothing to check");

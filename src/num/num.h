@@ -56,6 +56,7 @@ double dpi_rng_uniform(dpi_rng *rng);                                           
 double dpi_rng_normal(dpi_rng *rng);                                            /* by inverse distribution function */
 uint64_t dpi_rng_u64(dpi_rng *rng);
 uint64_t dpi_rng_at(uint64_t seed, uint64_t stream, uint32_t purpose, uint64_t counter); /* stateless */
+uint64_t dpi_rng_key(uint64_t seed, uint32_t purpose); /* Philox's key of these: words low, high */
 /* The bijection itself, as published. */
 /* Draws from the distributions of SBML's package distrib (variate.c). Arguments in its order:
  * NORMAL mean sd; UNIFORM low high; EXPONENTIAL rate; GAMMA shape scale; POISSON rate; LOGNORMAL mu sigma (of the logarithm);

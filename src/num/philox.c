@@ -47,8 +47,10 @@ dpi_rng dpi_rng_make(uint64_t seed, uint64_t stream, uint32_t purpose) {
   return rng;
 }
 
+uint64_t dpi_rng_key(uint64_t seed, uint32_t purpose) { return mix64(seed + mix64(purpose + 0x9e3779b97f4a7c15u)); }
+
 uint64_t dpi_rng_at(uint64_t seed, uint64_t stream, uint32_t purpose, uint64_t counter) {
-  uint64_t k = mix64(seed + mix64(purpose + 0x9e3779b97f4a7c15u));
+  uint64_t k = dpi_rng_key(seed, purpose);
   uint32_t key[2] = {(uint32_t)k, (uint32_t)(k >> 32)};
   uint32_t c[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), (uint32_t)stream,
                    (uint32_t)(stream >> 32)};

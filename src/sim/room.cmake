@@ -21,7 +21,7 @@ target_link_libraries(bench_simulate PRIVATE dp_test_spokes)
 
 # the tests of this room are made later in the top folder; those that use the spokes are completed there
 function(dp_sim_finish)
-  foreach(name test_conformance test_sim_spokes)
+  foreach(name test_conformance test_sim_spokes test_run_add)
     if(TARGET ${name})
       target_link_libraries(${name} PRIVATE dp_test_spokes)
       add_dependencies(${name} logistic_plugin)

@@ -62,6 +62,11 @@ dp_status dpi_batch_open(dp_run *run, dpi_sim_batch *b) {
     if (!b->work) return DP_ERR_MEMORY;
     dpi_compose_init(sim->compose, b->work);
   }
+  return dpi_batch_reopen(run, b);
+}
+
+dp_status dpi_batch_reopen(dp_run *run, dpi_sim_batch *b) {
+  const dp_sim *sim = run->sim;
   dpi_batch_def def = {.member = run->member + b->first,
                        .n = b->n,
                        .ndir = run->opts.ndir,
@@ -216,6 +221,7 @@ void dp_run_close(dp_run *run) {
   for (int b = 0; run->batch && b < run->nbatch; b++) dpi_batch_close(run, &run->batch[b]);
   if (run->counted) dpi_instance_give(run->sim);
   dpi_replay_release(run);
+  dpi_added_destroy(run->ctx, run->added, run->nmember);
   dpi_free(run->ctx, run->stream0);
   dpi_free(run->ctx, run->batch);
   dpi_free(run->ctx, run->store);
@@ -319,6 +325,7 @@ dp_status dp_run_advance(dp_run *run, dp_time to) {
     return dpi_fail(run->ctx, DP_ERR_USAGE, "dp_run_advance: to %.9g, but the run is at %.9g",
                     (double)to / DP_TICKS, (double)at / DP_TICKS);
   }
+  DP_TRY(dpi_run_renew(run));
   if (run->interrupted) DP_TRY(go_logged(run, run->pending));
   if (run->started && to == run->time) return DP_OK;
   return go_logged(run, to);

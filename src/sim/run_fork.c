@@ -34,6 +34,27 @@ static dp_member *child_members(const dp_run *run, const int *index, int n,
   return member;
 }
 
+/* Instants that were added to the parent's members are the child's own; NULL in *out: none were. */
+static dp_status child_added(const dp_run *run, const int *index, int n, dp_member *member, dpi_added **out) {
+  *out = NULL;
+  if (!run->added) return DP_OK;
+  dpi_added *added = dpi_added_create(run->ctx, n);
+  dp_status status = added ? DP_OK : DP_ERR_MEMORY;
+  for (int k = 0; k < n && status == DP_OK; k++) {
+    const dpi_added *from = &run->added[index[k]];
+    if (!from->list) continue;
+    status = dpi_added_take(run->ctx, &added[k], &member[k], from->list, run->member[index[k]].ninstant);
+    added[k].base = from->base;
+    added[k].nbase = from->nbase;
+  }
+  if (status != DP_OK) {
+    dpi_added_destroy(run->ctx, added, n);
+    return status;
+  }
+  *out = added;
+  return DP_OK;
+}
+
 /* ---- by the spoke ---- */
 
 /* Where the parent's member stands, as far as the sim knows it. */
@@ -109,9 +130,15 @@ dp_status dp_run_fork(const dp_run *run, const int *index, int n, const uint64_t
   dp_member *member = child_members(run, index, n, streams);
   if (!member) return DP_ERR_MEMORY;
   dp_run *child = NULL;
-  dp_status status = dpi_run_make(run->sim, member, n, &run->opts, true, &child);
+  dpi_added *added = NULL;
+  dp_status status = child_added(run, index, n, member, &added);
+  if (status == DP_OK) status = dpi_run_make(run->sim, member, n, &run->opts, true, &child);
   dpi_free(run->ctx, member);
-  if (status != DP_OK) return status;
+  if (status != DP_OK) {
+    dpi_added_destroy(run->ctx, added, n);
+    return status;
+  }
+  child->added = added;
   bool replay = dpi_replay_needed(run->sim);
   status = replay ? fork_replay(run, index, streams, child) : fork_native(run, index, child);
   if (status != DP_OK) {

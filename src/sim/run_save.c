@@ -1,9 +1,12 @@
 /* run_save.c - floor 5: a run as bytes, and back.
  *
  * Layout (numbers in the machine's order, checked by a mark; u = unsigned of so many bits, f = double):
- *   "DPRUN001"  u32 mark 0x01020304
- *   64 sim's hash   64 hash of all members (parameters, timelines, streams)
- *   u32 replayed   u32 ndir   u64 seed   u64 nmember   u32 started   u64 time
+ *   "DPRUN002"  u32 mark 0x01020304
+ *   64 sim's hash   64 hash of all members as they were at open (parameters, timelines, streams)
+ *   u32 replayed   u32 ndir   u64 seed   u64 nmember
+ *   u32 members with instants added on the way, of each: u32 member, u32 n, {u64 time, u32 order, u32 type, u32 target,
+ *               f amount, f rate, u64 interval, u32 repeats, u32 steady, u32 dir_amount, u32 dir_time} [n]: all of them
+ *   u32 started   u64 time
  *   replayed:   u64 stream at the start [nmember]   u64 nentry   {u32 op, u32 member, u64 at} [nentry]
  *               u64 nnumber   f [nnumber]
  *   each member: u32 nemitted   u32 final, and unless replayed
@@ -16,7 +19,7 @@
 
 #include "sim/sim_impl.h"
 
-#define MAGIC "DPRUN001"
+#define MAGIC "DPRUN002"
 #define MARK 0x01020304u
 #define HEX 64
 
@@ -66,6 +69,18 @@ static dp_status hash_members(const dp_sim *sim, const dp_member *m, int n, int 
   return DP_OK;
 }
 
+/* The run's members as they were at open. */
+static dp_status hash_run(const dp_run *run, char hex[65]) {
+  dpi_sha256 *h = dpi_sha256_create(run->ctx);
+  if (!h) return DP_ERR_MEMORY;
+  for (int i = 0; i < run->nmember; i++) {
+    const dp_member m = dpi_added_base(run, i);
+    hash_member(h, run->sim, &m, run->opts.ndir);
+  }
+  dpi_sha256_finish(h, hex);
+  return DP_OK;
+}
+
 /* ---- write ---- */
 
 static void put(dpi_str *s, const void *p, size_t n) { dpi_str_addn(s, p, n); }
@@ -73,6 +88,35 @@ static void put_u32(dpi_str *s, uint32_t x) { put(s, &x, sizeof x); }
 static void put_u64(dpi_str *s, uint64_t x) { put(s, &x, sizeof x); }
 static void put_numbers(dpi_str *s, const double *x, size_t n) {
   if (n) put(s, x, n * sizeof *x);
+}
+
+#define INSTANT_SIZE 64 /* bytes of one */
+
+static void save_instant(dpi_str *s, const dp_instant *in) {
+  put_u64(s, (uint64_t)in->time);
+  put_u32(s, (uint32_t)in->order);
+  put_u32(s, (uint32_t)in->type);
+  put_u32(s, (uint32_t)in->target);
+  put_numbers(s, &in->amount, 1);
+  put_numbers(s, &in->rate, 1);
+  put_u64(s, (uint64_t)in->interval);
+  put_u32(s, (uint32_t)in->repeats);
+  put_u32(s, (uint32_t)in->steady);
+  put_u32(s, (uint32_t)in->dir_amount);
+  put_u32(s, (uint32_t)in->dir_time);
+  put_u32(s, 0);
+}
+
+static void save_added(const dp_run *run, dpi_str *s) {
+  uint32_t n = 0;
+  for (int i = 0; run->added && i < run->nmember; i++) n += run->added[i].list != NULL;
+  put_u32(s, n);
+  for (int i = 0; n && i < run->nmember; i++) {
+    if (!run->added[i].list) continue;
+    put_u32(s, (uint32_t)i);
+    put_u32(s, (uint32_t)run->member[i].ninstant);
+    for (int k = 0; k < run->member[i].ninstant; k++) save_instant(s, &run->member[i].instant[k]);
+  }
 }
 
 static void save_log(const dp_run *run, dpi_str *s) {
@@ -125,7 +169,7 @@ static dp_status save_member(const dp_run *run, int i, dpi_str *s) {
 
 static dp_status save_into(const dp_run *run, dpi_str *s) {
   char hex[65];
-  DP_TRY(hash_members(run->sim, run->member, run->nmember, run->opts.ndir, hex));
+  DP_TRY(hash_run(run, hex));
   bool replay = dpi_replay_needed(run->sim);
   put(s, MAGIC, strlen(MAGIC));
   put_u32(s, MARK);
@@ -135,6 +179,7 @@ static dp_status save_into(const dp_run *run, dpi_str *s) {
   put_u32(s, (uint32_t)run->opts.ndir);
   put_u64(s, run->opts.seed);
   put_u64(s, (uint64_t)run->nmember);
+  save_added(run, s);
   put_u32(s, run->started);
   put_u64(s, (uint64_t)run->time);
   if (replay) save_log(run, s);
@@ -246,6 +291,58 @@ static dp_status check_head(const dp_sim *sim, const dp_member *member, int n,
   }
   if (replay != dpi_replay_needed(sim))
     return refuse(sim, "saved in the other way (by replay or by the spoke)");
+  return DP_OK;
+}
+
+static dp_instant take_instant(reader *r) {
+  dp_instant in = {.time = (dp_time)take_u64(r)};
+  in.order = (int32_t)take_u32(r);
+  in.type = (dp_instant_type)take_u32(r);
+  in.target = (int32_t)take_u32(r);
+  take_numbers(r, &in.amount, 1);
+  take_numbers(r, &in.rate, 1);
+  in.interval = (dp_time)take_u64(r);
+  in.repeats = (int32_t)take_u32(r);
+  in.steady = (int32_t)take_u32(r);
+  in.dir_amount = (int32_t)take_u32(r);
+  in.dir_time = (int32_t)take_u32(r);
+  take_u32(r);
+  return in;
+}
+
+/* One member's list in place of the one it had at open. */
+static dp_status load_instants(const dp_sim *sim, dp_member *m, dpi_added *a, int member, int ndir, reader *r) {
+  const uint32_t n = take_u32(r);
+  if (r->bad || n > r->left / INSTANT_SIZE || n < (uint32_t)m->ninstant || a->list)
+    return refuse(sim, "the instants added on the way make no sense");
+  dp_instant *list = DPI_NEW_ARRAY(sim->ctx, dp_instant, n + 1);
+  if (!list) return DP_ERR_MEMORY;
+  for (uint32_t k = 0; k < n; k++) list[k] = take_instant(r);
+  dp_status status = r->bad ? refuse(sim, "the bytes are truncated") : DP_OK;
+  if (status == DP_OK) status = dpi_check_added(sim, member, list, (int)n, ndir, m->start);
+  if (status == DP_OK) status = dpi_added_take(sim->ctx, a, m, list, (int)n);
+  dpi_free(sim->ctx, list);
+  return status;
+}
+
+/* member: a copy of the caller's; *out NULL: nothing was added. */
+static dp_status load_added(const dp_sim *sim, dp_member *member, int n, int ndir, reader *r, dpi_added **out) {
+  const uint32_t count = take_u32(r);
+  *out = NULL;
+  if (r->bad || count > (uint32_t)n) return refuse(sim, "the bytes are truncated");
+  if (count == 0) return DP_OK;
+  dpi_added *added = dpi_added_create(sim->ctx, n);
+  dp_status status = added ? DP_OK : DP_ERR_MEMORY;
+  for (uint32_t k = 0; k < count && status == DP_OK; k++) {
+    const uint32_t i = take_u32(r);
+    status = r->bad || i >= (uint32_t)n ? refuse(sim, "the instants added on the way make no sense")
+                                        : load_instants(sim, &member[i], &added[i], (int)i, ndir, r);
+  }
+  if (status != DP_OK) {
+    dpi_added_destroy(sim->ctx, added, n);
+    return status;
+  }
+  *out = added;
   return DP_OK;
 }
 
@@ -361,9 +458,20 @@ dp_status dp_run_load(const dp_sim *sim, const dp_member *member, int nmember,
   DP_TRY(open_reader(sim, bytes, size, &r));
   DP_TRY(check_head(sim, member, nmember, opts, &r));
   dp_run *run = NULL;
-  DP_TRY(dpi_run_make(sim, member, nmember, opts, true, &run));
+  dpi_added *added = NULL;
+  dp_member *own = DPI_NEW_ARRAY(sim->ctx, dp_member, nmember > 0 ? nmember : 1);
+  if (!own) return DP_ERR_MEMORY;
+  if (nmember) memcpy(own, member, (size_t)nmember * sizeof *own);
+  dp_status status = load_added(sim, own, nmember, opts->ndir, &r, &added);
+  if (status == DP_OK) status = dpi_run_make(sim, own, nmember, opts, true, &run);
+  dpi_free(sim->ctx, own);
+  if (status != DP_OK) {
+    dpi_added_destroy(sim->ctx, added, nmember);
+    return status;
+  }
+  run->added = added;
   uint64_t fp = dpi_fp_enter();
-  dp_status status = load_run(run, &r);
+  status = load_run(run, &r);
   dpi_fp_leave(fp);
   if (status != DP_OK) {
     dp_run_close(run);

@@ -67,6 +67,8 @@ static dp_status hash_def(dp_sim *sim, const dp_sim_def *def) {
       hash_text(h, def->law[l].target[k]);
       hash_text(h, def->law[l].formula[k]);
     }
+    if (def->law[l].nnoise > 0) hash_count(h, def->law[l].nnoise);
+    for (int k = 0; k < def->law[l].nnoise; k++) hash_text(h, def->law[l].noise[k]);
   }
   hash_count(h, def->nactive);
   for (int a = 0; a < def->nactive; a++) hash_text(h, def->active[a]);
@@ -75,6 +77,7 @@ static dp_status hash_def(dp_sim *sim, const dp_sim_def *def) {
   hash_number(h, def->rtol);
   hash_number(h, def->atol);
   if (def->max_steps > 0) hash_count(h, def->max_steps);
+  if (def->step > 0) hash_number(h, def->step);
   dpi_sha256_finish(h, sim->hash);
   return DP_OK;
 }
@@ -117,6 +120,11 @@ static dp_status check_def(dp_ctx *ctx, const dp_sim_def *def) {
                     def->rtol, def->atol);
   }
   if (def->max_steps < 0) return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: max_steps %d: expected 0 or more", def->max_steps);
+  const bool fixed = def->method && strcmp(def->method, "fixed") == 0;
+  if (fixed ? !(def->step > 0 && isfinite(def->step)) : def->step != 0) {
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: step %g of method '%s': expected %s", def->step,
+                    def->method ? def->method : "auto", fixed ? "a number above 0" : "0: only method 'fixed' has one");
+  }
   if (def->lanes != 0 && def->lanes != 1 && def->lanes != 2 && def->lanes != 4 && def->lanes != 8) {
     return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: lanes %d: expected 0, 1, 2, 4 or 8", def->lanes);
   }

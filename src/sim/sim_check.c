@@ -176,6 +176,19 @@ static dp_status check_instants(const dp_sim *sim, const dp_member *m, int membe
   return DP_OK;
 }
 
+dp_status dpi_check_added(const dp_sim *sim, int member, const dp_instant *list, int n, int ndir, dp_time least) {
+  for (int k = 0; k < n; k++) {
+    const dp_instant *s = &list[k];
+    if (s->time < least)
+      return dpi_fail(sim->ctx, DP_ERR_INPUT,
+                      "dp_run_add: member %d, instant %d: at %.9g, before the run's present time %.9g", member, k,
+                      (double)s->time / DP_TICKS, (double)least / DP_TICKS);
+    if (k && !ascending(s[-1].time, s[-1].order, s->time, s->order)) return unsorted(sim, member, "added instant", k);
+    DP_TRY(check_instant(sim, member, k, s, ndir));
+  }
+  return DP_OK;
+}
+
 static dp_status check_outs(const dp_sim *sim, const dp_member *m, int member) {
   for (int k = 0; k < m->nout; k++) {
     const dp_output_time *o = &m->out[k];

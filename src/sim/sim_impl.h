@@ -59,7 +59,16 @@ typedef struct dpi_sim_batch {
   bool started;    /* was advanced at least once */
   dp_time time;    /* reached, when started */
   double *work;    /* composing: registers, symbols, partials; NULL when fused */
+  bool stale;      /* a member's instants are others than those it was opened with (run_add.c) */
 } dpi_sim_batch;
+
+/* A member's instants once some were added on its way. */
+typedef struct dpi_added {
+  dp_instant *list; /* owned, all of them; NULL: none were added */
+  int cap;
+  const dp_instant *base; /* [nbase] those it had at open */
+  int nbase;
+} dpi_added;
 
 /* Replay log, for spokes that cannot save (run_replay.c). */
 typedef enum dpi_log_op { DPI_LOG_ADVANCE, DPI_LOG_EDIT, DPI_LOG_STREAM } dpi_log_op;
@@ -84,6 +93,7 @@ struct dp_run {
   const dp_member *member; /* [nmember] the caller's, or own_member */
   const dp_time *end;      /* [nmember] each member's own, for spokes that heed it; NULL: as advance says */
   dp_member *own_member;   /* forks and loads: a copy whose streams may change */
+  dpi_added *added;        /* [nmember] owned; NULL: nothing was added anywhere */
   uint64_t *stream0;       /* [nmember] replayed runs: streams at the start; NULL: the members' own */
   dpi_member_out *out;     /* [nmember] */
   dpi_rows *rows;          /* [nmember] */
@@ -112,6 +122,8 @@ void dpi_compose_rows(const dpi_compose *c, const dp_member *m, int ndir, const 
 /* ---- sim_check.c ---- */
 dp_status dpi_check_opts(const dp_sim *sim, const dp_run_opts *opts);
 dp_status dpi_check_members(const dp_sim *sim, const dp_member *member, int n, const dp_run_opts *opts);
+/* Instants that are to be added to a member, none before `least`. */
+dp_status dpi_check_added(const dp_sim *sim, int member, const dp_instant *list, int n, int ndir, dp_time least);
 /* Last moment at which the member still gives something; start when there is none. */
 dp_time dpi_member_end(const dp_member *m);
 /* How many of the member's output times lie at or before t. */
@@ -129,6 +141,7 @@ size_t dpi_rows_size(const dp_sim *sim, const dp_member *m, int ndir);
 /* Cut the member's arrays out of p (filled with NaN); returns what follows. */
 double *dpi_rows_place(const dp_sim *sim, const dp_member *m, int ndir, dpi_member_out *out, dpi_rows *rows, double *p);
 dp_status dpi_batch_open(dp_run *run, dpi_sim_batch *b);
+dp_status dpi_batch_reopen(dp_run *run, dpi_sim_batch *b); /* the spoke's part alone */
 /* One batch to `to`: the spoke, then the formulas. */
 dp_status dpi_batch_advance(dp_run *run, dpi_sim_batch *b, dp_time to);
 void dpi_batch_close(dp_run *run, dpi_sim_batch *b);
@@ -142,6 +155,15 @@ dp_status dpi_run_go(dp_run *run, dp_time to);
 /* ERR_USAGE when the run is broken or half-way. */
 dp_status dpi_run_level(const dp_run *run, const char *call);
 dpi_sim_batch *dpi_run_batch(const dp_run *run, int member);
+
+/* ---- run_add.c ---- */
+dpi_added *dpi_added_create(dp_ctx *ctx, int nmember);
+void dpi_added_destroy(dp_ctx *ctx, dpi_added *added, int nmember); /* NULL allowed */
+/* The member's instants are this list from now on, a copy of which `a` owns. */
+dp_status dpi_added_take(dp_ctx *ctx, dpi_added *a, dp_member *m, const dp_instant *list, int n);
+dp_member dpi_added_base(const dp_run *run, int i); /* the member as it was at open */
+/* Batches whose members have other instants now are opened anew, each member where it stood. */
+dp_status dpi_run_renew(dp_run *run);
 
 /* ---- simulate.c ---- */
 /* Memory of a simulation that the next one uses again; {0} at first. */

@@ -106,26 +106,26 @@ static dp_status copy_rates(const dp_model *m, dpi_graph *to, dpi_node *map, dpi
   return DP_OK;
 }
 
-/* The system as the step sees it: the same model, its states' rates in a graph of the plan's. */
-static dp_status copy_system(dpi_lane_plan *p, dpi_system **out) {
-  const dp_model *m = p->sys->model;
-  dpi_system *sys = DPI_ARENA_NEW(&p->arena, dpi_system);
-  dp_model *model = DPI_ARENA_NEW(&p->arena, dp_model);
-  dpi_symbol *sym = dpi_arena_array(&p->arena, (size_t)m->nsym, sizeof *sym);
+dp_status dpi_lane_copy_system(dp_ctx *ctx, const dpi_system *from, dpi_arena *arena, dpi_graph **graph,
+                               dpi_system **out) {
+  const dp_model *m = from->model;
+  dpi_system *sys = DPI_ARENA_NEW(arena, dpi_system);
+  dp_model *model = DPI_ARENA_NEW(arena, dp_model);
+  dpi_symbol *sym = dpi_arena_array(arena, (size_t)m->nsym, sizeof *sym);
   if (!sys || !model || !sym) return DP_ERR_MEMORY;
   memcpy(sym, m->sym, (size_t)m->nsym * sizeof *sym);
   *model = *m;
-  *sys = *p->sys;
+  *sys = *from;
   model->sym = sym;
   sys->model = model;
-  DP_TRY(dpi_graph_create(p->ctx, &p->graph));
-  model->graph = p->graph;
+  DP_TRY(dpi_graph_create(ctx, graph));
+  model->graph = *graph;
   const int count = dpi_graph_count(m->graph);
-  dpi_node *map = DPI_NEW_ARRAY(p->ctx, dpi_node, count > 0 ? count : 1);
+  dpi_node *map = DPI_NEW_ARRAY(ctx, dpi_node, count > 0 ? count : 1);
   if (!map) return DP_ERR_MEMORY;
   for (int i = 0; i < count; i++) map[i] = DPI_NODE_NONE;
-  dp_status status = copy_rates(m, p->graph, map, sym);
-  dpi_free(p->ctx, map);
+  dp_status status = copy_rates(m, *graph, map, sym);
+  dpi_free(ctx, map);
   *out = sys;
   return status;
 }
@@ -186,7 +186,7 @@ static dp_status build(dpi_lane_plan *p) {
   const choice *c = choose(p->kind, p->opts.rtol);
   dpi_system *sys;
   DP_TRY(copy_tolerances(p, c->safety));
-  DP_TRY(copy_system(p, &sys));
+  DP_TRY(dpi_lane_copy_system(p->ctx, p->sys, &p->arena, &p->graph, &sys));
   dpi_lane_step_def def = {.method = c->method, .rtol = p->rtol_step, .atol_state = p->atol_step};
   for (int form = 0; form < DPI_NFORM; form++) {
     def.input = form == DPI_FORM_INPUT;

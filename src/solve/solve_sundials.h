@@ -18,6 +18,8 @@
 
 #include "solve/solve_rhs.h"
 
+enum { DPI_KLU_AMD = 0 }; /* orderings by the library's number */
+
 typedef struct dpi_sundials {
   SUNContext sun;
   N_Vector y, atol, dky; /* state; absolute tolerance of a step; scratch */

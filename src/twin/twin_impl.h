@@ -74,6 +74,8 @@ void dpi_twin_predicted(const dp_twin *t, const dpi_prediction *p, int draw, int
  * y [ndraw x nrep]. Draws that failed are left out; returns how many values. */
 int dpi_twin_measured(const dp_twin *t, const dpi_prediction *p, const dp_belief *b, int row, int observable, int nrep,
                       double *y);
+/* The rows of evidence.tsv that are about one person's path (methods map and typical). */
+dp_status dpi_validate_paths(const dp_kind *kind, const dp_record *record, dp_validation_row *rows);
 /* What a study says over its people, from their views: scores, who won and lost, order, hash. */
 dp_status dpi_study_sum(dp_study *s);
 

@@ -1,5 +1,6 @@
 /* validate.c - published figures beside ours: each row of a kind's evidence table names a population fit (its method) and a
- * quantity of it:  ofv (-2 ln L without n ln 2 pi), minus2ll, a parameter's id, ln(id), variance(effect id). */
+ * quantity of it:  ofv (-2 ln L without n ln 2 pi), minus2ll, a parameter's id, ln(id), variance(effect id); or a person, and a
+ * figure of this person's path (validate_path.c). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static double figure(const dp_kind *k, const dp_prior *p, int nobs, const char *
 static dp_status fill(const dp_kind *k, const dp_record *record, dp_validation_row *rows) {
   for (int i = 0; i < k->nevidence; i++) {
     const dpi_kind_evidence *e = &k->evidence[i];
+    if (*e->person) continue;
     int before = 0; /* one fit serves all rows of its method: take it at the first of them */
     while (before < i && strcmp(k->evidence[before].method, e->method) != 0) before++;
     if (before < i) continue;
@@ -70,7 +72,7 @@ static dp_status fill(const dp_kind *k, const dp_record *record, dp_validation_r
     }
     dp_prior_destroy(fit);
   }
-  return DP_OK;
+  return dpi_validate_paths(k, record, rows);
 }
 
 dp_status dp_twin_validate(const dp_kind *kind, dp_validation_row **rows, int *n) {

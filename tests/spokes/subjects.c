@@ -148,6 +148,7 @@ const subject dp_test_subject[] = {
     {.name = "equations ensemble", .method = "ensemble", MM},
     {.name = "equations tsit", .method = "tsit", MM},
     {.name = "equations rodas", .method = "rodas", MM},
+    {.name = "equations fixed", .method = "fixed", .step = 0.02, MM},
     {.name = "stochastic direct", .method = "direct", CROWD},
     {.name = "stochastic next-reaction", .method = "next-reaction", CROWD},
 };
@@ -176,6 +177,7 @@ dp_status dp_test_subject_sim(dp_ctx *ctx, const subject *s, double rtol, dp_mod
   def.active = s->active;
   def.nactive = s->nactive;
   if (s->method) def.method = s->method;
+  def.step = s->step;
   if (rtol > 0) def.rtol = rtol;
   if (rtol > 0) def.atol = rtol * 1e-2;
   return dp_sim_create(ctx, &def, sim);

@@ -25,6 +25,7 @@ typedef struct subject {
   double dose, dose_step;   /* amount, and by how much it raises the first output */
   bool exact;               /* advancing in pieces changes no byte; else it stays within tol (relative) */
   double tol, jvp_tol;
+  double step;              /* method fixed */
   bool time_dir;            /* offers derivatives of dose times */
   bool quick;               /* goes from any time and state to any time quickly: damaged states may be tried on it */
 } subject;

@@ -1,5 +1,5 @@
 /* The plan, its limits and the map of all candidates: pure functions. */
-import type { Candidate, NextSample, Num, Report, Reward, TermValue } from "./data";
+import type { Candidate, NextSample, Num, Report, Reward, Shift, TermValue } from "./data";
 import { isNum, NBSP, percent, plain, sig } from "./numbers";
 
 export function regimen(c: Candidate, timeUnit: string): string {
@@ -105,6 +105,20 @@ export function mostTelling(next: readonly NextSample[]): NextSample | null {
   let best: NextSample | null = null;
   for (const n of next) if (isNum(n.changes_advice) && n.changes_advice > 0 && (!best || n.changes_advice > (best.changes_advice ?? 0))) best = n;
   return best;
+}
+
+/* What would have to be true, in words: "CL 2.1 instead of 2.8 (-0.9 sd)". */
+export function shiftText(s: Shift): string {
+  if (s.way === "parameter") return `${s.what} ${sig(s.to)} instead of ${sig(s.from)} (${isNum(s.sd) && s.sd > 0 ? "+" : ""}${sig(s.sd, 2)} sd)`;
+  if (s.way === "weight") return `weight of ${s.what} ${sig(s.to)} instead of ${sig(s.from)}`;
+  const now = percent(s.from, 1);
+  return s.change === "looser" ? `limit ${s.what} at ${percent(s.to, 1)} instead of ${now}` : `limit ${s.what} stricter than ${percent(s.to, 1)} (now ${now})`;
+}
+
+/* The two easiest parameters, and every other way. */
+export function easiest(list: readonly Shift[]): Shift[] {
+  const parameters = list.filter((s) => s.way === "parameter").slice(0, 2);
+  return [...parameters, ...list.filter((s) => s.way !== "parameter")];
 }
 
 export const doseUnit = (report: Report): string => report.reward?.unit ?? "";

@@ -157,6 +157,46 @@ export interface NextSample {
   gain: Num;
 }
 
+export interface Driver {
+  parameter: string;
+  name: string;
+  share: Num;
+  interval: [Num, Num];
+  direction: Num;
+}
+
+export interface Shift {
+  way: "parameter" | "limit" | "weight";
+  what: string;
+  from: Num;
+  to: Num;
+  sd: Num;
+  change: "looser" | "stricter" | null;
+}
+
+export interface Rival {
+  text: string;
+  reward: Num;
+  difference: Num;
+  probability_better: Num;
+  admissible: boolean;
+  parameters_moved_to_sd: Num;
+  would_win_if: Shift[];
+}
+
+export interface Why {
+  recommended: boolean;
+  plan: string;
+  reward: Num;
+  probability_best: Num;
+  terms: { id: string; goal: string; best: Num; runner_up: Num; difference: Num; interval: [Num, Num] }[];
+  limits: { id: string; text: string; estimate: Num; bound: Num; allowed: Num; slack: Num; holds: boolean }[];
+  drivers_of_difference: Driver[];
+  drivers_of_tightest_limit: Driver[];
+  data: { observable: string; time: Num; probability_of_change: Num; expected_gain: Num } | null;
+  rivals: Rival[];
+}
+
 export interface Stop {
   until: Num;
   seen: number;
@@ -195,6 +235,7 @@ export interface Person {
   runner_up?: Candidate | null;
   probability_best?: Num;
   next_sample?: NextSample[];
+  why?: Why | null;
   candidates?: Candidate[];
   hashes: { prior: string; belief: string; turn: string };
   stops?: Stop[];

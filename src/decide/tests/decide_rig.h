@@ -59,6 +59,36 @@ static inline dp_plan_patient patient_of(world *w, const dp_belief *belief, cons
                            .stream = 5, .belief = belief, .fresh = fresh};
 }
 
+/* Every plan of the kind's space as candidates, calloc'ed; plan may be NULL. *out stays NULL and *n 0 when refused. */
+static inline dp_status list_candidates(const dp_kind *kind, dp_candidate **out, int *n, dp_plan ***plan) {
+  dpi_space space;
+  *out = NULL;
+  *n = 0;
+  DP_TRY(dpi_space_open(kind, &space));
+  int all = (int)space.npoint;
+  *out = calloc((size_t)all + 1, sizeof **out);
+  if (plan) *plan = calloc((size_t)all + 1, sizeof **plan);
+  double *x = calloc((size_t)space.nvar + 1, sizeof *x);
+  for (; *n < all; ++*n) {
+    dp_plan *p;
+    dpi_space_point(&space, *n, x);
+    assert_int_equal(dpi_space_plan(&space, x, &p), DP_OK);
+    assert_int_equal(dpi_space_describe(&space, p, &(*out)[*n]), DP_OK);
+    if (plan) (*plan)[*n] = p;
+    else dp_plan_destroy(p);
+  }
+  free(x);
+  dpi_space_close(&space);
+  return DP_OK;
+}
+
+/* Judge one term; it must work. */
+static inline dp_term_value judged(const dp_kind *kind, const dpi_kind_term *t, const double *x, int n, double neff, double window) {
+  dp_term_value v;
+  assert_int_equal(dpi_decide_judge(kind, t, x, n, neff, window, 0.95, &v), DP_OK);
+  return v;
+}
+
 typedef struct person {
   double ka, ke, V;
 } person;

@@ -53,20 +53,26 @@ static void rehearsal_is_the_formula(void **state) {
   dp_belief *b = belief_make(20, zero, wide, 3);
   dp_plan_patient patient = patient_of(&w, b, b);
   dp_candidate *c;
+  dp_plan **plan = NULL;
+  dpi_rehearser h;
   dpi_rehearsal r;
   int n, which[3], draw[20];
-  assert_int_equal(dpi_decide_candidates(w.kind, &c, &n), DP_OK);
+  assert_int_equal(list_candidates(w.kind, &c, &n, &plan), DP_OK);
   which[0] = 0, which[1] = n / 2, which[2] = n - 1;
   for (int k = 0; k < 20; k++) draw[k] = 19 - k;
-  assert_int_equal(dpi_decide_rehearse(w.kind, &patient, b, c, which, 3, draw, 20, &r), DP_OK);
+  assert_int_equal(dpi_rehearser_open(w.kind, &patient, b, draw, 20, &h), DP_OK);
+  assert_int_equal(dpi_decide_rehearse(&h, plan, which, 3, &r), DP_OK);
+  dpi_rehearser_close(&h);
   for (int i = 0; i < 3; i++)
     for (int k = 0; k < 20; k++) {
       double t[3];
       closed_terms(person_of(&w, b->eta + 3 * draw[k]), c[which[i]].dose, c[which[i]].interval, t);
       for (int j = 0; j < 3; j++) rig_near(dpi_rehearsed(&r, i, j)[k], t[j], 2e-6);
     }
-  dpi_free(w.r->ctx, r.value);
-  dpi_free(w.r->ctx, c);
+  dpi_rehearsal_release(w.r->ctx, &r);
+  for (int i = 0; i < n; i++) dp_plan_destroy(plan[i]);
+  free(plan);
+  free(c);
   belief_free(b);
   world_close(&w);
 }
@@ -145,13 +151,15 @@ static void failed_members_count(void **state) {
   dp_belief *b = belief_make(100, zero, tight, 1);
   for (int k = 0; k < 100; k += 34) b->eta[3 * k + 1] = NAN;
   dp_plan_patient patient = patient_of(&w, b, b);
-  dp_candidate c = {.dose = 100, .interval = 6};
+  dp_plan_row row = {.amount = 100, .interval = 6, .steady = 1};
+  dp_plan plan = {.ctx = w.r->ctx, .nrow = 1, .row = &row}, *list[1] = {&plan};
+  dpi_rehearser h;
   dpi_rehearsal r;
-  int which = 0, draw[100];
-  for (int k = 0; k < 100; k++) draw[k] = k;
-  assert_int_equal(dpi_decide_rehearse(w.kind, &patient, b, &c, &which, 1, draw, 100, &r), DP_OK);
+  assert_int_equal(dpi_rehearser_open(w.kind, &patient, b, NULL, 100, &h), DP_OK);
+  assert_int_equal(dpi_decide_rehearse(&h, list, NULL, 1, &r), DP_OK);
+  dpi_rehearser_close(&h);
   const dpi_kind_term *term = w.kind->reward.term;
-  rig_near(dpi_decide_judge(w.kind, &term[1], dpi_rehearsed(&r, 0, 1), 100, 100, 6, 0.95).value, 0.03, 1e-15);
+  rig_near(judged(w.kind, &term[1], dpi_rehearsed(&r, 0, 1), 100, 100, 6).value, 0.03, 1e-15);
   double ok = 0;
   for (int k = 0; k < 100; k++) {
     double t[3];
@@ -159,8 +167,8 @@ static void failed_members_count(void **state) {
     closed_terms(person_of(&w, b->eta + 3 * k), 100, 6, t);
     ok += t[0] >= 5;
   }
-  rig_near(dpi_decide_judge(w.kind, &term[0], dpi_rehearsed(&r, 0, 0), 100, 100, 6, 0.95).value, ok / 100, 1e-15);
-  dpi_free(w.r->ctx, r.value);
+  rig_near(judged(w.kind, &term[0], dpi_rehearsed(&r, 0, 0), 100, 100, 6).value, ok / 100, 1e-15);
+  dpi_rehearsal_release(w.r->ctx, &r);
   belief_free(b);
   world_close(&w);
 }

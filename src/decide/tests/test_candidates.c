@@ -17,7 +17,7 @@ static void read_tablets(const char *text, double *sum, int *units) {
   }
 }
 
-static void release(world *w, dp_candidate *c) { dpi_free(w->r->ctx, c); }
+static void release(dp_candidate *c) { free(c); }
 
 static void all_sums_by_brute_force(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
@@ -31,7 +31,7 @@ static void all_sums_by_brute_force(void **state) {
       }
   for (int d = 1; d < 1000; d++) ndose += least[d] > 0;
   dp_candidate *c;
-  assert_int_equal(dpi_decide_candidates(w.kind, &c, &n), DP_OK);
+  assert_int_equal(list_candidates(w.kind, &c, &n, NULL), DP_OK);
   assert_int_equal(n, ndose * control->ninterval);
   for (int i = 0; i < n; i++) {
     double sum;
@@ -43,7 +43,7 @@ static void all_sums_by_brute_force(void **state) {
     assert_true(c[i].interval == control->interval[i / ndose]);
     if (i % ndose) assert_true(c[i].dose > c[i - 1].dose);
   }
-  release(&w, c);
+  release(c);
   world_close(&w);
 }
 
@@ -54,13 +54,13 @@ static void decimal_tablets(void **state) {
   world w = world_open(*state, dir);
   dp_candidate *c;
   int n;
-  assert_int_equal(dpi_decide_candidates(w.kind, &c, &n), DP_OK);
+  assert_int_equal(list_candidates(w.kind, &c, &n, NULL), DP_OK);
   assert_int_equal(n, 3 * 4);
   assert_string_equal(c[0].tablets, "0.1 mg");
   assert_string_equal(c[1].tablets, "0.2 mg");
   assert_string_equal(c[2].tablets, "0.3 mg");
   assert_int_equal(c[2].units, 1);
-  release(&w, c);
+  release(c);
   world_close(&w);
 }
 
@@ -70,7 +70,7 @@ static void refused(rig *r, const char *from, const char *to, const char *said) 
   world w = world_open(r, dir);
   dp_candidate *c = NULL;
   int n = -1;
-  assert_int_equal(dpi_decide_candidates(w.kind, &c, &n), DP_ERR_UNSUPPORTED);
+  assert_int_equal(list_candidates(w.kind, &c, &n, NULL), DP_ERR_UNSUPPORTED);
   if (!strstr(dp_ctx_error(r->ctx), said)) fail_msg("'%s' is not in '%s'", said, dp_ctx_error(r->ctx));
   assert_true(c == NULL && n == 0);
   dp_ctx_clear_error(r->ctx);
@@ -86,7 +86,8 @@ static void too_many_or_none(void **state) {
   refused(r, "0\t900\t100;200;300\t3",
           "0\t\t1.00001;10.00001;100.00001;1000.00001;10000.00001;100000.00001;1000000.00001\t7",
           "takes more than 95 letters to say");
-  refused(r, "100;200;300\t3", "\t3", "has no strengths or intervals");
+  refused(r, "0\t900\t100;200;300\t3", "0\t\t\t3", "has no strengths, no values and no upper bound");
+  refused(r, "3\t6;8;12;24", "3\t", "control 'oral' has no intervals");
 }
 
 int main(void) {

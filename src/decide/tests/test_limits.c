@@ -41,19 +41,19 @@ static void bounds_of_counts(void **state) {
     int k = cases[i][0], n = cases[i][1];
     double up = upper(k, n, 0.95);
     values(x, n, k);
-    dp_term_value v = dpi_decide_judge(NULL, &at_most, x, n, n, 0, 0.95);
+    dp_term_value v = dpi_decide_judge_limit(&at_most, x, n, n, 0.95);
     rig_near(v.value, (double)k / n, 1e-15);
     rig_near(v.high, up, 1e-9);
     assert_int_equal(v.holds, up <= 0.05);
     values(x, n, n - k); /* mirrored: the lower bound of the complement */
-    v = dpi_decide_judge(NULL, &at_least, x, n, n, 0, 0.95);
+    v = dpi_decide_judge_limit(&at_least, x, n, n, 0.95);
     rig_near(v.low, 1 - up, 1e-9);
     assert_int_equal(v.holds, 1 - up >= 0.9);
   }
   values(x, 59, 0); /* the classical 59: 0 of 59 shows at most 5 %, 0 of 58 does not */
-  assert_int_equal(dpi_decide_judge(NULL, &at_most, x, 59, 59, 0, 0.95).holds, 1);
-  assert_int_equal(dpi_decide_judge(NULL, &at_most, x, 58, 58, 0, 0.95).holds, 0);
-  rig_near(dpi_decide_judge(NULL, &at_most, x, 58, 58, 0, 0.95).high, 1 - pow(0.05, 1.0 / 58), 1e-12);
+  assert_int_equal(dpi_decide_judge_limit(&at_most, x, 59, 59, 0.95).holds, 1);
+  assert_int_equal(dpi_decide_judge_limit(&at_most, x, 58, 58, 0.95).holds, 0);
+  rig_near(dpi_decide_judge_limit(&at_most, x, 58, 58, 0.95).high, 1 - pow(0.05, 1.0 / 58), 1e-12);
 }
 
 /* fewer effective draws make it stricter */
@@ -62,8 +62,8 @@ static void effective_draws(void **state) {
   double x[1000];
   dpi_kind_term t = limit(1, 1, false, 0.05);
   values(x, 1000, 30);
-  assert_int_equal(dpi_decide_judge(NULL, &t, x, 1000, 1000, 0, 0.95).holds, 1);
-  dp_term_value v = dpi_decide_judge(NULL, &t, x, 1000, 100, 0, 0.95);
+  assert_int_equal(dpi_decide_judge_limit(&t, x, 1000, 1000, 0.95).holds, 1);
+  dp_term_value v = dpi_decide_judge_limit(&t, x, 1000, 100, 0.95);
   assert_int_equal(v.holds, 0);
   rig_near(v.high, upper(3, 100, 0.95), 1e-9);
 }
@@ -76,7 +76,7 @@ static void failures_count(void **state) {
       dpi_kind_term t = limit(relation, 1, at_least, at_least ? 0.5 : 0.05);
       double x[200];
       for (int k = 0; k < 200; k++) x[k] = k < 20 ? NAN : at_least == (relation > 0) ? 2 : 0;
-      dp_term_value v = dpi_decide_judge(NULL, &t, x, 200, 200, 0, 0.95);
+      dp_term_value v = dpi_decide_judge_limit(&t, x, 200, 200, 0.95);
       rig_near(v.value, at_least ? 0.9 : 0.1, 1e-15);
     }
 }
@@ -91,7 +91,7 @@ static void threshold(void **state) {
     int held = 0;
     for (int k = 0; k <= 400; k++) {
       values(x, 400, k);
-      bool holds = dpi_decide_judge(NULL, &t, x, 400, 400, 0, 0.95).holds;
+      bool holds = dpi_decide_judge_limit(&t, x, 400, 400, 0.95).holds;
       bool by_edge = at_least ? k / 400.0 >= edge : k / 400.0 <= edge;
       assert_int_equal(holds, by_edge);
       held += holds;
@@ -104,13 +104,15 @@ static void rewards(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
   dpi_kind_term t = {.goal = DPI_GOAL_REWARD, .functional = DP_TIME_BETWEEN, .fraction = true, .weight = 1};
   double x[4] = {6, 3, 0, NAN}; /* of an interval of 12: 0.5, 0.25, 0, and a failure counts as 0 */
-  dp_term_value v = dpi_decide_judge(w.kind, &t, x, 4, 4, 12, 0.95);
+  dp_term_value v = judged(w.kind, &t, x, 4, 4, 12);
   double sd = sqrt((0.25 + 0.0625) / 4 - 0.1875 * 0.1875);
   rig_near(v.value, 0.1875, 1e-15);
   rig_near(v.high - v.value, 1.6448536269514722 * sd / 2, 1e-12);
   assert_int_equal(v.holds, 1);
   t = (dpi_kind_term){.goal = DPI_GOAL_REWARD, .functional = DP_FIRST_BELOW, .weight = 1};
-  rig_near(dpi_decide_reward(w.kind, &t, INFINITY, 12), 12, 0); /* never below: the whole window */
+  double never = INFINITY, earned;
+  assert_int_equal(dpi_decide_earn(w.kind, &t, &never, 1, 12, &earned), DP_OK);
+  rig_near(earned, 12, 0); /* never below: the whole window */
   world_close(&w);
 }
 

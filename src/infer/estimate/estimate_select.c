@@ -326,6 +326,14 @@ static dp_status fit_opened(const selector *s, dp_problem *p, dp_problem *coarse
   return DP_OK;
 }
 
+/* A model that was fitted has no AICc where observations are few: that is its reason. */
+static dp_status say_undefined(selector *s, const dp_problem *p, dp_select_model *m) {
+  if (isfinite(criterion_of(s, m)) || !isfinite(m->llh)) return DP_OK;
+  m->reason = dpi_arena_printf(&s->arena, "%s is not defined: %d observations, %d parameters", s->criterion,
+                               p->desc.ndatum, m->nestimated);
+  return m->reason ? DP_OK : DP_ERR_MEMORY;
+}
+
 static dp_status fit_problem(selector *s, const model *from, dp_select_model *m) {
   dp_problem_choice *choice = DPI_ARENA_ARRAY(&s->arena, dp_problem_choice, s->nparam + 1);
   dp_problem *p = NULL, *coarse = NULL;
@@ -343,6 +351,7 @@ static dp_status fit_problem(selector *s, const model *from, dp_select_model *m)
     st = dp_problem_open(s->ctx, from->problem, &def, &coarse);
   }
   if (st == DP_OK) st = fit_opened(s, p, coarse, m);
+  if (st == DP_OK) st = say_undefined(s, p, m);
   dp_problem_close(coarse);
   dp_problem_close(p);
   return st;

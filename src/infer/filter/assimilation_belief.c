@@ -56,6 +56,39 @@ dp_status dp_assimilation_forecast(dp_assimilation *a, const dp_observation *at,
 
 /* ---- the verdict ---- */
 
+enum { NAME = 160 };
+
+/* The end of a path says more than its beginning. */
+static const char *end_of(const char *path) {
+  const size_t len = strlen(path), most = 70;
+  return len > most ? path + (len - most) : path;
+}
+
+/* A reading of the record by its time in the process: what, when, and where it stands. sensor -1: of several at that
+ * time the first. */
+static void name_reading(const dp_assimilation *a, dp_time time, int sensor, char out[NAME]) {
+  snprintf(out, NAME, "some reading");
+  if (a->calib && (time < 1 || time > a->nrecord)) return;
+  if (a->calib) { /* the process's time is a measurement's number */
+    const dp_observation *o = &a->record_obs[time - 1];
+    snprintf(out, NAME, "the measurement at %.70s (%.40s, time %.6g)",
+             end_of(dp_problem_describe(a->calib)->datum_where[a->datum[time - 1]]), a->desc[o->sensor].id, o->time);
+    return;
+  }
+  for (int k = 0; k < a->nrecord; k++) {
+    const dp_observation *o = &a->record_obs[k];
+    dpi_reading r;
+    if (dpi_assimilation_reading(a, o, k, &r) != DP_OK) {
+      dp_ctx_clear_error(a->ctx);
+      continue;
+    }
+    if (r.time != time || (sensor >= 0 && r.sensor != sensor)) continue;
+    snprintf(out, NAME, "the reading of %.30s at %.6g %.10s (%.70s:%d)", a->desc[o->sensor].id, o->time,
+             a->kind->time_unit, end_of(a->record->source), o->line);
+    return;
+  }
+}
+
 void dp_assimilation_judge(dp_assimilation *a, dp_assimilation_report *r) {
   *r = (dp_assimilation_report){.method = a->method,
                                 .nread = a->nread,
@@ -75,6 +108,12 @@ void dp_assimilation_judge(dp_assimilation *a, dp_assimilation_report *r) {
     if (s->nsweep) r->accept = s->accept;
     r->usable = s->usable;
     snprintf(r->verdict, sizeof r->verdict, "%s", s->verdict);
+    if (a->statics->lost) {
+      char what[NAME];
+      const char *rest = strchr(s->verdict, ';');
+      name_reading(a, a->statics->lost_time, a->statics->lost_sensor, what);
+      snprintf(r->verdict, sizeof r->verdict, "no particle could explain %s%.60s", what, rest ? rest : "");
+    }
   } else {
     dpi_filter_report f;
     dpi_filter_judge(a->filter, &f);
@@ -84,10 +123,12 @@ void dp_assimilation_judge(dp_assimilation *a, dp_assimilation_report *r) {
     r->nrestart = f.nrestart;
     r->usable = f.usable;
     const dpi_place *now = a->filter->now;
-    if (a->calib && now->lost) /* the process's time is a measurement's number */
-      snprintf(f.verdict, sizeof f.verdict, "no member could explain the measurement at %.120s",
-               dp_problem_describe(a->calib)->datum_where[a->datum[now->lost_time - 1]]);
-    snprintf(r->verdict, sizeof r->verdict, "%.150s; an approximation: %s and readings taken as jointly normal",
+    if (now->lost) {
+      char what[NAME];
+      name_reading(a, now->lost_time, now->lost_sensor, what);
+      snprintf(f.verdict, sizeof f.verdict, "no member could explain %s", what);
+    }
+    snprintf(r->verdict, sizeof r->verdict, "%.170s; an approximation: %s and readings taken as jointly normal",
              f.verdict, a->calib ? "parameters" : "effects");
   }
   if (a->calib || !a->kind->discrepancy) return;

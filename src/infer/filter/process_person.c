@@ -1,5 +1,6 @@
 /* process_person.c - floor 6, folder filter: one person of a kind as a process (process_person.h). */
 #include "infer/filter/process_person.h"
+#include "infer/infer.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -271,6 +272,7 @@ dp_status dpi_process_person(const dpi_process_person_def *def, dpi_process **ou
     return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
                     "kind %s: its model is stochastic; observation by observation it needs a process of states",
                     kind->id);
+  DP_TRY(dpi_refuse_links(kind, "observation by observation; a belief is made from all of them at once"));
   person_process *p = DPI_NEW(kind->ctx, person_process);
   if (!p) return DP_ERR_MEMORY;
   p->def = *def;

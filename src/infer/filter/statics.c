@@ -76,6 +76,7 @@ static dp_status begin(dpi_statics *s) {
   s->count = 0;
   s->lost = false;
   s->ninner = s->def.ninner;
+  s->fallen[0] = s->fallen[1] = 1;
   s->report = (dpi_statics_report){.ess_least = s->n, .nrestart = nrestart};
   return dpi_statics_draw_prior(s);
 }
@@ -126,12 +127,17 @@ static dp_status step(dpi_statics *s) {
   DP_TRY(dpi_grow(s->ctx, (void **)&s->time, &s->cap_time, t + 1, sizeof *s->time));
   DP_TRY(dpi_grow(s->ctx, (void **)&s->gained, &s->cap_gained, t + 1, sizeof *s->gained));
   s->time[t] = r->time;
-  if (s->lost)
+  const bool lost = s->lost;
+  if (lost)
     s->gained[t] = -INFINITY;
   else if (s->def.nested)
     DP_TRY(dpi_nested_step(s, s->ntaken, n, &s->gained[t]));
   else
     DP_TRY(dpi_ibis_step(s, s->ntaken, n, &s->gained[t]));
+  if (s->lost && !lost) {
+    s->lost_time = r->time;
+    s->lost_sensor = n == 1 ? r->sensor : -1;
+  }
   s->report.evidence += s->gained[t];
   s->report.ntime++;
   s->ntaken += n;

@@ -107,6 +107,8 @@ dp_status dpi_statics_adopt(dpi_statics *s, const double *x, const double *weigh
   DP_TRY(s->def.nested ? adopt_nested(s, x, weight, nx) : adopt_draws(s, x, weight, nx));
   s->ntaken = s->nreading;
   s->lost = s->report.evidence == -INFINITY;
+  s->lost_time = s->problem.process->start - 1; /* which of them is not known */
+  s->lost_sensor = -1;
   s->report.ess_least = s->lost ? 0 : dpi_ess(s->weight, s->n);
   return DP_OK;
 }

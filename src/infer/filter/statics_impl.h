@@ -26,12 +26,15 @@ struct dpi_statics {
   dpi_filter **inner;      /* nested: [n] */
   dpi_filter **next_inner; /* nested: [n] */
   int ninner;
+  double fallen[2];          /* nested: see who_moves */
   uint64_t count; /* filters' seeds given so far */
   dp_time *time;
   double *gained;
   int cap_time, cap_gained;
   dpi_statics_report report;
-  bool lost;
+  bool lost;         /* at some time no particle could explain a reading ... */
+  dp_time lost_time; /* ... for the first time then, ... */
+  int lost_sensor;   /* ... of this one; -1: there were several */
 };
 
 /* statics_move.c */
@@ -42,6 +45,12 @@ void dpi_statics_param(const dpi_statics *s, const double *x, double *param);
  * moves what
  * else belongs to a particle. */
 void dpi_statics_resample(dpi_statics *s, uint64_t key);
+/* Two islands of a nested run, the halves: each is resampled by itself and keeps its share of the weight. Whether one
+ * moves is told by the other: see nested.c. */
+void dpi_statics_resample_islands(dpi_statics *s, uint64_t key, const bool *move);
+/* Effective particles of an island; share of the weight that it has, or NULL. */
+double dpi_statics_island_ess(const dpi_statics *s, int half, double *share);
+double dpi_statics_island_correlation(const dpi_statics *s, int half);
 /* Proposals of sweep k at time group `key`; ratio: ln of what reversibility asks for. */
 void dpi_statics_propose(dpi_statics *s, uint64_t key, int sweep);
 bool dpi_statics_accept(const dpi_statics *s, uint64_t key, int sweep, int i, double logratio);

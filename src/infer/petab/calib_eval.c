@@ -19,7 +19,9 @@
 #define BATCH_BYTES ((size_t)192 << 20) /* of one batch of points */
 /* Work, in steps of a member that carries no directions: operations counted on the tapes of problems of all sizes. */
 #define WORK_DIRECTION 1.35 /* of each direction that a step carries */
+#define NEAR 8192           /* numbers of all directions together that a scalar method goes fastest with */
 #define WORK_BACK 5.5       /* of a step recorded and gone back over */
+enum { NEAR_LEAST = 8 };    /* directions, however large the model */
 enum { SIDE_BY_SIDE = 8 };  /* members that cost as much as one: a convention, so that results do not depend on
                                the processor */
 enum { LINEAR_FORWARD = 20 }; /* directions up to which exact steps of linear equations are cheaper than
@@ -617,7 +619,11 @@ static double forward_work(const dpi_calib_part *part, int width) {
 /* Directions that one run carries: all, or so many that the work is least. */
 static int forward_width(const dpi_calib_part *part) {
   const int most = part->desc->lane_dirs < part->maxdir ? part->desc->lane_dirs : part->maxdir;
-  if (most == 0) return part->maxdir; /* members by themselves: each run would begin anew */
+  if (most == 0) { /* members by themselves: each run begins anew, but what lies in the cache goes faster */
+    int near = part->desc->nstate > 0 ? NEAR / part->desc->nstate : part->maxdir;
+    if (near < NEAR_LEAST) near = NEAR_LEAST;
+    return near < part->maxdir ? near : part->maxdir;
+  }
   int best = 1;
   for (int width = 2; width <= most; width++)
     if (forward_work(part, width) < forward_work(part, best)) best = width;

@@ -67,6 +67,23 @@ bool dpi_suite_wanted(const dp_petab_suite_def *def, const char *id) {
   return (def->nonly == 0 || among(def->only, def->nonly, id)) && !among(def->skip, def->nskip, id);
 }
 
+static dp_status found_all(dp_ctx *ctx, const char *dir, const char *option, const char *const *list, int nlist,
+                           const char *const *id, int n) {
+  for (int k = 0; k < nlist; k++) {
+    bool found = false;
+    for (int i = 0; i < n && !found; i++) found = among(&list[k], 1, id[i]);
+    if (!found)
+      return dpi_fail(ctx, DP_ERR_INPUT, "%s: option %s: '%.100s' is none of the %d there (the first is %s)", dir, option,
+                      list[k], n, n ? id[0] : "-");
+  }
+  return DP_OK;
+}
+
+dp_status dpi_suite_all_found(dp_ctx *ctx, const dp_petab_suite_def *def, const char *dir, const char *const *id, int n) {
+  DP_TRY(found_all(ctx, dir, "--only", def->only, def->nonly, id, n));
+  return found_all(ctx, dir, "--skip", def->skip, def->nskip, id, n);
+}
+
 /* ---- what a case expects ---- */
 
 typedef struct expected {
@@ -237,8 +254,16 @@ typedef struct walk {
   dp_petab_case_fn each;
   void *user;
   size_t root; /* length of dir with its slash */
-  int ncase;
+  const char **id; /* of all cases, in their order; owned */
+  int nid, cap_id;
+  bool list; /* they are only listed */
 } walk;
+
+static dp_status list_case(walk *w, const char *dir) {
+  DP_TRY(dpi_grow(w->ctx, (void **)&w->id, &w->cap_id, w->nid + 1, sizeof *w->id));
+  w->id[w->nid] = dpi_arena_strdup(&w->arena, strlen(dir) > w->root ? dir + w->root : dir);
+  return w->id[w->nid++] ? DP_OK : DP_ERR_MEMORY;
+}
 
 static dp_status run_case(walk *w, const char *dir, const char *name) {
   dp_petab_case r = {.status = "pass", .worst = 0};
@@ -256,7 +281,6 @@ static dp_status run_case(walk *w, const char *dir, const char *name) {
   dpi_arena_release(&j.arena);
   DP_TRY(dpi_suite_outcome(w->ctx, st, r.status, r.why, sizeof r.why));
   r.seconds = dpi_clock_s() - start;
-  w->ncase++;
   w->each(w->user, &r);
   return DP_OK;
 }
@@ -271,7 +295,7 @@ static dp_status walk_folder(walk *w, const char *dir, int depth) {
     const char *path = dpi_arena_printf(&w->arena, "%s/%s", dir, name[i]);
     if (!path) return DP_ERR_MEMORY;
     if (len > sizeof ending - 1 && !strcmp(name[i] + len - (sizeof ending - 1), ending))
-      DP_TRY(run_case(w, dir, name[i]));
+      DP_TRY(w->list ? list_case(w, dir) : run_case(w, dir, name[i]));
     else if (depth < 8 && dpi_suite_folder(path))
       DP_TRY(walk_folder(w, path, depth + 1));
   }
@@ -290,9 +314,14 @@ dp_status dp_suite_petab(dp_ctx *ctx, const char *dir, const dp_petab_suite_def 
   walk w = {.ctx = ctx, .def = def, .each = each, .user = user, .root = dir ? strlen(dir) + 1 : 0};
   DP_TRY(dpi_suite_check_def(ctx, dir, def));
   dpi_arena_init(&w.arena, ctx);
+  w.list = true;
   dp_status st = walk_folder(&w, dir, 0);
-  if (st == DP_OK && w.ncase == 0)
+  if (st == DP_OK && w.nid == 0)
     st = dpi_fail(ctx, DP_ERR_INPUT, "%s: found no case (NAME_solution.yaml) there", dir);
+  if (st == DP_OK) st = dpi_suite_all_found(ctx, def, dir, w.id, w.nid);
+  w.list = false;
+  if (st == DP_OK) st = walk_folder(&w, dir, 0);
+  dpi_free(ctx, (void *)w.id);
   dpi_arena_release(&w.arena);
   return st;
 }

@@ -5,7 +5,8 @@
  * there most models cannot be run at all. Forward and backwards are compared in all components. Differences, which cost
  * six simulations each: along up to 8 parameters drawn at each point and along 2 random directions that move all of
  * them; central, at steps h, h/2, h/4, extrapolated twice, with a smaller h where the last two columns do not agree.
- * All in parts of the gradient's largest component.
+ * All in parts of the gradient's largest component. Where the model can't be run at a point (a solution that blows up),
+ * the next one is drawn instead, as long as MOST times as many have not been drawn; the first such reason is kept.
  */
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +17,9 @@
 #include "infer/petab/suite_petab.h"
 
 #define SPREAD 0.2
+#define MOST 4
 #define WARM_SECONDS 0.7
+#define SLOW_SECONDS 10 /* one that takes longer is timed once */
 #define SETTLED 1e-5 /* a tenth of what differences are held to */
 enum { RNG_POINT = 0x1202, RNG_LINE = 0x1203, STENCIL = 3 };
 enum { PARAMETERS = 8, DIRECTIONS = 2 }; /* along which differences are taken at a point */
@@ -57,7 +60,8 @@ static dp_status time_eval(run *k, dp_problem *p, unsigned what, dp_problem_valu
     DP_TRY(dp_problem_eval(p, 1, d->nominal, what, v));
     const double now = dpi_clock_s(), took = now - start;
     const bool warm = now - begin > WARM_SECONDS || k->def->timings == 0;
-    if (left < k->def->timings && !(took >= *seconds)) *seconds = took;
+    if ((left < k->def->timings || took > SLOW_SECONDS) && !(took >= *seconds)) *seconds = took;
+    if (took > SLOW_SECONDS) break;
     left -= warm;
   }
   return DP_OK;
@@ -217,7 +221,7 @@ static int lay_lines(const run *k, const slope *s, int index, line *l, double *r
  * extrapolations are farther apart than SETTLED at every step (noise, or something nearly singular nearby) says nothing
  * and is counted apart. size: of the largest component, in parts of which they count. */
 static dp_status differences(run *k, slope *s, int index, double size) {
-  static const double step[] = {1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
+  static const double step[] = {1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10};
   const size_t n = (size_t)s->d->nparam;
   line l[PARAMETERS + DIRECTIONS], *left[PARAMETERS + DIRECTIONS];
   double *room = DPI_NEW_ARRAY(k->ctx, double, n *(PARAMETERS + DIRECTIONS) + 1);
@@ -253,6 +257,7 @@ static dp_status compare_point(run *k, slope *s, int index) {
   DP_TRY(dp_problem_eval(s->forward, 1, s->x, DP_PROBLEM_GRADIENT, &f));
   if (!f.ok) {
     if (k->r->npoint == 1) verdict(k, "fail", f.reason);
+    if (!k->r->lost[0]) snprintf(k->r->lost, sizeof k->r->lost, "%s", f.reason);
     return DP_OK;
   }
   DP_TRY(dp_problem_eval(s->back, 1, s->x, DP_PROBLEM_GRADIENT, &b));
@@ -303,7 +308,8 @@ static dp_status judge_gradients(run *k) {
     s.g = s.x + s.d->nparam;
     s.b = s.g + s.d->nparam;
   }
-  for (int i = 0; i <= k->def->points && st == DP_OK; i++) {
+  const int wanted = k->def->points + 1;
+  for (int i = 0; st == DP_OK && (i < wanted || (k->r->nusable < wanted && i < MOST * wanted)); i++) {
     move_point(k, &s, i);
     st = compare_point(k, &s, i);
   }
@@ -399,28 +405,52 @@ static dp_status run_problem(dp_ctx *ctx, const dp_petab_suite_def *def, dpi_tab
   return dpi_suite_outcome(ctx, st, r->status, r->why, sizeof r->why);
 }
 
+/* Problems of the folder: names [n] and paths; others are left out. */
+static dp_status list_problems(dpi_arena *arena, const char *dir, int *n, const char ***name, const char ***path) {
+  int all;
+  DP_TRY(dpi_suite_names(arena, dir, &all, name));
+  *n = 0;
+  *path = DPI_ARENA_ARRAY(arena, const char *, all + 1);
+  if (!*path) return DP_ERR_MEMORY;
+  for (int i = 0; i < all; i++) {
+    const char *folder = dpi_arena_printf(arena, "%s/%s", dir, (*name)[i]);
+    if (!folder) return DP_ERR_MEMORY;
+    if (!dpi_suite_folder(folder)) continue;
+    DP_TRY(find_problem(arena, folder, (*name)[i], &(*path)[*n]));
+    if ((*path)[*n]) (*name)[(*n)++] = (*name)[i];
+  }
+  return DP_OK;
+}
+
+/* The whole table, before anything is run. */
+static dp_status check_references(const dpi_table *t) {
+  int problem, value;
+  double v;
+  DP_TRY(dpi_table_need(t, "problem", &problem));
+  DP_TRY(dpi_table_need(t, "reference_llh", &value));
+  for (int row = 0; row < t->nrow; row++) DP_TRY(dpi_table_number(t, row, value, &v));
+  return DP_OK;
+}
+
 dp_status dp_suite_petab_benchmark(dp_ctx *ctx, const char *dir, const dp_petab_suite_def *def,
                                    dp_petab_benchmark_fn each, void *user) {
   dpi_arena arena;
   dpi_table *reference = NULL;
-  const char **name, *path;
-  int n = 0, found = 0;
+  const char **name, **path;
+  int n = 0;
   DP_TRY(dpi_suite_check_def(ctx, dir, def));
   if (def->reference) DP_TRY(dpi_table_load(ctx, def->reference, '\t', &reference));
   dpi_arena_init(&arena, ctx);
-  dp_status st = dpi_suite_names(&arena, dir, &n, &name);
+  dp_status st = reference ? check_references(reference) : DP_OK;
+  if (st == DP_OK) st = list_problems(&arena, dir, &n, &name, &path);
+  if (st == DP_OK && n == 0) st = dpi_fail(ctx, DP_ERR_INPUT, "%s: found no folder with a problem there", dir);
+  if (st == DP_OK) st = dpi_suite_all_found(ctx, def, dir, name, n);
   for (int i = 0; i < n && st == DP_OK; i++) {
     dp_petab_benchmark r;
-    const char *folder = dpi_arena_printf(&arena, "%s/%s", dir, name[i]);
-    if (!folder) st = DP_ERR_MEMORY;
-    if (st != DP_OK || !dpi_suite_wanted(def, name[i]) || !dpi_suite_folder(folder)) continue;
-    st = find_problem(&arena, folder, name[i], &path);
-    if (st != DP_OK || !path) continue;
-    found++;
-    st = run_problem(ctx, def, reference, name[i], path, &r);
+    if (!dpi_suite_wanted(def, name[i])) continue;
+    st = run_problem(ctx, def, reference, name[i], path[i], &r);
     if (st == DP_OK) each(user, &r);
   }
-  if (st == DP_OK && found == 0) st = dpi_fail(ctx, DP_ERR_INPUT, "%s: found no folder with a problem there", dir);
   dpi_arena_release(&arena);
   dpi_table_destroy(reference);
   return st;

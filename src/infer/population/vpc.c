@@ -90,6 +90,7 @@ static dp_status spread_limits(dpi_vpc_work *w) {
 }
 
 static dp_status collect(dpi_vpc_work *w, const dp_record *record) {
+  DP_TRY(dpi_refuse_links(w->kind, "predictive checks"));
   w->npeople = record->nsubject;
   w->person = DPI_ARENA_ARRAY(&w->arena, dpi_person *, w->npeople + 1);
   if (!w->person) return DP_ERR_MEMORY;

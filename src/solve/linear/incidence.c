@@ -20,6 +20,8 @@
  *   cycle, the block's own exponential (which a fast rate elsewhere does not force into many
  *   squarings) for a cycle.
  *
+ * Up to three states without a cycle have a closed form that is shorter (incidence_chain.h).
+ *
  * The arithmetic stands in incidence_body.h, for each width of registers once.
  *
  * Invariant: e does not depend on whether derivatives are asked.
@@ -90,6 +92,20 @@ static dp_status find_blocks(dp_ctx *ctx, dpi_incidence *p) {
   return status;
 }
 
+/* Few states in no cycle, by the number of those that reach them: who reaches another has fewer. */
+static void find_chain(dpi_incidence *p) {
+  const int n = p->n;
+  for (int i = 0; i < n; i++)
+    if (n > DPI_CHAIN || !p->alone[i]) return;
+  p->nchain = 0;
+  for (int count = 1; count <= n; count++)
+    for (int i = 0; i < n; i++) {
+      int reach = 0;
+      for (int j = 0; j < n; j++) reach += p->at[i * n + j] >= 0;
+      if (reach == count) p->chain[p->nchain++] = i;
+    }
+}
+
 /* The widest that this processor has. */
 static const dpi_incidence_ops *choose_ops(void) {
 #if defined(__x86_64__)
@@ -129,6 +145,7 @@ dp_status dpi_incidence_init(dp_ctx *ctx, int n, uint8_t *reach, dpi_incidence *
   p->pair = DPI_NEW_ARRAY(ctx, dpi_pair, npair);
   if (!p->pair) return DP_ERR_MEMORY;
   list_pairs(p);
+  find_chain(p);
   return find_blocks(ctx, p);
 }
 

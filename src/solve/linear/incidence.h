@@ -40,6 +40,8 @@ extern const dpi_incidence_ops dpi_incidence_base;
 extern const dpi_incidence_ops dpi_incidence_avx, dpi_incidence_avx512;
 #endif
 
+#define DPI_CHAIN 3
+
 typedef struct dpi_incidence {
   const dpi_incidence_ops *ops; /* what this processor does best */
   int n, nnz;
@@ -50,6 +52,8 @@ typedef struct dpi_incidence {
   dpi_pair *pair; /* entry c of A B = sum A[a] B[b] */
   uint8_t *alone; /* [n] no other state both reaches i and is reached from it: exp has exp(a_ii) on
                      its diagonal */
+  int nchain;     /* n where it is at most DPI_CHAIN and no state is in a cycle, else 0: closed form */
+  int chain[DPI_CHAIN]; /* then the states, everybody behind who reaches them */
   int nblock;     /* cycles: exp has the exponential of the block in its place */
   dpi_block *block;
 } dpi_incidence;

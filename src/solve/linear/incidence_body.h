@@ -91,6 +91,8 @@ static void multiply(const dpi_incidence *p, int nblock, const double *a, const 
 static bool expm(const dpi_incidence *p, int nblock, const double *m, const double *dm, bool metzler, double h, double *e,
                  double *de, dpi_expm_work *w);
 
+#include "solve/linear/incidence_chain.h"
+
 /* y += c0 I + c[1] x1 + c[2] x2 + c[3] x3 (and derivatives): one coefficient of Paterson and
  * Stockmeyer's polynomial. */
 static void add_block(const dpi_incidence *p, int nl, const double *c, double *const *x,
@@ -229,6 +231,7 @@ static bool expm(const dpi_incidence *p, int nblock, const double *m, const doub
                         bool metzler, double h, double *e, double *de, dpi_expm_work *w) {
   int nl = 4 * nblock, nsquare = 0;
   if (p->n == 0) return true;
+  if (p->nchain > 0) return expm_chain(p, nblock, m, dm, h, e, de);
   double mu = shift_of(p, m, metzler);
   double n3, n4;
   powers(p, nblock, m, dm, mu, h, w, &n3, &n4);

@@ -1,5 +1,6 @@
 /* test_incidence.c - products and exponentials by each instruction set that this processor has, beside the plain one: the same bytes.
- * The plain one against what products must be: exp((s + t) M) = exp(s M) exp(t M), and derivatives by differences. */
+ * The plain one against what products must be: exp((s + t) M) = exp(s M) exp(t M), and derivatives by differences. Closed forms
+ * against values of another program. */
 #include "num/num.h"
 #include "solve/linear/incidence.h"
 #include "solve_rig.h"
@@ -15,6 +16,9 @@ typedef struct edges {
 } edges;
 static const edges patterns[] = {
     {"one state", 1, "", ""},
+    {"a depot and a centre", 2, "1", "0"},
+    {"a chain of three", 3, "20", "01"},
+    {"two that feed one", 3, "02", "11"},
     {"a chain into an absorbing end", 4, "012", "123"},
     {"everything from everything", 6, "0123450", "1234503"},
     {"depot, centre and periphery, urine", 4, "0112", "1213"},
@@ -191,10 +195,134 @@ static void the_plain_one_is_an_exponential(void **state) {
   }
 }
 
+/* ---- up to three states without a cycle: the closed form ---- */
+
+/* exp(m h) and its derivative along d, row by row, by mpmath with 80 digits: the exponential of [m d; 0 m] h. */
+typedef struct known {
+  const char *name;
+  int n;
+  double h, m[9], d[9], e[9], de[9];
+} known;
+static const known closed[] = {
+    {"far apart", 3, 2.0,
+     {-9.5, 0, 0, 9.5, -3.25, 0, 0.5, 3, -0.0625},
+     {1, 0, 0, -1, 0.5, 0, 0.25, 0.75, -2},
+     {5.6027964375372675e-9, 0, 0, 0.0022852190570753251, 0.0015034391929775724, 0, 0.8806898878875597,
+      0.82917031848622855, 0.8824969025845954},
+     {1.1205592875074535e-8, 0, 0, 0.0022274786909617844, 0.0015034391929775724, 0, -2.4549022493959605,
+      -2.466134040732484, -3.5299876103383816}},
+    {"equal", 3, 1.5,
+     {-0.75, 0, 0, 0.75, -0.75, 0, 0.125, 0.75, -0.75},
+     {1, 0, 0, -1, 0.5, 0, 0.25, 0.75, -2},
+     {0.32465246735834973, 0, 0, 0.36523402577814345, 0.32465246735834973, 0, 0.26631647712989626,
+      0.36523402577814345, 0.32465246735834973},
+     {0.48697870103752459, 0, 0, -0.076090422037113218, 0.2434893505187623, 0, -0.0437519926713401,
+      -0.045654253222267931, -0.97395740207504919}},
+    {"nearly equal", 3, 1.0,
+     {-1, 0, 0, 1, -0.9999998807907104, 0, 0, 1, -1.0000009536743164},
+     {1, 0, 0, -1, 0.5, 0, 0, 0.75, -2},
+     {0.36787944117144232, 0, 0, 0.3678794630987666, 0.36787948502609176, 0, 0.18393966942197895,
+      0.36787928768022811, 0.36787909033443503},
+     {0.36787944117144232, 0, 0, -0.091969867601968711, 0.18393974251304588, 0, -0.076641500907587741,
+      8.2227428484012421e-8, -0.73575818066887007}},
+    {"two equal, one far, states in another order", 3, 4.0,
+     {-0.5, 0.375, 0, 0, -5, 0, 5, 0, -0.5},
+     {0.5, 1, 0, 0, -1, 0, -1, 0, 0.25},
+     {0.13533528323661269, 0.011277940097954922, 0, 0, 2.0611536224385578e-9, 0, 2.7067056647322538,
+      0.21302776084107124, 0.13533528323661269},
+     {0.27067056647322538, 0.048871074788381475, 0, 0, -8.2446144897542313e-9, 0, 3.51871736415193,
+      0.78374723142087468, 0.13533528323661269}},
+    {"just within reach of the series", 3, 1.0,
+     {-2, 0, 0, 2, -1, 0, 0, 1, 0},
+     {1, 0, 0, -1, -0.5, 0, 0, 0.5, 0.125},
+     {0.13533528323661269, 0, 0, 0.46508831586965926, 0.36787944117144232, 0, 0.39957640089372805,
+      0.63212055882855768, 1.0},
+     {0.13533528323661269, 0, 0, -0.17346169177500845, -0.18393972058572116, 0, 0.059137813628968041,
+      0.22992465073215145, 0.125}},
+    {"just beyond it", 3, 1.0,
+     {-2.000000238418579, 0, 0, 2, -1, 0, 0, 1, 0},
+     {1, 0, 0, -1, -0.5, 0, 0, 0.5, 0.125},
+     {0.13533525097017061, 0, 0, 0.46508826951685905, 0.36787944117144232, 0, 0.39957637643691219,
+      0.63212055882855768, 1.0},
+     {0.13533525097017061, 0, 0, -0.17346168768127756, -0.18393972058572116, 0, 0.059137805420669945,
+      0.22992465073215145, 0.125}},
+    {"an input and a depot that feed a centre", 3, 3.0,
+     {-1.25, 0, 0, 1.25, -0.0625, 40, 0, 0, 0},
+     {1, 0, 0, -1, 0.5, 3, 0, 0, 0},
+     {0.023517745856009108, 0, 0, 0.84790670770988551, 0.82902911818040034, 109.42136436454378, 0, 0, 1.0},
+     {0.070553237568027325, 0, 0, 0.9134147630810678, 1.2435436772706005, 87.709563790506698, 0, 0, 0}},
+    {"growth", 2, 6.0,
+     {0.5, 0, -0.25, 1.75},
+     {1, 0, 2, -0.5},
+     {20.085536923187668, 0, -7259.08342746469, 36315.502674246638},
+     {120.51322153912601, 0, 71175.1715556157, -108946.50802273991}},
+    {"one state", 1, 0.3125,
+     {-4},
+     {1.5},
+     {0.2865047968601901},
+     {0.13429912352821411}},
+};
+
+static void closed_forms_have_all_digits(void **state) {
+  (void)state;
+  for (int k = 0; k < DPI_COUNT(closed); k++) {
+    const known *g = &closed[k];
+    edges shape = {g->name, g->n, "", ""};
+    char from[10] = "", to[10] = "";
+    int nedge = 0;
+    for (int i = 0; i < g->n * g->n; i++)
+      if (i / g->n != i % g->n && (g->m[i] != 0 || g->d[i] != 0)) {
+        from[nedge] = (char)('0' + i % g->n);
+        to[nedge++] = (char)('0' + i / g->n);
+      }
+    shape.from = from;
+    shape.to = to;
+    bench b;
+    bench_init(&b, &shape, 1);
+    assert_int_equal(b.p.nchain, g->n);
+    double m[9], dm[36] = {0}, e[9], de[36];
+    for (int c = 0; c < b.p.nnz; c++) {
+      m[c] = g->m[b.p.row[c] * g->n + b.p.col[c]];
+      dm[4 * c + 1] = g->d[b.p.row[c] * g->n + b.p.col[c]];
+    }
+    assert_true(dpi_incidence_expm(&b.p, 1, m, dm, true, g->h, e, de, &b.work));
+    for (int i = 0; i < g->n * g->n; i++) {
+      const int c = b.p.at[i];
+      if (c < 0) {
+        assert_true(g->e[i] == 0 && g->de[i] == 0);
+        continue;
+      }
+      if (!(fabs(e[c] - g->e[i]) <= 1e-15 * fabs(g->e[i])))
+        fail_msg("%s: entry %d is %.17g, expected %.17g", g->name, i, e[c], g->e[i]);
+      if (!(fabs(de[4 * c + 1] - g->de[i]) <= 2e-15 * (fabs(g->de[i]) + g->h * fabs(g->e[i]))))
+        fail_msg("%s: derivative of entry %d is %.17g, expected %.17g", g->name, i, de[4 * c + 1], g->de[i]);
+      assert_true(de[4 * c] == 0 && de[4 * c + 2] == 0 && de[4 * c + 3] == 0);
+    }
+    bench_release(&b);
+  }
+}
+
+/* Not finite is said, not computed with. */
+static void closed_forms_refuse(void **state) {
+  (void)state;
+  bench b;
+  bench_init(&b, &patterns[1], 1);
+  double m[9] = {0}, dm[36] = {0}, e[9], de[36];
+  m[0] = -INFINITY;
+  assert_false(dpi_incidence_expm(&b.p, 1, m, dm, true, 1, e, de, &b.work));
+  m[0] = -1e200;
+  assert_false(dpi_incidence_expm(&b.p, 1, m, dm, true, 1e200, e, de, &b.work));
+  assert_true(dpi_incidence_expm(&b.p, 1, m, dm, true, 1, e, de, &b.work));
+  assert_true(e[b.p.diag[0]] == 0);
+  bench_release(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_sets_give_the_same_bytes),
       cmocka_unit_test(the_plain_one_is_an_exponential),
+      cmocka_unit_test(closed_forms_have_all_digits),
+      cmocka_unit_test(closed_forms_refuse),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

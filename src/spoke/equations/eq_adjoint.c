@@ -21,6 +21,7 @@ struct dpi_eq_back {
   dpi_lane_plan *own[DPI_EQ_NCREW];     /* plans made for gradients alone */
   const dpi_lane_plan *plan[DPI_EQ_NCREW];
   dpi_lane_adjoint *adj[DPI_EQ_NCREW];
+  bool alone;                           /* none of these: members go by themselves */
   dpi_jit *jit;                         /* owned: code for all these tapes */
   dpi_eq_worker *free_worker;
 };
@@ -40,6 +41,7 @@ typedef struct way {
   dpi_eq_bench *w;
   dpi_eq_trace trace;
   dpi_eq_probe probe;
+  dpi_eq_alone alone;
   double *block;                  /* owned: what lies behind */
   double *x_prev;                 /* [nstate] */
   double *lambda, *u_bar;         /* [nstate] */
@@ -103,9 +105,10 @@ static dp_status back_plans(const dpi_eq_spoke *sp, dpi_eq_back *b) {
 }
 
 bool dpi_eq_back_can(const dpi_eq_spoke *sp) {
-  if (!sp->lane_method) return false;
+  if (!sp->lane_method) return dpi_alone_can(sp);
   if (sp->lane_forced) return sp->plan[DPI_EQ_EXPLICIT] || sp->plan[DPI_EQ_IMPLICIT];
-  return dpi_lane_can(sp->sys, DPI_LANE_EXPLICIT, NULL) || dpi_lane_can(sp->sys, DPI_LANE_IMPLICIT, NULL);
+  return dpi_lane_can(sp->sys, DPI_LANE_EXPLICIT, NULL) || dpi_lane_can(sp->sys, DPI_LANE_IMPLICIT, NULL) ||
+         dpi_alone_can(sp);
 }
 
 /* Machine code for what gradients run, in the background. */
@@ -135,18 +138,40 @@ static void back_destroy(dp_ctx *ctx, dpi_eq_back *b) {
   dpi_free(ctx, b);
 }
 
+/* By lanes where there are any for these equations, and where steps and steps back are not too long. */
+static dp_status back_lanes(const dpi_eq_spoke *sp, dpi_eq_back *b) {
+  DP_TRY(back_plans(sp, b));
+  for (int c = 0; c < DPI_EQ_NCREW; c++)
+    if (b->plan[c]) DP_TRY(dpi_lane_adjoint_create(ctx_of(sp), dpi_lane_plan_step(b->plan[c]), &b->adj[c]));
+  if (!b->plan[DPI_EQ_EXPLICIT] && !b->plan[DPI_EQ_IMPLICIT])
+    return dpi_fail(ctx_of(sp), DP_ERR_UNSUPPORTED, "%s: gradients: these equations can't be integrated in lanes",
+                    sp->model->source);
+  return back_code(sp, b);
+}
+
+/* What was made of it before that was seen goes again. */
+static void back_forget(dpi_eq_back *b) {
+  for (int c = 0; c < DPI_EQ_NCREW; c++) {
+    dpi_lane_adjoint_destroy(b->adj[c]);
+    dpi_lane_plan_destroy(b->own[c]);
+  }
+  *b = (dpi_eq_back){.alone = true};
+}
+
 /* Under the spoke's lock: the steps' graphs grow. */
 static dp_status back_make(dpi_eq_spoke *sp) {
   if (sp->back) return DP_OK;
   dpi_eq_back *b = DPI_NEW(ctx_of(sp), dpi_eq_back);
   if (!b) return DP_ERR_MEMORY;
-  dp_status st = back_plans(sp, b);
-  for (int c = 0; c < DPI_EQ_NCREW && st == DP_OK; c++)
-    if (b->plan[c]) st = dpi_lane_adjoint_create(ctx_of(sp), dpi_lane_plan_step(b->plan[c]), &b->adj[c]);
-  if (st == DP_OK && !b->plan[DPI_EQ_EXPLICIT] && !b->plan[DPI_EQ_IMPLICIT])
-    st = dpi_fail(ctx_of(sp), DP_ERR_UNSUPPORTED, "%s: gradients: these equations can't be integrated in lanes",
-                  sp->model->source);
-  if (st == DP_OK) st = back_code(sp, b);
+  const bool clean = !dp_ctx_error(ctx_of(sp))[0];
+  dp_status st = DP_OK;
+  b->alone = !sp->lane_method;
+  if (!b->alone) st = back_lanes(sp, b);
+  if (st == DP_ERR_UNSUPPORTED && dpi_alone_can(sp)) {
+    if (clean) dp_ctx_clear_error(ctx_of(sp));
+    back_forget(b);
+    st = DP_OK;
+  }
   if (st != DP_OK) {
     back_destroy(ctx_of(sp), b);
     return st;
@@ -168,6 +193,7 @@ static void way_release(const dpi_eq_spoke *sp, way *k) {
   dpi_free(ctx, k->z_new);
   dpi_free(ctx, k->weight);
   dpi_free(ctx, k->probe.instant);
+  dpi_alone_release(sp, &k->alone);
 }
 
 static void worker_destroy(dpi_eq_worker *g) {
@@ -243,7 +269,7 @@ static dp_status way_build(const dpi_eq_worker *g, way *k) {
   for (int c = 0; c < DPI_EQ_NCREW; c++)
     if (sp->back->adj[c]) dpi_tape_init(sp->back->adj[c]->step, k->reg_step[c]);
   DP_TRY(dpi_shadow_create(sp, &k->trace.shadow));
-  return dpi_eq_bench_create(sp, sp->back->ndir, false, &k->w);
+  return dpi_eq_bench_create(sp, sp->back->ndir, sp->back->alone, &k->w);
 }
 
 static dp_status worker_build(dpi_eq_worker *g) {
@@ -275,7 +301,7 @@ static dp_status worker_take(dpi_eq_spoke *sp, int nmember, dpi_eq_worker **out)
   int width = dpi_lane_ops_find(sp->width)->width;
   pthread_mutex_lock(&sp->lock);
   dp_status st = back_make(sp);
-  if (st == DP_OK && nmember <= 2 && !has_code(sp->back, width)) width = 1;
+  if (st == DP_OK && (sp->back->alone || (nmember <= 2 && !has_code(sp->back, width)))) width = 1;
   dpi_eq_worker **at = st == DP_OK ? &sp->back->free_worker : NULL, *g = NULL;
   while (at && *at && (*at)->width != width) at = &(*at)->free_next;
   if (at && *at) {
@@ -309,12 +335,25 @@ static void worker_give(dpi_eq_spoke *sp, dpi_eq_worker *g) {
 
 /* ---- forward ---- */
 
-static void choose_crew(dpi_eq_worker *g, int lane, int crew) {
-  way *k = &g->k[lane];
-  k->w->m->crew = (uint8_t)crew;
-  k->w->solver = dpi_lanes_solver(g->lanes[crew], lane);
-  k->w->bound = k->w->live = false;
-  k->trace.crew = crew;
+/* False: no memory for a solver of its own. */
+static bool choose_crew(dpi_eq_worker *g, int lane, int crew) {
+  const dpi_eq_spoke *sp = g->spoke;
+  dpi_eq_bench *w = g->k[lane].w;
+  if (crew == DPI_EQ_ALONE && !w->own &&
+      dpi_solver_create(ctx_of(sp), sp->method, sp->sys, &sp->opts, w->ndir, &w->own) != DP_OK)
+    return dpi_eq_fail_memory(w);
+  w->m->crew = (uint8_t)crew;
+  w->solver = crew == DPI_EQ_ALONE ? w->own : dpi_lanes_solver(g->lanes[crew], lane);
+  w->bound = w->live = false;
+  g->k[lane].trace.crew = crew;
+  return true;
+}
+
+/* Where a member goes on whose lane can't; -1: nowhere. */
+static int way_out(const dpi_eq_worker *g, int crew, dpi_solve_outcome o) {
+  if (o == DPI_SOLVE_OK || o == DPI_SOLVE_MEMORY) return -1;
+  if (o == DPI_SOLVE_STIFF && crew == DPI_EQ_EXPLICIT && g->lanes[DPI_EQ_IMPLICIT]) return DPI_EQ_IMPLICIT;
+  return dpi_alone_can(g->spoke) ? DPI_EQ_ALONE : -1;
 }
 
 /* Up to the next step that the member needs; it is sent for it. Not going any more: done, or failed. */
@@ -322,9 +361,16 @@ static void send_on(dpi_eq_worker *g, int lane, bool good) {
   way *k = &g->k[lane];
   const dpi_eq_need need = good ? dpi_eq_member_next(k->w) : DPI_EQ_FAILED;
   k->going = need == DPI_EQ_WANTS_STEP;
-  if (!k->going) return;
+  if (!k->going || k->trace.crew == DPI_EQ_ALONE) return;
   memcpy(k->x_prev, k->w->solver->x_now, sizeof(double) * (size_t)g->spoke->nstate);
   dpi_lanes_send(g->lanes[k->trace.crew], lane, k->w->target, k->w->solver->t_now);
+}
+
+/* A member by itself to its end, recorded. */
+static void forward_alone(dpi_eq_worker *g, int lane) {
+  way *k = &g->k[lane];
+  while (k->going)
+    send_on(g, lane, dpi_eq_member_stepped(k->w, k->w->solver->ops->step(k->w->solver, k->w->target)));
 }
 
 /* A step was tried. */
@@ -333,32 +379,40 @@ static void stepped(dpi_eq_worker *g, int lane) {
   dpi_eq_bench *w = k->w;
   dpi_solver *s = w->solver;
   const dpi_solve_outcome o = dpi_lanes_outcome(g->lanes[k->trace.crew], lane);
+  const int out = way_out(g, k->trace.crew, o);
   bool good = true;
-  if (o == DPI_SOLVE_STIFF && k->trace.crew == DPI_EQ_EXPLICIT && g->lanes[DPI_EQ_IMPLICIT]) {
-    good = dpi_eq_reach(w, s->t_now);
-    choose_crew(g, lane, DPI_EQ_IMPLICIT);
+  if (out >= 0) {
+    good = dpi_eq_reach(w, s->t_now) && choose_crew(g, lane, out);
   } else {
-    if (o == DPI_SOLVE_OK && dpi_lanes_step_size(s) > 0)
+    if (o == DPI_SOLVE_OK && dpi_lanes_step_size(s) > 0) {
       good = dpi_eq_trace_step(w, s->t_prev, dpi_lanes_step_size(s), k->x_prev);
+      if (w->ndir == 1) dpi_trace_moved(&k->trace, s->sens_now);
+    }
     good = good && dpi_eq_member_stepped(w, o);
   }
   send_on(g, lane, good);
+  if (k->trace.crew == DPI_EQ_ALONE) forward_alone(g, lane);
 }
 
 static void begin(dpi_eq_worker *g, int lane, dpi_eq_batch *b, int member, const dpi_gradient_def *def) {
   way *k = &g->k[lane];
   dpi_trace_clear(&k->trace);
   k->trace.limit = def->memory;
+  k->trace.along = def->along && b->def.member[member].seed;
   k->member = member;
   dpi_eq_bench_lay(k->w, b, member);
   const int crew = k->w->m->crew < DPI_EQ_NCREW ? k->w->m->crew : DPI_EQ_EXPLICIT;
-  choose_crew(g, lane, g->lanes[crew] ? crew : DPI_EQ_NCREW - 1 - crew);
+  const bool chosen =
+      choose_crew(g, lane, g->spoke->back->alone ? DPI_EQ_ALONE : g->lanes[crew] ? crew : DPI_EQ_NCREW - 1 - crew);
   k->w->trace = &k->trace;
-  send_on(g, lane, (k->w->ndir == 0 || dpi_probe_lay(&k->probe, k->w, def->along)) && dpi_eq_member_begin(k->w, def->to[member]));
+  send_on(g, lane,
+          chosen && (k->w->ndir == 0 || dpi_probe_lay(&k->probe, k->w, def->along)) &&
+              dpi_eq_member_begin(k->w, def->to[member]));
 }
 
 /* All members that were begun to their ends, recorded. */
 static void forward(dpi_eq_worker *g) {
+  if (g->spoke->back->alone) forward_alone(g, 0);
   for (uint32_t any = 1; any;) {
     any = 0;
     for (int c = 0; c < DPI_EQ_NCREW; c++) {
@@ -445,6 +499,15 @@ static bool load_step(dpi_eq_worker *g, const back_regs *r, int lane) {
   return true;
 }
 
+/* A state at rest that nothing of what is asked along has woken so far: its adjoint meets zeros only. Explicit steps
+ * may be too long for its speed, of which the path knows nothing, and backwards it would grow until it is no number. */
+static void forget_unmoved(const dpi_eq_spoke *sp, way *k) {
+  const dpi_trace_piece *p = &k->trace.piece[k->piece];
+  const double *moved = p->moved < 0 ? NULL : k->trace.real + p->moved;
+  for (int j = 0; moved && j < sp->nstate; j++)
+    if (moved[j] > k->step - 1) k->w_new[j] = 0;
+}
+
 /* Its weights become those of the step before. */
 static void absorb_step(dpi_eq_worker *g, const back_regs *r, int lane) {
   const int n = g->spoke->nstate, na = g->spoke->nactive, w = g->width;
@@ -455,13 +518,17 @@ static void absorb_step(dpi_eq_worker *g, const back_regs *r, int lane) {
     k->u_bar[j] += r->reg[(size_t)out[n + j] * w + lane];
   }
   for (int a = 0; a < na; a++) k->mu[a] += r->reg[(size_t)out[2 * n + a] * w + lane];
+  forget_unmoved(g->spoke, k);
   clear_weights(g->spoke, k);
   k->step--;
 }
 
-/* w [nstate] on the state at t in step i. */
-static void weigh(const dpi_eq_spoke *sp, way *k, const dpi_trace_piece *p, int i, double t, const double *w) {
-  const int n = sp->nstate, m = sp->back->adj[p->crew]->ndense;
+/* w [nstate] on the state at t in step i of the piece. False: failed, alone only. */
+static bool weigh(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it, const double *w) {
+  const dpi_trace_piece *p = &k->trace.piece[it->piece];
+  const double t = it->t;
+  if (p->crew == DPI_EQ_ALONE) return dpi_alone_weigh(&k->alone, k->w, &k->trace, it->piece, t, w);
+  const int n = sp->nstate, m = sp->back->adj[p->crew]->ndense, i = it->nstep - 1;
   const double *step = &k->trace.step[2 * (p->first + i)];
   const double end = i + 1 < p->nstep ? step[2] : INFINITY, h = step[1];
   double theta = (t - step[0]) / h;
@@ -473,15 +540,16 @@ static void weigh(const dpi_eq_spoke *sp, way *k, const dpi_trace_piece *p, int 
     k->w_x[j] += rest * w[j];
   }
   double c = theta * rest;
-  if (c == 0) return;
+  if (c == 0) return true;
   k->dense = true;
   for (int d = 0; d < m; d++, c *= theta)
     for (int j = 0; j < n; j++) k->w_dense[d * n + j] += c * w[j];
+  return true;
 }
 
 /* ---- backward: the rest ---- */
 
-static void back_output(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it) {
+static bool back_output(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it) {
   const dpi_eq_map *map = &sp->out_der;
   const double *g = k->trace.real + it->der, *weight = k->weight + (size_t)it->at * sp->noutput;
   double *w = k->w->xs;
@@ -494,23 +562,24 @@ static void back_output(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it
     else
       k->mu[map->col[e] - sp->nstate] += v * g[e];
   }
-  if (it->path)
-    weigh(sp, k, &k->trace.piece[it->piece], it->nstep - 1, it->t, w);
-  else
-    for (int j = 0; j < sp->nstate; j++) k->lambda[j] += w[j];
+  if (it->path) return weigh(sp, k, it, w);
+  for (int j = 0; j < sp->nstate; j++) k->lambda[j] += w[j];
+  return true;
 }
 
-static void back_reach(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it) {
+static bool back_reach(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it) {
   bool zero = true;
   for (int j = 0; j < sp->nstate; j++) zero = zero && k->lambda[j] == 0;
-  if (!zero) weigh(sp, k, &k->trace.piece[it->piece], it->nstep - 1, it->t, k->lambda);
+  if (!zero && !weigh(sp, k, it, k->lambda)) return false;
   for (int j = 0; j < sp->nstate; j++) k->lambda[j] = 0;
+  return true;
 }
 
 /* z: doses' start, stop, amount; then events. */
-static void back_start(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it) {
+static bool back_start(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it) {
   const dpi_trace_piece *p = &k->trace.piece[it->piece];
   const int n = sp->nstate;
+  if (p->crew == DPI_EQ_ALONE && !dpi_alone_start(&k->alone, k->w, it->piece, k->lambda, k->mu, k->u_bar)) return false;
   for (int j = 0; j < n && k->any; j++) k->lambda[j] += k->w_new[j] + k->w_x[j];
   for (int r = 0; r < p->nrun; r++) {
     const int *pair = k->trace.pair + p->run + 2 * r;
@@ -519,6 +588,7 @@ static void back_start(const dpi_eq_spoke *sp, way *k, const dpi_trace_item *it)
   for (int j = 0; j < n; j++) k->u_bar[j] = k->w_new[j] = 0;
   k->any = false;
   clear_weights(sp, k);
+  return true;
 }
 
 /* Row r of what was after the happening has adjoint a: to what was before. */
@@ -561,7 +631,7 @@ static bool back_begin(const dpi_eq_spoke *sp, way *k) {
   k->any = false;
   k->dense = true;
   clear_weights(sp, k);
-  k->block_piece = k->piece = -1;
+  k->block_piece = k->piece = k->alone.piece = -1;
   for (int c = 0; c < DPI_EQ_NCREW; c++) k->param[c] = -1;
   k->item = k->trace.nitem - 1;
   k->step = k->target = 0;
@@ -577,7 +647,7 @@ static void aim(dpi_eq_worker *g, int lane, const dpi_trace_item *it) {
     k->step = k->trace.piece[it->piece].nstep;
     k->any = false;
     k->block_piece = -1;
-    know_piece(g, lane);
+    if (k->trace.piece[it->piece].crew != DPI_EQ_ALONE) know_piece(g, lane);
   }
   if (!k->any) k->step = k->target;
 }
@@ -594,9 +664,9 @@ static bool back_on(dpi_eq_worker *g, int lane, dpi_member_gradient *grad) {
     if (it->piece < 0) continue;
     aim(g, lane, it);
     if (k->step > k->target) return true;
-    if (it->what == DPI_TRACE_OUTPUT) back_output(g->spoke, k, it);
-    if (it->what == DPI_TRACE_REACH) back_reach(g->spoke, k, it);
-    if (it->what == DPI_TRACE_START) back_start(g->spoke, k, it);
+    if (it->what == DPI_TRACE_OUTPUT && !back_output(g->spoke, k, it)) return false;
+    if (it->what == DPI_TRACE_REACH && !back_reach(g->spoke, k, it)) return false;
+    if (it->what == DPI_TRACE_START && !back_start(g->spoke, k, it)) return false;
   }
   k->going = false;
   return true;
@@ -686,11 +756,20 @@ static dp_status some_members(dpi_eq_worker *g, dpi_eq_batch *b, int first, int 
   return st;
 }
 
+/* Evaluations of the rates by members that go alone: enough of them are worth machine code. */
+static long evaluations(const dpi_eq_worker *g) {
+  long n = 0;
+  for (int l = 0; l < g->width; l++)
+    if (g->k[l].w->own) n += g->k[l].w->own->nrhs;
+  return n;
+}
+
 dp_status dpi_eq_gradient(const dpi_spoke *spoke, const dpi_batch_def *batch, const dpi_gradient_def *def) {
   dpi_eq_spoke *sp = (dpi_eq_spoke *)spoke; /* its pools */
   dpi_batch *b = NULL;
   dpi_eq_worker *g = NULL;
   DP_TRY(worker_take(sp, batch->n, &g));
+  const long before = evaluations(g);
   dpi_batch_def probed = *batch;
   probed.ndir = sp->back->ndir;
   dp_status st = dp_spoke_equations.open(spoke, &probed, &b);
@@ -702,6 +781,7 @@ dp_status dpi_eq_gradient(const dpi_spoke *spoke, const dpi_batch_def *batch, co
       st = some_members(g, (dpi_eq_batch *)b, i, rest < g->width ? rest : g->width, def);
   }
   if (b) dp_spoke_equations.close(b);
+  const long evaluated = evaluations(g) - before;
   worker_give(sp, g);
-  return st;
+  return st == DP_OK && evaluated > 0 ? dpi_eq_code_evaluations(sp, evaluated) : st;
 }

@@ -4,6 +4,7 @@
  *     eq_shadow.c   the local Jacobian of one happening, by the forward machinery in all directions at once
  *     eq_adjoint_probe.c  the direction that a path is recorded with, so that its steps suit derivatives too
  *     eq_adjoint.c  one member forward and back; the entry
+ *     eq_adjoint_alone.c  back over a piece that no lane can go: the adjoint equations themselves (solve/solve_adjoint.h)
  *
  * A path is a sequence of items in the order in which they took place:
  *
@@ -13,7 +14,8 @@
  *     HAPPEN   a dose, an instant, an event: member's state, parameters and what is under way changed
  *
  * with a piece's accepted steps between them. Backwards, HAPPEN multiplies by the transpose of its Jacobian, a step by
- * that of its own (solve/lane_tangent.h).
+ * that of its own (solve/lane_tangent.h). A piece that is gone alone (crew ALONE) has no steps, but the state it began
+ * with.
  *
  * What HAPPEN maps: the state [nstate], the active parameters [nactive], of each dose under way start, stop, amount; of
  * each event under way its time and the values it holds [1 + nassign_max]; and, as inputs only, amount, rate and time
@@ -23,6 +25,7 @@
 #define DPI_EQ_ADJOINT_H
 
 #include "solve/lane_tangent.h"
+#include "solve/solve_adjoint.h"
 #include "spoke/equations/eq_impl.h"
 
 enum { DPI_TRACE_START, DPI_TRACE_OUTPUT, DPI_TRACE_REACH, DPI_TRACE_HAPPEN };
@@ -44,6 +47,9 @@ typedef struct dpi_trace_piece {
   int param;        /* in real: parameters and draws */
   int crew;         /* method */
   int run, nrun;    /* running infusions, in pair: dose, state */
+  int x;            /* in real: the state it began with; alone only */
+  double t;         /* when it began */
+  int moved;        /* in real: per state, the step before which the path's one direction first moves it; -1: not known */
 } dpi_trace_piece;
 
 /* One happening, sparse by rows: row r of what was after it has elements [row[r], row[r + 1]). */
@@ -82,6 +88,7 @@ typedef struct dpi_eq_trace {
   int *column;
   int param;         /* in real: as they are now; -1: changed since */
   int crew;          /* what integrates now */
+  bool along;        /* derivatives are wanted along the path's one direction only */
   bool reached;      /* the state was read from the path since the happening began: */
   double *x_reached; /* [nstate] */
   dpi_eq_shadow *shadow;
@@ -90,6 +97,8 @@ typedef struct dpi_eq_trace {
 /* ---- eq_trace.c: called from eq_advance.c where bench->trace is set ---- */
 void dpi_trace_clear(dpi_eq_trace *tr);
 void dpi_trace_release(dpi_eq_trace *tr);
+/* s [nstate]: the path's direction after the last step. */
+void dpi_trace_moved(dpi_eq_trace *tr, const double *s);
 bool dpi_trace_jacobian_room(dpi_eq_trace *tr, int nrow, int nelement);
 
 /* ---- eq_adjoint_probe.c ---- */
@@ -103,6 +112,20 @@ typedef struct dpi_eq_probe {
 int dpi_probe_ndir(const dpi_eq_spoke *sp);
 /* The member has just been laid on w, a bench of one direction. False: no memory. */
 bool dpi_probe_lay(dpi_eq_probe *p, dpi_eq_bench *w, bool along); /* along: its seed is the direction */
+
+/* ---- eq_adjoint_alone.c ---- */
+typedef struct dpi_eq_alone {
+  dpi_adjoint *adjoint; /* owned; made when first needed */
+  size_t memory;        /* it was made for */
+  double *sym;          /* owned: [nsym] */
+  int piece;            /* it lies on this piece; -1: on none */
+} dpi_eq_alone;
+bool dpi_alone_can(const dpi_eq_spoke *sp);
+void dpi_alone_release(const dpi_eq_spoke *sp, dpi_eq_alone *a);
+/* weight [nstate] on the state at t of this piece, from late to early. False: the member failed, or no memory. */
+bool dpi_alone_weigh(dpi_eq_alone *a, dpi_eq_bench *w, const dpi_eq_trace *tr, int piece, double t, const double *weight);
+/* Back at its beginning: adds to lambda, mu, u_bar. */
+bool dpi_alone_start(dpi_eq_alone *a, dpi_eq_bench *w, int piece, double *lambda, double *mu, double *u_bar);
 
 /* ---- eq_shadow.c ---- */
 dp_status dpi_shadow_create(const dpi_eq_spoke *sp, dpi_eq_shadow **out);

@@ -53,7 +53,9 @@ static bool path_start(dpi_eq_bench *w) {
 static double path_target(dpi_eq_bench *w) {
   const double horizon = w->next.horizon;
   double t = horizon;
-  if (w->spoke->whole)
+  if (w->spoke->fixed)
+    t = w->next.first; /* steps of a fixed length end wherever somebody looks */
+  else if (w->spoke->whole)
     t = horizon < w->limit ? horizon : w->limit;
   else if (!isfinite(horizon))
     t = w->limit + (w->limit - w->m->t) + 1;
@@ -295,7 +297,8 @@ static dpi_eq_need cover(dpi_eq_bench *w) {
   w->target = path_target(w);
   w->attend = path_attend(w);
   w->nrecord = 0;
-  if (w->record_x && w->next.what == DPI_EQ_OUTPUT && !looks_at_steps(w) && !w->trace) plan_record(w);
+  if (w->record_x && w->next.what == DPI_EQ_OUTPUT && !looks_at_steps(w) && !w->trace && !w->spoke->fixed)
+    plan_record(w);
   return DPI_EQ_WANTS_STEP;
 }
 

@@ -21,6 +21,9 @@ static void add(dpi_jit_unit *unit, int *n, const dpi_tape *tape, int width) {
 /* The most used first. */
 static int units(const dpi_eq_spoke *sp, dpi_jit_unit *unit) {
   int n = 0;
+  const dpi_tape *own[UNITS_MAX / 2];
+  const int nown = dpi_eq_fixed_tapes(sp, own, UNITS_MAX / 2);
+  for (int i = 0; i < nown; i++) add(unit, &n, own[i], sp->width);
   for (int c = DPI_EQ_NCREW - 1; c >= 0; c--) {
     const dpi_tape *const *tape;
     for (int i = sp->plan[c] ? dpi_lane_plan_tapes(sp->plan[c], &tape) : 0; i > 0; i--)
@@ -30,7 +33,7 @@ static int units(const dpi_eq_spoke *sp, dpi_jit_unit *unit) {
   add(unit, &n, sp->out.tape, 1);
   add(unit, &n, sp->init.tape, 1);
   add(unit, &n, sp->watch.value.tape, 1);
-  if (sp->plan[DPI_EQ_EXPLICIT] || sp->plan[DPI_EQ_IMPLICIT]) return n;
+  if (sp->plan[DPI_EQ_EXPLICIT] || sp->plan[DPI_EQ_IMPLICIT] || sp->fixed) return n;
   add(unit, &n, sp->full.tape, 1);
   add(unit, &n, sp->out_der.tape, 1);
   return n;

@@ -529,7 +529,8 @@ static dp_status build_delays(builder *b) {
 static dp_status choose_method(dpi_eq_spoke *sp, const dp_sim_def *def) {
   const char *method = def->method ? def->method : "auto";
   const bool lanes = dpi_eq_lanes_named(method);
-  sp->method = dpi_arena_strdup(&sp->arena, lanes ? "auto" : method);
+  const bool fixed = dpi_eq_fixed_named(method);
+  sp->method = dpi_arena_strdup(&sp->arena, lanes || fixed ? "auto" : method);
   if (!sp->method) return DP_ERR_MEMORY;
   sp->crew0 = DPI_EQ_ALONE;
   sp->width = def->lanes;
@@ -543,6 +544,7 @@ static dp_status choose_method(dpi_eq_spoke *sp, const dp_sim_def *def) {
   DP_TRY(dpi_eq_bench_take(sp, 0, &bench));
   sp->whole = sp->sys->linear && strcmp(bench->solver->ops->name, "linear") == 0;
   dpi_eq_bench_give(bench);
+  if (fixed) return dpi_eq_fixed_compile(sp, def);
   if (!lanes) return DP_OK;
   DP_TRY(dpi_eq_lanes_compile(sp, method));
   if (sp->lane_forced) sp->whole = false;
@@ -650,6 +652,7 @@ static void release_map(dpi_eq_map *map) { dpi_tape_destroy(map->tape); }
 
 void dpi_eq_release(dpi_eq_spoke *sp) {
   dpi_eq_lanes_release(sp);
+  dpi_eq_fixed_release(sp);
   release_map(&sp->out);
   release_map(&sp->out_der);
   for (int i = 0; sp->dot && i < sp->noutput; i++) release_map(&sp->dot[i]);

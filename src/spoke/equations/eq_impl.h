@@ -5,6 +5,7 @@
  *     advance   take a bench from the pool, lay each member on it     one thread                        (eq_advance.c)
  *               machine code, once enough work is seen                                                  (eq_code.c)
  *               several members in lanes                                                               (eq_lanes.c)
+ *               several members in steps of a fixed length, their laws together                        (eq_fixed.c)
  *               timeline: what comes next                                                               (eq_timeline.c)
  *               doses: what a dose does and when                                                        (eq_dose.c)
  *               laws                                                                                    (eq_law.c)
@@ -34,6 +35,7 @@
 #include "jit/jit.h"
 #include "lang/lang.h"
 #include "num/num.h"
+#include "solve/fixed.h"
 #include "solve/lanes.h"
 #include "solve/solve.h"
 #include "spoke/event_pool.h"
@@ -89,6 +91,10 @@ typedef struct dpi_eq_law {
   const char *id;
   dpi_eq_map map;
   const int *target; /* [map.nvalue] state, or nstate + parameter */
+  const dpi_node *node; /* [map.nvalue] formulas, while the spoke is made */
+  int nnoise;
+  const int *noise;  /* [nnoise] parameters that hold fresh normal numbers at each application */
+  uint32_t purpose;  /* of the law's random stream: by its id */
 } dpi_eq_law;
 
 /* A draw: its arguments. */
@@ -161,6 +167,7 @@ typedef struct dpi_eq_spoke {
   _Atomic bool code_asked;     /* whoever set it starts it */
   int64_t seen_members, seen_work; /* guarded by lock */
   dpi_lane_plan *plan[DPI_EQ_NCREW]; /* owned; NULL: not offered */
+  struct dpi_eq_fixed *fixed;  /* owned; method "fixed", else NULL (eq_fixed.c) */
   dpi_eq_tangent *tangent;     /* list */
   struct dpi_eq_back *back;    /* what gradients need; made by the first (eq_adjoint.c) */
   pthread_mutex_t lock;        /* guards the pools */
@@ -212,7 +219,9 @@ typedef struct dpi_eq_member {
   uint8_t *truth;       /* [nevent] trigger truth */
   double *draw;         /* [ndraw] present values */
   uint64_t ndrawn;      /* numbers taken from the member's stream for draws */
+  double longest;       /* method "fixed": no step longer than this; 0: not known yet */
   uint64_t ntie;        /* and for events of equal priority */
+  double *applied;      /* [nlaw] how often each law that draws numbers was applied: a whole number */
   dpi_eq_history *history; /* owned, kept for reuse; NULL where nothing is delayed */
 } dpi_eq_member;
 
@@ -404,6 +413,15 @@ uint8_t dpi_eq_lanes_crew(const dpi_eq_spoke *sp, const dp_member *def);
 dp_status dpi_eq_lanes_advance(dpi_eq_batch *b, dp_time to);
 void dpi_eq_rig_destroy(dpi_eq_rig *r);
 
+/* ---- eq_fixed.c ---- */
+bool dpi_eq_fixed_named(const char *method);
+/* The system and its laws are there. What they ask for that the method can't give is refused by name. */
+dp_status dpi_eq_fixed_compile(dpi_eq_spoke *sp, const dp_sim_def *def);
+void dpi_eq_fixed_release(dpi_eq_spoke *sp);
+dp_status dpi_eq_fixed_advance(dpi_eq_batch *b, dp_time to);
+/* Its tapes, for the jit: the most used first. */
+int dpi_eq_fixed_tapes(const dpi_eq_spoke *sp, const dpi_tape **tape, int most);
+
 /* ---- eq_tangent.c ---- */
 int dpi_eq_tangent_most(const dpi_eq_spoke *sp); /* directions that steps in lanes can carry; 0: none go in lanes */
 /* May steps in lanes carry so many directions? */
@@ -459,6 +477,9 @@ dp_status dpi_eq_law_compile(dpi_eq_spoke *sp, dp_model *m, const dp_sim_def *de
                              const int *column);
 int dpi_eq_law_active(const dp_model *m, const dp_sim_def *def, int *active, int n);
 bool dpi_eq_law_apply(dpi_eq_bench *w, int law, double t);
+bool dpi_eq_law_noisy(const dpi_eq_spoke *sp); /* any law draws numbers */
+/* Number `position` of the k-th application (k = 0, 1, ..) by the member of this stream. */
+double dpi_eq_law_noise(const dpi_eq_law *law, uint64_t seed, uint64_t stream, double k, int position);
 
 /* ---- eq_steady.c ---- */
 bool dpi_eq_steady_dose(dpi_eq_bench *w, const dp_instant *in, double t, const dpi_eq_plan *plan);

@@ -1,14 +1,14 @@
 /* eq_save.c - one member's digital state to another batch, to bytes and back.
  *
  * Bytes: header, then x, S, params, directions, repeats, doses with their directions, scheduled events with theirs,
- * trigger truth, functionals. They belong to one build and one sim (the sim puts its hash in front); sizes are checked
+ * trigger truth, how often laws drew numbers, functionals. They belong to one build and one sim (the sim puts its hash in front); sizes are checked
  * all the same.
  */
 #include "spoke/equations/eq_impl.h"
 
 #include <math.h>
 
-#define SAVE_COOKIE 0x65713033u /* "eq03" */
+#define SAVE_COOKIE 0x65713034u /* "eq04" */
 
 typedef struct header {
   uint32_t cookie;
@@ -18,11 +18,13 @@ typedef struct header {
   int32_t ndraw, edited;
   uint32_t crew;
   int64_t now;
-  double t;
+  double t, longest;
   uint64_t ndrawn, ntie;
 } header;
 
-_Static_assert(sizeof(header) == 16 * sizeof(int32_t) + 3 * sizeof(int64_t) + sizeof(double), "header without padding");
+_Static_assert(sizeof(header) == 16 * sizeof(int32_t) + 3 * sizeof(int64_t) + 2 * sizeof(double), "header without padding");
+
+enum { SLICES = 13 };
 
 typedef struct slice {
   void *at;
@@ -32,7 +34,7 @@ typedef struct slice {
 static size_t due_row(const dpi_eq_batch *b) { return (size_t)dpi_eq_due_row(b->spoke, b->def.ndir); }
 
 /* All arrays of a member in their order of saving. */
-static int slices(dpi_eq_batch *b, int member, slice out[12]) {
+static int slices(dpi_eq_batch *b, int member, slice out[SLICES]) {
   const dpi_eq_spoke *sp = b->spoke;
   dpi_eq_member *m = &b->m[member];
   const size_t nd = b->def.ndir, d = sizeof(double);
@@ -48,6 +50,7 @@ static int slices(dpi_eq_batch *b, int member, slice out[12]) {
   out[n++] = (slice){m->pool.vec, d * due_row(b) * m->pool.n};
   out[n++] = (slice){m->truth, (size_t)sp->nevent};
   out[n++] = (slice){m->draw, d * sp->ndraw};
+  out[n++] = (slice){m->applied, d * sp->nlaw};
   out[n++] = (slice){b->path + m->path_first, sizeof(dpi_eq_path) * b->def.member[member].nfunctional};
   return n;
 }
@@ -59,7 +62,7 @@ static header describe(const dpi_eq_batch *b, int member) {
                   .nactive = sp->nactive, .nevent = sp->nevent, .nfunctional = b->def.member[member].nfunctional,
                   .begun = m->begun, .next = m->line.next, .nrepeat = m->line.nrepeat, .ndose = m->ndose,
                   .ndue = m->pool.n, .serial = m->pool.serial, .ndraw = sp->ndraw, .edited = m->edited,
-                  .crew = m->crew, .now = m->now, .t = m->t, .ndrawn = m->ndrawn, .ntie = m->ntie};
+                  .crew = m->crew, .now = m->now, .t = m->t, .longest = m->longest, .ndrawn = m->ndrawn, .ntie = m->ntie};
 }
 
 /* Take the counts over and make room. */
@@ -84,6 +87,7 @@ static dp_status receive(dpi_eq_batch *b, int member, const header *h) {
   m->ntie = h->ntie;
   m->now = h->now;
   m->t = h->t;
+  m->longest = h->longest > 0 ? h->longest : 0;
   m->line.nrepeat = m->ndose = m->pool.n = 0;
   DP_TRY(dpi_eq_member_doses(b, m, h->ndose));
   DP_TRY(dpi_event_pool_room(ctx, &m->pool, h->ndue, (int)due_row(b)));
@@ -97,7 +101,7 @@ dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int memb
   dpi_eq_batch *a = (dpi_eq_batch *)from, *b = (dpi_eq_batch *)to;
   DP_TRY(dpi_eq_member_ready(a, member));
   const header h = describe(a, member);
-  slice sa[12] = {{0}}, sb[12] = {{0}};
+  slice sa[SLICES] = {{0}}, sb[SLICES] = {{0}};
   DP_TRY(receive(b, member_to, &h));
   const int n = slices(a, member, sa);
   slices(b, member_to, sb);
@@ -110,7 +114,7 @@ dp_status dpi_eq_save(const dpi_batch *batch, int member, dpi_str *bytes) {
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
   DP_TRY(dpi_eq_member_ready(b, member));
   const header h = describe(b, member);
-  slice s[12] = {{0}};
+  slice s[SLICES] = {{0}};
   const int n = slices(b, member, s);
   dpi_str_addn(bytes, (const char *)&h, sizeof h);
   for (int i = 0; i < n; i++)
@@ -124,6 +128,8 @@ static bool plausible(const dpi_eq_batch *b, int member) {
   const dpi_eq_member *m = &b->m[member];
   for (int i = 0; i < m->ndose; i++)
     if (m->dose[i].state < 0 || m->dose[i].state >= sp->nstate) return false;
+  for (int l = 0; l < sp->nlaw; l++)
+    if (!(m->applied[l] >= 0 && m->applied[l] < 0x1p53)) return false;
   return dpi_timeline_plausible(&m->line, &b->def.member[member]) && dpi_event_pool_plausible(&m->pool, sp->nevent);
 }
 
@@ -131,7 +137,7 @@ dp_status dpi_eq_load(dpi_batch *batch, int member, const void *bytes, size_t si
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
   dp_ctx *ctx = b->spoke->base.ctx;
   header h;
-  slice s[12] = {{0}};
+  slice s[SLICES] = {{0}};
   const char *at = bytes;
   if (size < sizeof h) return dpi_fail(ctx, DP_ERR_INPUT, "saved state: found %zu bytes, expected more", size);
   memcpy(&h, at, sizeof h);

@@ -132,13 +132,25 @@ static bool keep_running(dpi_eq_bench *w, dpi_trace_piece *k) {
 bool dpi_eq_trace_start(dpi_eq_bench *w) {
   dpi_eq_trace *tr = w->trace;
   const int n = w->spoke->nstate;
-  dpi_trace_piece k = {.first = tr->nstep, .kept = tr->nkept, .crew = tr->crew, .u = -1};
+  dpi_trace_piece k = {.first = tr->nstep, .kept = tr->nkept, .crew = tr->crew, .u = -1, .x = -1, .moved = -1};
   if (!grow(w, (void **)&tr->piece, &tr->cap_piece, (size_t)tr->npiece + 1, sizeof *tr->piece) || !keep_params(w))
     return false;
   k.param = tr->param;
+  k.t = w->m->t;
+  if (tr->along && w->ndir == 1 && (k.moved = keep(w, w->m->s, n)) < 0) return false;
+  for (int j = 0; k.moved >= 0 && j < n; j++) tr->real[k.moved + j] = w->m->s[j] != 0 ? 0 : INFINITY;
+  if (k.crew == DPI_EQ_ALONE && (k.x = keep(w, w->m->x, n)) < 0) return false;
   if ((w->have_input && (k.u = keep(w, w->u, n)) < 0) || !keep_running(w, &k)) return false;
   tr->piece[tr->npiece++] = k;
   return add(w, DPI_TRACE_START, w->m->t) != NULL && fits(w);
+}
+
+void dpi_trace_moved(dpi_eq_trace *tr, const double *s) {
+  const dpi_trace_piece *p = &tr->piece[tr->npiece - 1];
+  if (p->moved < 0) return;
+  double *moved = tr->real + p->moved;
+  for (int j = 0; j < tr->spoke->nstate; j++)
+    if (s[j] != 0 && moved[j] > p->nstep) moved[j] = p->nstep;
 }
 
 /* A step was accepted from t, x. */

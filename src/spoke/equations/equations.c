@@ -61,12 +61,14 @@ static dp_status equations_create(dp_ctx *ctx, const dp_sim_def *def, dpi_spoke 
   sp->desc.block = DPI_EQ_BLOCK;
   sp->desc.own_end = true;
   const dp_status st = dpi_eq_compile(sp, def);
-  if (dpi_eq_lanes_apply(sp, 0)) sp->desc.block_most = DPI_EQ_BLOCK_MOST;
+  if (dpi_eq_lanes_apply(sp, 0) || sp->fixed) sp->desc.block_most = DPI_EQ_BLOCK_MOST;
   if (st != DP_OK) {
     equations_destroy(&sp->base);
     return st;
   }
-  if (dpi_eq_back_can(sp)) sp->desc.caps |= DP_CAP_VJP;
+  if (dpi_eq_law_noisy(sp)) sp->desc.caps |= DP_CAP_STOCHASTIC;
+  if (dpi_eq_back_can(sp) && !dpi_eq_law_noisy(sp) && !sp->fixed) /* a law's shadow would draw anew */
+    sp->desc.caps |= DP_CAP_VJP;
   if (sp->whole) sp->desc.caps |= DP_CAP_EXACT;
   *out = &sp->base;
   return DP_OK;
@@ -79,7 +81,7 @@ static const dpi_spoke_desc *equations_describe(const dpi_spoke *spoke) { return
 static dp_status batch_room(dpi_eq_batch *b, const dpi_batch_def *def) {
   const dpi_eq_spoke *sp = b->spoke;
   dp_ctx *ctx = sp->base.ctx;
-  const int each = (sp->nstate + sp->nactive) * (1 + def->ndir) + sp->nparam + sp->ndraw;
+  const int each = (sp->nstate + sp->nactive) * (1 + def->ndir) + sp->nparam + sp->ndraw + sp->nlaw;
   int nint = 0, npath = 0;
   for (int i = 0; i < def->n; i++) {
     nint += 2 * dpi_timeline_repeating(&def->member[i]);
@@ -128,7 +130,9 @@ static void batch_lay_out(dpi_eq_batch *b) {
     m->param = m->s + (size_t)sp->nstate * nd;
     m->p = m->param + sp->nparam;
     m->draw = m->p + (size_t)sp->nactive * nd;
-    real = m->draw + sp->ndraw;
+    m->applied = m->draw + sp->ndraw;
+    real = m->applied + sp->nlaw;
+    for (int l = 0; l < sp->nlaw; l++) m->applied[l] = 0;
     m->line.repeat = ints;
     ints += 2 * dpi_timeline_repeating(def);
     m->path_first = path;
@@ -175,7 +179,7 @@ static dp_status equations_open(const dpi_spoke *spoke, const dpi_batch_def *def
   if (!b) return DP_ERR_MEMORY;
   b->def = *def;
   dp_status st = batch_room(b, def);
-  if (st == DP_OK && dpi_eq_lanes_apply(sp, def->ndir)) st = dpi_eq_code_members(sp, def->n);
+  if (st == DP_OK && (dpi_eq_lanes_apply(sp, def->ndir) || sp->fixed)) st = dpi_eq_code_members(sp, def->n);
   if (st != DP_OK) {
     equations_close((dpi_batch *)b);
     return st;
@@ -189,6 +193,7 @@ static dp_status equations_advance(dpi_batch *batch, dp_time to) {
   dpi_eq_batch *b = (dpi_eq_batch *)batch;
   dpi_eq_bench *w = NULL;
   dp_status st = DP_OK;
+  if (b->spoke->fixed) return dpi_eq_fixed_advance(b, to);
   if (dpi_eq_lanes_apply(b->spoke, b->def.ndir)) return dpi_eq_lanes_advance(b, to);
   DP_TRY(dpi_eq_bench_take(b->spoke, b->def.ndir, &w));
   const long before = w->solver->nrhs;

@@ -1,6 +1,6 @@
 /* The proposal (or why there is none), what stood beside it, the map of all candidates, and what a next sample would do. */
-import { candidateMap, decidingBound, type MapCell, mostTelling, probabilityOf, regimen, termValue } from "../advice";
-import type { Candidate, NextSample, Person, Report, Reward, TermValue } from "../data";
+import { candidateMap, decidingBound, easiest, type MapCell, mostTelling, probabilityOf, regimen, shiftText, termValue } from "../advice";
+import type { Candidate, Driver, NextSample, Person, Report, Reward, Rival, TermValue, Why } from "../data";
 import { capital, count, isNum, percent, plain, pretty, sig, ticks, withUnit } from "../numbers";
 import { Fold, linear, path } from "./common";
 
@@ -218,6 +218,60 @@ function NextSamples({ report, person }: { report: Report; person: Person }) {
   );
 }
 
+/* ---- why ---- */
+
+function Drivers({ title, list }: { title: string; list: Driver[] }) {
+  const shown = list.filter((d, i) => i === 0 || (isNum(d.share) && d.share >= 0.02));
+  if (shown.length === 0) return null;
+  return (
+    <>
+      <p>{title}</p>
+      <ul>
+        {shown.map((d) => (
+          <li key={d.parameter}>
+            {d.name}: {percent(d.share)} of the variance ({percent(d.interval[0])} to {percent(d.interval[1])}); {isNum(d.direction) && d.direction > 0 ? "rises" : "falls"} with it
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function RivalItem({ rival }: { rival: Rival }) {
+  const ways = easiest(rival.would_win_if).map(shiftText);
+  const none = isNum(rival.parameters_moved_to_sd) ? `no one parameter within ${sig(rival.parameters_moved_to_sd, 2)} sd` : "nothing that was tried";
+  return (
+    <li>
+      {rival.text}{rival.admissible ? "" : " (misses a limit)"}: {ways.length ? ways.join(", or ") : none}
+    </li>
+  );
+}
+
+function WhyView({ why }: { why: Why }) {
+  const limit = why.limits[0];
+  return (
+    <Fold title={why.recommended ? "Why this one, and what would have to be true for another to win" : "What would have to be true for a plan to be safe enough"}>
+      {() => (
+        <div class="why">
+          {limit ? (
+            <p>
+              Tightest limit: {pretty(limit.text)}: estimate {percent(limit.estimate, 1)}, bound {percent(limit.bound, 1)}, {limit.holds ? "room left" : "missed by"} {percent(isNum(limit.slack) ? Math.abs(limit.slack) : null, 1)}.
+            </p>
+          ) : null}
+          <Drivers title="The difference in reward to the runner-up hangs on" list={why.drivers_of_difference} />
+          <Drivers title="What the tightest limit is about hangs on" list={why.drivers_of_tightest_limit} />
+          {why.rivals.length ? (
+            <>
+              <p>Another plan would {why.recommended ? "win" : "be safe enough"} with</p>
+              <ul>{why.rivals.map((r) => <RivalItem key={r.text} rival={r} />)}</ul>
+            </>
+          ) : null}
+        </div>
+      )}
+    </Fold>
+  );
+}
+
 export function Advice({ report, person }: { report: Report; person: Person }) {
   const c = person.proposal;
   const unit = report.kind.time_unit;
@@ -237,6 +291,7 @@ export function Advice({ report, person }: { report: Report; person: Person }) {
         <CandidateMapView report={report} person={person} />
         <NextSamples report={report} person={person} />
       </div>
+      {person.why ? <WhyView why={person.why} /> : null}
     </div>
   );
 }

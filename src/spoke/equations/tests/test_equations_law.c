@@ -43,7 +43,7 @@ static void close_to(double got, double want, double rel, const char *what, int 
 
 static const char map_text[] = "model map\n  x' = 0; n' = 0;\n  x = 0.3; n = 0; r = 3.2;\nend\n";
 static const char *const map_target[] = {"x", "n"}, *const map_formula[] = {"r*x*(1 - x)", "n + 1"};
-static const dp_law_def map_law = {"grow", 2, map_target, map_formula};
+static const dp_law_def map_law = {"grow", 2, map_target, map_formula, 0, NULL};
 static const dp_output_def map_out[] = {{"x", NULL, ""}, {"n", NULL, ""}, {"twice", "2*x", ""}};
 static const char *const map_active[] = {"r"};
 
@@ -106,7 +106,7 @@ static void test_kalman(void **state) {
   static const char *const target[] = {"var", "mean"};
   static const char *const formula[] = {"(a^2*var + q)*s/(a^2*var + q + s)",
                                         "a*mean + (a^2*var + q)/(a^2*var + q + s)*(y - a*mean)"};
-  static const dp_law_def law = {"see", 2, target, formula};
+  static const dp_law_def law = {"see", 2, target, formula, 0, NULL};
   static const dp_output_def out[] = {{"mean", NULL, ""}, {"var", NULL, ""}, {"sum", "mean + var", ""}};
   static const char *const active[] = {"q", "s"};
   dp_model *m = text_model(kalman_text);
@@ -147,7 +147,7 @@ static const char pi_text[] =
     "model pi\n  x' = -k*x + u; area' = 0;\n  x = 0; area = 0; k = 0.7; u = 0; goal = 3; kp = 0.8; ki = 0.5;\nend\n";
 static const char *const pi_target[] = {"u", "area"}, *const pi_formula[] = {"kp*(goal - x) + ki*area",
                                                                              "area + 0.25*(goal - x)"};
-static const dp_law_def pi_law = {"pi", 2, pi_target, pi_formula};
+static const dp_law_def pi_law = {"pi", 2, pi_target, pi_formula, 0, NULL};
 static const dp_output_def pi_out[] = {{"x", NULL, ""}, {"u", NULL, ""}, {"area", NULL, ""}};
 static const char *const pi_active[] = {"k", "kp", "ki"};
 
@@ -235,7 +235,7 @@ static void test_going_on(void **state) {
 static void refused(dp_model *m, const char *spoke, const char *target, const char *formula, dp_status status,
                     const char *word) {
   const char *const t[] = {target, "u"}, *const f[] = {formula, "1"};
-  const dp_law_def law = {"rule", 2, t, f};
+  const dp_law_def law = {"rule", 2, t, f, 0, NULL};
   dp_sim_def def = dp_sim_def_default();
   dp_sim *sim = NULL;
   def.spoke = spoke;
@@ -275,7 +275,7 @@ static void test_refused(void **state) {
 static void test_fails(void **state) {
   (void)state;
   static const char *const target[] = {"x"}, *const formula[] = {"x/(2 - u)"};
-  static const dp_law_def law = {"divide", 1, target, formula};
+  static const dp_law_def law = {"divide", 1, target, formula, 0, NULL};
   dp_model *m = text_model("model f\n  x' = -k*x; x = 1; k = 1; u = 0;\nend\n");
   dp_sim *sim = law_sim(m, "ensemble", pi_out, 2, &law, 1, NULL, 0);
   static bed_run r[2];

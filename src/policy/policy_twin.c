@@ -1,0 +1,220 @@
+/* policy_twin.c - floor 7: receding horizon (model predictive control). At every decision the person's record so far
+ * is assimilated,
+ * plans are searched on the belief under the kind's rewards and limits, and what the chosen plan gives now is given;
+ * then the world
+ * goes on, and all of it is done anew with the next reading.
+ *
+ *     O reading -> record -> D dp_assimilate -> dp_plan_search -> U the chosen plan's doses of now -> record
+ *
+ * A regimen (dose x interval at steady state) gives its dose when its interval since the last dose is over; a course
+ * gives what it
+ * has before the next decision. No admissible plan, or a belief that is not fit for use: the fallback decides this
+ * once, which is
+ * recorded. The twin may be of another kind than the person in the trial: `twin: {kind: FOLDER}`.
+ */
+#include "policy/policy_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "doppel/whatif.h"
+
+enum { most_draws = 20000 };
+
+/* ---- reading ---- */
+
+static dp_status wrong(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *what, const char *expected) {
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected %s", doc->source, node->line, what, expected);
+}
+
+static const dp_kind *twin_kind(const dp_policy *p) { return p->twin.kind ? p->twin.kind : p->kind; }
+
+/* What it reads and gives, in the twin's own kind. */
+static dp_status find_rows(dp_policy *p, const dpi_yaml_doc *doc) {
+  const dp_kind *k = twin_kind(p);
+  dpi_policy_twin *t = &p->twin;
+  if (p->desc.nread != 1 || p->desc.ngive != 1) return wrong(doc, doc->root, "twin", "one reading and one control");
+  for (t->observable = 0; t->observable < k->nobservable; t->observable++)
+    if (strcmp(k->observable[t->observable].id, p->desc.read_of[0]) == 0) break;
+  for (t->control = 0; t->control < k->ncontrol; t->control++)
+    if (strcmp(k->control[t->control].id, p->desc.give[0]) == 0) break;
+  if (t->observable == k->nobservable) return wrong(doc, doc->root, "reads", "an observable of the twin's kind");
+  if (t->control == k->ncontrol) return wrong(doc, doc->root, "gives", "a control of the twin's kind");
+  if (!k->reward.given || k->reward.control != t->control)
+    return wrong(doc, doc->root, "gives", "the control that the twin's reward.yaml plans");
+  return DP_OK;
+}
+
+dp_status dpi_twin_policy_read(dp_policy *p, const dpi_yaml_doc *doc) {
+  static const char *const keys[] = {"kind", "draws", "proposals", "wait"};
+  const dpi_yaml *map = dpi_yaml_get(doc->root, "twin");
+  const char *folder = "";
+  p->twin.draws = 300;
+  p->twin.proposals = 1200;
+  if (map) {
+    DP_TRY(dpi_yaml_known(doc, map, "twin", keys, DPI_COUNT(keys)));
+    DP_TRY(dpi_yaml_string(doc, map, "kind", "", &folder));
+    DP_TRY(dpi_yaml_int(doc, map, "draws", 300, 100, most_draws, &p->twin.draws));
+    DP_TRY(dpi_yaml_int(doc, map, "proposals", 4 * p->twin.draws, 100, 10 * most_draws, &p->twin.proposals));
+    DP_TRY(dpi_policy_yaml_quantity(doc, map, "wait", p->kind->time_unit, 0, &p->twin.wait));
+  }
+  if (*folder) {
+    const char *path = dpi_policy_path(&p->arena, p->folder, folder);
+    if (!path) return DP_ERR_MEMORY;
+    DP_TRY(dp_kind_load(p->ctx, path, &p->twin.kind));
+    if (strcmp(p->twin.kind->time_unit, p->kind->time_unit) != 0)
+      return wrong(doc, map, "kind", "a kind that counts time in the same unit");
+  }
+  return find_rows(p, doc);
+}
+
+/* ---- one person ---- */
+
+struct dpi_twin_session {
+  const dp_policy *policy;
+  const dp_kind *kind;
+  dp_prior *prior;
+  char *id;
+  double *covariate; /* [nperson] */
+  uint64_t seed;
+  dp_event *event;
+  int nevent, cap;
+  double last; /* time of the last dose, -INFINITY: none yet */
+  int step;
+};
+
+dp_status dpi_twin_policy_open(const dp_policy *policy, const dp_policy_person *person, dpi_twin_session **out) {
+  dp_ctx *ctx = policy->ctx;
+  dpi_twin_session *s = DPI_NEW(ctx, dpi_twin_session);
+  *out = NULL;
+  if (!s) return DP_ERR_MEMORY;
+  s->policy = policy;
+  s->kind = twin_kind(policy);
+  s->seed = person->seed ^ (person->stream * 0x9E3779B97F4A7C15u);
+  s->last = -INFINITY;
+  s->id = DPI_NEW_ARRAY(ctx, char, strlen(person->id) + 1);
+  s->covariate = DPI_NEW_ARRAY(ctx, double, policy->desc.nperson + 1);
+  dp_status status = s->id && s->covariate ? dp_prior_nominal(s->kind, &s->prior) : DP_ERR_MEMORY;
+  if (status != DP_OK) {
+    dpi_twin_policy_close(s);
+    return status;
+  }
+  strcpy(s->id, person->id);
+  for (int i = 0; i < policy->desc.nperson; i++) s->covariate[i] = person->value[i];
+  *out = s;
+  return DP_OK;
+}
+
+void dpi_twin_policy_close(dpi_twin_session *s) {
+  if (!s) return;
+  dp_ctx *ctx = s->policy->ctx;
+  dp_prior_destroy(s->prior);
+  dpi_free(ctx, s->id);
+  dpi_free(ctx, s->covariate);
+  dpi_free(ctx, s->event);
+  dpi_free(ctx, s);
+}
+
+/* ---- the record so far ---- */
+
+static dp_status add_event(dpi_twin_session *s, double time, int evid, double amount, double value) {
+  const dpi_kind_observable *o = &s->kind->observable[s->policy->twin.observable];
+  DP_TRY(dpi_grow(s->policy->ctx, (void **)&s->event, &s->cap, s->nevent + 1, sizeof *s->event));
+  dp_event *e = &s->event[s->nevent++];
+  *e = (dp_event){.time = (dp_time)floor(time * (double)DP_TICKS + 0.5),
+                  .evid = evid,
+                  .amount = amount,
+                  .value = value,
+                  .dvid = "",
+                  .limit = NAN,
+                  .line = s->nevent,
+                  .covariate = s->covariate};
+  e->missing = evid != 0;
+  e->compartment = evid == 1 ? s->kind->control[s->policy->twin.control].compartment : 0;
+  if (evid != 0) return DP_OK;
+  e->dvid = o->dvid ? o->dvid : "";
+  e->compartment = o->compartment;
+  return DP_OK;
+}
+
+/* ---- a decision ---- */
+
+typedef struct thought {
+  dp_belief *belief, *fresh;
+  dp_patient *patient;
+  dp_advice *advice;
+} thought;
+
+static dp_status think(dpi_twin_session *s, double now, thought *w) {
+  const dp_policy *p = s->policy;
+  const dp_subject subject = {s->id, s->event, s->nevent};
+  const dp_record record = {.source = "what was read and given",
+                            .covariate_id = p->desc.person,
+                            .ncovariate = p->desc.nperson,
+                            .subject = &subject,
+                            .nsubject = 1};
+  dp_assimilate_def def = dp_assimilate_def_default();
+  dp_plan_def search = dp_plan_def_default();
+  def.ndraw = p->twin.draws;
+  def.nproposal = p->twin.proposals;
+  def.seed = s->seed + 2 * (uint64_t)s->step;
+  DP_TRY(dp_assimilate(s->kind, &record, 0, now, s->prior, &def, &w->belief));
+  def.seed++;
+  DP_TRY(dp_assimilate(s->kind, &record, 0, now, s->prior, &def, &w->fresh));
+  DP_TRY(dp_patient_create(s->kind, &record, 0, s->prior, now, w->belief, w->fresh, &w->patient));
+  search.seed = s->seed;
+  return dp_plan_search(s->kind, dp_patient_look(w->patient), &search, &w->advice);
+}
+
+/* What the plan gives from now until the next decision; a regimen when it is due. NAN: what can't be given at once. */
+static double gives_now(const dpi_twin_session *s, const dp_plan *plan, double now) {
+  double sum = 0;
+  for (int i = 0; i < plan->nrow; i++) {
+    const dp_plan_row *row = &plan->row[i];
+    if (row->control != s->policy->twin.control) continue;
+    if (row->duration > 0) return NAN;
+    if (row->steady && row->interval > 0) {
+      if (row->interval < s->policy->desc.every * (1 - 1e-9)) return NAN; /* its doses would come too rarely */
+      if (now - s->last > row->interval * (1 - 1e-9)) sum += row->amount;
+      continue;
+    }
+    for (int k = 0; k <= row->repeats; k++)
+      if (row->time + k * row->interval < s->policy->desc.every * (1 - 1e-9)) sum += row->amount;
+  }
+  return sum;
+}
+
+dp_status dpi_twin_policy_step(dpi_twin_session *s, const dp_policy_input *in, double *give, bool *good,
+                               char reason[160]) {
+  thought w = {0};
+  *good = false;
+  give[0] = NAN;
+  if (!s->nevent)
+    DP_TRY(add_event(s, in->time, 2, 0, NAN)); /* the person's numbers, before anything is known */
+  else if (isfinite(in->read[0]))
+    DP_TRY(add_event(s, in->time, 0, 0, in->read[0]));
+  s->step++;
+  if (in->time < s->policy->twin.wait) return DP_OK; /* as intended: no reason */
+  dp_status status = think(s, in->time, &w);
+  if (status == DP_OK && w.advice->chosen < 0) {
+    snprintf(reason, 160, "no plan: %.140s", w.advice->reason);
+  } else if (status == DP_OK) {
+    give[0] = gives_now(s, w.advice->plan[w.advice->chosen], in->time);
+    *good = isfinite(give[0]);
+    if (!*good)
+      snprintf(reason, 160, "the chosen plan has an infusion, or doses more often than decisions: '%.60s'",
+               w.advice->candidate[w.advice->chosen].text);
+  }
+  dp_advice_destroy(w.advice);
+  dp_patient_destroy(w.patient);
+  dp_belief_destroy(w.fresh);
+  dp_belief_destroy(w.belief);
+  return status;
+}
+
+dp_status dpi_twin_policy_given(dpi_twin_session *s, double time, double amount) {
+  if (!(amount > 0)) return DP_OK;
+  s->last = time;
+  return add_event(s, time, 1, amount, NAN);
+}

@@ -1,0 +1,1 @@
+target_link_libraries(dp_policy PUBLIC PkgConfig::JANSSON ${CMAKE_DL_LIBS})

@@ -1,0 +1,417 @@
+/* test_trial.c - virtual trials on a kind whose answers are closed forms: x' = -k x, a dose at time 0. Six people with
+ * given k, so
+ * that means, intervals, shares and differences can be computed by hand (golden values by another program; Student's
+ * and Wilson's
+ * formulas with quantiles from tables); designs, drop-out, missing endpoints, programs outside, files that are
+ * refused. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "doppel/trial.h"
+
+static dp_ctx *ctx;
+static char dir[64];
+
+static void put(const char *name, const char *text) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/%s", dir, name);
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  fputs(text, f);
+  fclose(f);
+}
+
+static const struct {
+  const char *name, *text;
+} files[] = {
+    {"k/twin.yaml",
+     "kind: k\ntitle: t\nquestion: q\nintended_use: tests\ntime_unit: h\nuntil: 1\nhorizon: 10\nmodel: model.ant\n"
+     "parameters: parameters.tsv\ncovariates: covariates.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"
+     "quantities: quantities.tsv\n"},
+    {"k/model.ant", "model k()\n  x = 0;\n  x' = -k*x;\n  k = 0.1;\n  sd = 1;\nend\n"},
+    {"k/parameters.tsv",
+     "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\nsd\tlog\t0.01\t9\t1\t0\tmg\n"},
+    {"k/covariates.tsv", "covariateId\tunit\tlower\tupper\tmissing\nk\t1/h\t0\t5\t\n"},
+    {"k/observables.tsv", "observableId\tobservableFormula\tnoiseFormula\tunit\nseen\tx\tsd\tmg\n"},
+    {"k/controls.tsv", "controlId\ttarget\tunit\tlower\tupper\niv\tx\tmg\t0\t500\n"},
+    {"k/quantities.tsv", "quantityId\tformula\tunit\nlevel\tx\tmg\n"},
+    {"people.tsv", "person\tk\tage\na\t0.05\t1\nb\t0.08\t2\nc\t0.1\t3\nd\t0.12\t4\ne\t0.2\t5\nf\t0.3\t6\n"},
+    {"low.yaml", "policy: low\nevery: 10 h\ngives: {iv: '100'}\n"},
+    {"high.yaml", "policy: high\nevery: 10 h\ngives: {iv: '150'}\n"},
+    {"greedy.yaml", "policy: greedy\nevery: 5 h\ngives: {iv: '1000'}\n"},
+    {"read.yaml",
+     "policy: read\nevery: 1 h\nreads: {r: seen}\nstate: {n: 0}\nnext: {n: n + 1}\ngives: {iv: 'max(0, 20 - r) + "
+     "n'}\n"},
+    {"outside.yaml",
+     "policy: outside\nkind: process\nevery: 1 h\nreads: {r: seen}\ngives: {iv: ''}\nfallback: read.yaml\n"
+     "command: [python3, outside.py]\ntimeout: 1 s\n"},
+    {"outside.py",
+     "import sys, json\nsys.stdin.readline()\nprint('{\"ready\":1}', flush=True)\nn = 0\nfor line in sys.stdin:\n"
+     "  m = json.loads(line)\n  print(json.dumps({'gives': {'iv': max(0.0, 20 - m['reads']['r']) + n}}), flush=True)\n"
+     "  n += 1\n"},
+    {"stuck.yaml",
+     "policy: stuck\nkind: process\nevery: 1 h\nreads: {r: seen}\ngives: {iv: ''}\nfallback: read.yaml\n"
+     "command: [python3, stuck.py]\ntimeout: 0.3 s\n"},
+    {"stuck.py",
+     "import sys, time\nsys.stdin.readline()\nprint('{\"ready\":1}', flush=True)\nsys.stdin.readline()\n"
+     "print('{\"gives\":{\"iv\":1}}', flush=True)\ntime.sleep(1000)\n"}};
+
+static const char head[] = "trial: t\nkind: ./k\nhorizon: 10 h\nseed: 3\n";
+static const char two[] = "arms: [{name: low, policy: low.yaml}, {name: high, policy: high.yaml}]\n";
+static const char ends[] =
+    "endpoints:\n  - {id: last, of: level, metric: final}\n"
+    "  - {id: above, of: level, metric: time_above, level: 50}\n"
+    "  - {id: auc, of: level, metric: integral}\n"
+    "  - {id: share, of: level, metric: final, event: '> 18'}\n"
+    "  - {id: total, of: given iv}\n";
+
+static dp_trial *open_trial(const char *text, dp_status expected) {
+  char path[200];
+  dp_trial *t = NULL;
+  put("trial.yaml", text);
+  snprintf(path, sizeof path, "%s/trial.yaml", dir);
+  dp_ctx_clear_error(ctx);
+  const dp_status status = dp_trial_read(ctx, path, NULL, 0, &t);
+  if (status != expected) print_message("%s\n", dp_ctx_error(ctx));
+  assert_int_equal(status, expected);
+  return t;
+}
+
+static char *join(const char *a, const char *b, const char *c, const char *d) {
+  static char text[8000];
+  snprintf(text, sizeof text, "%s%s%s%s", a, b, c, d);
+  return text;
+}
+
+static dp_trial_result *run(const dp_trial *t, int n) {
+  dp_trial_def def = dp_trial_def_default();
+  dp_trial_result *r = NULL;
+  def.nperson = n;
+  def.check = 0;
+  const dp_status status = dp_trial_run(t, &def, &r);
+  if (status != DP_OK) print_message("%s\n", dp_ctx_error(ctx));
+  assert_int_equal(status, DP_OK);
+  return r;
+}
+
+static void is(const dp_trial_estimate *e, int n, double value, double low, double high, double tolerance) {
+  if (e->n != n || !(fabs(e->value - value) <= tolerance) || !(fabs(e->low - low) <= tolerance) ||
+      !(fabs(e->high - high) <= tolerance))
+    print_message("n %d: %.12g [%.12g, %.12g], expected n %d: %.12g [%.12g, %.12g]\n", e->n, e->value, e->low, e->high,
+                  n, value, low, high);
+  assert_int_equal(e->n, n);
+  assert_true(fabs(e->value - value) <= tolerance);
+  assert_true(fabs(e->low - low) <= tolerance);
+  assert_true(fabs(e->high - high) <= tolerance);
+}
+
+static const dp_trial_difference *difference(const dp_trial_result *r, int endpoint) {
+  for (int k = 0; k < r->ndifference; k++)
+    if (r->difference[k].endpoint == endpoint) return &r->difference[k];
+  fail();
+  return NULL;
+}
+
+/* The same six people in both arms. */
+static void closed_forms(void **state) {
+  (void)state;
+  dp_trial *t = open_trial(join(head, "cohort: {table: people.tsv}\npaired: true\n", two, ends), DP_OK);
+  dp_trial_result *r = run(t, 0);
+  assert_int_equal(r->nperson, 6);
+  assert_int_equal(r->ncall, 12);
+  is(&r->arm[0].estimate[0], 6, 31.834260475299605, 10.400503988114984, 53.268016962484225, 1e-7);
+  is(&r->arm[1].estimate[0], 6, 47.75139071294941, 15.600755982172466, 79.90202544372636, 1e-7);
+  assert_true(fabs(r->arm[0].estimate[1].value - 61.913774286551984) < 1e-6);
+  assert_true(fabs(r->arm[0].estimate[2].value - 573.1343655426112) < 1e-5);
+  is(&r->arm[0].estimate[3], 6, 400.0 / 6, 29.9993315138392, 90.32285888942195, 1e-6);
+  is(&r->arm[1].estimate[3], 6, 500.0 / 6, 43.649717177812987, 96.99466302516935, 1e-6);
+  assert_true(r->arm[0].estimate[4].value == 100 && r->arm[1].estimate[4].value == 150);
+  const dp_trial_difference *d = difference(r, 0);
+  assert_int_equal(d->arm, 1);
+  is(&d->estimate, 6, 15.917130237649802, 5.2002519940574885, 26.634008481242116, 1e-7);
+  assert_true(fabs(d->p - 0.012399290906791816) < 1e-9);
+  d = difference(r, 3);
+  is(&d->estimate, 6, 100.0 / 6, -29.041007806848995, 54.041007806849, 1e-6);
+  assert_true(fabs(d->p - 1) < 1e-12);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* Cross-over: in the second period what is left of the first is still there. x after a period of 10 h, a wash-out of
+ * 20 h and
+ * another period is dose2 e^(-10 k) + dose1 e^(-40 k). Both sequences occur as often. */
+static void crossover(void **state) {
+  (void)state;
+  static const double ks[] = {0.05, 0.08, 0.1, 0.12, 0.2, 0.3};
+  dp_trial *t =
+      open_trial(join(head, "cohort: {table: people.tsv, n: 600}\ncrossover: {washout: 20 h}\n", two, ends), DP_OK);
+  dp_trial_result *r = run(t, 0);
+  double first = 0, left = 0;
+  for (int i = 0; i < 6; i++) first += 100 * exp(-10 * ks[i]) / 6, left += 150 * exp(-40 * ks[i]) / 6;
+  /* who begins with the low dose has nothing left in it: half of all people, up to chance in how the six are shared
+   * out */
+  assert_int_equal(r->ncall, 600);
+  assert_int_equal(r->arm[0].estimate[0].n, 600);
+  assert_true(fabs(r->arm[0].estimate[0].value - (first + left / 2)) < 0.25);
+  assert_true(r->arm[0].estimate[0].value > first);
+  assert_true(fabs(r->arm[1].estimate[2].value - r->arm[0].estimate[2].value * 1.5) < 40);
+  assert_true(r->arm[0].estimate[4].value == 100 && r->arm[1].estimate[4].value == 150);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* Permuted blocks: arms are equal in size to the person, and everybody is in one. */
+static void parallel(void **state) {
+  (void)state;
+  dp_trial *t =
+      open_trial(join(head, "cohort: {table: people.tsv, n: 602}\nrandomisation: {blocks: 4}\n", two, ends), DP_OK);
+  dp_trial_result *r = run(t, 0);
+  assert_int_equal(r->arm[0].nperson + r->arm[1].nperson, 602);
+  assert_true(abs(r->arm[0].nperson - r->arm[1].nperson) <= 2);
+  assert_int_equal(r->ncall, 602);
+  const dp_trial_estimate *a = &r->arm[0].estimate[0], *b = &r->arm[1].estimate[0], *d = &difference(r, 0)->estimate;
+  const double se = sqrt(a->sd * a->sd / a->n + b->sd * b->sd / b->n);
+  assert_true(fabs(d->value - (b->value - a->value)) < 1e-9);
+  assert_true(fabs((d->high - d->low) / 2 / se - 1.964) < 0.01); /* Student's quantile at some 500 degrees of freedom */
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* Drop-out and missing endpoints are chance of known size: within 5 standard deviations (one in two million). */
+static void losses(void **state) {
+  (void)state;
+  char text[4000];
+  snprintf(text, sizeof text, "%s%s%s%s", head,
+           "cohort: {table: people.tsv, n: 4000}\npaired: true\nmissing: 0.1\n"
+           "dropout: {probability: 0.2, per: 10 h, analysis: exclude}\n",
+           two, ends);
+  dp_trial *t = open_trial(text, DP_OK);
+  dp_trial_result *r = run(t, 0);
+  assert_true(fabs(r->arm[0].ndropout - 800.0) < 5 * sqrt(4000 * 0.2 * 0.8));
+  assert_int_equal(r->arm[0].ndropout, r->arm[1].ndropout); /* people leave, whatever the arm */
+  const int n = r->arm[0].estimate[0].n;
+  assert_true(fabs(n - 4000 * 0.8 * 0.9) < 5 * sqrt(4000 * 0.72 * 0.28));
+  assert_int_equal(r->arm[0].estimate[4].value, 100);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+static void same_bytes(void **state) {
+  (void)state;
+  char hash[3][65];
+  for (int k = 0; k < 3; k++) {
+    dp_ctx_def def = dp_ctx_def_default();
+    dp_ctx *own = ctx, *other = NULL;
+    def.nthread = k == 1 ? 2 : k == 2 ? 3 : 1;
+    assert_int_equal(dp_ctx_create(&def, &other), DP_OK);
+    ctx = other;
+    dp_trial *t =
+        open_trial(join(head, "cohort: {table: people.tsv, n: 3000, resample: true, jitter: 0.2}\npaired: true\n",
+                        "arms: [{name: a, policy: read.yaml}, {name: b, policy: greedy.yaml}]\n",
+                        "endpoints: [{id: m, of: seen, by: readings, metric: mean}, {id: s, of: seen, by: readings, "
+                        "metric: sd}]\n"),
+                   DP_OK);
+    dp_trial_result *r = run(t, 0);
+    strcpy(hash[k], r->hash);
+    assert_true(r->arm[1].nlimited == 3000 * 2); /* 1000 mg are cut to 500 */
+    dp_trial_result_destroy(r);
+    dp_trial_destroy(t);
+    ctx = own;
+    dp_ctx_destroy(other);
+  }
+  assert_string_equal(hash[0], hash[1]);
+  assert_string_equal(hash[0], hash[2]);
+}
+
+/* A rule in the sim and the same rule in a program outside read the same noise and give the same. */
+static void outside(void **state) {
+  (void)state;
+  dp_trial *t = open_trial(
+      join(head, "cohort: {table: people.tsv}\npaired: true\n",
+           "arms: [{name: rule, policy: read.yaml}, {name: program, policy: outside.yaml}]\n",
+           "endpoints: [{id: m, of: seen, by: readings, metric: mean}, {id: a, of: level, metric: integral}, "
+           "{id: g, of: given iv}]\n"),
+      DP_OK);
+  dp_trial_result *r = run(t, 0);
+  assert_int_equal(r->nincident, 0);
+  for (int e = 0; e < 3; e++) {
+    assert_int_equal(r->arm[1].estimate[e].n, 6);
+    assert_true(fabs(difference(r, e)->estimate.value) < 1e-9 * fabs(r->arm[0].estimate[e].value));
+  }
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+static void a_program_that_hangs(void **state) {
+  (void)state;
+  dp_trial *t = open_trial(join(head, "cohort: {table: people.tsv, n: 2}\npaired: true\n",
+                                "arms: [{name: stuck, policy: stuck.yaml}]\n", "endpoints: [{id: g, of: given iv}]\n"),
+                           DP_OK);
+  dp_trial_result *r = run(t, 0);
+  assert_int_equal(r->nincident, 2);
+  assert_int_equal(r->arm[0].nincident, 2);
+  assert_true(r->incident[0].time == 1);
+  assert_non_null(strstr(r->incident[0].reason, "no answer within 0.3 s"));
+  assert_int_equal(r->arm[0].estimate[0].n, 2);
+  char *text = NULL;
+  assert_int_equal(dp_trial_json(r, &text), DP_OK);
+  assert_non_null(strstr(text, "no answer within 0.3 s"));
+  dp_trial_text_free(r, text);
+  assert_int_equal(dp_trial_page(r, &text), DP_OK);
+  assert_non_null(strstr(text, "no answer within 0.3 s"));
+  dp_trial_text_free(r, text);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* Jittered people matched to another mean: acceptance is told, and the mean is met within 5 standard errors. */
+static void matched(void **state) {
+  (void)state;
+  dp_trial *t =
+      open_trial(join(head,
+                      "cohort: {table: people.tsv, n: 2000, resample: true, jitter: {k: 0.3}, match: {k: {mean: 0.15, "
+                      "sd: 0.03}}}\npaired: true\n",
+                      "arms: [{name: low, policy: low.yaml}]\n", "endpoints: [{id: a, of: level, metric: integral}]\n"),
+                 DP_OK);
+  dp_trial_result *r = run(t, 0);
+  assert_true(r->ncandidate > 2000);
+  assert_true(fabs(r->acceptance - 2000.0 / (double)r->ncandidate) < 1e-12);
+  bool found = false;
+  for (int i = 0; i < r->credibility.nevidence; i++) {
+    const dp_trial_evidence *e = &r->credibility.evidence[i];
+    if (!strstr(e->what, "'k' of those accepted")) continue;
+    found = true;
+    assert_true(fabs(e->value - 0.15) <
+                5 * 0.03 / sqrt(2000) + 0.004); /* kernels smooth the density: a small bias stays */
+  }
+  assert_true(found);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* Power: two thirds of a standard deviation with 36 people each is found in 4 of 5 trials (tables: 0.80 at d = 0.667).
+ * */
+static void power(void **state) {
+  (void)state;
+  put("big.tsv", "person\tk\na\t0.05\n");
+  put("noise_a.yaml", "policy: a\nevery: 10 h\nreads: {r: seen}\ngives: {iv: '100 + 3*r'}\n");
+  put("noise_b.yaml",
+      "policy: b\nevery: 10 h\nreads: {r: seen}\ngives: {iv: '102 + 3*r'}\n"); /* reading: noise, sd 1 */
+  dp_trial *t = open_trial(
+      join(head, "cohort: {table: big.tsv, n: 8000}\nrandomisation: {blocks: 2}\npower: {n: 36, trials: 4000}\n",
+           "arms: [{name: a, policy: noise_a.yaml}, {name: b, policy: noise_b.yaml}]\n",
+           "endpoints: [{id: g, of: given iv}]\n"),
+      DP_OK);
+  dp_trial_result *r = run(t, 0);
+  const dp_trial_difference *d = difference(r, 0);
+  assert_int_equal(d->power_n, 36);
+  /* the effect of 4000 people an arm is itself uncertain by 0.067 of 2: 0.03 in power */
+  assert_true(fabs(d->power - 0.80) < 0.08);
+  assert_true(d->power_low < d->power && d->power < d->power_high && d->power_high - d->power_low < 0.04);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* The engine's own checks: rows that pass by their figures, and rows that say what is missing. */
+static void checks(void **state) {
+  (void)state;
+  dp_trial *t = open_trial(
+      join(head, "cohort: {table: people.tsv, n: 30}\npaired: true\ncredibility: {error_limit: 1e-3}\n",
+           "arms: [{name: rule, policy: read.yaml}]\n", "endpoints: [{id: a, of: level, metric: integral}]\n"),
+      DP_OK);
+  dp_trial_def def = dp_trial_def_default();
+  dp_trial_result *r = NULL;
+  assert_int_equal(dp_trial_run(t, &def, &r), DP_OK);
+  int alone = 0, steps = 0, drivers = 0, missing = 0;
+  for (int i = 0; i < r->credibility.nevidence; i++) {
+    const dp_trial_evidence *e = &r->credibility.evidence[i];
+    missing += e->state == DP_EVIDENCE_MISSING;
+    if (strstr(e->what, "differ in any bit")) alone += e->state == DP_EVIDENCE_PASS && e->value == 0;
+    if (strstr(e->what, "rtol 1e-10"))
+      steps += e->state == DP_EVIDENCE_PASS && e->value >= 0 && e->value < 1e-3 && e->limit == 1e-3;
+    if (strstr(e->factor, "sensitivity")) drivers += fabs(e->value) > 0.9 && strstr(e->what, "goes with k (") != NULL;
+  }
+  assert_int_equal(alone, 1);
+  assert_int_equal(steps, 1);
+  assert_int_equal(drivers, 1); /* the integral goes with k, all but noise */
+  assert_true(missing >= 2);    /* no published figures, no comparison with real people */
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+static void refused(const char *text, const char *why) {
+  dp_trial *t = open_trial(text, DP_ERR_INPUT);
+  assert_null(t);
+  if (!strstr(dp_ctx_error(ctx), why)) print_message("'%s' is not in '%s'\n", why, dp_ctx_error(ctx));
+  assert_non_null(strstr(dp_ctx_error(ctx), why));
+  dp_ctx_clear_error(ctx);
+}
+
+static void files_that_are_refused(void **state) {
+  (void)state;
+  static const char people[] = "cohort: {table: people.tsv}\n";
+  refused("trial: t\nkind: ./nowhere\nhorizon: 1\n", "nowhere");
+  refused(join(head, people, two, "endpoints: []\n"), "endpoints");
+  refused(join(head, people, "arms: []\n", ends), "arms");
+  refused(join(head, people, two, "endpoints: [{id: a, of: nothing, metric: mean}]\n"), "an observable or a quantity");
+  refused(join(head, people, two, "endpoints: [{id: a, of: level, metric: cv}]\n"), "by: readings");
+  refused(join(head, people, two, "endpoints: [{id: a, of: level, metric: time_above, level: 3, unit: L}]\n"), "unit");
+  refused(join(head, people, two, "endpoints: [{id: a, of: level, metric: time_between, range: [3, 2]}]\n"),
+          "low < high");
+  refused(join(head, "cohort: {table: no.tsv}\n", two, ends), "a file that is there");
+  refused(join(head, "cohort: {population: k}\n", two, ends), "random effects");
+  char text[4000];
+  snprintf(text, sizeof text, "%s%srandomisation: {blocks: 3}\n%s%s", head, people, two, ends);
+  refused(text, "a multiple of the number of arms");
+  snprintf(text, sizeof text, "%s%spaired: true\ncrossover: {washout: 1}\n%s%s", head, people, two, ends);
+  refused(text, "one of randomisation");
+  refused("trial: t\nkind: ./k\nhorizon: 10 kg\n", "horizon");
+  refused("trial: t\nkind: ./k\nhorizon: -1\n", "horizon");
+  refused("[]\n", "key: value");
+}
+
+static int begin(void **state) {
+  (void)state;
+  dp_ctx_def def = dp_ctx_def_default();
+  char path[100];
+  strcpy(dir, "/tmp/test_trial_XXXXXX");
+  if (!mkdtemp(dir) || dp_ctx_create(&def, &ctx) != DP_OK) return 1;
+  snprintf(path, sizeof path, "%s/k", dir);
+  if (mkdir(path, 0700) != 0) return 1;
+  for (int i = 0; i < DPI_COUNT(files); i++) put(files[i].name, files[i].text);
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  char command[100];
+  snprintf(command, sizeof command, "rm -rf %s", dir);
+  const bool leak = dpi_alloc_live(ctx) != 0;
+  dp_ctx_destroy(ctx);
+  return system(command) != 0 || leak;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(closed_forms),
+                                     cmocka_unit_test(crossover),
+                                     cmocka_unit_test(parallel),
+                                     cmocka_unit_test(losses),
+                                     cmocka_unit_test(same_bytes),
+                                     cmocka_unit_test(outside),
+                                     cmocka_unit_test(a_program_that_hangs),
+                                     cmocka_unit_test(matched),
+                                     cmocka_unit_test(power),
+                                     cmocka_unit_test(checks),
+                                     cmocka_unit_test(files_that_are_refused)};
+  return cmocka_run_group_tests(tests, begin, end);
+}

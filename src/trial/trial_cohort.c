@@ -1,0 +1,355 @@
+/* trial_cohort.c - floor 8: who takes part: rows of a table, draws from a population's law, or those of either who are
+ * like a
+ * target population. Everybody is a function of their number.
+ *
+ * Matching (acceptance by density): candidates come one after another; r = target density / density of candidates at a
+ * candidate's numbers, the latter by a Gaussian kernel estimate from a pilot; accepted with probability min(1, r/m), m
+ * a high
+ * quantile of r over the pilot. How well the result meets the target is checked and reported (trial_checks.c).
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/table.h"
+#include "num/num.h"
+#include "trial/trial_impl.h"
+
+enum { most_columns = 400, most_rows = 1000000, most_people = 100000000, pilot = 500, most_targets = 4 };
+
+/* ---- one person ---- */
+
+static void from_table(const dp_trial *t, uint64_t number, double *value, char id[64]) {
+  const dpi_cohort *c = &t->cohort;
+  int row = (int)(number % (uint64_t)c->nrow);
+  if (c->resample) {
+    dpi_rng rng = dpi_rng_make(t->desc.seed, number, DPI_TRIAL_ROW);
+    row = (int)(dpi_rng_uniform(&rng) * c->nrow);
+  }
+  dpi_rng rng = dpi_rng_make(t->desc.seed, number, DPI_TRIAL_JITTER);
+  for (int k = 0; k < c->ncolumn; k++) {
+    const double z = dpi_rng_normal(&rng); /* drawn whether or not it is used: a column's number does not move others */
+    value[k] = c->value[(size_t)row * (size_t)c->ncolumn + (size_t)k];
+    if (c->jitter[k] > 0) value[k] *= dpi_m_exp(c->jitter[k] * z);
+  }
+  snprintf(id, 64, "%.40s/%llu", c->person[row], (unsigned long long)number);
+}
+
+static void from_population(const dp_trial *t, uint64_t number, double *value, char id[64]) {
+  const dpi_cohort *c = &t->cohort;
+  const int n = t->kind->neffect;
+  double z[DPI_EIG_MAX];
+  dpi_rng rng = dpi_rng_make(t->desc.seed, number, DPI_TRIAL_ETA);
+  for (int k = 0; k < n; k++) z[k] = dpi_rng_normal(&rng);
+  dpi_tri_mul_lower(c->chol, n, z, value);
+  for (int k = n; k < c->ncolumn; k++)
+    value[k] = dp_vary(c->vary[k].kind, c->vary[k].a, c->vary[k].b, t->desc.seed, number, c->column[k]);
+  snprintf(id, 64, "%llu", (unsigned long long)number);
+}
+
+static void candidate(const dp_trial *t, uint64_t number, double *value, char id[64]) {
+  if (t->cohort.kind == DPI_COHORT_TABLE)
+    from_table(t, number, value, id);
+  else
+    from_population(t, number, value, id);
+}
+
+void dpi_cohort_person(const dp_trial *t, int i, double *value, char id[64]) {
+  candidate(t, (uint64_t)(t->cohort.accepted ? t->cohort.accepted[i] : i), value, id);
+}
+
+/* ---- matched to a target ---- */
+
+typedef struct matcher {
+  const dp_trial *t;
+  double *value; /* [ncolumn] of one candidate */
+  double x[pilot][most_targets];
+  double width[most_targets]; /* of the kernels */
+  double m;
+} matcher;
+
+static void numbers_of(matcher *w, uint64_t number, double *x) {
+  char id[64];
+  candidate(w->t, number, w->value, id);
+  for (int k = 0; k < w->t->cohort.ntarget; k++) x[k] = w->value[w->t->cohort.target[k].column];
+}
+
+/* Target over candidates' density, up to a constant. */
+static double ratio(const matcher *w, const double *x) {
+  const dpi_cohort *c = &w->t->cohort;
+  double wanted = 0, have = 0;
+  for (int k = 0; k < c->ntarget; k++) {
+    const double z = (x[k] - c->target[k].mean) / c->target[k].sd;
+    wanted -= z * z / 2;
+  }
+  for (int i = 0; i < pilot; i++) {
+    double e = 0;
+    for (int k = 0; k < c->ntarget; k++) {
+      const double z = (x[k] - w->x[i][k]) / w->width[k];
+      e -= z * z / 2;
+    }
+    have += dpi_m_exp(e);
+  }
+  return have > 0 ? dpi_m_exp(wanted) / have : 0;
+}
+
+/* Scott's rule; a number that does not vary can't be matched. */
+static dp_status find_widths(matcher *w) {
+  const dpi_cohort *c = &w->t->cohort;
+  const double shrink = dpi_m_pow(pilot, -1.0 / (c->ntarget + 4));
+  for (int k = 0; k < c->ntarget; k++) {
+    double mean = 0, square = 0;
+    for (int i = 0; i < pilot; i++) mean += w->x[i][k] / pilot;
+    for (int i = 0; i < pilot; i++) square += (w->x[i][k] - mean) * (w->x[i][k] - mean) / (pilot - 1);
+    w->width[k] = sqrt(square) * shrink;
+    if (!(w->width[k] > 0))
+      return dpi_fail(w->t->ctx, DP_ERR_INPUT, "%s: match: '%s' is the same for everybody", w->t->desc.source,
+                      c->column[c->target[k].column]);
+  }
+  return DP_OK;
+}
+
+static dp_status prepare(matcher *w) {
+  double r[pilot];
+  for (int i = 0; i < pilot; i++)
+    numbers_of(w, (uint64_t)i + 0x40000000u, w->x[i]); /* people of the pilot are nobody else */
+  DP_TRY(find_widths(w));
+  for (int i = 0; i < pilot; i++) r[i] = ratio(w, w->x[i]);
+  dpi_sort(r, pilot);
+  w->m = r[pilot - 1 - pilot / 100];
+  if (w->m > 0) return DP_OK;
+  return dpi_fail(w->t->ctx, DP_ERR_INPUT, "%s: match: nobody is anywhere near the target", w->t->desc.source);
+}
+
+static dp_status choose(matcher *w, dpi_cohort *c) {
+  const dp_trial *t = w->t;
+  const int64_t most = (int64_t)c->n * 1000 + 100000 < 0x40000000 ? (int64_t)c->n * 1000 + 100000 : 0x3fffffff;
+  int n = 0;
+  int64_t k = 0;
+  for (; n < c->n && k < most; k++) {
+    double x[most_targets];
+    if ((k & 1023) == 0 && dp_ctx_cancelled(t->ctx)) return DP_ERR_CANCELLED;
+    numbers_of(w, (uint64_t)k, x);
+    dpi_rng rng = dpi_rng_make(t->desc.seed, (uint64_t)k, DPI_TRIAL_MATCH);
+    if (dpi_rng_uniform(&rng) * w->m < ratio(w, x)) c->accepted[n++] = (int)k;
+  }
+  c->ncandidate = k;
+  if (n == c->n) return DP_OK;
+  return dpi_fail(t->ctx, DP_ERR_CONVERGE, "%s: match: of %lld people %d were like the target, expected %d",
+                  t->desc.source, (long long)k, n, c->n);
+}
+
+/* t is a copy of the caller's: accepted belongs to it. */
+dp_status dpi_trial_match(dp_trial *t) {
+  dpi_cohort *c = &t->cohort;
+  c->accepted = NULL;
+  c->ncandidate = c->n;
+  if (!c->ntarget) return DP_OK;
+  int *accepted = DPI_NEW_ARRAY(t->ctx, int, c->n);
+  matcher *w = DPI_NEW(t->ctx, matcher);
+  double *value = DPI_NEW_ARRAY(t->ctx, double, c->ncolumn + 1);
+  dp_status status = accepted && w && value ? DP_OK : DP_ERR_MEMORY;
+  if (status == DP_OK) {
+    w->t = t;
+    w->value = value;
+    status = prepare(w);
+  }
+  dpi_cohort chosen = *c;
+  chosen.accepted = accepted;
+  if (status == DP_OK) status = choose(w, &chosen);
+  if (status == DP_OK)
+    *c = chosen;
+  else
+    dpi_free(t->ctx, accepted);
+  dpi_free(t->ctx, value);
+  dpi_free(t->ctx, w);
+  return status;
+}
+
+/* ---- reading ---- */
+
+static dp_status wrong(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *what, const char *expected) {
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%.60s', expected %s", doc->source, node->line, what,
+                  node->text ? node->text : "a list or map", expected);
+}
+
+static int find_column(const dpi_cohort *c, const char *id) {
+  for (int k = 0; k < c->ncolumn; k++)
+    if (strcmp(c->column[k], id) == 0) return k;
+  return -1;
+}
+
+/* Columns all of whose cells are numbers; the person is the column `person` or `id`, else the row's number. */
+static dp_status take_table(dp_trial *t, const dpi_table *table) {
+  dpi_cohort *c = &t->cohort;
+  if (table->nrow < 1 || table->nrow > most_rows || table->ncolumn > most_columns)
+    return dpi_fail(t->ctx, DP_ERR_INPUT, "%s: found %d rows and %d columns, expected 1 to 1000000 and at most 400",
+                    c->table, table->nrow, table->ncolumn);
+  int person = dpi_table_column(table, "person");
+  if (person < 0) person = dpi_table_column(table, "id");
+  c->nrow = table->nrow;
+  c->column = DPI_ARENA_ARRAY(&t->arena, const char *, table->ncolumn + 1);
+  c->person = DPI_ARENA_ARRAY(&t->arena, const char *, table->nrow);
+  c->value = DPI_ARENA_ARRAY(&t->arena, double, (size_t)table->nrow *(size_t)table->ncolumn);
+  c->jitter = DPI_ARENA_ARRAY(&t->arena, double, table->ncolumn + 1);
+  int *from = DPI_ARENA_ARRAY(&t->arena, int, table->ncolumn + 1);
+  if (!c->column || !c->person || !c->value || !c->jitter || !from) return DP_ERR_MEMORY;
+  for (int k = 0; k < table->ncolumn; k++) {
+    bool number = k != person;
+    double x;
+    for (int row = 0; row < table->nrow && number; row++) number = dpi_parse_double(dpi_table_cell(table, row, k), &x);
+    if (!number) continue;
+    from[c->ncolumn] = k;
+    c->column[c->ncolumn] = dpi_arena_strdup(&t->arena, table->column[k]);
+    if (!c->column[c->ncolumn++]) return DP_ERR_MEMORY;
+  }
+  for (int row = 0; row < table->nrow; row++) {
+    c->person[row] = person >= 0 ? dpi_arena_strdup(&t->arena, dpi_table_cell(table, row, person))
+                                 : dpi_arena_printf(&t->arena, "%d", row + 1);
+    if (!c->person[row]) return DP_ERR_MEMORY;
+    for (int k = 0; k < c->ncolumn; k++)
+      dpi_parse_double(dpi_table_cell(table, row, from[k]), &c->value[(size_t)row * (size_t)c->ncolumn + (size_t)k]);
+  }
+  return DP_OK;
+}
+
+/* jitter: 0.1, of all numbers; or {column: 0.1, ...} */
+static dp_status read_jitter(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *n) {
+  dpi_cohort *c = &t->cohort;
+  if (!n) return DP_OK;
+  if (n->type == DPI_YAML_SCALAR) {
+    double sd;
+    if (!dpi_parse_double(n->text, &sd) || sd < 0 || sd > 2) return wrong(doc, n, "jitter", "a number from 0 to 2");
+    for (int k = 0; k < c->ncolumn; k++) c->jitter[k] = sd;
+    return DP_OK;
+  }
+  if (n->type != DPI_YAML_MAP) return wrong(doc, n, "jitter", "a number, or {column: number, ...}");
+  for (const dpi_yaml *e = n->first; e; e = e->next) {
+    const int k = find_column(c, e->key);
+    if (k < 0) return wrong(doc, e, e->key, "a column of numbers of the table as the name of a jitter");
+    if (!e->text || !dpi_parse_double(e->text, &c->jitter[k]) || c->jitter[k] < 0 || c->jitter[k] > 2)
+      return wrong(doc, e, e->key, "a number from 0 to 2");
+  }
+  return DP_OK;
+}
+
+static dp_status read_table(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
+  dpi_cohort *c = &t->cohort;
+  const char *file;
+  DP_TRY(dpi_yaml_string(doc, map, "table", NULL, &file));
+  c->kind = DPI_COHORT_TABLE;
+  c->table = dpi_policy_path(&t->arena, t->folder, file);
+  if (!c->table) return DP_ERR_MEMORY;
+  if (!dpi_file_exists(c->table)) return wrong(doc, dpi_yaml_get(map, "table"), "table", "a file that is there");
+  dpi_table *table;
+  DP_TRY(dpi_table_load(t->ctx, c->table, DPI_TABLE_DETECT, &table));
+  dp_status status = take_table(t, table);
+  dpi_table_destroy(table);
+  DP_TRY(status);
+  DP_TRY(dpi_yaml_bool(doc, map, "resample", false, &c->resample));
+  return read_jitter(t, doc, dpi_yaml_get(map, "jitter"));
+}
+
+/* "normal(70, 12)" */
+static dp_status read_variation(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *e, dpi_variation *v) {
+  static const char *const words[] = {"normal", "lognormal", "uniform", "loguniform"};
+  const char *text = e->text ? e->text : "";
+  double a;
+  if (dpi_parse_double(text, &a)) return *v = (dpi_variation){DP_VARY_UNIFORM, a, a}, DP_OK;
+  for (int i = 0; i < DPI_COUNT(words); i++) {
+    const size_t n = strlen(words[i]), length = strlen(text);
+    if (strncmp(text, words[i], n) != 0 || text[n] != '(' || text[length - 1] != ')') continue;
+    const char *comma = strchr(text, ',');
+    if (!comma) break;
+    char *first = dpi_arena_strndup(&t->arena, text + n + 1, (size_t)(comma - text) - n - 1);
+    char *second = dpi_arena_strndup(&t->arena, comma + 1, length - 2 - (size_t)(comma - text));
+    if (!first || !second) return DP_ERR_MEMORY;
+    v->kind = (dp_variation)i;
+    const bool good = dpi_parse_double(first, &v->a) && dpi_parse_double(second, &v->b) &&
+                      (i == DP_VARY_UNIFORM ? v->a <= v->b : v->b > 0) && (i != DP_VARY_LOGUNIFORM || v->a > 0);
+    if (good) return DP_OK;
+    break;
+  }
+  return wrong(doc, e, e->key, "a number, normal(mean, sd), lognormal(median, s), uniform(a, b) or loguniform(a, b)");
+}
+
+static dp_status read_population(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
+  dpi_cohort *c = &t->cohort;
+  const dp_kind *k = t->kind;
+  const dpi_yaml *covariates = dpi_yaml_get(map, "covariates");
+  const int n = k->neffect;
+  c->kind = DPI_COHORT_POPULATION;
+  if (covariates && covariates->type != DPI_YAML_MAP)
+    return wrong(doc, covariates, "covariates", "{name: distribution}");
+  if (n < 1 || n > DPI_EIG_MAX) return wrong(doc, map, "population", "a kind with random effects, at most 64");
+  for (int i = 0; i < n; i++)
+    if (k->effect[i].occasion)
+      return dpi_fail(t->ctx, DP_ERR_UNSUPPORTED,
+                      "%s:%d: population: effects of occasions ('%s') are not offered in trials", doc->source,
+                      map->line, k->effect[i].id);
+  const int most = n + (covariates ? covariates->count : 0);
+  c->column = DPI_ARENA_ARRAY(&t->arena, const char *, most);
+  c->vary = DPI_ARENA_ARRAY(&t->arena, dpi_variation, most);
+  c->chol = DPI_ARENA_ARRAY(&t->arena, double, (size_t)n *(size_t)n);
+  if (!c->column || !c->vary || !c->chol) return DP_ERR_MEMORY;
+  memcpy(c->chol, k->omega, sizeof(double) * (size_t)n * (size_t)n);
+  if (!dpi_chol(c->chol, n)) return wrong(doc, map, "population", "a positive definite covariance in population.tsv");
+  for (int i = 0; i < n; i++) c->column[c->ncolumn++] = k->effect[i].id;
+  for (const dpi_yaml *e = covariates ? covariates->first : NULL; e; e = e->next) {
+    if (find_column(c, e->key) >= 0 || !dpi_policy_name(e->key))
+      return wrong(doc, e, e->key, "another name of a covariate");
+    DP_TRY(read_variation(t, doc, e, &c->vary[c->ncolumn]));
+    c->column[c->ncolumn++] = e->key;
+  }
+  return DP_OK;
+}
+
+/* A covariate that has no value of its own must be said. */
+static dp_status check_covariates(const dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
+  for (int i = 0; i < t->kind->ncovariate; i++) {
+    const dpi_kind_covariate *v = &t->kind->covariate[i];
+    if (v->sim_param >= 0 && v->missing != DPI_MISSING_VALUE && find_column(&t->cohort, v->id) < 0)
+      return dpi_fail(t->ctx, DP_ERR_INPUT, "%s:%d: cohort: the model needs everybody's '%s' (%s, %s)", doc->source,
+                      map->line, v->id, v->name, v->unit);
+  }
+  return DP_OK;
+}
+
+static dp_status read_match(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
+  static const char *const keys[] = {"mean", "sd"};
+  dpi_cohort *c = &t->cohort;
+  if (!map) return DP_OK;
+  if (map->type != DPI_YAML_MAP || map->count < 1 || map->count > most_targets)
+    return wrong(doc, map, "match", "{name: {mean: ..., sd: ...}}, 1 to 4 of them");
+  c->target = DPI_ARENA_ARRAY(&t->arena, dpi_target, map->count);
+  if (!c->target) return DP_ERR_MEMORY;
+  for (const dpi_yaml *e = map->first; e; e = e->next) {
+    dpi_target *g = &c->target[c->ntarget++];
+    DP_TRY(dpi_yaml_known(doc, e, "a target", keys, 2));
+    g->column = find_column(c, e->key);
+    if (g->column < 0) return wrong(doc, e, e->key, "a number of the people of the cohort as the name of a target");
+    DP_TRY(dpi_yaml_number(doc, e, "mean", NAN, &g->mean));
+    DP_TRY(dpi_yaml_number(doc, e, "sd", NAN, &g->sd));
+    if (!(g->sd > 0)) return wrong(doc, e, "sd", "a number > 0");
+  }
+  return DP_OK;
+}
+
+dp_status dpi_trial_read_cohort(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
+  static const char *const keys[] = {"table", "population", "covariates", "n", "resample", "jitter", "match"};
+  DP_TRY(dpi_yaml_known(doc, map, "a cohort", keys, DPI_COUNT(keys)));
+  const bool table = dpi_yaml_get(map, "table") != NULL, population = dpi_yaml_get(map, "population") != NULL;
+  if (table == population) return wrong(doc, map, "cohort", "one of table and population");
+  for (int i = 2; i < DPI_COUNT(keys); i++) {
+    const dpi_yaml *n = dpi_yaml_get(map, keys[i]);
+    const bool fits = i == 2 ? population : i == 4 || i == 5 ? table : true;
+    if (n && !fits) return wrong(doc, n, keys[i], "it with the other kind of cohort only");
+  }
+  if (table)
+    DP_TRY(read_table(t, doc, map));
+  else
+    DP_TRY(read_population(t, doc, map));
+  DP_TRY(check_covariates(t, doc, map));
+  DP_TRY(dpi_yaml_int(doc, map, "n", table ? t->cohort.nrow : 100, 1, most_people, &t->cohort.n));
+  return read_match(t, doc, dpi_yaml_get(map, "match"));
+}

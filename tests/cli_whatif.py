@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""doppel forecast and doppel plan: branches beside each other, the search and its explanation, and what is refused of plans.
+
+usage: cli_whatif.py DOPPEL SOURCE_DIR"""
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+
+from checks import check, finish
+
+DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+KIND = SOURCE / "twins" / "theophylline"
+USAGE, INPUT, AGAIN = 2, 3, 75
+HEAD = "controlId\ttime\tamount\tduration\tinterval\trepeats\tsteady\n"
+
+
+def run(*args):
+    return subprocess.run([DOPPEL, *map(str, args)], capture_output=True, text=True, errors="replace", timeout=120, check=False, cwd=SOURCE)
+
+
+def put(folder, name, text):
+    path = pathlib.Path(folder, name)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(name, code, wanted, *args):
+    r = run(*args)
+    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
+    for w in wanted:
+        check(f"{name}: says {w}", w in r.stderr, r.stderr)
+    check(f"{name}: one short message, no answer", r.stderr.count("\n") <= 3 and not r.stdout, r.stderr + r.stdout[:200])
+
+
+def forecasts(tmp):
+    low = put(tmp, "low.tsv", HEAD + "oral\t0\t200\t\t12\t3\t\n")
+    high = put(tmp, "high.tsv", HEAD + "oral\t0\t400\t\t12\t3\t\n")
+    args = ("forecast", "theophylline", "--patient", "1", "--until", "8", "--plan", low, "--plan", high, "--plan", "none", "--draws", "200")
+    r = run(*args, "--json", "--plot", pathlib.Path(tmp, "f.svg"))
+    if not check("forecast: ends well", r.returncode == 0, r.stderr):
+        return
+    answer = json.loads(r.stdout)
+    check("forecast: three branches", [p["name"] for p in answer["plans"]] == ["low", "high", "none"], [p["name"] for p in answer["plans"]])
+    median = answer["levels"].index(0.5)
+    drug = [next(s for s in p["shown"] if s["id"] == "c" and not s["measured"]) for p in answer["plans"]]
+    now = next(i for i, t in enumerate(answer["time"]) if t >= answer["now"])
+    for i in range(now):
+        same = drug[0]["quantiles"][i] == drug[1]["quantiles"][i] == drug[2]["quantiles"][i]
+        if not check("forecast: the past is the same in every branch", same, answer["time"][i]):
+            break
+    # the model is linear: what 400 mg adds to nothing is twice what 200 mg adds, draw by draw; so for the draws' means, and nearly
+    # for medians of what is added when little else varies; here, at the end, as an order
+    last = [d["quantiles"][-1][median] for d in drug]
+    check("forecast: more drug, higher concentration", last[2] < last[0] < last[1], last)
+    for p in answer["compared"]:
+        check("forecast: a probability", 0 <= p["probability_better"] <= 1, p)
+        check("forecast: an interval about the difference", p["low"] <= p["difference"] <= p["high"], p)
+    check("forecast: terms of every plan", all({t["id"] for t in p["terms"]} == {"trough", "peak", "in_range"} for p in answer["plans"]))
+    check("forecast: why", answer["why"] is not None and len(answer["why"]["rivals"]) >= 2, answer["why"])
+    check("forecast: picture", xml.parse(pathlib.Path(tmp, "f.svg")).getroot().tag.endswith("svg"))
+    check("forecast: same bytes on 1 and 2 threads", run(*args, "--json", "--threads", "1").stdout == run(*args, "--json", "--threads", "2").stdout)
+    same = run("forecast", "theophylline", "--patient", "1", "--plan", low, "--plan", low, "--draws", "200", "--json")
+    pair = json.loads(same.stdout)["compared"][0]
+    check("forecast: a plan against itself", pair["difference"] == 0 and pair["probability_better"] == 0.5, pair)
+    words = run(*args)
+    check("forecast: words", words.returncode == 0 and "A against B" in words.stdout and "lowest" in words.stdout, words.stderr)
+
+
+def plans(tmp):
+    file = pathlib.Path(tmp, "plan.tsv")
+    r = run("plan", "theophylline", "--patient", "1", "--until", "8", "--json", "-o", file, "--plot", pathlib.Path(tmp, "p.svg"))
+    if not check("plan: ends well", r.returncode == 0, r.stderr):
+        return
+    answer = json.loads(r.stdout)
+    if not check("plan: proposes one", answer["chosen"] is not None, answer["reason"]):
+        return
+    why = answer["why"]
+    check("plan: explains it", why["recommended"] and why["limits"] and why["rivals"], why)
+    check("plan: limits hold", all(x["holds"] and x["slack"] >= 0 for x in why["limits"]), why["limits"])
+    check("plan: tightest limit first", why["limits"] == sorted(why["limits"], key=lambda x: x["slack"] / (
+        1 - x["allowed"] if x["text"].count(">=") == 2 else x["allowed"])), why["limits"])
+    check("plan: shares", all(0 <= d["share"] <= 1 for d in why["drivers_of_difference"] + why["drivers_of_tightest_limit"]), why)
+    check("plan: something would let a rival win", any(x["would_win_if"] for x in why["rivals"]), why["rivals"])
+    check("plan: data", why["data"] is None or 0 <= why["data"]["probability_of_change"] <= 1, why["data"])
+    again = run("forecast", "theophylline", "--patient", "1", "--until", "8", "--plan", file, "--json")
+    if check("plan: forecast reads it", again.returncode == 0, again.stderr):
+        judged = {t["id"]: t["value"] for t in json.loads(again.stdout)["plans"][0]["terms"]}
+        for t in answer["chosen"]["terms"]:
+            check(f"plan: {t['id']} is the same by forecast", abs(judged[t["id"]] - t["value"]) < 1e-9, (t, judged))
+    words = run("plan", "theophylline", "--patient", "1", "--until", "8")
+    for w in ("proposed", "runner-up", "why:", "limits, the tightest first", "for another plan to win"):
+        check(f"plan: says {w}", w in words.stdout, words.stdout[:2000] + words.stderr)
+
+
+def bad(tmp):
+    person = ("--patient", "1")
+
+    def plan(name, row, head=HEAD):
+        return put(tmp, name + ".tsv", head + row + "\n")
+
+    refused("no plan", USAGE, ["--plan"], "forecast", "theophylline", *person)
+    refused("nobody", USAGE, ["--patient"], "plan", "theophylline")
+    refused("a plan that is not there", AGAIN, ["nowhere.tsv"], "forecast", "theophylline", *person, "--plan", pathlib.Path(tmp, "nowhere.tsv"))
+    refused("more than the upper bound", INPUT, ["1000 mg", "upper bound", "900"], "forecast", "theophylline", *person, "--plan",
+            plan("much", "oral\t0\t1000\t\t12\t3\t"))
+    refused("tablets that do not exist", INPUT, ["250 mg", "tablets"], "forecast", "theophylline", *person, "--plan",
+            plan("odd", "oral\t0\t250\t\t12\t3\t"))
+    refused("an interval that is not allowed", INPUT, ["interval of 5 h"], "forecast", "theophylline", *person, "--plan",
+            plan("often", "oral\t0\t200\t\t5\t3\t"))
+    refused("an unknown control", INPUT, ["unknown.tsv:2", "orall", "oral"], "forecast", "theophylline", *person, "--plan",
+            plan("unknown", "orall\t0\t200\t\t12\t3\t"))
+    refused("an unknown column", INPUT, ["amont"], "forecast", "theophylline", *person, "--plan",
+            plan("column", "oral\t0\t200", "controlId\ttime\tamont\n"))
+    refused("a time before now", INPUT, ["before.tsv:2"], "forecast", "theophylline", *person, "--plan", plan("before", "oral\t-1\t200\t\t\t\t"))
+    refused("an amount that is no number", INPUT, ["text.tsv:2", "much"], "forecast", "theophylline", *person, "--plan",
+            plan("text", "oral\t0\tmuch\t\t\t\t"))
+    refused("a horizon in the past", USAGE, ["ends after now"], "forecast", "theophylline", *person, "--until", "8", "--horizon", "3", "--plan", "none")
+    refused("an unknown search", USAGE, ["annealing"], "plan", "theophylline", *person, "--search", "annealing")
+    kind = pathlib.Path(tmp, "bare")
+    shutil.copytree(KIND, kind)
+    text = (kind / "twin.yaml").read_text(encoding="utf-8")
+    (kind / "twin.yaml").write_text("\n".join(x for x in text.splitlines() if not x.startswith("reward:")) + "\n", encoding="utf-8")
+    refused("a kind without rewards", USAGE, ["no reward"], "plan", kind, *person)
+    ok = run("forecast", kind, *person, "--plan", "none", "--draws", "200")
+    check("a kind without rewards: still forecast", ok.returncode == 0 and "not judged" in ok.stdout, ok.stderr)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as tmp:
+        forecasts(tmp)
+        plans(tmp)
+        bad(tmp)
+    return finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

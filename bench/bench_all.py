@@ -5,7 +5,7 @@ usage: bench_all.py BUILD [--repeats N] [--runs N] [--only WORD ...]
 
 --repeats  how often each bench_* program is run (5)
 --runs     how often each kind's `doppel run` is timed (3)
---only     solve, simulate, infer, load, ensemble, run
+--only     solve, simulate, infer, decide, load, ensemble, run
 
 A ratio stands beside the peer or the plain method that was timed in the same process run (above 1: slower than it); its median
 is that of the ratios, not the ratio of the medians. "others" is the processor time that went to other processes while we
@@ -86,6 +86,14 @@ def infer(build, table):
         if not m:
             raise ValueError(f"bench_infer: not understood: {line}")
         table.add("infer", m[1].strip(), m[3], float(m[2]))
+
+
+def decide(build, table):
+    for line in output([build / "bench_decide", "twins/vancomycin"]).splitlines():
+        m = re.match(r"(.+?) {2,}([\d.eE+-]+) (\S.*)$", line)
+        if not m:
+            raise ValueError(f"bench_decide: not understood: {line}")
+        table.add("decide", m[1].strip(), m[3], float(m[2]))
 
 
 def published(build):
@@ -193,14 +201,14 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=("solve", "simulate", "infer", "load", "ensemble", "run"))
+    parser.add_argument("--only", nargs="+", choices=("solve", "simulate", "infer", "decide", "load", "ensemble", "run"))
     args = parser.parse_args()
     build = args.build.resolve()
-    wanted = args.only or ["solve", "simulate", "infer", "load", "ensemble", "run"]
+    wanted = args.only or ["solve", "simulate", "infer", "decide", "load", "ensemble", "run"]
     table, skipped = Table(), []
     busy, ours = processor_seconds()
     begin = time.monotonic()
-    for word, measure in (("solve", solve), ("simulate", simulate), ("infer", infer), ("load", load),
+    for word, measure in (("solve", solve), ("simulate", simulate), ("infer", infer), ("decide", decide), ("load", load),
                           ("ensemble", ensemble)):
         if word not in wanted:
             continue

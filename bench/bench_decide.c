@@ -2,7 +2,8 @@
  *
  *     bench_decide [twins/vancomycin [draws [fresh draws]]]
  *
- * Milliseconds by the clock and of processor time (all threads), the best of 20, for each person of the kind's example record at the
+ * Milliseconds by the clock and of processor time (all threads), the best of 20, for each person of the kind's example
+ * record at the
  * kind's default time. Next samples are not imagined. */
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@ static double seconds(clockid_t clock) {
 }
 
 /* One person: beliefs, then the plan many times. */
-static dp_status person(const dp_kind *kind, const dp_record *record, const dp_prior *prior, int i, int ndraw, int nfresh) {
+static dp_status person(const dp_kind *kind, const dp_record *record, const dp_prior *prior, int i, int ndraw,
+                        int nfresh) {
   dp_assimilate_def def = dp_assimilate_def_default();
   dp_plan_def plan = dp_plan_def_default();
   dp_belief *belief = NULL, *fresh = NULL;
@@ -36,8 +38,14 @@ static dp_status person(const dp_kind *kind, const dp_record *record, const dp_p
   dp_instant *history = calloc((size_t)c->ninstant + 1, sizeof *history);
   if (!param || !history) return DP_ERR_MEMORY;
   dpi_case_apply(c, prior->typical, zero, param, history);
-  dp_plan_patient patient = {.param = param, .eta_effect = c->eta_effect, .history = history, .nhistory = c->ninstant,
-                             .now = kind->until, .stream = c->stream, .belief = belief, .fresh = fresh};
+  dp_plan_patient patient = {.param = param,
+                             .eta_effect = c->eta_effect,
+                             .history = history,
+                             .nhistory = c->ninstant,
+                             .now = kind->until,
+                             .stream = c->stream,
+                             .belief = belief,
+                             .fresh = fresh};
   for (int k = 0; k < 20; k++) {
     dp_advice *a = NULL;
     double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -47,8 +55,10 @@ static dp_status person(const dp_kind *kind, const dp_record *record, const dp_p
     if (k == 0) fprintf(stderr, "%s: %s\n", c->id, a->reason);
     dp_advice_destroy(a);
   }
-  printf("plan %-29s %12.4g ms\n", c->id, 1e3 * best[0]);
-  printf("plan %-14s processor time %12.4g ms\n", c->id, 1e3 * best[1]);
+  char name[2][64];
+  snprintf(name[0], sizeof name[0], "plan of person %s", c->id);
+  snprintf(name[1], sizeof name[1], "the same, processor time, %s", c->id);
+  for (int k = 0; k < 2; k++) printf("%-34s %12.4g ms\n", name[k], 1e3 * best[k]);
   free(param);
   free(history);
   dpi_case_destroy(c);

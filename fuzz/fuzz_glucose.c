@@ -1,5 +1,5 @@
-/* fuzz_glucose.c - any bytes as a sensor's readings: refused with a message or read; then metrics and profile; all memory given
- * back. The first byte chooses the unit that the caller gives. */
+/* fuzz_glucose.c - any bytes as a sensor's readings: refused with a message or read; then metrics and profile; all
+ * memory given back. The first byte chooses the unit that the caller gives. */
 #include <math.h>
 #include <stdlib.h>
 

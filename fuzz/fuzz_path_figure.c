@@ -1,5 +1,5 @@
-/* fuzz_path_figure.c - any bytes as a figure of a path, with doses or without: read or refused, never more. What is read has a window
- * that ends after it began, a whole number of doses, and numbers. */
+/* fuzz_path_figure.c - any bytes as a figure of a path, with doses or without: read or refused, never more. What is
+ * read has a window that ends after it began, a whole number of doses, and numbers. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +10,17 @@
 #include "kind/path_figure.h"
 
 static const char *const file[][2] = {
-    {"twin.yaml", "kind: k\ntitle: t\nquestion: q\nintended_use: u\ntime_unit: h\nuntil: 1\nhorizon: 2\nmodel: model.ant\n"
-                  "parameters: parameters.tsv\npopulation: population.tsv\nobservables: observables.tsv\n"
-                  "controls: controls.tsv\nquantities: quantities.tsv\n"},
+    {"twin.yaml",
+     "kind: k\ntitle: t\nquestion: q\nintended_use: u\ntime_unit: h\nuntil: 1\nhorizon: 2\nmodel: model.ant\n"
+     "parameters: parameters.tsv\npopulation: population.tsv\nobservables: observables.tsv\n"
+     "controls: controls.tsv\nquantities: quantities.tsv\n"},
     {"model.ant", "model m()\n CL = 2; central = 0; central' = -CL*central; c := central/10;\nend\n"},
-    {"parameters.tsv", "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\n"
-                       "tv_CL\tlog\t0.1\t50\t2\t1\tL/h\nsd\tlog\t0.01\t1\t0.1\t1\tmg/L\n"},
-    {"population.tsv", "parameterId\ttypical\tdistribution\teffectId\tlevel\tvariance\testimate\n"
-                       "CL\ttv_CL\tlognormal\teta_CL\tperson\t0.1\t1\n"},
+    {"parameters.tsv",
+     "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\n"
+     "tv_CL\tlog\t0.1\t50\t2\t1\tL/h\nsd\tlog\t0.01\t1\t0.1\t1\tmg/L\n"},
+    {"population.tsv",
+     "parameterId\ttypical\tdistribution\teffectId\tlevel\tvariance\testimate\n"
+     "CL\ttv_CL\tlognormal\teta_CL\tperson\t0.1\t1\n"},
     {"observables.tsv", "observableId\tobservableFormula\tnoiseFormula\tunit\tcompartment\ny\tc\tsd\tmg/L\t1\n"},
     {"controls.tsv", "controlId\ttarget\tcompartment\tunit\tlower\tupper\niv\tcentral\t1\tmg\t0\t500\n"},
     {"quantities.tsv", "quantityId\tformula\tunit\nc\tc\tmg/L\n"},
@@ -56,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const dpi_path_figure *f = &q.figure;
     const bool window = f->form == DPI_PATH_FUNCTIONAL || f->form == DPI_PATH_TIME_OF;
     if (window && !(f->from >= 0 && f->to > f->from && f->to <= 1e9)) abort();
-    if (isinf(q.wanted) || isinf(q.dosing.dose) || q.dosing.count < 1 || !(q.dosing.duration >= 0)) abort();
+    if (isinf(q.wanted) || isinf(q.dosing.dose) || q.dosing.count < 0 || !(q.dosing.duration >= 0)) abort();
     if (!memchr(f->unit, 0, sizeof f->unit)) abort();
   } else if (!*dp_ctx_error(ctx)) {
     abort(); /* a refusal says why */

@@ -1,4 +1,5 @@
-/* fuzz_plan.c - any bytes as a plan (plan.tsv): refused with a message, or a plan that can be checked, told, given to the waist, and
+/* fuzz_plan.c - any bytes as a plan (plan.tsv): refused with a message, or a plan that can be checked, told, given to
+ * the waist, and
  * written so that it reads back to the same rows. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,18 @@
   if (!(cond)) abort()
 
 static const char *const files[][2] = {
-    {"twin.yaml", "kind: k\ntitle: t\nquestion: q\nintended_use: u\ntime_unit: h\nuntil: 1\nhorizon: 2\nclock: 8\nmodel: model.ant\n"
-                  "parameters: parameters.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"},
-    {"model.ant", "model k()\n  CL = 2; V = 20; central = 0; gut = 0;\n  central' = -CL/V*central + gut;\n  gut' = -gut;\nend\n"},
-    {"parameters.tsv", "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\nsd\tlin\t0\t1\t0.1\t0\tmg/L\n"},
+    {"twin.yaml",
+     "kind: k\ntitle: t\nquestion: q\nintended_use: u\ntime_unit: h\nuntil: 1\nhorizon: 2\nclock: 8\nmodel: model.ant\n"
+     "parameters: parameters.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"},
+    {"model.ant",
+     "model k()\n  CL = 2; V = 20; central = 0; gut = 0;\n  central' = -CL/V*central + gut;\n  gut' = -gut;\nend\n"},
+    {"parameters.tsv",
+     "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\nsd\tlin\t0\t1\t0.1\t0\tmg/"
+     "L\n"},
     {"observables.tsv", "observableId\tobservableFormula\tnoiseFormula\tunit\ny\tcentral/V\tsd\tmg/L\n"},
-    {"controls.tsv", "controlId\ttarget\tcompartment\tunit\tlower\tupper\tstrengths\tmaxUnits\tintervals\trateLimit\thours\tvalues\n"
-                     "iv\tcentral\t1\tmg\t0\t500\t\t\t6;12\t100\t7-19\t0;50;100\noral\tgut\t2\tmg\t0\t900\t100;200\t3\t\t\t\t\n"}};
+    {"controls.tsv",
+     "controlId\ttarget\tcompartment\tunit\tlower\tupper\tstrengths\tmaxUnits\tintervals\trateLimit\thours\tvalues\n"
+     "iv\tcentral\t1\tmg\t0\t500\t\t\t6;12\t100\t7-19\t0;50;100\noral\tgut\t2\tmg\t0\t900\t100;200\t3\t\t\t\t\n"}};
 
 static dp_ctx *ctx;
 static dp_kind *kind;

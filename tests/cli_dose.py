@@ -13,8 +13,8 @@ DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 
 
 def run(*args):
-    return subprocess.run([DOPPEL, "dose", *map(str, args), "--twins", SOURCE / "twins"], capture_output=True, text=True, timeout=900,
-                          check=False)
+    return subprocess.run([DOPPEL, "dose", *map(str, args), "--twins", SOURCE / "twins"], capture_output=True,
+                          text=True, timeout=900, check=False)
 
 
 def answer(name, *args, code=0):
@@ -33,20 +33,26 @@ def published():
     near("its area", a.get("value"), 400, 1e-8)
     a = answer("units", "--target", "c(1 d) = 0.01104931 g/L", "--duration", "120 min")
     near("single dose for a concentration, in other units", a.get("dose"), 2530.76)
-    a = answer("ten days", "--target", "integral(c, 9 d, 10 d) = 400", "--interval", "1 d", "--count", 11, "--duration", 2)
+    a = answer("ten days", "--target", "integral(c, 9 d, 10 d) = 400", "--interval", "1 d", "--count", 11, "--duration",
+               2)
     near("daily dose for an area on the tenth day", a.get("dose"), 1229.364)
     check("quantiles ascend", a["dose_quantiles"] == sorted(a["dose_quantiles"]), a["dose_quantiles"])
     check("20 % about the number", a["within"] == [320, 480], a["within"])
     check("a probability with its interval", a["probability_low"] < a["probability"] < a["probability_high"], a)
+    day = ("--target", "integral(c, 0, 24) = 400", "--interval", 12, "--steady", "--duration", 2)
+    once, twice = answer("at steady state", *day), answer("two of them", *day, "--count", 2)
+    check("doses at steady state go on", once["dose"] == twice["dose"], f"{once['dose']} {twice['dose']}")
     a = answer("a time", "--target", "first_below(c, 10, 2, 100)", "--dose", 1500, "--duration", 2)
     near("time until 10 mg/L", a.get("value"), 11.129)
     check("nothing was to be reached", a["wanted"] is None and a["probability"] is None, a)
 
 
 def threads():
-    args = ("vancomycin", "--patient", "A", "--target", "maximum(c, 0, 24 h) = 40", "--from", 48, "--duration", 1, "--json")
+    args = ("vancomycin", "--patient", "A", "--target", "maximum(c, 0, 24 h) = 40", "--from", 48, "--duration", 1,
+            "--json")
     one, two = run(*args, "--threads", 1), run(*args, "--threads", 2)
-    check("the same bytes on 1 and 2 threads", one.returncode == 0 and one.stdout == two.stdout, one.stderr + one.stdout + two.stdout)
+    check("the same bytes on 1 and 2 threads", one.returncode == 0 and one.stdout == two.stdout,
+          one.stderr + one.stdout + two.stdout)
 
 
 def refused():

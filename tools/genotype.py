@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Simulated people for twins/warfarin_genotype, by a model and an integrator of its own (fixed-step Runge-Kutta, no engine).
+"""Simulated people for twins/warfarin_genotype, by a model and an integrator of its own (Runge-Kutta, no engine).
 
     tools/genotype.py people    writes twins/warfarin_genotype/patients/simulated.csv (8 people, seed 8)
 
@@ -40,8 +40,8 @@ def covariates(rng):
         p = {"age": rng.randint(25, 89), "height": round(rng.gauss(170, 9)), "weight": round(rng.gauss(77, 15)),
              "race": choose(rng, {"white": 0.55, "asian": 0.25, "black": 0.12, "unknown": 0.08}),
              "VKORC1": choose(rng, {"G/G": 0.32, "A/G": 0.38, "A/A": 0.24, "unknown": 0.06}),
-             "CYP2C9": choose(rng, {"*1/*1": 0.66, "*1/*2": 0.14, "*1/*3": 0.10, "*2/*2": 0.02, "*2/*3": 0.015, "*3/*3": 0.005,
-                                    "unknown": 0.06}),
+             "CYP2C9": choose(rng, {"*1/*1": 0.66, "*1/*2": 0.14, "*1/*3": 0.10, "*2/*2": 0.02, "*2/*3": 0.015,
+                                    "*3/*3": 0.005, "unknown": 0.06}),
              "inducer": choose(rng, {"no": 0.96, "yes": 0.04}), "amiodarone": choose(rng, {"no": 0.95, "yes": 0.05})}
         if p["weight"] >= 40 and roots(p)[1] > 1:
             return p
@@ -89,7 +89,8 @@ class Body:
         return round(max(0.0, c + rng.gauss(0, math.sqrt(ERROR["cp_add"] ** 2 + (ERROR["cp_prop"] * c) ** 2))), 2)
 
 
-HEAD = ["ID", "TIME", "AMT", "DV", "DVID", "EVID", "age", "height", "weight", "race", "CYP2C9", "VKORC1", "inducer", "amiodarone"]
+HEAD = ["ID", "TIME", "AMT", "DV", "DVID", "EVID", "age", "height", "weight", "race", "CYP2C9", "VKORC1", "inducer",
+        "amiodarone"]
 
 
 def row(who, p, time, amount=None, what="", value=""):
@@ -113,7 +114,8 @@ def people():
     for i in range(8):
         p = covariates(rng)
         if i == 0:
-            p.update(age=60, height=170, weight=75, race="white", CYP2C9="*1/*1", VKORC1="A/G", inducer="no", amiodarone="no")
+            p.update(age=60, height=170, weight=75, race="white", CYP2C9="*1/*1", VKORC1="A/G", inducer="no",
+                     amiodarone="no")
         if i == 1:
             p.update(CYP2C9="unknown", VKORC1="unknown")
         t = truth(rng, p)

@@ -68,7 +68,7 @@ def rates(y, c, person):
     circ0, mtt, slope = person
     k = 96 / mtt
     p, a, b, d, z = y
-    return (k * p * ((1 - slope * c) * (circ0 / z) ** FEEDBACK - 1), k * (p - a), k * (a - b), k * (b - d), k * (d - z))
+    return (k * p * ((1 - slope * c) * (circ0 / max(z, 1e-9)) ** FEEDBACK - 1), k * (p - a), k * (a - b), k * (b - d), k * (d - z))
 
 
 def path(person, doses, end, conc=concentration):
@@ -145,21 +145,21 @@ def people(options):
 
 # ---- the experiment ----
 
-def fixed(person, dose):
-    """Lowest count in cycles 2 to 4 at the same dose every 21 d."""
-    doses = [(0.0, FIRST)] + [(21.0 * (k + 1), dose) for k in range(CYCLES)]
-    times, cells = path(person, doses, 21.0 * (CYCLES + 1))
+def fixed(person, dose, gap):
+    """Lowest count in cycles 2 to 4, from day 21 on, at the same dose every `gap` days."""
+    doses = [(0.0, FIRST)] + [(21.0 + gap * k, dose) for k in range(CYCLES)]
+    times, cells = path(person, doses, 21.0 + gap * CYCLES)
     return lowest(times, cells, 21.0)
 
 
-def threshold(person):
-    """The dose every 21 d at which the person just reaches grade 4."""
-    low, high = 0.0, 2000.0
-    if fixed(person, high) > GRADE4:
+def threshold(person, gap=21.0):
+    """The dose every `gap` days at which the person just reaches grade 4."""
+    low, high = 0.0, 1000.0  # beyond what anybody would be given
+    if fixed(person, high, gap) > GRADE4:
         return high
     for _ in range(14):
         middle = (low + high) / 2
-        if fixed(person, middle) < GRADE4:
+        if fixed(person, middle, gap) < GRADE4:
             high = middle
         else:
             low = middle
@@ -202,16 +202,16 @@ def one(options, number):
             "grade4": int(lowest(times, cells, given[1][0]) < GRADE4), "none": 0, "threshold": threshold(person)}
 
 
-def compare(rows):
+def compare(rows, gap=21.0):
     """Mean intensity of the individual plans; and of the one dose for all that brings as many people into grade 4. mg a week"""
     events = sum(r["grade4"] for r in rows)
-    limits = sorted(r["threshold"] for r in rows)
+    limits = sorted(r[f"threshold{gap:g}"] for r in rows)
     # below the smallest threshold nobody reaches grade 4; between the k-th and the next exactly k do
     low = limits[events - 1] if events else 0.0
     high = limits[events] if events < len(limits) else limits[-1]
     dose = (low + high) / 2 if events else high
     mine = sum(r["intensity"] for r in rows) / len(rows)
-    return mine, dose / 3, events / len(rows), dose
+    return mine, 7 * dose / gap, events / len(rows), dose
 
 
 def percentile(x, p):
@@ -233,24 +233,28 @@ def experiment(options):
         rows.append(one(options, i))
         if options.json:
             pathlib.Path(options.json).write_text(json.dumps(rows), encoding="utf-8")
-    mine, theirs, share, dose = compare(rows)
-    rng = random.Random(options.seed + 7)
-    boot = [compare([rng.choice(rows) for _ in rows]) for _ in range(2000)]
-    gain = [a - b for a, b, *_ in boot]
-    ratio = [a / b for a, b, *_ in boot]
+    for i, r in enumerate(rows):
+        person = draw_person(random.Random(options.seed * 100003 + i))
+        r["threshold21"], r["threshold14"] = r["threshold"], threshold(person, 14.0)
     events, n = sum(r["grade4"] for r in rows), len(rows)
     low, high = wilson(events, n)
-    before = sum(r["threshold"] < FIRST for r in rows)
     print(f"{n} virtual people, seed {options.seed}")
-    print(f"grade 4 in cycles 2 to 4: {events} of {n} under their own plan ({100 * share:.1f} %, 95 % interval {100 * low:.1f} to {100 * high:.1f}); "
-          f"stated beforehand on average {100 * sum(r['stated'] for r in rows) / n:.1f} %")
-    print(f"the same dose for everybody every 21 d that brings as many into grade 4: {dose:.0f} mg ({FIRST:.0f} mg brings {before})")
-    print(f"dose intensity: own plan {mine:.1f} mg a week, the same for everybody {theirs:.1f}: difference {mine - theirs:+.1f} "
-          f"(95 % interval {percentile(gain, 0.025):+.1f} to {percentile(gain, 0.975):+.1f}), ratio {mine / theirs:.3f} "
-          f"({percentile(ratio, 0.025):.3f} to {percentile(ratio, 0.975):.3f})")
+    print(f"grade 4 in cycles 2 to 4: {events} of {n} under their own plan ({100 * events / n:.1f} %, 95 % interval {100 * low:.1f} to "
+          f"{100 * high:.1f}); stated beforehand on average {100 * sum(r['stated'] for r in rows) / n:.1f} %")
+    good = True
+    for gap in (21.0, 14.0):
+        mine, theirs, _, dose = compare(rows, gap)
+        rng = random.Random(options.seed + 7)
+        boot = [compare([rng.choice(rows) for _ in rows], gap) for _ in range(2000)]
+        gain, ratio = [a - b for a, b, *_ in boot], [a / b for a, b, *_ in boot]
+        print(f"the same dose for everybody every {gap:g} d that brings as many into grade 4: {dose:.0f} mg; dose intensity: own plan "
+              f"{mine:.1f} mg a week, the same for everybody {theirs:.1f}: difference {mine - theirs:+.1f} (95 % interval "
+              f"{percentile(gain, 0.025):+.1f} to {percentile(gain, 0.975):+.1f}), ratio {mine / theirs:.3f} "
+              f"({percentile(ratio, 0.025):.3f} to {percentile(ratio, 0.975):.3f})")
+        good = good and percentile(gain, 0.025) > 0
     print(f"without a safe plan: {sum(r['none'] for r in rows)}; intervals: " +
           ", ".join(f"{g:g} d {sum(r.get('interval') == g for r in rows)}" for g in sorted({r['interval'] for r in rows if not r['none']})))
-    return percentile(gain, 0.025) > 0
+    return good
 
 
 def main():

@@ -1,7 +1,9 @@
 /* appraise.h - R: given plans judged on a belief, with the kind's limits and rewards.
  *
- * What dp_plan_search does to plans of its own making is done here to any: every plan on every draw (the same draws for all: common
- * random numbers), each term with its bounds, rewards draw by draw, and with what probability each plan is the best of those given.
+ * What dp_plan_search does to plans of its own making is done here to any: every plan on every draw (the same draws for
+ * all: common
+ * random numbers), each term with its bounds, rewards draw by draw, and with what probability each plan is the best of
+ * those given.
  * Nothing is chosen, and bounds of the controls are not looked at (dp_plan_check).
  *
  *     dp_appraisal *a;
@@ -9,7 +11,8 @@
  *     ... a->plan[i].reward, a->plan[i].term[t].holds, a->plan[i].best ...
  *     dp_appraisal_destroy(a);
  *
- * A plan whose first row is `steady` is rehearsed in that steady state with the covariates of now; any other begins at now, in the
+ * A plan whose first row is `steady` is rehearsed in that steady state with the covariates of now; any other begins at
+ * now, in the
  * state that each draw's own history gives.
  */
 #ifndef DOPPEL_APPRAISE_H

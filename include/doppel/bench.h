@@ -97,6 +97,8 @@ size_t dp_bench_row_json(const dp_bench_row *row, char *text, size_t size);
  *     DP_TRY(dp_bench_loop(ctx, &def, each, user)); */
 typedef struct dp_bench_loop_def {
   uint32_t cookie;
+  const char *const *only; /* rows by name ("pid", "pid, 2 threads", "plain C"); NULL: all */
+  int nonly;
   int nmember;      /* 1024 */
   int days;         /* 14 */
   int nreplay;      /* people whose error is found, each over replay_days; 30 */

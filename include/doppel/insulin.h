@@ -1,14 +1,14 @@
-/* insulin.h - the experiment on twins of insulin therapy: virtual people, twins that learn from their sensor, another therapy
- * foretold, therapies tuned. In silico throughout: nobody in it is a real person.
+/* insulin.h - the experiment on twins of insulin therapy: virtual people, twins that learn from their sensor, another
+ * therapy foretold, therapies tuned. In silico throughout: nobody in it is a real person.
  *
  *     dp_insulin_def def = dp_insulin_def_default();
  *     DP_TRY(dp_insulin_study(ctx, &def, each, user, &sum));
  *
- * A virtual person (twins/s2008) lives `days` days under the starting therapy A: basal rate that holds their steady state, meal and
- * correction boluses by their carbohydrate ratio and correction factor. The twin (twins/insulin, another model) sees sensor readings
- * with the error of glucose.h, announced meals, boluses and basal rate, no more. Then, for the same meals under therapy B, it
- * foretells time in range; and it chooses therapy C, for which it foretells more time in range and no more time below 70 mg/dL; C is
- * judged on the virtual person over other days.
+ * A virtual person (twins/s2008) lives `days` days under the starting therapy A: basal rate that holds their steady
+ * state, meal and correction boluses by their carbohydrate ratio and correction factor. The twin (twins/insulin,
+ * another model) sees sensor readings with the error of glucose.h, announced meals, boluses and basal rate, no more.
+ * Then, for the same meals under therapy B, it foretells time in range; and it chooses therapy C, for which it
+ * foretells more time in range and no more time below 70 mg/dL; C is judged on the virtual person over other days.
  */
 #ifndef DOPPEL_INSULIN_H
 #define DOPPEL_INSULIN_H
@@ -28,28 +28,28 @@ typedef struct dp_insulin_therapy {
 
 typedef struct dp_insulin_def {
   uint32_t cookie;
-  const char *people;   /* folder of the kind s2008, with people.tsv: "twins/s2008" */
-  const char *twin;     /* folder of the kind insulin: "twins/insulin" */
-  const char *work;     /* folder for the records that the twins read: "." */
-  const char *only;     /* one person's id; NULL: all */
-  int days;             /* the twin learns from: 7 */
-  double every;         /* min between readings: 15 */
-  int ndraw;            /* of a belief used in forecasts: 200 */
-  int ntune;            /* and in the choice of a therapy: 50; 0: nothing is tuned */
+  const char *people;       /* folder of the kind s2008, with people.tsv: "twins/s2008" */
+  const char *twin;         /* folder of the kind insulin: "twins/insulin" */
+  const char *work;         /* folder for the records that the twins read: "." */
+  const char *only;         /* one person's id; NULL: all */
+  int days;                 /* the twin learns from: 7 */
+  double every;             /* min between readings: 15 */
+  int ndraw;                /* of a belief used in forecasts: 200 */
+  int ntune;                /* and in the choice of a therapy: 50; 0: nothing is tuned */
   dp_insulin_therapy other; /* B: basal 0.9, ratio 0.8, factor 0.9 */
-  uint64_t seed;        /* 1 */
+  uint64_t seed;            /* 1 */
 } dp_insulin_def;
 dp_insulin_def dp_insulin_def_default(void);
 
 typedef struct dp_insulin_person {
   const char *id;
-  int usable;           /* the belief's verdict */
+  int usable;                /* the belief's verdict */
   double ess, khat, seconds; /* of the belief; processor seconds */
-  double tir_a, tbr_a;  /* shares under A, of subcutaneous glucose without sensor error */
-  double tir_b, tbr_b;  /* under B, the same meals */
+  double tir_a, tbr_a;       /* shares under A, of subcutaneous glucose without sensor error */
+  double tir_b, tbr_b;       /* under B, the same meals */
   double tir_said, tbr_said; /* by the twin, mean over draws */
   double tir_low, tir_high;  /* its 90 % interval */
-  double covered;       /* share of the sensor's readings under B within the twin's 90 % bands */
+  double covered;            /* share of the sensor's readings under B within the twin's 90 % bands */
   dp_insulin_therapy tuned;  /* C */
   double tir_start, tbr_start, tir_tuned, tbr_tuned; /* over other days; NaN: not tuned */
 } dp_insulin_person;
@@ -60,24 +60,25 @@ typedef struct dp_insulin_sum {
   double tir_error, tbr_error; /* medians of |said - so|, points (per cent) */
   double covered;              /* over all readings */
   int ncovered_tir;            /* people whose TIR lay in its 90 % interval */
-  double tir_gain, tir_gain_low, tir_gain_high; /* mean of C - A over people, points, with 95 % interval by resampling people */
+  double tir_gain, tir_gain_low,
+      tir_gain_high; /* mean of C - A over people, points, with 95 % interval by resampling people */
   double tbr_change, tbr_change_low, tbr_change_high;
-  int nraised;                 /* people with more time in range and no more time below 70 */
+  int nraised;                  /* people with more time in range and no more time below 70 */
   int nraised_tir, nraised_tbr; /* with more time in range; with more time below 70 */
 } dp_insulin_sum;
 
 dp_status dp_insulin_study(dp_ctx *ctx, const dp_insulin_def *def, dp_insulin_fn each, void *user, dp_insulin_sum *sum);
 
-/* One person's first day found again and again: mode searches of `nseed` seeds beside `nstart` searches to their end from draws of
- * the prior. Objective: -ln p(y, x). */
+/* One person's first day found again and again: mode searches of `nseed` seeds beside `nstart` searches to their end
+ * from draws of the prior. Objective: -ln p(y, x). */
 typedef struct dp_insulin_search {
-  double best;          /* of the many starts */
-  double seconds_many;  /* processor time */
-  int nseed, nfound;    /* seeds within 1e-3 of the best */
-  double worst;         /* largest excess over the best */
+  double best;                       /* of the many starts */
+  double seconds_many;               /* processor time */
+  int nseed, nfound;                 /* seeds within 1e-3 of the best */
+  double worst;                      /* largest excess over the best */
   double seconds_mean, seconds_most; /* of a search, processor time */
   double posterior_seconds, posterior_ess;
-  int nbest;            /* of the many starts, those that came within 1e-3 of the best */
+  int nbest; /* of the many starts, those that came within 1e-3 of the best */
 } dp_insulin_search;
 dp_status dp_insulin_identify(dp_ctx *ctx, const dp_insulin_def *def, int nseed, int nstart, dp_insulin_search *out);
 

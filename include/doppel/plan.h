@@ -1,4 +1,5 @@
-/* plan.h - U and R: plans of treatment, written and read; plans searched on a belief, held against the kind's hard limits, ranked
+/* plan.h - U and R: plans of treatment, written and read; plans searched on a belief, held against the kind's hard
+ * limits, ranked
  * by its reward.
  *
  * A plan is rows of controls from `now` on. It has a text form (plan.tsv, docs/decide.md) that every command reads:
@@ -6,9 +7,12 @@
  *     controlId  time  amount  duration  interval  repeats  steady
  *     iv         0     1500    2         12        9
  *
- * Limits are probabilities of events on the path (a trough below 5 mg/L); a candidate is admissible when every limit holds at the
- * confidence bound of the ensemble's estimate, not only at the estimate. Among admissible ones the best reward wins and is scored
- * again on fresh draws. "No recommendation, because ..." is a normal result. Any plan of one's own is judged by appraise.h.
+ * Limits are probabilities of events on the path (a trough below 5 mg/L); a candidate is admissible when every limit
+ * holds at the
+ * confidence bound of the ensemble's estimate, not only at the estimate. Among admissible ones the best reward wins and
+ * is scored
+ * again on fresh draws. "No recommendation, because ..." is a normal result. Any plan of one's own is judged by
+ * appraise.h.
  *
  *     dp_advice *advice = NULL;
  *     DP_TRY(dp_plan_search(kind, &patient, &def, &advice));
@@ -48,11 +52,13 @@ typedef struct dp_plan {
 dp_status dp_plan_create(dp_ctx *ctx, int nrow, dp_plan **out);
 dp_status dp_plan_copy(const dp_plan *from, dp_plan **out);
 void dp_plan_destroy(dp_plan *plan); /* NULL allowed */
-/* From a file, or from text (source: its name in messages). What is wrong is named with file, line and column. A number may carry a
+/* From a file, or from text (source: its name in messages). What is wrong is named with file, line and column. A number
+ * may carry a
  * unit ("36 h", "1.5 g"), which is converted. Not yet held against the control's bounds: dp_plan_check. */
 dp_status dp_plan_read(const dp_kind *kind, const char *path, dp_plan **out);
 dp_status dp_plan_read_text(const dp_kind *kind, const char *text, size_t size, const char *source, dp_plan **out);
-/* Refuse what may not be given at `now` (time units): amounts outside the control's bounds or that no tablets make up, intervals
+/* Refuse what may not be given at `now` (time units): amounts outside the control's bounds or that no tablets make up,
+ * intervals
  * that are not allowed, changes beyond the rate limit, doses outside clinic hours. ERR_INPUT names row and bound. */
 dp_status dp_plan_check(const dp_kind *kind, const dp_plan *plan, double now);
 /* As plan.tsv, which dp_plan_read_text reads back to the same numbers. Free with dp_plan_text_free. */
@@ -60,7 +66,8 @@ dp_status dp_plan_write(const dp_kind *kind, const dp_plan *plan, char **out);
 void dp_plan_text_free(const dp_plan *plan, char *text);
 /* In one line for people: "300 mg + 100 mg every 12 h". */
 dp_status dp_plan_describe(const dp_kind *kind, const dp_plan *plan, char *out, size_t size);
-/* What the waist is given: ascending (time, order), times now + row's; order > 0, so that they come after what history has at
+/* What the waist is given: ascending (time, order), times now + row's; order > 0, so that they come after what history
+ * has at
  * `now`. *n may be 0. Free with dp_plan_instants_free. */
 dp_status dp_plan_instants(const dp_kind *kind, const dp_plan *plan, double now, dp_instant **out, int *n);
 void dp_plan_instants_free(const dp_plan *plan, dp_instant *instants);

@@ -362,6 +362,34 @@ typedef struct bench {
   void *user;
 } bench;
 
+static bool wanted(const bench *b, const char *name) {
+  for (int i = 0; i < b->def->nonly; i++)
+    if (strcmp(b->def->only[i], name) == 0) return true;
+  return b->def->nonly == 0;
+}
+
+static void row_name(const controller *k, int nthread, char *name, size_t size) {
+  snprintf(name, size, nthread > 1 ? "%s, %d threads" : "%s", k->name, nthread);
+}
+
+/* Every name asked for is one of a row. */
+static dp_status check_names(const bench *b) {
+  for (int i = 0; i < b->def->nonly; i++) {
+    bool known = strcmp(b->def->only[i], "plain C") == 0;
+    for (int k = 0; k < DPI_COUNT(controllers); k++) {
+      char one[64], more[64];
+      row_name(&controllers[k], 1, one, sizeof one);
+      row_name(&controllers[k], b->def->nthread, more, sizeof more);
+      known = known || strcmp(b->def->only[i], one) == 0 || strcmp(b->def->only[i], more) == 0;
+    }
+    if (!known)
+      return dpi_fail(b->caller, DP_ERR_INPUT,
+                      "closed loops: no row '%s' (basal-bolus, pid, plain C; \"pid, %d threads\")", b->def->only[i],
+                      b->def->nthread > 1 ? b->def->nthread : 2);
+  }
+  return DP_OK;
+}
+
 /* One controller on so many threads, in a context of its own. */
 static dp_status loop_rows(const bench *b, const controller *k, int nthread, char digest[17]) {
   char name[64];
@@ -372,8 +400,9 @@ static dp_status loop_rows(const bench *b, const controller *k, int nthread, cha
   cohort c = {0};
   cd.nthread = nthread;
   cd.interpret = b->def->interpret;
+  row_name(k, nthread, name, sizeof name);
+  if (!wanted(b, name)) return DP_OK;
   DP_TRY(dp_ctx_create(&cd, &ctx));
-  snprintf(name, sizeof name, nthread > 1 ? "%s, %d threads" : "%s", k->name, nthread);
   dp_bench_loop_row row = {
       .name = name, .nmember = b->def->nmember, .days = b->def->days, .nthread = nthread, .error = NAN};
   c.ctx = ctx;
@@ -439,13 +468,13 @@ dp_status dp_bench_loop(dp_ctx *ctx, const dp_bench_loop_def *def, dp_bench_loop
   dpi_bench_people people;
   DP_TRY(dpi_bench_people_read(ctx, &people));
   const bench b = {.caller = ctx, .def = def, .people = &people, .each = each, .user = user};
-  dp_status st = DP_OK;
+  dp_status st = check_names(&b);
   for (int k = 0; k < DPI_COUNT(controllers) && st == DP_OK; k++) {
     char digest[17] = "";
     st = loop_rows(&b, &controllers[k], 1, digest);
     if (st == DP_OK && def->nthread > 1) st = loop_rows(&b, &controllers[k], def->nthread, digest);
   }
-  if (st == DP_OK) st = plain_c(&b);
+  if (st == DP_OK && wanted(&b, "plain C")) st = plain_c(&b);
   dpi_bench_people_release(&people);
   return st;
 }

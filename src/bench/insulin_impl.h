@@ -26,10 +26,11 @@ typedef struct dpi_insulin_world {
 
 dp_status dpi_insulin_world_open(dp_ctx *ctx, const char *dir, bool person, dpi_insulin_world *out);
 void dpi_insulin_world_close(dpi_insulin_world *w);
-/* n members with parameters param [n x nparam] over the meals' days: glucose where the sensor is, every 5 min, [n x (days *
- * DPI_INSULIN_DAY + 1)]; boluses [n x meals->n] unless NULL. A member that fails is ERR_NUMERIC with its reason. */
-dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int n, const dpi_meals *meals, double *glucose,
-                           double *bolus);
+/* n members with parameters param [n x nparam] over the meals' days: glucose where the sensor is, every 5 min, [n x
+ * (days * DPI_INSULIN_DAY + 1)]; boluses [n x meals->n] unless NULL. A member that fails is ERR_NUMERIC with its
+ * reason. */
+dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int n, const dpi_meals *meals,
+                           double *glucose, double *bolus);
 
 /* The table of virtual people. */
 typedef struct dpi_insulin_people {
@@ -38,13 +39,13 @@ typedef struct dpi_insulin_people {
 } dpi_insulin_people;
 dp_status dpi_insulin_people_read(dp_ctx *ctx, const char *dir, dpi_insulin_people *out);
 /* Parameters [nparam] of person `row` in their own world under a therapy. */
-dp_status dpi_insulin_person_param(const dpi_insulin_world *w, const dpi_insulin_people *p, int row, dp_insulin_therapy therapy,
-                                   double *param);
+dp_status dpi_insulin_person_param(const dpi_insulin_world *w, const dpi_insulin_people *p, int row,
+                                   dp_insulin_therapy therapy, double *param);
 
 typedef struct dpi_insulin_case { /* one person of the experiment */
   const dp_insulin_def *def;
   const dpi_insulin_world *body, *model;
-  const dp_kind *kind;       /* the twin's, as its folder has it */
+  const dp_kind *kind; /* the twin's, as its folder has it */
   const dp_prior *prior;
   const dpi_insulin_people *people;
   int row;
@@ -59,8 +60,8 @@ dp_status dpi_insulin_errors(const dpi_insulin_case *c, int number, dpi_meals *m
 /* Parameters of the twin's draw [neta] under a therapy. */
 void dpi_insulin_twin_param(const dpi_insulin_case *c, const double *eta, dp_insulin_therapy therapy, double *param);
 /* What the twin may know of the days under A, as a record in the work folder. */
-dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, const double *shown, const double *bolus,
-                             dp_record **out);
+dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, const double *shown,
+                             const double *bolus, dp_record **out);
 void dpi_insulin_ranges(const double *glucose, int n, double *in_range, double *low);
 
 #endif

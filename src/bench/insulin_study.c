@@ -1,9 +1,9 @@
-/* insulin_study.c - floor 8: twins of virtual people on insulin: what they foretell of another therapy, and what therapy they
- * choose (insulin.h).
+/* insulin_study.c - floor 8: twins of virtual people on insulin: what they foretell of another therapy, and what
+ * therapy they choose (insulin.h).
  *
- * Days by number: 0 the days from which the twin learns, lived under A and, the same meals, under B; 1 the days on which the twin
- * rehearses therapies; 2 the days on which A and C are compared. Sensor errors: 0 under A, 3 under B, 2 on the last days (the same
- * for A and C). Rehearsed meals are of the twin's own invention, without sensor error.
+ * Days by number: 0 the days from which the twin learns, lived under A and, the same meals, under B; 1 the days on
+ * which the twin rehearses therapies; 2 the days on which A and C are compared. Sensor errors: 0 under A, 3 under B, 2
+ * on the last days (the same for A and C). Rehearsed meals are of the twin's own invention, without sensor error.
  */
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "doppel/glucose.h"
 
 #define COOKIE 0x696e7331u
-enum { PURPOSE_BAND = 0x494e5302, PURPOSE_PEOPLE = 0x494e5303, REHEARSED_DAYS = 3, NRESAMPLE = 2000 };
+enum { PURPOSE_BAND = 0x494e5302, PURPOSE_PEOPLE = 0x494e5303, REHEARSED_DAYS = 3, NRESAMPLE = 2000, SEARCHES = 6 };
 
 /* therapies that are rehearsed: all combinations */
 static const double basals[] = {0.9, 1, 1.1}, ratios[] = {0.6, 0.7, 0.8, 0.9, 1, 1.15, 1.3}, factors[] = {0.7, 1, 1.4};
@@ -67,8 +67,8 @@ static dp_status live(dpi_arena *arena, const dpi_insulin_case *c, const dpi_mea
 }
 
 /* Draws `at` of a belief under a therapy: [n x nt]. */
-static dp_status rehearse(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, int n, const dpi_meals *meals,
-                          dp_insulin_therapy therapy, double *glucose) {
+static dp_status rehearse(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, int n,
+                          const dpi_meals *meals, dp_insulin_therapy therapy, double *glucose) {
   size_t np = (size_t)dp_sim_describe(c->model->kind->sim)->nparam;
   double *param = DPI_ARENA_ARRAY(arena, double, np *(size_t)n);
   if (!param) return DP_ERR_MEMORY;
@@ -78,7 +78,8 @@ static dp_status rehearse(dpi_arena *arena, const dpi_insulin_case *c, const dp_
 }
 
 /* The twin of the days under A. */
-static dp_status learn(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals *meals, dp_insulin_person *o, dp_belief **out) {
+static dp_status learn(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals *meals, dp_insulin_person *o,
+                       dp_belief **out) {
   const int nt = meals->days * DPI_INSULIN_DAY + 1;
   const dp_sensor_model sensor = dp_sensor_model_default();
   double *glucose = DPI_ARENA_ARRAY(arena, double, nt), *shown = DPI_ARENA_ARRAY(arena, double, nt),
@@ -107,8 +108,10 @@ static dp_status learn(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals *m
 
 /* ---------------------------------------------------------------- another therapy foretold */
 
-/* Share of the readings within the 90 % bands of what the sensor would show, error of the twin's own observable included. */
-static double coverage(const dpi_insulin_case *c, const double *draw, int n, const double *shown, int nt, double *work) {
+/* Share of the readings within the 90 % bands of what the sensor would show, error of the twin's own observable
+ * included. */
+static double coverage(const dpi_insulin_case *c, const double *draw, int n, const double *shown, int nt,
+                       double *work) {
   double add = 0, prop = 0;
   int in = 0;
   for (int i = 0; i < c->kind->nparam; i++) {
@@ -128,7 +131,8 @@ static double coverage(const dpi_insulin_case *c, const double *draw, int n, con
   return (double)in / (nt - 1);
 }
 
-static dp_status foretell(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals *meals, const dp_belief *b, dp_insulin_person *o) {
+static dp_status foretell(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals *meals, const dp_belief *b,
+                          dp_insulin_person *o) {
   const int nt = meals->days * DPI_INSULIN_DAY + 1, n = c->def->ndraw < b->ndraw ? c->def->ndraw : b->ndraw;
   const dp_sensor_model sensor = dp_sensor_model_default();
   double *glucose = DPI_ARENA_ARRAY(arena, double, nt), *shown = DPI_ARENA_ARRAY(arena, double, nt),
@@ -155,12 +159,12 @@ static dp_status foretell(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals
 
 /* ---------------------------------------------------------------- a therapy chosen */
 
-typedef struct said { /* of one therapy */
+typedef struct said {             /* of one therapy */
   double in_range, low, low_high; /* means over draws; 90 % quantile of the time below 70 */
 } said;
 
-static dp_status try_therapy(const dpi_insulin_case *c, const dp_belief *b, const dpi_meals *meals, dp_insulin_therapy therapy,
-                             said *out) {
+static dp_status try_therapy(const dpi_insulin_case *c, const dp_belief *b, const dpi_meals *meals,
+                             dp_insulin_therapy therapy, said *out) {
   const int nt = meals->days * DPI_INSULIN_DAY + 1, n = c->def->ntune < b->ndraw ? c->def->ntune : b->ndraw;
   dpi_arena arena;
   dpi_arena_init(&arena, c->kind->ctx);
@@ -177,9 +181,10 @@ static dp_status try_therapy(const dpi_insulin_case *c, const dp_belief *b, cons
   return status;
 }
 
-/* The most time in range among those that keep the time below 70 at half of what is foretold of the starting therapy (0.2 % is
- * always allowed where that has as much), on the mean over draws, and at their 90 % quantile likewise (1 %): twins err, and a twin
- * that is wrong about low glucose is wrong about both therapies. The starting therapy stays where none is better by a point. */
+/* The most time in range among those that keep the time below 70 at half of what is foretold of the starting therapy
+ * (0.2 % is always allowed where that has as much), on the mean over draws, and at their 90 % quantile likewise (1 %):
+ * twins err, and a twin that is wrong about low glucose is wrong about both therapies. The starting therapy stays where
+ * none is better by a point. */
 static double allowed(double start, double free) { return fmin(start, fmax(free, 0.5 * start)); }
 
 static dp_status choose(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, dp_insulin_therapy *out) {
@@ -221,8 +226,8 @@ static dp_status tune(dpi_arena *arena, const dpi_insulin_case *c, const dp_beli
 
 static dp_status case_of(const study *s, int row, dpi_insulin_case *c) {
   const dpi_insulin_people *p = &s->people;
-  *c = (dpi_insulin_case){.def = s->def, .body = &s->body, .model = &s->model, .kind = s->kind, .prior = s->prior, .people = p,
-                          .row = row};
+  *c = (dpi_insulin_case){
+      .def = s->def, .body = &s->body, .model = &s->model, .kind = s->kind, .prior = s->prior, .people = p, .row = row};
   DP_TRY(dpi_table_text(p->t, row, p->id, &c->id));
   DP_TRY(dpi_table_number(p->t, row, p->bw, &c->bw));
   DP_TRY(dpi_table_number(p->t, row, p->basal, &c->basal));
@@ -257,7 +262,8 @@ static double median(double *x, int n) {
 }
 
 /* Mean of x and its 95 % interval by resampling people; work: NRESAMPLE. */
-static void mean_interval(uint64_t seed, const double *x, int n, double *work, double *mean, double *low, double *high) {
+static void mean_interval(uint64_t seed, const double *x, int n, double *work, double *mean, double *low,
+                          double *high) {
   dpi_rng rng = dpi_rng_make(seed, 0, PURPOSE_PEOPLE);
   *mean = dpi_sum(x, n) / n;
   for (int r = 0; r < NRESAMPLE; r++) {
@@ -303,11 +309,12 @@ static bool therapy_good(dp_insulin_therapy t) {
 static dp_status study_open(study *s) {
   const dp_insulin_def *d = s->def;
   if (d->cookie != COOKIE) return dpi_fail(s->ctx, DP_ERR_USAGE, "expected a definition from dp_insulin_def_default");
-  if (d->days < 1 || d->days > 60 || d->ndraw < 20 || d->ndraw > 1000 || d->ntune < 0 || d->ntune > 1000 || !(d->every >= 5) ||
-      fmod(d->every, 5) != 0 || d->every > 240 || !therapy_good(d->other) || strlen(d->work) > 1000)
-    return dpi_fail(s->ctx, DP_ERR_USAGE,
-                    "expected 1 to 60 days, 20 to 1000 draws, readings every 5, 10, 15 ... min, factors of therapy within 0.05 to "
-                    "20 (basal 0 to 5)");
+  if (d->days < 1 || d->days > 60 || d->ndraw < 20 || d->ndraw > 1000 || d->ntune < 0 || d->ntune > 1000 ||
+      !(d->every >= 5) || fmod(d->every, 5) != 0 || d->every > 240 || !therapy_good(d->other) || strlen(d->work) > 1000)
+    return dpi_fail(
+        s->ctx, DP_ERR_USAGE,
+        "expected 1 to 60 days, 20 to 1000 draws, readings every 5, 10, 15 ... min, factors of therapy within 0.05 to "
+        "20 (basal 0 to 5)");
   DP_TRY(dpi_insulin_people_read(s->ctx, d->people, &s->people));
   DP_TRY(dpi_insulin_world_open(s->ctx, d->people, true, &s->body));
   DP_TRY(dpi_insulin_world_open(s->ctx, d->twin, false, &s->model));
@@ -341,7 +348,8 @@ static dp_status study_run(study *s, dp_insulin_fn each, void *user, dp_insulin_
   return status;
 }
 
-dp_status dp_insulin_study(dp_ctx *ctx, const dp_insulin_def *def, dp_insulin_fn each, void *user, dp_insulin_sum *sum) {
+dp_status dp_insulin_study(dp_ctx *ctx, const dp_insulin_def *def, dp_insulin_fn each, void *user,
+                           dp_insulin_sum *sum) {
   study s = {.ctx = ctx, .def = def};
   dp_status status = study_open(&s);
   if (status == DP_OK) status = study_run(&s, each, user, sum);
@@ -360,7 +368,8 @@ static dp_status day_problem(const study *s, dp_record **record, dpi_person **ou
   const dp_sensor_model sensor = dp_sensor_model_default();
   double glucose[DPI_INSULIN_DAY + 1], shown[DPI_INSULIN_DAY + 1], bolus[DPI_INSULIN_MEALS], omega[64 * 64];
   int row = 0;
-  while (row < s->people.t->nrow && s->def->only && strcmp(s->def->only, dpi_table_cell(s->people.t, row, s->people.id)) != 0)
+  while (row < s->people.t->nrow && s->def->only &&
+         strcmp(s->def->only, dpi_table_cell(s->people.t, row, s->people.id)) != 0)
     row++;
   if (row == s->people.t->nrow) return dpi_fail(s->ctx, DP_ERR_INPUT, "%s: has nobody of that id", s->people.t->source);
   DP_TRY(case_of(s, row, &c));
@@ -370,7 +379,8 @@ static dp_status day_problem(const study *s, dp_record **record, dpi_person **ou
   dp_status status = dpi_insulin_meals_make(&arena, &c, 0, 1, &meals);
   if (status == DP_OK) status = dpi_insulin_errors(&c, 0, &meals, shown);
   if (status == DP_OK) status = live(&arena, &c, &meals, START, glucose, bolus);
-  for (int k = 0; k <= DPI_INSULIN_DAY && status == DP_OK; k++) shown[k] = dp_sensor_show(&sensor, glucose[k], shown[k]);
+  for (int k = 0; k <= DPI_INSULIN_DAY && status == DP_OK; k++)
+    shown[k] = dp_sensor_show(&sensor, glucose[k], shown[k]);
   if (status == DP_OK) status = dpi_insulin_record(&c, &meals, shown, bolus, record);
   dpi_arena_release(&arena);
   if (status == DP_OK) status = dpi_person_create(s->kind, *record, 0, 1440, false, out);
@@ -407,7 +417,8 @@ static dp_status seeds(dpi_person *p, int nseed, double best, dp_insulin_search 
     double x[4 * 64], begin = processor();
     dpi_mode mode[4];
     int nmode = 0;
-    DP_TRY(dpi_mode_multi(p->iv, &def, NULL, 8, dpi_rng_make((uint64_t)k, p->c->stream, DPI_RNG_START), 4, x, mode, &nmode));
+    DP_TRY(dpi_mode_multi(p->iv, &def, NULL, SEARCHES, dpi_rng_make((uint64_t)k, p->c->stream, DPI_RNG_START), 4, x, mode,
+                          &nmode));
     double spent = processor() - begin, excess = nmode ? 0.5 * mode[0].l - best : INFINITY;
     o->nfound += excess <= 1e-3;
     o->worst = k == 1 ? excess : fmax(o->worst, excess);

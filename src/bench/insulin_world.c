@@ -1,8 +1,9 @@
-/* insulin_world.c - floor 8: the worlds of the experiment on insulin: bodies and twins with a rule of therapy in them, meals, sensor,
- * and what of all this a twin gets to see.
+/* insulin_world.c - floor 8: the worlds of the experiment on insulin: bodies and twins with a rule of therapy in them,
+ * meals, sensor, and what of all this a twin gets to see.
  *
- * The rule, the same in both worlds: at a meal, carbohydrates/ratio + max(0, reading - 140)/factor units at once. It is a law of the
- * sim, so boluses follow each member's own glucose. In the twin's model insulin acts 8 min later, as its control has it.
+ * The rule, the same in both worlds: at a meal, carbohydrates/ratio + max(0, reading - 140)/factor units at once. It is
+ * a law of the sim, so boluses follow each member's own glucose. In the twin's model insulin acts 8 min later, as its
+ * control has it.
  */
 #include "bench/insulin_impl.h"
 
@@ -35,8 +36,8 @@ static dp_status find_all(dpi_insulin_world *w) {
   w->given = dp_sim_output(s, "given_out");
   w->decide = dp_sim_law(s, "decide");
   w->act = dp_sim_law(s, "act");
-  const int all[] = {w->announced, w->reading_error, w->ratio, w->factor, w->basal, w->cho, w->emptied, w->meal, w->glucose,
-                     w->given,     w->decide,        w->act};
+  const int all[] = {w->announced, w->reading_error, w->ratio,   w->factor, w->basal,  w->cho,
+                     w->emptied,   w->meal,          w->glucose, w->given,  w->decide, w->act};
   for (int k = 0; k < DPI_COUNT(all); k++)
     if (all[k] < 0)
       return dpi_fail(w->kind->ctx, DP_ERR_INPUT, "%s: not the kind that this experiment is about (%s)", w->kind->dir,
@@ -45,7 +46,8 @@ static dp_status find_all(dpi_insulin_world *w) {
 }
 
 dp_status dpi_insulin_world_open(dp_ctx *ctx, const char *dir, bool person, dpi_insulin_world *out) {
-  static const char *const param[] = {"announced", "reading_error", "ratio", "factor", "given"}, *const given[] = {"given"};
+  static const char *const param[] = {"announced", "reading_error", "ratio", "factor", "given"}, *const given[] = {
+                                                                                                     "given"};
   static const double value[] = {0, 0, 10, 40, 0};
   const char *const state[] = {person ? "depot1" : "Isc1"}, *const rule[] = {person ? RULE_BODY : RULE_TWIN},
                     *const into[] = {person ? "depot1 + given" : "Isc1 + given*1000/BW"};
@@ -107,12 +109,12 @@ static int happen(const dpi_insulin_world *w, const dpi_meals *m, dp_instant *s)
   return n;
 }
 
-static dp_status take(const dpi_insulin_world *w, const dp_result *r, int n, int nout, const dpi_meals *m, double *glucose,
-                      double *bolus) {
+static dp_status take(const dpi_insulin_world *w, const dp_result *r, int n, int nout, const dpi_meals *m,
+                      double *glucose, double *bolus) {
   for (int i = 0; i < n; i++) {
     if (r->status[i] != DP_MEMBER_OK)
-      return dpi_fail(w->kind->ctx, DP_ERR_NUMERIC, "%s: member %d fails at %g min: %s", w->kind->id, i, r->fail_time[i],
-                      r->reason[i]);
+      return dpi_fail(w->kind->ctx, DP_ERR_NUMERIC, "%s: member %d fails at %g min: %s", w->kind->id, i,
+                      r->fail_time[i], r->reason[i]);
     const double *v = r->value + r->value_at[i] * (size_t)r->noutput;
     for (int k = 0; k < nout; k++) glucose[(size_t)i * nout + k] = v[(size_t)k * r->noutput + w->glucose];
     for (int k = 0; bolus && k < m->n; k++)
@@ -121,8 +123,8 @@ static dp_status take(const dpi_insulin_world *w, const dp_result *r, int n, int
   return DP_OK;
 }
 
-dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int n, const dpi_meals *meals, double *glucose,
-                           double *bolus) {
+dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int n, const dpi_meals *meals,
+                           double *glucose, double *bolus) {
   dp_ctx *ctx = w->kind->ctx;
   const int nout = meals->days * DPI_INSULIN_DAY + 1, np = dp_sim_describe(w->kind->sim)->nparam;
   dp_instant *instant = DPI_NEW_ARRAY(ctx, dp_instant, 8 * meals->n + 1);
@@ -134,8 +136,8 @@ dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int 
     int ninstant = happen(w, meals, instant);
     for (int k = 0; k < nout; k++) out[k] = (dp_output_time){ticks(DPI_INSULIN_STEP * k), ninstant};
     for (int i = 0; i < n; i++)
-      member[i] = (dp_member){.param = param + (size_t)i * (size_t)np, .instant = instant, .ninstant = ninstant, .out = out,
-                              .nout = nout};
+      member[i] = (dp_member){
+          .param = param + (size_t)i * (size_t)np, .instant = instant, .ninstant = ninstant, .out = out, .nout = nout};
     dp_run_opts opts = dp_run_opts_default();
     status = dp_simulate(w->kind->sim, member, n, &opts, &r);
   }
@@ -159,7 +161,8 @@ dp_status dpi_insulin_meals_make(dpi_arena *arena, const dpi_insulin_case *c, in
   out->error = DPI_ARENA_ARRAY(arena, double, out->n);
   if (!out->time || !out->gram || !out->error) return DP_ERR_MEMORY;
   for (int k = 0; k < out->n; k++) {
-    double late = fmin(fmax(20 * dpi_rng_normal(&rng), -60), 60), more = 1 + fmin(fmax(0.2 * dpi_rng_normal(&rng), -0.5), 0.5);
+    double late = fmin(fmax(20 * dpi_rng_normal(&rng), -60), 60),
+           more = 1 + fmin(fmax(0.2 * dpi_rng_normal(&rng), -0.5), 0.5);
     out->time[k] = 1440 * (k / DPI_INSULIN_MEALS) + when[k % DPI_INSULIN_MEALS] + 5 * floor(late / 5 + 0.5);
     out->gram[k] = floor(share * adult[k % DPI_INSULIN_MEALS] * more + 0.5);
   }
@@ -175,7 +178,8 @@ dp_status dpi_insulin_errors(const dpi_insulin_case *c, int number, dpi_meals *m
   for (int k = 0; k < n; k++) time[k] = DPI_INSULIN_STEP * k;
   dp_status status = dp_sensor_errors(ctx, &sensor, c->def->seed, c->stream + (uint64_t)number, time, n, error);
   dpi_free(ctx, time);
-  for (int k = 0; status == DP_OK && k < meals->n; k++) meals->error[k] = error[(int)(meals->time[k] / DPI_INSULIN_STEP)];
+  for (int k = 0; status == DP_OK && k < meals->n; k++)
+    meals->error[k] = error[(int)(meals->time[k] / DPI_INSULIN_STEP)];
   return status;
 }
 
@@ -191,19 +195,21 @@ dp_status dpi_insulin_people_read(dp_ctx *ctx, const char *dir, dpi_insulin_peop
     int *column;
   } need[] = {{"person", &out->id}, {"BW", &out->bw}, {"basal_rate", &out->basal}, {"CR", &out->cr}, {"CF", &out->cf}};
   dp_status status = DP_OK;
-  for (int k = 0; k < DPI_COUNT(need) && status == DP_OK; k++) status = dpi_table_need(out->t, need[k].name, need[k].column);
+  for (int k = 0; k < DPI_COUNT(need) && status == DP_OK; k++)
+    status = dpi_table_need(out->t, need[k].name, need[k].column);
   if (status != DP_OK) dpi_table_destroy(out->t);
   return status;
 }
 
-static void treat(const dpi_insulin_world *w, double basal, double cr, double cf, dp_insulin_therapy therapy, double *param) {
+static void treat(const dpi_insulin_world *w, double basal, double cr, double cf, dp_insulin_therapy therapy,
+                  double *param) {
   param[w->basal] = basal * therapy.basal;
   param[w->ratio] = cr * therapy.ratio;
   param[w->factor] = cf * therapy.factor;
 }
 
-dp_status dpi_insulin_person_param(const dpi_insulin_world *w, const dpi_insulin_people *p, int row, dp_insulin_therapy therapy,
-                                   double *param) {
+dp_status dpi_insulin_person_param(const dpi_insulin_world *w, const dpi_insulin_people *p, int row,
+                                   dp_insulin_therapy therapy, double *param) {
   const dp_sim_desc *d = dp_sim_describe(w->kind->sim);
   double basal, cr, cf;
   memcpy(param, d->param_default, sizeof *param * (size_t)d->nparam);
@@ -233,16 +239,18 @@ void dpi_insulin_twin_param(const dpi_insulin_case *c, const double *eta, dp_ins
 
 /* ---------------------------------------------------------------- what a twin sees */
 
-dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, const double *shown, const double *bolus,
-                             dp_record **out) {
+dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, const double *shown,
+                             const double *bolus, dp_record **out) {
   dp_ctx *ctx = c->kind->ctx;
   char path[1100], tail[120];
   dpi_str s;
   dpi_str_init(&s, ctx);
   snprintf(path, sizeof path, "%s/%s.csv", c->def->work, c->id);
   snprintf(tail, sizeof tail, "%.17g,%.17g,%.17g", c->bw, c->basal, c->basal);
-  dpi_str_add(&s, "# A virtual person (S2008, in silico): readings of a sensor, announced meals (CMT 1, g), boluses (CMT 2, U).\n"
-                  "ID,TIME,AMT,CMT,EVID,DVID,DV,BW,basal,basal_rest\n");
+  dpi_str_add(
+      &s,
+      "# A virtual person (S2008, in silico): readings of a sensor, announced meals (CMT 1, g), boluses (CMT 2, U).\n"
+      "ID,TIME,AMT,CMT,EVID,DVID,DV,BW,basal,basal_rest\n");
   for (int k = 0, m = 0; k <= meals->days * DPI_INSULIN_DAY; k++) {
     double t = DPI_INSULIN_STEP * k;
     if (fmod(t, c->def->every) == 0) dpi_str_addf(&s, "%s,%g,,,0,cgm,%.1f,%s\n", c->id, t, shown[k], tail);

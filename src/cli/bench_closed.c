@@ -64,6 +64,10 @@ int cli_bench_loop(cli_call *call) {
   def.seed = (uint64_t)seed;
   def.interpret = cli_has(call, "--interpret");
   if (cli_has(call, "--threads")) def.nthread = dp_ctx_nthread(call->ctx);
+  static const char *only[CLI_MAX_GIVEN];
+  for (int i = cli_each(call, "--only", -1); i >= 0; i = cli_each(call, "--only", i))
+    only[def.nonly++] = call->given[i].value;
+  if (def.nonly) def.only = only;
   if (t.json) printf("{\"rows\":[");
   const dp_status status = dp_bench_loop(call->ctx, &def, each, &t);
   if (t.json) printf("]}\n");

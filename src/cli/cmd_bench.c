@@ -14,7 +14,7 @@
 const cli_option cli_options_bench[] = {
     {"--only", "NAME",
      "this problem: robertson, robertson-long, hires, boehm, bachmann, glucose; calibration: this of value, gradient, "
-     "forward, adjoint, fisher; may be repeated"},
+     "forward, adjoint, fisher; loop: a row, as 'pid, 2 threads'; may be repeated"},
     {"--members", "N", "members of the timed batch (as many as CVODE does in some seconds)"},
     {"--sample", "N", "members whose error is found (400; loop: 30)"},
     {"--repeats", "N", "of each timing; the best counts (5; loop: 3)"},

@@ -1,4 +1,5 @@
-/* cmd_dose.c - doppel dose KIND --patient ID --target "FIGURE = NUMBER": which dose brings this person there, and how sure it is. */
+/* cmd_dose.c - doppel dose KIND --patient ID --target "FIGURE = NUMBER": which dose brings this person there, and how
+ * sure it is. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +10,17 @@ const cli_option cli_options_dose[] = {
     {"--patient", "FILE|ID",
      "an event table of one's own with one person, or the id of one person of the kind's record"},
     {"--target", "FIGURE = NUMBER",
-     "what is to be reached, e.g. 'integral(c, 216 h, 240 h) = 400 mg.h/L', 'c(24 h) = 11', 'maximum(c, 0, 24 h) = 30'; all "
+     "what is to be reached, e.g. 'integral(c, 216 h, 240 h) = 400 mg.h/L', 'c(24 h) = 11', 'maximum(c, 0, 24 h) = "
+     "30'; all "
      "figures: docs/kind.md"},
     {"--dose", "AMOUNT", "this dose instead of the one that is looked for: what the figure is under it"},
     {"--duration", "TIME", "of each infusion (as the control says)"},
     {"--interval", "TIME", "between doses"},
-    {"--count", "N", "how often in all (1)"},
+    {"--count", "N", "how often in all (once; with --steady as often as the target's time needs)"},
     {"--steady", NULL, "in the steady state of these doses"},
     {"--from", "TIME",
-     "on top of what the record gave up to this time; times count from it (without: as if nothing had been given before)"},
+     "on top of what the record gave up to this time; times count from it (without: as if nothing had been given "
+     "before)"},
     {"--within", "LOW,HIGH", "how likely the figure comes to lie between these under the dose (20 % about the number)"},
     {"--control", "ID", "what is given (the control that the kind plans)"},
     {"--lower", "AMOUNT", "doses looked at: from (the control's bound)"},
@@ -73,6 +76,7 @@ static int read_within(task *t) {
 static int read_options(task *t) {
   cli_call *call = t->call;
   dp_dose_def *def = &t->def;
+  int count = 1;
   *def = dp_dose_def_default();
   t->seed = 1;
   t->draws = 2000;
@@ -83,9 +87,10 @@ static int read_options(task *t) {
   def->control = cli_get(call, "--control");
   def->steady = cli_has(call, "--steady");
   if (!cli_integer(call, "--seed", &t->seed) || !cli_integer(call, "--draws", &t->draws) ||
-      !cli_count(call, "--count", 1, &def->count) || !cli_number(call, "--dose", &def->dose) ||
+      !cli_count(call, "--count", 1, &count) || !cli_number(call, "--dose", &def->dose) ||
       !cli_number(call, "--lower", &def->lower) || !cli_number(call, "--upper", &def->upper))
     return 2;
+  if (cli_has(call, "--count")) def->count = count;
   if (t->draws < 100 || t->draws > 1000000)
     return cli_usage(call, "option --draws: found %lld, expected 100 to 1000000", t->draws);
   return read_within(t);
@@ -173,15 +178,17 @@ static void print_text(const task *t) {
     printf("%s\n", a->reason);
     return;
   }
-  printf("%-34s %12.7g %s\n", isnan(t->def.dose) ? "dose, most probable parameters" : "dose, as given", a->dose, a->dose_unit);
+  printf("%-34s %12.7g %s\n", isnan(t->def.dose) ? "dose, most probable parameters" : "dose, as given", a->dose,
+         a->dose_unit);
   printf("%-34s %12.7g %s\n", "it gives", a->value, a->value_unit);
   if (quantiles(a->draw_dose, a->ndraw, level, 5, q))
     printf("%-34s %12.5g %s, 90 %% of draws %.5g to %.5g\n", "dose needed, by draws", q[2], a->dose_unit, q[0], q[4]);
   if (quantiles(a->draw_value, a->ndraw, level, 5, q))
-    printf("%-34s %12.5g %s, 90 %% of draws %.5g to %.5g\n", "under the dose above, by draws", q[2], a->value_unit, q[0], q[4]);
+    printf("%-34s %12.5g %s, 90 %% of draws %.5g to %.5g\n", "under the dose above, by draws", q[2], a->value_unit,
+           q[0], q[4]);
   if (!isnan(a->probability))
-    printf("P(%.5g to %.5g) %.1f %%, known within %.1f to %.1f %% from %d draws\n", a->low, a->high, 100 * a->probability,
-           100 * a->probability_low, 100 * a->probability_high, a->ndraw);
+    printf("P(%.5g to %.5g) %.1f %%, known within %.1f to %.1f %% from %d draws\n", a->low, a->high,
+           100 * a->probability, 100 * a->probability_low, 100 * a->probability_high, a->ndraw);
   if (a->nfailed) printf("%d draws could not be simulated; they count as outside\n", a->nfailed);
 }
 

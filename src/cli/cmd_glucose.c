@@ -61,37 +61,44 @@ static void write_text(const dp_glucose_series *s, const dp_glucose_metrics *m, 
   printf("%d readings", m->n);
   if (s->nmissing) printf(" (%d rows without a value)", s->nmissing);
   if (m->n > 1)
-    printf(", every %.6g min over %.1f days: %.1f %% of what could be there, %d gaps", m->interval, m->days, 100 * m->share,
-           m->ngap);
+    printf(", every %.6g min over %.1f days: %.1f %% of what could be there, %d gaps", m->interval, m->days,
+           100 * m->share, m->ngap);
   if (m->ngap) printf(", the longest %.6g min", m->longest_gap);
-  printf("\n%s\n\n", m->sufficient ? "enough for a profile (14 days with 70 %)"
-                                   : "not enough for a profile (14 days with 70 %): figures are of these readings only");
+  printf("\n%s\n\n", m->sufficient
+                         ? "enough for a profile (14 days with 70 %)"
+                         : "not enough for a profile (14 days with 70 %): figures are of these readings only");
   for (int k = 0; k < NMETRIC; k++) {
     double x = value_of(m, &metrics[k]);
     printf("  %-30s", metrics[k].name);
-    if (isnan(x)) printf(" %9s", "-");
-    else printf(" %9.2f", x);
+    if (isnan(x))
+      printf(" %9s", "-");
+    else
+      printf(" %9.2f", x);
     printf(" %-6s%s%s\n", strcmp(metrics[k].unit, "1") ? metrics[k].unit : "", *metrics[k].goal ? "goal " : "",
            metrics[k].goal);
   }
   if (!p) return;
-  printf("\n  %d readings filled in, gaps of up to 45 min\n  clock        5 %%     25 %%     50 %%     75 %%     95 %%    of\n",
-         p->nfilled);
+  printf(
+      "\n  %d readings filled in, gaps of up to 45 min\n  clock        5 %%     25 %%     50 %%     75 %%     95 %%    "
+      "of\n",
+      p->nfilled);
   for (int k = 0; k < p->nslot; k++) {
     int minute = (int)(k * p->slot);
     printf("  %02d:%02d", minute / 60, minute % 60);
     for (int l = 0; l < DP_GLUCOSE_NLEVEL; l++) {
       double x = p->q[k * DP_GLUCOSE_NLEVEL + l];
-      if (isnan(x)) printf(" %8s", "-");
-      else printf(" %8.1f", x);
+      if (isnan(x))
+        printf(" %8s", "-");
+      else
+        printf(" %8.1f", x);
     }
     printf(" %5d\n", p->count[k]);
   }
 }
 
 static void write_profile(const dp_glucose_profile *p) {
-  printf(",\n   \"profile\": {\"slot_min\": %.10g, \"filled\": %d, \"sufficient\": %s, \"slots\": [", p->slot, p->nfilled,
-         p->sufficient ? "true" : "false");
+  printf(",\n   \"profile\": {\"slot_min\": %.10g, \"filled\": %d, \"sufficient\": %s, \"slots\": [", p->slot,
+         p->nfilled, p->sufficient ? "true" : "false");
   for (int k = 0; k < p->nslot; k++) {
     printf("%s{\"minute\": %.10g, \"count\": %d, \"q\": [", k ? ",\n     " : "\n     ", k * p->slot, p->count[k]);
     for (int l = 0; l < DP_GLUCOSE_NLEVEL; l++) cli_json_exact(l ? ", " : "", p->q[k * DP_GLUCOSE_NLEVEL + l]);

@@ -1,4 +1,5 @@
-/* advice.c - floor 6: the search for a plan: candidates by one of the searches, all screened on some draws, the promising ones judged on
+/* advice.c - floor 6: the search for a plan: candidates by one of the searches, all screened on some draws, the
+ * promising ones judged on
  * all, chosen by reward among the admissible, the choice scored again on fresh draws.
  *
  * Invariants:
@@ -44,10 +45,10 @@ typedef struct search {
   dp_advice *advice;
   dpi_space space;
   dpi_rehearser some, all, fresh; /* on the screen's draws, on all, on the fresh belief's */
-  int *which;       /* [ncandidate] survivors of the screen, the highest reward first */
+  int *which;                     /* [ncandidate] survivors of the screen, the highest reward first */
   int nwhich;
-  int *row;         /* [ncandidate] row of `full`, or -1: not judged on all draws */
-  uint8_t *tried;   /* [ncandidate] scored on fresh draws */
+  int *row;       /* [ncandidate] row of `full`, or -1: not judged on all draws */
+  uint8_t *tried; /* [ncandidate] scored on fresh draws */
   dpi_rehearsal screen, full;
 } search;
 
@@ -108,7 +109,8 @@ static dp_status find_candidates(search *s) {
   dpi_search found = {0};
   DP_TRY(dpi_search_choose(s->kind, &s->space, def->search ? def->search : r->search, &ops));
   snprintf(s->advice->search, sizeof s->advice->search, "%s", ops->name);
-  dp_status status = dpi_search_open(s->kind, &s->space, &s->some, s->patient->now, effective(s, s->patient->belief->ndraw), &found);
+  dp_status status =
+      dpi_search_open(s->kind, &s->space, &s->some, s->patient->now, effective(s, s->patient->belief->ndraw), &found);
   found.seed = def->seed;
   found.budget = def->evaluations > 0 ? def->evaluations : r->evaluations;
   if (status == DP_OK) status = ops->run(&found);
@@ -195,8 +197,10 @@ static int second_best(const search *s) {
   return second;
 }
 
-/* Is candidate c, on the screen's draws, worse than the present runner-up by more than 4 standard errors? The same draws
- * serve both (common random numbers), so it is the difference draw by draw that counts. Only expectations are compared so, and only
+/* Is candidate c, on the screen's draws, worse than the present runner-up by more than 4 standard errors? The same
+ * draws
+ * serve both (common random numbers), so it is the difference draw by draw that counts. Only expectations are compared
+ * so, and only
  * where one number is looked for. */
 static bool beaten(const search *s, int c) {
   int rival = second_best(s), n = s->screen.ndraw;
@@ -230,7 +234,8 @@ static dp_status judge_full(search *s, const int *which, int n) {
   return status;
 }
 
-/* The survivors on every draw, most promising first. Passed over is who is clearly beaten by the runner-up. Called again when a choice
+/* The survivors on every draw, most promising first. Passed over is who is clearly beaten by the runner-up. Called
+ * again when a choice
  * has failed and more may be needed. Where plans share their simulations, all are judged at once. */
 static dp_status judge_survivors(search *s) {
   if (s->all.scales && s->full.ncandidate == 0) return judge_full(s, s->which, s->nwhich);
@@ -317,7 +322,7 @@ static int nearest_miss(const search *s, int *term) {
 static dp_status find_conflict(search *s) {
   dp_advice *a = s->advice;
   size_t nterm = (size_t)a->nterm;
-  uint8_t *holds = DPI_NEW_ARRAY(s->kind->ctx, uint8_t, (size_t)a->ncandidate *nterm + 1);
+  uint8_t *holds = DPI_NEW_ARRAY(s->kind->ctx, uint8_t, (size_t)a->ncandidate * nterm + 1);
   a->conflict = DPI_NEW_ARRAY(s->kind->ctx, int, nterm + 1);
   for (int c = 0; holds && a->conflict && c < a->ncandidate; c++)
     for (int t = 0; t < a->nterm; t++) {
@@ -403,8 +408,10 @@ static dp_status explain_refusal(search *s, int tries, int first) {
            "%s, misses %s",
            tries, plans(s), c->text, a->binding);
   else
-    reason(a, "no recommendation, because none of %d %s holds every limit at the %.0f %% bound; nearest: %s, which misses %s",
-           a->evaluations, plans(s), 100 * s->kind->reward.confidence, c->text, a->binding);
+    reason(
+        a,
+        "no recommendation, because none of %d %s holds every limit at the %.0f %% bound; nearest: %s, which misses %s",
+        a->evaluations, plans(s), 100 * s->kind->reward.confidence, c->text, a->binding);
   say_conflict(s);
   return DP_OK;
 }

@@ -100,13 +100,15 @@ static void count_wins(dp_appraisal *a, bool admissible) {
       }
       if (best) wins += 1.0 / same;
     }
-    if (admissible) p->best_admissible = p->admissible ? wins / a->ndraw : NAN;
-    else p->best = wins / a->ndraw;
+    if (admissible)
+      p->best_admissible = p->admissible ? wins / a->ndraw : NAN;
+    else
+      p->best = wins / a->ndraw;
   }
 }
 
-static dp_status appraise(const dp_kind *kind, const dp_plan_patient *patient, dp_plan *const *plan, const dp_belief *belief,
-                          appraisal *all) {
+static dp_status appraise(const dp_kind *kind, const dp_plan_patient *patient, dp_plan *const *plan,
+                          const dp_belief *belief, appraisal *all) {
   dpi_rehearser h;
   dp_appraisal *a = &all->a;
   a->plan = DPI_NEW_ARRAY(kind->ctx, dp_plan_appraisal, a->nplan + 1);
@@ -133,21 +135,30 @@ dp_status dp_appraise(const dp_kind *kind, const dp_plan_patient *patient, dp_pl
   *out = NULL;
   if (!belief) belief = patient->belief;
   if (!kind->reward.given)
-    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: this kind has no reward.yaml, so no plan can be judged", kind->dir);
+    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: this kind has no reward.yaml, so no plan can be judged",
+                    kind->dir);
   if (kind->reward.residual)
     return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: reward.yaml: residual: true (limits on measured rather than true values) is not supported", kind->dir);
+                    "%s: reward.yaml: residual: true (limits on measured rather than true values) is not supported",
+                    kind->dir);
   if (nplan < 1 || belief->ndraw < 2)
     return dpi_fail(kind->ctx, DP_ERR_USAGE, "an appraisal needs at least one plan and two draws of the belief");
   if (!belief->usable)
-    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "the posterior may not be used, so no plan is judged on it: %s", belief->verdict);
+    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "the posterior may not be used, so no plan is judged on it: %s",
+                    belief->verdict);
   appraisal *all = DPI_NEW(kind->ctx, appraisal);
   if (!all) return DP_ERR_MEMORY;
-  all->a = (dp_appraisal){.ctx = kind->ctx, .nplan = nplan, .nterm = kind->reward.nterm, .ndraw = belief->ndraw,
-                          .nobjective = kind->reward.nobjective, .best = -1,
+  all->a = (dp_appraisal){.ctx = kind->ctx,
+                          .nplan = nplan,
+                          .nterm = kind->reward.nterm,
+                          .ndraw = belief->ndraw,
+                          .nobjective = kind->reward.nobjective,
+                          .best = -1,
                           .neff = dpi_decide_effective(belief, belief->ndraw)};
   dp_status status = appraise(kind, patient, plan, belief, all);
-  if (status != DP_OK) dp_appraisal_destroy(&all->a);
-  else *out = &all->a;
+  if (status != DP_OK)
+    dp_appraisal_destroy(&all->a);
+  else
+    *out = &all->a;
   return status;
 }

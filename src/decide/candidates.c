@@ -1,4 +1,5 @@
-/* candidates.c - doses that can be given: every sum of existing tablets. A list that cannot be made in full is refused, never cut
+/* candidates.c - doses that can be given: every sum of existing tablets. A list that cannot be made in full is refused,
+ * never cut
  * short. */
 #include <math.h>
 #include <stdio.h>
@@ -19,10 +20,11 @@ static dp_status tablets_text(const dpi_dose_list *list, const int *count, char 
     if (count[s] > 1) snprintf(times, sizeof times, "%d x ", count[s]);
     int wrote = snprintf(out + at, size - at, "%s%s%s %s", at ? " + " : "", times, number, c->unit);
     if (wrote < 0 || (size_t)wrote >= size - at)
-      return dpi_fail(list->kind->ctx, DP_ERR_UNSUPPORTED,
-                      "%s: control '%s': a dose of so many different tablets that it takes more than %d letters to say: "
-                      "'%s ...'",
-                      list->kind->dir, c->id, (int)size - 1, out);
+      return dpi_fail(
+          list->kind->ctx, DP_ERR_UNSUPPORTED,
+          "%s: control '%s': a dose of so many different tablets that it takes more than %d letters to say: "
+          "'%s ...'",
+          list->kind->dir, c->id, (int)size - 1, out);
     at += (size_t)wrote;
   }
   return DP_OK;
@@ -71,8 +73,9 @@ static dp_status check(const dp_kind *kind, const dpi_kind_control *c) {
   double combinations = 1; /* (units + strengths) over strengths */
   for (int s = 1; s <= c->nstrength; s++) combinations *= (double)(c->max_units + s) / s;
   if (combinations > MAX_COMBINATION)
-    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s': %d tablets of %d strengths make %.3g doses, at most %d",
-                    kind->dir, c->id, c->max_units, c->nstrength, combinations, MAX_COMBINATION);
+    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
+                    "%s: control '%s': %d tablets of %d strengths make %.3g doses, at most %d", kind->dir, c->id,
+                    c->max_units, c->nstrength, combinations, MAX_COMBINATION);
   return DP_OK;
 }
 
@@ -110,11 +113,14 @@ dp_status dpi_decide_doses(const dp_kind *kind, const dpi_kind_control *control,
   DP_TRY(check(kind, control));
   dp_status status = combine(&list, 0, control->max_units > 0 ? control->max_units : 1, count);
   if (status == DP_OK && list.n == 0)
-    status = dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s': no sum of its tablets lies between %g and %g %s",
-                      kind->dir, control->id, control->lower, control->upper, control->unit);
+    status =
+        dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s': no sum of its tablets lies between %g and %g %s",
+                 kind->dir, control->id, control->lower, control->upper, control->unit);
   if (status == DP_OK) status = put_in_order(&list);
-  if (status == DP_OK) *out = list;
-  else dpi_free(kind->ctx, list.dose);
+  if (status == DP_OK)
+    *out = list;
+  else
+    dpi_free(kind->ctx, list.dose);
   return status;
 }
 
@@ -134,6 +140,8 @@ void dpi_decide_dose_text(const dpi_kind_control *c, const dpi_dose_list *list, 
   int d = list ? dpi_decide_dose_find(list, amount) : -1;
   char number[32];
   dpi_format_double(amount, number);
-  if (d >= 0) snprintf(out, 96, "%s", list->dose[d].text);
-  else snprintf(out, 96, "%s %s", number, c->unit);
+  if (d >= 0)
+    snprintf(out, 96, "%s", list->dose[d].text);
+  else
+    snprintf(out, 96, "%s %s", number, c->unit);
 }

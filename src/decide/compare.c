@@ -1,4 +1,5 @@
-/* compare.c - floor 6: plans beside each other: who is dominated in the objectives, which limits nobody holds together. */
+/* compare.c - floor 6: plans beside each other: who is dominated in the objectives, which limits nobody holds together.
+ * */
 #include "decide/decide.h"
 
 bool dpi_decide_dominated(const dp_kind *kind, const double *a, const double *b) {

@@ -51,9 +51,9 @@ dp_status dpi_plan_text(const dp_kind *kind, const dp_plan *plan, const dpi_dose
 dp_instant dpi_plan_instant(const dp_kind *kind, const dp_plan_row *row, dp_time now);
 /* As dp_plan_instants; row [2 nrow], NULL allowed: of which row each dose is, -1: no dose. */
 dp_status dpi_plan_instants(const dp_kind *kind, const dp_plan *plan, double now, dp_instant **out, int *n, int *row);
-bool dpi_plan_steady(const dp_plan *plan);                         /* begins in a steady state */
-double dpi_plan_interval(const dp_plan *plan);                     /* between its first doses; 0: one alone */
-double dpi_plan_window(const dp_kind *kind, const dp_plan *plan);  /* the whole that functionals are about, time units */
+bool dpi_plan_steady(const dp_plan *plan);                        /* begins in a steady state */
+double dpi_plan_interval(const dp_plan *plan);                    /* between its first doses; 0: one alone */
+double dpi_plan_window(const dp_kind *kind, const dp_plan *plan); /* the whole that functionals are about, time units */
 double dpi_plan_figure(const dp_kind *kind, const dp_plan *plan, dpi_term_of of, int control);
 /* Changes and hours only: the rest holds by how plans of a space are made. No message. */
 bool dpi_plan_allowed(const dp_kind *kind, const dp_plan *plan, double now);
@@ -97,15 +97,15 @@ typedef struct dpi_rehearser {
   const dp_plan_patient *patient;
   const dp_belief *belief;
   int ndraw;
-  int *draw;       /* [ndraw] of the belief */
-  double *param;   /* [ndraw x nparam] parameters from now on */
-  double *state;   /* [ndraw x nstate] state at now, NULL until a course asks; NaN where history failed */
-  bool relive;     /* history has something that a state does not tell: courses are simulated from their start */
-  bool scales;     /* one simulation serves every dose of the same schedule */
+  int *draw;     /* [ndraw] of the belief */
+  double *param; /* [ndraw x nparam] parameters from now on */
+  double *state; /* [ndraw x nstate] state at now, NULL until a course asks; NaN where history failed */
+  bool relive;   /* history has something that a state does not tell: courses are simulated from their start */
+  bool scales;   /* one simulation serves every dose of the same schedule */
 } dpi_rehearser;
 
-dp_status dpi_rehearser_open(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief, const int *draw,
-                             int ndraw, dpi_rehearser *out);
+dp_status dpi_rehearser_open(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief,
+                             const int *draw, int ndraw, dpi_rehearser *out);
 void dpi_rehearser_close(dpi_rehearser *h);
 /* Makes state, where a state tells all; else relive is set already. */
 dp_status dpi_rehearser_live(dpi_rehearser *h);
@@ -116,7 +116,8 @@ dp_status dpi_rehearser_spread(const dp_kind *kind, const dp_plan_patient *patie
 /* Values of every term's functional for some plans on some draws: the rehearsal's whole result. */
 typedef struct dpi_rehearsal {
   int ncandidate, nterm, ndraw;
-  double *value;  /* [ncandidate x nterm x ndraw], NaN where the member failed, infinite for a passage that never comes */
+  double
+      *value; /* [ncandidate x nterm x ndraw], NaN where the member failed, infinite for a passage that never comes */
   double *total;  /* [ncandidate x ndraw] weighted reward of each draw */
   double *window; /* [ncandidate] time units */
 } dpi_rehearsal;
@@ -140,21 +141,24 @@ void dpi_decide_relive(const dp_kind *kind, const dp_plan_patient *patient, cons
 
 /* Did the limit's event happen for this functional value? A failed member counts against the plan. */
 bool dpi_decide_event(const dpi_kind_term *term, double value);
-/* What each draw earns by a reward term, before its weight: a failed member earns nothing (and the worst of an event). */
+/* What each draw earns by a reward term, before its weight: a failed member earns nothing (and the worst of an event).
+ * */
 dp_status dpi_decide_earn(const dp_kind *kind, const dpi_kind_term *term, const double *value, int n, double window,
                           double *out);
 /* Estimate and bounds of one term from n (effective) draws; holds is set for limits. */
 dp_status dpi_decide_judge(const dp_kind *kind, const dpi_kind_term *term, const double *value, int ndraw, double neff,
                            double window, double confidence, dp_term_value *out);
 /* The same for an event that needs no kind. */
-dp_term_value dpi_decide_judge_limit(const dpi_kind_term *term, const double *value, int ndraw, double neff, double confidence);
+dp_term_value dpi_decide_judge_limit(const dpi_kind_term *term, const double *value, int ndraw, double neff,
+                                     double confidence);
 /* Largest (at_least: smallest) estimate of P(event) that holds at the bound with n effective draws. */
 double dpi_decide_threshold(const dpi_kind_term *term, double neff, double confidence);
 double dpi_decide_effective(const dp_belief *b, int ndraw);
 /* Does every reward count by its expectation? */
 bool dpi_decide_neutral(const dp_kind *kind);
 
-/* One row of a rehearsal: terms [nterm], reward with bounds, by objective [nobjective] (NULL: not asked), admissible. */
+/* One row of a rehearsal: terms [nterm], reward with bounds, by objective [nobjective] (NULL: not asked), admissible.
+ * */
 typedef struct dpi_judgement {
   double reward, low, high;
   bool admissible;
@@ -165,7 +169,8 @@ dp_status dpi_decide_judge_row(const dp_kind *kind, const dpi_rehearsal *r, int 
 double dpi_decide_shortfall(const dp_kind *kind, const dp_term_value *term, int *which);
 /* Does a beat b nowhere and is worse somewhere? Over the objectives of `pareto`. */
 bool dpi_decide_dominated(const dp_kind *kind, const double *a, const double *b);
-/* Smallest set of limits that no candidate holds together; holds [ncandidate x nterm]. *n 0: some candidate holds all. */
+/* Smallest set of limits that no candidate holds together; holds [ncandidate x nterm]. *n 0: some candidate holds all.
+ * */
 void dpi_decide_conflict(const dp_kind *kind, const uint8_t *holds, int ncandidate, int *term, int *n);
 
 /* ---- searches (search.c and the folders) ---- */
@@ -176,15 +181,15 @@ typedef struct dpi_search {
   dpi_rehearser *rehearser;
   double now;
   uint64_t seed;
-  int budget;              /* plans to rehearse at most */
-  double neff;             /* draws that count in limits */
-  double *threshold;       /* [nterm] estimates at which limits just hold */
+  int budget;        /* plans to rehearse at most */
+  double neff;       /* draws that count in limits */
+  double *threshold; /* [nterm] estimates at which limits just hold */
   /* every point seen, in order */
   int nseen, cap;
-  double *x;               /* [nseen x nvar] values */
-  double *u;               /* [nseen x nvar] where it was asked for */
-  double *reward, *miss;   /* miss: 0 when every limit holds; infinite: may not be given */
-  int32_t *slot;           /* [nslot] hash table of points */
+  double *x;             /* [nseen x nvar] values */
+  double *u;             /* [nseen x nvar] where it was asked for */
+  double *reward, *miss; /* miss: 0 when every limit holds; infinite: may not be given */
+  int32_t *slot;         /* [nslot] hash table of points */
   int nslot;
 } dpi_search;
 
@@ -200,7 +205,8 @@ const dpi_search_ops *const *dpi_decide_registry(void);
 /* By name; "" or NULL: exhaustive where all plans can be listed, else gradient where offered, else cma. */
 dp_status dpi_search_choose(const dp_kind *kind, const dpi_space *space, const char *name, const dpi_search_ops **out);
 
-dp_status dpi_search_open(const dp_kind *kind, const dpi_space *space, dpi_rehearser *h, double now, double neff, dpi_search *out);
+dp_status dpi_search_open(const dp_kind *kind, const dpi_space *space, dpi_rehearser *h, double now, double neff,
+                          dpi_search *out);
 void dpi_search_close(dpi_search *s);
 /* Score n points u [n x nvar]: reward and miss [n]. Points seen before cost nothing. */
 dp_status dpi_search_score(dpi_search *s, const double *u, int n, double *reward, double *miss);
@@ -218,10 +224,10 @@ dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, c
                           const dpi_rehearsal *screen, const int *draw, dp_advice *advice);
 
 enum { /* random purposes of this room */
-  DPI_PURPOSE_NEXT_SAMPLE = 0x4e585431,
-  DPI_PURPOSE_CMA = 0x434d4131,
-  DPI_PURPOSE_CROSS_ENTROPY = 0x43524f31,
-  DPI_PURPOSE_GRADIENT = 0x47524431
+       DPI_PURPOSE_NEXT_SAMPLE = 0x4e585431,
+       DPI_PURPOSE_CMA = 0x434d4131,
+       DPI_PURPOSE_CROSS_ENTROPY = 0x43524f31,
+       DPI_PURPOSE_GRADIENT = 0x47524431
 };
 
 #endif

@@ -1,10 +1,12 @@
 /* limits.c - floor 6: from functional values on draws to probabilities, rewards and risks with bounds.
  *
- * A limit "P(event) <= p" holds when the one-sided upper Clopper-Pearson bound of the ensemble's estimate is <= p; a limit
+ * A limit "P(event) <= p" holds when the one-sided upper Clopper-Pearson bound of the ensemble's estimate is <= p; a
+ * limit
  * "P(event) >= p" when the lower bound is >= p. The number of draws is the effective one, so that a poor ensemble makes
  * the judgement stricter and never looser. Clopper & Pearson 1934; bounds by the beta quantile.
  *
- * A reward counts by its expectation, by a quantile, or by the mean of the worst share of draws (CVaR; Rockafellar & Uryasev 2000).
+ * A reward counts by its expectation, by a quantile, or by the mean of the worst share of draws (CVaR; Rockafellar &
+ * Uryasev 2000).
  * Worst is in the sense of the weight: the smallest values where more is better, the largest where more is worse. */
 #include <math.h>
 #include <string.h>
@@ -63,8 +65,8 @@ static dp_status by_utility(const dp_kind *kind, const dpi_kind_term *term, cons
   dpi_free(kind->ctx, work);
   for (int k = 0; k < n; k++)
     if (!isfinite(x[k]) && !isnan(value[k]))
-      return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: reward '%s': its utility gives no number at x = %.9g %s", kind->dir, term->id,
-                      value[k], term->unit);
+      return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: reward '%s': its utility gives no number at x = %.9g %s", kind->dir,
+                      term->id, value[k], term->unit);
   return DP_OK;
 }
 

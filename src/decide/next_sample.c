@@ -2,8 +2,10 @@
  *
  * For a sample at time t: draw k of the belief plays the truth and gives a hypothetical result y = f_k + sigma_k z; the
  * other draws are reweighted by its likelihood; every candidate's probabilities and rewards are weighted sums over the
- * rehearsal that was made already, so no further simulation is needed. The advice after y is compared with the advice now,
- * both judged on the screened draws with the bound that the whole ensemble would have (a belief made after y would be as
+ * rehearsal that was made already, so no further simulation is needed. The advice after y is compared with the advice
+ * now,
+ * both judged on the screened draws with the bound that the whole ensemble would have (a belief made after y would be
+ * as
  * large). (Raiffa & Schlaifer 1961: expected value of sample information.) */
 #include <math.h>
 
@@ -53,9 +55,8 @@ static int best_under(const sampling *s, const double *w, double *reward) {
 static void reweight(const dpi_kind_observable *o, const double *f, const double *sigma, int n, double y, double *w) {
   double top = -INFINITY, sum = 0;
   for (int k = 0; k < n; k++) {
-    double z = o->noise == DPI_NOISE_LOGNORMAL
-                   ? (y > 0 && f[k] > 0 ? (dpi_m_log(y) - dpi_m_log(f[k])) / sigma[k] : 1e9)
-                   : (y - f[k]) / sigma[k];
+    double z = o->noise == DPI_NOISE_LOGNORMAL ? (y > 0 && f[k] > 0 ? (dpi_m_log(y) - dpi_m_log(f[k])) / sigma[k] : 1e9)
+                                               : (y - f[k]) / sigma[k];
     w[k] = isfinite(z) && sigma[k] > 0 ? -0.5 * z * z - dpi_m_log(sigma[k]) : -INFINITY;
     if (w[k] > top) top = w[k];
   }
@@ -99,7 +100,7 @@ static dp_status predict(const dp_kind *kind, const dp_plan_patient *patient, co
   int nparam = dp_sim_describe(kind->sim)->nparam, nt = def->nnext_time;
   size_t nhistory = (size_t)patient->nhistory;
   double *param = DPI_NEW_ARRAY(ctx, double, (size_t)ndraw *(size_t)nparam);
-  dp_instant *instant = DPI_NEW_ARRAY(ctx, dp_instant, (size_t)ndraw *nhistory + 1);
+  dp_instant *instant = DPI_NEW_ARRAY(ctx, dp_instant, (size_t)ndraw * nhistory + 1);
   dp_member *member = DPI_NEW_ARRAY(ctx, dp_member, ndraw);
   dp_output_time *when = DPI_NEW_ARRAY(ctx, dp_output_time, nt);
   dp_status status = DP_ERR_MEMORY;
@@ -110,8 +111,8 @@ static dp_status predict(const dp_kind *kind, const dp_plan_patient *patient, co
       double *p = param + (size_t)k * (size_t)nparam;
       dp_instant *in = instant + (size_t)k * nhistory;
       dpi_decide_relive(kind, patient, patient->belief, draw[k], p, in);
-      member[k] = (dp_member){.param = p, .instant = in, .ninstant = patient->nhistory, .out = when, .nout = nt,
-                              .stream = patient->stream};
+      member[k] = (dp_member){
+          .param = p, .instant = in, .ninstant = patient->nhistory, .out = when, .nout = nt, .stream = patient->stream};
     }
     dp_run_opts opts = dp_run_opts_default();
     opts.seed = def->seed;
@@ -124,7 +125,8 @@ static dp_status predict(const dp_kind *kind, const dp_plan_patient *patient, co
   return status;
 }
 
-/* Columns f and sigma of one output time. A discrepancy of the model blurs a sample as its error does (its marginal law:
+/* Columns f and sigma of one output time. A discrepancy of the model blurs a sample as its error does (its marginal
+ * law:
  * what the seen samples say about it is left out, so a sample is never thought to tell more than it would). */
 static void columns(const dp_kind *kind, const dp_result *result, int observable, int t, const dp_belief *b,
                     const int *draw, double *f, double *sigma) {

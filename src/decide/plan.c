@@ -40,8 +40,22 @@ void dp_plan_destroy(dp_plan *plan) {
 
 /* ---------------------------------------------------------------- in a line */
 
-/* "1500 mg over 2 h every 12 h, 10 times, from 24 h" */
-static void row_text(const dp_kind *kind, const dp_plan *plan, const dp_plan_row *r, const dpi_dose_list *doses, dpi_str *s) {
+/* How many rows from `first` on are one dose at different times. */
+static int same_dose(const dp_plan *plan, int first) {
+  const dp_plan_row *a = &plan->row[first];
+  int n = 1;
+  for (; first + n < plan->nrow; n++) {
+    const dp_plan_row *b = &plan->row[first + n];
+    bool single = a->repeats == 0 && b->repeats == 0 && !a->steady && !b->steady;
+    if (!single || a->control != b->control || a->amount != b->amount || a->duration != b->duration) break;
+  }
+  return n;
+}
+
+/* "1500 mg over 2 h every 12 h, 10 times, at 24 h"; n rows of one dose: "at 0, 12, 24 h" */
+static void row_text(const dp_kind *kind, const dp_plan *plan, int first, int n, const dpi_dose_list *doses,
+                     dpi_str *s) {
+  const dp_plan_row *r = &plan->row[first];
   const dpi_kind_control *c = &kind->control[r->control];
   char dose[96], a[32];
   bool several = false;
@@ -53,15 +67,18 @@ static void row_text(const dp_kind *kind, const dp_plan *plan, const dp_plan_row
   if (r->interval > 0 && (r->repeats > 0 || r->steady))
     dpi_format_double(r->interval, a), dpi_str_addf(s, " every %s %s", a, kind->time_unit);
   if (r->repeats > 0 && !r->steady) dpi_str_addf(s, ", %d times", r->repeats + 1);
-  if (r->time > 0) dpi_format_double(r->time, a), dpi_str_addf(s, " at %s %s", a, kind->time_unit);
+  if (n == 1 && !(r->time > 0)) return;
+  for (int i = 0; i < n; i++) dpi_format_double(r[i].time, a), dpi_str_addf(s, "%s%s", i ? ", " : " at ", a);
+  dpi_str_addf(s, " %s", kind->time_unit);
 }
 
 dp_status dpi_plan_text(const dp_kind *kind, const dp_plan *plan, const dpi_dose_list *doses, char *out, size_t size) {
   dpi_str s;
   dpi_str_init(&s, kind->ctx);
-  for (int i = 0; i < plan->nrow; i++) {
+  for (int i = 0, n; i < plan->nrow; i += n) {
     if (i) dpi_str_add(&s, "; ");
-    row_text(kind, plan, &plan->row[i], doses, &s);
+    n = same_dose(plan, i);
+    row_text(kind, plan, i, n, doses, &s);
   }
   if (plan->nrow == 0) dpi_str_add(&s, "nothing");
   bool failed = s.failed;
@@ -97,22 +114,27 @@ dp_instant dpi_plan_instant(const dp_kind *kind, const dp_plan_row *r, dp_time n
   s.interval = (dp_time)llround(r->interval * (double)DP_TICKS);
   s.repeats = r->repeats;
   s.steady = r->steady;
-  if (r->duration > 0) s.rate = r->amount / r->duration;
-  else if (c->model_duration) s.rate = DP_DURATION_MODEL;
-  else if (c->model_rate) s.rate = DP_RATE_MODEL;
+  if (r->duration > 0)
+    s.rate = r->amount / r->duration;
+  else if (c->model_duration)
+    s.rate = DP_DURATION_MODEL;
+  else if (c->model_rate)
+    s.rate = DP_RATE_MODEL;
   if (s.rate != 0) s.type = DP_INFUSE;
   return s;
 }
 
 /* The instants of one row, at out[*n]: a dose, after a state that its control sets to 0. */
-static dp_status row_instants(const dp_kind *kind, const dp_plan *plan, int row, dp_time start, dp_instant *out, int *n, int *row_of) {
+static dp_status row_instants(const dp_kind *kind, const dp_plan *plan, int row, dp_time start, dp_instant *out, int *n,
+                              int *row_of) {
   const dp_plan_row *r = &plan->row[row];
   const dpi_kind_control *c = &kind->control[r->control];
   dp_instant dose = dpi_plan_instant(kind, r, start);
   if (c->reset_state >= 0) {
     if (r->repeats > 0 || r->steady)
-      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "plan '%s', row %d: doses of '%s' begin with %s set to 0, expected a row for each",
-                      plan->name, row + 1, c->id, c->resets);
+      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
+                      "plan '%s', row %d: doses of '%s' begin with %s set to 0, expected a row for each", plan->name,
+                      row + 1, c->id, c->resets);
     if (row_of) row_of[*n] = -1;
     dp_instant set = dp_instant_default();
     set.time = dose.time;
@@ -128,8 +150,8 @@ static dp_status row_instants(const dp_kind *kind, const dp_plan *plan, int row,
 }
 
 /* All rows in the order of their times. */
-static dp_status all_instants(const dp_kind *kind, const dp_plan *plan, double now, const int *order, dp_instant *out, int *n,
-                              int *row_of) {
+static dp_status all_instants(const dp_kind *kind, const dp_plan *plan, double now, const int *order, dp_instant *out,
+                              int *n, int *row_of) {
   dp_time start = (dp_time)llround(now * (double)DP_TICKS);
   bool steady = false;
   for (int i = 0; i < plan->nrow; i++) {

@@ -1,4 +1,5 @@
-/* plan_check.c - floor 6: may a plan be given? Amounts, tablets, intervals, changes, clinic hours, each refused with its bound.  U */
+/* plan_check.c - floor 6: may a plan be given? Amounts, tablets, intervals, changes, clinic hours, each refused with
+ * its bound.  U */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +24,8 @@ static dp_status check_tablets(const dp_kind *kind, const dp_plan *plan, int row
   bool made = dpi_decide_dose_find(&list, r->amount) >= 0;
   dpi_decide_doses_release(&list);
   return made ? DP_OK
-              : dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %g %s is no sum of at most %d of its tablets", place(kind, plan, row, where),
-                         r->amount, c->unit, c->max_units > 0 ? c->max_units : 1);
+              : dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %g %s is no sum of at most %d of its tablets",
+                         place(kind, plan, row, where), r->amount, c->unit, c->max_units > 0 ? c->max_units : 1);
 }
 
 static dp_status check_amount(const dp_kind *kind, const dp_plan *plan, int row) {
@@ -41,12 +42,12 @@ static dp_status check_amount(const dp_kind *kind, const dp_plan *plan, int row)
   bool found = c->nvalue == 0;
   for (int i = 0; i < c->nvalue; i++) found |= SAME(r->amount, c->value[i]);
   if (!found)
-    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %g %s is none of the %d amounts allowed", place(kind, plan, row, where),
-                    r->amount, c->unit, c->nvalue);
+    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %g %s is none of the %d amounts allowed",
+                    place(kind, plan, row, where), r->amount, c->unit, c->nvalue);
   double steps = c->step > 0 ? r->amount / c->step : 0;
   if (c->step > 0 && fabs(steps - floor(steps + 0.5)) > 1e-6)
-    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %g %s is no multiple of %g %s", place(kind, plan, row, where), r->amount,
-                    c->unit, c->step, c->unit);
+    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %g %s is no multiple of %g %s", place(kind, plan, row, where),
+                    r->amount, c->unit, c->step, c->unit);
   return check_tablets(kind, plan, row);
 }
 
@@ -57,7 +58,8 @@ static dp_status check_interval(const dp_kind *kind, const dp_plan *plan, int ro
   if (!(r->interval > 0) || (r->repeats == 0 && !r->steady) || c->ninterval == 0) return DP_OK;
   for (int i = 0; i < c->ninterval; i++)
     if (SAME(r->interval, c->interval[i])) return DP_OK;
-  return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: an interval of %g %s is none of the control's %d intervals (%g to %g %s)",
+  return dpi_fail(kind->ctx, DP_ERR_INPUT,
+                  "%s: an interval of %g %s is none of the control's %d intervals (%g to %g %s)",
                   place(kind, plan, row, where), r->interval, kind->time_unit, c->ninterval, c->interval[0],
                   c->interval[c->ninterval - 1], kind->time_unit);
 }
@@ -72,7 +74,8 @@ static double hours_left(const dpi_kind_control *c, double x) {
   return fmax(left, 0) + slack;
 }
 
-/* The first clock hour, of this dose or one of its repeats, at which none may begin; NaN: all are fine. Repeats that stay within the
+/* The first clock hour, of this dose or one of its repeats, at which none may begin; NaN: all are fine. Repeats that
+ * stay within the
  * hours are passed over together. */
 static double bad_hour(const dp_kind *kind, const dpi_kind_control *c, const dp_plan_row *r, double now, double hours) {
   double interval = r->interval * hours;
@@ -97,12 +100,14 @@ static dp_status check_hours(const dp_kind *kind, const dp_plan *plan, int row, 
   double hours;
   if (isnan(c->hours_from) || r->steady || !(r->amount > 0)) return DP_OK;
   if (isnan(kind->clock))
-    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: the control has clinic hours, but twin.yaml has no clock: (hours at time 0)",
+    return dpi_fail(kind->ctx, DP_ERR_INPUT,
+                    "%s: the control has clinic hours, but twin.yaml has no clock: (hours at time 0)",
                     place(kind, plan, row, where));
   DP_TRY(dp_unit_convert(kind->ctx, 1.0, kind->time_unit, "h", 0.0, &hours));
   double bad = bad_hour(kind, c, r, now, hours);
   if (isnan(bad)) return DP_OK;
-  return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: a dose would begin at %.2f o'clock, outside the control's hours %g to %g",
+  return dpi_fail(kind->ctx, DP_ERR_INPUT,
+                  "%s: a dose would begin at %.2f o'clock, outside the control's hours %g to %g",
                   place(kind, plan, row, where), bad, c->hours_from, c->hours_to);
 }
 
@@ -119,7 +124,8 @@ static dp_status check_changes(const dp_kind *kind, const dp_plan *plan, int row
   }
   double change = before ? fabs(r->amount - before->amount) : 0;
   if (change <= c->rate_limit * (1 + 1e-9)) return DP_OK;
-  return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: a change of %g %s from the dose before is more than the rate limit of %g %s",
+  return dpi_fail(kind->ctx, DP_ERR_INPUT,
+                  "%s: a change of %g %s from the dose before is more than the rate limit of %g %s",
                   place(kind, plan, row, where), change, c->unit, c->rate_limit, c->unit);
 }
 

@@ -1,4 +1,5 @@
-/* plan_space.c - floor 6: which plans there are. What reward.yaml and controls.tsv allow becomes a list of variables, each with
+/* plan_space.c - floor 6: which plans there are. What reward.yaml and controls.tsv allow becomes a list of variables,
+ * each with
  * levels or a range; a point of it is a plan.
  *
  *     regimen   interval, then one amount a control
@@ -24,8 +25,8 @@ static dp_status copy_levels(const dp_kind *kind, const double *from, int n, boo
 static dp_status step_levels(const dp_kind *kind, const dpi_kind_control *c, dpi_variable *v) {
   double first = ceil(c->lower / c->step - 1e-9), last = floor(c->upper / c->step + 1e-9), n = last - first + 1;
   if (n < 1)
-    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s': no multiple of %g lies between %g and %g %s", kind->dir,
-                    c->id, c->step, c->lower, c->upper, c->unit);
+    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: control '%s': no multiple of %g lies between %g and %g %s",
+                    kind->dir, c->id, c->step, c->lower, c->upper, c->unit);
   if (n > DPI_MAX_LISTED) return DP_OK;
   double *level = DPI_NEW_ARRAY(kind->ctx, double, (int)n);
   if (!level) return DP_ERR_MEMORY;
@@ -58,9 +59,10 @@ static dp_status amount_variable(dpi_space *s, int control, int slot) {
   bool zero = c->lower <= 0 && (r->form == DPI_FORM_COURSE || r->nplanned > 1);
   if (c->nstrength) return tablet_levels(kind, &s->doses[control], zero, v);
   if (isinf(c->upper))
-    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: control '%s' has no strengths, no values and no upper bound: there is nothing to search between",
-                    kind->dir, c->id);
+    return dpi_fail(
+        kind->ctx, DP_ERR_UNSUPPORTED,
+        "%s: control '%s' has no strengths, no values and no upper bound: there is nothing to search between",
+        kind->dir, c->id);
   return c->step > 0 ? step_levels(kind, c, v) : DP_OK;
 }
 
@@ -86,7 +88,8 @@ static dp_status interval_variable(dpi_space *s, const double *list, int n) {
   for (int i = 0; i < n; i++)
     if (allowed_interval(s->kind, list[i])) level[v->n++] = list[i];
   if (v->n) return DP_OK;
-  return dpi_fail(s->kind->ctx, DP_ERR_UNSUPPORTED, "%s: no interval is allowed by every planned control", s->kind->dir);
+  return dpi_fail(s->kind->ctx, DP_ERR_UNSUPPORTED, "%s: no interval is allowed by every planned control",
+                  s->kind->dir);
 }
 
 /* A window shorter than an interval would not see its end: troughs would look high, areas too. */
@@ -94,7 +97,8 @@ static dp_status check_window(const dp_kind *kind, const double *interval, int n
   double window = kind->reward.window;
   if (window <= 0 || n == 0 || interval[n - 1] <= window * (1 + 1e-9)) return DP_OK;
   return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
-                  "%s: reward.yaml: the window of %g %s is shorter than the interval of %g %s, whose end it would not see; take a longer "
+                  "%s: reward.yaml: the window of %g %s is shorter than the interval of %g %s, whose end it would not "
+                  "see; take a longer "
                   "window or shorter intervals",
                   kind->dir, window, kind->time_unit, interval[n - 1], kind->time_unit);
 }
@@ -108,12 +112,17 @@ static dp_status add_variables(dpi_space *s) {
   const dpi_kind_control *first = &kind->control[r->control];
   bool course = r->form == DPI_FORM_COURSE;
   if (!course && r->nspacing == 0 && first->ninterval == 0)
-    return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: control '%s' has no intervals: a regimen needs some, in controls.tsv or under plan in reward.yaml",
-                    kind->dir, first->id);
-  if (!course) DP_TRY(check_window(kind, r->nspacing ? r->spacing : first->interval, r->nspacing ? r->nspacing : first->ninterval));
-  if (r->nspacing) DP_TRY(interval_variable(s, r->spacing, r->nspacing));
-  else if (!course) DP_TRY(interval_variable(s, first->interval, first->ninterval));
+    return dpi_fail(
+        kind->ctx, DP_ERR_UNSUPPORTED,
+        "%s: control '%s' has no intervals: a regimen needs some, in controls.tsv or under plan in reward.yaml",
+        kind->dir, first->id);
+  if (!course)
+    DP_TRY(
+        check_window(kind, r->nspacing ? r->spacing : first->interval, r->nspacing ? r->nspacing : first->ninterval));
+  if (r->nspacing)
+    DP_TRY(interval_variable(s, r->spacing, r->nspacing));
+  else if (!course)
+    DP_TRY(interval_variable(s, first->interval, first->ninterval));
   for (int c = 0; c < r->nplanned; c++)
     for (int k = 0; k < (course && !r->same ? slots(r) : 1); k++)
       DP_TRY(amount_variable(s, r->planned[c], course && !r->same ? k : -1));
@@ -170,8 +179,11 @@ static void regimen_rows(const dpi_space *s, const double *x, dp_plan *plan) {
   double interval = x[0], window = s->kind->reward.window > 0 ? s->kind->reward.window : interval;
   int repeats = (int)(ceil(window / interval - 1e-9)) - 1;
   for (int i = 1; i < s->nvar; i++)
-    plan->row[i - 1] = (dp_plan_row){.control = s->var[i].control, .amount = x[i], .interval = interval,
-                                     .repeats = repeats > 0 ? repeats : 0, .steady = 1};
+    plan->row[i - 1] = (dp_plan_row){.control = s->var[i].control,
+                                     .amount = x[i],
+                                     .interval = interval,
+                                     .repeats = repeats > 0 ? repeats : 0,
+                                     .steady = 1};
 }
 
 /* Rows of a course, by time and then by control. */
@@ -196,8 +208,10 @@ dp_status dpi_space_plan(const dpi_space *s, const double *x, dp_plan **out) {
   const dpi_kind_reward *r = &s->kind->reward;
   bool course = r->form == DPI_FORM_COURSE;
   DP_TRY(dp_plan_create(s->kind->ctx, course ? r->nplanned * slots(r) : s->nvar - 1, out));
-  if (course) course_rows(s, x, *out);
-  else regimen_rows(s, x, *out);
+  if (course)
+    course_rows(s, x, *out);
+  else
+    regimen_rows(s, x, *out);
   return DP_OK;
 }
 

@@ -2,7 +2,8 @@
  *
  *     controlId  time  amount  duration  interval  repeats  steady
  *
- * controlId and amount are needed; the other columns may be left out, their cells empty. A number may have a unit after it. */
+ * controlId and amount are needed; the other columns may be left out, their cells empty. A number may have a unit after
+ * it. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,8 @@ static dp_status read_number(const reader *k, int row, int which, const char *to
   if (n >= sizeof digits) return dpi_table_fail(k->table, row, column, "found a number of %d characters", (int)n);
   memcpy(digits, text, n);
   digits[n] = 0;
-  if (!dpi_parse_double(digits, out)) return dpi_table_fail(k->table, row, column, "found '%s', expected a number", text);
+  if (!dpi_parse_double(digits, out))
+    return dpi_table_fail(k->table, row, column, "found '%s', expected a number", text);
   const char *unit = text + n;
   while (*unit == ' ') unit++;
   if (*unit) {
@@ -59,8 +61,9 @@ static dp_status read_control(const reader *k, int row, int *out) {
   if (!ids) return DP_ERR_MEMORY;
   for (int i = 0; i < kind->ncontrol; i++) ids[i] = kind->control[i].id;
   const char *near = dpi_nearest_word(id, ids, kind->ncontrol);
-  dp_status status = dpi_table_fail(k->table, row, k->column[CONTROL], "found '%s', expected a control of controls.tsv%s%s%s", id,
-                                    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  dp_status status =
+      dpi_table_fail(k->table, row, k->column[CONTROL], "found '%s', expected a control of controls.tsv%s%s%s", id,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
   dpi_free(kind->ctx, ids);
   return status;
 }
@@ -74,7 +77,8 @@ static dp_status read_row(const reader *k, int row, dp_plan_row *r) {
   DP_TRY(read_number(k, row, TIME, unit, 0, &r->time));
   r->amount = NAN;
   DP_TRY(read_number(k, row, AMOUNT, c->unit, c->molar_mass, &r->amount));
-  if (isnan(r->amount)) return dpi_table_fail(t, row, k->column[AMOUNT], "found nothing, expected an amount in %s", c->unit);
+  if (isnan(r->amount))
+    return dpi_table_fail(t, row, k->column[AMOUNT], "found nothing, expected an amount in %s", c->unit);
   DP_TRY(read_number(k, row, DURATION, unit, 0, &r->duration));
   DP_TRY(read_number(k, row, INTERVAL, unit, 0, &r->interval));
   DP_TRY(dpi_table_int_or(t, row, k->column[REPEATS], 0, &r->repeats));
@@ -86,7 +90,8 @@ static dp_status read_row(const reader *k, int row, dp_plan_row *r) {
     return dpi_table_fail(t, row, k->column[INTERVAL], "found no interval, expected one > 0 with %s",
                           steady ? "steady" : "repeats");
   if (steady && r->time != 0)
-    return dpi_table_fail(t, row, k->column[TIME], "found %g, expected 0 with steady: the path begins in that state", r->time);
+    return dpi_table_fail(t, row, k->column[TIME], "found %g, expected 0 with steady: the path begins in that state",
+                          r->time);
   if (r->time + r->interval * r->repeats > MAX_TIME)
     return dpi_table_fail(t, row, k->column[REPEATS], "the last of them would be later than %g %s", MAX_TIME, unit);
   return DP_OK;
@@ -96,7 +101,8 @@ static dp_status read_row(const reader *k, int row, dp_plan_row *r) {
 static dp_status check_order(const reader *k, const dp_plan *plan) {
   for (int i = 1; i < plan->nrow; i++)
     if (plan->row[i].steady && !plan->row[0].steady)
-      return dpi_table_fail(k->table, i, k->column[STEADY], "found a steady row after one that is not, expected steady rows first");
+      return dpi_table_fail(k->table, i, k->column[STEADY],
+                            "found a steady row after one that is not, expected steady rows first");
   return DP_OK;
 }
 

@@ -1,12 +1,17 @@
-/* rehearse.c - floor 6: plans x draws through the waist. Each member is one draw of the digital state under one plan; what comes back
+/* rehearse.c - floor 6: plans x draws through the waist. Each member is one draw of the digital state under one plan;
+ * what comes back
  * are path functionals (extrema as extrema of the curve), never values on a grid.
  *
  * Invariants:
- *   1. a plan that begins in a steady state knows no history; any other begins at `now`, where each draw's own history has led: from
- *      the state there, or, where a state does not tell all (doses under way, delays, events), from the start of history;
- *   2. where the response is proportional to the doses and integration is exact, plans that differ by a factor share members: extrema
+ *   1. a plan that begins in a steady state knows no history; any other begins at `now`, where each draw's own history
+ *   has led: from
+ *      the state there, or, where a state does not tell all (doses under way, delays, events), from the start of
+ *      history;
+ *   2. where the response is proportional to the doses and integration is exact, plans that differ by a factor share
+ *   members: extrema
  *      and integrals are multiplied, levels divided;
- *      and integrals are multiplied, levels divided; and of a window that is several intervals of a steady state one is simulated;
+ *      and integrals are multiplied, levels divided; and of a window that is several intervals of a steady state one is
+ *      simulated;
  *   3. what a draw gives depends on that draw and the plan alone (common random numbers). */
 #include <math.h>
 #include <string.h>
@@ -92,8 +97,8 @@ static bool can_scale(const dp_kind *kind) {
   return true;
 }
 
-dp_status dpi_rehearser_open(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief, const int *draw,
-                             int ndraw, dpi_rehearser *h) {
+dp_status dpi_rehearser_open(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief,
+                             const int *draw, int ndraw, dpi_rehearser *h) {
   size_t nparam = (size_t)dp_sim_describe(kind->sim)->nparam;
   *h = (dpi_rehearser){.kind = kind, .patient = patient, .belief = belief, .ndraw = ndraw};
   h->draw = DPI_NEW_ARRAY(kind->ctx, int, ndraw);
@@ -144,7 +149,7 @@ static dp_status relive_all(const dpi_rehearser *h, int nmore, lives *out) {
   const dp_kind *kind = h->kind;
   size_t nparam = (size_t)dp_sim_describe(kind->sim)->nparam, room = (size_t)h->patient->nhistory + (size_t)nmore + 1;
   *out = (lives){.param = DPI_NEW_ARRAY(kind->ctx, double, (size_t)h->ndraw *nparam + 1),
-                 .instant = DPI_NEW_ARRAY(kind->ctx, dp_instant, (size_t)h->ndraw *room)};
+                 .instant = DPI_NEW_ARRAY(kind->ctx, dp_instant, (size_t)h->ndraw * room)};
   if (!out->param || !out->instant) return DP_ERR_MEMORY;
   for (int k = 0; k < h->ndraw; k++) {
     dp_instant *in = out->instant + (size_t)k * room;
@@ -181,8 +186,12 @@ dp_status dpi_rehearser_live(dpi_rehearser *h) {
   dp_status status = member && h->state ? relive_all(h, 0, &l) : DP_ERR_MEMORY;
   if (status == DP_OK) {
     for (int k = 0; k < h->ndraw; k++)
-      member[k] = (dp_member){.param = l.param + (size_t)k * nparam, .instant = l.instant + (size_t)k * room,
-                              .ninstant = l.ninstant, .out = &end, .nout = 1, .stream = h->patient->stream};
+      member[k] = (dp_member){.param = l.param + (size_t)k * nparam,
+                              .instant = l.instant + (size_t)k * room,
+                              .ninstant = l.ninstant,
+                              .out = &end,
+                              .nout = 1,
+                              .stream = h->patient->stream};
     dp_run_opts opts = dp_run_opts_default();
     status = dp_run_open(kind->ensemble, member, h->ndraw, &opts, &run);
     if (status == DP_OK) status = read_states(h, run);
@@ -200,13 +209,13 @@ dp_status dpi_rehearser_live(dpi_rehearser *h) {
 /* ---------------------------------------------------------------- groups of plans that share members */
 
 typedef struct group {
-  int leader;  /* the plan that is simulated: index into which */
+  int leader; /* the plan that is simulated: index into which */
   int nfun;
   dp_functional *fun;
   dp_instant *instant;
   int ninstant;
   bool steady;
-  int fold;    /* the window is so many times the first interval, which alone is simulated; 1: it is simulated as it is */
+  int fold; /* the window is so many times the first interval, which alone is simulated; 1: it is simulated as it is */
 } group;
 
 typedef struct block {
@@ -215,12 +224,12 @@ typedef struct block {
   const int *which;
   int nwhich;
   dpi_rehearsal *out;
-  int *group_of;        /* [nwhich] */
-  double *ratio;        /* [nwhich] of its amounts to the leader's */
-  int *fun_at;          /* [nwhich x nterm] first functional of a term in its group's list */
+  int *group_of; /* [nwhich] */
+  double *ratio; /* [nwhich] of its amounts to the leader's */
+  int *fun_at;   /* [nwhich x nterm] first functional of a term in its group's list */
   group *group;
   int ngroup;
-  double *earned;       /* [ndraw] */
+  double *earned; /* [ndraw] */
 } block;
 
 static dp_plan *plan_at(const block *b, int i) { return b->plan[b->which ? b->which[i] : i]; }
@@ -233,8 +242,8 @@ static bool same_shape(const dp_kind *kind, const dp_plan *p, const dp_plan *q, 
   for (int i = 0; i < p->nrow; i++) {
     const dp_plan_row *a = &p->row[i], *b = &q->row[i];
     const dpi_kind_control *c = &kind->control[a->control];
-    bool same = a->control == b->control && a->time == b->time && a->duration == b->duration && a->interval == b->interval &&
-                a->repeats == b->repeats && a->steady == b->steady;
+    bool same = a->control == b->control && a->time == b->time && a->duration == b->duration &&
+                a->interval == b->interval && a->repeats == b->repeats && a->steady == b->steady;
     /* a rate of the control's own makes a larger dose a longer one */
     if (!same || (c->model_rate && !c->model_duration && !(a->duration > 0))) return false;
     if (fabs(a->amount - *ratio * b->amount) > 1e-12 * a->amount) return false;
@@ -368,13 +377,19 @@ static dp_status simulate_groups(block *b, int first, int n, dp_member *member) 
     const group *q = &b->group[first + g];
     for (int k = 0; k < h->ndraw; k++) {
       dp_member *m = &member[g * h->ndraw + k];
-      *m = (dp_member){.param = h->param + (size_t)k * nparam, .instant = q->instant, .ninstant = q->ninstant,
-                       .functional = q->fun, .nfunctional = q->nfun, .stream = h->patient->stream};
+      *m = (dp_member){.param = h->param + (size_t)k * nparam,
+                       .instant = q->instant,
+                       .ninstant = q->ninstant,
+                       .functional = q->fun,
+                       .nfunctional = q->nfun,
+                       .stream = h->patient->stream};
       if (q->steady) continue;
       const double *x = h->state + (size_t)k * nstate;
       m->start = now_of(h->patient);
-      if (nstate == 0 || !isnan(x[0])) m->state0 = nstate ? x : NULL;
-      else m->ninstant = m->nfunctional = 0; /* history failed; so does what follows */
+      if (nstate == 0 || !isnan(x[0]))
+        m->state0 = nstate ? x : NULL;
+      else
+        m->ninstant = m->nfunctional = 0; /* history failed; so does what follows */
     }
   }
   DP_TRY(dp_simulate(h->kind->ensemble, member, n * h->ndraw, &opts, &result));
@@ -405,8 +420,12 @@ static dp_status simulate_again(block *b, int g, dp_member *member) {
   for (int k = 0; status == DP_OK && k < h->ndraw; k++) {
     dp_instant *in = l.instant + (size_t)k * room;
     if (q->ninstant) memcpy(in + l.ninstant, q->instant, sizeof *in * (size_t)q->ninstant);
-    member[k] = (dp_member){.param = l.param + (size_t)k * nparam, .instant = in, .ninstant = l.ninstant + q->ninstant,
-                            .functional = q->fun, .nfunctional = q->nfun, .stream = h->patient->stream};
+    member[k] = (dp_member){.param = l.param + (size_t)k * nparam,
+                            .instant = in,
+                            .ninstant = l.ninstant + q->ninstant,
+                            .functional = q->fun,
+                            .nfunctional = q->nfun,
+                            .stream = h->patient->stream};
   }
   if (status == DP_OK) status = dp_simulate(h->kind->ensemble, member, h->ndraw, &opts, &result);
   for (int i = 0; status == DP_OK && i < b->nwhich; i++)
@@ -423,8 +442,11 @@ static dp_status simulate_all(block *b) {
   if (at_once > b->ngroup) at_once = b->ngroup;
   bool courses = false;
   for (int g = 0; g < b->ngroup; g++) courses |= !b->group[g].steady;
+  if (courses && b->h->patient->now < 0)
+    return dpi_fail(ctx, DP_ERR_USAGE, "a plan that does not begin in a steady state begins at now >= 0, found %g",
+                    b->h->patient->now);
   if (courses) DP_TRY(dpi_rehearser_live(b->h));
-  dp_member *member = DPI_NEW_ARRAY(ctx, dp_member, (size_t)at_once *(size_t)b->h->ndraw + 1);
+  dp_member *member = DPI_NEW_ARRAY(ctx, dp_member, (size_t)at_once * (size_t)b->h->ndraw + 1);
   dp_status status = member ? DP_OK : DP_ERR_MEMORY;
   for (int g = 0; status == DP_OK && g < b->ngroup;) {
     if (b->h->relive && !b->group[g].steady) {
@@ -493,11 +515,13 @@ static dp_status make_room(block *b) {
   b->ratio = DPI_NEW_ARRAY(ctx, double, n + 1);
   b->fun_at = DPI_NEW_ARRAY(ctx, int, n *nterm + 1);
   b->earned = DPI_NEW_ARRAY(ctx, double, ndraw + 1);
-  return r->value && r->total && r->window && b->group && b->group_of && b->ratio && b->fun_at && b->earned ? DP_OK
-                                                                                                            : DP_ERR_MEMORY;
+  return r->value && r->total && r->window && b->group && b->group_of && b->ratio && b->fun_at && b->earned
+             ? DP_OK
+             : DP_ERR_MEMORY;
 }
 
-dp_status dpi_decide_rehearse(dpi_rehearser *h, dp_plan *const *plan, const int *which, int nwhich, dpi_rehearsal *out) {
+dp_status dpi_decide_rehearse(dpi_rehearser *h, dp_plan *const *plan, const int *which, int nwhich,
+                              dpi_rehearsal *out) {
   *out = (dpi_rehearsal){.ncandidate = nwhich, .nterm = h->kind->reward.nterm, .ndraw = h->ndraw};
   block b = {.h = h, .plan = plan, .which = which, .nwhich = nwhich, .out = out};
   dp_status status = make_room(&b);

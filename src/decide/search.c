@@ -1,8 +1,11 @@
-/* search.c - floor 6: what searches share: points scored in batches through the waist, each once; which of them are judged further;
+/* search.c - floor 6: what searches share: points scored in batches through the waist, each once; which of them are
+ * judged further;
  * which search is taken.
  *
- * A point's score on the search's draws is its weighted reward and its miss: by how much limits are missed at the estimate where the
- * bound of the whole ensemble would just hold. Everything is compared by (miss, reward): a plan that holds its limits is better than any
+ * A point's score on the search's draws is its weighted reward and its miss: by how much limits are missed at the
+ * estimate where the
+ * bound of the whole ensemble would just hold. Everything is compared by (miss, reward): a plan that holds its limits
+ * is better than any
  * that does not (Deb 2000, Comput Methods Appl Mech Eng 186:311). */
 #include <math.h>
 #include <string.h>
@@ -16,7 +19,8 @@ static dp_status unknown(const dp_kind *kind, const char *name) {
   dpi_str_init(&names, kind->ctx);
   for (const dpi_search_ops *const *o = dpi_decide_registry(); *o; o++)
     dpi_str_addf(&names, "%s%s", dpi_str_text(&names)[0] ? ", " : "", (*o)->name);
-  dp_status status = dpi_fail(kind->ctx, DP_ERR_USAGE, "search: found '%s', expected one of %s", name, dpi_str_text(&names));
+  dp_status status =
+      dpi_fail(kind->ctx, DP_ERR_USAGE, "search: found '%s', expected one of %s", name, dpi_str_text(&names));
   dpi_str_release(&names);
   return status;
 }
@@ -44,7 +48,8 @@ dp_status dpi_search_choose(const dp_kind *kind, const dpi_space *space, const c
 
 /* ---------------------------------------------------------------- the points */
 
-dp_status dpi_search_open(const dp_kind *kind, const dpi_space *space, dpi_rehearser *h, double now, double neff, dpi_search *s) {
+dp_status dpi_search_open(const dp_kind *kind, const dpi_space *space, dpi_rehearser *h, double now, double neff,
+                          dpi_search *s) {
   *s = (dpi_search){.kind = kind, .space = space, .rehearser = h, .now = now, .neff = neff};
   s->threshold = DPI_NEW_ARRAY(kind->ctx, double, kind->reward.nterm + 1);
   if (!s->threshold) return DP_ERR_MEMORY;

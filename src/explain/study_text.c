@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "doppel/appraise.h"
 #include "explain/explain.h"
 
 static void number(dpi_str *out, double x, const char *fmt) {
@@ -84,8 +85,12 @@ static void person_line(dpi_str *out, const dp_study *s, int i) {
   const dp_candidate *c = dpi_explain_chosen(v->advice);
   if (c) {
     dpi_str_addf(out, " %s every %g %s", c->tablets, c->interval, k->time_unit);
-    for (int t = 0; t < k->reward.nterm; t++)
-      dpi_str_addf(out, "; %s %.0f %%", k->reward.term[t].id, 100 * c->term[t].value);
+    for (int t = 0; t < k->reward.nterm; t++) {
+      const dp_term_info info = dp_kind_term(k, t);
+      bool share = strcmp(info.unit, "1") == 0 && k->reward.term[t].of == DPI_OF_PATH; /* a probability or a part of the window */
+      if (share) dpi_str_addf(out, "; %s %.0f %%", info.id, 100 * c->term[t].value);
+      else dpi_str_addf(out, "; %s %.4g %s", info.id, c->term[t].value, strcmp(info.unit, "1") != 0 ? info.unit : "");
+    }
   } else if (v->advice) {
     dpi_str_addf(out, " %s", v->advice->runner_up >= 0 ? "no recommendation; nearest: " : v->advice->reason);
     if (v->advice->runner_up >= 0) {

@@ -1,8 +1,9 @@
 /* glucose_series.c - floor 3: a sensor's readings from a CSV or TSV, one series an id (glucose.h).  -> O
  *
- * Columns by their usual names, letters' case apart: time, datetime, timestamp; glucose, cgm, sensor, value, gl, dv; id, patient,
- * subject. The unit stands in the column's name, "glucose (mmol/L)", in a line "#units: glucose=mmol/L", or is given by the
- * caller; where nobody says it the file is refused. Rows of one id stand together or not; their times ascend.
+ * Columns by their usual names, letters' case apart: time, datetime, timestamp; glucose, cgm, sensor, value, gl, dv;
+ * id, patient, subject. The unit stands in the column's name, "glucose (mmol/L)", in a line "#units: glucose=mmol/L",
+ * or is given by the caller; where nobody says it the file is refused. Rows of one id stand together or not; their
+ * times ascend.
  */
 #include <math.h>
 #include <string.h>
@@ -51,8 +52,8 @@ static int usual_column(const dpi_table *t, const char *const *words, int n) {
 
 static dp_status find_columns(reader *r) {
   static const char *const times[] = {"time", "datetime", "timestamp", "date_time"},
-                    *const values[] = {"glucose", "cgm", "sensor", "value", "gl", "dv"},
-                    *const ids[] = {"id", "patient", "subject", "person"};
+                           *const values[] = {"glucose", "cgm", "sensor", "value", "gl", "dv"},
+                           *const ids[] = {"id", "patient", "subject", "person"};
   dpi_table *t = r->t;
   const dp_glucose_read_def *d = r->def;
   if (d->time) DP_TRY(dpi_table_need(t, d->time, &r->time));
@@ -116,8 +117,8 @@ static dp_status find_units(reader *r, const char *data, size_t size) {
   if (unit) n = strcspn(++unit, ")]");
   if (!n) n = unit_line(data, size, column, &unit);
   if (n && r->def->unit && unit_factor(unit, n) != unit_factor(r->def->unit, strlen(r->def->unit)))
-    return dpi_table_fail(r->t, -1, -1, "column %s is in %.*s by the file itself, but %s was asked for", column, (int)n, unit,
-                          r->def->unit);
+    return dpi_table_fail(r->t, -1, -1, "column %s is in %.*s by the file itself, but %s was asked for", column, (int)n,
+                          unit, r->def->unit);
   if (!n && r->def->unit) n = strlen(unit = r->def->unit);
   if (!n)
     return dpi_table_fail(r->t, -1, -1,
@@ -187,8 +188,8 @@ static dp_status read_time(reader *r, int row, double *out) {
     if (isnan(r->first_day)) r->first_day = day;
     *out = 1440 * (day - r->first_day) + minute;
   } else {
-    return dpi_table_fail(r->t, row, r->time, "found '%.40s', expected a number of %s or a time as 2024-05-31 07:15", cell,
-                          r->def->time_unit);
+    return dpi_table_fail(r->t, row, r->time, "found '%.40s', expected a number of %s or a time as 2024-05-31 07:15",
+                          cell, r->def->time_unit);
   }
   if (r->form && r->form != form)
     return dpi_table_fail(r->t, row, r->time, "found '%.40s': numbers and dates in one column", cell);
@@ -203,7 +204,8 @@ static dp_status read_value(reader *r, int row, double *out) {
   if (dpi_table_missing(cell)) return DP_OK;
   double x;
   if (!dpi_parse_double(cell, &x))
-    return dpi_table_fail(r->t, row, r->glucose, "found '%.40s', expected a number, or nothing for a missing reading", cell);
+    return dpi_table_fail(r->t, row, r->glucose, "found '%.40s', expected a number, or nothing for a missing reading",
+                          cell);
   *out = x * r->to_mg;
   if (*out >= LOWEST && *out <= HIGHEST) return DP_OK;
   return dpi_table_fail(r->t, row, r->glucose, "found %g %s, expected %.4g to %.4g; is the unit another one?", x,
@@ -268,7 +270,8 @@ static void place_rows(const int *of, int nrow, int n, int *first, int *rows) {
 }
 
 static dp_status make_all(reader *r, dp_glucose_series **out, int *n) {
-  int nrow = r->t->nrow, *of = DPI_NEW_ARRAY(r->ctx, int, 3 * (size_t)nrow + 1), *rows = of + nrow, *first = of + 2 * nrow;
+  int nrow = r->t->nrow, *of = DPI_NEW_ARRAY(r->ctx, int, 3 * (size_t)nrow + 1), *rows = of + nrow,
+      *first = of + 2 * nrow;
   if (!of) return DP_ERR_MEMORY;
   dp_status status = group_rows(r, of, n);
   if (status == DP_OK) {
@@ -289,8 +292,8 @@ static dp_status read_table(reader *r, const char *data, size_t size, dp_glucose
   return make_all(r, out, n);
 }
 
-dp_status dpi_glucose_read_text(dp_ctx *ctx, const char *data, size_t size, const char *source, const dp_glucose_read_def *def,
-                                dp_glucose_series **out, int *n) {
+dp_status dpi_glucose_read_text(dp_ctx *ctx, const char *data, size_t size, const char *source,
+                                const dp_glucose_read_def *def, dp_glucose_series **out, int *n) {
   *out = NULL;
   *n = 0;
   if (def->cookie != COOKIE)
@@ -309,7 +312,8 @@ dp_status dpi_glucose_read_text(dp_ctx *ctx, const char *data, size_t size, cons
   return status;
 }
 
-dp_status dp_glucose_read(dp_ctx *ctx, const char *path, const dp_glucose_read_def *def, dp_glucose_series **out, int *n) {
+dp_status dp_glucose_read(dp_ctx *ctx, const char *path, const dp_glucose_read_def *def, dp_glucose_series **out,
+                          int *n) {
   char *data;
   size_t size;
   *out = NULL;

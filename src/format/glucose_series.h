@@ -6,7 +6,7 @@
 #include "doppel/glucose.h"
 
 /* As dp_glucose_read; source is the name in messages. */
-dp_status dpi_glucose_read_text(dp_ctx *ctx, const char *data, size_t size, const char *source, const dp_glucose_read_def *def,
-                                dp_glucose_series **out, int *n);
+dp_status dpi_glucose_read_text(dp_ctx *ctx, const char *data, size_t size, const char *source,
+                                const dp_glucose_read_def *def, dp_glucose_series **out, int *n);
 
 #endif

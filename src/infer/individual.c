@@ -6,9 +6,10 @@
  *   censored     -2 ln Phi(u), u = +-(limit - f)/s (M3; Beal 2001, J Pharmacokinet Pharmacodyn 28:481)
  *                                         gradient  -2 h(u) du, h = phi/Phi; curvature h (h + u) du du'
  *   lognormal    f, df replaced by ln f, df/f; y is a logarithm already
- *   correlated   standardised errors of an observable are an Ornstein-Uhlenbeck process, Markov: with b the datum before,
- *                v = (z - r z_b)/q, q^2 = 1 - r^2:   v^2 + 2 ln s + 2 ln q;   Fisher  w w' + a a' + (a a' + r^2 (a_b a_b' -
- *                a a_b' - a_b a'))/q^2,   w = (df/s - r df_b/s_b)/q, a = ds/s, a_b = ds_b/s_b
+ *   correlated   standardised errors of an observable are an Ornstein-Uhlenbeck process, Markov: with b the datum
+ *                before, v = (z - r z_b)/q, q^2 = 1 - r^2:   v^2 + 2 ln s + 2 ln q
+ *                                         Fisher    w w' + a a' + (a a' + r^2 (a_b a_b' - a a_b' - a_b a'))/q^2,
+ *                                         w = (df/s - r df_b/s_b)/q, a = ds/s, a_b = ds_b/s_b
  * Prior: eta' Omega^-1 eta. With the discrepancy term x ends with lambda = ln delta, delta half-normal of scale d:
  *   -2 ln p(lambda) = delta^2/d^2 - 2 lambda + constant.
  */
@@ -162,7 +163,8 @@ static datum_slope datum_derive(const dpi_datum *d, double f, double s) {
 static void pair_derive(const dpi_indiv *iv, const dpi_pred *p, int i, dpi_point *out) {
   const dpi_datum *d = iv->def.datum;
   int n = iv->dim, m = iv->nfree, neta = iv->def.neta, b = iv->def.link[i].before;
-  double r = iv->def.link[i].rho, q2 = 1 - r * r, zi = standardised(d, p, i), zb = standardised(d, p, b), v = (zi - r * zb) / q2;
+  double r = iv->def.link[i].rho, q2 = 1 - r * r, zi = standardised(d, p, i), zb = standardised(d, p, b);
+  double v = (zi - r * zb) / q2;
   double fi = (d[i].log ? 1 / p->f[i] : 1.0) / p->s[i], fb = (d[b].log ? 1 / p->f[b] : 1.0) / p->s[b];
   const double *dfi = p->df + (size_t)i * neta, *dfb = p->df + (size_t)b * neta, *dsi = p->ds + (size_t)i * neta,
                *dsb = p->ds + (size_t)b * neta;
@@ -297,7 +299,8 @@ double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred) {
     if (d->censored) continue;
     double z = standardised(iv->def.datum, pred, i);
     const dpi_link *k = iv->def.link ? &iv->def.link[i] : NULL;
-    if (k && k->before >= 0) z = (z - k->rho * standardised(iv->def.datum, pred, k->before)) / sqrt(1 - k->rho * k->rho);
+    if (k && k->before >= 0)
+      z = (z - k->rho * standardised(iv->def.datum, pred, k->before)) / sqrt(1 - k->rho * k->rho);
     c += z * z;
   }
   return c;

@@ -48,10 +48,12 @@ static dp_status link_errors(dpi_person *p, const dp_record *record, bool discre
     for (int j = i - 1; tau > 0 && j >= 0 && before < 0; j--)
       if (p->datum[j].group == d->group) before = j;
     bool again = before >= 0 && !(d->time > p->datum[before].time);
-    const char *why = discrepancy ? "together with a discrepancy term" : d->censored ? "where values lie below a limit" : NULL;
+    const char *why = discrepancy ? "together with a discrepancy term" : NULL;
+    if (d->censored) why = "where values lie below a limit";
     if (again) why = "for two measurements at one time";
     if (tau > 0 && why)
-      return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED, "%s:%d: errors of %s correlated in time (noiseTimescale) are not supported %s",
+      return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED,
+                      "%s:%d: errors of %s correlated in time (noiseTimescale) are not supported %s",
                       record->source, p->c->obs[i].line, k->observable[d->group].id, why);
     p->link[i] = (dpi_link){before, before < 0 ? 0 : dpi_m_exp((p->datum[before].time - d->time) / tau)};
   }
@@ -61,7 +63,8 @@ static dp_status link_errors(dpi_person *p, const dp_record *record, bool discre
 dp_status dpi_refuse_links(const dp_kind *kind, const char *what) {
   for (int o = 0; o < kind->nobservable; o++)
     if (kind->observable[o].noise_timescale > 0)
-      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "kind %s: errors of %s are correlated in time (noiseTimescale): not supported by %s",
+      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
+                      "kind %s: errors of %s are correlated in time (noiseTimescale): not supported by %s",
                       kind->id, kind->observable[o].id, what);
   return DP_OK;
 }

@@ -315,7 +315,7 @@ static int only_effect(const dpi_draft *d, const char *id) {
   return found;
 }
 
-/* Rates between a state and the nearest observable that hangs on it: 0 it is in its formula; -1 (no memory), many: none. */
+/* Rates between a state and the nearest observable that hangs on it: 0 it is in its formula; many: none; -1: no memory. */
 static int rates_between(dpi_draft *d, const char *target) {
   const dp_model *m = d->kind->model;
   int nsym = m->nsym, from = dpi_model_find(m, target), level = 0;

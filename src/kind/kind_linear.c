@@ -1,10 +1,13 @@
 /* kind_linear.c - which responses are proportional to the doses, found in the formulas. Floor 5.
  *
- * Where every rate is a sum of states times what no state reaches, and nothing starts, jumps or is delayed by itself, the state under
- * twice the doses is twice the state; a quantity that is such a sum too is then twice the quantity. A search over doses uses it: one
+ * Where every rate is a sum of states times what no state reaches, and nothing starts, jumps or is delayed by itself,
+ * the state under
+ * twice the doses is twice the state; a quantity that is such a sum too is then twice the quantity. A search over doses
+ * uses it: one
  * simulation serves every dose of the same schedule.
  *
- * The degree of a node: 0 no state or time in it, 1 homogeneous of degree one in the states, ANY the number zero (fits with both),
+ * The degree of a node: 0 no state or time in it, 1 homogeneous of degree one in the states, ANY the number zero (fits
+ * with both),
  * OTHER everything else, which is always a safe answer.
  */
 #include "kind/kind_draft.h"
@@ -58,15 +61,23 @@ static int of_choice(const degrees *d, const dpi_gnode *g, int depth) {
 static int find_degree(const degrees *d, dpi_node n, int depth) {
   dpi_gnode g = dpi_graph_at(d->m->graph, n);
   switch (g.op) {
-    case DPI_OP_CONST: return g.value == 0 ? ANY : CONSTANT;
-    case DPI_OP_SYM: return of_symbol(d, g.arg[0]);
-    case DPI_OP_NEG: return degree(d, g.arg[0], depth);
+    case DPI_OP_CONST:
+      return g.value == 0 ? ANY : CONSTANT;
+    case DPI_OP_SYM:
+      return of_symbol(d, g.arg[0]);
+    case DPI_OP_NEG:
+      return degree(d, g.arg[0], depth);
     case DPI_OP_ADD:
-    case DPI_OP_SUB: return of_sum(degree(d, g.arg[0], depth), degree(d, g.arg[1], depth));
-    case DPI_OP_MUL: return of_product(degree(d, g.arg[0], depth), degree(d, g.arg[1], depth));
-    case DPI_OP_DIV: return degree(d, g.arg[1], depth) == CONSTANT ? degree(d, g.arg[0], depth) : OTHER;
-    case DPI_OP_IF: return of_choice(d, &g, depth);
-    default: return of_other(d, &g, depth);
+    case DPI_OP_SUB:
+      return of_sum(degree(d, g.arg[0], depth), degree(d, g.arg[1], depth));
+    case DPI_OP_MUL:
+      return of_product(degree(d, g.arg[0], depth), degree(d, g.arg[1], depth));
+    case DPI_OP_DIV:
+      return degree(d, g.arg[1], depth) == CONSTANT ? degree(d, g.arg[0], depth) : OTHER;
+    case DPI_OP_IF:
+      return of_choice(d, &g, depth);
+    default:
+      return of_other(d, &g, depth);
   }
 }
 

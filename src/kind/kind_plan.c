@@ -42,20 +42,24 @@ static dp_status compile(dpi_draft *d, const char *text, const char *where, stru
   DP_TRY(dpi_model_parse(f->model, text, where, false, &node));
   uint8_t fast[2] = {1, 1}, seen[2] = {0, 0};
   if (f->model->nsym == DPI_COUNT(fast)) DP_TRY(dpi_g_depends(f->model->graph, node, seen, f->model->nsym));
-  if (f->model->nsym != DPI_COUNT(fast) || seen[0]) return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: expected a formula over x alone", where);
+  if (f->model->nsym != DPI_COUNT(fast) || seen[0])
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: expected a formula over x alone", where);
   dpi_node out[2] = {node, dpi_g_diff(f->model->graph, node, f->sym)};
   if (out[1] == DPI_NODE_NONE) return DP_ERR_MEMORY;
   return dpi_tape_create(d->ctx, f->model->graph, out, 2, fast, f->model->nsym, &f->tape);
 }
 
-dp_status dpi_draft_utility(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node, struct dpi_kind_formula **out) {
+dp_status dpi_draft_utility(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node,
+                            struct dpi_kind_formula **out) {
   if (!node->text) return dpi_reward_fail(doc, node, "a formula over x, such as \"min(x, 600)/600\"");
   const char *where = dpi_arena_printf(d->arena, "%s:%d: %s", doc->source, node->line, node->key);
   struct dpi_kind_formula *f = DPI_ARENA_NEW(d->arena, struct dpi_kind_formula);
   if (!where || !f) return DP_ERR_MEMORY;
   dp_status status = compile(d, node->text, where, f);
-  if (status != DP_OK) formula_release(f);
-  else *out = f;
+  if (status != DP_OK)
+    formula_release(f);
+  else
+    *out = f;
   return status;
 }
 
@@ -174,8 +178,8 @@ static dp_status read_regimen(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_y
 }
 
 dp_status dpi_draft_plan(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *map, dpi_kind_reward *r) {
-  static const char *const keys[] = {"form",  "controls", "times",  "every",      "first", "count",
-                                     "intervals", "same", "search", "evaluations"};
+  static const char *const keys[] = {"form",  "controls",  "times", "every",  "first",
+                                     "count", "intervals", "same",  "search", "evaluations"};
   static const char *const forms[] = {"regimen", "course"}; /* order of dpi_plan_form */
   static const char *const searches[] = {"exhaustive", "cma", "cross-entropy", "gradient"};
   const char *word, *where;

@@ -1,4 +1,5 @@
-/* kind_reward.c - reward.yaml: hard limits (event, window, probability) and weighted rewards (functional, event, utility, grades,
+/* kind_reward.c - reward.yaml: hard limits (event, window, probability) and weighted rewards (functional, event,
+ * utility, grades,
  * terms over the plan; risk measures; objectives) to terms of numbers.
  *
  * Every number that is compared with a quantity carries its unit in the file and is converted to the quantity's unit
@@ -10,10 +11,9 @@
 #include <stdint.h>
 #include <string.h>
 
-static const char *const functionals[] = {
-    "integral",     "maximum",     "minimum",
-    "time_between", "first_above", "first_below", /* order of dp_functional_kind */
-    "time_below",   "time_above"};                /* of TIME_BETWEEN, one end infinite */
+static const char *const functionals[] = {"integral",    "maximum",     "minimum", "time_between",
+                                          "first_above", "first_below", /* order of dp_functional_kind */
+                                          "time_below",  "time_above"}; /* of TIME_BETWEEN, one end infinite */
 enum { TIME_BELOW = DP_FIRST_BELOW + 1, TIME_ABOVE };
 
 /* "<relation> <number> [unit]", "in <number> <number> [unit]" */
@@ -27,10 +27,9 @@ typedef struct comparison {
 dp_status dpi_reward_fail(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *expected) {
   const char *key = node->key ? node->key : "entry";
   if (!node->text)
-    return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected %s", doc->source, node->line, key,
-                    expected);
-  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected %s", doc->source,
-                  node->line, key, node->text, expected);
+    return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: expected %s", doc->source, node->line, key, expected);
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%s', expected %s", doc->source, node->line, key,
+                  node->text, expected);
 }
 
 /* "<number> [unit]" at text; *unit is what follows. */
@@ -63,8 +62,8 @@ static dp_status read_comparison(const dpi_yaml_doc *doc, const dpi_yaml *map, c
   const char *text;
   DP_TRY(dpi_yaml_string(doc, map, key, NULL, &text));
   const dpi_yaml *node = dpi_yaml_get(map, key);
-  const char *expected = bands ? "<, <=, > or >= and a number, or 'in' or 'out' and two ascending numbers"
-                               : "<, <=, > or >= and a number";
+  const char *expected =
+      bands ? "<, <=, > or >= and a number, or 'in' or 'out' and two ascending numbers" : "<, <=, > or >= and a number";
   *out = (comparison){.unit = ""};
   while (*text == ' ') text++;
   bool in = strncmp(text, "in ", 3) == 0, outside = strncmp(text, "out ", 4) == 0;
@@ -75,40 +74,36 @@ static dp_status read_comparison(const dpi_yaml_doc *doc, const dpi_yaml *map, c
   if (*text != '<' && *text != '>') return dpi_reward_fail(doc, node, expected);
   out->relation = *text == '<' ? -1 : 1;
   text += text[1] == '=' ? 2 : 1;
-  return dpi_number_and_unit(doc->arena, text, &out->number, &out->unit) ? DP_OK
-                                                                         : dpi_reward_fail(doc, node, expected);
+  return dpi_number_and_unit(doc->arena, text, &out->number, &out->unit) ? DP_OK : dpi_reward_fail(doc, node, expected);
 }
 
 /* value in `unit` (as written at node) to the unit `to`. */
-dp_status dpi_reward_convert(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node,
-                         const char *unit, const char *to, double *value) {
+dp_status dpi_reward_convert(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node, const char *unit,
+                             const char *to, double *value) {
   const char *where = dpi_arena_printf(d->arena, "%s:%d: %s", doc->source, node->line, node->key ? node->key : "entry");
   dp_unit parsed;
   if (where && !*unit)
-    return dpi_fail(d->ctx, DP_ERR_INPUT,
-                    "%s: the number has no unit, expected one that converts to '%s'", where, to);
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: the number has no unit, expected one that converts to '%s'", where, to);
   DP_TRY(dpi_draft_unit(d, where, unit, &parsed));
   bool clean = !*dp_ctx_error(d->ctx);
   if (dp_unit_convert(d->ctx, *value, unit, to, 0.0, value) == DP_OK) return DP_OK;
   if (clean) dp_ctx_clear_error(d->ctx);
-  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: found the unit '%s', which does not convert to '%s'",
-                  where, unit, to);
+  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: found the unit '%s', which does not convert to '%s'", where, unit, to);
 }
 
 dp_status dpi_draft_time(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *node, double *out) {
   const char *unit;
   static const char expected[] = "a time with its unit, such as '24 h' (0 needs none)";
-  if (!node->text || !dpi_number_and_unit(d->arena, node->text, out, &unit)) return dpi_reward_fail(doc, node, expected);
+  if (!node->text || !dpi_number_and_unit(d->arena, node->text, out, &unit))
+    return dpi_reward_fail(doc, node, expected);
   if (*out == 0 && !*unit) return DP_OK;
   return dpi_reward_convert(d, doc, node, unit, d->kind->time_unit, out);
 }
 
 /* Unit of a functional of a quantity. */
-static const char *functional_unit(dpi_draft *d, dp_functional_kind kind,
-                                   const dpi_kind_quantity *q) {
+static const char *functional_unit(dpi_draft *d, dp_functional_kind kind, const dpi_kind_quantity *q) {
   if (kind == DP_MAXIMUM || kind == DP_MINIMUM) return q->unit;
-  if (kind == DP_INTEGRAL)
-    return dpi_arena_printf(d->arena, "(%s).(%s)", q->unit, d->kind->time_unit);
+  if (kind == DP_INTEGRAL) return dpi_arena_printf(d->arena, "(%s).(%s)", q->unit, d->kind->time_unit);
   return d->kind->time_unit;
 }
 
@@ -120,7 +115,7 @@ typedef struct reading {
   const dpi_yaml *map; /* the term */
   dpi_kind_reward *r;
   dpi_kind_term *t;
-  int word;            /* of functionals[] */
+  int word; /* of functionals[] */
 } reading;
 
 static const dpi_yaml *entry(const reading *k, const char *key) { return dpi_yaml_get(k->map, key); }
@@ -139,7 +134,8 @@ static dp_status read_subject(reading *k) {
   DP_TRY(dpi_draft_refer(k->d, place(k, "quantity"), "quantity of quantities.tsv", word, ids, k->d->kind->nquantity,
                          &t->quantity));
   DP_TRY(dpi_yaml_string(k->doc, k->map, "functional", NULL, &word));
-  DP_TRY(dpi_draft_refer(k->d, place(k, "functional"), "functional", word, functionals, DPI_COUNT(functionals), &k->word));
+  DP_TRY(
+      dpi_draft_refer(k->d, place(k, "functional"), "functional", word, functionals, DPI_COUNT(functionals), &k->word));
   t->functional = k->word <= DP_FIRST_BELOW ? (dp_functional_kind)k->word : DP_TIME_BETWEEN;
   t->unit = functional_unit(k->d, t->functional, &k->d->quantity[t->quantity]);
   return t->unit ? DP_OK : DP_ERR_MEMORY;
@@ -148,8 +144,8 @@ static dp_status read_subject(reading *k) {
 /* of: a term over the plan itself; control: of which. */
 static dp_status read_of(reading *k) {
   static const char *const words[] = {"amount", "count", "interval", "intensity"}; /* order of dpi_term_of, from 1 */
-  static const char *const path[] = {"quantity", "functional", "range", "level", "window", "event", "utility", "grades", "risk",
-                                     "fraction", "unit"};
+  static const char *const path[] = {"quantity", "functional", "range", "level",    "window", "event",
+                                     "utility",  "grades",     "risk",  "fraction", "unit"};
   dpi_draft *d = k->d;
   const char *word;
   int index;
@@ -176,7 +172,8 @@ static dp_status read_of(reading *k) {
   return k->t->unit ? DP_OK : DP_ERR_MEMORY;
 }
 
-/* The levels a functional needs: range for time_between, level for first_above and first_below, time_above and time_below. */
+/* The levels a functional needs: range for time_between, level for first_above and first_below, time_above and
+ * time_below. */
 static dp_status read_levels(reading *k) {
   dpi_draft *d = k->d;
   const dpi_yaml_doc *doc = k->doc;
@@ -188,7 +185,8 @@ static dp_status read_levels(reading *k) {
   DP_TRY(dpi_yaml_string(doc, k->map, "unit", "", &unit));
   t->level = t->level2 = NAN;
   if (range && !between) return dpi_reward_fail(doc, range, "no range with this functional");
-  if (level && !one) return dpi_reward_fail(doc, level, graded ? "no level beside grades" : "no level with this functional");
+  if (level && !one)
+    return dpi_reward_fail(doc, level, graded ? "no level beside grades" : "no level with this functional");
   if (one) {
     DP_TRY(dpi_yaml_number(doc, k->map, "level", NAN, &t->level));
     DP_TRY(dpi_reward_convert(d, doc, level, unit, to, &t->level));
@@ -199,8 +197,8 @@ static dp_status read_levels(reading *k) {
   if (!between) return DP_OK;
   if (!range || range->type != DPI_YAML_SEQUENCE || range->count != 2)
     return range ? dpi_reward_fail(doc, range, "[low, high]")
-                 : dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: time_between needs range: [low, high]",
-                            doc->source, k->map->line);
+                 : dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: time_between needs range: [low, high]", doc->source,
+                            k->map->line);
   const dpi_yaml *low = range->first, *high = low->next;
   bool good = low->text && high->text && dpi_parse_double(low->text, &t->level) &&
               dpi_parse_double(high->text, &t->level2) && t->level < t->level2;
@@ -230,8 +228,7 @@ static dp_status read_event(reading *k) {
   dpi_kind_term *t = k->t;
   DP_TRY(read_comparison(k->doc, k->map, "event", true, &event));
   const char *unit = "";
-  bool level_unit =
-      t->functional == DP_MAXIMUM || t->functional == DP_MINIMUM || t->functional == DP_INTEGRAL;
+  bool level_unit = t->functional == DP_MAXIMUM || t->functional == DP_MINIMUM || t->functional == DP_INTEGRAL;
   if (level_unit) DP_TRY(dpi_yaml_string(k->doc, k->map, "unit", "", &unit));
   if (*event.unit) unit = event.unit;
   t->relation = event.relation;
@@ -268,7 +265,8 @@ static dp_status read_risk(reading *k) {
   size_t n = strcspn(text, " ");
   const char *word = dpi_arena_strndup(k->d->arena, text, n);
   if (!word) return DP_ERR_MEMORY;
-  DP_TRY(dpi_draft_refer(k->d, place(k, "risk"), "risk: expectation, quantile P or cvar P", word, words, DPI_COUNT(words), &risk));
+  DP_TRY(dpi_draft_refer(k->d, place(k, "risk"), "risk: expectation, quantile P or cvar P", word, words,
+                         DPI_COUNT(words), &risk));
   k->t->risk = (dpi_risk)risk;
   while (text[n] == ' ') n++;
   if (risk == DPI_RISK_EXPECTATION)
@@ -284,7 +282,8 @@ static dp_status read_grades(reading *k) {
   if (k->word != TIME_BELOW) return dpi_reward_fail(k->doc, node, "grades only with time_below");
   const char *unit, *to = k->d->quantity[k->t->quantity].unit;
   DP_TRY(dpi_yaml_string(k->doc, k->map, "unit", "", &unit));
-  if (node->type != DPI_YAML_SEQUENCE || node->count < 1 || node->count > 64) return dpi_reward_fail(k->doc, node, expected);
+  if (node->type != DPI_YAML_SEQUENCE || node->count < 1 || node->count > 64)
+    return dpi_reward_fail(k->doc, node, expected);
   double *level = DPI_ARENA_ARRAY(k->d->arena, double, node->count);
   double *weight = DPI_ARENA_ARRAY(k->d->arena, double, node->count), last = 0;
   if (!level || !weight) return DP_ERR_MEMORY;
@@ -292,7 +291,8 @@ static dp_status read_grades(reading *k) {
   for (const dpi_yaml *pair = node->first; pair; pair = pair->next, i++) {
     const dpi_yaml *a = pair->type == DPI_YAML_SEQUENCE && pair->count == 2 ? pair->first : NULL;
     double grade;
-    bool good = a && a->text && a->next->text && dpi_parse_double(a->text, &level[i]) && dpi_parse_double(a->next->text, &grade);
+    bool good = a && a->text && a->next->text && dpi_parse_double(a->text, &level[i]) &&
+                dpi_parse_double(a->next->text, &grade);
     if (!good || !(grade > last)) return dpi_reward_fail(k->doc, node, expected);
     DP_TRY(dpi_reward_convert(k->d, k->doc, node, unit, to, &level[i]));
     if (i && !(level[i] < level[i - 1])) return dpi_reward_fail(k->doc, node, expected);
@@ -313,8 +313,9 @@ static dp_status read_worth(reading *k) {
   if (t->fraction && (t->functional != DP_TIME_BETWEEN || grades))
     return dpi_reward_fail(k->doc, entry(k, "fraction"), "fraction only with time_between, time_below and time_above");
   if ((event != NULL) + (utility != NULL) + (grades != NULL) + t->fraction > 1)
-    return dpi_fail(k->d->ctx, DP_ERR_INPUT, "%s:%d: reward '%s': expected at most one of event, utility, grades and fraction",
-                    k->doc->source, k->map->line, t->id);
+    return dpi_fail(k->d->ctx, DP_ERR_INPUT,
+                    "%s:%d: reward '%s': expected at most one of event, utility, grades and fraction", k->doc->source,
+                    k->map->line, t->id);
   t->event = event != NULL;
   if (event) DP_TRY(read_event(k));
   if (grades) DP_TRY(read_grades(k));
@@ -373,22 +374,22 @@ static const char *term_text(const reading *k) {
   if (t->utility) return dpi_arena_printf(d->arena, "%s x utility of the %s of %s", weight, f, q->name);
   if (t->ngrade) return dpi_arena_printf(d->arena, "%s x grade-time of %s", weight, q->name);
   if (k->word == DP_TIME_BETWEEN)
-    return dpi_arena_printf(d->arena, "%s x time of %s between %s and %s %s", weight, q->name, low,
-                            high, q->unit);
+    return dpi_arena_printf(d->arena, "%s x time of %s between %s and %s %s", weight, q->name, low, high, q->unit);
   return dpi_arena_printf(d->arena, "%s x %s of %s", weight, f, q->name);
 }
 
 static dp_status read_term(reading *k, dpi_goal goal) {
   static const char *const limit_keys[] = {"id",    "name",  "text", "quantity", "functional", "window",
                                            "range", "level", "unit", "event",    "probability"};
-  static const char *const reward_keys[] = {"id",    "name",   "text",     "quantity", "functional", "range", "level",
-                                            "unit",  "weight", "fraction", "window",   "event",      "utility",
-                                            "grades", "risk",  "objective", "of",      "control"};
+  static const char *const reward_keys[] = {"id",      "name",   "text",   "quantity",  "functional", "range",
+                                            "level",   "unit",   "weight", "fraction",  "window",     "event",
+                                            "utility", "grades", "risk",   "objective", "of",         "control"};
   bool limit = goal == DPI_GOAL_LIMIT;
   dpi_kind_term *t = k->t;
   DP_TRY(dpi_yaml_known(k->doc, k->map, limit ? "a limit" : "a reward", limit ? limit_keys : reward_keys,
                         limit ? DPI_COUNT(limit_keys) : DPI_COUNT(reward_keys)));
-  *t = (dpi_kind_term){.goal = goal, .bound = NAN, .bound2 = NAN, .probability = NAN, .objective = -1, .of_control = -1};
+  *t =
+      (dpi_kind_term){.goal = goal, .bound = NAN, .bound2 = NAN, .probability = NAN, .objective = -1, .of_control = -1};
   DP_TRY(dpi_yaml_string(k->doc, k->map, "id", NULL, &t->id));
   DP_TRY(dpi_yaml_string(k->doc, k->map, "name", t->id, &t->name));
   if (entry(k, "of")) {
@@ -406,8 +407,8 @@ static dp_status read_term(reading *k, dpi_goal goal) {
 }
 
 /* Terms under `limits` or `rewards`, appended to list. A term counts from the moment it may own a formula. */
-static dp_status read_terms(dpi_draft *d, const dpi_yaml_doc *doc, const char *key, dpi_goal goal,
-                            dpi_kind_reward *r, dpi_kind_term *list) {
+static dp_status read_terms(dpi_draft *d, const dpi_yaml_doc *doc, const char *key, dpi_goal goal, dpi_kind_reward *r,
+                            dpi_kind_term *list) {
   const dpi_yaml *node = dpi_yaml_get(doc->root, key);
   if (!node) return DP_OK;
   if (node->type != DPI_YAML_SEQUENCE) return dpi_reward_fail(doc, node, "a list of terms");
@@ -417,8 +418,7 @@ static dp_status read_terms(dpi_draft *d, const dpi_yaml_doc *doc, const char *k
     DP_TRY(read_term(&k, goal));
     for (int i = 0; i < n; i++)
       if (strcmp(list[i].id, list[n].id) == 0)
-        return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: id '%s' occurs twice", doc->source,
-                        item->line, list[i].id);
+        return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: id '%s' occurs twice", doc->source, item->line, list[i].id);
   }
   return DP_OK;
 }
@@ -443,16 +443,14 @@ static dp_status read_planned(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_re
   const char *word;
   const dpi_yaml *plan = dpi_yaml_get(doc->root, "plan");
   if (n == 0)
-    return dpi_fail(d->ctx, DP_ERR_INPUT,
-                    "%s: a reward needs a control to plan, but the kind has none", doc->source);
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: a reward needs a control to plan, but the kind has none", doc->source);
   bool listed = plan && plan->type == DPI_YAML_MAP && dpi_yaml_get(plan, "controls");
   DP_TRY(dpi_yaml_string(doc, doc->root, "control", n == 1 || listed ? d->control[0].id : NULL, &word));
   const char **ids = DPI_ARENA_ARRAY(d->arena, const char *, n);
   if (!ids) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) ids[i] = d->control[i].id;
   const dpi_yaml *node = dpi_yaml_get(doc->root, "control");
-  const char *where =
-      dpi_arena_printf(d->arena, "%s:%d: control", doc->source, node ? node->line : 1);
+  const char *where = dpi_arena_printf(d->arena, "%s:%d: control", doc->source, node ? node->line : 1);
   return dpi_draft_refer(d, where, "control of controls.tsv", word, ids, n, &r->control);
 }
 
@@ -467,8 +465,8 @@ static dp_status read_pareto(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_rew
   for (const dpi_yaml *item = node->first; item; item = item->next) {
     if (!item->text) return dpi_reward_fail(doc, item, "an objective of a reward");
     const char *where = dpi_arena_printf(d->arena, "%s:%d: pareto", doc->source, item->line);
-    DP_TRY(dpi_draft_refer(d, where, "objective of a reward", item->text, r->objective, r->nobjective,
-                           &list[r->npareto]));
+    DP_TRY(
+        dpi_draft_refer(d, where, "objective of a reward", item->text, r->objective, r->nobjective, &list[r->npareto]));
     for (int i = 0; i < r->npareto; i++)
       if (list[i] == list[r->npareto]) return dpi_reward_fail(doc, item, "each objective once");
     r->npareto++;
@@ -478,8 +476,8 @@ static dp_status read_pareto(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_rew
 }
 
 static dp_status read_reward(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_reward *r) {
-  static const char *const keys[] = {"control", "window", "residual", "confidence", "note",
-                                     "limits",  "rewards", "plan",    "pareto"};
+  static const char *const keys[] = {"control", "window",  "residual", "confidence", "note",
+                                     "limits",  "rewards", "plan",     "pareto"};
   DP_TRY(dpi_yaml_known(doc, doc->root, "reward.yaml", keys, DPI_COUNT(keys)));
   DP_TRY(read_planned(d, doc, r));
   DP_TRY(read_window(d, doc, r));
@@ -489,8 +487,7 @@ static dp_status read_reward(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_rew
     return dpi_reward_fail(doc, dpi_yaml_get(doc->root, "confidence"), "a number between 0.5 and 1");
   DP_TRY(dpi_yaml_string(doc, doc->root, "note", "", &r->note));
   DP_TRY(dpi_draft_plan(d, doc, dpi_yaml_get(doc->root, "plan"), r));
-  const dpi_yaml *limits = dpi_yaml_get(doc->root, "limits"),
-                 *rewards = dpi_yaml_get(doc->root, "rewards");
+  const dpi_yaml *limits = dpi_yaml_get(doc->root, "limits"), *rewards = dpi_yaml_get(doc->root, "rewards");
   int room = (limits ? limits->count : 0) + (rewards ? rewards->count : 0);
   dpi_kind_term *list = DPI_ARENA_ARRAY(d->arena, dpi_kind_term, room + 1);
   const char **words = DPI_ARENA_ARRAY(d->arena, const char *, room + 1);
@@ -499,8 +496,7 @@ static dp_status read_reward(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_rew
   r->objective = words;
   DP_TRY(read_terms(d, doc, "limits", DPI_GOAL_LIMIT, r, list));
   DP_TRY(read_terms(d, doc, "rewards", DPI_GOAL_REWARD, r, list));
-  if (r->nterm == 0)
-    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: has no limits and no rewards", doc->source);
+  if (r->nterm == 0) return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: has no limits and no rewards", doc->source);
   DP_TRY(read_pareto(d, doc, r));
   r->given = true;
   return DP_OK;

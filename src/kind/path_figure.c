@@ -15,7 +15,8 @@ typedef struct reader {
 
 static dp_status expected(const reader *r, const char *what) {
   if (*r->at)
-    return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: '%.200s': at '%.60s': expected %s", r->where, r->text, r->at, what);
+    return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: '%.200s': at '%.60s': expected %s", r->where, r->text, r->at,
+                    what);
   return dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: '%.200s': at its end: expected %s", r->where, r->text, what);
 }
 
@@ -123,13 +124,14 @@ static dp_status take_output(reader *r, const char *id, int *output, const char 
   for (int i = 0; i < k->neffect && n < 256; i++) word[n++] = k->effect[i].parameter;
   for (int i = 0; i < k->neffect && n < 256; i++) word[n++] = k->effect[i].id;
   near = dpi_nearest_word(id, word, n);
-  return dpi_fail(k->ctx, DP_ERR_INPUT,
-                  "%s: '%.200s': found '%s', expected a quantity, an observable or an individual parameter of kind %s%s%s%s",
-                  r->where, r->text, id, k->id, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return dpi_fail(
+      k->ctx, DP_ERR_INPUT,
+      "%s: '%.200s': found '%s', expected a quantity, an observable or an individual parameter of kind %s%s%s%s",
+      r->where, r->text, id, k->id, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static const char *const functionals[] = {
-    "integral", "maximum", "minimum", "time_between", "first_above", "first_below"}; /* dp_functional_kind */
+static const char *const functionals[] = {"integral",     "maximum",     "minimum",
+                                          "time_between", "first_above", "first_below"}; /* dp_functional_kind */
 
 static int functional_of(const char *word) {
   for (int i = 0; i < DPI_COUNT(functionals); i++)
@@ -217,7 +219,7 @@ static dp_status take_figure(reader *r, const char *word, dpi_path_figure *f) {
 
 /* ---- doses ---- */
 
-dpi_dosing dpi_dosing_default(void) { return (dpi_dosing){.control = -1, .dose = NAN, .count = 1}; }
+dpi_dosing dpi_dosing_default(void) { return (dpi_dosing){.control = -1, .dose = NAN}; }
 
 static dp_status take_control(reader *r, dpi_dosing *d) {
   char id[WORD];
@@ -238,7 +240,8 @@ static dp_status take_count(reader *r, dpi_dosing *d) {
   return expected(r, "a whole number from 1 to 100000");
 }
 
-/* dose 1500 mg, duration 2 h, interval 24 h, count 11, control iv, steady. The amount's unit is known when the control is. */
+/* dose 1500 mg, duration 2 h, interval 24 h, count 11, control iv, steady. The amount's unit is known when the
+ * control is. */
 static dp_status take_dosing(reader *r, dpi_dosing *d) {
   char word[WORD], amount[WORD] = "";
   do {
@@ -265,7 +268,8 @@ static dp_status take_dosing(reader *r, dpi_dosing *d) {
   DP_TRY(dpi_dosing_check(r->kind, r->where, d));
   if (!*amount) return DP_OK;
   DP_TRY(dpi_path_number(r->kind, amount, r->kind->control[d->control].unit, r->where, &d->dose));
-  return d->dose > 0 ? DP_OK : dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: dose: found %s, expected > 0", r->where, amount);
+  return d->dose > 0 ? DP_OK
+                     : dpi_fail(r->kind->ctx, DP_ERR_INPUT, "%s: dose: found %s, expected > 0", r->where, amount);
 }
 
 dp_status dpi_dosing_check(const dp_kind *kind, const char *where, dpi_dosing *d) {
@@ -276,9 +280,11 @@ dp_status dpi_dosing_check(const dp_kind *kind, const char *where, dpi_dosing *d
                     kind->ncontrol);
   const double tick = 1.0 / (double)DP_TICKS;
   if ((d->interval > 0 && d->interval < tick) || (d->duration > 0 && d->duration < tick))
-    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: an interval or duration shorter than %g %s", where, tick, kind->time_unit);
+    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: an interval or duration shorter than %g %s", where, tick,
+                    kind->time_unit);
   if ((d->count > 1 || d->steady) && !(d->interval > 0))
-    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: doses given more than once, or at steady state, need an interval", where);
+    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: doses given more than once, or at steady state, need an interval",
+                    where);
   if (d->interval > 0 && d->interval * d->count > LONGEST)
     return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %d doses every %g reach beyond 1e9 %s", where, d->count, d->interval,
                     kind->time_unit);

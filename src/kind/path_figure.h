@@ -7,7 +7,8 @@
  *     value(Q, TIME)   or   Q(TIME)                              just before what is given at TIME
  *     Q                                                          at the end of the record; an effect's id: the effect
  *
- * Q is the id of a quantity, an observable or an individual parameter. With it go a number that it is to reach and doses:
+ * Q is the id of a quantity, an observable or an individual parameter. With it go a number that it is to reach and
+ * doses:
  *
  *     FIGURE = NUMBER
  *     dose_for(FIGURE = NUMBER; duration 2 h, interval 24 h, count 11, control iv, steady)
@@ -30,19 +31,19 @@ typedef enum dpi_path_form {
 typedef struct dpi_path_figure {
   dpi_path_form form;
   dp_functional_kind functional;
-  int output;             /* the sim's */
-  double from, to;        /* time units */
+  int output;      /* the sim's */
+  double from, to; /* time units */
   double level, level2;
-  char unit[128];         /* of its value */
+  char unit[128]; /* of its value */
 } dpi_path_figure;
 
 /* A dose given once or several times; amounts in the control's unit, times in time units. */
 typedef struct dpi_dosing {
-  int control;            /* row in control[], -1: the one the kind plans, or its only one */
-  double dose;            /* NaN: not said */
+  int control;               /* row in control[], -1: the one the kind plans, or its only one */
+  double dose;               /* NaN: not said */
   double interval, duration; /* 0: none */
-  int count;              /* how often in all, >= 1 */
-  bool steady;            /* the path begins in its steady state */
+  int count;   /* how often in all; 0, not said: once, at steady state as often as the figure's time needs */
+  bool steady; /* the path begins in its steady state */
 } dpi_dosing;
 
 typedef enum dpi_path_ask { DPI_ASK_FIGURE, DPI_ASK_DOSE_FOR, DPI_ASK_VALUE_OF } dpi_path_ask;
@@ -50,8 +51,8 @@ typedef enum dpi_path_ask { DPI_ASK_FIGURE, DPI_ASK_DOSE_FOR, DPI_ASK_VALUE_OF }
 typedef struct dpi_path_request {
   dpi_path_ask ask;
   dpi_path_figure figure;
-  double wanted;          /* NaN: nothing is to be reached */
-  dpi_dosing dosing;      /* of DOSE_FOR, VALUE_OF */
+  double wanted;     /* NaN: nothing is to be reached */
+  dpi_dosing dosing; /* of DOSE_FOR, VALUE_OF */
 } dpi_path_request;
 
 dpi_dosing dpi_dosing_default(void);

@@ -1,7 +1,8 @@
 /* glucose_metrics.c - floor 1: metrics of sensor glucose and the ambulatory profile (glucose.h).
  *
- * Sources: Battelino et al. 2019 (ranges, 14 days with 70 %); Bergenstal et al. 2018 (GMI); Kovatchev et al. 1997, 2006 (risk
- * indices; the means are over all readings); Klonoff et al. 2023 (GRI). Ranges: 70 and 180 mg/dL belong to the range.
+ * Sources: Battelino et al. 2019 (ranges, 14 days with 70 %); Bergenstal et al. 2018 (GMI); Kovatchev et al. 1997, 2006
+ * (risk indices; the means are over all readings); Klonoff et al. 2023 (GRI). Ranges: 70 and 180 mg/dL belong to the
+ * range.
  */
 #include "doppel/glucose.h"
 
@@ -25,7 +26,10 @@ static int not_more_than(const dp_glucose_series *s, double x) {
 /* Lower median of the times between readings, without memory: positive doubles are ordered as their bits are, so the
  * smallest one that enough differences do not exceed is found by halving. */
 static double usual_interval(const dp_glucose_series *s) {
-  union { double x; uint64_t bits; } low = {.x = 0}, high = {.x = INFINITY}, mid;
+  union {
+    double x;
+    uint64_t bits;
+  } low = {.x = 0}, high = {.x = INFINITY}, mid;
   if (s->n < 2) return NAN;
   while (high.bits - low.bits > 1) {
     mid.bits = low.bits + (high.bits - low.bits) / 2;
@@ -106,7 +110,8 @@ dp_glucose_metrics dp_glucose_measure(const dp_glucose_series *series) {
 
 /* ---------------------------------------------------------------- the profile */
 
-/* Readings with gaps of at most 45 min filled by lines, at the usual interval; at most `room` of them. Gives their number. */
+/* Readings with gaps of at most 45 min filled by lines, at the usual interval; at most `room` of them. Gives their
+ * number. */
 static int fill_gaps(const dp_glucose_series *s, double interval, double *time, double *value, int room) {
   int n = 0;
   for (int i = 0; i < s->n && n < room; i++) {
@@ -162,7 +167,8 @@ dp_status dp_glucose_profile_make(dp_ctx *ctx, const dp_glucose_series *series, 
   *out = NULL;
   double nslot = DAY / slot;
   if (!(slot >= 1 && slot <= DAY) || nslot != floor(nslot))
-    return dpi_fail(ctx, DP_ERR_USAGE, "slots of %g min: expected 1 to 1440 min, a whole number of them in a day", slot);
+    return dpi_fail(ctx, DP_ERR_USAGE, "slots of %g min: expected 1 to 1440 min, a whole number of them in a day",
+                    slot);
   dp_glucose_metrics m = dp_glucose_measure(series);
   int room = most_filled(series, m.interval);
   if (room < 0) return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "too many readings for a profile");
@@ -170,7 +176,7 @@ dp_status dp_glucose_profile_make(dp_ctx *ctx, const dp_glucose_series *series, 
   double *work = DPI_NEW_ARRAY(ctx, double, 3 * (size_t)room + 1);
   if (p) {
     *p = (dp_glucose_profile){.nslot = (int)nslot, .slot = slot, .sufficient = m.sufficient};
-    p->q = DPI_NEW_ARRAY(ctx, double, p->nslot * DP_GLUCOSE_NLEVEL);
+    p->q = DPI_NEW_ARRAY(ctx, double, p->nslot *DP_GLUCOSE_NLEVEL);
     p->count = DPI_NEW_ARRAY(ctx, int, p->nslot);
   }
   bool good = p && work && p->q && p->count;

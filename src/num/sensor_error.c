@@ -1,8 +1,8 @@
 /* sensor_error.c - floor 1: the error of a glucose sensor as a function of time (glucose.h).
  *
- * Source: Breton M, Kovatchev B (2008) J Diabetes Sci Technol 2:853: an autoregressive series on a 15 min grid, its values
- * through Johnson's sinh transformation. Between grid points: cubics with central slopes, so that a time needs two points on
- * either side and not the whole series; they pass through the grid's values and have continuous slopes.
+ * Source: Breton M, Kovatchev B (2008) J Diabetes Sci Technol 2:853: an autoregressive series on a 15 min grid, its
+ * values through Johnson's sinh transformation. Between grid points: cubics with central slopes, so that a time needs
+ * two points on either side and not the whole series; they pass through the grid's values and have continuous slopes.
  */
 #include <math.h>
 
@@ -12,8 +12,14 @@
 enum { PURPOSE_SENSOR = 0x53454e53 };
 
 dp_sensor_model dp_sensor_model_default(void) {
-  return (dp_sensor_model){.ar = 0.7, .xi = -5.47, .lambda = 15.9574, .gamma = -0.5444, .delta = 1.6898, .grid = 15,
-                           .lower = 39, .upper = 600};
+  return (dp_sensor_model){.ar = 0.7,
+                           .xi = -5.47,
+                           .lambda = 15.9574,
+                           .gamma = -0.5444,
+                           .delta = 1.6898,
+                           .grid = 15,
+                           .lower = 39,
+                           .upper = 600};
 }
 
 /* The grid walked upwards: errors at the points at - 1 .. at + 2. */
@@ -21,7 +27,7 @@ typedef struct walk {
   const dp_sensor_model *model;
   dpi_rng rng;
   int64_t at;
-  double e;        /* at point at + 2 */
+  double e; /* at point at + 2 */
   double error[4];
 } walk;
 
@@ -50,12 +56,12 @@ static double walk_to(walk *w, double t) {
     w->error[3] = next_error(w);
   }
   const double u = t / w->model->grid - point, *n = w->error;
-  return n[1] + 0.5 * u *
-                    (n[2] - n[0] + u * (2 * n[0] - 5 * n[1] + 4 * n[2] - n[3] + u * (3 * (n[1] - n[2]) + n[3] - n[0])));
+  return n[1] +
+         0.5 * u * (n[2] - n[0] + u * (2 * n[0] - 5 * n[1] + 4 * n[2] - n[3] + u * (3 * (n[1] - n[2]) + n[3] - n[0])));
 }
 
-dp_status dp_sensor_errors(dp_ctx *ctx, const dp_sensor_model *model, uint64_t seed, uint64_t stream, const double *time, int n,
-                           double *error) {
+dp_status dp_sensor_errors(dp_ctx *ctx, const dp_sensor_model *model, uint64_t seed, uint64_t stream,
+                           const double *time, int n, double *error) {
   walk w = {.model = model, .rng = dpi_rng_make(seed, stream, PURPOSE_SENSOR)};
   if (!(model->grid > 0) || !(fabs(model->delta) > 0) || !isfinite(model->grid))
     return dpi_fail(ctx, DP_ERR_USAGE, "sensor's error: expected a grid > 0 min and delta other than 0");

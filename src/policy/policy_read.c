@@ -208,16 +208,15 @@ static dp_status read_next(reader *r) {
   return DP_OK;
 }
 
-/* What a policy sets: a control without lag whose doses are at once, or a parameter of the model. */
+/* What a policy sets: a control, or a parameter of the model. */
 static dp_status check_give(reader *r, const dpi_yaml *e) {
   const dp_kind *k = r->p->kind;
   const int c = find_control(k, e->key);
-  if (c >= 0 && r->p->desc.kind == DP_POLICY_TWIN) return DP_OK;
-  if (c >= 0 && (k->control[c].timed || k->control[c].reset_state >= 0))
-    return dpi_fail(r->p->ctx, DP_ERR_UNSUPPORTED,
-                    "%s:%d: gives '%s': its doses have a lag, a duration or reset a state, "
-                    "which policies can't give",
-                    r->doc.source, e->line, e->key);
+  if (c >= 0 && k->control[c].reset_state >= 0)
+    return dpi_fail(
+        r->p->ctx, DP_ERR_UNSUPPORTED,
+        "%s:%d: gives '%s': its doses reset a state, which policies can't give; make it an input of the trial",
+        r->doc.source, e->line, e->key);
   if (c >= 0 || dp_sim_param(k->sim, e->key) >= 0) return DP_OK;
   return wrong(r, e->line, "gives", e->key, "a control or a parameter of the kind");
 }

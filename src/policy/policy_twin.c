@@ -6,7 +6,7 @@
  *
  *     O reading -> record -> D dp_assimilate -> dp_plan_search -> U the chosen plan's doses of now -> record
  *
- * A regimen (dose x interval at steady state) gives its dose when its interval since the last dose is over; a course
+ * A regimen (dose x interval at steady state) gives its dose when the last one is used up at its rate; a course
  * gives what it
  * has before the next decision. No admissible plan, or a belief that is not fit for use: the fallback decides this
  * once, which is
@@ -80,7 +80,7 @@ struct dpi_twin_session {
   uint64_t seed;
   dp_event *event;
   int nevent, cap;
-  double last; /* time of the last dose, -INFINITY: none yet */
+  double last, amount; /* time of the last dose, -INFINITY: none yet; how much it was */
   int step;
 };
 
@@ -131,6 +131,8 @@ static dp_status add_event(dpi_twin_session *s, double time, int evid, double am
                   .line = s->nevent,
                   .covariate = s->covariate};
   e->missing = evid != 0;
+  const dpi_kind_control *c = &s->kind->control[s->policy->twin.control];
+  if (evid == 1) e->rate = c->model_duration ? DP_DURATION_MODEL : c->model_rate ? DP_RATE_MODEL : 0;
   e->compartment = evid == 1 ? s->kind->control[s->policy->twin.control].compartment : 0;
   if (evid != 0) return DP_OK;
   e->dvid = o->dvid ? o->dvid : "";
@@ -167,16 +169,28 @@ static dp_status think(dpi_twin_session *s, double now, thought *w) {
   return dp_plan_search(s->kind, dp_patient_look(w->patient), &search, &w->advice);
 }
 
+/* Is it the duration that the control gives its doses by itself? */
+static bool own_duration(const dpi_twin_session *s, double duration) {
+  const dpi_kind_control *c = &s->kind->control[s->policy->twin.control];
+  const char *text = s->kind->sim_def.control[c->sim_control].duration;
+  double own;
+  return text && dpi_parse_double(text, &own) && fabs(own - duration) <= 1e-9 * own;
+}
+
 /* What the plan gives from now until the next decision; a regimen when it is due. NAN: what can't be given at once. */
 static double gives_now(const dpi_twin_session *s, const dp_plan *plan, double now) {
   double sum = 0;
   for (int i = 0; i < plan->nrow; i++) {
     const dp_plan_row *row = &plan->row[i];
     if (row->control != s->policy->twin.control) continue;
-    if (row->duration > 0) return NAN;
+    if (row->duration > 0 && !own_duration(s, row->duration)) return NAN;
     if (row->steady && row->interval > 0) {
       if (row->interval < s->policy->desc.every * (1 - 1e-9)) return NAN; /* its doses would come too rarely */
-      if (now - s->last > row->interval * (1 - 1e-9)) sum += row->amount;
+      /* the last dose lasts as long as it takes to use it up at this regimen's rate: when regimens of one daily dose
+       * take
+       * turns, the daily dose stays; to the nearest decision */
+      const double lasts = isfinite(s->last) && row->amount > 0 ? s->amount / (row->amount / row->interval) : 0;
+      if (now - s->last > lasts - s->policy->desc.every * (0.5 - 1e-9)) sum += row->amount;
       continue;
     }
     for (int k = 0; k <= row->repeats; k++)
@@ -216,5 +230,6 @@ dp_status dpi_twin_policy_step(dpi_twin_session *s, const dp_policy_input *in, d
 dp_status dpi_twin_policy_given(dpi_twin_session *s, double time, double amount) {
   if (!(amount > 0)) return DP_OK;
   s->last = time;
+  s->amount = amount;
   return add_event(s, time, 1, amount, NAN);
 }

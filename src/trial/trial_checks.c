@@ -316,9 +316,12 @@ static dp_status own_checks(checker *w) {
   for (int a = 0; a < t->desc.narm; a++) {
     dpi_trial_model *m;
     if (dpi_trial_outside(t, a)) {
-      add(w, "code verification: software", DP_EVIDENCE_MISSING, NAN,
-          "arm '%.60s' is decided by %s that was not checked", t->arm[a].name,
-          t->arm[a].policy->desc.kind == DP_POLICY_TWIN ? "a search" : "a program outside");
+      static const char *const who[] = {[DP_POLICY_RULE] = "a rule asked person by person, whose steps were",
+                                        [DP_POLICY_PROCESS] = "a program outside, which was",
+                                        [DP_POLICY_LIBRARY] = "a shared object, which was",
+                                        [DP_POLICY_TWIN] = "a search on a belief, which was"};
+      add(w, "code verification: software", DP_EVIDENCE_MISSING, NAN, "arm '%.60s' is decided by %s not checked here",
+          t->arm[a].name, who[t->arm[a].policy->desc.kind]);
       continue;
     }
     DP_TRY(dpi_trial_model_create(t, a, 1, &m));

@@ -48,8 +48,12 @@ typedef struct builder {
 } builder;
 
 bool dpi_trial_outside(const dp_trial *t, int arm) {
-  const dp_policy_kind k = t->arm[arm].policy->desc.kind;
-  return k != DP_POLICY_RULE && k != DP_POLICY_PLAN;
+  const dp_policy_desc *d = &t->arm[arm].policy->desc;
+  if (d->kind != DP_POLICY_RULE) return d->kind != DP_POLICY_PLAN;
+  for (int i = 0; i < d->ngive; i++) /* a law can't begin an infusion, or give something later */
+    for (int c = 0; c < t->kind->ncontrol; c++)
+      if (t->kind->control[c].timed && strcmp(t->kind->control[c].id, d->give[i]) == 0) return true;
+  return false;
 }
 
 void dpi_trial_bounds(const dp_kind *kind, const char *give, double *low, double *high, int *control) {
@@ -403,7 +407,9 @@ static dp_status add_rule(builder *b, law *l, dpi_trial_part *part) {
 static dp_status add_readings(builder *b, law *l, dpi_trial_part *part) {
   const dp_policy *p = b->t->arm[part->arm].policy;
   part->reading = DPI_ARENA_ARRAY(b->arena, int, p->desc.nread + 1);
-  if (!part->reading) return DP_ERR_MEMORY;
+  const char *steps = dpi_arena_printf(b->arena, "arm%d_steps", part->arm); /* a law of nothing is none */
+  if (!part->reading || !steps) return DP_ERR_MEMORY;
+  DP_TRY(sum_up(b, l, steps, "1", 0));
   for (int i = 0; i < p->desc.nread; i++) {
     const char *r, *id = dpi_arena_printf(b->arena, "arm%d_read_%d", part->arm, i);
     if (p->observable[i] >= 0)
@@ -429,7 +435,7 @@ static dp_status add_rest(builder *b, dpi_trial_part *part) {
     if (e->metric == DPI_METRIC_FINAL)
       part->output[k] = e->observable >= 0 ? t->kind->observable[e->observable].value_output
                                            : t->kind->quantity[e->quantity].sim_output;
-    if (e->metric != DPI_METRIC_TOTAL || p->desc.kind != DP_POLICY_RULE) continue;
+    if (e->metric != DPI_METRIC_TOTAL || p->plan || dpi_trial_outside(t, part->arm)) continue;
     int i = 0, control;
     double low, high;
     while (strcmp(p->desc.give[i], e->give) != 0) i++;
@@ -528,7 +534,7 @@ static dp_status find(builder *b, const char *id, int *out) {
 static dp_status resolve(builder *b, dpi_trial_part *part, const char *const *counter) {
   const dp_policy *p = b->t->arm[part->arm].policy;
   char id[64];
-  if (p->desc.kind == DP_POLICY_RULE && p->desc.nannounce > 0) {
+  if (!p->plan && !dpi_trial_outside(b->t, part->arm) && p->desc.nannounce > 0) {
     part->said = DPI_ARENA_ARRAY(b->arena, int, p->desc.nannounce);
     if (!part->said) return DP_ERR_MEMORY;
     for (int i = 0; i < p->desc.nannounce; i++) {

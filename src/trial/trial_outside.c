@@ -1,4 +1,5 @@
-/* trial_outside.c - floor 8: an arm whose policy is asked from outside: all people of a small group are advanced from
+/* trial_outside.c - floor 8: an arm whose policy is asked from outside (also a rule that gives infusions or has lags):
+ * all people of a small group are advanced from
  * decision to
  * decision, each one's controller is told what was read, and what it gives is added to that person's instants.
  *
@@ -77,6 +78,10 @@ static int as_instant(loop *w, person *p, int i, dp_time now, dp_instant *out) {
   out->time = now;
   out->order = i;
   out->type = control >= 0 ? DP_ADD : DP_SWITCH;
+  if (control >= 0 && (kind->control[control].model_duration || kind->control[control].model_rate)) {
+    out->type = DP_INFUSE;
+    out->rate = kind->control[control].model_duration ? DP_DURATION_MODEL : DP_RATE_MODEL;
+  }
   out->target = control >= 0 ? kind->control[control].sim_control : dp_sim_param(w->m->sim, w->policy->desc.give[i]);
   out->amount = x;
   return 1;

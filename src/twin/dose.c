@@ -1,4 +1,5 @@
-/* dose.c - floor 7: dp_dose_find. The dose at the mode by the kind's own tolerances, the draws' by those of ensembles. */
+/* dose.c - floor 7: dp_dose_find. The dose at the mode by the kind's own tolerances, the draws' by those of
+ * ensembles. */
 #include "doppel/dose.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@
 #define COOKIE 0x444f5345u
 
 dp_dose_def dp_dose_def_default(void) {
-  return (dp_dose_def){.cookie = COOKIE, .dose = NAN, .count = 1, .now = NAN, .low = NAN, .high = NAN, .lower = NAN, .upper = NAN};
+  return (dp_dose_def){.cookie = COOKIE, .dose = NAN, .now = NAN, .low = NAN, .high = NAN, .lower = NAN, .upper = NAN};
 }
 
 void dp_dose_answer_destroy(dp_dose_answer *a) {
@@ -54,19 +55,24 @@ static dp_status read_def(work *w) {
   if (!def->target) return dpi_fail(ctx, DP_ERR_USAGE, "a dose needs a target");
   DP_TRY(dpi_path_request_parse(w->kind, def->target, "target", &w->request));
   if (w->request.ask != DPI_ASK_FIGURE)
-    return dpi_fail(ctx, DP_ERR_INPUT, "target: found '%.100s', expected FIGURE = NUMBER; doses have options of their own",
-                    def->target);
+    return dpi_fail(ctx, DP_ERR_INPUT,
+                    "target: found '%.100s', expected FIGURE = NUMBER; doses have options of their own", def->target);
   if (w->request.figure.form == DPI_PATH_EFFECT || isnan(w->request.figure.from))
     return dpi_fail(ctx, DP_ERR_INPUT, "target: '%.100s': expected a figure of the path, such as Q(TIME)", def->target);
   if (!time_like(def->interval) || !time_like(def->duration) || !(isnan(def->now) || time_like(def->now)) ||
-      def->count < 1 || def->count > 100000)
-    return dpi_fail(ctx, DP_ERR_INPUT, "target: interval, duration, now and count: expected 0 to 1e9, count from 1 to 100000");
+      def->count < 0 || def->count > 100000)
+    return dpi_fail(ctx, DP_ERR_INPUT,
+                    "target: interval, duration, now and count: expected 0 to 1e9, count up to 100000");
   if (isnan(def->dose) && isnan(w->request.wanted))
     return dpi_fail(ctx, DP_ERR_INPUT, "target: '%.100s': expected FIGURE = NUMBER, or a dose", def->target);
   if (!isnan(def->dose) && !(def->dose > 0 && isfinite(def->dose)))
     return dpi_fail(ctx, DP_ERR_INPUT, "dose: found %g, expected > 0", def->dose);
-  *d = (dpi_dosing){.control = -1, .dose = def->dose, .interval = def->interval, .duration = def->duration,
-                    .count = def->count, .steady = def->steady != 0};
+  *d = (dpi_dosing){.control = -1,
+                    .dose = def->dose,
+                    .interval = def->interval,
+                    .duration = def->duration,
+                    .count = def->count,
+                    .steady = def->steady != 0};
   if (def->control) DP_TRY(find_control(w->kind, def->control, &d->control));
   return dpi_dosing_check(w->kind, "target", d);
 }
@@ -93,14 +99,15 @@ static dp_status say_none(work *w, double side) {
   double end = side < 0 ? w->lower : w->upper, value = NAN;
   if (isfinite(side) || isnan(side)) {
     snprintf(a->reason, sizeof a->reason,
-             "no dose from %g to %g %s was found that gives %g %s: the figure jumps over it, never depends on the dose, or can't be "
+             "no dose from %g to %g %s was found that gives %g %s: the figure jumps over it, never depends on the "
+             "dose, or can't be "
              "simulated",
              w->lower, w->upper, a->dose_unit, a->wanted, a->value_unit);
     return DP_OK;
   }
   DP_TRY(dpi_path_eval(&w->job, w->belief->mode, &end, 1, &value));
-  snprintf(a->reason, sizeof a->reason, "no dose from %g to %g %s gives %g %s: %g %s still gives %.6g", w->lower, w->upper,
-           a->dose_unit, a->wanted, a->value_unit, end, a->dose_unit, value);
+  snprintf(a->reason, sizeof a->reason, "no dose from %g to %g %s gives %g %s: %g %s still gives %.6g", w->lower,
+           w->upper, a->dose_unit, a->wanted, a->value_unit, end, a->dose_unit, value);
   return DP_OK;
 }
 
@@ -117,7 +124,8 @@ static dp_status at_mode(work *w) {
     return say_none(w, side);
   }
   DP_TRY(dpi_path_eval(&w->job, w->belief->mode, &a->dose, 1, &a->value));
-  if (isnan(a->value)) snprintf(a->reason, sizeof a->reason, "the path can't be simulated at the most probable parameters");
+  if (isnan(a->value))
+    snprintf(a->reason, sizeof a->reason, "the path can't be simulated at the most probable parameters");
   return DP_OK;
 }
 

@@ -19,10 +19,10 @@ typedef struct crew {
   const dpi_path_job *job;
   dp_ctx *ctx;
   int n, nparam, nhistory, ngiven; /* instants before, and of the dosing or plan */
-  double *param;        /* [n x nparam] */
-  dp_instant *instant;  /* [n x (nhistory + ngiven)] */
-  dp_instant *given;    /* [ngiven] */
-  dp_member *member;    /* [n] */
+  double *param;                   /* [n x nparam] */
+  dp_instant *instant;             /* [n x (nhistory + ngiven)] */
+  dp_instant *given;               /* [ngiven] */
+  dp_member *member;               /* [n] */
   dp_functional functional;
   dp_output_time when[GRID + 1];
 } crew;
@@ -42,6 +42,16 @@ static int history_length(const dpi_path_job *j) {
   return n;
 }
 
+/* How often the dose is given: as often as was said; a steady state goes on to the end of what the figure looks at. */
+static int doses_in_all(const dpi_path_job *j) {
+  const dpi_dosing *d = j->dosing;
+  const dpi_path_figure *f = j->figure;
+  if (d->count > 0) return d->count;
+  if (!d->steady) return 1;
+  const double n = ceil((f->form == DPI_PATH_VALUE ? f->from : f->to) / d->interval - 1e-9);
+  return n < 1 ? 1 : n < INT32_MAX ? (int)n : INT32_MAX;
+}
+
 /* One dose, perhaps repeated, as an instant. */
 static dp_instant dosing_instant(const dpi_path_job *j, double dose) {
   const dpi_dosing *d = j->dosing;
@@ -54,12 +64,12 @@ static dp_instant dosing_instant(const dpi_path_job *j, double dose) {
   s.amount = dose;
   if (d->duration > 0 || control->model_rate || control->model_duration) {
     s.type = DP_INFUSE;
-    s.rate = d->duration > 0          ? dose / ((double)ticks(d->duration) / (double)DP_TICKS)
+    s.rate = d->duration > 0           ? dose / ((double)ticks(d->duration) / (double)DP_TICKS)
              : control->model_duration ? DP_DURATION_MODEL
                                        : DP_RATE_MODEL;
   }
   s.interval = ticks(d->interval);
-  s.repeats = d->count - 1;
+  s.repeats = doses_in_all(j) - 1;
   s.steady = d->steady;
   return s;
 }
@@ -102,7 +112,7 @@ static dp_status crew_open(crew *w, const dpi_path_job *j, int n) {
   DP_TRY(given_instants(w));
   const size_t each = (size_t)j->c->ninstant + (size_t)w->ngiven + 1;
   w->param = DPI_NEW_ARRAY(w->ctx, double, (size_t)n *(size_t)w->nparam + 1);
-  w->instant = DPI_NEW_ARRAY(w->ctx, dp_instant, (size_t)n *each);
+  w->instant = DPI_NEW_ARRAY(w->ctx, dp_instant, (size_t)n * each);
   w->member = DPI_NEW_ARRAY(w->ctx, dp_member, n);
   return w->param && w->instant && w->member ? DP_OK : DP_ERR_MEMORY;
 }
@@ -135,8 +145,12 @@ static dp_status functionals_of(crew *w, double *out) {
   const double start = span_start(w->job);
   dp_run_opts opts = dp_run_opts_default();
   dp_result *r = NULL;
-  w->functional = (dp_functional){.kind = f->functional, .output = f->output, .from = ticks(start + f->from),
-                                  .to = ticks(start + f->to), .level = f->level, .level2 = f->level2};
+  w->functional = (dp_functional){.kind = f->functional,
+                                  .output = f->output,
+                                  .from = ticks(start + f->from),
+                                  .to = ticks(start + f->to),
+                                  .level = f->level,
+                                  .level2 = f->level2};
   for (int k = 0; k < w->n; k++) {
     w->member[k].functional = &w->functional;
     w->member[k].nfunctional = 1;
@@ -165,7 +179,8 @@ static dp_status values_at(crew *w, int nwhen, double *out) {
   for (int k = 0; k < w->n; k++)
     for (int i = 0; i < nwhen; i++)
       out[(size_t)k * (size_t)nwhen + (size_t)i] =
-          r->status[k] != DP_MEMBER_OK ? NAN : r->value[(r->value_at[k] + (size_t)i) * (size_t)r->noutput + (size_t)output];
+          r->status[k] != DP_MEMBER_OK ? NAN
+                                       : r->value[(r->value_at[k] + (size_t)i) * (size_t)r->noutput + (size_t)output];
   dp_result_destroy(r);
   return DP_OK;
 }
@@ -188,8 +203,7 @@ static dp_status time_of(const dpi_path_job *j, const double *eta, const double 
   for (int round = 0; round <= ROUNDS && status == DP_OK; round++) {
     const int n = round ? REFINE : GRID;
     int best = 0;
-    for (int i = 0; i <= n; i++)
-      w.when[i] = (dp_output_time){ticks(start + from + (to - from) * i / n), INT32_MAX};
+    for (int i = 0; i <= n; i++) w.when[i] = (dp_output_time){ticks(start + from + (to - from) * i / n), INT32_MAX};
     status = values_at(&w, n + 1, v);
     for (int i = 1; i <= n && status == DP_OK; i++)
       if (sign * v[i] > sign * v[best]) best = i;
@@ -227,10 +241,10 @@ dp_status dpi_path_eval(const dpi_path_job *job, const double *eta, const double
 
 /* ---- doses ---- */
 
-typedef struct hunt { /* one draw */
-  double a, b, fa, fb;  /* bracket, figure minus what is wanted */
-  double scale, same;   /* what counts as met: |f| <= same * scale */
-  int side;             /* end that was kept last: Illinois halves its value */
+typedef struct hunt {  /* one draw */
+  double a, b, fa, fb; /* bracket, figure minus what is wanted */
+  double scale, same;  /* what counts as met: |f| <= same * scale */
+  int side;            /* end that was kept last: Illinois halves its value */
   bool open;
 } hunt;
 

@@ -1,6 +1,7 @@
-/* validate_path.c - floor 7: rows of evidence.tsv about one person: effects and parameters at the mode under the published prior, and
- * figures of the path there, under the record's own doses, a plan, or the doses that the row names; also the dose that a figure
- * needs. Method `map`: at the mode given all of the person's observations; `typical`: without random effects. */
+/* validate_path.c - floor 7: rows of evidence.tsv about one person: effects and parameters at the mode under the
+ * published prior, and figures of the path there, under the record's own doses, a plan, or the doses that the row
+ * names; also the dose that a figure needs. Method `map`: at the mode given all of the person's observations;
+ * `typical`: without random effects. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "twin/twin_impl.h"
 
 typedef struct someone {
-  const char *id;   /* whom the rest is about, NULL: nobody yet */
+  const char *id; /* whom the rest is about, NULL: nobody yet */
   int subject;
   dpi_case *c;
   double *mode, *zero; /* [neta] mode: NULL until asked for */
@@ -55,8 +56,15 @@ static dp_status compute(const dp_kind *k, const dp_prior *prior, const dpi_kind
   dpi_path_request q;
   DP_TRY(dpi_path_request_parse(k, e->what, e->where, &q));
   const double *eta = strcmp(e->method, "map") == 0 ? s->mode : s->zero;
-  dpi_path_job job = {.kind = k, .sim = k->sim, .c = s->c, .typical = prior->typical, .figure = &q.figure, .plan = plan,
-                      .same = 1e-10, .now = NAN, .dosing = q.ask == DPI_ASK_FIGURE ? NULL : &q.dosing};
+  dpi_path_job job = {.kind = k,
+                      .sim = k->sim,
+                      .c = s->c,
+                      .typical = prior->typical,
+                      .figure = &q.figure,
+                      .plan = plan,
+                      .same = 1e-10,
+                      .now = NAN,
+                      .dosing = q.ask == DPI_ASK_FIGURE ? NULL : &q.dosing};
   const char *unit = dpi_path_request_unit(k, &q);
   if (q.ask != DPI_ASK_DOSE_FOR) {
     DP_TRY(dpi_path_eval(&job, eta, NULL, 1, &row->ours));
@@ -73,8 +81,13 @@ static dp_status compute(const dp_kind *k, const dp_prior *prior, const dpi_kind
 static dp_status one_row(const dp_kind *k, const dp_record *record, const dp_prior *prior, const dpi_kind_evidence *e,
                          someone *s, dp_validation_row *row) {
   dp_plan *plan = NULL;
-  *row = (dp_validation_row){.id = e->id, .what = e->what, .source = e->source, .unit = e->unit, .published = e->published,
-                             .tolerance = e->tolerance, .ours = NAN};
+  *row = (dp_validation_row){.id = e->id,
+                             .what = e->what,
+                             .source = e->source,
+                             .unit = e->unit,
+                             .published = e->published,
+                             .tolerance = e->tolerance,
+                             .ours = NAN};
   DP_TRY(meet(k, record, e, s));
   if (strcmp(e->method, "map") == 0) DP_TRY(find_mode(k, record, prior, s));
   if (*e->plan) DP_TRY(dp_plan_read(k, e->plan, &plan));

@@ -106,8 +106,13 @@ static dp_status set_times(branching *b) {
   if (!(from >= 0 && from <= w->now))
     return dpi_fail(w->ctx, DP_ERR_USAGE, "a forecast begins between 0 and now (%g %s), found %g", w->now, b->kind->time_unit, from);
   w->end = end;
+  /* evenly up to now and from now on, with now itself among the points */
+  int past = (int)llround((w->now - from) / (end - from) * (w->ntime - 1));
+  if (past < 1 && from < w->now) past = 1;
+  if (past > w->ntime - 2) past = w->ntime - 2;
   for (int i = 0; i < w->ntime; i++) {
-    b->out[i] = (dp_output_time){ticks(from + (end - from) * i / (w->ntime - 1)), INT32_MAX};
+    double t = i < past ? from + (w->now - from) * i / past : w->now + (end - w->now) * (i - past) / (w->ntime - 1 - past);
+    b->out[i] = (dp_output_time){ticks(t), INT32_MAX};
     w->time[i] = (double)b->out[i].time / (double)DP_TICKS;
   }
   for (int s = 0; s < w->nshown; s++) {

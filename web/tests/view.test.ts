@@ -1,7 +1,7 @@
 /* Data to view: compared with values worked out by hand and with the simulated document's own fields. */
 import { describe, expect, it } from "vitest";
 
-import { candidateMap, decidingBound, mostTelling, patternOf, probabilityOf, regimen } from "../src/advice";
+import { candidateMap, decidingBound, easiest, mostTelling, patternOf, probabilityOf, regimen, shiftText } from "../src/advice";
 import { type Candidate, readReport, type Report, type TermValue, worstFirst } from "../src/data";
 import { dotsOf, insideCount, interpolate, linesOf, mainStop, scaleOf, turnAt } from "../src/fan";
 import { logTicks, NBSP, percent, plain, pretty, sig, signedPercent, THIN, ticks } from "../src/numbers";
@@ -187,5 +187,14 @@ describe("advice", () => {
     const next = [0.1, 0.4, 0.2].map((p, i) => ({ time: i, observable: "c", changes_advice: p, admissible_plan: 0, gain: 0 }));
     expect(mostTelling(next)?.time).toBe(1);
     expect(mostTelling(next.map((n) => ({ ...n, changes_advice: 0 })))).toBeNull();
+  });
+  it("says what would have to be true for another plan to win", () => {
+    const parameter = (what: string, sd: number) => ({ way: "parameter" as const, what, from: 2.8, to: 2.1, sd, change: null });
+    const limit = { way: "limit" as const, what: "peak", from: 0.05, to: 0.081, sd: null, change: "looser" as const };
+    expect(shiftText(parameter("CL", -0.9))).toContain("CL 2.10 instead of 2.80");
+    expect(shiftText(parameter("CL", 0.9))).toContain("(+0.9");
+    expect(shiftText(limit)).toContain("limit peak at");
+    expect(shiftText({ ...limit, change: "stricter" })).toContain("stricter than");
+    expect(easiest([parameter("a", 1), parameter("b", 2), parameter("c", 3), limit]).map((s) => s.what)).toEqual(["a", "b", "peak"]);
   });
 });

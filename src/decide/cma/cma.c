@@ -1,8 +1,11 @@
 /* cma.c - floor 6: CMA-ES, an evolution strategy that learns the covariance of good steps.
  *
- * (mu/mu_w, lambda)-CMA-ES with cumulative step-size adaptation, rank-one and rank-mu updates, equations and default constants of
- * N. Hansen, The CMA Evolution Strategy: A Tutorial, arXiv:1604.00772 (2016), sections B and C, weights positive only. Each generation
- * is one batch through the waist. Points outside [0, 1]^n are folded back as between mirrors. When a run has converged, another begins
+ * (mu/mu_w, lambda)-CMA-ES with cumulative step-size adaptation, rank-one and rank-mu updates, equations and default
+ * constants of
+ * N. Hansen, The CMA Evolution Strategy: A Tutorial, arXiv:1604.00772 (2016), sections B and C, weights positive only.
+ * Each generation
+ * is one batch through the waist. Points outside [0, 1]^n are folded back as between mirrors. When a run has converged,
+ * another begins
  * elsewhere with twice as many points (Auger & Hansen 2005), while plans are left to rehearse. */
 #include <math.h>
 #include <string.h>
@@ -13,7 +16,7 @@ enum { MAX_VAR = 200, STALL = 12, PATIENCE = 40 };
 
 typedef struct cma {
   int n, lambda, mu;
-  double *weight;            /* [lambda] of ranks, the first mu positive */
+  double *weight; /* [lambda] of ranks, the first mu positive */
   double mu_eff, c_sigma, d_sigma, c_c, c_1, c_mu, chi;
   double sigma;
   double *mean, *p_sigma, *p_c; /* [n] */
@@ -192,7 +195,8 @@ static dp_status cma_run(dpi_search *s) {
   int first = 4 + (int)floor(3 * dpi_m_log((double)s->space->nvar)), most = 16 * first, idle = 0;
   cma m = {.n = s->space->nvar, .rng = dpi_rng_make(s->seed, 0, DPI_PURPOSE_CMA)};
   dp_status status = make_room(s, &m, most);
-  for (m.lambda = first; status == DP_OK && m.lambda <= most && s->nseen < s->budget && idle < PATIENCE; m.lambda *= 2) {
+  for (m.lambda = first; status == DP_OK && m.lambda <= most && s->nseen < s->budget && idle < PATIENCE;
+       m.lambda *= 2) {
     begin(&m, m.lambda == first);
     status = run_once(s, &m, &idle);
   }
@@ -204,7 +208,8 @@ static dp_status cma_run(dpi_search *s) {
 
 static dp_status cma_offered(const dp_kind *kind, const dpi_space *space) {
   if (space->nvar <= MAX_VAR) return DP_OK;
-  return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: search cma: %d variables, at most %d", kind->dir, space->nvar, MAX_VAR);
+  return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: search cma: %d variables, at most %d", kind->dir, space->nvar,
+                  MAX_VAR);
 }
 
 const dpi_search_ops dp_search_cma = {

@@ -1,7 +1,9 @@
-/* cross_entropy.c - floor 6: the cross-entropy method: each variable has a distribution of its own (a probability for every level, a
+/* cross_entropy.c - floor 6: the cross-entropy method: each variable has a distribution of its own (a probability for
+ * every level, a
  * normal law where it is continuous), which moves towards the best of each generation.
  *
- * R. Rubinstein, D. Kroese, The Cross-Entropy Method (Springer 2004), ch. 4 (levels) and 5 (normal laws, smoothed). Good where
+ * R. Rubinstein, D. Kroese, The Cross-Entropy Method (Springer 2004), ch. 4 (levels) and 5 (normal laws, smoothed).
+ * Good where
  * variables are many and discrete; a generation is one batch through the waist. */
 #include <math.h>
 #include <string.h>
@@ -32,7 +34,8 @@ static void sample(const dpi_space *space, entropy *e) {
   for (int k = 0; k < e->size; k++)
     for (int i = 0; i < e->n; i++) {
       double *u = &e->u[(size_t)k * (size_t)e->n + (size_t)i];
-      *u = e->p[i] ? draw_level(e, &space->var[i], i) : dpi_search_fold(e->mean[i] + e->sd[i] * dpi_rng_normal(&e->rng));
+      *u =
+          e->p[i] ? draw_level(e, &space->var[i], i) : dpi_search_fold(e->mean[i] + e->sd[i] * dpi_rng_normal(&e->rng));
     }
 }
 
@@ -124,8 +127,8 @@ static dp_status cross_entropy_run(dpi_search *s) {
 static dp_status cross_entropy_offered(const dp_kind *kind, const dpi_space *space) {
   for (int i = 0; i < space->nvar; i++)
     if (space->var[i].n > MAX_LEVEL)
-      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: search cross-entropy: a variable of %d levels, at most %d", kind->dir,
-                      space->var[i].n, MAX_LEVEL);
+      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: search cross-entropy: a variable of %d levels, at most %d",
+                      kind->dir, space->var[i].n, MAX_LEVEL);
   return DP_OK;
 }
 

@@ -1,9 +1,11 @@
-/* exhaustive.c - floor 6: every plan there is. The oracle of the other searches, and the search wherever the list is short. */
+/* exhaustive.c - floor 6: every plan there is. The oracle of the other searches, and the search wherever the list is
+ * short. */
 #include "decide/decide.h"
 
 static dp_status exhaustive_offered(const dp_kind *kind, const dpi_space *space) {
   if (space->npoint <= DPI_MAX_LISTED) return DP_OK;
-  return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: search exhaustive: there are %s plans, at most %d can be listed; use cma or cross-entropy",
+  return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
+                  "%s: search exhaustive: there are %s plans, at most %d can be listed; use cma or cross-entropy",
                   kind->dir, space->npoint < 1e300 ? "too many" : "infinitely many", DPI_MAX_LISTED);
 }
 

@@ -1,8 +1,11 @@
 /* gradient.c - floor 6: smooth rewards climbed along the gradient of their mean over the ensemble.
  *
- * The mean over draws of utilities of integrals is a smooth function of the doses. Each integral is taken by Gauss-Legendre quadrature
- * at output times between the doses' discontinuities; the gradient comes from dp_simulate_vjp (a discrete adjoint through the
- * integrator), its cost a few simulations whatever the number of doses. Bounds are kept by a = lower + (upper - lower) (1 + sin z)/2,
+ * The mean over draws of utilities of integrals is a smooth function of the doses. Each integral is taken by
+ * Gauss-Legendre quadrature
+ * at output times between the doses' discontinuities; the gradient comes from dp_simulate_vjp (a discrete adjoint
+ * through the
+ * integrator), its cost a few simulations whatever the number of doses. Bounds are kept by a = lower + (upper - lower)
+ * (1 + sin z)/2,
  * and z is found by BFGS from several starts.
  *
  * What has no gradient is refused by name: events, limits, quantiles, extrema, times in a range, tablets. */
@@ -26,16 +29,16 @@ typedef struct climb {
   double *share;       /* [nterm x nout] weight of an output time in the term's integral */
   double *work;        /* per member: formulas' workspace; [ndraw x nwork] */
   int nwork;
-  double *earned;      /* [ndraw] */
-  double *u, *z;       /* [nvar] point, and where the search is */
+  double *earned; /* [ndraw] */
+  double *u, *z;  /* [nvar] point, and where the search is */
   dp_plan *plan;
-  int nrow;            /* of every plan */
+  int nrow; /* of every plan */
   dp_status status;
 } climb;
 
 static dp_status no_gradient(const dp_kind *kind, const char *what, const char *id) {
-  return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "%s: search gradient: %s '%s' has no gradient; use cma or cross-entropy", kind->dir,
-                  what, id);
+  return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
+                  "%s: search gradient: %s '%s' has no gradient; use cma or cross-entropy", kind->dir, what, id);
 }
 
 static dp_status gradient_offered(const dp_kind *kind, const dpi_space *space) {
@@ -55,8 +58,10 @@ static dp_status gradient_offered(const dp_kind *kind, const dpi_space *space) {
     if (k->risk != DPI_RISK_EXPECTATION) return no_gradient(kind, "the risk measure of reward", k->id);
   }
   if (dp_sim_describe(kind->ensemble)->caps & DP_CAP_VJP) return DP_OK;
-  return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
-                  "%s: search gradient: the integrator gives no gradients; set method: ensemble in twin.yaml, or use cma", kind->dir);
+  return dpi_fail(
+      kind->ctx, DP_ERR_UNSUPPORTED,
+      "%s: search gradient: the integrator gives no gradients; set method: ensemble in twin.yaml, or use cma",
+      kind->dir);
 }
 
 /* ---------------------------------------------------------------- quadrature */
@@ -82,7 +87,8 @@ static double now_of(const climb *k) { return dpi_plan_steady(k->plan) ? 0 : k->
 
 /* Add the nodes of one term's integral: time from now and weight. */
 static int add_nodes(const climb *k, const dpi_kind_term *t, double *cut, double *when, double *w) {
-  double whole = dpi_plan_window(k->s->kind, k->plan), from = t->windowed ? t->from : 0, to = t->windowed ? t->to : whole;
+  double whole = dpi_plan_window(k->s->kind, k->plan), from = t->windowed ? t->from : 0,
+         to = t->windowed ? t->to : whole;
   int ncut = find_cuts(k, from, to, cut), n = 0;
   for (int c = 0; c + 1 < ncut; c++)
     for (int p = 0; p < PANELS && cut[c + 1] > cut[c]; p++) {
@@ -101,7 +107,8 @@ static dp_status lay_out(climb *k) {
   int ncut = 2, n = 0;
   for (int i = 0; i < k->plan->nrow; i++) ncut += 2 * (k->plan->row[i].repeats + 1);
   size_t most = (size_t)ncut * PANELS * NODES * (size_t)k->nterm + 1;
-  double *cut = DPI_NEW_ARRAY(ctx, double, ncut + 1), *when = DPI_NEW_ARRAY(ctx, double, most), *w = DPI_NEW_ARRAY(ctx, double, most);
+  double *cut = DPI_NEW_ARRAY(ctx, double, ncut + 1), *when = DPI_NEW_ARRAY(ctx, double, most),
+         *w = DPI_NEW_ARRAY(ctx, double, most);
   int *term = DPI_NEW_ARRAY(ctx, int, most), *order = DPI_NEW_ARRAY(ctx, int, most);
   k->out = DPI_NEW_ARRAY(ctx, dp_output_time, most);
   k->share = DPI_NEW_ARRAY(ctx, double, most *(size_t)k->nterm);
@@ -156,11 +163,17 @@ static dp_status make_members(climb *k, dp_member *member, dp_instant *instant, 
   bool steady = dpi_plan_steady(k->plan);
   if (!steady) DP_TRY(dpi_rehearser_live(h));
   if (!steady && h->relive)
-    return dpi_fail(k->s->kind->ctx, DP_ERR_UNSUPPORTED,
-                    "%s: search gradient: history has doses still under way, or the model has events or delays; use cma", k->s->kind->dir);
+    return dpi_fail(
+        k->s->kind->ctx, DP_ERR_UNSUPPORTED,
+        "%s: search gradient: history has doses still under way, or the model has events or delays; use cma",
+        k->s->kind->dir);
   for (int i = 0; i < h->ndraw; i++) {
-    member[i] = (dp_member){.param = h->param + (size_t)i * (size_t)d->nparam, .instant = instant, .ninstant = n, .out = k->out,
-                            .nout = k->nout, .stream = h->patient->stream};
+    member[i] = (dp_member){.param = h->param + (size_t)i * (size_t)d->nparam,
+                            .instant = instant,
+                            .ninstant = n,
+                            .out = k->out,
+                            .nout = k->nout,
+                            .stream = h->patient->stream};
     if (steady) continue;
     member[i].start = (dp_time)llround(k->s->now * (double)DP_TICKS);
     member[i].state0 = h->state + (size_t)i * (size_t)d->nstate;
@@ -293,7 +306,8 @@ static dp_status gradient_run(dpi_search *s) {
       h[i * nvar + i] = 1;
     }
     bool converged;
-    if (dpi_bfgs(s->kind->ctx, descend, &k, nvar, z, &f, h, 1e-9, MAX_ITERATIONS, &converged) < 0) k.status = DP_ERR_MEMORY;
+    if (dpi_bfgs(s->kind->ctx, descend, &k, nvar, z, &f, h, 1e-9, MAX_ITERATIONS, &converged) < 0)
+      k.status = DP_ERR_MEMORY;
     status = k.status;
   }
   climb_close(&k);

@@ -1,4 +1,5 @@
-/* decide_rig.h - what the tests of this room share: theophylline, beliefs made by hand, and the closed form of one compartment
+/* decide_rig.h - what the tests of this room share: theophylline, beliefs made by hand, and the closed form of one
+ * compartment
  * with first-order absorption at steady state (Gibaldi & Perrier 1982, Pharmacokinetics, ch. 3), written with libm. */
 #ifndef DPI_DECIDE_RIG_H
 #define DPI_DECIDE_RIG_H
@@ -55,8 +56,13 @@ static inline void belief_free(dp_belief *b) {
 }
 
 static inline dp_plan_patient patient_of(world *w, const dp_belief *belief, const dp_belief *fresh) {
-  return (dp_plan_patient){.param = w->param, .eta_effect = w->effect, .history = w->history, .nhistory = 1,
-                           .stream = 5, .belief = belief, .fresh = fresh};
+  return (dp_plan_patient){.param = w->param,
+                           .eta_effect = w->effect,
+                           .history = w->history,
+                           .nhistory = 1,
+                           .stream = 5,
+                           .belief = belief,
+                           .fresh = fresh};
 }
 
 /* Every plan of the kind's space as candidates, calloc'ed; plan may be NULL. *out stays NULL and *n 0 when refused. */
@@ -74,8 +80,10 @@ static inline dp_status list_candidates(const dp_kind *kind, dp_candidate **out,
     dpi_space_point(&space, *n, x);
     assert_int_equal(dpi_space_plan(&space, x, &p), DP_OK);
     assert_int_equal(dpi_space_describe(&space, p, &(*out)[*n]), DP_OK);
-    if (plan) (*plan)[*n] = p;
-    else dp_plan_destroy(p);
+    if (plan)
+      (*plan)[*n] = p;
+    else
+      dp_plan_destroy(p);
   }
   free(x);
   dpi_space_close(&space);
@@ -83,7 +91,8 @@ static inline dp_status list_candidates(const dp_kind *kind, dp_candidate **out,
 }
 
 /* Judge one term; it must work. */
-static inline dp_term_value judged(const dp_kind *kind, const dpi_kind_term *t, const double *x, int n, double neff, double window) {
+static inline dp_term_value judged(const dp_kind *kind, const dpi_kind_term *t, const double *x, int n, double neff,
+                                   double window) {
   dp_term_value v;
   assert_int_equal(dpi_decide_judge(kind, t, x, n, neff, window, 0.95, &v), DP_OK);
   return v;

@@ -1,5 +1,7 @@
-/* Independent comparison: steady-state formulas of one compartment (libm) on the same draws give every candidate's terms, and
- * from them the best regimen by plain search; a next sample's value by enumeration of a belief with two kinds of people. */
+/* Independent comparison: steady-state formulas of one compartment (libm) on the same draws give every candidate's
+ * terms, and
+ * from them the best regimen by plain search; a next sample's value by enumeration of a belief with two kinds of
+ * people. */
 #include "base/tests/failing_memory.h"
 #include "decide_rig.h"
 
@@ -145,7 +147,8 @@ static void refusals(void **state) {
   world_close(&w);
 }
 
-/* 3 % of the draws cannot be simulated: peaks of the others are far below 20, yet 3 % count as above, and as low troughs */
+/* 3 % of the draws cannot be simulated: peaks of the others are far below 20, yet 3 % count as above, and as low
+ * troughs */
 static void failed_members_count(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
   dp_belief *b = belief_make(100, zero, tight, 1);
@@ -203,7 +206,8 @@ static void useless_sample(void **state) {
   world_close(&w);
 }
 
-/* Half of the draws are one person, half another, and the sample tells them apart: what is advised for each of the two alone,
+/* Half of the draws are one person, half another, and the sample tells them apart: what is advised for each of the two
+ * alone,
  * by the formulas, gives change, gain and advice exactly. */
 static void telling_sample(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
@@ -249,7 +253,8 @@ static void fold(const dp_advice *a, char hex[65]) {
   for (int c = 0; c < a->ncandidate; c++)
     for (int t = 0; t < a->nterm; t++)
       dpi_str_addf(&s, " %a %a %a", a->candidate[c].term[t].value, a->candidate[c].term[t].low, a->candidate[c].reward);
-  for (int i = 0; i < a->nnext; i++) dpi_str_addf(&s, " %a %a %a", a->next[i].change, a->next[i].gain, a->next[i].advise);
+  for (int i = 0; i < a->nnext; i++)
+    dpi_str_addf(&s, " %a %a %a", a->next[i].change, a->next[i].gain, a->next[i].advise);
   dpi_sha256_hex(s.data, s.len, hex);
   dpi_str_release(&s);
 }
@@ -317,8 +322,8 @@ static void out_of_memory(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(rehearsal_is_the_formula), TEST(best_regimen),    TEST(refusals),
-      TEST(failed_members_count),     TEST(useless_sample),  TEST(telling_sample),
+      TEST(rehearsal_is_the_formula), TEST(best_regimen),   TEST(refusals),
+      TEST(failed_members_count),     TEST(useless_sample), TEST(telling_sample),
       TEST(same_on_any_threads),      TEST(out_of_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Independent comparison: Clopper-Pearson bounds as roots of the binomial tail summed term by term (libm), and the closed form
+/* Independent comparison: Clopper-Pearson bounds as roots of the binomial tail summed term by term (libm), and the
+ * closed form
  * 1 - (1 - c)^(1/n) for no event; expectations by plain sums. */
 #include "decide_rig.h"
 
@@ -24,8 +25,8 @@ static double upper(int k, int n, double c) {
 }
 
 static dpi_kind_term limit(int relation, double bound, bool at_least, double probability) {
-  return (dpi_kind_term){.goal = DPI_GOAL_LIMIT, .relation = relation, .bound = bound, .at_least = at_least,
-                         .probability = probability};
+  return (dpi_kind_term){
+      .goal = DPI_GOAL_LIMIT, .relation = relation, .bound = bound, .at_least = at_least, .probability = probability};
 }
 
 static void values(double *x, int n, int hits) {

@@ -1,12 +1,14 @@
-/* Compared with: rows written by hand; a plan written out and read back; what the waist gives for the same doses in a record. */
+/* Compared with: rows written by hand; a plan written out and read back; what the waist gives for the same doses in a
+ * record. */
 #include "base/tests/failing_memory.h"
 #include "decide_rig.h"
 
-static const char good[] = "# an example\n"
-                           "controlId\ttime\tamount\tduration\tinterval\trepeats\tsteady\n"
-                           "oral\t0\t300\t\t12\t9\t\n"
-                           "oral\t30 min\t0.1 g\t2\t\t\t0\n"
-                           "oral\t1 d\t0\t\t\t\t\n";
+static const char good[] =
+    "# an example\n"
+    "controlId\ttime\tamount\tduration\tinterval\trepeats\tsteady\n"
+    "oral\t0\t300\t\t12\t9\t\n"
+    "oral\t30 min\t0.1 g\t2\t\t\t0\n"
+    "oral\t1 d\t0\t\t\t\t\n";
 
 static dp_plan *read_plan(const world *w, const char *text) {
   dp_plan *p = NULL;
@@ -32,6 +34,11 @@ static void rows_are_read(void **state) {
   assert_memory_equal(again->row, p->row, sizeof *p->row * 3);
   assert_int_equal(dp_plan_describe(w.kind, p, line, sizeof line), DP_OK);
   assert_string_equal(line, "300 mg every 12 h, 10 times; 100 mg over 2 h at 0.5 h; 0 mg at 24 h");
+  dp_plan *three =
+      read_plan(&w, "controlId\ttime\tamount\noral\t0\t300\noral\t12\t300\noral\t24\t300\noral\t30\t100\n");
+  assert_int_equal(dp_plan_describe(w.kind, three, line, sizeof line), DP_OK);
+  assert_string_equal(line, "300 mg at 0, 12, 24 h; 100 mg at 30 h");
+  dp_plan_destroy(three);
   dp_plan_text_free(p, text);
   dp_plan_destroy(again);
   dp_plan_destroy(p);
@@ -58,7 +65,8 @@ static void mistakes_have_a_place(void **state) {
     const char *text, *said;
   } bad[] = {
       {"controlId\tamount\noral\t\n", "p.tsv:2: column amount: found nothing, expected an amount in mg"},
-      {"controlId\tamount\noraI\t1\n", "p.tsv:2: column controlId: found 'oraI', expected a control of controls.tsv; did you mean 'oral'?"},
+      {"controlId\tamount\noraI\t1\n",
+       "p.tsv:2: column controlId: found 'oraI', expected a control of controls.tsv; did you mean 'oral'?"},
       {"controlId\tamount\noral\t-1\n", "expected a number from 0 to"},
       {"controlId\tamount\noral\t5 L\n", "p.tsv:2: column amount: found the unit 'L', which does not convert to 'mg'"},
       {"controlId\tamount\tinterval\toften\noral\t5\t1\t2\n", "often"},
@@ -75,7 +83,8 @@ static void mistakes_have_a_place(void **state) {
   for (int i = 0; i < DPI_COUNT(bad); i++) {
     dp_plan *p = NULL;
     assert_int_equal(dp_plan_read_text(w.kind, bad[i].text, strlen(bad[i].text), "p.tsv", &p), DP_ERR_INPUT);
-    if (!strstr(dp_ctx_error(w.r->ctx), bad[i].said)) fail_msg("'%s' is not in '%s'", bad[i].said, dp_ctx_error(w.r->ctx));
+    if (!strstr(dp_ctx_error(w.r->ctx), bad[i].said))
+      fail_msg("'%s' is not in '%s'", bad[i].said, dp_ctx_error(w.r->ctx));
     assert_null(p);
     dp_ctx_clear_error(w.r->ctx);
   }
@@ -98,9 +107,11 @@ static void check_row(const world *w, dp_plan_row row, double now, const char *s
 static void bounds_are_named(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
   check_row(&w, (dp_plan_row){.amount = 500}, 0, NULL); /* 300 + 200 */
-  check_row(&w, (dp_plan_row){.amount = 1000}, 0, "plan 'x', row 1 (oral): 1000 mg is more than the control's upper bound of 900 mg");
+  check_row(&w, (dp_plan_row){.amount = 1000}, 0,
+            "plan 'x', row 1 (oral): 1000 mg is more than the control's upper bound of 900 mg");
   check_row(&w, (dp_plan_row){.amount = 250}, 0, "250 mg is no sum of at most 3 of its tablets");
-  check_row(&w, (dp_plan_row){.amount = 300, .interval = 7, .repeats = 1}, 0, "an interval of 7 h is none of the control's 4 intervals");
+  check_row(&w, (dp_plan_row){.amount = 300, .interval = 7, .repeats = 1}, 0,
+            "an interval of 7 h is none of the control's 4 intervals");
   check_row(&w, (dp_plan_row){.amount = 300, .interval = 8, .repeats = 1}, 0, NULL);
   world_close(&w);
 }
@@ -114,14 +125,16 @@ static void hours_steps_and_changes(void **state) {
   world w = world_open(r, dir);
   check_row(&w, (dp_plan_row){.amount = 150}, 0, NULL);
   check_row(&w, (dp_plan_row){.amount = 160}, 0, "160 mg is no multiple of 50 mg");
-  check_row(&w, (dp_plan_row){.amount = 150}, 9, NULL);                               /* 18 o'clock */
+  check_row(&w, (dp_plan_row){.amount = 150}, 9, NULL); /* 18 o'clock */
   check_row(&w, (dp_plan_row){.amount = 150}, 9.5, "at 18.50 o'clock, outside the control's hours 8 to 18");
   check_row(&w, (dp_plan_row){.amount = 150, .time = 24}, 0, NULL);
   check_row(&w, (dp_plan_row){.amount = 150, .interval = 24, .repeats = 5}, 0, NULL);
   check_row(&w, (dp_plan_row){.amount = 150, .interval = 12, .repeats = 1}, 0, "at 21.00 o'clock");
   dp_plan *p = read_plan(&w, "controlId\ttime\tamount\noral\t0\t100\noral\t24\t200\noral\t48\t350\n");
   assert_int_equal(dp_plan_check(w.kind, p, 0), DP_ERR_INPUT);
-  assert_non_null(strstr(dp_ctx_error(r->ctx), "row 3 (oral): a change of 150 mg from the dose before is more than the rate limit of 100 mg"));
+  assert_non_null(
+      strstr(dp_ctx_error(r->ctx),
+             "row 3 (oral): a change of 150 mg from the dose before is more than the rate limit of 100 mg"));
   dp_ctx_clear_error(r->ctx);
   p->row[2].amount = 300;
   assert_int_equal(dp_plan_check(w.kind, p, 0), DP_OK);
@@ -131,8 +144,10 @@ static void hours_steps_and_changes(void **state) {
 
 static void instants_are_in_order(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
-  dp_plan *p = read_plan(&w, "controlId\ttime\tamount\tduration\tinterval\trepeats\noral\t5\t100\t\t\t\noral\t0\t200\t2\t6\t3\n"
-                             "oral\t3\t0\t\t\t\n");
+  dp_plan *p =
+      read_plan(&w,
+                "controlId\ttime\tamount\tduration\tinterval\trepeats\noral\t5\t100\t\t\t\noral\t0\t200\t2\t6\t3\n"
+                "oral\t3\t0\t\t\t\n");
   dp_instant *in;
   int n;
   assert_int_equal(dp_plan_instants(w.kind, p, 10, &in, &n), DP_OK);
@@ -203,8 +218,8 @@ static void memory_may_run_out(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(rows_are_read),         TEST(a_file_gives_its_name),   TEST(mistakes_have_a_place), TEST(bounds_are_named),
-      TEST(hours_steps_and_changes), TEST(instants_are_in_order), TEST(nothing_is_a_plan), TEST(memory_may_run_out),
+      TEST(rows_are_read),           TEST(a_file_gives_its_name), TEST(mistakes_have_a_place), TEST(bounds_are_named),
+      TEST(hours_steps_and_changes), TEST(instants_are_in_order), TEST(nothing_is_a_plan),     TEST(memory_may_run_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,35 +1,45 @@
-/* Independent comparison: the best of a small set by looking at all of it; the optimum of a least-squares reward by its normal equations,
+/* Independent comparison: the best of a small set by looking at all of it; the optimum of a least-squares reward by its
+ * normal equations,
  * whose coefficients are areas of one compartment in closed form (libm). */
 #include "decide_rig.h"
 
-/* One compartment, doses into it, elimination ke = CL/V; three effects as in decide_rig.h, of which the first does nothing. */
+/* One compartment, doses into it, elimination ke = CL/V; three effects as in decide_rig.h, of which the first does
+ * nothing. */
 static const char *const files[][2] = {
-    {"twin.yaml", "kind: small\ntitle: t\nquestion: q\nintended_use: u\ntime_unit: h\nuntil: 48\nhorizon: 24\nmodel: model.ant\n"
-                  "parameters: parameters.tsv\npopulation: population.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"
-                  "quantities: quantities.tsv\nreward: reward.yaml\nmethod: ensemble\ntolerances: {relative: 1e-9, ensemble: 1e-9}\n"},
+    {"twin.yaml",
+     "kind: small\ntitle: t\nquestion: q\nintended_use: u\ntime_unit: h\nuntil: 48\nhorizon: 24\nmodel: model.ant\n"
+     "parameters: parameters.tsv\npopulation: population.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"
+     "quantities: quantities.tsv\nreward: reward.yaml\nmethod: ensemble\ntolerances: {relative: 1e-9, ensemble: "
+     "1e-9}\n"},
     {"model.ant", "model small()\n  CL = 3; V = 30; k = 1; a = 0;\n  a' = -CL/V*a;\n  c := a/V + 0*k;\nend\n"},
-    {"parameters.tsv", "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\n"
-                       "tv_k\tlog\t0.1\t50\t1\t0\t1\ntv_CL\tlog\t0.1\t50\t3\t0\tL/h\ntv_V\tlog\t1\t500\t30\t0\tL\nsd\tlin\t0\t20\t3\t0\tmg/L\n"},
-    {"population.tsv", "parameterId\ttypical\tdistribution\teffectId\tlevel\tvariance\testimate\n"
-                       "k\ttv_k\tlognormal\teta_k\tperson\t0.1\t0\nCL\ttv_CL\tlognormal\teta_CL\tperson\t0.1\t0\n"
-                       "V\ttv_V\tlognormal\teta_V\tperson\t0.1\t0\n"},
+    {"parameters.tsv",
+     "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\n"
+     "tv_k\tlog\t0.1\t50\t1\t0\t1\ntv_CL\tlog\t0.1\t50\t3\t0\tL/"
+     "h\ntv_V\tlog\t1\t500\t30\t0\tL\nsd\tlin\t0\t20\t3\t0\tmg/L\n"},
+    {"population.tsv",
+     "parameterId\ttypical\tdistribution\teffectId\tlevel\tvariance\testimate\n"
+     "k\ttv_k\tlognormal\teta_k\tperson\t0.1\t0\nCL\ttv_CL\tlognormal\teta_CL\tperson\t0.1\t0\n"
+     "V\ttv_V\tlognormal\teta_V\tperson\t0.1\t0\n"},
     {"observables.tsv", "observableId\tobservableFormula\tnoiseFormula\tunit\tcompartment\ny\tc\tsd\tmg/L\t1\n"},
     {"quantities.tsv", "quantityId\tformula\tunit\nc\tc\tmg/L\n"}};
 
 /* Doses at 0 and 12 h; each half-day's area should be 60 mg.h/L. */
-static const char smooth[] = "window: 24 h\nplan: {form: course, times: [0, 12 h], search: SEARCH, evaluations: 4000}\nrewards:\n"
-                             "  - {id: day, quantity: c, functional: integral, window: [0, 12 h], utility: \"-(x - 60)^2\", weight: 1}\n"
-                             "  - {id: night, quantity: c, functional: integral, window: [12 h, 24 h], utility: \"-(x - 60)^2\", weight: 2}\n"
-                             "  - {id: cost, of: amount, weight: -0.05}\n";
+static const char smooth[] =
+    "window: 24 h\nplan: {form: course, times: [0, 12 h], search: SEARCH, evaluations: 4000}\nrewards:\n"
+    "  - {id: day, quantity: c, functional: integral, window: [0, 12 h], utility: \"-(x - 60)^2\", weight: 1}\n"
+    "  - {id: night, quantity: c, functional: integral, window: [12 h, 24 h], utility: \"-(x - 60)^2\", weight: 2}\n"
+    "  - {id: cost, of: amount, weight: -0.05}\n";
 static const char range[] = "controlId\ttarget\tunit\tlower\tupper\niv\ta\tmg\t0\t800\n";
 /* The same with amounts that exist, a limit, and time in range. */
-static const char rough[] = "window: 24 h\nplan: {form: course, times: [0, 8 h, 16 h], search: SEARCH, evaluations: 1500}\nlimits:\n"
-                            "  - {id: peak, quantity: c, functional: maximum, event: \"> 12 mg/L\", probability: \"<= 0.20\"}\n"
-                            "rewards:\n"
-                            "  - {id: range, quantity: c, functional: time_between, range: [3, 8], unit: mg/L, weight: 1}\n"
-                            "  - {id: doses, of: count, weight: -0.3}\n";
-static const char list[] = "controlId\ttarget\tunit\tlower\tupper\tvalues\tintervals\n"
-                           "iv\ta\tmg\t0\t800\t0;50;100;150;200;250;300;400\t6;8;12\n";
+static const char rough[] =
+    "window: 24 h\nplan: {form: course, times: [0, 8 h, 16 h], search: SEARCH, evaluations: 1500}\nlimits:\n"
+    "  - {id: peak, quantity: c, functional: maximum, event: \"> 12 mg/L\", probability: \"<= 0.20\"}\n"
+    "rewards:\n"
+    "  - {id: range, quantity: c, functional: time_between, range: [3, 8], unit: mg/L, weight: 1}\n"
+    "  - {id: doses, of: count, weight: -0.3}\n";
+static const char list[] =
+    "controlId\ttarget\tunit\tlower\tupper\tvalues\tintervals\n"
+    "iv\ta\tmg\t0\t800\t0;50;100;150;200;250;300;400\t6;8;12\n";
 
 /* The kind with these two files, `SEARCH` in the reward filled in. */
 static dp_kind *small_kind(rig *r, const char *controls, const char *reward, const char *search) {
@@ -41,8 +51,10 @@ static dp_kind *small_kind(rig *r, const char *controls, const char *reward, con
   }
   rig_join(path, sizeof path, r->dir, "controls.tsv");
   rig_write(path, controls);
-  if (at) snprintf(text, sizeof text, "%.*s%s%s", (int)(at - reward), reward, search, at + 6);
-  else snprintf(text, sizeof text, "%s", reward);
+  if (at)
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - reward), reward, search, at + 6);
+  else
+    snprintf(text, sizeof text, "%s", reward);
   rig_join(path, sizeof path, r->dir, "reward.yaml");
   rig_write(path, text);
   return rig_load(r, r->dir);
@@ -70,8 +82,13 @@ static void scene_open(scene *s, dp_kind *kind, double now) {
   s->history[0].type = DP_ADD;
   s->history[0].amount = 200;
   s->belief = belief_make(100, zero, spread, 7);
-  s->patient = (dp_plan_patient){.param = s->param, .eta_effect = s->effect, .history = s->history, .nhistory = 1, .now = now,
-                                 .belief = s->belief, .fresh = s->belief};
+  s->patient = (dp_plan_patient){.param = s->param,
+                                 .eta_effect = s->effect,
+                                 .history = s->history,
+                                 .nhistory = 1,
+                                 .now = now,
+                                 .belief = s->belief,
+                                 .fresh = s->belief};
 }
 
 static void scene_close(scene *s) {
@@ -121,7 +138,8 @@ static void smooth_optimum(void **state) {
     assert_true(a->chosen >= 0 && a->evaluations > 3);
     const dp_plan *p = a->plan[a->chosen];
     normal_equations(&s, best);
-    assert_true(best[0] > 50 && best[0] < 750 && best[1] > 50 && best[1] < 750); /* inside the bounds, else the case tests nothing */
+    assert_true(best[0] > 50 && best[0] < 750 && best[1] > 50 &&
+                best[1] < 750); /* inside the bounds, else the case tests nothing */
     for (int k = 0; k < 2; k++) rig_near(p->row[k].amount, best[k], within[i]);
     dp_advice_destroy(a);
     scene_close(&s);
@@ -162,7 +180,8 @@ static void all_find_the_best(void **state) {
   }
 }
 
-/* A person's own state at now: areas of a course by superposition, whether the state is handed on or the history lived again. */
+/* A person's own state at now: areas of a course by superposition, whether the state is handed on or the history lived
+ * again. */
 static void course_goes_on_from_history(void **state) {
   rig *r = *state;
   for (int again = 0; again < 2; again++) {
@@ -193,6 +212,59 @@ static void course_goes_on_from_history(void **state) {
   }
 }
 
+/* What a search finds depends on its seed and on nothing of the machine. */
+static void same_on_any_threads(void **state) {
+  static const int threads[3] = {1, 2, 5};
+  static const char *const searches[] = {"cma", "cross-entropy"};
+  for (int i = 0; i < 2; i++) {
+    double found[3][4];
+    for (int k = 0; k < 3; k++) {
+      dp_ctx_def def = dp_ctx_def_default();
+      rig other = *(rig *)*state;
+      scene s;
+      def.nthread = threads[k];
+      assert_int_equal(dp_ctx_create(&def, &other.ctx), DP_OK);
+      scene_open(&s, small_kind(&other, range, smooth, searches[i]), 6);
+      s.kind->reward.evaluations = 150;
+      dp_advice *a = search(&other, &s);
+      const dp_plan *p = a->plan[0];
+      memcpy(found[k], (double[4]){p->row[0].amount, p->row[1].amount, a->candidate[0].reward, a->evaluations},
+             sizeof found[k]);
+      dp_advice_destroy(a);
+      scene_close(&s);
+      assert_int_equal(dpi_alloc_live(other.ctx), 0);
+      dp_ctx_destroy(other.ctx);
+    }
+    assert_memory_equal(found[0], found[1], sizeof found[0]);
+    assert_memory_equal(found[0], found[2], sizeof found[0]);
+  }
+}
+
+/* A plan takes the place of what history orders later than now: of eleven doses every 4 h only those at 0 and 4 h were
+ * given by 6 h. */
+static void later_orders_are_dropped(void **state) {
+  rig *r = *state;
+  scene s;
+  scene_open(&s, small_kind(r, range, smooth, "cma"), 6);
+  dp_instant history[2] = {s.history[0], s.history[0]};
+  history[0].interval = 4 * DP_TICKS;
+  history[0].repeats = 10;
+  history[1].time = 7 * DP_TICKS; /* given after now: not by this plan */
+  s.patient.history = history;
+  s.patient.nhistory = 2;
+  dp_plan_row row = {.amount = 100};
+  dp_plan plan = {.ctx = r->ctx, .nrow = 1, .row = &row}, *one[1] = {&plan};
+  dp_appraisal *a = NULL;
+  if (dp_appraise(s.kind, &s.patient, one, 1, NULL, &a) != DP_OK) fail_msg("%s", dp_ctx_error(r->ctx));
+  for (int k = 0; k < s.belief->ndraw; k++) {
+    double CL = 3 * exp(s.belief->eta[3 * k + 1]), V = 30 * exp(s.belief->eta[3 * k + 2]), ke = CL / V;
+    double now = 200 * exp(-6 * ke) + 200 * exp(-2 * ke) + 100;
+    rig_near(a->plan[0].value[k], now * (1 - exp(-12 * ke)) / CL, 1e-6);
+  }
+  dp_appraisal_destroy(a);
+  scene_close(&s);
+}
+
 static void refused(void **state) {
   static const struct {
     const char *controls, *reward, *search, *said;
@@ -220,7 +292,13 @@ static void refused(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(smooth_optimum), TEST(default_search), TEST(all_find_the_best), TEST(course_goes_on_from_history), TEST(refused),
+      TEST(smooth_optimum),
+      TEST(default_search),
+      TEST(all_find_the_best),
+      TEST(course_goes_on_from_history),
+      TEST(later_orders_are_dropped),
+      TEST(same_on_any_threads),
+      TEST(refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Rewards, risks, objectives, conflicts, appraisals. Compared with: plain sums and sorted lists (libm), one compartment in closed form. */
+/* Rewards, risks, objectives, conflicts, appraisals. Compared with: plain sums and sorted lists (libm), one compartment
+ * in closed form. */
 #include "base/tests/failing_memory.h"
 #include "decide_rig.h"
 
@@ -34,7 +35,8 @@ static void risks(void **state) {
   for (int i = 0; i < 1000; i++) x[i] = sorted[i] = sin(37.0 * i) * 10 + i * 0.001;
   qsort(sorted, 1000, sizeof *sorted, ascending);
   for (int i = 0; i < 100; i++) worst += sorted[i] / 100, best += sorted[999 - i] / 100;
-  dpi_kind_term t = {.goal = DPI_GOAL_REWARD, .functional = DP_MAXIMUM, .weight = 2, .risk = DPI_RISK_CVAR, .risk_level = 0.1};
+  dpi_kind_term t = {
+      .goal = DPI_GOAL_REWARD, .functional = DP_MAXIMUM, .weight = 2, .risk = DPI_RISK_CVAR, .risk_level = 0.1};
   dp_term_value v = judged(k, &t, x, 1000, 1000, 12);
   rig_near(v.value, worst, 1e-12);
   assert_true(v.low < v.value && v.high > v.value && v.high - v.low < 1);
@@ -51,11 +53,13 @@ static void risks(void **state) {
   dp_kind_destroy(k);
 }
 
-/* The bounds of CVaR cover: 400 samples of 200 uniform numbers, whose worst tenth has the mean 0.05. One-sided bounds at 95 % miss in
+/* The bounds of CVaR cover: 400 samples of 200 uniform numbers, whose worst tenth has the mean 0.05. One-sided bounds
+ * at 95 % miss in
  * 20 +- 4.4 of 400 (a normal law for a skewed mean adds some): 12 % of 400 is more than 5 standard deviations away. */
 static void cvar_bounds_cover(void **state) {
   dp_kind *k = with_reward(*state, "rewards:\n  - {id: a, quantity: c, functional: maximum, weight: 1}\n");
-  dpi_kind_term t = {.goal = DPI_GOAL_REWARD, .functional = DP_MAXIMUM, .weight = 1, .risk = DPI_RISK_CVAR, .risk_level = 0.1};
+  dpi_kind_term t = {
+      .goal = DPI_GOAL_REWARD, .functional = DP_MAXIMUM, .weight = 1, .risk = DPI_RISK_CVAR, .risk_level = 0.1};
   int below = 0, above = 0;
   double x[200];
   for (int s = 0; s < 400; s++) {
@@ -71,11 +75,13 @@ static void cvar_bounds_cover(void **state) {
 
 static void utilities_and_events(void **state) {
   rig *r = *state;
-  dp_kind *k = with_reward(r, "rewards:\n"
-                              "  - {id: u, quantity: c, functional: maximum, utility: \"min(x, 12)/12\", weight: 1}\n"
-                              "  - {id: e, quantity: c, functional: integral, event: \"in 100 200 mg.h/L\", weight: 1}\n"
-                              "  - {id: o, quantity: c, functional: integral, event: \"out 100 200\", unit: mg.h/L, weight: -1}\n"
-                              "  - {id: l, quantity: c, functional: minimum, utility: \"ln(x)\", weight: 1}\n");
+  dp_kind *k =
+      with_reward(r,
+                  "rewards:\n"
+                  "  - {id: u, quantity: c, functional: maximum, utility: \"min(x, 12)/12\", weight: 1}\n"
+                  "  - {id: e, quantity: c, functional: integral, event: \"in 100 200 mg.h/L\", weight: 1}\n"
+                  "  - {id: o, quantity: c, functional: integral, event: \"out 100 200\", unit: mg.h/L, weight: -1}\n"
+                  "  - {id: l, quantity: c, functional: minimum, utility: \"ln(x)\", weight: 1}\n");
   const dpi_kind_term *t = k->reward.term;
   const double x[4] = {6, 24, NAN, 12}, area[4] = {100, 201, NAN, 150};
   double out[4];
@@ -96,16 +102,19 @@ static void utilities_and_events(void **state) {
 /* Windows, grades, terms over the plan: a course of two doses for a person without history, in closed form. */
 static void terms_of_a_course(void **state) {
   rig *r = *state;
-  world w = world_with(r, "window: 30 h\n"
-                          "plan: {form: course, times: [0, 12 h]}\n"
-                          "rewards:\n"
-                          "  - {id: early, quantity: c, functional: integral, window: [2 h, 6 h], weight: 1, objective: benefit}\n"
-                          "  - {id: grades, quantity: c, functional: time_below, grades: [[8, 1], [6, 2.5]], unit: mg/L, weight: -1, objective: harm}\n"
-                          "  - {id: above, quantity: c, functional: time_above, level: 9, unit: mg/L, fraction: true, weight: 3}\n"
-                          "  - {id: amount, of: amount, weight: -0.001}\n"
-                          "  - {id: count, of: count, weight: -0.1}\n"
-                          "  - {id: gap, of: interval, weight: 0.01}\n"
-                          "  - {id: intensity, of: intensity, control: oral, weight: 1}\n");
+  world w = world_with(
+      r,
+      "window: 30 h\n"
+      "plan: {form: course, times: [0, 12 h]}\n"
+      "rewards:\n"
+      "  - {id: early, quantity: c, functional: integral, window: [2 h, 6 h], weight: 1, objective: benefit}\n"
+      "  - {id: grades, quantity: c, functional: time_below, grades: [[8, 1], [6, 2.5]], unit: mg/L, weight: -1, "
+      "objective: harm}\n"
+      "  - {id: above, quantity: c, functional: time_above, level: 9, unit: mg/L, fraction: true, weight: 3}\n"
+      "  - {id: amount, of: amount, weight: -0.001}\n"
+      "  - {id: count, of: count, weight: -0.1}\n"
+      "  - {id: gap, of: interval, weight: 0.01}\n"
+      "  - {id: intensity, of: intensity, control: oral, weight: 1}\n");
   dp_belief *b = belief_make(4, zero, tight, 3);
   dp_plan_patient patient = patient_of(&w, b, b);
   patient.nhistory = 0;
@@ -121,7 +130,9 @@ static void terms_of_a_course(void **state) {
     for (int i = 0; i < 30000; i++) {
       double t = (i + 0.5) * h, c = 0;
       for (int d = 0; d < 2; d++)
-        if (t > row[d].time) c += row[d].amount * p.ka / (p.V * (p.ka - p.ke)) * (exp(-p.ke * (t - row[d].time)) - exp(-p.ka * (t - row[d].time)));
+        if (t > row[d].time)
+          c += row[d].amount * p.ka / (p.V * (p.ka - p.ke)) *
+               (exp(-p.ke * (t - row[d].time)) - exp(-p.ka * (t - row[d].time)));
       if (t > 2 && t < 6) area += c * h;
       below8 += c < 8 ? h : 0;
       below6 += c < 6 ? h : 0;
@@ -153,7 +164,8 @@ static void appraisal_compares(void **state) {
   world w = world_open(r, TWINS "/theophylline");
   dp_belief *b = belief_make(NDRAW, zero, tight, 3);
   dp_plan_patient patient = patient_of(&w, b, b);
-  dp_plan_row row[3] = {{.amount = 300, .interval = 12, .steady = 1}, {.amount = 400, .interval = 12, .steady = 1},
+  dp_plan_row row[3] = {{.amount = 300, .interval = 12, .steady = 1},
+                        {.amount = 400, .interval = 12, .steady = 1},
                         {.amount = 300, .interval = 12, .steady = 1}};
   dp_plan plan[3], *list[3];
   for (int i = 0; i < 3; i++) plan[i] = (dp_plan){.ctx = r->ctx, .nrow = 1, .row = &row[i]}, list[i] = &plan[i];
@@ -194,7 +206,8 @@ static void appraisal_compares(void **state) {
 
 static void smallest_conflict(void **state) {
   (void)state;
-  dpi_kind_term term[4] = {{.goal = DPI_GOAL_LIMIT}, {.goal = DPI_GOAL_REWARD}, {.goal = DPI_GOAL_LIMIT}, {.goal = DPI_GOAL_LIMIT}};
+  dpi_kind_term term[4] = {
+      {.goal = DPI_GOAL_LIMIT}, {.goal = DPI_GOAL_REWARD}, {.goal = DPI_GOAL_LIMIT}, {.goal = DPI_GOAL_LIMIT}};
   dp_kind kind = {.reward = {.nterm = 4, .term = term}};
   const uint8_t pairs[3][4] = {{1, 1, 0, 1}, {0, 1, 1, 1}, {1, 1, 0, 0}}; /* each holds alone; 0 and 2 never together */
   const uint8_t fine[2][4] = {{1, 1, 0, 1}, {1, 1, 1, 1}};
@@ -220,10 +233,12 @@ static dp_advice *search(world *w, const dp_belief *b) {
 }
 
 static void contradictory_limits(void **state) {
-  world w = world_with(*state, "limits:\n"
-                               "  - {id: peak, quantity: c, functional: maximum, event: \"> 8 mg/L\", probability: \"<= 0.05\"}\n"
-                               "  - {id: cheap, quantity: c, functional: minimum, event: \"< 0 mg/L\", probability: \"<= 0.5\"}\n"
-                               "  - {id: trough, quantity: c, functional: minimum, event: \">= 9 mg/L\", probability: \">= 0.9\"}\n");
+  world w =
+      world_with(*state,
+                 "limits:\n"
+                 "  - {id: peak, quantity: c, functional: maximum, event: \"> 8 mg/L\", probability: \"<= 0.05\"}\n"
+                 "  - {id: cheap, quantity: c, functional: minimum, event: \"< 0 mg/L\", probability: \"<= 0.5\"}\n"
+                 "  - {id: trough, quantity: c, functional: minimum, event: \">= 9 mg/L\", probability: \">= 0.9\"}\n");
   dp_belief *b = belief_make(NDRAW, zero, tight, 3);
   dp_advice *a = search(&w, b);
   assert_int_equal(a->chosen, -1);
@@ -236,9 +251,11 @@ static void contradictory_limits(void **state) {
 }
 
 static void pareto_front(void **state) {
-  world w = world_with(*state, "pareto: [benefit, harm]\nrewards:\n"
-                               "  - {id: range, quantity: c, functional: time_between, range: [10, 20], unit: mg/L, fraction: true, weight: 1, objective: benefit}\n"
-                               "  - {id: doses, of: intensity, weight: -0.01, objective: harm}\n");
+  world w = world_with(*state,
+                       "pareto: [benefit, harm]\nrewards:\n"
+                       "  - {id: range, quantity: c, functional: time_between, range: [10, 20], unit: mg/L, fraction: "
+                       "true, weight: 1, objective: benefit}\n"
+                       "  - {id: doses, of: intensity, weight: -0.01, objective: harm}\n");
   dp_belief *b = belief_make(NDRAW, zero, tight, 3);
   dp_advice *a = search(&w, b);
   assert_int_equal(a->nobjective, 2);
@@ -266,10 +283,13 @@ static void memory_may_run_out(void **state) {
   rig other = *(rig *)*state;
   failing_memory memory = {0};
   other.ctx = failing_context(&memory);
-  world w = world_with(&other, "plan: {form: course, times: [0, 12 h], search: cma, evaluations: 30}\nwindow: 24 h\npareto: [a, b]\n"
-                               "limits:\n  - {id: p, quantity: c, functional: maximum, event: \"> 15 mg/L\", probability: \"<= 0.2\"}\n"
-                               "rewards:\n  - {id: x, quantity: c, functional: integral, utility: \"x/(x + 100)\", weight: 1, risk: cvar 0.2, objective: a}\n"
-                               "  - {id: y, of: amount, weight: -0.001, objective: b}\n");
+  world w = world_with(
+      &other,
+      "plan: {form: course, times: [0, 12 h], search: cma, evaluations: 30}\nwindow: 24 h\npareto: [a, b]\n"
+      "limits:\n  - {id: p, quantity: c, functional: maximum, event: \"> 15 mg/L\", probability: \"<= 0.2\"}\n"
+      "rewards:\n  - {id: x, quantity: c, functional: integral, utility: \"x/(x + 100)\", weight: 1, risk: cvar 0.2, "
+      "objective: a}\n"
+      "  - {id: y, of: amount, weight: -0.001, objective: b}\n");
   dp_belief *b = belief_make(20, zero, tight, 1);
   dp_plan_patient patient = patient_of(&w, b, b);
   dp_plan_def def = dp_plan_def_default();
@@ -299,8 +319,14 @@ static void memory_may_run_out(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(risks),                TEST(cvar_bounds_cover), TEST(utilities_and_events), TEST(terms_of_a_course),
-      TEST(appraisal_compares),   TEST(smallest_conflict), TEST(contradictory_limits), TEST(pareto_front),
+      TEST(risks),
+      TEST(cvar_bounds_cover),
+      TEST(utilities_and_events),
+      TEST(terms_of_a_course),
+      TEST(appraisal_compares),
+      TEST(smallest_conflict),
+      TEST(contradictory_limits),
+      TEST(pareto_front),
       TEST(memory_may_run_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,10 +63,11 @@ static void people_and_days(void **state) {
   (void)state;
   dp_glucose_series *s;
   int n;
-  assert_int_equal(read_as("id,time,glucose (mg/dL)\na,2023-12-31 23:55,90\nb,2024-03-01 12:00,80\na,2024-01-01 00:00,91\n"
-                           "b,2024-03-02 12:00,81\n",
-                           NULL, &s, &n),
-                   DP_OK);
+  assert_int_equal(
+      read_as("id,time,glucose (mg/dL)\na,2023-12-31 23:55,90\nb,2024-03-01 12:00,80\na,2024-01-01 00:00,91\n"
+              "b,2024-03-02 12:00,81\n",
+              NULL, &s, &n),
+      DP_OK);
   assert_int_equal(n, 2);
   assert_string_equal(s[0].id, "a");
   assert_string_equal(s[1].id, "b");
@@ -85,7 +86,8 @@ static void refusals(void **state) {
       {"time,glucose (mmol/L)\n0,5\n", "mg/dL", "is in mmol/L by the file itself, but mg/dL was asked for"},
       {"time,glucose (mg/dL)\n0,5.5\n", NULL, "s.csv:2: column glucose (mg/dL): found 5.5 mg/dL, expected 10 to 1000"},
       {"time,glucose (mmol/L)\n0,100\n", NULL, "found 100 mmol/L, expected 0.5551 to 55.51"},
-      {"time,glucose (mg/dL)\n5,100\n5,101\n", NULL, "s.csv:3: column time: found '5', not later than the reading before"},
+      {"time,glucose (mg/dL)\n5,100\n5,101\n", NULL,
+       "s.csv:3: column time: found '5', not later than the reading before"},
       {"time,glucose (mg/dL)\n0,Low\n", NULL, "found 'Low', expected a number, or nothing"},
       {"time,glucose (mg/dL)\nnoon,100\n", NULL, "found 'noon', expected a number of min or a time"},
       {"time,glucose (mg/dL)\n2023-02-29 10:00,100\n", NULL, "found '2023-02-29 10:00'"},

@@ -76,7 +76,6 @@ static dp_status begin(dpi_statics *s) {
   s->count = 0;
   s->lost = false;
   s->ninner = s->def.ninner;
-  s->fallen[0] = s->fallen[1] = 1;
   s->report = (dpi_statics_report){.ess_least = s->n, .nrestart = nrestart};
   return dpi_statics_draw_prior(s);
 }

@@ -26,7 +26,6 @@ struct dpi_statics {
   dpi_filter **inner;      /* nested: [n] */
   dpi_filter **next_inner; /* nested: [n] */
   int ninner;
-  double fallen[2];          /* nested: see who_moves */
   uint64_t count; /* filters' seeds given so far */
   dp_time *time;
   double *gained;
@@ -45,12 +44,6 @@ void dpi_statics_param(const dpi_statics *s, const double *x, double *param);
  * moves what
  * else belongs to a particle. */
 void dpi_statics_resample(dpi_statics *s, uint64_t key);
-/* Two islands of a nested run, the halves: each is resampled by itself and keeps its share of the weight. Whether one
- * moves is told by the other: see nested.c. */
-void dpi_statics_resample_islands(dpi_statics *s, uint64_t key, const bool *move);
-/* Effective particles of an island; share of the weight that it has, or NULL. */
-double dpi_statics_island_ess(const dpi_statics *s, int half, double *share);
-double dpi_statics_island_correlation(const dpi_statics *s, int half);
 /* Proposals of sweep k at time group `key`; ratio: ln of what reversibility asks for. */
 void dpi_statics_propose(dpi_statics *s, uint64_t key, int sweep);
 bool dpi_statics_accept(const dpi_statics *s, uint64_t key, int sweep, int i, double logratio);

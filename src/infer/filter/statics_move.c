@@ -80,60 +80,20 @@ static void half_moments(dpi_statics *s, int half) {
   }
 }
 
-/* Parameters and priors of [from, to) by index. */
-static void take_resampled(dpi_statics *s, int from, int to) {
-  size_t d = (size_t)s->dim;
-  memcpy(s->next_x + (size_t)from * d, s->x + (size_t)from * d, (size_t)(to - from) * d * sizeof(double));
-  memcpy(s->next_prior + from, s->logprior + from, (size_t)(to - from) * sizeof(double));
-  for (int i = from; i < to; i++) {
-    memcpy(s->x + (size_t)i * d, s->next_x + (size_t)s->index[i] * d, d * sizeof(double));
-    s->logprior[i] = s->next_prior[s->index[i]];
-  }
-}
-
 void dpi_statics_resample(dpi_statics *s, uint64_t key) {
   size_t d = (size_t)s->dim;
   half_moments(s, 0);
   half_moments(s, 1);
   dpi_rng rng = dpi_rng_make(dpi_rng_at(s->def.seed, key, DPI_RNG_FILTER_RESAMPLE, 0), key, DPI_RNG_FILTER_RESAMPLE);
   dpi_resample(s->weight, s->n, dpi_rng_uniform(&rng), s->n, s->index);
-  take_resampled(s, 0, s->n);
-  for (int i = 0; i < s->n; i++) s->weight[i] = 1.0 / s->n;
+  memcpy(s->next_x, s->x, (size_t)s->n * d * sizeof(double));
+  memcpy(s->next_prior, s->logprior, (size_t)s->n * sizeof(double));
+  for (int i = 0; i < s->n; i++) {
+    memcpy(s->x + (size_t)i * d, s->next_x + (size_t)s->index[i] * d, d * sizeof(double));
+    s->logprior[i] = s->next_prior[s->index[i]];
+    s->weight[i] = 1.0 / s->n;
+  }
   memcpy(s->before, s->x, (size_t)s->n * d * sizeof(double));
-}
-
-double dpi_statics_island_ess(const dpi_statics *s, int half, double *share) {
-  int from, to;
-  double sum = 0, sum2 = 0;
-  half_of(s, half, &from, &to);
-  for (int i = from; i < to; i++) {
-    sum += s->weight[i];
-    sum2 += s->weight[i] * s->weight[i];
-  }
-  if (share) *share = sum;
-  return sum2 > 0 ? sum * sum / sum2 : 0;
-}
-
-void dpi_statics_resample_islands(dpi_statics *s, uint64_t key, const bool *move) {
-  half_moments(s, 0);
-  half_moments(s, 1);
-  uint64_t seed = dpi_rng_at(s->def.seed, key, DPI_RNG_FILTER_RESAMPLE, 0);
-  for (int half = 0; half < 2; half++) {
-    int from, to;
-    double share = 0;
-    half_of(s, half, &from, &to);
-    for (int i = from; i < to; i++) s->index[i] = i;
-    if (!move[half]) continue;
-    dpi_rng rng = dpi_rng_make(seed, key + ((uint64_t)half << 32), DPI_RNG_FILTER_RESAMPLE);
-    dpi_statics_island_ess(s, half, &share);
-    dpi_resample(s->weight + from, to - from, dpi_rng_uniform(&rng), to - from, s->index + from);
-    for (int i = from; i < to; i++) {
-      s->index[i] += from;
-      s->weight[i] = share / (to - from);
-    }
-    take_resampled(s, from, to);
-  }
-  memcpy(s->before, s->x, (size_t)s->n * (size_t)s->dim * sizeof(double));
 }
 
 /* ---- moves ---- */
@@ -178,17 +138,15 @@ bool dpi_statics_accept(const dpi_statics *s, uint64_t key, int sweep, int i, do
   return !s->out[i] && dpi_m_log(u) < logratio;
 }
 
-/* The worst parameter's, of particles [from, to) with where they were before their moves. */
-static double correlation(const dpi_statics *s, int from, int to) {
+double dpi_statics_correlation(const dpi_statics *s) {
   double worst = 0;
-  const int n = to - from;
   for (int a = 0; a < s->dim; a++) {
     double m0 = 0, m1 = 0, v0 = 0, v1 = 0, c = 0;
-    for (int i = from; i < to; i++) {
-      m0 += s->before[(size_t)i * s->dim + a] / n;
-      m1 += s->x[(size_t)i * s->dim + a] / n;
+    for (int i = 0; i < s->n; i++) {
+      m0 += s->before[(size_t)i * s->dim + a] / s->n;
+      m1 += s->x[(size_t)i * s->dim + a] / s->n;
     }
-    for (int i = from; i < to; i++) {
+    for (int i = 0; i < s->n; i++) {
       double d0 = s->before[(size_t)i * s->dim + a] - m0, d1 = s->x[(size_t)i * s->dim + a] - m1;
       v0 += d0 * d0;
       v1 += d1 * d1;
@@ -201,14 +159,6 @@ static double correlation(const dpi_statics *s, int from, int to) {
   }
   return worst;
 }
-
-double dpi_statics_island_correlation(const dpi_statics *s, int half) {
-  int from, to;
-  half_of(s, half, &from, &to);
-  return correlation(s, from, to);
-}
-
-double dpi_statics_correlation(const dpi_statics *s) { return correlation(s, 0, s->n); }
 
 void dpi_statics_moved(dpi_statics *s) {
   s->report.nrejuvenate++;

@@ -1,5 +1,6 @@
-/* twins/insulin as a problem: gradient against differences of values (rates that jump, a lag that is a person's own, errors correlated
- * in time), no corners although a meal's time moves; the uniform law of the delay; what is refused by name. */
+/* twins/insulin as a problem: gradient against differences of values (rates that jump, a lag that is a person's own,
+ * errors correlated in time), no corners although a meal's time moves; the uniform law of the delay; what is refused by
+ * name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +63,7 @@ static void gradient_by_differences(void **state) {
   assert_int_equal(dpi_indiv_eval(iv, x, true, &pt, &ok), DP_OK);
   assert_true(ok);
   for (int a = 0; a < n; a++) {
-    double h = 2e-3 * sqrt(b.kind->effect[a].variance), l[2], keep = x[a];
+    double h = 2e-2 * sqrt(b.kind->effect[a].variance), l[2], keep = x[a];
     for (int side = 0; side < 2; side++) {
       dpi_point value = {0, NULL, NULL};
       x[a] = keep + (side ? h : -h);
@@ -72,7 +73,7 @@ static void gradient_by_differences(void **state) {
     }
     x[a] = keep;
     double slope = (l[1] - l[0]) / (2 * h), size = sqrt(b.kind->effect[a].variance);
-    if (fabs(g[a] - slope) * size > 2e-3 * (1 + fabs(slope) * size))
+    if (fabs(g[a] - slope) * size > 1e-3 * (1 + fabs(slope) * size))
       fail_msg("%s: gradient %.9g, differences %.9g", b.kind->effect[a].id, g[a], slope);
   }
   close_bed(&b);

@@ -1,5 +1,5 @@
-/* Errors correlated in time, compared with: the dense Gaussian law (C_ij = s_i s_j exp(-|t_i - t_j|/tau)), its Fisher matrix by
- * traces, and differences of values. */
+/* Errors correlated in time, compared with: the dense Gaussian law (C_ij = s_i s_j exp(-|t_i - t_j|/tau)), its Fisher
+ * matrix by traces, and differences of values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* test_every_kind.c - every kind of the folder twins: it loads, says what it is for, and its own record is read person by person. */
+/* test_every_kind.c - every kind of the folder twins: it loads, says what it is for, and its own record is read
+ * person by person. */
 #include "kind/tests/kind_rig.h"
 
 static void one_kind(rig *r, const char *dir) {
@@ -7,7 +8,7 @@ static void one_kind(rig *r, const char *dir) {
   char readme[1100];
   rig_join(readme, sizeof readme, dir, "README.md");
   char *text = rig_read(readme);
-  if (!text || !strstr(text, "## Limits")) fail_msg("%s: expected a README.md with its limits", dir);
+  if (!text || !strstr(text, "## Equations")) fail_msg("%s: expected a README.md with its equations", dir);
   free(text);
   if (*dp_kind_patients(k)) {
     dp_record *record = NULL;

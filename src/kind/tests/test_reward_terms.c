@@ -1,4 +1,5 @@
-/* reward.yaml's limits, rewards and plans: compared with the numbers as written; every mistake is named with its line and what was
+/* reward.yaml's limits, rewards and plans: compared with the numbers as written; every mistake is named with its line
+ * and what was
  * expected there. */
 #include "base/tests/failing_memory.h"
 #include "kind_rig.h"
@@ -21,7 +22,9 @@ static void plans_are_read(void **state) {
   static const char term[] = "rewards:\n  - {id: a, of: amount, weight: 1}\n";
   char text[500];
   rig *r = *state;
-  snprintf(text, sizeof text, "plan: {form: course, every: 2 d, first: 12 h, count: 3, same: true, search: cma, evaluations: 70}\n%s", term);
+  snprintf(text, sizeof text,
+           "plan: {form: course, every: 2 d, first: 12 h, count: 3, same: true, search: cma, evaluations: 70}\n%s",
+           term);
   dp_kind *k = loaded(r, text);
   const dpi_kind_reward *w = &k->reward;
   assert_true(w->form == DPI_FORM_COURSE && w->ntime == 3 && w->same && w->nplanned == 1 && w->planned[0] == 0);
@@ -40,14 +43,17 @@ static void plans_are_read(void **state) {
 }
 
 static void terms_are_read(void **state) {
-  dp_kind *k = loaded(*state,
-                      "pareto: [good, bad]\nlimits:\n"
-                      "  - {id: l, quantity: c, functional: first_above, level: 20, unit: mg/L, window: [0, 2 d], event: \"< 90 min\", probability: \"<= 0.1\"}\n"
-                      "rewards:\n"
-                      "  - {id: q, quantity: c, functional: integral, weight: 1, risk: quantile 0.25, objective: good}\n"
-                      "  - {id: g, quantity: c, functional: time_below, grades: [[2, 1], [1.5, 3]], unit: mg/L, weight: -1, objective: bad}\n"
-                      "  - {id: u, quantity: c, functional: maximum, utility: \"x^2\", weight: 1, risk: cvar 0.05}\n"
-                      "  - {id: e, quantity: c, functional: integral, event: \"in 0.4 0.6 g.h/L\", weight: 1, objective: good}\n");
+  dp_kind *k = loaded(
+      *state,
+      "pareto: [good, bad]\nlimits:\n"
+      "  - {id: l, quantity: c, functional: first_above, level: 20, unit: mg/L, window: [0, 2 d], event: \"< 90 min\", "
+      "probability: \"<= 0.1\"}\n"
+      "rewards:\n"
+      "  - {id: q, quantity: c, functional: integral, weight: 1, risk: quantile 0.25, objective: good}\n"
+      "  - {id: g, quantity: c, functional: time_below, grades: [[2, 1], [1.5, 3]], unit: mg/L, weight: -1, objective: "
+      "bad}\n"
+      "  - {id: u, quantity: c, functional: maximum, utility: \"x^2\", weight: 1, risk: cvar 0.05}\n"
+      "  - {id: e, quantity: c, functional: integral, event: \"in 0.4 0.6 g.h/L\", weight: 1, objective: good}\n");
   const dpi_kind_term *t = k->reward.term;
   rig_near(t[0].bound, 1.5, 1e-12);
   assert_true(t[0].windowed && t[0].relation == -1);
@@ -74,13 +80,17 @@ static void mistakes_have_a_place(void **state) {
   static const struct {
     const char *text, *said;
   } bad[] = {
-      {REWARD("integrel"), "reward.yaml:2: functional: found 'integrel', expected a functional; did you mean 'integral'?"},
-      {REWARD("integral, event: \"in 600 400 mg.h/L\""), "reward.yaml:2: event: found 'in 600 400 mg.h/L', expected <, <=, > or >= and a number, or 'in' or 'out' and two ascending"},
+      {REWARD("integrel"),
+       "reward.yaml:2: functional: found 'integrel', expected a functional; did you mean 'integral'?"},
+      {REWARD("integral, event: \"in 600 400 mg.h/L\""),
+       "reward.yaml:2: event: found 'in 600 400 mg.h/L', expected <, <=, > or >= and a number, or 'in' or 'out' and "
+       "two ascending"},
       {REWARD("integral, event: \"in 400 600 mg/L\""), "which does not convert to '(mg/L).(h)'"},
       {REWARD("integral, event: \"in 400 600\""), "the number has no unit"},
       {REWARD("integral, utility: \"x + y\""), "reward.yaml:2: utility"},
       {REWARD("integral, utility: \"x + time\""), "expected a formula over x alone"},
-      {REWARD("integral, utility: \"x\", event: \"> 1 mg.h/L\""), "reward 'a': expected at most one of event, utility, grades and fraction"},
+      {REWARD("integral, utility: \"x\", event: \"> 1 mg.h/L\""),
+       "reward 'a': expected at most one of event, utility, grades and fraction"},
       {REWARD("integral, fraction: true"), "fraction only with time_between"},
       {REWARD("integral, risk: cvar"), "reward.yaml:2: risk: found 'cvar', expected a share of the draws"},
       {REWARD("integral, risk: cvar 1.5"), "expected a share of the draws between 0 and 1"},
@@ -94,7 +104,8 @@ static void mistakes_have_a_place(void **state) {
       {REWARD("integral, control: oral"), "control only beside `of`"},
       {"rewards:\n  - {id: a, of: amount, quantity: c, weight: 1}\n", "nothing about the path beside `of`"},
       {"rewards:\n  - {id: a, of: amont, weight: 1}\n", "did you mean 'amount'?"},
-      {"pareto: [good, bad]\nrewards:\n  - {id: a, of: amount, weight: 1, objective: good}\n", "reward.yaml:1: pareto: found 'bad', expected a objective of a reward"},
+      {"pareto: [good, bad]\nrewards:\n  - {id: a, of: amount, weight: 1, objective: good}\n",
+       "reward.yaml:1: pareto: found 'bad', expected a objective of a reward"},
       {PLAN("form: cours"), "did you mean 'course'?"},
       {PLAN("form: course"), "a course needs one of times, every (with count) and intervals (with count)"},
       {PLAN("form: course, times: [0, 1 d], every: 1 d"), "a course needs one of"},
@@ -158,9 +169,11 @@ static void memory_may_run_out(void **state) {
   const char *dir = rig_kind(&other, "theophylline");
   char path[600];
   rig_join(path, sizeof path, dir, "reward.yaml");
-  rig_write(path, "pareto: [a, b]\nplan: {form: course, intervals: [14 d], count: 4, controls: [oral]}\nrewards:\n"
-                  "  - {id: x, quantity: c, functional: integral, utility: \"x/(x + 1)\", weight: 1, objective: a}\n"
-                  "  - {id: g, quantity: c, functional: time_below, grades: [[2, 1]], unit: mg/L, weight: 1, objective: b}\n");
+  rig_write(
+      path,
+      "pareto: [a, b]\nplan: {form: course, intervals: [14 d], count: 4, controls: [oral]}\nrewards:\n"
+      "  - {id: x, quantity: c, functional: integral, utility: \"x/(x + 1)\", weight: 1, objective: a}\n"
+      "  - {id: g, quantity: c, functional: time_below, grades: [[2, 1]], unit: mg/L, weight: 1, objective: b}\n");
   int failed = 0;
   for (long n = 0; n < 100000; n += 1 + n / 16) {
     dp_kind *k = NULL;
@@ -181,7 +194,8 @@ static void memory_may_run_out(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(plans_are_read), TEST(terms_are_read), TEST(mistakes_have_a_place), TEST(proportional), TEST(memory_may_run_out),
+      TEST(plans_are_read), TEST(terms_are_read),     TEST(mistakes_have_a_place),
+      TEST(proportional),   TEST(memory_may_run_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

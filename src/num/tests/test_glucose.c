@@ -1,5 +1,5 @@
-/* Compared with: the published formulas in Python alone, a Philox of its own among them (tools/check_glucose.py); hand-made series
- * where the answer is plain. */
+/* Compared with: the published formulas in Python alone, a Philox of its own among them (tools/check_glucose.py); hand-
+ * made series where the answer is plain. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,8 +134,7 @@ static void profile_by_clock(void **state) {
   assert_true(p->sufficient);
   for (int k = 0; k < DPI_COUNT(want); k++) {
     assert_int_equal(p->count[want[k].slot], 45);
-    for (int l = 0; l < DP_GLUCOSE_NLEVEL; l++)
-      near(p->q[want[k].slot * DP_GLUCOSE_NLEVEL + l], want[k].q[l], 1e-13);
+    for (int l = 0; l < DP_GLUCOSE_NLEVEL; l++) near(p->q[want[k].slot * DP_GLUCOSE_NLEVEL + l], want[k].q[l], 1e-13);
   }
   dp_glucose_profile_free(ctx, p);
   assert_int_equal(dp_glucose_profile_make(ctx, &s, 7, &p), DP_ERR_USAGE); /* 1440/7 is no whole number */
@@ -159,8 +158,8 @@ static void gaps_of_45_min(void **state) {
 static void errors_of_a_sensor(void **state) {
   (void)state;
   static const double t[] = {0, 3, 5, 15, 22.5, 100, 333},
-                      want[] = {2.59506793646, 7.44253368579, 10.1231478397, 16.9138624614, 12.6686717251, -11.9971275721,
-                                13.2710336984};
+                      want[] = {2.59506793646, 7.44253368579,  10.1231478397, 16.9138624614,
+                                12.6686717251, -11.9971275721, 13.2710336984};
   double e[7], back[] = {5, 4};
   dp_sensor_model m = dp_sensor_model_default();
   assert_int_equal(dp_sensor_errors(ctx, &m, 7, 11, t, 7, e), DP_OK);
@@ -171,11 +170,13 @@ static void errors_of_a_sensor(void **state) {
     assert_true(one == e[k]);
   }
   assert_int_equal(dp_sensor_errors(ctx, &m, 7, 11, back, 2, e), DP_ERR_USAGE);
-  assert_true(dp_sensor_show(&m, 100, -80) == 39 && dp_sensor_show(&m, 590, 20) == 600 && dp_sensor_show(&m, 100, 3) == 103);
+  assert_true(dp_sensor_show(&m, 100, -80) == 39 && dp_sensor_show(&m, 590, 20) == 600 &&
+              dp_sensor_show(&m, 100, 3) == 103);
 }
 
-/* The stationary law: e has variance 0.49/0.51, its median error xi - lambda sinh(gamma/delta) is met by half of the points.
- * 4000 points 150 min apart are independent (0.7^10 = 0.03): 4.5 standard errors of a share, 7e-6 false alarms. */
+/* The stationary law: e has variance 0.49/0.51, its median error xi - lambda sinh(gamma/delta) is met by half of the
+ * points. 4000 points 150 min apart are independent (0.7^10 = 0.03): 4.5 standard errors of a share, 7e-6 false alarms.
+ * */
 static void errors_have_their_law(void **state) {
   (void)state;
   static double t[4000], e[4000];

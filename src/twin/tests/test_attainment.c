@@ -1,6 +1,6 @@
-/* test_attainment.c - the regimen of twins/vancomycin: what the search states of each regimen against 10^5 simulations that share nothing
- * with it: draws of the posterior by rejection from the prior (exact), areas and troughs by closed form, libm, a generator of its
- * own. */
+/* test_attainment.c - the regimen of twins/vancomycin: what the search states of each regimen against 10^5
+ * simulations that share nothing with it: draws of the posterior by rejection from the prior (exact), areas and
+ * troughs by closed form, libm, a generator of its own. */
 #include <time.h>
 
 #include "doppel/plan.h"
@@ -35,7 +35,8 @@ typedef struct body {
 } body;
 
 static body body_of(const person *p, const double *eta) {
-  const double CL = 4.5 * pow(p->clcr / 120, 0.8) * exp(eta[0]), Vc = 58.4 * p->wt / 70 * exp(eta[1]), Vp = 38.4 * exp(eta[2]);
+  const double CL = 4.5 * pow(p->clcr / 120, 0.8) * exp(eta[0]), Vc = 58.4 * p->wt / 70 * exp(eta[1]),
+               Vp = 38.4 * exp(eta[2]);
   const double k10 = CL / Vc, k12 = 6.5 / Vc, k21 = 6.5 / Vp, s = k10 + k12 + k21, d = sqrt(s * s - 4 * k10 * k21);
   const double a = (s + d) / 2, b = (s - d) / 2;
   return (body){a, b, (a - k21) / (a - b) / Vc, (k21 - b) / (a - b) / Vc, CL};
@@ -44,7 +45,8 @@ static body body_of(const person *p, const double *eta) {
 static double conc(const body *p, const double dose[3], double t) {
   const double in = fmin(t - dose[1], dose[2]), out = fmax(t - dose[1] - dose[2], 0), rate = dose[0] / dose[2];
   if (t <= dose[1]) return 0;
-  return rate * (p->A / p->a * (1 - exp(-p->a * in)) * exp(-p->a * out) + p->B / p->b * (1 - exp(-p->b * in)) * exp(-p->b * out));
+  return rate * (p->A / p->a * (1 - exp(-p->a * in)) * exp(-p->a * out) +
+                 p->B / p->b * (1 - exp(-p->b * in)) * exp(-p->b * out));
 }
 
 static double log_likelihood(const person *p, const double *eta) {
@@ -84,8 +86,9 @@ static void attained(const body *draw, double dose, double interval, double dura
   for (int k = 0; k < MANY; k++) {
     const body *b = &draw[k];
     const double area = 24 / interval * dose / b->CL, rate = dose / duration, rest = interval - duration;
-    const double c = rate * (b->A / b->a * (1 - exp(-b->a * duration)) * exp(-b->a * rest) / (1 - exp(-b->a * interval)) +
-                             b->B / b->b * (1 - exp(-b->b * duration)) * exp(-b->b * rest) / (1 - exp(-b->b * interval)));
+    const double c =
+        rate * (b->A / b->a * (1 - exp(-b->a * duration)) * exp(-b->a * rest) / (1 - exp(-b->a * interval)) +
+                b->B / b->b * (1 - exp(-b->b * duration)) * exp(-b->b * rest) / (1 - exp(-b->b * interval)));
     in += area >= 400 && area <= 600;
     high += c > 20;
   }
@@ -129,12 +132,19 @@ static void stated_probabilities(void **state) {
     dp_instant *history = calloc((size_t)c->ninstant + 1, sizeof *history);
     const double zero[3] = {0};
     dpi_case_apply(c, w->prior->typical, zero, param, history);
-    dp_plan_patient patient = {.param = param, .eta_effect = c->eta_effect, .history = history, .nhistory = c->ninstant,
-                               .now = 48, .stream = c->stream, .belief = belief, .fresh = fresh};
+    dp_plan_patient patient = {.param = param,
+                               .eta_effect = c->eta_effect,
+                               .history = history,
+                               .nhistory = c->ninstant,
+                               .now = 48,
+                               .stream = c->stream,
+                               .belief = belief,
+                               .fresh = fresh};
     dp_plan_def def = dp_plan_def_default();
     const double begin = cpu();
     OK(dp_plan_search(w->kind, &patient, &def, &advice));
-    printf("person %s: %d regimens, %.1f ms of processor: %s\n", p->id, advice->ncandidate, 1e3 * (cpu() - begin), advice->reason);
+    printf("person %s: %d regimens, %.1f ms of processor: %s\n", p->id, advice->ncandidate, 1e3 * (cpu() - begin),
+           advice->reason);
     posterior(p, draw);
     int judged = 0;
     double worst = 0;
@@ -150,7 +160,9 @@ static void stated_probabilities(void **state) {
       if (!a->fresh) continue;
       assert_true(fabs(a->fresh[target].value - area) < 0.01);
       assert_true(fabs(a->fresh[trough].value - high) < 0.01);
-      if (advice->chosen == k) printf("  chosen: stated %.4f, independent %.4f; trough %.4f, %.4f\n", a->fresh[target].value, area, a->fresh[trough].value, high);
+      if (advice->chosen == k)
+        printf("  chosen: stated %.4f, independent %.4f; trough %.4f, %.4f\n", a->fresh[target].value, area,
+               a->fresh[trough].value, high);
     }
     printf("  %d regimens judged on all draws, largest difference %.2f points\n", judged, 100 * worst);
     assert_true(judged > 0);

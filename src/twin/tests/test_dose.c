@@ -1,4 +1,5 @@
-/* test_dose.c - doses for a figure, against closed forms (libm) of two compartments and against what open tools published. */
+/* test_dose.c - doses for a figure, against closed forms (libm) of two compartments and against what open tools
+ * published. */
 #include "doppel/dose.h"
 #include "twin/tests/twin_rig.h"
 
@@ -8,7 +9,8 @@ typedef struct body {
 } body;
 
 static body body_of(double clcr, double wt, const double *eta) {
-  const double CL = 4.5 * pow(clcr / 120, 0.8) * exp(eta[0]), Vc = 58.4 * wt / 70 * exp(eta[1]), Vp = 38.4 * exp(eta[2]);
+  const double CL = 4.5 * pow(clcr / 120, 0.8) * exp(eta[0]), Vc = 58.4 * wt / 70 * exp(eta[1]),
+               Vp = 38.4 * exp(eta[2]);
   const double k10 = CL / Vc, k12 = 6.5 / Vc, k21 = 6.5 / Vp, s = k10 + k12 + k21, d = sqrt(s * s - 4 * k10 * k21);
   const double a = (s + d) / 2, b = (s - d) / 2;
   return (body){a, b, (a - k21) / (a - b) / Vc, (k21 - b) / (a - b) / Vc, CL};
@@ -18,7 +20,9 @@ static body body_of(double clcr, double wt, const double *eta) {
 static double conc(const body *p, double dose, double t0, double d, double t) {
   const double in = fmin(t - t0, d), out = fmax(t - t0 - d, 0);
   if (t <= t0) return 0;
-  return dose / d * (p->A / p->a * (1 - exp(-p->a * in)) * exp(-p->a * out) + p->B / p->b * (1 - exp(-p->b * in)) * exp(-p->b * out));
+  return dose / d *
+         (p->A / p->a * (1 - exp(-p->a * in)) * exp(-p->a * out) +
+          p->B / p->b * (1 - exp(-p->b * in)) * exp(-p->b * out));
 }
 
 typedef struct scene {
@@ -65,7 +69,8 @@ static void published_figures(void **state) {
     OK(dp_twin_validate(w->kind, &row, &n));
     assert_true(n >= 2);
     for (int k = 0; k < n; k++)
-      if (!row[k].pass) fail_msg("%s %s: %.9g, published %.9g; %s", kinds[i], row[k].id, row[k].ours, row[k].published, row[k].note);
+      if (!row[k].pass)
+        fail_msg("%s %s: %.9g, published %.9g; %s", kinds[i], row[k].id, row[k].ours, row[k].published, row[k].note);
     dp_validation_free(r->ctx, row);
     dp_kind_destroy(w->kind);
   }
@@ -77,8 +82,7 @@ static void area_at_steady_state(void **state) {
   open_scene(&s, *state, "B", 400);
   dp_dose_def def = dp_dose_def_default();
   def.target = "integral(c, 0, 24) = 400";
-  def.interval = 12;
-  def.count = 2;
+  def.interval = 12; /* without a count the doses go on: two of them */
   def.duration = 2;
   def.steady = 1;
   def.low = 350;
@@ -163,7 +167,8 @@ static void nonlinear(void **state) {
   ask.dose = a->dose;
   OK(dp_dose_find(w->kind, w->record, 0, w->prior, b, &ask, &again));
   rig_near(again->value, 30, 1e-7);
-  for (int k = 0; k < 60; k++) /* more than half of the effect is gone at 30 %: each draw's dose follows its own curve */
+  for (int k = 0; k < 60;
+       k++) /* more than half of the effect is gone at 30 %: each draw's dose follows its own curve */
     assert_true(a->draw_dose[k] > 0 && a->draw_dose[k] < 40);
   dp_dose_answer_destroy(a);
   dp_dose_answer_destroy(again);
@@ -185,9 +190,12 @@ static void what_cannot_be(void **state) {
     const char *target, *control, *said;
     double dose, interval, upper;
   } bad[] = {
-      {"integral(c, 0, 24)", NULL, "FIGURE = NUMBER", NAN, 0, NAN}, {"CL = 2", NULL, "figure of the path", NAN, 0, NAN},
-      {"c(24) = 11", "oral", "'oral'", NAN, 0, NAN},                {"c(24) = 11", NULL, "> 0", -5, 0, NAN},
-      {"c(24) = 11", NULL, "expected 0 to 1e9", NAN, -1, NAN},      {"c(24) = 11", NULL, "finite range", NAN, 0, INFINITY},
+      {"integral(c, 0, 24)", NULL, "FIGURE = NUMBER", NAN, 0, NAN},
+      {"CL = 2", NULL, "figure of the path", NAN, 0, NAN},
+      {"c(24) = 11", "oral", "'oral'", NAN, 0, NAN},
+      {"c(24) = 11", NULL, "> 0", -5, 0, NAN},
+      {"c(24) = 11", NULL, "expected 0 to 1e9", NAN, -1, NAN},
+      {"c(24) = 11", NULL, "finite range", NAN, 0, INFINITY},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     def = dp_dose_def_default();
@@ -212,7 +220,8 @@ static void what_cannot_be(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(published_figures), TEST(area_at_steady_state), TEST(on_top_of_history),
-                                     TEST(figures_of_a_dose), TEST(nonlinear),            TEST(what_cannot_be)};
+  const struct CMUnitTest tests[] = {TEST(published_figures), TEST(area_at_steady_state),
+                                     TEST(on_top_of_history), TEST(figures_of_a_dose),
+                                     TEST(nonlinear),         TEST(what_cannot_be)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

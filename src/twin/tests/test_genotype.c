@@ -1,5 +1,5 @@
-/* test_genotype.c - twins/warfarin_genotype: the dosing equations against sums made by hand; the typical person's steady state
- * against its closed form; what a response teaches, against people simulated under a known truth. */
+/* test_genotype.c - twins/warfarin_genotype: the dosing equations against sums made by hand; the typical person's
+ * steady state against its closed form; what a response teaches, against people simulated under a known truth. */
 #include "doppel/dose.h"
 #include "twin/tests/twin_rig.h"
 
@@ -51,7 +51,8 @@ static void equations_by_hand(void **state) {
   } example[] = {
       /* 5.6044 - .2614*6 + .0087*170 + .0128*75 - .8677;  4.0376 - .2546*6 + .0118*170 + .0134*75 */
       {"e1", "60,170,75,white,*1/*1,A/G,no,no", 5.6073, 5.5210},
-      /* 5.6044 - .2614*4 + .0087*158 + .0128*52 - 1.6974 - .9357 - .1092;  4.0376 - .2546*4 + .0118*158 + .0134*52 - .6752 */
+      /* 5.6044 - .2614*4 + .0087*158 + .0128*52 - 1.6974 - .9357 - .1092;  4.0376 - .2546*4 + .0118*158 + .0134*52 -
+       * .6752 */
       {"e2", "47,158,52,asian,*1/*3,A/A,no,no", 3.8567, 4.9052},
       /* 5.6044 - .2614*3 + .0087*183 + .0128*104 - .2760;  4.0376 - .2546*3 + .0118*183 + .0134*104 + .4060 */
       {"e3", "35,183,104,black,*1/*1,G/G,no,no", 7.4675, 7.2328},
@@ -83,7 +84,8 @@ static void equations_by_hand(void **state) {
     OK(dpi_case_create(w->kind, record, i, &c));
     rig_near(quantity(w, c, "dose_genetic", zero), example[i].genetic * example[i].genetic, 1e-13);
     rig_near(quantity(w, c, "dose_clinical", zero), example[i].clinical * example[i].clinical, 1e-13);
-    rig_near(quantity(w, c, "dose_week", zero), example[i].genetic * example[i].genetic, 1e-13); /* the prior's centre */
+    rig_near(quantity(w, c, "dose_week", zero), example[i].genetic * example[i].genetic,
+             1e-13); /* the prior's centre */
     dpi_case_destroy(c);
   }
   dp_record_destroy(record);
@@ -106,8 +108,8 @@ static void beyond_the_equation(void **state) {
   world_close(w);
 }
 
-/* Under a constant input of the equation's dose the typical person comes to 30 % of their own activity: Emax c/(EC50 + c) = 0.7 at
- * c = dose/(168 CL). Given as 24 small doses a day, which is nearly constant. */
+/* Under a constant input of the equation's dose the typical person comes to 30 % of their own activity: Emax c/(EC50
+ * + c) = 0.7 at c = dose/(168 CL). Given as 24 small doses a day, which is nearly constant. */
 static void equation_dose_holds_the_level(void **state) {
   world one, *w = &one;
   open_kind(w, *state);
@@ -130,8 +132,8 @@ static void equation_dose_holds_the_level(void **state) {
   world_close(w);
 }
 
-/* Mean and sd over draws of ln(dose that the person needs / dose of the equation): the effects of CL and EC50, whose product the
- * dose is proportional to. */
+/* Mean and sd over draws of ln(dose that the person needs / dose of the equation): the effects of CL and EC50, whose
+ * product the dose is proportional to. */
 static void spread(const dp_belief *b, double *mean, double *sd) {
   double s = 0, s2 = 0;
   for (int k = 0; k < b->ndraw; k++) {
@@ -143,9 +145,10 @@ static void spread(const dp_belief *b, double *mean, double *sd) {
   *sd = sqrt(s2 / b->ndraw - *mean * *mean);
 }
 
-/* The simulated people of the kind (made by tools/genotype.py with a model and an integrator of its own): after three weeks the dose
- * is known more than twice as well as before, nearer to the true one, and the true one lies where the belief says: the squared
- * distances in deviations sum to a chi-squared number of 8 degrees, of which 99.9 % lie between 0.71 and 27.87. */
+/* The simulated people of the kind (made by tools/genotype.py with a model and an integrator of its own): after three
+ * weeks the dose is known more than twice as well as before, nearer to the true one, and the true one lies where the
+ * belief says: the squared distances in deviations sum to a chi-squared number of 8 degrees, of which 99.9 % lie
+ * between 0.71 and 27.87. */
 static void response_narrows(void **state) {
   static const double truth[] = {23.1, 48.0, 29.2, 34.0, 26.7, 86.0, 26.5, 16.1}, /* mg a week, printed by the tool */
       equation[] = {31.4, 39.5, 26.8, 27.8, 28.8, 50.6, 30.2, 18.6};
@@ -182,7 +185,7 @@ static void response_narrows(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(equations_by_hand), TEST(beyond_the_equation), TEST(equation_dose_holds_the_level),
-                                     TEST(response_narrows)};
+  const struct CMUnitTest tests[] = {TEST(equations_by_hand), TEST(beyond_the_equation),
+                                     TEST(equation_dose_holds_the_level), TEST(response_narrows)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,14 @@
-/* test_genotype_loop.c - twins/warfarin_genotype in closed loop, simulated: each person starts with the equation's dose, is measured,
- * and takes from the second day on the dose of the mode, to the half milligram. People, their time courses (Runge-Kutta of fixed step)
- * and their measurements are made here, without the engine; the engine sees only the record.
+/* test_genotype_loop.c - twins/warfarin_genotype in closed loop, simulated: each person starts with the equation's
+ * dose, is measured, and takes from the second day on the dose of the mode, to the half milligram. People, their time
+ * courses (Runge-Kutta of fixed step) and their measurements are made here, without the engine; the engine sees only
+ * the record.
  *
  *     test_genotype_loop            3 people: what is measured narrows the dose
  *     test_genotype_loop --whole    24 people, and the table of docs/dosing.md
  *
- * Gates of the whole: after each visit the 90 % band holds the true dose in at least 16 of 24 people (false alarm of each below 4e-4,
- * of all nine below 3e-3, when the bands are honest), and the mean error at the end is below that of genotype alone. */
+ * Gates of the whole: after each visit the 90 % band holds the true dose in at least 16 of 24 people (false alarm of
+ * each below 4e-4, of all nine below 3e-3, when the bands are honest), and the mean error at the end is below that of
+ * genotype alone. */
 #include "twin/tests/twin_rig.h"
 
 enum { NVISIT = 8, DAYS = 22, MOST = 24, DRAWS = 500 };
@@ -41,7 +43,7 @@ static int pick(const double *weight, int n) {
 
 typedef struct man {
   char covariates[100];
-  double body, whole;               /* roots of the weekly dose: with VKORC1 G/G, and with the person's own */
+  double body, whole;                 /* roots of the weekly dose: with VKORC1 G/G, and with the person's own */
   double CL, V, EC50, kout, E0, week; /* the truth */
   double x[4], now;
 } man;
@@ -50,20 +52,24 @@ static double EMAX, EFFORT, TV_EC50, KTR, KA;
 
 /* Frequencies are round numbers of a mixed population, without source. */
 static void make(man *m) {
-  static const char *const races[] = {"white", "asian", "black", "unknown"}, *const vks[] = {"G/G", "A/G", "A/A", "unknown"},
-                          *const cyps[] = {"*1/*1", "*1/*2", "*1/*3", "*2/*2", "*2/*3", "*3/*3", "unknown"};
+  static const char *const races[] = {"white", "asian", "black", "unknown"},
+                           *const vks[] = {"G/G", "A/G", "A/A", "unknown"}, *const cyps[] = {"*1/*1",  "*1/*2", "*1/*3",
+                                                                                             "*2/*2",  "*2/*3", "*3/*3",
+                                                                                             "unknown"};
   static const double race_term[] = {0, -0.1092, -0.2760, -0.1032}, vk_term[] = {0, -0.8677, -1.6974, -0.4854},
                       cyp_term[] = {0, -0.5211, -0.9357, -1.0616, -1.9206, -2.3312, -0.2188};
   do {
-    const double age = floor(25 + 65 * uniform()), height = floor(170 + 9 * normal()), weight = fmax(40, floor(77 + 15 * normal()));
-    const int race = pick((const double[]){0.55, 0.25, 0.12, 0.08}, 4), vk = pick((const double[]){0.32, 0.38, 0.24, 0.06}, 4),
+    const double age = floor(25 + 65 * uniform()), height = floor(170 + 9 * normal()),
+                 weight = fmax(40, floor(77 + 15 * normal()));
+    const int race = pick((const double[]){0.55, 0.25, 0.12, 0.08}, 4),
+              vk = pick((const double[]){0.32, 0.38, 0.24, 0.06}, 4),
               cyp = pick((const double[]){0.66, 0.14, 0.10, 0.02, 0.015, 0.005, 0.06}, 7);
     const int inducer = uniform() < 0.04, amiodarone = uniform() < 0.05;
     m->body = 5.6044 - 0.2614 * floor(age / 10) + 0.0087 * height + 0.0128 * weight + cyp_term[cyp] + race_term[race] +
               1.1816 * inducer - 0.5503 * amiodarone;
     m->whole = m->body + vk_term[vk];
-    snprintf(m->covariates, sizeof m->covariates, "%g,%g,%g,%s,%s,%s,%s,%s", age, height, weight, races[race], cyps[cyp], vks[vk],
-             inducer ? "yes" : "no", amiodarone ? "yes" : "no");
+    snprintf(m->covariates, sizeof m->covariates, "%g,%g,%g,%s,%s,%s,%s,%s", age, height, weight, races[race],
+             cyps[cyp], vks[vk], inducer ? "yes" : "no", amiodarone ? "yes" : "no");
   } while (m->whole < 1);
   m->CL = m->body * m->body / (168 * TV_EC50 * EFFORT) * exp(sqrt(0.0304) * normal());
   m->V = exp(2.07) * exp(sqrt(0.047) * normal());
@@ -118,7 +124,8 @@ static dp_record *read_lines(world *w, const char *lines) {
   return record;
 }
 
-/* What is believed knowing what was measured up to `until`. The dose is the equation's times exp(effects of CL and EC50). */
+/* What is believed knowing what was measured up to `until`. The dose is the equation's times exp(effects of CL and
+ * EC50). */
 static guess believe(world *w, const man *m, const char *lines, double until) {
   dp_record *record = read_lines(w, lines);
   dp_assimilate_def how = dp_assimilate_def_default();
@@ -133,7 +140,8 @@ static guess believe(world *w, const man *m, const char *lines, double until) {
   for (int k = 0; k < DRAWS; k++) sum[k] = b->eta[5 * k] + b->eta[5 * k + 2];
   dpi_sort(sum, DRAWS);
   const double equation = m->whole * m->whole;
-  guess g = {equation * exp(b->mode[0] + b->mode[2]), equation * exp(sum[DRAWS / 20]), equation * exp(sum[DRAWS - 1 - DRAWS / 20])};
+  guess g = {equation * exp(b->mode[0] + b->mode[2]), equation * exp(sum[DRAWS / 20]),
+             equation * exp(sum[DRAWS - 1 - DRAWS / 20])};
   dp_belief_destroy(b);
   dp_record_destroy(record);
   return g;
@@ -205,7 +213,9 @@ static void closed_loop(void **state) {
   KA = exp(-0.087);
   for (int k = 0; k < npeople; k++) one(w, &m[k], g[k]);
   double first = 0, last = 0;
-  printf("| known | mean error of the weekly dose (95 %%) | within 20 %% | in the 90 %% band | width of the band |\n|---|---|---|---|---|\n");
+  printf(
+      "| known | mean error of the weekly dose (95 %%) | within 20 %% | in the 90 %% band | width of the band "
+      "|\n|---|---|---|---|---|\n");
   for (int v = 0; v <= NVISIT; v++) {
     double error[MOST], near[MOST], low, high, inside = 0, width = 0;
     for (int k = 0; k < npeople; k++) {

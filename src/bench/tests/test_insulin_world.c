@@ -1,0 +1,124 @@
+/* The experiment on insulin, compared with: the rule of therapy worked out by hand from the glucose it saw; the twin's
+ * model with the rule in it against the twin's kind fed with the record that came out (boluses as rows, a lag by its
+ * control); refusals. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/insulin_impl.h"
+
+#define TWINS DOPPEL_SOURCE_DIR "/twins"
+enum { DAYS = 2, NT = DAYS * DPI_INSULIN_DAY + 1 };
+static const dp_insulin_therapy START = {1, 1, 1};
+
+#define OK(expression) \
+  if ((expression) != DP_OK) fail_msg("%s", dp_ctx_error(ctx))
+
+static void rule_and_record_agree(void **state) {
+  (void)state;
+  dp_ctx *ctx;
+  dp_ctx_def context = dp_ctx_def_default();
+  char work[] = "/tmp/doppel-insulin-XXXXXX", path[200];
+  assert_int_equal(dp_ctx_create(&context, &ctx), DP_OK);
+  assert_non_null(mkdtemp(work));
+  dp_insulin_def def = dp_insulin_def_default();
+  def.work = work;
+  def.every = 5;
+  dpi_insulin_people people;
+  dpi_insulin_world model;
+  dp_kind *kind;
+  dp_prior *prior;
+  OK(dpi_insulin_people_read(ctx, TWINS "/s2008", &people));
+  OK(dpi_insulin_world_open(ctx, TWINS "/insulin", false, &model));
+  OK(dp_kind_load(ctx, TWINS "/insulin", &kind));
+  OK(dp_prior_nominal(kind, &prior));
+  dpi_arena arena;
+  dpi_arena_init(&arena, ctx);
+  dpi_insulin_case c = {.def = &def,
+                        .model = &model,
+                        .kind = kind,
+                        .prior = prior,
+                        .people = &people,
+                        .id = "adult#004",
+                        .bw = 63,
+                        .basal = 0.9,
+                        .cr = 16,
+                        .cf = 42,
+                        .stream = 256};
+  dpi_meals meals;
+  double eta[64] = {0}, error[NT], glucose[NT], bolus[DAYS * DPI_INSULIN_MEALS];
+  double *param = calloc((size_t)dp_sim_describe(model.kind->sim)->nparam, sizeof *param);
+  OK(dpi_insulin_meals_make(&arena, &c, 0, DAYS, &meals));
+  OK(dpi_insulin_errors(&c, 0, &meals, error));
+  dpi_insulin_twin_param(&c, eta, START, param);
+  OK(dpi_insulin_live(&model, param, 1, &meals, glucose, bolus));
+  for (int k = 0; k < meals.n; k++) {
+    int at = (int)(meals.time[k] / DPI_INSULIN_STEP);
+    double want = meals.gram[k] / 16 + fmax(0, glucose[at] + error[at] - 140) / 42;
+    if (fabs(bolus[k] - want) > 1e-9) fail_msg("meal %d: %.12g U, expected %.12g", k, bolus[k], want);
+  }
+  /* the same from rows of a record */
+  dp_record *record;
+  dpi_person *p;
+  OK(dpi_insulin_record(&c, &meals, glucose, bolus, &record));
+  OK(dpi_person_create(kind, record, 0, 1440 * DAYS, false, &p));
+  assert_int_equal(p->nobs, NT);
+  double *f = calloc(2 * NT, sizeof *f), individual[64];
+  uint8_t ok;
+  dpi_person_batch out = {f, f + NT, individual, &ok};
+  OK(dpi_person_simulate_by(p, kind->sim, eta, 1, &out));
+  assert_true(ok);
+  for (int k = 0; k < NT; k++)
+    if (fabs(f[k] - glucose[k]) > 0.02) fail_msg("%d min: %.9g by record, %.9g by rule", 5 * k, f[k], glucose[k]);
+  free(f);
+  free(param);
+  dpi_person_destroy(p);
+  dp_record_destroy(record);
+  dpi_arena_release(&arena);
+  dp_prior_destroy(prior);
+  dp_kind_destroy(kind);
+  dpi_insulin_world_close(&model);
+  dpi_table_destroy(people.t);
+  snprintf(path, sizeof path, "%s/adult#004.csv", work);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rmdir(work), 0);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
+}
+
+static void refusals(void **state) {
+  (void)state;
+  dp_ctx *ctx;
+  dp_ctx_def context = dp_ctx_def_default();
+  dp_insulin_sum sum;
+  assert_int_equal(dp_ctx_create(&context, &ctx), DP_OK);
+  dp_insulin_def def = dp_insulin_def_default();
+  def.people = TWINS "/s2008";
+  def.twin = TWINS "/insulin";
+  def.every = 7;
+  assert_int_equal(dp_insulin_study(ctx, &def, NULL, NULL, &sum), DP_ERR_USAGE);
+  dp_ctx_clear_error(ctx);
+  def.every = 15;
+  def.only = "nobody";
+  assert_int_equal(dp_insulin_study(ctx, &def, NULL, NULL, &sum), DP_ERR_INPUT);
+  assert_non_null(strstr(dp_ctx_error(ctx), "has nobody of id nobody"));
+  dp_ctx_clear_error(ctx);
+  def.twin = TWINS "/theophylline"; /* another kind than the experiment's */
+  assert_int_not_equal(dp_insulin_study(ctx, &def, NULL, NULL, &sum), DP_OK);
+  dp_ctx_clear_error(ctx);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rule_and_record_agree), cmocka_unit_test(refusals)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -19,6 +19,7 @@ import petab_bad
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 KIND = SOURCE / "twins" / "theophylline"
 EXAMPLE = SOURCE / "examples" / "theophylline-one" / "theophylline-one.yaml"
+TWINS = SOURCE / "twins"
 SELECT = SOURCE / "examples" / "theophylline-select" / "select.yaml"
 USAGE, INPUT, CONFLICT, CONVERGE, UNSUPPORTED, AGAIN = 2, 3, 4, 6, 7, 75
 
@@ -454,6 +455,92 @@ def options(tmp):
         refused(name, code, wanted, *args)
 
 
+# ---- decisions: plans of treatment, doses, rewards and limits, sensors, virtual trials ----
+
+def treatments(tmp):
+    person, head = ("--patient", "B", "--draws", "100"), "controlId\ttime\tamount\tduration\tinterval\trepeats\tsteady\n"
+    kind_dir = TWINS / "vancomycin"
+    for name, row, wanted in (("a time that is none", "iv\tnan\t1000\t2\t12\t3\t", ["p.tsv:2", "time", "'nan'"]),
+                              ("an amount that is none", "iv\t0\tnan\t2\t12\t3\t", ["p.tsv:2", "amount"]),
+                              ("of another unit", "iv\t0\t1000 h\t2\t12\t3\t", ["p.tsv:2", "'h'", "'mg'"]),
+                              ("half a repeat", "iv\t0\t1000\t2\t12\t1.5\t", ["p.tsv:2", "repeats", "1.5"]),
+                              ("repeats without interval", "iv\t0\t1000\t2\t\t3\t", ["p.tsv:2", "interval"]),
+                              ("cut off", "iv\t0", ["p.tsv:2", "found 2 fields, expected 7"]),
+                              ("beyond the bound", "iv\t0\t5000\t2\t12\t3\t", ["5000 mg", "3000"])):
+        refused(f"a plan: {name}", INPUT, wanted, "forecast", kind_dir, *person, "--plan", put(tmp, "p.tsv", head + row + "\n"))
+    refused("a plan: a folder", AGAIN, [str(tmp)], "forecast", kind_dir, *person, "--plan", tmp)
+    refused("a plan: where nothing can be written", AGAIN, ["/nowhere/x.tsv"], "plan", kind_dir, *person, "-o", "/nowhere/x.tsv")
+    refused("a search without gradient", UNSUPPORTED, ["gradient", "'iv'", "cma"], "plan", kind_dir, *person, "--search", "gradient")
+    area = "integral(c, 0 h, 24 h) = 400 mg.h/L"
+    for name, code, wanted, *args in (
+            ("beyond the bound", INPUT, ["5000 mg", "3000 mg", "'iv'"], "--target", area, "--dose", "5000"),
+            ("how often", USAGE, ["--interval", "--count", "--steady"], "--target", area, "--interval", "12"),
+            ("a unit", INPUT, ["'400 mg'", "'mg.h/L'"], "--target", "integral(c, 0 h, 24 h) = 400 mg"),
+            ("a figure", INPUT, ["'integ'"], "--target", "integ(c, 0, 24) = 400"),
+            ("a window", INPUT, ["ends after it began"], "--target", "integral(c, 24, 0) = 400"),
+            ("a number that is none", INPUT, ["'nan'"], "--target", "c(24) = nan"),
+            ("a control", INPUT, ["'zz'"], "--target", area, "--control", "zz")):
+        refused(f"a dose: {name}", code, wanted, "dose", kind_dir, *person, *args)
+    refused("a dose: none", CONVERGE, ["-400", "no dose"], "dose", kind_dir, *person, "--target", "integral(c, 0, 24) = -400", answer=True)
+    sensor = "time,glucose (mg/dL)\n"
+    for name, text, wanted in (("no unit", "time,glucose\n0,100\n", ["s.csv:1", "mg/dL"]), ("of the other unit", sensor + "0,5.5\n", ["s.csv:2", "unit"]),
+                               ("a word", sensor + "0,HIGH\n", ["s.csv:2", "'HIGH'"]), ("back in time", sensor + "5,100\n0,99\n", ["s.csv:3", "time"]),
+                               ("a day that is none", sensor + "2024-02-31 07:15,100\n", ["s.csv:2", "2024-02-31"]), ("empty", "", ["s.csv"])):
+        refused(f"a sensor: {name}", INPUT, wanted, "glucose", put(tmp, "s.csv", text))
+
+
+def rewards(tmp):
+    for i, (old, new, code, wanted) in enumerate((
+            ('"> 20 mg/L"', '"> 20 h"', INPUT, ["reward.yaml:22", "'h'", "'mg/L'"]), ('"> 20 mg/L"', '"> 20"', INPUT, ["reward.yaml:22", "unit"]),
+            ('"<= 0.05"', '"<= 2"', INPUT, ["reward.yaml:23", "between 0 and 1"]), ("[10, 20]", "[20, 10]", INPUT, ["reward.yaml:30", "low < high"]),
+            ("weight: 1", "weight: .nan", INPUT, ["reward.yaml:33", ".nan"]), ("fraction: true", 'utility: "1/(x-x)"', INPUT, ["in_range", "utility"]),
+            ("window: interval", "window: 1 h", UNSUPPORTED, ["window of 1 h", "interval of 24 h"]),
+            ("control: oral", "control: oral\nplan: {form: course, every: 6 h, count: 9, search: exhaustive}", UNSUPPORTED, ["too many plans", "cma"]))):
+        folder = kind(tmp, f"reward{i}", "reward.yaml", lambda t: t.replace(old, new, 1))
+        refused(f"rewards: {new}", code, wanted, "plan", folder, "--patient", "1", "--draws", "100")
+    folder, file = kind(tmp, "contradiction", "reward.yaml", lambda t: t.replace('"> 20 mg/L"', '"> 4 mg/L"', 1)), pathlib.Path(tmp, "none.tsv")
+    r = run("plan", folder, "--patient", "1", "--draws", "100", "-o", file)
+    few = run("plan", folder, "--patient", "1", "--draws", "100", "--search", "cma", "--evaluations", "5")
+    check("limits that contradict each other, a search that did not see every plan: says so", "no safe plan among those rehearsed" in few.stdout
+          and "no plan rehearsed holds" in few.stdout, few.stdout + few.stderr)
+    check("limits that contradict each other: both named", r.returncode == 0 and "limits 'trough' and 'peak' conflict" in r.stdout, r.stdout + r.stderr)
+    check("limits that contradict each other: no plan", "no recommendation" in r.stdout and not file.exists() and str(file) in r.stderr, r.stderr)
+
+
+def trials(tmp):
+    folder = TWINS / "s2008"
+    text = (folder / "trials" / "pid.yaml").read_text(encoding="utf-8").replace("14 d", "1 d").replace("../", f"{folder}/")
+    rows = [x for x in (folder / "people.tsv").read_text(encoding="utf-8").splitlines() if not x.startswith("#")]
+    cells = rows[1].split("\t")
+    gap = put(tmp, "gap.tsv", rows[0] + "\n" + "\t".join(["nan" if i == 2 else c for i, c in enumerate(cells)]) + "\n")
+    few = ("--twins", TWINS, "--members", "1", "--no-checks")
+
+    def trial(old, new, of=text):
+        check(f"trial: {new}: the change took", old in of)
+        return put(tmp, "t.yaml", of.replace(old, new, 1))
+
+    refused("trial: which", USAGE, ["TRIAL.yaml"], "trial")
+    for name, old, new, code, wanted in (
+            ("a person's number that is none", f"{folder}/people.tsv", str(gap), INPUT, ["gap.tsv:2", rows[0].split("\t")[2], "'nan'"]),
+            ("a sensor's range", "[39, 600]", "[600, 39]", INPUT, ["t.yaml:23", "low < high"]),
+            ("the path in fixed steps", "by: readings, metric: mean", "by: path, metric: mean", UNSUPPORTED, ["t.yaml:36", "'mean'", "by: readings"]),
+            ("a meal's unit", "45 g", "45 h", INPUT, ["t.yaml:10", "'h'", "'mg'"]), ("a share", "skip: 0.05", "skip: 2", INPUT, ["t.yaml:14", "skip"]),
+            ("a time that is none", "horizon: 1 d", "horizon: .nan", INPUT, ["t.yaml:5", "horizon"])):
+        refused(f"trial: {name}", code, wanted, "trial", trial(old, new), *few)
+    levels = (TWINS / "vancomycin" / "trials" / "twin.yaml").read_text(encoding="utf-8").replace("../", f"{TWINS}/vancomycin/")
+    for name, old, new, wanted in (("a covariate of nobody", "DIAL: 0", "DIALL: 0", ["t.yaml:7", "'DIALL'"]),
+                                   ("a covariate out of its range", "normal(75, 8)", "normal(7500, 8)", ["t.yaml:7", "WT", "20 to 300 kg"]),
+                                   ("nobody near", "n: 24,", "n: 2, match: {WT: {mean: 5000, sd: 1}},", ["t.yaml", "match"])):
+        refused(f"trial: {name}", INPUT, wanted, "trial", trial(old, new, levels), *few)
+    liar = put(tmp, "liar.py", "import sys\nprint('{\"ready\":1}', flush=True)\nfor x in sys.stdin:\n  print('{\"gives\":{\"bolus\":NaN}}', flush=True)\n")
+    for name, command in (("hangs", "[sleep, '100']"), ("ends", "['true']"), ("lies", f"[python3, {liar}]"), ("never stops", "['yes']")):
+        policy = put(tmp, "policy.yaml", "policy: x\nkind: process\nevery: 5 min\nreads: {g: cgm}\nannounces: {meal: carbs g}\nperson: [CR, CF, basal_rate]\n"
+                     f"gives: {{basal_rate: '', bolus: ''}}\ncommand: {command}\ntimeout: 0.5 s\nstart: 1 s\nfallback: {folder}/policies/pid.yaml\n")
+        r = run("trial", trial(f"{folder}/policies/basal_bolus.yaml", str(policy)), *few)
+        check(f"a policy that {name}: stopped, told, its fallback decided", r.returncode == 0 and "1 failures of its policy" in r.stdout
+              and "at 0:" in r.stdout, f"exit {r.returncode}: {r.stderr}{r.stdout[:900]}")
+
+
 def suites(tmp):
     empty = pathlib.Path(tmp, "empty")
     empty.mkdir()
@@ -479,6 +566,8 @@ def suites(tmp):
     refused("suite nonmem, no such run", INPUT, ["'999'", "001"], "suite", "nonmem", empty, "--only", "999")
     refused("suite nonmem, a run that is not there", INPUT, ["run006.phi"], "suite", "nonmem", empty, "--only", "006")
     refused("bench, a name", USAGE, ["magic", "calibration"], "bench", "magic")
+    refused("bench insulin, nobody", INPUT, ["people.tsv", "nobody"], "bench", "insulin", "--only", "nobody", "--work", tmp, "--twins", TWINS)
+    refused("bench insulin, where nothing can be written", AGAIN, ["/nowhere/"], "bench", "insulin", "--work", "/nowhere", "--twins", TWINS)
     refused("bench, a problem", USAGE, ["magic", "robertson"], "bench", "ensemble", "--only", "magic")
     refused("bench calibration, not there", AGAIN, ["no.yaml"], "bench", "calibration", "--problem", f"{tmp}/no.yaml", answer=True)
     refused("bench calibration, what", USAGE, ["magic", "gradient"], "bench", "calibration", "--problem", EXAMPLE, "--only", "magic")
@@ -486,7 +575,8 @@ def suites(tmp):
 
 def main():
     only = sys.argv[3:]
-    for part in (people, kinds, streams, problems, points, exits_of_fit, stops, selections, models, quantities, options, suites):
+    for part in (people, kinds, streams, problems, points, exits_of_fit, stops, selections, models, quantities, options, treatments, rewards,
+                 trials, suites):
         if only and part.__name__ not in only:
             continue
         began = time.monotonic()

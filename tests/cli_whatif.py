@@ -79,6 +79,8 @@ def plans(tmp):
     if not check("plan: proposes one", answer["chosen"] is not None, answer["reason"]):
         return
     why = answer["why"]
+    picture = pathlib.Path(tmp, "p.svg").read_text(encoding="utf-8")  # a regimen goes on from now to the horizon, in the person's own state
+    check("plan: picture", "proposed: " in picture and " times</text>" in picture, picture[:1500])
     check("plan: explains it", why["recommended"] and why["limits"] and why["rivals"], why)
     check("plan: limits hold", all(x["holds"] and x["slack"] >= 0 for x in why["limits"]), why["limits"])
     check("plan: tightest limit first", why["limits"] == sorted(why["limits"], key=lambda x: x["slack"] / (

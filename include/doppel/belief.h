@@ -103,6 +103,7 @@ typedef struct dp_assimilate_def {
   int nproposal;         /* importance proposals: 4000 */
   int nstart;            /* mode searches: 8 */
   int discrepancy;       /* 1: model-discrepancy term on; 0 off; -1 as the kind says */
+  double ess;            /* effective draws wanted: further rounds of nproposal, at most 5 in all; 0: as the verdict asks */
 } dp_assimilate_def;
 dp_assimilate_def dp_assimilate_def_default(void);
 

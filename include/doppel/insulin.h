@@ -38,8 +38,12 @@ typedef struct dp_insulin_def {
   int ntune;                /* and in the choice of a therapy: 50; 0: nothing is tuned */
   dp_insulin_therapy other; /* B: basal 0.9, ratio 0.8, factor 0.9 */
   uint64_t seed;            /* 1 */
+  int nloop;                /* draws of the twin in a loop, at most 64; 0: no loops */
 } dp_insulin_def;
 dp_insulin_def dp_insulin_def_default(void);
+
+/* Who decides the basal rate on the last days: nobody, a PID rule, the twin over a receding horizon. */
+typedef enum dp_insulin_rule { DP_INSULIN_OPEN, DP_INSULIN_PID, DP_INSULIN_TWIN, DP_INSULIN_NRULE } dp_insulin_rule;
 
 typedef struct dp_insulin_person {
   const char *id;
@@ -52,6 +56,7 @@ typedef struct dp_insulin_person {
   double covered;            /* share of the sensor's readings under B within the twin's 90 % bands */
   dp_insulin_therapy tuned;  /* C */
   double tir_start, tbr_start, tir_tuned, tbr_tuned; /* over other days; NaN: not tuned */
+  double tir_loop[DP_INSULIN_NRULE], tbr_loop[DP_INSULIN_NRULE]; /* over the same other days; NaN: no loops */
 } dp_insulin_person;
 typedef void (*dp_insulin_fn)(void *user, const dp_insulin_person *person);
 
@@ -63,6 +68,7 @@ typedef struct dp_insulin_sum {
   double tir_gain, tir_gain_low,
       tir_gain_high; /* mean of C - A over people, points, with 95 % interval by resampling people */
   double tbr_change, tbr_change_low, tbr_change_high;
+  double tir_loop[DP_INSULIN_NRULE], tbr_loop[DP_INSULIN_NRULE]; /* means, shares */
   int nraised;                  /* people with more time in range and no more time below 70 */
   int nraised_tir, nraised_tbr; /* with more time in range; with more time below 70 */
 } dp_insulin_sum;

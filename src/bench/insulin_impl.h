@@ -62,6 +62,11 @@ void dpi_insulin_twin_param(const dpi_insulin_case *c, const double *eta, dp_ins
 /* What the twin may know of the days under A, as a record in the work folder. */
 dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, const double *shown,
                              const double *bolus, dp_record **out);
+/* The meals' days under a rule: glucose where the sensor is every 5 min. Without a usable belief the twin's loop is the
+ * open one. */
+enum { DPI_INSULIN_LOOP_DRAWS = 64 };
+dp_status dpi_insulin_loop(const dpi_insulin_case *c, const dp_belief *b, dp_insulin_rule rule, const dpi_meals *meals,
+                           const double *error, double *glucose);
 void dpi_insulin_ranges(const double *glucose, int n, double *in_range, double *low);
 
 #endif

@@ -222,6 +222,20 @@ static dp_status tune(dpi_arena *arena, const dpi_insulin_case *c, const dp_beli
   return DP_OK;
 }
 
+static dp_status loops(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, dp_insulin_person *o) {
+  dpi_meals meals;
+  DP_TRY(dpi_insulin_meals_make(arena, c, 2, c->def->days, &meals));
+  const int nt = meals.days * DPI_INSULIN_DAY + 1;
+  double *error = DPI_ARENA_ARRAY(arena, double, nt), *glucose = DPI_ARENA_ARRAY(arena, double, nt);
+  if (!error || !glucose) return DP_ERR_MEMORY;
+  DP_TRY(dpi_insulin_errors(c, 2, &meals, error));
+  for (int r = 0; r < DP_INSULIN_NRULE; r++) {
+    DP_TRY(dpi_insulin_loop(c, b, (dp_insulin_rule)r, &meals, error, glucose));
+    dpi_insulin_ranges(glucose, nt, &o->tir_loop[r], &o->tbr_loop[r]);
+  }
+  return DP_OK;
+}
+
 /* ---------------------------------------------------------------- everybody */
 
 static dp_status case_of(const study *s, int row, dpi_insulin_case *c) {
@@ -251,6 +265,8 @@ static dp_status person(const study *s, int row, dp_insulin_person *o) {
   if (status == DP_OK) status = learn(&arena, &c, &meals, o, &b);
   if (status == DP_OK) status = foretell(&arena, &c, &meals, b, o);
   if (status == DP_OK && s->def->ntune > 0) status = tune(&arena, &c, b, o);
+  for (int r = 0; r < DP_INSULIN_NRULE; r++) o->tir_loop[r] = o->tbr_loop[r] = NAN;
+  if (status == DP_OK && s->def->nloop > 0) status = loops(&arena, &c, b, o);
   dp_belief_destroy(b);
   dpi_arena_release(&arena);
   return status;
@@ -283,6 +299,10 @@ static dp_status add_up(const study *s, const dp_insulin_person *p, int n, dp_in
   if (!x) return DP_ERR_MEMORY;
   *sum = (dp_insulin_sum){.npeople = n};
   for (int i = 0; i < n; i++) {
+    for (int r = 0; r < DP_INSULIN_NRULE; r++) {
+      sum->tir_loop[r] += p[i].tir_loop[r] / n;
+      sum->tbr_loop[r] += p[i].tbr_loop[r] / n;
+    }
     sum->nusable += p[i].usable;
     sum->covered += p[i].covered / n;
     sum->ncovered_tir += p[i].tir_b >= p[i].tir_low && p[i].tir_b <= p[i].tir_high;
@@ -310,7 +330,8 @@ static dp_status study_open(study *s) {
   const dp_insulin_def *d = s->def;
   if (d->cookie != COOKIE) return dpi_fail(s->ctx, DP_ERR_USAGE, "expected a definition from dp_insulin_def_default");
   if (d->days < 1 || d->days > 60 || d->ndraw < 20 || d->ndraw > 1000 || d->ntune < 0 || d->ntune > 1000 ||
-      !(d->every >= 5) || fmod(d->every, 5) != 0 || d->every > 240 || !therapy_good(d->other) || strlen(d->work) > 1000)
+      d->nloop < 0 || d->nloop > DPI_INSULIN_LOOP_DRAWS || !(d->every >= 5) || fmod(d->every, 5) != 0 ||
+      d->every > 240 || !therapy_good(d->other) || strlen(d->work) > 1000)
     return dpi_fail(
         s->ctx, DP_ERR_USAGE,
         "expected 1 to 60 days, 20 to 1000 draws, readings every 5, 10, 15 ... min, factors of therapy within 0.05 to "
@@ -417,8 +438,8 @@ static dp_status seeds(dpi_person *p, int nseed, double best, dp_insulin_search 
     double x[4 * 64], begin = processor();
     dpi_mode mode[4];
     int nmode = 0;
-    DP_TRY(dpi_mode_multi(p->iv, &def, NULL, SEARCHES, dpi_rng_make((uint64_t)k, p->c->stream, DPI_RNG_START), 4, x, mode,
-                          &nmode));
+    DP_TRY(dpi_mode_multi(p->iv, &def, NULL, SEARCHES, dpi_rng_make((uint64_t)k, p->c->stream, DPI_RNG_START), 4, x,
+                          mode, &nmode));
     double spent = processor() - begin, excess = nmode ? 0.5 * mode[0].l - best : INFINITY;
     o->nfound += excess <= 1e-3;
     o->worst = k == 1 ? excess : fmax(o->worst, excess);
@@ -437,6 +458,9 @@ static dp_status identify(const study *s, int nseed, int nstart, dp_insulin_sear
   if (status == DP_OK) status = many_starts(p, s->def->seed, nstart, out);
   if (status == DP_OK) status = seeds(p, nseed, out->best, out);
   dp_assimilate_def def = dp_assimilate_def_default();
+  def.nproposal = 2000; /* a round; further rounds from an adapted mixture until the draws are worth as many */
+  def.ess = def.ndraw;
+  def.nstart = SEARCHES;
   double begin = processor();
   if (status == DP_OK) status = dp_assimilate(s->kind, record, 0, 1440, s->prior, &def, &b);
   if (status == DP_OK) {

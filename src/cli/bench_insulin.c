@@ -25,6 +25,11 @@ static void each(void *user, const dp_insulin_person *p) {
       p->tir_b >= p->tir_low && p->tir_b <= p->tir_high ? "yes" : "no", points(p->covered), p->tuned.basal,
       p->tuned.ratio, p->tuned.factor, points(p->tir_start), points(p->tir_tuned), points(p->tbr_start),
       points(p->tbr_tuned), p->ess, p->khat, p->seconds, p->usable ? "" : "  not usable: nothing proposed");
+  if (isfinite(p->tir_loop[0]))
+    printf("  in a loop, the same days: open %.1f, %.2f; PID %.1f, %.2f; twin %.1f, %.2f\n",
+           points(p->tir_loop[DP_INSULIN_OPEN]), points(p->tbr_loop[DP_INSULIN_OPEN]),
+           points(p->tir_loop[DP_INSULIN_PID]), points(p->tbr_loop[DP_INSULIN_PID]),
+           points(p->tir_loop[DP_INSULIN_TWIN]), points(p->tbr_loop[DP_INSULIN_TWIN]));
   fflush(stdout);
   ++*n;
 }
@@ -35,6 +40,11 @@ static void write_sum(const dp_insulin_sum *s, bool tuned) {
       "another therapy foretold: median error of time in range %.2f points, of time below 70 %.2f points;\n"
       "  90 %% bands hold %.1f %% of the sensor's readings, 90 %% intervals of time in range %d of %d people\n",
       s->tir_error, s->tbr_error, points(s->covered), s->ncovered_tir, s->npeople);
+  if (isfinite(s->tir_loop[0]))
+    printf("in a loop, means: open %.2f, %.2f; PID %.2f, %.2f; twin %.2f, %.2f\n", points(s->tir_loop[DP_INSULIN_OPEN]),
+           points(s->tbr_loop[DP_INSULIN_OPEN]), points(s->tir_loop[DP_INSULIN_PID]),
+           points(s->tbr_loop[DP_INSULIN_PID]), points(s->tir_loop[DP_INSULIN_TWIN]),
+           points(s->tbr_loop[DP_INSULIN_TWIN]));
   if (!tuned) return;
   printf(
       "therapy tuned on the twin, on other days: time in range %+.2f points (95 %% %.2f to %.2f), below 70 %+.2f (%.2f "
@@ -63,8 +73,9 @@ int cli_bench_insulin(cli_call *call) {
   long long seed = 1;
   int n = 0, nseed = 20, nstart = 0;
   if (!cli_count(call, "--days", 1, &def.days) || !cli_count(call, "--sample", 20, &def.ndraw) ||
-      !cli_count(call, "--tune", 0, &def.ntune) || !cli_count(call, "--starts", 1, &nstart) ||
-      !cli_integer(call, "--seed", &seed))
+      !cli_count(call, "--tune", 0, &def.ntune) ||
+      (cli_has(call, "--starts") && !cli_count(call, "--starts", 1, &nstart)) ||
+      !cli_count(call, "--loop", 0, &def.nloop) || !cli_integer(call, "--seed", &seed))
     return dp_status_exit_code(DP_ERR_USAGE);
   def.seed = (uint64_t)seed;
   def.only = cli_get(call, "--only");

@@ -34,6 +34,7 @@ const cli_option cli_options_bench[] = {
     {"--no-cache", NULL, "keep and read no machine code"},
     {"--work", "DIR", "insulin: where the records that twins read are kept (.)"},
     {"--tune", "N", "insulin: draws on which therapies are rehearsed (50; 0: none is tuned)"},
+    {"--loop", "N", "insulin: also days under open loop, a PID rule and N draws of the twin in a loop (0: no loops)"},
     {"--starts", "N", "insulin: instead, find a day's twin by N searches from everywhere, and by 20 seeds as it is found"},
     {"--twins", "DIR", "insulin: a further folder with kinds"},
     {"--json", NULL, "one JSON object: machine, rows"},

@@ -91,6 +91,8 @@ static int read_options(task *t) {
       !cli_number(call, "--lower", &def->lower) || !cli_number(call, "--upper", &def->upper))
     return 2;
   if (cli_has(call, "--count")) def->count = count;
+  if (cli_has(call, "--interval") && !def->count && !def->steady)
+    return cli_usage(call, "option --interval: how often? give --count N, or --steady");
   if (t->draws < 100 || t->draws > 1000000)
     return cli_usage(call, "option --draws: found %lld, expected 100 to 1000000", t->draws);
   return read_within(t);

@@ -58,7 +58,7 @@ static void print_strand(const cli_whatif *c, const dp_whatif *w, int s) {
 static void print_terms(const cli_whatif *c, const dp_whatif *w) {
   const dp_appraisal *a = w->appraisal;
   printf("\nby the kind's reward (limits hold at their confidence bound)\n%-44s", "");
-  for (int i = 0; i < w->nplan; i++) printf("  %-26c", letter(i));
+  for (int i = 0; i < w->nplan; i++) printf("  %-30c", letter(i));
   printf("\n");
   for (int t = 0; t < a->nterm; t++) {
     const dp_term_info info = dp_kind_term(c->kind, t);
@@ -70,8 +70,8 @@ static void print_terms(const cli_whatif *c, const dp_whatif *w) {
         snprintf(text, sizeof text, "%.1f %% (bound %.1f %%)%s", 100 * v->value, 100 * (info.at_least ? v->low : v->high),
                  v->holds ? "" : " FAILS");
       else
-        snprintf(text, sizeof text, "%.4g (%.4g .. %.4g)", v->value, v->low, v->high);
-      printf("  %-26s", text);
+        snprintf(text, sizeof text, "%.4g (%.3g .. %.3g)", v->value, v->low, v->high);
+      printf("  %-30s", text);
     }
     printf("\n");
   }
@@ -79,7 +79,7 @@ static void print_terms(const cli_whatif *c, const dp_whatif *w) {
   for (int i = 0; i < w->nplan; i++) {
     char text[64];
     snprintf(text, sizeof text, "%.4g%s", a->plan[i].reward, a->plan[i].admissible ? "" : "  not admissible");
-    printf("  %-26s", text);
+    printf("  %-30s", text);
   }
   printf("\n");
 }

@@ -13,7 +13,7 @@ const cli_option cli_options_plan[] = {
     {"--search", "NAME", "exhaustive, cma, cross-entropy or gradient (reward.yaml's, or what suits the number of plans)"},
     {"--evaluations", "N", "plans that a search may try (reward.yaml's)"},
     {"-o", "FILE.tsv", "the proposed plan, as doppel forecast --plan reads it"},
-    {"--plot", "FILE.svg", "the forecast under the proposed plan and under the runner-up"},
+    {"--plot", "FILE.svg", "the forecast under the proposed plan and under the runner-up, given from now on"},
     CLI_WHATIF_LAST,
     {0}};
 
@@ -56,7 +56,7 @@ static void print_text(const cli_whatif *c, const dp_advice *a, const char *why)
   if (a->runner_up >= 0) print_candidate(c, a, a->chosen >= 0 ? "runner-up" : "nearest", a->runner_up);
   printf("%s\n", a->reason);
   if (a->nconflict) {
-    printf("limits that no plan holds together:");
+    printf("limits that no plan%s holds together:", strcmp(a->search, "exhaustive") ? " rehearsed" : "");
     for (int i = 0; i < a->nconflict; i++) printf("%s %s", i ? "," : "", dp_kind_term(c->kind, a->conflict[i]).id);
     printf("\n");
   }
@@ -159,14 +159,33 @@ static int write_plan(const cli_whatif *c, const dp_advice *a) {
   return dp_status_exit_code(DP_ERR_IO);
 }
 
+/* What is drawn: a regimen, judged in its steady state, is given from now on until the horizon in the state the person
+ * is in; nobody jumps into a steady state. */
+static dp_status drawn(const cli_whatif *c, const dp_plan *from, const char *name, dp_plan **out) {
+  const double left = dp_kind_horizon(c->kind) - c->until;
+  const dp_status status = dp_plan_copy(from, out);
+  if (status != DP_OK) return status;
+  snprintf((*out)->name, sizeof(*out)->name, "%s", name);
+  for (int i = 0; i < (*out)->nrow; i++) {
+    dp_plan_row *r = &(*out)->row[i];
+    if (!r->steady) continue;
+    const double more = ceil((left - r->time) / r->interval) - 1;
+    r->steady = 0;
+    r->repeats = more > 1000 ? 1000 : more > r->repeats ? (int)more : r->repeats;
+  }
+  return DP_OK;
+}
+
 static int plot(const cli_whatif *c, const dp_advice *a) {
-  dp_plan *plan[2];
+  dp_plan *plan[2] = {0};
   int n = 0, code;
   dp_whatif *w = NULL;
   dp_whatif_def def = dp_whatif_def_default();
   if (!cli_has(c->call, "--plot")) return 0;
-  if (a->chosen >= 0) plan[n++] = a->plan[a->chosen];
-  if (a->runner_up >= 0) plan[n++] = a->plan[a->runner_up];
+  dp_status status = DP_OK;
+  if (a->chosen >= 0) status = drawn(c, a->plan[a->chosen], "proposed", &plan[n++]);
+  if (status == DP_OK && a->runner_up >= 0)
+    status = drawn(c, a->plan[a->runner_up], a->chosen >= 0 ? "runner-up" : "nearest", &plan[n++]);
   if (n == 0) {
     fprintf(stderr, "doppel: there is no plan to draw: %s is not written\n", cli_get(c->call, "--plot"));
     return 0;
@@ -174,9 +193,12 @@ static int plot(const cli_whatif *c, const dp_advice *a) {
   def.seed = (uint64_t)c->seed;
   def.ntime = POINTS;
   def.from = 0;
-  CLI_TRY(c->call, dp_whatif_run(c->kind, c->patient, plan, n, &def, &w));
-  code = cli_plot_forecast(cli_get(c->call, "--plot"), c->kind, c->record->subject[c->subject].id, c->patient, plan, w);
+  if (status == DP_OK) status = dp_whatif_run(c->kind, c->patient, plan, n, &def, &w);
+  code = status != DP_OK ? cli_failed(c->call, status)
+                         : cli_plot_forecast(cli_get(c->call, "--plot"), c->kind, c->record->subject[c->subject].id,
+                                             c->patient, plan, w);
   dp_whatif_destroy(w);
+  for (int i = 0; i < n; i++) dp_plan_destroy(plan[i]);
   return code;
 }
 

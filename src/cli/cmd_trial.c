@@ -124,6 +124,7 @@ int cmd_trial(cli_call *call) {
   dp_trial *trial = NULL;
   dp_trial_result *result = NULL;
   dp_trial_def def = dp_trial_def_default();
+  if (call->nplain != 1) return cli_usage(call, "trial needs one TRIAL.yaml, found %d", call->nplain);
   if (cli_has(call, "--members") && !cli_count(call, "--members", 1, &def.nperson)) return 2;
   if (cli_has(call, "--page")) {
     const int code = cli_writable(cli_get(call, "--page"));

@@ -171,13 +171,15 @@ bool cli_integer(const cli_call *call, const char *name, long long *out) {
 }
 
 bool cli_count(const cli_call *call, const char *name, int low, int *out) {
+  const int most = 100000000;
   long long n = *out;
   if (!cli_integer(call, name, &n)) return false;
-  if (n >= low && n <= 100000000) {
+  if (n >= low && n <= most) {
     *out = (int)n;
     return true;
   }
-  if (low == 0) cli_usage(call, "option %s: found %lld, expected a count", name, n);
+  if (n > most) cli_usage(call, "option %s: found %lld, expected at most %d", name, n, most);
+  else if (low == 0) cli_usage(call, "option %s: found %lld, expected a count", name, n);
   else cli_usage(call, "option %s: found %lld, expected %d or more", name, n, low);
   return false;
 }

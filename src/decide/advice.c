@@ -378,7 +378,8 @@ static void say_conflict(search *s) {
   dp_advice *a = s->advice;
   const dpi_kind_term *term = s->kind->reward.term;
   if (a->nconflict == 0) return;
-  reason(a, "; no safe plan: ");
+  const bool all = strcmp(a->search, "exhaustive") == 0; /* else others may hold what these do not */
+  reason(a, all ? "; no safe plan: " : "; no safe plan among those rehearsed: ");
   if (a->nconflict == 1) {
     reason(a, "limit '%s' is held by none", term[a->conflict[0]].id);
     return;

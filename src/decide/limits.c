@@ -75,7 +75,8 @@ dp_status dpi_decide_earn(const dp_kind *kind, const dpi_kind_term *term, const 
   double whole = term->windowed ? term->to - term->from : window;
   for (int k = 0; k < n; k++) {
     double x = value[k];
-    if (isinf(x) && term->of == DPI_OF_PATH) x = whole; /* a passage that does not come within the window */
+    /* a passage that does not come within the window: as if at its end, from now on as all passages are */
+    if (isinf(x) && term->of == DPI_OF_PATH) x = term->windowed ? term->to : window;
     if (term->event) x = isnan(value[k]) ? term->weight < 0 : dpi_decide_event(term, value[k]);
     out[k] = term->fraction ? x / whole : x;
   }

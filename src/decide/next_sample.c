@@ -158,7 +158,7 @@ dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, c
   double *f = work, *sigma = work + n, *w = work + 2 * n, *limit = work + 3 * n;
   dp_status status = predict(kind, patient, def, draw, n, &result);
   if (status == DP_OK) {
-    double neff = fmin((double)patient->belief->ndraw, patient->belief->ess), reward_now;
+    double neff = dpi_decide_effective(patient->belief, patient->belief->ndraw), reward_now;
     for (int t = 0; t < kind->reward.nterm; t++)
       if (kind->reward.term[t].goal == DPI_GOAL_LIMIT)
         limit[t] = dpi_decide_threshold(&kind->reward.term[t], neff, kind->reward.confidence);

@@ -219,11 +219,11 @@ double dpi_plan_window(const dp_kind *kind, const dp_plan *plan) {
   return interval > 0 ? last_dose(plan) + interval : fmax(last_dose(plan) + kind->horizon, kind->horizon);
 }
 
-/* Doses of a row that begin within the window; at steady state the row goes on for ever. */
+/* Doses of a row that begin within the window. */
 static double doses_within(const dp_plan_row *r, double window) {
   if (!(r->amount > 0) || r->time >= window) return 0;
   double most = r->interval > 0 ? ceil((window - r->time) / r->interval - 1e-9) : 1;
-  return r->steady ? fmax(most, 1) : fmin(most, r->repeats + 1.0);
+  return fmin(most, r->repeats + 1.0);
 }
 
 double dpi_plan_figure(const dp_kind *kind, const dp_plan *plan, dpi_term_of of, int control) {

@@ -174,9 +174,12 @@ void dpi_space_point(const dpi_space *s, int64_t i, double *x) {
   }
 }
 
-/* Rows of a regimen: every control at steady state of the same interval. */
+/* Rows of a regimen: every control at steady state of the same interval, for as long as any term looks. */
 static void regimen_rows(const dpi_space *s, const double *x, dp_plan *plan) {
-  double interval = x[0], window = s->kind->reward.window > 0 ? s->kind->reward.window : interval;
+  const dpi_kind_reward *r = &s->kind->reward;
+  double interval = x[0], window = r->window > 0 ? r->window : interval;
+  for (int t = 0; t < r->nterm; t++)
+    if (r->term[t].windowed) window = fmax(window, r->term[t].to);
   int repeats = (int)(ceil(window / interval - 1e-9)) - 1;
   for (int i = 1; i < s->nvar; i++)
     plan->row[i - 1] = (dp_plan_row){.control = s->var[i].control,

@@ -28,6 +28,8 @@ static dp_status read_number(const reader *k, int row, int which, const char *to
   int column = k->column[which];
   const char *text = dpi_table_cell(k->table, row, column);
   char digits[64];
+  if (which == TIME && *text && *text != '.' && dpi_table_missing(text)) /* when to give it is not to be guessed */
+    return dpi_table_fail(k->table, row, column, "found '%s', expected a time in %s, or nothing for now", text, to);
   if (dpi_table_missing(text)) return DP_OK;
   size_t n = strspn(text, "0123456789.eE+-");
   while (n > 0 && (text[n - 1] == 'e' || text[n - 1] == 'E')) n--;

@@ -9,7 +9,6 @@
  *      history;
  *   2. where the response is proportional to the doses and integration is exact, plans that differ by a factor share
  *   members: extrema
- *      and integrals are multiplied, levels divided;
  *      and integrals are multiplied, levels divided; and of a window that is several intervals of a steady state one is
  *      simulated;
  *   3. what a draw gives depends on that draw and the plan alone (common random numbers). */
@@ -21,6 +20,8 @@
 
 enum { MAX_MEMBER = 1 << 16 }; /* at one time */
 
+static dp_time now_of(const dp_plan_patient *p) { return (dp_time)llround(p->now * (double)DP_TICKS); }
+
 /* ---------------------------------------------------------------- a draw of the belief */
 
 void dpi_decide_param(const dp_kind *kind, const dp_plan_patient *patient, const dp_belief *belief, int draw,
@@ -29,8 +30,7 @@ void dpi_decide_param(const dp_kind *kind, const dp_plan_patient *patient, const
   const double *eta = belief->eta + (size_t)draw * (size_t)belief->neta;
   for (int i = 0; i < patient->nhistory; i++) {
     const dp_instant *s = &patient->history[i];
-    if (s->type == DP_SWITCH && s->dir_amount < 0 && (double)s->time <= patient->now * (double)DP_TICKS)
-      param[s->target] = s->amount;
+    if (s->type == DP_SWITCH && s->dir_amount < 0 && s->time <= now_of(patient)) param[s->target] = s->amount;
   }
   for (int e = 0; e < belief->neta; e++) param[kind->effect[patient->eta_effect[e]].sim_param] = eta[e];
 }
@@ -47,8 +47,6 @@ void dpi_decide_relive(const dp_kind *kind, const dp_plan_patient *patient, cons
     instant[i].dir_amount = instant[i].dir_time = -1; /* no derivatives are asked for here */
   }
 }
-
-static dp_time now_of(const dp_plan_patient *p) { return (dp_time)llround(p->now * (double)DP_TICKS); }
 
 /* What of the history has happened by now: later instants are left out, repeats end. Returns how many are left. */
 static int past_only(dp_instant *instant, int n, dp_time now) {
@@ -257,7 +255,9 @@ static int fold_of(const block *b, const dp_plan *p, double window) {
   if (!b->h->scales || !dpi_plan_steady(p)) return 1;
   double interval = p->row[0].interval, n = floor(window / interval + 0.5);
   for (int i = 0; i < p->nrow; i++)
-    if (p->row[i].interval != interval || !p->row[i].steady || p->row[i].duration > interval) return 1;
+    if (p->row[i].interval != interval || !p->row[i].steady || p->row[i].duration > interval ||
+        p->row[i].repeats + 1 < n) /* it ends before the window does */
+      return 1;
   for (int t = 0; t < r->nterm; t++)
     if (r->term[t].windowed) return 1;
   return n >= 2 && n < 1e6 && fabs(window - n * interval) <= 1e-9 * window ? (int)n : 1;

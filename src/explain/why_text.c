@@ -101,7 +101,7 @@ static void say_data(dpi_str *s, const dp_kind *k, const dp_why *w) {
 static void say(dpi_str *s, const dp_kind *k, const dp_why *w) {
   char what[256];
   if (w->best >= 0)
-    dpi_str_addf(s, "why: %s\n  reward %.5g; most of the admissible plans compared with probability %.0f %%\n", w->best_text, w->reward,
+    dpi_str_addf(s, "why: %s\n  reward %.5g; the highest of the admissible plans with probability %.0f %%\n", w->best_text, w->reward,
                  100 * w->best_probability);
   else
     dpi_str_addf(s, "why none: no plan holds every limit; nearest: %s\n", w->best_text);

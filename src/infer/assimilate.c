@@ -407,6 +407,7 @@ static dp_status from_data(work *w) {
   dpi_importance_def def = {.dim = w->iv->dim,
                             .nproposal = w->def->nproposal,
                             .max_round = rounds,
+                            .ess = w->def->ess,
                             .dof = T_DOF,
                             .seed = w->def->seed,
                             .stream = w->p->c->stream,
@@ -457,10 +458,10 @@ static dp_status def_check(const dp_kind *kind, const dp_assimilate_def *def, bo
   dp_ctx *ctx = kind->ctx;
   if (def->cookie != dp_assimilate_def_default().cookie)
     return dpi_fail(ctx, DP_ERR_USAGE, "dp_assimilate_def: start from dp_assimilate_def_default()");
-  if (def->ndraw < 1 || def->nproposal < 100 || def->nstart < 1)
+  if (def->ndraw < 1 || def->nproposal < 100 || def->nstart < 1 || !(def->ess >= 0))
     return dpi_fail(ctx, DP_ERR_USAGE,
-                    "dp_assimilate_def: ndraw %d, nproposal %d, nstart %d; at least 1, 100, 1",
-                    def->ndraw, def->nproposal, def->nstart);
+                    "dp_assimilate_def: ndraw %d, nproposal %d, nstart %d, ess %g; at least 1, 100, 1, 0",
+                    def->ndraw, def->nproposal, def->nstart, def->ess);
   *discrepancy = def->discrepancy < 0 ? kind->discrepancy : def->discrepancy != 0;
   if (*discrepancy && !(kind->discrepancy_sd > 0 && kind->discrepancy_timescale > 0))
     return dpi_fail(ctx, DP_ERR_UNSUPPORTED,

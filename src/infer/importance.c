@@ -210,7 +210,7 @@ dp_status dpi_importance_run(dpi_arena *arena, const dpi_importance_def *def, dp
     draw_round(&s, r);
     DP_TRY(def->target(def->user, s.x + first * (size_t)def->dim, def->nproposal, s.logp + first));
     weigh(&s, r, out);
-    if (out->good || r + 1 == def->max_round) break;
+    if ((out->good && out->ess >= def->ess) || r + 1 == def->max_round) break;
     DP_TRY(adapt(&s, r, out));
   }
   return DP_OK;

@@ -72,6 +72,7 @@ typedef struct dpi_indiv_def {
   bool corners; /* parameters move doses in time: where one meets an observation l may have a corner, nobody knows where */
   /* Where corners are known: corner k lies where eta `*j` is `*at`; false when there are no more. NULL: there are none. */
   bool (*corner)(void *user, int k, int *j, double *at);
+  bool smooth; /* l is known to have none: a search that stops short stops at the noise of l, not at a corner */
   bool discrepancy;
   double discrepancy_sd, discrepancy_tau; /* half-normal scale of delta; correlation time */
 } dpi_indiv_def;
@@ -300,6 +301,7 @@ typedef struct dpi_importance_def {
   const dpi_component *component;
   int ncomponent;
   bool spread; /* another round also while deviations are known from too few draws (ess_spread) */
+  double ess;  /* another round also while there are fewer effective draws; 0: a tenth of a round are enough */
 } dpi_importance_def;
 typedef struct dpi_importance {
   int n, nround;

@@ -312,7 +312,7 @@ void dpi_hunt_first(dpi_hunt *h, int k) {
 /* Corners come in numbers: where the best search ended on one, polish it and as many from further starts. */
 dp_status dpi_hunt_corner(dpi_hunt *h) {
   dpi_search *q = &h->search;
-  if (h->nmode == 0 || h->mode[0].converged) return DP_OK;
+  if (h->nmode == 0 || h->mode[0].converged || q->iv->def.smooth) return DP_OK;
   DP_TRY(dpi_mode_kink(q->iv, h->x, &h->mode[0]));
   for (int k = 0; k < KINK_STARTS; k++) {
     start_point(q->iv, 2, NULL, &h->rng, h->xt);

@@ -254,6 +254,13 @@ static bool corner(void *user, int k, int *j, double *at) {
   return true;
 }
 
+/* Doses move in time, and reach what is observed smoothly. */
+static bool moves_smoothly(const dp_kind *kind) {
+  for (int k = 0; k < kind->ncontrol; k++)
+    if (kind->control[k].moved_effect >= 0 && kind->control[k].smooth) return true;
+  return false;
+}
+
 static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record *record,
                              int subject, double until, bool discrepancy) {
   DP_TRY(dpi_case_create(kind, record, subject, &p->c));
@@ -277,6 +284,7 @@ static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record
                        .user = p,
                        .corners = corners,
                        .corner = corner,
+                       .smooth = !corners && p->nmeeting == 0 && moves_smoothly(kind),
                        .discrepancy = discrepancy,
                        .discrepancy_sd = kind->discrepancy_sd,
                        .discrepancy_tau = kind->discrepancy_timescale};

@@ -112,7 +112,8 @@ dp_status dpi_draft_refer(dpi_draft *d, const char *where, const char *what, con
   for (int i = 0; i < n; i++)
     if (strcmp(ids[i], word) == 0) return *out = i, DP_OK;
   const char *near = dpi_nearest_word(word, ids, n);
-  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: found '%s', expected a %s%s%s%s", where, word, what,
+  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: found '%s', expected %s %s%s%s%s", where, word,
+                  strchr("aeiou", *what) ? "an" : "a", what,
                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 

@@ -164,6 +164,13 @@ static dp_status read_of(reading *k) {
     DP_TRY(dpi_draft_refer(d, place(k, "control"), "control of controls.tsv", word, ids, d->kind->ncontrol,
                            &k->t->of_control));
   }
+  for (int i = 0; (index == 0 || index == 3) && k->t->of_control < 0 && i < k->r->nplanned; i++)
+    if (strcmp(d->control[k->r->planned[i]].unit, d->control[k->r->control].unit) != 0)
+      return dpi_fail(d->ctx, DP_ERR_INPUT,
+                      "%s: the planned controls '%s' and '%s' count in different units (%s, %s), which do not add up; "
+                      "say which is meant with control",
+                      place(k, "of"), d->control[k->r->control].id, d->control[k->r->planned[i]].id,
+                      d->control[k->r->control].unit, d->control[k->r->planned[i]].unit);
   const char *unit = d->control[k->t->of_control >= 0 ? k->t->of_control : k->r->control].unit;
   k->t->unit = index == 1   ? "1"
                : index == 2 ? d->kind->time_unit

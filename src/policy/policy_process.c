@@ -66,6 +66,7 @@ void dpi_process_close(dpi_process *p) {
   if (p->fd >= 0) close(p->fd);
   if (p->pid > 0) {
     kill(-p->pid, SIGKILL);
+    kill(p->pid, SIGKILL); /* itself, should it have gone to another group */
     while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR) continue;
   }
   dpi_free(p->policy->ctx, p);
@@ -136,6 +137,14 @@ static bool take_line(dpi_process *p, double seconds, double until, size_t *used
   }
 }
 
+/* Has it said nothing since its last answer? An answer to no question would be taken for that to the next. */
+static bool silent(dpi_process *p, char reason[160]) {
+  char c;
+  if (recv(p->fd, &c, 1, MSG_PEEK) <= 0) return true; /* its end, too, is seen later */
+  snprintf(reason, 160, "it wrote before it was asked");
+  return false;
+}
+
 /* Question and answer: the answer's object, or NULL and why. */
 static json_t *ask(dpi_process *p, json_t *question, double seconds, char reason[160]) {
   const double until = dpi_clock_s() + seconds;
@@ -144,8 +153,8 @@ static json_t *ask(dpi_process *p, json_t *question, double seconds, char reason
   size_t used = 0;
   bool good = text != NULL;
   if (!good) snprintf(reason, 160, "out of memory");
-  good = good && send_line(p, text, n, seconds, until, reason) && send_line(p, "\n", 1, seconds, until, reason) &&
-         take_line(p, seconds, until, &used, reason);
+  good = good && silent(p, reason) && send_line(p, text, n, seconds, until, reason) &&
+         send_line(p, "\n", 1, seconds, until, reason) && take_line(p, seconds, until, &used, reason);
   free(text);
   if (!good) return NULL;
   json_error_t error;

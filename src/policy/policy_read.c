@@ -280,7 +280,9 @@ static dp_status read_process(reader *r) {
     /* what names a file beside policy.yaml is that file; else as it stands, the program by the search path */
     const char *path = dpi_policy_path(&p->arena, p->folder, e->text);
     if (!path) return DP_ERR_MEMORY;
-    char *word = dpi_arena_strdup(&p->arena, dpi_file_exists(path) ? path : e->text);
+    const bool file = dpi_file_exists(path);
+    char *word = file && !strchr(path, '/') ? dpi_arena_printf(&p->arena, "./%s", path) /* not by the search path */
+                                            : dpi_arena_strdup(&p->arena, file ? path : e->text);
     if (!word) return DP_ERR_MEMORY;
     p->process.command[p->process.narg++] = word;
   }

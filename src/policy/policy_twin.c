@@ -58,6 +58,7 @@ dp_status dpi_twin_policy_read(dp_policy *p, const dpi_yaml_doc *doc) {
     DP_TRY(dpi_yaml_int(doc, map, "draws", 300, 100, most_draws, &p->twin.draws));
     DP_TRY(dpi_yaml_int(doc, map, "proposals", 4 * p->twin.draws, 100, 10 * most_draws, &p->twin.proposals));
     DP_TRY(dpi_policy_yaml_quantity(doc, map, "wait", p->kind->time_unit, 0, &p->twin.wait));
+    if (!(p->twin.wait >= 0)) return wrong(doc, map, "wait", "a time from 0 on");
   }
   if (*folder) {
     const char *path = dpi_policy_path(&p->arena, p->folder, folder);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "solve/lane_rows.h"
 #include "solve/lane_step_impl.h"
 
 #define MOST_STEPS 60000 /* of a tape: as in lanes_plan.c */
@@ -253,6 +254,9 @@ static void find_rows(dpi_fixed *g) {
     g->x[j] = own_row(g, 1 + j, 2 + j);
     g->u[j] = u >= 0 ? row_of(g, u) : NULL;
     g->x_new[j] = row_of(g, tape->out[j]);
+    if (g->x[j] == g->x_new[j]) continue; /* a state whose rate is 0 */
+    g->moved[g->nmoved] = g->x[j];
+    g->moved_from[g->nmoved++] = g->x_new[j];
   }
   g->check = row_of(g, tape->out[g->n]);
 }
@@ -263,12 +267,14 @@ static dp_status fill(dpi_fixed *g) {
   g->size_reg = dpi_tape_lanes_size(tape, g->width) + (2 + n) * width;
   g->reg = dpi_lanes_alloc(g->ctx, g->size_reg);
   g->scratch = DPI_NEW_ARRAY(g->ctx, double, dpi_tape_nreg(tape));
-  char *block = g->block = dpi_alloc(g->ctx, 3 * list + width * n * sizeof(double));
+  char *block = g->block = dpi_alloc(g->ctx, 5 * list + width * n * sizeof(double));
   if (!g->reg || !g->scratch || !block) return DP_ERR_MEMORY;
   g->x = (double **)(void *)block;
   g->u = (double **)(void *)(block + list);
   g->x_new = (const double **)(void *)(block + 2 * list);
-  double *now = (double *)(void *)(block + 3 * list);
+  g->moved = (double **)(void *)(block + 3 * list);
+  g->moved_from = (const double **)(void *)(block + 4 * list);
+  double *now = (double *)(void *)(block + 5 * list);
   dpi_tape_lanes_init(tape, g->width, g->reg);
   dpi_tape_init(tape, g->scratch);
   find_rows(g);
@@ -332,29 +338,11 @@ static bool finite(const dpi_fixed *g, int lane) {
   return true;
 }
 
-static void move_all(const dpi_fixed *g) {
-  for (int j = 0; j < g->n; j++) {
-    if (g->x[j] == g->x_new[j]) continue; /* a state whose rate is 0 */
-    if (g->width == 8)
-      memcpy(g->x[j], g->x_new[j], 8 * sizeof(double)); /* of constant size: no call */
-    else
-      memcpy(g->x[j], g->x_new[j], (size_t)g->width * sizeof(double));
-  }
-}
-
 uint32_t dpi_fixed_step(dpi_fixed *g, uint32_t on) {
   uint32_t bad = 0;
   dpi_tape_lanes_run(g->plan->tape, g->ops, g->reg);
   for (int l = 0; l < g->width; l++) bad |= (uint32_t) !(fabs(g->check[l]) <= DBL_MAX) << l;
-  if (on == (1u << g->width) - 1) {
-    move_all(g);
-  } else {
-    for (int j = 0; j < g->n; j++)
-      for (uint32_t left = on; left; left &= left - 1) {
-        const int l = __builtin_ctz(left);
-        g->x[j][l] = g->x_new[j][l];
-      }
-  }
+  dpi_rows_move(g->width, g->moved, g->moved_from, g->nmoved, on);
   bad &= on;
   for (uint32_t left = bad; left; left &= left - 1) {
     const int l = __builtin_ctz(left);

@@ -51,9 +51,12 @@ struct dpi_fixed {
   double **x;           /* [n] rows */
   double **u;           /* [n] rows of input rates; NULL: not fed, or not used */
   const double **x_new; /* [n] rows */
-  const double *check;  /* row: finite as long as x_new is, but for overflow */
-  void *block;          /* owned */
-  double *scratch;      /* owned: plain workspace of the tape */
+  int nmoved;           /* states whose row a step changes: from x_new to x */
+  double **moved;
+  const double **moved_from;
+  const double *check; /* row: finite as long as x_new is, but for overflow */
+  void *block;         /* owned */
+  double *scratch;     /* owned: plain workspace of the tape */
   dpi_fixed_face face[DPI_LANES_MAX];
 };
 

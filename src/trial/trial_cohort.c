@@ -179,6 +179,29 @@ static int find_column(const dpi_cohort *c, const char *id) {
   return -1;
 }
 
+static const dpi_kind_covariate *covariate_of(const dp_kind *kind, const char *id) {
+  for (int i = 0; i < kind->ncovariate; i++)
+    if (strcmp(kind->covariate[i].id, id) == 0) return &kind->covariate[i];
+  return NULL;
+}
+
+static bool allowed(const dpi_kind_covariate *v, double x) {
+  return !(x < v->lower) && !(x > v->upper);
+}
+
+/* A column that the model reads has numbers in every row, those of a covariate within its range. */
+static dp_status check_column(const dp_trial *t, const dpi_table *table, int k) {
+  const dpi_kind_covariate *v = covariate_of(t->kind, table->column[k]);
+  if (!v && dp_sim_param(t->kind->sim, table->column[k]) < 0) return DP_OK;
+  for (int row = 0; row < table->nrow; row++) {
+    double x;
+    DP_TRY(dpi_table_number(table, row, k, &x));
+    if (v && !allowed(v, x))
+      return dpi_table_fail(table, row, k, "found %g, expected %g to %g %s", x, v->lower, v->upper, v->unit);
+  }
+  return DP_OK;
+}
+
 /* Columns all of whose cells are numbers; the person is the column `person` or `id`, else the row's number. */
 static dp_status take_table(dp_trial *t, const dpi_table *table) {
   dpi_cohort *c = &t->cohort;
@@ -197,6 +220,7 @@ static dp_status take_table(dp_trial *t, const dpi_table *table) {
   for (int k = 0; k < table->ncolumn; k++) {
     bool number = k != person;
     double x;
+    if (number) DP_TRY(check_column(t, table, k));
     for (int row = 0; row < table->nrow && number; row++) number = dpi_parse_double(dpi_table_cell(table, row, k), &x);
     if (!number) continue;
     from[c->ncolumn] = k;
@@ -273,6 +297,16 @@ static dp_status read_variation(dp_trial *t, const dpi_yaml_doc *doc, const dpi_
   return wrong(doc, e, e->key, "a number, normal(mean, sd), lognormal(median, s), uniform(a, b) or loguniform(a, b)");
 }
 
+/* A law whose middle (of a uniform law: whose ends) the covariate can't have is a slip. */
+static dp_status check_variation(const dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *e,
+                                 const dpi_variation *v) {
+  const dpi_kind_covariate *k = covariate_of(t->kind, e->key);
+  const bool ends = v->kind == DP_VARY_UNIFORM || v->kind == DP_VARY_LOGUNIFORM;
+  if (!k || (allowed(k, v->a) && (!ends || allowed(k, v->b)))) return DP_OK;
+  return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found '%.60s', expected values from %g to %g %s", doc->source,
+                  e->line, e->key, e->text, k->lower, k->upper, k->unit);
+}
+
 static dp_status read_population(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
   dpi_cohort *c = &t->cohort;
   const dp_kind *k = t->kind;
@@ -299,6 +333,7 @@ static dp_status read_population(dp_trial *t, const dpi_yaml_doc *doc, const dpi
     if (find_column(c, e->key) >= 0 || !dpi_policy_name(e->key))
       return wrong(doc, e, e->key, "another name of a covariate");
     DP_TRY(read_variation(t, doc, e, &c->vary[c->ncolumn]));
+    DP_TRY(check_variation(t, doc, e, &c->vary[c->ncolumn]));
     c->column[c->ncolumn++] = e->key;
   }
   return DP_OK;

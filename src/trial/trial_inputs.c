@@ -1,7 +1,7 @@
 /* trial_inputs.c - floor 8: what happens to one person: meals, periods, drop-out; all of it as a member of the waist.
  *
- * Orders of instants at equal times: the output of a period that ends (0), meals (1..), counters set back, what is
- * announced,
+ * Orders of instants at equal times: the output of a period that ends (0), meals (1..), parameters and counters set
+ * back, what is announced,
  * plans, the law that counts where it is one of its own, the law that decides.
  */
 #include <math.h>
@@ -14,6 +14,7 @@
 enum {
   ORDER_OUT,
   ORDER_MEAL,
+  ORDER_BACK = 50000000,
   ORDER_RESET = 100000000,
   ORDER_SAY = 200000000,
   ORDER_PLAN = 300000000,
@@ -198,6 +199,18 @@ static void put_plan(filler *f, const dpi_trial_part *part, const dpi_trial_peri
   }
 }
 
+/* Before another arm follows, parameters that this one's policy set are the person's own again. */
+static void put_back(filler *f, const dpi_trial_part *part, const dpi_trial_period *p, const double *param) {
+  const dp_policy_desc *d = &f->t->arm[part->arm].policy->desc;
+  for (int i = 0; i < d->ngive; i++) {
+    double low, high;
+    int control;
+    dpi_trial_bounds(f->m->kind, d->give[i], &low, &high, &control);
+    const int sim = control < 0 ? dp_sim_param(f->m->sim, d->give[i]) : -1;
+    if (sim >= 0) put(f, p->to, ORDER_BACK + i, DP_SWITCH, sim, param[sim]);
+  }
+}
+
 static void put_part(filler *f, const dpi_trial_part *part, const dpi_trial_period *p, int nmeal) {
   const dp_policy *policy = f->t->arm[part->arm].policy;
   if (p->act < p->from && p->from < p->to)
@@ -256,7 +269,10 @@ void dpi_trial_fill(const dpi_trial_model *m, int person, dpi_trial_slot *slot, 
   put_meals(&f, nmeal);
   for (int k = 0; k < m->npart; k++) {
     period[k] = dpi_trial_period_of(t, person, m->part[k].arm);
-    if (period[k].to > period[k].act) put_part(&f, &m->part[k], &period[k], nmeal);
+    if (period[k].to > period[k].act) {
+      put_part(&f, &m->part[k], &period[k], nmeal);
+      if (period[k].position + 1 < m->npart) put_back(&f, &m->part[k], &period[k], param);
+    }
   }
   qsort(slot->instant, (size_t)f.n, sizeof *slot->instant, in_order);
   put_outputs(&f, member, period);
@@ -273,7 +289,7 @@ static int instants_of(const dpi_trial_model *m, int nmeal) {
   int n = 2 * nmeal;
   for (int k = 0; k < m->npart; k++) {
     const dpi_trial_part *p = &m->part[k];
-    n += 2 + p->ncounter + p->nplan + (p->said ? nmeal : 0);
+    n += 2 + p->ncounter + p->nplan + m->trial->arm[p->arm].policy->desc.ngive + (p->said ? nmeal : 0);
   }
   return n;
 }
@@ -348,7 +364,7 @@ void dpi_trial_values(const dpi_trial_model *m, int part, int person, const doub
       value[e] = path_value(end, functional[p->path[e]], length);
     else if (p->output[e] >= 0)
       value[e] = row[p->output[e]];
-    else if (end->metric == DPI_METRIC_TOTAL && p->nplan)
+    else if (end->metric == DPI_METRIC_TOTAL && t->arm[p->arm].policy->plan) /* an empty one gives 0 */
       value[e] = dpi_trial_plan_total(m, part, end->give, period.act, period.to);
     if (!(value[e] > DPI_TRIAL_MISSING)) value[e] = NAN;
     if (end->relation && !isnan(value[e])) value[e] = end->relation < 0 ? value[e] < end->bound : value[e] > end->bound;

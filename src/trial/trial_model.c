@@ -27,6 +27,8 @@ typedef struct law {
   int n, nnoise, nsense;
   const char *target[most_targets], *formula[most_targets];
   const char *noise[most_noise];
+  int nsum; /* counters from 0, and what each adds up */
+  const char *sum[most_targets], *sum_of[most_targets];
   const char *sensed[64]; /* [nobservable] what stands for a reading in this law, NULL: not read yet */
 } law;
 
@@ -204,20 +206,35 @@ static dp_status sum_up(builder *b, law *l, const char *id, const char *x, doubl
   return add_target(b, l, id, dpi_arena_printf(b->arena, "%s + (%s)", id, x), NULL);
 }
 
+/* The same from 0, by the name that this sum has: *id, or that of one which adds up the same in this law already.
+ * Endpoints share the number of readings, and often what they count. */
+static dp_status share_sum(builder *b, law *l, const char **id, const char *x) {
+  for (int i = 0; i < l->nsum; i++) {
+    if (strcmp(l->sum_of[i], x) != 0) continue;
+    *id = l->sum[i];
+    return DP_OK;
+  }
+  if (l->nsum < most_targets) {
+    l->sum[l->nsum] = *id;
+    l->sum_of[l->nsum++] = x;
+  }
+  return sum_up(b, l, *id, x, 0);
+}
+
 /* Share of readings, or a sum over them, by their number. */
-static dp_status count_mean(builder *b, law *l, const char *n, const char *s, const char *x, double factor,
+static dp_status count_mean(builder *b, law *l, const char *n, const char **sum, const char *x, double factor,
                             double offset, const char **value) {
-  DP_TRY(sum_up(b, l, n, "1", 0));
-  DP_TRY(sum_up(b, l, s, x, 0));
+  DP_TRY(share_sum(b, l, &n, "1"));
+  DP_TRY(share_sum(b, l, sum, x));
   *value = dpi_arena_printf(b->arena, "piecewise(%s + %s*%s/%s, %s > 0, -1e300)", number(b, offset), number(b, factor),
-                            s, n, n);
+                            *sum, n, n);
   return DP_OK;
 }
 
 /* Mean and sum of squares, updated reading by reading (Welford 1962). */
 static dp_status count_spread(builder *b, law *l, const dpi_endpoint *e, const char *n, const char *s, const char *q,
                               const char *r, const char **value) {
-  DP_TRY(sum_up(b, l, n, "1", 0));
+  DP_TRY(share_sum(b, l, &n, "1"));
   DP_TRY(add_counter(b, s, 0));
   DP_TRY(add_counter(b, q, 0));
   DP_TRY(add_target(b, l, s, dpi_arena_printf(b->arena, "%s + ((%s) - %s)/(%s + 1)", s, r, s, n), NULL));
@@ -278,7 +295,7 @@ static dp_status count_endpoint(builder *b, law *l, int arm, int k, const char *
   if (!x) return DP_ERR_MEMORY;
   if (e->metric <= DPI_METRIC_ABOVE) factor = 100;
   if (e->metric == DPI_METRIC_GMI) factor = 0.02392, offset = 3.31;
-  DP_TRY(count_mean(b, l, n, s, x, factor, offset, value));
+  DP_TRY(count_mean(b, l, n, &s, x, factor, offset, value));
   if (e->metric <= DPI_METRIC_ABOVE && !e->percent) /* a reading stands for the time to the next */
     *value = dpi_arena_printf(b->arena, "%s*%s", number(b, b->t->sampling), s);
   return DP_OK;
@@ -386,7 +403,7 @@ static dp_status add_rule(builder *b, law *l, dpi_trial_part *part) {
   dpi_str outside;
   dpi_str_init(&outside, b->ctx);
   dpi_str_add(&outside, "0");
-  dp_status status = sum_up(b, l, steps, "1", 0);
+  dp_status status = share_sum(b, l, &steps, "1");
   for (int i = 0; i < p->desc.ngive && status == DP_OK; i++) {
     const char *formula = dpi_arena_printf(b->arena, "(%s)", f.give[i]);
     status = formula ? add_gift(b, l, p, arm, i, formula, &outside) : DP_ERR_MEMORY;
@@ -409,7 +426,7 @@ static dp_status add_readings(builder *b, law *l, dpi_trial_part *part) {
   part->reading = DPI_ARENA_ARRAY(b->arena, int, p->desc.nread + 1);
   const char *steps = dpi_arena_printf(b->arena, "arm%d_steps", part->arm); /* a law of nothing is none */
   if (!part->reading || !steps) return DP_ERR_MEMORY;
-  DP_TRY(sum_up(b, l, steps, "1", 0));
+  DP_TRY(share_sum(b, l, &steps, "1"));
   for (int i = 0; i < p->desc.nread; i++) {
     const char *r, *id = dpi_arena_printf(b->arena, "arm%d_read_%d", part->arm, i);
     if (p->observable[i] >= 0)

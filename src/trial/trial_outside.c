@@ -23,6 +23,7 @@ typedef struct person {
   dp_policy_session *session;
   double *row;        /* [noutput] the last one */
   bool have;          /* a row has come since the last decision */
+  bool over;          /* the period is: that row is the last one */
   double *functional; /* [npath] */
   bool failed;
   int nmeal, nincident;
@@ -101,6 +102,20 @@ static void take_incidents(loop *w, person *p) {
   }
 }
 
+/* A rule that gives no number: this person ends here. */
+static void note_failure(loop *w, person *p, dp_time now) {
+  dp_trial_result *r = w->result;
+  p->failed = true;
+  if (r->nincident < 100) {
+    dp_trial_incident *i = &r->incident[r->nincident++];
+    i->arm = w->m->part[0].arm;
+    i->time = (double)now / (double)DP_TICKS;
+    snprintf(i->person, sizeof i->person, "%s", p->id);
+    snprintf(i->reason, sizeof i->reason, "the simulation failed: %.130s", dp_ctx_error(w->t->ctx));
+  }
+  dp_ctx_clear_error(w->t->ctx);
+}
+
 static dp_status decide(loop *w, dp_run *run, int i, dp_time now) {
   person *p = &w->who[i];
   const dp_policy_desc *d = &w->policy->desc;
@@ -112,11 +127,22 @@ static dp_status decide(loop *w, dp_run *run, int i, dp_time now) {
   for (int k = 0; k < d->nannounce; k++)
     w->announce[k] = dpi_trial_announced(w->t, w->policy, k, w->slot[i].meal, p->nmeal, now - every, now);
   const dp_policy_input input = {(double)now / (double)DP_TICKS, d->every, w->read, w->announce};
-  DP_TRY(dp_policy_step(p->session, &input, w->give));
+  const dp_status status = dp_policy_step(p->session, &input, w->give);
   take_incidents(w, p);
+  if (status == DP_ERR_NUMERIC) return note_failure(w, p, now), DP_OK; /* of this person, as where a law decides */
+  DP_TRY(status);
   p->steps++;
   for (int k = 0; k < d->ngive && n < DPI_COUNT(instant); k++) n += as_instant(w, p, k, now, &instant[n]);
   return n ? dp_run_add(run, i, instant, n) : DP_OK;
+}
+
+/* Rows and functionals up to `now`. Who left has had the last row, which stays. */
+static dp_status step_to(loop *w, dp_run *run, dp_time now) {
+  for (int i = 0; i < w->n; i++) w->who[i].have = w->who[i].over;
+  DP_TRY(dp_run_advance(run, now));
+  DP_TRY(dp_run_emit(run, sink, w));
+  for (int i = 0; i < w->n; i++) w->who[i].over = w->who[i].have && now >= w->who[i].period.to;
+  return DP_OK;
 }
 
 static dp_status go(loop *w, dp_run *run) {
@@ -124,15 +150,11 @@ static dp_status go(loop *w, dp_run *run) {
   for (int k = 0; k < w->ndecision; k++) {
     const dp_time now = k * every;
     if (dp_ctx_cancelled(w->t->ctx)) return DP_ERR_CANCELLED;
-    for (int i = 0; i < w->n; i++) w->who[i].have = false;
-    DP_TRY(dp_run_advance(run, now));
-    DP_TRY(dp_run_emit(run, sink, w));
+    DP_TRY(step_to(w, run, now));
     for (int i = 0; i < w->n; i++)
       if (w->who[i].have && !w->who[i].failed && now < w->who[i].period.to) DP_TRY(decide(w, run, i, now));
   }
-  for (int i = 0; i < w->n; i++) w->who[i].have = false;
-  DP_TRY(dp_run_advance(run, end));
-  return dp_run_emit(run, sink, w);
+  return step_to(w, run, end);
 }
 
 /* ---- a group ---- */
@@ -204,7 +226,8 @@ static void take_values(loop *w, person *p, double *value) {
     for (int k = 0; k < w->policy->desc.ngive; k++)
       if (strcmp(w->policy->desc.give[k], end->give) == 0)
         value[e] = control >= 0 ? p->total[k] : p->total[k] / (double)p->steps;
-    if (end->relation) value[e] = end->relation < 0 ? value[e] < end->bound : value[e] > end->bound;
+    if (end->relation && !isnan(value[e]))
+      value[e] = end->relation < 0 ? value[e] < end->bound : value[e] > end->bound;
   }
 }
 

@@ -35,12 +35,12 @@ static void interval(dpi_str *s, const dp_trial_estimate *e) {
 }
 
 static const char style[] =
-    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
+    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 "
     "1rem;color:#1a1a1a;background:#fff}"
     "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;width:100%}"
     "th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}.n{text-align:right;"
     "font-variant-numeric:tabular-nums;white-space:nowrap}.fail{color:#a40000;font-weight:600}.missing{color:#7a5200}"
-    ".pass{color:#005a2b}.note{color:#555}svg{display:block}</style>";
+    ".pass{color:#005a2b}.note{color:#555}svg{display:block}.a{min-width:16rem}</style>";
 
 /* A bar of the interval of a difference around zero, on the scale of the widest one of its endpoint. */
 static void bar(dpi_str *s, const dp_trial_estimate *e, double most) {
@@ -78,7 +78,7 @@ static void differences(dpi_str *s, const dp_trial_result *r) {
     plain(s, r->trial->desc.endpoint[d->endpoint].name);
     dpi_str_add(s, ", ");
     plain(s, r->trial->desc.endpoint[d->endpoint].unit);
-    dpi_str_add(s, "</td><td>");
+    dpi_str_add(s, "</td><td class=a>");
     plain(s, r->arm[d->arm].name);
     dpi_str_add(s, " minus ");
     plain(s, r->arm[d->against].name);

@@ -27,6 +27,25 @@ static dp_status entry(const dpi_yaml_doc *doc, const dpi_yaml *map, const char 
   return DP_OK;
 }
 
+/* A covariate that is drawn for nobody to read is a slip of its name. */
+static dp_status check_read(const reader *r, const dpi_yaml *cohort) {
+  const dp_trial *t = r->t;
+  const dpi_yaml *map = dpi_yaml_get(cohort, "covariates"), *match = dpi_yaml_get(cohort, "match");
+  for (const dpi_yaml *e = map ? map->first : NULL; e; e = e->next) {
+    bool used = dp_sim_param(t->kind->sim, e->key) >= 0 || (match && dpi_yaml_get(match, e->key));
+    for (int i = 0; i < t->kind->ncovariate; i++) used = used || strcmp(t->kind->covariate[i].id, e->key) == 0;
+    for (int a = 0; a < t->desc.narm; a++) {
+      const dp_policy *p = t->arm[a].policy;
+      for (int i = 0; i < p->desc.nperson; i++) used = used || strcmp(p->desc.person[i], e->key) == 0;
+    }
+    if (!used)
+      return dpi_fail(t->ctx, DP_ERR_INPUT,
+                      "%s:%d: covariates: nobody reads '%s': neither a covariate of the kind nor a policy's number",
+                      r->doc.source, e->line, e->key);
+  }
+  return DP_OK;
+}
+
 /* A share in [0, 1), as number or percent. */
 static dp_status share(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, double fallback, double *out) {
   DP_TRY(dpi_policy_yaml_quantity(doc, map, key, "1", fallback, out));
@@ -316,7 +335,8 @@ static dp_status read_sensor(const reader *r, const dpi_yaml *map, dpi_trial_sen
   const dpi_kind_observable *o = &r->t->kind->observable[s->observable];
   if (list->count != 2) return wrong(&r->doc, list, "range", "[low, high]");
   DP_TRY(item(&r->doc, list->first, o->unit, o->molar_mass, &s->low));
-  return item(&r->doc, list->first->next, o->unit, o->molar_mass, &s->high);
+  DP_TRY(item(&r->doc, list->first->next, o->unit, o->molar_mass, &s->high));
+  return s->low < s->high ? DP_OK : wrong(&r->doc, list, "range", "low < high");
 }
 
 static dp_status read_sensors(reader *r) {
@@ -475,6 +495,17 @@ static dp_status read_endpoint(reader *r, const dpi_yaml *map, dpi_endpoint *e) 
   return read_event(r, map, e);
 }
 
+/* Steps of equal length see the path at their ends alone. */
+static dp_status check_fixed(const reader *r, const dpi_yaml *map, const dpi_endpoint *e) {
+  const dpi_yaml *method = dpi_yaml_get(r->doc.root, "method");
+  if (!method || !method->text || strcmp(method->text, "fixed") != 0) return DP_OK;
+  if (e->readings || e->give || e->metric == DPI_METRIC_FINAL) return DP_OK;
+  return dpi_fail(r->t->ctx, DP_ERR_UNSUPPORTED,
+                  "%s:%d: endpoint '%s': method fixed offers no endpoints by path but final; take by: readings, or "
+                  "another method",
+                  r->doc.source, map->line, e->pub.id);
+}
+
 static dp_status read_endpoints(reader *r) {
   dp_trial *t = r->t;
   const dpi_yaml *list;
@@ -486,6 +517,7 @@ static dp_status read_endpoints(reader *r) {
   if (!t->endpoint || !t->endpoint_pub) return DP_ERR_MEMORY;
   for (const dpi_yaml *e = list->first; e; e = e->next) {
     DP_TRY(read_endpoint(r, e, &t->endpoint[t->desc.nendpoint]));
+    DP_TRY(check_fixed(r, e, &t->endpoint[t->desc.nendpoint]));
     t->endpoint_pub[t->desc.nendpoint] = t->endpoint[t->desc.nendpoint].pub;
     t->desc.nendpoint++;
   }
@@ -605,6 +637,7 @@ static dp_status read_all(reader *r) {
   t->desc.nperson = t->cohort.n;
   DP_TRY(read_inputs(r));
   DP_TRY(read_arms(r));
+  DP_TRY(check_read(r, cohort));
   DP_TRY(read_design(r));
   DP_TRY(read_loss(r));
   DP_TRY(read_sensors(r));

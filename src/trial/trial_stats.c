@@ -7,7 +7,8 @@
  *     test
  *     power                trials of n people an arm drawn with replacement from the people kept; the share of them in
  *                          which the
- *                          same test finds the difference at the trial's confidence, with Clopper-Pearson's interval
+ *                          t test (of shares: on 0 and 1) finds the difference at the trial's confidence, with
+ *                          Clopper-Pearson's interval
  */
 #include <math.h>
 #include <stdio.h>

@@ -83,6 +83,9 @@ static dp_status read_bounds(work *w) {
   w->upper = isnan(w->def->upper) ? c->upper : w->def->upper;
   w->lower = isnan(w->def->lower) ? c->lower : w->def->lower;
   if (isnan(w->lower)) w->lower = 0;
+  if (w->def->dose < w->lower || w->def->dose > w->upper)
+    return dpi_fail(w->kind->ctx, DP_ERR_INPUT, "dose: found %g %s, expected %g to %g %s, the bounds of control '%s'",
+                    w->def->dose, c->unit, w->lower, w->upper, c->unit, c->id);
   if (!isnan(w->def->dose)) return DP_OK;
   if (!isfinite(w->upper) || !(w->upper > 0) || !(w->lower >= 0) || w->lower >= w->upper)
     return dpi_fail(w->kind->ctx, DP_ERR_INPUT,

@@ -94,6 +94,65 @@ static void rule_and_record_agree(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+/* Decisions from outside, step by step, give the open loop the glucose that the law in the sim gives; a twin that may not
+ * be used decides nothing; one that may decides something, the same each time. */
+static void loops(void **state) {
+  (void)state;
+  dp_ctx *ctx;
+  dp_ctx_def context = dp_ctx_def_default();
+  assert_int_equal(dp_ctx_create(&context, &ctx), DP_OK);
+  dp_insulin_def def = dp_insulin_def_default();
+  dpi_insulin_people people;
+  dpi_insulin_world body, model;
+  dp_kind *kind;
+  def.nloop = 4;
+  OK(dpi_insulin_people_read(ctx, TWINS "/s2008", &people));
+  OK(dpi_insulin_world_open(ctx, TWINS "/s2008", true, &body));
+  OK(dpi_insulin_world_open(ctx, TWINS "/insulin", false, &model));
+  OK(dp_kind_load(ctx, TWINS "/insulin", &kind));
+  dpi_arena arena;
+  dpi_arena_init(&arena, ctx);
+  dpi_insulin_case c = {
+      .def = &def, .body = &body, .model = &model, .kind = kind, .people = &people, .row = 2, .stream = 512};
+  OK(dpi_table_text(people.t, c.row, people.id, &c.id));
+  OK(dpi_table_number(people.t, c.row, people.bw, &c.bw));
+  OK(dpi_table_number(people.t, c.row, people.basal, &c.basal));
+  OK(dpi_table_number(people.t, c.row, people.cr, &c.cr));
+  OK(dpi_table_number(people.t, c.row, people.cf, &c.cf));
+  dpi_meals meals;
+  double error[NT], law[NT], open[NT], unusable[NT], twin[NT], again[NT], pid[NT], eta[4 * 64] = {0};
+  double *param = calloc((size_t)dp_sim_describe(body.kind->sim)->nparam, sizeof *param);
+  dp_belief belief = {.ndraw = 4, .neta = kind->neffect, .eta = eta};
+  OK(dpi_insulin_meals_make(&arena, &c, 2, DAYS, &meals));
+  OK(dpi_insulin_errors(&c, 2, &meals, error));
+  OK(dpi_insulin_person_param(&body, &people, c.row, START, param));
+  OK(dpi_insulin_live(&body, param, 1, &meals, law, NULL));
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_OPEN, &meals, error, open));
+  for (int k = 0; k < NT; k++)
+    if (fabs(open[k] - law[k]) > 0.02) fail_msg("%d min: %.9g step by step, %.9g by law", 5 * k, open[k], law[k]);
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, &meals, error, unusable));
+  assert_memory_equal(unusable, open, sizeof open);
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_PID, &meals, error, pid));
+  belief.usable = 1; /* four draws: the typical person */
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, &meals, error, twin));
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, &meals, error, again));
+  assert_memory_equal(twin, again, sizeof twin);
+  double by_twin = 0, by_pid = 0;
+  for (int k = 0; k < NT; k++) {
+    by_twin = fmax(by_twin, fabs(twin[k] - open[k]));
+    by_pid = fmax(by_pid, fabs(pid[k] - open[k]));
+  }
+  if (!(by_twin > 2 && by_pid > 2)) fail_msg("the loops move glucose by %g (twin) and %g (PID)", by_twin, by_pid);
+  free(param);
+  dpi_arena_release(&arena);
+  dp_kind_destroy(kind);
+  dpi_insulin_world_close(&model);
+  dpi_insulin_world_close(&body);
+  dpi_table_destroy(people.t);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
+}
+
 static void refusals(void **state) {
   (void)state;
   dp_ctx *ctx;
@@ -107,6 +166,10 @@ static void refusals(void **state) {
   assert_int_equal(dp_insulin_study(ctx, &def, NULL, NULL, &sum), DP_ERR_USAGE);
   dp_ctx_clear_error(ctx);
   def.every = 15;
+  def.nloop = 65;
+  assert_int_equal(dp_insulin_study(ctx, &def, NULL, NULL, &sum), DP_ERR_USAGE);
+  dp_ctx_clear_error(ctx);
+  def.nloop = 0;
   def.only = "nobody";
   assert_int_equal(dp_insulin_study(ctx, &def, NULL, NULL, &sum), DP_ERR_INPUT);
   assert_non_null(strstr(dp_ctx_error(ctx), "has nobody of id nobody"));
@@ -119,6 +182,7 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rule_and_record_agree), cmocka_unit_test(refusals)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rule_and_record_agree), cmocka_unit_test(loops),
+                                     cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,40 @@ static void instants_are_in_order(void **state) {
   world_close(&w);
 }
 
+/* A control that sets a state to 0 (a meal: what left the stomach so far): before each dose, as in a record, and never
+ * left out of repeats without a word. */
+static void what_a_dose_sets_to_0(void **state) {
+  world w = world_open(*state, TWINS "/s2008");
+  const int emptied = dp_sim_state(w.kind->sim, "emptied");
+  dp_plan *p = read_plan(&w,
+                         "controlId\ttime\tamount\tduration\ncarbs\t30\t45000\t9\nbolus\t30\t4.5\t\n"
+                         "carbs\t300\t20000\t4\n");
+  dp_instant *in;
+  int n, dose = 0, set = 0;
+  assert_true(emptied >= 0);
+  assert_int_equal(dp_plan_instants(w.kind, p, 60, &in, &n), DP_OK);
+  assert_int_equal(n, 5); /* two meals with a zero each, a bolus without */
+  for (int k = 0; k < n; k++) {
+    if (in[k].type == DP_INFUSE) {
+      assert_true(k > 0 && in[k - 1].type == DP_SET && in[k - 1].target == emptied && in[k - 1].amount == 0);
+      assert_true(in[k - 1].time == in[k].time && in[k - 1].order < in[k].order);
+      assert_true(in[k].time == (dose ? 360 : 90) * DP_TICKS && in[k].rate == 5000);
+      dose++;
+    }
+    set += in[k].type == DP_SET;
+  }
+  assert_int_equal(dose, 2);
+  assert_int_equal(set, 2);
+  dp_plan_instants_free(p, in);
+  dp_plan_destroy(p);
+  p = read_plan(&w, "controlId\tamount\tduration\tinterval\trepeats\ncarbs\t45000\t9\t1440\t3\n");
+  assert_int_equal(dp_plan_instants(w.kind, p, 60, &in, &n), DP_ERR_UNSUPPORTED);
+  assert_non_null(strstr(dp_ctx_error(w.r->ctx), "expected a row for each"));
+  dp_ctx_clear_error(w.r->ctx);
+  dp_plan_destroy(p);
+  world_close(&w);
+}
+
 /* Nothing at all is a plan too. */
 static void nothing_is_a_plan(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
@@ -220,6 +254,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(rows_are_read),           TEST(a_file_gives_its_name), TEST(mistakes_have_a_place), TEST(bounds_are_named),
       TEST(hours_steps_and_changes), TEST(instants_are_in_order), TEST(nothing_is_a_plan),     TEST(memory_may_run_out),
+      TEST(what_a_dose_sets_to_0),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,99 @@ static void utilities_and_events(void **state) {
   dp_kind_destroy(k);
 }
 
+/* First passages count from now, also within a window of their own; one that never comes counts as at its end. */
+static void passages_that_never_come(void **state) {
+  dp_kind *k = with_reward(*state,
+                           "rewards:\n"
+                           "  - {id: w, quantity: c, functional: first_above, level: 9, unit: mg/L, "
+                           "window: [6 h, 10 h], weight: 1}\n"
+                           "  - {id: a, quantity: c, functional: first_above, level: 9, unit: mg/L, weight: 1}\n");
+  const double x[3] = {6.5, INFINITY, NAN};
+  double out[3];
+  assert_int_equal(dpi_decide_earn(k, &k->reward.term[0], x, 3, 24, out), DP_OK);
+  assert_true(out[0] == 6.5 && out[1] == 10 && out[2] == 0);
+  assert_int_equal(dpi_decide_earn(k, &k->reward.term[1], x, 3, 24, out), DP_OK);
+  assert_true(out[0] == 6.5 && out[1] == 24 && out[2] == 0);
+  dp_kind_destroy(k);
+}
+
+/* A regimen goes on as long as the longest window of a term looks: at steady state two days have twice the area of one.
+ */
+static void windows_longer_than_the_whole(void **state) {
+  rig *r = *state;
+  world w = world_with(
+      r, "rewards:\n  - {id: two, quantity: c, functional: integral, window: [0, 48 h], weight: 1}\n");
+  dp_belief *b = belief_make(4, zero, tight, 3);
+  dp_plan_patient patient = patient_of(&w, b, b);
+  dp_candidate *candidate;
+  dp_plan **plan = NULL;
+  int n;
+  dp_appraisal *a = NULL;
+  assert_int_equal(list_candidates(w.kind, &candidate, &n, &plan), DP_OK);
+  assert_true(n > 1 && plan[0]->row[0].interval < 48);
+  if (dp_appraise(w.kind, &patient, plan, 1, NULL, &a) != DP_OK) fail_msg("%s", dp_ctx_error(r->ctx));
+  for (int k = 0; k < 4; k++) {
+    person p = person_of(&w, b->eta + 3 * k);
+    rig_near(a->plan[0].value[k], 48 / plan[0]->row[0].interval * plan[0]->row[0].amount / (p.V * p.ke), 1e-5);
+  }
+  dp_appraisal_destroy(a);
+  for (int i = 0; i < n; i++) dp_plan_destroy(plan[i]);
+  free(plan);
+  free(candidate);
+  belief_free(b);
+  world_close(&w);
+}
+
+/* A plan that begins in a steady state and ends before the window does: nothing more is given after its last dose. */
+static void a_steady_state_that_ends(void **state) {
+  rig *r = *state;
+  world w = world_with(r,
+                       "window: 24 h\nrewards:\n  - {id: day, quantity: c, functional: integral, weight: 1}\n"
+                       "  - {id: doses, of: count, weight: 1}\n");
+  dp_belief *b = belief_make(4, zero, tight, 3);
+  dp_plan_patient patient = patient_of(&w, b, b);
+  dp_plan_row once = {.amount = 300, .interval = 12, .steady = 1}, twice = once;
+  twice.repeats = 1;
+  dp_plan short_one = {.ctx = r->ctx, .nrow = 1, .row = &once}, whole = {.ctx = r->ctx, .nrow = 1, .row = &twice};
+  dp_plan *both[2] = {&short_one, &whole};
+  dp_appraisal *a = NULL;
+  if (dp_appraise(w.kind, &patient, both, 2, NULL, &a) != DP_OK) fail_msg("%s", dp_ctx_error(r->ctx));
+  for (int k = 0; k < 4; k++) {
+    person p = person_of(&w, b->eta + 3 * k);
+    double ends = 0, h = 1e-3;
+    for (int i = 0; i < 24000; i++) ends += steady(p, 300, 12, (i + 0.5) * h) * h; /* decays on after 12 h */
+    rig_near(a->plan[0].value[k], ends, 1e-5);
+    rig_near(a->plan[1].value[k], 2 * 300 / (p.V * p.ke), 1e-5);
+  }
+  assert_true(a->plan[0].term[1].value == 1 && a->plan[1].term[1].value == 2);
+  dp_appraisal_destroy(a);
+  belief_free(b);
+  world_close(&w);
+}
+
+/* What changed at now itself holds for plans, whatever now is in ticks: 2.01 times 10^9 lies below 2010000000. */
+static void what_changes_at_now(void **state) {
+  rig *r = *state;
+  world w = world_open(r, rig_kind(r, "theophylline"));
+  dp_belief *b = belief_make(4, zero, tight, 3);
+  dp_plan_patient patient = patient_of(&w, b, b);
+  double *param = calloc((size_t)dp_sim_describe(w.kind->sim)->nparam, sizeof *param);
+  int target = w.kind->param[0].sim_param;
+  w.history[0] = dp_instant_default();
+  w.history[0].type = DP_SWITCH;
+  w.history[0].target = target;
+  w.history[0].amount = 91;
+  for (int late = 0; late < 2; late++) {
+    w.history[0].time = 2010000000 + late;
+    patient.now = 2.01;
+    dpi_decide_param(w.kind, &patient, b, 0, param);
+    assert_true((param[target] == 91) == !late);
+  }
+  free(param);
+  belief_free(b);
+  world_close(&w);
+}
+
 /* Windows, grades, terms over the plan: a course of two doses for a person without history, in closed form. */
 static void terms_of_a_course(void **state) {
   rig *r = *state;
@@ -322,6 +415,10 @@ int main(void) {
       TEST(risks),
       TEST(cvar_bounds_cover),
       TEST(utilities_and_events),
+      TEST(passages_that_never_come),
+      TEST(windows_longer_than_the_whole),
+      TEST(a_steady_state_that_ends),
+      TEST(what_changes_at_now),
       TEST(terms_of_a_course),
       TEST(appraisal_compares),
       TEST(smallest_conflict),

@@ -197,6 +197,32 @@ static void test_discrepancy(void **state) {
   world_close(w);
 }
 
+/* Asked for more effective draws, further rounds are drawn; the posterior stays the same. */
+static void test_effective_draws_wanted(void **state) {
+  (void)state;
+  world W, *w = &W;
+  world_open(w, 1);
+  dp_prior *prior = nominal(w);
+  dp_assimilate_def def = dp_assimilate_def_default();
+  dp_belief *few = NULL, *many = NULL;
+  def.nproposal = 500;
+  OK(dp_assimilate(w->kind, w->record, 0, 24, prior, &def, &few));
+  def.ess = 900;
+  OK(dp_assimilate(w->kind, w->record, 0, 24, prior, &def, &many));
+  if (!(few->ess < 500 && many->ess >= 900)) fail_msg("effective draws %g and %g", few->ess, many->ess);
+  assert_string_equal(many->method, "adaptive mixture");
+  double mean[2][8], sd[2][8];
+  moments(few, mean[0], sd[0]);
+  moments(many, mean[1], sd[1]);
+  for (int j = 0; j < many->neta; j++) /* 4.5 standard errors of 200 draws: false alarm below 1e-4 */
+    if (fabs(mean[0][j] - mean[1][j]) > 4.5 * sd[1][j] / sqrt(200))
+      fail_msg("effect %d: mean %g and %g, sd %g", j, mean[0][j], mean[1][j], sd[1][j]);
+  dp_belief_destroy(few);
+  dp_belief_destroy(many);
+  dp_prior_destroy(prior);
+  world_close(w);
+}
+
 static void test_refusals(void **state) {
   (void)state;
   world W, *w = &W;
@@ -204,6 +230,10 @@ static void test_refusals(void **state) {
   dp_prior *prior = nominal(w);
   dp_assimilate_def def = dp_assimilate_def_default();
   dp_belief *b = NULL;
+  def.ess = -1;
+  assert_int_equal(dp_assimilate(w->kind, w->record, 0, 2, prior, &def, &b), DP_ERR_USAGE);
+  dp_ctx_clear_error(w->ctx);
+  def = dp_assimilate_def_default();
   def.ndraw = 0;
   assert_int_equal(dp_assimilate(w->kind, w->record, 0, 2, prior, &def, &b), DP_ERR_USAGE);
   dp_ctx_clear_error(w->ctx);
@@ -220,6 +250,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_against_quadrature), cmocka_unit_test(test_threads_and_future),
       cmocka_unit_test(test_before_the_first_sample), cmocka_unit_test(test_discrepancy),
-      cmocka_unit_test(test_refusals)};
+      cmocka_unit_test(test_effective_draws_wanted), cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

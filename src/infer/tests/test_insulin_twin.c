@@ -56,6 +56,7 @@ static void gradient_by_differences(void **state) {
   bool ok = false;
   assert_int_equal(n, b.kind->neffect);
   assert_false(iv->def.corners);
+  assert_true(iv->def.smooth);
   assert_int_equal(b.p->nmeeting, 0);
   assert_non_null(iv->def.link);
   for (int a = 0; a < n; a++) x[a] = 0.2 * sqrt(b.kind->effect[a].variance) * (a % 3 - 1);

@@ -105,7 +105,7 @@ static void mistakes_have_a_place(void **state) {
       {"rewards:\n  - {id: a, of: amount, quantity: c, weight: 1}\n", "nothing about the path beside `of`"},
       {"rewards:\n  - {id: a, of: amont, weight: 1}\n", "did you mean 'amount'?"},
       {"pareto: [good, bad]\nrewards:\n  - {id: a, of: amount, weight: 1, objective: good}\n",
-       "reward.yaml:1: pareto: found 'bad', expected a objective of a reward"},
+       "reward.yaml:1: pareto: found 'bad', expected an objective of a reward"},
       {PLAN("form: cours"), "did you mean 'course'?"},
       {PLAN("form: course"), "a course needs one of times, every (with count) and intervals (with count)"},
       {PLAN("form: course, times: [0, 1 d], every: 1 d"), "a course needs one of"},
@@ -127,6 +127,27 @@ static void mistakes_have_a_place(void **state) {
     if (!strstr(dp_ctx_error(r->ctx), bad[i].said)) fail_msg("'%s' is not in '%s'", bad[i].said, dp_ctx_error(r->ctx));
     assert_null(k);
     dp_ctx_clear_error(r->ctx);
+  }
+}
+
+/* Amounts of controls in different units have no sum. */
+static void amounts_that_do_not_add_up(void **state) {
+  static const char *const of[] = {"amount", "intensity", "count", "amount, control: iv"};
+  rig *r = *state;
+  for (int i = 0; i < DPI_COUNT(of); i++) {
+    const char *dir = rig_kind(r, "theophylline");
+    char path[600], text[300];
+    dp_kind *k = NULL;
+    rig_edit(dir, "controls.tsv", "oral\tdepot",
+             "iv\tcentral\tg\tas an infusion\t2\t0\t1\t\t\t6;8;12;24\tprescriber\noral\tdepot");
+    rig_join(path, sizeof path, dir, "reward.yaml");
+    snprintf(text, sizeof text, "plan: {controls: [oral, iv]}\nrewards:\n  - {id: a, of: %s, weight: 1}\n", of[i]);
+    rig_write(path, text);
+    const dp_status status = dp_kind_load(r->ctx, dir, &k);
+    assert_int_equal(status, i < 2 ? DP_ERR_INPUT : DP_OK);
+    if (i < 2) assert_non_null(strstr(dp_ctx_error(r->ctx), "'oral' and 'iv' count in different units (mg, g)"));
+    dp_ctx_clear_error(r->ctx);
+    dp_kind_destroy(k);
   }
 }
 
@@ -194,7 +215,7 @@ static void memory_may_run_out(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(plans_are_read), TEST(terms_are_read),     TEST(mistakes_have_a_place),
+      TEST(plans_are_read), TEST(terms_are_read),     TEST(mistakes_have_a_place), TEST(amounts_that_do_not_add_up),
       TEST(proportional),   TEST(memory_may_run_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

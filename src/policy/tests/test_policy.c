@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -191,6 +192,70 @@ static void programs_that_fail(void **state) {
         "more than one line");
 }
 
+/* A line between answers: it must not be taken for the answer to the next question. */
+static void a_line_too_many(void **state) {
+  (void)state;
+  dp_policy *p = program(hello, ready,
+                         "for line in sys.stdin:\n" ANSWER
+                         "  time.sleep(0.05)\n  print('{\"gives\":{\"oral\":6}}', flush=True)\n");
+  dp_policy_session *s = session_of(p);
+  const struct timespec wait = {1, 0};
+  assert_true(step(s, 0, 7) == 5);
+  nanosleep(&wait, NULL);
+  assert_true(step(s, 0.5, 7) == 1007);
+  assert_int_equal(dp_policy_nincident(s), 1);
+  assert_non_null(strstr(dp_policy_incidents(s)->reason, "before it was asked"));
+  dp_policy_close(s);
+  dp_policy_destroy(p);
+}
+
+/* A program that has left its process group and listens to nothing is killed all the same. */
+static void a_program_that_leaves(void **state) {
+  (void)state;
+  dp_policy *p = program(hello,
+                         "import os\nos.setpgid(0, os.getpgid(os.getppid()))\nprint('{\"ready\":1}', flush=True)\n",
+                         "time.sleep(100)\n");
+  const double begun = dpi_clock_s();
+  dp_policy_session *s = session_of(p);
+  assert_true(step(s, 0, 7) == 1007);
+  assert_int_equal(dp_policy_nincident(s), 1);
+  assert_non_null(strstr(dp_policy_incidents(s)->reason, "no answer within 0.5 s"));
+  dp_policy_close(s);
+  dp_policy_destroy(p);
+  assert_true(dpi_clock_s() - begun < 60); /* not the 100 s of its sleep */
+}
+
+/* A program beside policy.yaml is that file also from within its folder; its bytes are part of the policy's hash. */
+static void a_program_in_this_folder(void **state) {
+  (void)state;
+  static const char yaml[] = "policy: h\nkind: process\nevery: 30 min\nreads: {c: c}\nperson: [WT]\n"
+                             "gives: {oral: ''}\ncommand: [true]\nfallback: rule.yaml\n";
+  static const char script[] = "#!/bin/sh\nread a\necho '{\"ready\":1}'\n"
+                               "while read a; do echo '{\"gives\":{\"oral\":%d}}'; done\n";
+  char before[512], path[200], text[400], hash[65];
+  assert_non_null(getcwd(before, sizeof before));
+  put("rule.yaml", rule);
+  put("here.yaml", yaml);
+  for (int k = 5; k < 7; k++) {
+    snprintf(text, sizeof text, script, k);
+    put("true", text); /* a word that the search path has too */
+    snprintf(path, sizeof path, "%s/true", dir);
+    assert_int_equal(chmod(path, 0700), 0);
+    assert_int_equal(chdir(dir), 0);
+    dp_policy *p = NULL;
+    const dp_status status = dp_policy_read(kind, "here.yaml", &p);
+    dp_policy_session *s = status == DP_OK ? session_of(p) : NULL;
+    assert_int_equal(chdir(before), 0);
+    assert_non_null(s);
+    assert_true(step(s, 0, 7) == k);
+    assert_int_equal(dp_policy_nincident(s), 0);
+    if (k > 5) assert_string_not_equal(hash, dp_policy_describe(p)->hash);
+    snprintf(hash, sizeof hash, "%s", dp_policy_describe(p)->hash);
+    dp_policy_close(s);
+    dp_policy_destroy(p);
+  }
+}
+
 static void a_slow_start(void **state) {
   (void)state;
   dp_policy *p =
@@ -321,6 +386,8 @@ static int end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(rules),          cmocka_unit_test(files_that_are_refused),
                                      cmocka_unit_test(a_good_program), cmocka_unit_test(programs_that_fail),
+                                     cmocka_unit_test(a_line_too_many), cmocka_unit_test(a_program_that_leaves),
+                                     cmocka_unit_test(a_program_in_this_folder),
                                      cmocka_unit_test(a_slow_start),   cmocka_unit_test(a_program_that_is_not_there),
                                      cmocka_unit_test(a_library),      cmocka_unit_test(a_twin)};
   return cmocka_run_group_tests(tests, begin, end);

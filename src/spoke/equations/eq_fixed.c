@@ -24,6 +24,7 @@
  *      numbers are those that eq_law.c would have given;
  *   2. nothing is allocated once a gang is warm. */
 #include "num/lane_normal.h"
+#include "solve/lane_rows.h"
 #include "spoke/equations/eq_impl.h"
 
 #include <float.h>
@@ -79,6 +80,13 @@ typedef struct lane {
   dp_time tick;           /* and when it comes next */
 } lane;
 
+/* Rows that are copied: to[i] := from[i]. */
+typedef struct rows {
+  int n;
+  double **to;
+  const double **from;
+} rows;
+
 /* One thread's lanes. */
 typedef struct gang {
   struct gang *free_next;
@@ -87,11 +95,16 @@ typedef struct gang {
   dpi_fixed *g;                   /* owned */
   dpi_eq_bench *w[DPI_LANES_MAX]; /* owned */
   lane lane[DPI_LANES_MAX];
-  double **law_reg; /* owned [nlaw], each too */
-  double *scratch;  /* owned: plain workspace of the largest law */
-  double *held;     /* owned [nmoving x width] */
-  noise *noise;     /* owned [nlaw] */
-  double **row;     /* owned [nmoving]: their rows in the step; NULL: not used there */
+  uint32_t in[WAITS + 1]; /* lanes in this state, as bits */
+  double **law_reg;       /* owned [nlaw], each too */
+  double *scratch;        /* owned: plain workspace of the largest law */
+  double *store;          /* owned [nmoving x width] */
+  double **held; /* owned [nmoving]: where a moving parameter is kept: its row in the one law or the step that reads
+                       it, else in the store */
+  rows *load;    /* owned [nlaw], lists too: what a law reads that is kept elsewhere */
+  rows *give;    /* owned [nlaw], lists too: from a law's values to where they belong */
+  noise *noise;  /* owned [nlaw] */
+  double **row;  /* owned [nmoving]: their rows in the step; NULL: not used there */
   void (*normal)(uint64_t key, const uint64_t *stream, const uint64_t *counter, double *z);
   dpi_eq_batch *b; /* the call */
   dp_time to;
@@ -266,7 +279,12 @@ static void gang_destroy(gang *a) {
   for (int l = 0; l < DPI_LANES_MAX; l++) dpi_eq_bench_destroy(a->w[l]);
   for (int l = 0; a->law_reg && l < sp->nlaw; l++) dpi_lanes_free(ctx, a->law_reg[l], 0);
   dpi_fixed_destroy(a->g);
-  dpi_lanes_free(ctx, a->held, 0);
+  for (int l = 0; a->load && l < sp->nlaw; l++) dpi_free(ctx, a->load[l].to);
+  for (int l = 0; a->give && l < sp->nlaw; l++) dpi_free(ctx, a->give[l].to);
+  dpi_free(ctx, a->load);
+  dpi_free(ctx, a->give);
+  dpi_lanes_free(ctx, a->store, 0);
+  dpi_free(ctx, a->held);
   dpi_free(ctx, a->law_reg);
   dpi_free(ctx, a->scratch);
   for (int l = 0; a->noise && l < sp->nlaw; l++) dpi_free(ctx, a->noise[l].z);
@@ -274,6 +292,63 @@ static void gang_destroy(gang *a) {
   dpi_free(ctx, a->row);
   dpi_free(ctx, a->queue);
   dpi_free(ctx, a);
+}
+
+static double *law_row(const gang *a, int law, int row) { return a->law_reg[law] + (size_t)row * (size_t)a->width; }
+
+/* A law's value may be a row that it reads, as it is (before := now): values are taken one after the other, so such a
+ * row must not be one that they go to. */
+static bool is_value(const law_tape *t, int row) {
+  for (int k = 0; k < t->tape->nout; k++)
+    if (t->tape->out[k] == row) return true;
+  return false;
+}
+
+static void find_homes(gang *a) {
+  const dpi_eq_spoke *sp = a->spoke;
+  const dpi_eq_fixed *f = sp->fixed;
+  for (int i = 0; i < f->nmoving; i++) {
+    int nreader = 0;
+    double *home = NULL;
+    for (int l = 0; l < sp->nlaw; l++) {
+      const int row = dpi_tape_row(f->law[l].tape, sp->param_sym[f->moving[i]]);
+      if (row < 0) continue;
+      nreader++;
+      if (!is_value(&f->law[l], row)) home = law_row(a, l, row);
+    }
+    if (nreader == 0) home = a->row[i];
+    a->held[i] = nreader <= 1 && home ? home : a->store + (size_t)i * (size_t)a->width;
+    if (a->held[i] == a->row[i]) a->row[i] = NULL;
+  }
+}
+
+static dp_status rows_create(dp_ctx *ctx, int most, rows *r) {
+  r->to = dpi_alloc_array(ctx, 2 * (size_t)most + 1, sizeof *r->to);
+  r->from = r->to ? (const double **)(void *)(r->to + most) : NULL;
+  return r->to ? DP_OK : DP_ERR_MEMORY;
+}
+
+static void rows_add(rows *r, double *to, const double *from) {
+  if (!to || to == from) return;
+  r->to[r->n] = to;
+  r->from[r->n++] = from;
+}
+
+/* What is copied before and after law l. */
+static dp_status list_rows(gang *a, int l) {
+  const dpi_eq_law *law = &a->spoke->law[l];
+  const law_tape *t = &a->spoke->fixed->law[l];
+  DP_TRY(rows_create(a->spoke->base.ctx, t->nx + t->nheld, &a->load[l]));
+  DP_TRY(rows_create(a->spoke->base.ctx, 2 * law->map.nvalue, &a->give[l]));
+  for (int i = 0; i < t->nx; i++) rows_add(&a->load[l], law_row(a, l, t->x_row[i]), a->g->x[t->x[i]]);
+  for (int i = 0; i < t->nheld; i++) rows_add(&a->load[l], law_row(a, l, t->held_row[i]), a->held[t->held[i]]);
+  for (int k = 0; k < law->map.nvalue; k++) {
+    const double *value = law_row(a, l, t->tape->out[k]);
+    const int i = t->moved[k];
+    rows_add(&a->give[l], i < 0 ? a->g->x[law->target[k]] : a->held[i], value);
+    if (i >= 0) rows_add(&a->give[l], a->row[i], value);
+  }
+  return DP_OK;
 }
 
 static dp_status gang_build(gang *a) {
@@ -289,9 +364,12 @@ static dp_status gang_build(gang *a) {
 #endif
   a->law_reg = DPI_NEW_ARRAY(ctx, double *, sp->nlaw + 1);
   a->row = DPI_NEW_ARRAY(ctx, double *, f->nmoving + 1);
-  a->held = dpi_lanes_alloc(ctx, (size_t)(f->nmoving + 1) * (size_t)a->width);
+  a->store = dpi_lanes_alloc(ctx, (size_t)(f->nmoving + 1) * (size_t)a->width);
+  a->held = DPI_NEW_ARRAY(ctx, double *, f->nmoving + 1);
+  a->load = DPI_NEW_ARRAY(ctx, rows, sp->nlaw + 1);
+  a->give = DPI_NEW_ARRAY(ctx, rows, sp->nlaw + 1);
   a->noise = DPI_NEW_ARRAY(ctx, noise, sp->nlaw + 1);
-  if (!a->law_reg || !a->row || !a->held || !a->noise) return DP_ERR_MEMORY;
+  if (!a->law_reg || !a->row || !a->store || !a->held || !a->load || !a->give || !a->noise) return DP_ERR_MEMORY;
   for (int i = 0; i < f->nmoving; i++) a->row[i] = dpi_fixed_param(a->g, sp->param_sym[f->moving[i]]);
   for (int l = 0; l < sp->nlaw; l++) {
     const dpi_tape *tape = f->law[l].tape;
@@ -304,6 +382,8 @@ static dp_status gang_build(gang *a) {
   }
   a->scratch = DPI_NEW_ARRAY(ctx, double, largest + 1);
   if (!a->scratch) return DP_ERR_MEMORY;
+  find_homes(a);
+  for (int l = 0; l < sp->nlaw; l++) DP_TRY(list_rows(a, l));
   for (int l = 0; l < a->width; l++) DP_TRY(dpi_eq_bench_create(sp, 0, false, &a->w[l]));
   return DP_OK;
 }
@@ -338,6 +418,12 @@ static void gang_give(gang *a) {
 
 /* ---- a segment ---- */
 
+static void put(gang *a, int l, int state) {
+  a->in[a->lane[l].state] &= ~(1u << l);
+  a->in[state] |= 1u << l;
+  a->lane[l].state = (uint8_t)state;
+}
+
 /* Equal steps from where the lane stands to `to`. */
 static void segment(gang *a, int l, double from, double to) {
   lane *k = &a->lane[l];
@@ -351,7 +437,7 @@ static void segment(gang *a, int l, double from, double to) {
     k->n = n < 1 ? 1 : n;
     k->h = span / k->n;
   }
-  k->state = WALKS;
+  put(a, l, WALKS);
   a->g->t[l] = from;
   a->g->h[l] = k->h;
 }
@@ -439,7 +525,7 @@ static void head_for(gang *a, int l, double now, double law) {
   lane *k = &a->lane[l];
   k->law_next = law < k->other;
   if (k->law_next && !(law > now)) {
-    k->state = WAITS;
+    put(a, l, WAITS);
     k->to = now;
     return;
   }
@@ -466,7 +552,7 @@ static bool go_on(gang *a, int l) {
   if (!(w->next.t < k->other)) return true;
   /* from here on in lanes: what laws read */
   const dpi_eq_fixed *f = a->spoke->fixed;
-  for (int i = 0; i < f->nmoving; i++) a->held[i * a->width + l] = w->m->param[f->moving[i]];
+  for (int i = 0; i < f->nmoving; i++) a->held[i][l] = w->m->param[f->moving[i]];
   for (int i = 0; i < a->spoke->nlaw; i++)
     dpi_tape_lanes_prologue(f->law[i].tape, a->width, a->law_reg[i], l, w->sym,
                             (dpi_tape_init(f->law[i].tape, a->scratch), a->scratch));
@@ -503,7 +589,7 @@ static void refill(gang *a, int l) {
     if (dpi_eq_member_begin(w, dpi_eq_end(a->b, i, a->to)) && go_on(a, l)) return;
     no_memory(a, w);
   }
-  a->lane[l].state = IDLE;
+  put(a, l, IDLE);
   a->g->h[l] = 0;
 }
 
@@ -514,7 +600,7 @@ static void sync(gang *a, int l) {
   dpi_eq_bench *w = a->w[l];
   if (!a->lane[l].ahead) return;
   for (int i = 0; i < f->nmoving; i++) {
-    const double v = a->held[i * a->width + l];
+    const double v = a->held[i][l];
     w->m->param[f->moving[i]] = w->sym[sp->param_sym[f->moving[i]]] = v;
   }
   memset(w->stale, 1, (size_t)sp->nmap);
@@ -536,21 +622,12 @@ static void leave(gang *a, int l, double t_now) {
 
 /* ---- laws together ---- */
 
-/* A row: a constant size is copied without a call. */
-static inline void copy_row(double *to, const double *from, int width) {
-  if (width == 8)
-    memcpy(to, from, 8 * sizeof *to);
-  else
-    memcpy(to, from, (size_t)width * sizeof *to);
-}
-
 static void load_law(const gang *a, int which, uint32_t mask) {
   const law_tape *t = &a->spoke->fixed->law[which];
   const size_t width = (size_t)a->width;
   double *reg = a->law_reg[which];
-  for (int i = 0; i < t->nx; i++) copy_row(reg + (size_t)t->x_row[i] * width, a->g->x[t->x[i]], a->width);
-  for (int i = 0; i < t->nheld; i++)
-    copy_row(reg + (size_t)t->held_row[i] * width, a->held + (size_t)t->held[i] * width, a->width);
+  const rows *r = &a->load[which];
+  dpi_rows_move(a->width, r->to, r->from, r->n, (1u << width) - 1);
   for (uint32_t left = t->time >= 0 ? mask : 0; left; left &= left - 1) {
     const int l = __builtin_ctz(left);
     reg[(size_t)t->time * width + (size_t)l] = a->lane[l].to;
@@ -564,7 +641,7 @@ static void draw_ahead(gang *a, int which) {
   uint64_t stream[DPI_NORMAL_LANES] = {0}, counter[DPI_NORMAL_LANES];
   z->valid = 0;
   for (int l = 0; l < a->width; l++) {
-    if (a->lane[l].state == IDLE) continue;
+    if (a->in[IDLE] >> l & 1) continue;
     stream[l] = a->w[l]->def->stream;
     z->first[l] = (uint64_t)a->w[l]->m->applied[which];
     z->valid |= 1u << l;
@@ -575,32 +652,44 @@ static void draw_ahead(gang *a, int which) {
   }
 }
 
-/* Each lane's numbers of this application, and count it. */
-static void draw(gang *a, int which, uint32_t mask) {
-  const dpi_eq_law *law = &a->spoke->law[which];
+/* Where each lane's numbers of this application stand among those drawn ahead; false: some do not. */
+static bool find_places(const gang *a, int which, uint32_t mask, uint64_t *place) {
   const noise *z = &a->noise[which];
-  uint64_t place[DPI_LANES_MAX];
-  bool there = true;
-  if (law->nnoise == 0) return;
+  if (mask & ~z->valid) return false;
   for (uint32_t left = mask; left; left &= left - 1) {
     const int l = __builtin_ctz(left);
-    there = there && (z->valid >> l & 1) && (uint64_t)a->w[l]->m->applied[which] - z->first[l] < AHEAD;
+    place[l] = (uint64_t)a->w[l]->m->applied[which] - z->first[l];
+    if (place[l] >= AHEAD) return false;
   }
-  if (!there) draw_ahead(a, which);
-  for (uint32_t left = mask; left; left &= left - 1) {
-    const int l = __builtin_ctz(left);
-    double *applied = &a->w[l]->m->applied[which];
-    place[l] = ((uint64_t)*applied - z->first[l]) * (uint64_t)law->nnoise;
-    *applied += 1;
-  }
+  return true;
+}
+
+static void hand_out(gang *a, int which, uint32_t mask, uint64_t place) {
+  const dpi_eq_law *law = &a->spoke->law[which];
   for (int k = 0; k < law->nnoise; k++) {
     const int i = a->spoke->fixed->moving_of[law->noise[k]];
-    double *held = a->held + (size_t)i * (size_t)a->width, *row = a->row[i];
-    for (uint32_t left = mask; left; left &= left - 1) {
-      const int l = __builtin_ctz(left);
-      held[l] = z->z[place[l] + (uint64_t)k][l];
-      if (row) row[l] = held[l];
-    }
+    const double *z = a->noise[which].z[place * (uint64_t)law->nnoise + (uint64_t)k];
+    dpi_rows_move(a->width, &a->held[i], &z, 1, mask);
+    if (a->row[i]) dpi_rows_move(a->width, &a->row[i], &z, 1, mask);
+  }
+}
+
+/* Each lane's numbers of this application, and count it. Mostly all stand at the same place. */
+static void draw(gang *a, int which, uint32_t mask) {
+  uint64_t place[DPI_LANES_MAX];
+  if (a->spoke->law[which].nnoise == 0) return;
+  if (!find_places(a, which, mask, place)) {
+    draw_ahead(a, which);
+    find_places(a, which, mask, place);
+  }
+  for (uint32_t left = mask; left; left &= left - 1) a->w[__builtin_ctz(left)]->m->applied[which] += 1;
+  for (uint32_t left = mask; left;) {
+    const uint64_t at = place[__builtin_ctz(left)];
+    uint32_t same = 0;
+    for (uint32_t rest = left; rest; rest &= rest - 1)
+      same |= (uint32_t)(place[__builtin_ctz(rest)] == at) << __builtin_ctz(rest);
+    hand_out(a, which, same, at);
+    left &= ~same;
   }
 }
 
@@ -619,28 +708,6 @@ static uint32_t not_finite(const gang *a, int which, uint32_t mask) {
   return found;
 }
 
-static void assign(gang *a, int which, uint32_t mask) {
-  const dpi_eq_law *law = &a->spoke->law[which];
-  const law_tape *t = &a->spoke->fixed->law[which];
-  const size_t width = (size_t)a->width;
-  const bool all = mask == (1u << width) - 1;
-  for (int k = 0; k < law->map.nvalue; k++) {
-    const double *v = a->law_reg[which] + (size_t)t->tape->out[k] * width;
-    double *to = t->moved[k] < 0 ? a->g->x[law->target[k]] : a->held + (size_t)t->moved[k] * width;
-    double *also = t->moved[k] < 0 ? NULL : a->row[t->moved[k]];
-    if (all) {
-      copy_row(to, v, a->width);
-      if (also) copy_row(also, v, a->width);
-      continue;
-    }
-    for (uint32_t left = mask; left; left &= left - 1) {
-      const int l = __builtin_ctz(left);
-      to[l] = v[l];
-      if (also) also[l] = v[l];
-    }
-  }
-}
-
 /* The law gives this lane what no member can hold: the general way says so in its own words. */
 static void refuse(gang *a, int l, int which) {
   if (a->spoke->law[which].nnoise > 0) a->w[l]->m->applied[which] -= 1;
@@ -652,7 +719,7 @@ static void apply(gang *a, int which, uint32_t mask) {
   load_law(a, which, mask);
   dpi_tape_lanes_run(a->spoke->fixed->law[which].tape, a->g->ops, a->law_reg[which]);
   const uint32_t bad = not_finite(a, which, mask);
-  assign(a, which, mask & ~bad);
+  dpi_rows_move(a->width, a->give[which].to, a->give[which].from, a->give[which].n, mask & ~bad);
   for (uint32_t left = mask; left; left &= left - 1) {
     const int l = __builtin_ctz(left);
     if (bad >> l & 1) {
@@ -665,12 +732,6 @@ static void apply(gang *a, int which, uint32_t mask) {
 }
 
 /* ---- the loop ---- */
-
-static uint32_t lanes_in(const gang *a, uint8_t state) {
-  uint32_t mask = 0;
-  for (int l = 0; l < a->width; l++) mask |= (uint32_t)(a->lane[l].state == state) << l;
-  return mask;
-}
 
 /* Steps of these lanes until one of them arrives or fails; those. */
 static uint32_t stride(gang *a, uint32_t on) {
@@ -706,16 +767,16 @@ static uint32_t stride(gang *a, uint32_t on) {
 
 /* Until no lane walks. */
 static void walk(gang *a) {
-  for (uint32_t on = lanes_in(a, WALKS); on;) {
+  for (uint32_t on = a->in[WALKS]; on;) {
     const uint32_t stopped = stride(a, on);
     for (uint32_t left = stopped; left; left &= left - 1) {
       const int l = __builtin_ctz(left);
       if (a->lane[l].law_next)
-        a->lane[l].state = WAITS;
+        put(a, l, WAITS);
       else
         leave(a, l, a->lane[l].to);
     }
-    on = lanes_in(a, WALKS);
+    on = a->in[WALKS];
   }
 }
 
@@ -723,7 +784,7 @@ static void go(gang *a) {
   for (int l = 0; l < a->width; l++) refill(a, l);
   for (;;) {
     walk(a);
-    uint32_t waiting = lanes_in(a, WAITS);
+    uint32_t waiting = a->in[WAITS];
     if (!waiting) return;
     const int law = a->lane[__builtin_ctz(waiting)].law;
     uint32_t mask = 0;

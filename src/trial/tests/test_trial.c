@@ -172,6 +172,28 @@ static void crossover(void **state) {
   dp_trial_destroy(t);
 }
 
+/* A parameter that one arm's policy sets is the person's own again when the other arm's period comes: after a wash-out
+ * in which nothing is left the area is that of the same dose in anybody, as the first in line or the second. */
+static void crossover_gives_back(void **state) {
+  (void)state;
+  put("fast.yaml", "policy: fast\nevery: 10 h\ngives: {iv: '100', k: '2'}\n");
+  for (int next = 0; next < 2; next++) {
+    static const char *const design[] = {"crossover: {washout: 400 h}\n",
+                                         "crossover: {washout: 400 h, during: next}\n"};
+    dp_trial *t = open_trial(join(head, "cohort: {table: people.tsv, n: 60}\n", design[next],
+                                  "arms: [{name: low, policy: low.yaml}, {name: fast, policy: fast.yaml}]\n"
+                                  "endpoints: [{id: auc, of: level, metric: integral}]\n"),
+                             DP_OK);
+    dp_trial_result *r = run(t, 0);
+    if (next) /* doses every 10 h all the time: who is first has one, who is second is at steady state */
+      assert_true(r->arm[0].estimate[0].value > 600 && r->arm[0].estimate[0].value < 1200);
+    else
+      assert_true(fabs(r->arm[0].estimate[0].value - 573.1343655426112) < 1e-3);
+    dp_trial_result_destroy(r);
+    dp_trial_destroy(t);
+  }
+}
+
 /* Permuted blocks: arms are equal in size to the person, and everybody is in one. */
 static void parallel(void **state) {
   (void)state;
@@ -204,6 +226,50 @@ static void losses(void **state) {
   const int n = r->arm[0].estimate[0].n;
   assert_true(fabs(n - 4000 * 0.8 * 0.9) < 5 * sqrt(4000 * 0.72 * 0.28));
   assert_int_equal(r->arm[0].estimate[4].value, 100);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* Who leaves between two decisions: what was seen until then counts, also where the policy is asked from outside. */
+static void losses_outside(void **state) {
+  (void)state;
+  put("hourly.yaml", "policy: hourly\nevery: 1 h\nreads: {r: seen}\ngives: {slow: '1'}\n"); /* infusions: no law */
+  dp_trial *t = open_trial(
+      join(head, "cohort: {table: people.tsv, n: 400}\npaired: true\ndropout: {probability: 0.5, per: 10 h}\n",
+           "arms: [{name: low, policy: low.yaml}, {name: hourly, policy: hourly.yaml}]\n",
+           "endpoints: [{id: last, of: level, metric: final}, {id: auc, of: level, metric: integral}, "
+           "{id: g, of: level, metric: final, event: '> 1'}]\n"),
+      DP_OK);
+  dp_trial_result *r = run(t, 0);
+  assert_true(r->arm[0].ndropout > 150 && r->arm[0].ndropout < 250);
+  assert_int_equal(r->arm[0].ndropout, r->arm[1].ndropout);
+  for (int e = 0; e < 3; e++) {
+    assert_int_equal(r->arm[0].estimate[e].n, 400);
+    assert_int_equal(r->arm[1].estimate[e].n, 400);
+  }
+  assert_int_equal(r->arm[1].nmissing, 0);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* A rule that gives no number fails the person, not the trial, whether a law or a session decides. */
+static void a_rule_without_a_number(void **state) {
+  (void)state;
+  put("root.yaml", "policy: root\nevery: 1 h\nreads: {r: level}\nperson: [k]\ngives: {iv: 'sqrt(0.15 - k)'}\n");
+  put("slow_root.yaml", "policy: root\nevery: 1 h\nreads: {r: level}\nperson: [k]\ngives: {slow: 'sqrt(0.15 - k)'}\n");
+  dp_trial *t =
+      open_trial(join(head, "cohort: {table: people.tsv}\npaired: true\n",
+                      "arms: [{name: law, policy: root.yaml}, {name: session, policy: slow_root.yaml}]\n",
+                      "endpoints: [{id: last, of: level, metric: final}]\n"),
+                 DP_OK);
+  dp_trial_result *r = run(t, 0);
+  for (int a = 0; a < 2; a++) {
+    assert_int_equal(r->arm[a].nfailed, 2); /* k = 0.2 and 0.3 */
+    assert_int_equal(r->arm[a].estimate[0].n, 4);
+  }
+  assert_int_equal(r->nincident, 4);
+  assert_non_null(strstr(r->incident[3].reason, "no finite number at time 0"));
+  assert_true(*dp_ctx_error(ctx) == 0);
   dp_trial_result_destroy(r);
   dp_trial_destroy(t);
 }
@@ -461,8 +527,11 @@ static int end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(closed_forms),
                                      cmocka_unit_test(crossover),
+                                     cmocka_unit_test(crossover_gives_back),
                                      cmocka_unit_test(parallel),
                                      cmocka_unit_test(losses),
+                                     cmocka_unit_test(losses_outside),
+                                     cmocka_unit_test(a_rule_without_a_number),
                                      cmocka_unit_test(same_bytes),
                                      cmocka_unit_test(outside),
                                      cmocka_unit_test(a_program_that_hangs),

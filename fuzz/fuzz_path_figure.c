@@ -46,9 +46,20 @@ static void open_kind(void) {
   rmdir(dir);
 }
 
+static void close_kind(void) {
+  dp_kind_destroy(kind);
+  dp_ctx_destroy(ctx);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  (void)argc, (void)argv;
+  open_kind();
+  return atexit(close_kind);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (!kind) open_kind(); /* constant; one for all inputs */
   char *text = malloc(size + 1);
   dpi_path_request q;
   if (!text) return 0;

@@ -40,7 +40,8 @@ static void print_candidate(const cli_whatif *c, const dp_advice *a, const char 
       printf("%.1f %%, bound %.1f %%%s", 100 * v->value, 100 * (info.at_least ? v->low : v->high), v->holds ? "" : " FAILS");
       if (f) printf("; on fresh draws %.1f %%, bound %.1f %%", 100 * f->value, 100 * (info.at_least ? f->low : f->high));
     } else {
-      printf("%.5g %s", v->value, info.unit && strcmp(info.unit, "1") != 0 ? info.unit : "");
+      bool bare = !info.unit || strcmp(info.unit, "1") == 0;
+      printf("%.5g%s%s", v->value, bare ? "" : " ", bare ? "" : info.unit);
       if (f) printf("; on fresh draws %.5g", f->value);
     }
     printf("\n");

@@ -100,10 +100,17 @@ dp_status dpi_draft_time(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yaml *
   return dpi_reward_convert(d, doc, node, unit, d->kind->time_unit, out);
 }
 
+/* A product or quotient of units, in brackets only where one is compound itself: mg/d, (mg/L).h. */
+static const char *two_units(dpi_draft *d, const char *a, char sign, const char *b) {
+  const char *compound = "./( {";
+  bool ka = strpbrk(a, compound), kb = strpbrk(b, compound);
+  return dpi_arena_printf(d->arena, "%s%s%s%c%s%s%s", ka ? "(" : "", a, ka ? ")" : "", sign, kb ? "(" : "", b, kb ? ")" : "");
+}
+
 /* Unit of a functional of a quantity. */
 static const char *functional_unit(dpi_draft *d, dp_functional_kind kind, const dpi_kind_quantity *q) {
   if (kind == DP_MAXIMUM || kind == DP_MINIMUM) return q->unit;
-  if (kind == DP_INTEGRAL) return dpi_arena_printf(d->arena, "(%s).(%s)", q->unit, d->kind->time_unit);
+  if (kind == DP_INTEGRAL) return two_units(d, q->unit, '.', d->kind->time_unit);
   return d->kind->time_unit;
 }
 
@@ -175,7 +182,7 @@ static dp_status read_of(reading *k) {
   k->t->unit = index == 1   ? "1"
                : index == 2 ? d->kind->time_unit
                : index == 0 ? unit
-                            : dpi_arena_printf(d->arena, "(%s)/(%s)", unit, d->kind->time_unit);
+                            : two_units(d, unit, '/', d->kind->time_unit);
   return k->t->unit ? DP_OK : DP_ERR_MEMORY;
 }
 
@@ -352,7 +359,7 @@ static dp_status read_gain(reading *k) {
 
 /* ---------------------------------------------------------------- terms */
 
-/* The event in words: "> 20 mg/L", "in 400 to 600 (mg/L).(h)". */
+/* The event in words: "> 20 mg/L", "in 400 to 600 (mg/L).h". */
 static const char *event_text(dpi_draft *d, const dpi_kind_term *t) {
   char a[32], b[32];
   dpi_format_double(t->bound, a);

@@ -85,7 +85,7 @@ static void mistakes_have_a_place(void **state) {
       {REWARD("integral, event: \"in 600 400 mg.h/L\""),
        "reward.yaml:2: event: found 'in 600 400 mg.h/L', expected <, <=, > or >= and a number, or 'in' or 'out' and "
        "two ascending"},
-      {REWARD("integral, event: \"in 400 600 mg/L\""), "which does not convert to '(mg/L).(h)'"},
+      {REWARD("integral, event: \"in 400 600 mg/L\""), "which does not convert to '(mg/L).h'"},
       {REWARD("integral, event: \"in 400 600\""), "the number has no unit"},
       {REWARD("integral, utility: \"x + y\""), "reward.yaml:2: utility"},
       {REWARD("integral, utility: \"x + time\""), "expected a formula over x alone"},

@@ -10,6 +10,7 @@
 
 #include "decide/decide.h"
 #include "format/table.h"
+#include "kind/kind_find.h"
 
 enum { MAX_ROW = 100000, MAX_REPEATS = 1000000 };
 #define MAX_TIME 1e9 /* time units; in ticks it still fits */
@@ -57,8 +58,8 @@ static dp_status read_control(const reader *k, int row, int *out) {
   const char *id, **ids;
   const dp_kind *kind = k->kind;
   DP_TRY(dpi_table_text(k->table, row, k->column[CONTROL], &id));
-  for (*out = 0; *out < kind->ncontrol; (*out)++)
-    if (strcmp(kind->control[*out].id, id) == 0) return DP_OK;
+  *out = dpi_kind_find_control(kind, id);
+  if (*out >= 0) return DP_OK;
   ids = DPI_NEW_ARRAY(kind->ctx, const char *, kind->ncontrol + 1);
   if (!ids) return DP_ERR_MEMORY;
   for (int i = 0; i < kind->ncontrol; i++) ids[i] = kind->control[i].id;

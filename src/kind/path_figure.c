@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kind/kind_find.h"
+
 enum { WORD = 64, MOST_COUNT = 100000 };
 static const double LONGEST = 1e9; /* time units: ticks of it still fit */
 
@@ -104,10 +106,10 @@ static dp_status take_time(reader *r, double *out) {
 
 /* Unit of the sim output that Q names; NULL: Q is none. */
 static const char *output_unit(const dp_kind *k, const char *id, int *output) {
-  for (int i = 0; i < k->nquantity; i++)
-    if (strcmp(k->quantity[i].id, id) == 0) return *output = k->quantity[i].sim_output, k->quantity[i].unit;
-  for (int i = 0; i < k->nobservable; i++)
-    if (strcmp(k->observable[i].id, id) == 0) return *output = k->observable[i].value_output, k->observable[i].unit;
+  int i = dpi_kind_find_quantity(k, id);
+  if (i >= 0) return *output = k->quantity[i].sim_output, k->quantity[i].unit;
+  i = dpi_kind_find_observable(k, id);
+  if (i >= 0) return *output = k->observable[i].value_output, k->observable[i].unit;
   for (int i = 0; i < k->neffect; i++)
     if (strcmp(k->effect[i].parameter, id) == 0) return *output = k->effect[i].sim_output, k->effect[i].unit;
   return NULL;
@@ -225,8 +227,8 @@ static dp_status take_control(reader *r, dpi_dosing *d) {
   char id[WORD];
   const char *begin = r->at;
   DP_TRY(take_word(r, id));
-  for (int i = 0; i < r->kind->ncontrol; i++)
-    if (strcmp(r->kind->control[i].id, id) == 0) return d->control = i, DP_OK;
+  d->control = dpi_kind_find_control(r->kind, id);
+  if (d->control >= 0) return DP_OK;
   r->at = begin;
   return expected(r, "a control of this kind");
 }

@@ -6,6 +6,8 @@
  */
 #include "policy/policy_impl.h"
 
+#include "kind/kind_find.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -64,24 +66,6 @@ static dp_status map_of(reader *r, const char *key, const dpi_yaml **map, int *n
   return DP_OK;
 }
 
-static int find_observable(const dp_kind *k, const char *id) {
-  for (int i = 0; i < k->nobservable; i++)
-    if (strcmp(k->observable[i].id, id) == 0) return i;
-  return -1;
-}
-
-static int find_quantity(const dp_kind *k, const char *id) {
-  for (int i = 0; i < k->nquantity; i++)
-    if (strcmp(k->quantity[i].id, id) == 0) return i;
-  return -1;
-}
-
-static int find_control(const dp_kind *k, const char *id) {
-  for (int i = 0; i < k->ncontrol; i++)
-    if (strcmp(k->control[i].id, id) == 0) return i;
-  return -1;
-}
-
 static dp_status read_reads(reader *r) {
   dp_policy *p = r->p;
   const dpi_yaml *map;
@@ -99,8 +83,8 @@ static dp_status read_reads(reader *r) {
     DP_TRY(name(r, e->line, "reads", e->key));
     id[k] = e->key;
     of[k] = e->text;
-    p->observable[k] = find_observable(p->kind, e->text);
-    p->quantity[k] = find_quantity(p->kind, e->text);
+    p->observable[k] = dpi_kind_find_observable(p->kind, e->text);
+    p->quantity[k] = dpi_kind_find_quantity(p->kind, e->text);
     if (p->observable[k] < 0 && p->quantity[k] < 0)
       return wrong(r, e->line, e->key, e->text, "an observable or a quantity of the kind");
     if (p->observable[k] >= 0) p->quantity[k] = -1; /* as measured */
@@ -128,7 +112,7 @@ static dp_status read_announces(reader *r) {
     if (!control) return DP_ERR_MEMORY;
     while (*unit == ' ') unit++;
     DP_TRY(name(r, e->line, "announces", e->key));
-    const int c = find_control(p->kind, control);
+    const int c = dpi_kind_find_control(p->kind, control);
     if (c < 0) return wrong(r, e->line, e->key, e->text, "a control of the kind, and a unit if need be");
     p->announce_factor[k] = 1;
     if (*unit && (dp_ctx_clear_error(p->ctx),
@@ -211,7 +195,7 @@ static dp_status read_next(reader *r) {
 /* What a policy sets: a control, or a parameter of the model. */
 static dp_status check_give(reader *r, const dpi_yaml *e) {
   const dp_kind *k = r->p->kind;
-  const int c = find_control(k, e->key);
+  const int c = dpi_kind_find_control(k, e->key);
   if (c >= 0 && k->control[c].reset_state >= 0)
     return dpi_fail(
         r->p->ctx, DP_ERR_UNSUPPORTED,

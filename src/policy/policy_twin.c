@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "doppel/whatif.h"
+#include "kind/kind_find.h"
 
 enum { most_draws = 20000 };
 
@@ -35,12 +36,10 @@ static dp_status find_rows(dp_policy *p, const dpi_yaml_doc *doc) {
   const dp_kind *k = twin_kind(p);
   dpi_policy_twin *t = &p->twin;
   if (p->desc.nread != 1 || p->desc.ngive != 1) return wrong(doc, doc->root, "twin", "one reading and one control");
-  for (t->observable = 0; t->observable < k->nobservable; t->observable++)
-    if (strcmp(k->observable[t->observable].id, p->desc.read_of[0]) == 0) break;
-  for (t->control = 0; t->control < k->ncontrol; t->control++)
-    if (strcmp(k->control[t->control].id, p->desc.give[0]) == 0) break;
-  if (t->observable == k->nobservable) return wrong(doc, doc->root, "reads", "an observable of the twin's kind");
-  if (t->control == k->ncontrol) return wrong(doc, doc->root, "gives", "a control of the twin's kind");
+  t->observable = dpi_kind_find_observable(k, p->desc.read_of[0]);
+  t->control = dpi_kind_find_control(k, p->desc.give[0]);
+  if (t->observable < 0) return wrong(doc, doc->root, "reads", "an observable of the twin's kind");
+  if (t->control < 0) return wrong(doc, doc->root, "gives", "a control of the twin's kind");
   if (!k->reward.given || k->reward.control != t->control)
     return wrong(doc, doc->root, "gives", "the control that the twin's reward.yaml plans");
   return DP_OK;

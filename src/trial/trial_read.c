@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kind/kind_find.h"
 #include "num/num.h"
 #include "trial/trial_impl.h"
 
@@ -126,9 +127,8 @@ static dp_status read_input(const reader *r, const dpi_yaml *map, dpi_trial_inpu
   static const char *const varied[] = {"time", "amount"};
   const dp_kind *k = r->t->kind;
   DP_TRY(dpi_yaml_known(&r->doc, map, "an input", keys, DPI_COUNT(keys)));
-  for (in->control = 0; in->control < k->ncontrol; in->control++)
-    if (strcmp(k->control[in->control].id, map->key) == 0) break;
-  if (in->control == k->ncontrol)
+  in->control = dpi_kind_find_control(k, map->key);
+  if (in->control < 0)
     return dpi_fail(r->t->ctx, DP_ERR_INPUT, "%s:%d: inputs: the kind has no control '%s'", r->doc.source, map->line,
                     map->key);
   const dpi_kind_control *c = &k->control[in->control];
@@ -305,23 +305,11 @@ static dp_status read_sensor_state(const reader *r, const dpi_yaml *map, dpi_tri
   return DP_OK;
 }
 
-static int find_observable(const dp_kind *k, const char *id) {
-  for (int i = 0; i < k->nobservable; i++)
-    if (strcmp(k->observable[i].id, id) == 0) return i;
-  return -1;
-}
-
-static int find_quantity(const dp_kind *k, const char *id) {
-  for (int i = 0; i < k->nquantity; i++)
-    if (strcmp(k->quantity[i].id, id) == 0) return i;
-  return -1;
-}
-
 static dp_status read_sensor(const reader *r, const dpi_yaml *map, dpi_trial_sensor *s) {
   static const char *const keys[] = {"noise", "state", "next", "value", "range"};
   const dpi_yaml *list;
   DP_TRY(dpi_yaml_known(&r->doc, map, "a sensor", keys, DPI_COUNT(keys)));
-  s->observable = find_observable(r->t->kind, map->key);
+  s->observable = dpi_kind_find_observable(r->t->kind, map->key);
   if (s->observable < 0) return wrong(&r->doc, map, map->key, "an observable of the kind as the name of a sensor");
   DP_TRY(entry(&r->doc, map, "noise", DPI_YAML_SEQUENCE, "[name, ...]", &list));
   DP_TRY(names_of(r, list, &s->noise, &s->nnoise));
@@ -431,8 +419,8 @@ static dp_status read_of(const reader *r, const dpi_yaml *map, dpi_endpoint *e) 
   const char *of, *by;
   DP_TRY(dpi_yaml_string(&r->doc, map, "of", NULL, &of));
   const dpi_yaml *n = dpi_yaml_get(map, "of");
-  e->observable = find_observable(r->t->kind, of);
-  e->quantity = find_quantity(r->t->kind, of);
+  e->observable = dpi_kind_find_observable(r->t->kind, of);
+  e->quantity = dpi_kind_find_quantity(r->t->kind, of);
   if (strncmp(of, "given ", 6) == 0)
     e->give = of + 6;
   else if (e->observable < 0 && e->quantity < 0)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kind/kind_find.h"
 #include "num/num.h"
 #include "twin/path.h"
 
@@ -36,8 +37,8 @@ typedef struct work {
 
 static dp_status find_control(const dp_kind *kind, const char *id, int *out) {
   const char *word[64], *near;
-  for (*out = 0; *out < kind->ncontrol; (*out)++)
-    if (strcmp(kind->control[*out].id, id) == 0) return DP_OK;
+  *out = dpi_kind_find_control(kind, id);
+  if (*out >= 0) return DP_OK;
   int n = kind->ncontrol < 64 ? kind->ncontrol : 64;
   for (int i = 0; i < n; i++) word[i] = kind->control[i].id;
   near = dpi_nearest_word(id, word, n);

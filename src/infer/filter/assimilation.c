@@ -5,6 +5,7 @@
  *     dp_assimilation_read          a reading's time becomes the process's own (rows of one moment are times apart)
  */
 #include "infer/filter/assimilation.h"
+#include "kind/kind_find.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -79,17 +80,11 @@ static dp_status prepare_prior(dp_assimilation *a) {
 
 /* ---- sensors ---- */
 
-static int find_observable(const dp_kind *kind, const char *id) {
-  for (int o = 0; id && o < kind->nobservable; o++)
-    if (strcmp(kind->observable[o].id, id) == 0) return o;
-  return -1;
-}
-
 static dp_status make_sensor(dp_assimilation *a, int k, const dp_sensor *from) {
   static const dpi_sensor_noise law[] = {0, DPI_SENSOR_NORMAL, DPI_SENSOR_LOGNORMAL, DPI_SENSOR_LAPLACE,
                                          DPI_SENSOR_STUDENT};
   dpi_sensor *s = &a->sensor[k];
-  int o = find_observable(a->kind, from->observable);
+  int o = dpi_kind_find_observable(a->kind, from->observable);
   const char *id = from->id ? from->id : from->observable ? from->observable : "?";
   if (o < 0)
     return dpi_fail(a->ctx, DP_ERR_INPUT, "sensor '%s': '%s' is no observable of kind %s", id,

@@ -66,6 +66,14 @@ static void use(const dp_plan *plan) {
   CHECK(dp_plan_describe(kind, plan, line, sizeof line) == DP_OK && strlen(line) < sizeof line);
   CHECK((dp_plan_check(kind, plan, 3) == DP_OK) == !*dp_ctx_error(ctx));
   dp_ctx_clear_error(ctx);
+  dp_instant given = dp_instant_default(); /* 100 mg every hour, of which the last before now counts */
+  given.type = DP_ADD;
+  given.amount = 100;
+  given.interval = DP_TICKS;
+  given.repeats = 5;
+  const dp_plan_patient patient = {.history = &given, .nhistory = 1, .now = 3};
+  CHECK((dp_plan_check_for(kind, plan, &patient) == DP_OK) == !*dp_ctx_error(ctx));
+  dp_ctx_clear_error(ctx);
   CHECK(dp_plan_instants(kind, plan, 3, &instant, &n) == DP_OK && n <= plan->nrow);
   for (int i = 1; i < n; i++) CHECK(instant[i].time >= instant[i - 1].time && instant[i].order > instant[i - 1].order);
   dp_plan_instants_free(plan, instant);

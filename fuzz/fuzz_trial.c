@@ -30,6 +30,7 @@ static const struct {
     {"k/controls.tsv", "controlId\ttarget\tunit\tlower\tupper\niv\tx\tmg\t0\t500\n"},
     {"k/quantities.tsv", "quantityId\tformula\tunit\nlevel\tx\tmg\n"},
     {"people.tsv", "person\tage\na\t0.05\nb\t0.08\n"},
+    {"q.yaml", "policy: q\nevery: 1 h\ngives: {iv: '0'}\n"}, /* a fallback */
     {"plan.tsv", "controlId\ttime\tamount\niv\t0\t100\n"}};
 static const char policy[] =
     "policy: p\nevery: 1 h\nreads: {r: seen}\nstate: {n: 0}\nnext: {n: n + 1}\ngives: {iv: 'max(0, 20 - r)'}\n";

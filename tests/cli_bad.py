@@ -281,20 +281,26 @@ def exits_of_fit(tmp):
 
 
 def stops(tmp):
-    """Ctrl-C: where what was found lies, or that nothing was kept."""
+    """Ctrl-C: where what was found lies (also where nobody asked for it: in this folder), or that nothing was kept."""
     for command, *more in (("fit", "--starts", "60000"), ("sample", "--starts", "3", "--draws", "1000000")):
         for file in (None, pathlib.Path(tmp, f"{command}.kept")):
             p = subprocess.Popen([DOPPEL, command, str(EXAMPLE), *more, *(["--resume", str(file)] if file else [])], stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True)
+                                 stderr=subprocess.PIPE, text=True, cwd=tmp)
+            spare = pathlib.Path(tmp, f"theophylline-one.{command}")
             began = time.monotonic()
-            while time.monotonic() < began + 1 and not (file and file.exists()):
+            while time.monotonic() < began + 1 and not (file or spare).exists():
                 time.sleep(0.05)
             p.send_signal(signal.SIGINT)
             out, err = p.communicate(timeout=60)
             check(f"{command} stopped: exit 75", p.returncode == AGAIN and not out, f"{p.returncode} {out[:200]}")
             words = (f"kept in {file}: the same command goes on from there" if file and file.exists() else
-                     "nothing was kept so far" if file else "nothing was kept: fit and sample keep it with --resume")
+                     f"kept in {spare.name}: the same command with --resume {spare.name} goes on" if not file and spare.exists() else
+                     "nothing was kept")
             check(f"{command} stopped: says {words}", words in err, err)
+            if not file and spare.exists():
+                spare.unlink()
+    run("fit", EXAMPLE, "--starts", "3", cwd=tmp)
+    check("fit, not stopped: no file is left", not pathlib.Path(tmp, "theophylline-one.fit").exists())
 
 
 def selections(tmp):
@@ -538,7 +544,7 @@ def trials(tmp):
                      f"gives: {{basal_rate: '', bolus: ''}}\ncommand: {command}\ntimeout: 0.5 s\nstart: 1 s\nfallback: {folder}/policies/pid.yaml\n")
         r = run("trial", trial(f"{folder}/policies/basal_bolus.yaml", str(policy)), *few)
         check(f"a policy that {name}: stopped, told, its fallback decided", r.returncode == 0 and "1 failures of its policy" in r.stdout
-              and "at 0:" in r.stdout, f"exit {r.returncode}: {r.stderr}{r.stdout[:900]}")
+              and "at 0 min:" in r.stdout, f"exit {r.returncode}: {r.stderr}{r.stdout[:900]}")
 
 
 def suites(tmp):
@@ -567,15 +573,57 @@ def suites(tmp):
     refused("suite nonmem, a run that is not there", INPUT, ["run006.phi"], "suite", "nonmem", empty, "--only", "006")
     refused("bench, a name", USAGE, ["magic", "calibration"], "bench", "magic")
     refused("bench insulin, nobody", INPUT, ["people.tsv", "nobody"], "bench", "insulin", "--only", "nobody", "--work", tmp, "--twins", TWINS)
-    refused("bench insulin, where nothing can be written", AGAIN, ["/nowhere/"], "bench", "insulin", "--work", "/nowhere", "--twins", TWINS)
+    refused("bench insulin, where nothing can be written", AGAIN, ["/nowhere/"], "bench", "insulin", "--work", "/nowhere/deeper", "--twins", TWINS)
     refused("bench, a problem", USAGE, ["magic", "robertson"], "bench", "ensemble", "--only", "magic")
     refused("bench calibration, not there", AGAIN, ["no.yaml"], "bench", "calibration", "--problem", f"{tmp}/no.yaml", answer=True)
     refused("bench calibration, what", USAGE, ["magic", "gradient"], "bench", "calibration", "--problem", EXAMPLE, "--only", "magic")
 
 
+BIRTHS = "model births()\n compartment c = 1; species x in c = 20;\n b = 8; d = 0.4;\n up: -> x; b;\n down: x -> ; d*x;\nend\n"
+COUNTS = "ID,TIME,DV\n1,0.5,19.1\n1,1,22.8\n1,1.5,17.2\n"
+
+
+def tracks(tmp):
+    model, data = put(tmp, "births.ant", BIRTHS), put(tmp, "counts.csv", COUNTS)
+    sensor = ["--sensor", "x,scale=2"]
+
+    def bad(name, code, wanted, text=None, more=(), how=sensor):
+        table = put(tmp, "bad.csv", text) if text is not None else data
+        refused(f"track, {name}", code, wanted, "track", model, "--data", table, *how, *more)
+
+    refused("track, no data", USAGE, ["--data"], "track", model, *sensor)
+    refused("track, no model", AGAIN, ["no.ant"], "track", f"{tmp}/no.ant", "--data", data, *sensor)
+    refused("track, data not there", AGAIN, ["no.csv"], "track", model, "--data", f"{tmp}/no.csv", *sensor)
+    bad("no sensor", USAGE, ["--sensor"], how=())
+    bad("a sensor without noise", USAGE, ["scale="], how=("--sensor", "x"))
+    bad("a sensor without size", INPUT, ["scale of noise -1"], how=("--sensor", "x,scale=-1"))
+    bad("a sensor of nothing", INPUT, ["'zz'"], how=("--sensor", "zz,scale=1"))
+    bad("a sensor's law", USAGE, ["law=magic"], how=("--sensor", "x,scale=1,law=magic"))
+    bad("two sensors of one name", USAGE, ["as=NAME"], how=(*sensor, *sensor))
+    bad("cut off", INPUT, ["bad.csv:4", "found 2 fields"], COUNTS[:-6])
+    bad("no column", INPUT, ["bad.csv:1", "DV"], COUNTS.replace("DV", "VALUE"))
+    bad("a value that is none", INPUT, ["bad.csv:3", "many"], COUNTS.replace("22.8", "many"))
+    bad("before the start", INPUT, ["bad.csv:2", "0.5", "--start"], COUNTS, ["--start", "0.75"])
+    bad("two series", USAGE, ["2 series"], COUNTS + "2,3,20\n")
+    bad("a dose in it", INPUT, ["bad.csv:2", "--dose"], "ID,TIME,DV,AMT,EVID\n1,0.5,.,10,1\n1,1,20,.,0\n")
+    bad("nobody's DVID", INPUT, ["bad.csv:2", "DVID", "'q'"], "ID,TIME,DV,DVID\n1,0.5,20,q\n")
+    bad("empty", INPUT, ["bad.csv"], "")
+    bad("a filter", USAGE, ["'magic'", "auxiliary"], more=["--filter", "magic"])
+    bad("nothing to learn", USAGE, ["none is unknown"], more=["--filter", "smc2"])
+    bad("a filter that does not learn", USAGE, ["ibis and smc2"], more=["--filter", "enkf", "--vary", "b=lognormal(8,0.5)"])
+    bad("ibis where it is random", UNSUPPORTED, ["smc2"], more=["--filter", "ibis", "--vary", "b=lognormal(8,0.5)"])
+    bad("an unknown that is none", INPUT, ["'bb'"], more=["--vary", "bb=lognormal(8,0.5)"])
+    bad("an unknown without spread", INPUT, ["'b'", "b > 0"], more=["--vary", "b=normal(8,0)"])
+    bad("a start that is none", INPUT, ["state 'q'"], more=["--begin", "q=normal(1,1)"])
+    bad("noise of nothing", INPUT, ["state 'q'"], more=["--noise", "q=1"])
+    bad("noise that is none", USAGE, ["STATE=SD"], more=["--noise", "x"])
+    bad("an option of smc2", USAGE, ["--inner"], more=["--inner", "20"])
+    bad("too few members", USAGE, ["--members"], more=["--members", "2"])
+
+
 def main():
     only = sys.argv[3:]
-    for part in (people, kinds, streams, problems, points, exits_of_fit, stops, selections, models, quantities, options, treatments, rewards,
+    for part in (people, kinds, streams, problems, points, exits_of_fit, stops, selections, models, tracks, quantities, options, treatments, rewards,
                  trials, suites):
         if only and part.__name__ not in only:
             continue

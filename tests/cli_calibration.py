@@ -97,6 +97,12 @@ def evaluate():
         step = 1e-5
         for name, low, high in (("k", (0.5 - step, 1), (0.5 + step, 1)), ("a", (0.5, 1 - step), (0.5, 1 + step))):
             near(f"eval: gradient by {name}", d.get("gradient", {}).get(name), (decay_llh(*high) - decay_llh(*low)) / (2 * step), 1e-4)
+        # y = a exp(-k t), noise 0.05: the information is that of the slopes
+        jac = [(-t * math.exp(-0.5 * t) / 0.05, math.exp(-0.5 * t) / 0.05) for t in (1, 2, 3, 4)]
+        fisher = answer("eval --fisher", "petab", "eval", problem, "--fisher").get("fisher", {})
+        for i, p in enumerate("ka"):
+            for j in (0, 1):
+                near(f"eval --fisher: {p}, {'ka'[j]}", fisher.get(p, [None, None])[j], sum(r[i] * r[j] for r in jac), 1e-3)
         check("eval: no gradient unasked", "gradient" not in answer("eval, value", "petab", "eval", problem))
         moved = answer("eval --set", "petab", "eval", problem, "--set", "k=0.6", "--set", "a=1.1")
         near("eval --set: llh", moved.get("llh"), decay_llh(0.6, 1.1), 1e-6)
@@ -136,6 +142,7 @@ def bad_problems():
         check("a version that is not known: not computed", r.returncode in (3, 7) and "9" in r.stderr, f"{r.returncode} {r.stderr}")
         decay(tmp)
         refused("an integrator that is not known", 2, ["magic"], "petab", "eval", problem, "--method", "magic")
+        refused("a problem where a KIND is wanted", 2, ["is a calibration problem", "petab eval", "assimilate"], "run", problem)
         refused("a report that can't be written", 75, ["/nowhere/at/all"], "fit", problem, "--table", "/nowhere/at/all/fit.tsv")
         full = pathlib.Path("/dev/full")
         if full.exists():
@@ -250,7 +257,7 @@ def interrupt():
             abs(a["j"] - b["j"]) < 1e-7 for a, b in zip(*(sorted(d["waterfall"], key=lambda s: s["start"]) for d in (resumed, whole)))))
         # nothing but the signal's own end while nothing is open yet
         p = subprocess.Popen([DOPPEL, "sample", EXAMPLE, "--starts", "10", "--draws", "1000000"], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True)
+                             stderr=subprocess.PIPE, text=True, cwd=tmp)
         time.sleep(1)
         p.send_signal(signal.SIGINT)
         out, err = p.communicate(timeout=60)

@@ -60,6 +60,43 @@ def outside(folder):
     check("trial: a program outside gives what its rule gives", worst < 1e-6, str(worst))
 
 
+def compared(folder):
+    """Several comparisons, corrected; a cross-over says what its periods did; the page holds what the text does."""
+    path = short(folder, "paired: true", "crossover: {washout: 6 h}\nmultiplicity: holm")
+    page = pathlib.Path(folder) / "crossover.html"
+    r = run(path, "--members", 8, "--json", "--page", page)
+    check("trial: cross-over: exit 0", r.returncode == 0, r.stderr)
+    found = json.loads(r.stdout)
+    have = [d for d in found["differences"] if d["p"] is not None]
+    check("trial: cross-over: every difference has a test", have and all(d["test"] != "none" for d in have), str(have))
+    check("trial: means of a cross-over are compared within its sequences", have[0]["test"] == "cross-over t", str(have[0]))
+    check("trial: Holm's p is not below p", all(d["p"] <= d["p_holm"] <= 1 for d in have), str(have))
+    least = min(have, key=lambda d: d["p"])
+    check("trial: the least p counts as often as there are comparisons", abs(least["p_holm"] - min(1, least["p"] * len(have))) < 1e-12, str(least))
+    rows = [e["what"] for e in found["credibility"]["evidence"] if e["factor"] == "design: periods"]
+    check("trial: cross-over: what the second period added is told", len(rows) == 1 and "in the second period" in rows[0], str(rows))
+    text = page.read_text(encoding="utf-8")
+    check("trial: page: Holm", "p, Holm" in text)
+    check("trial: page: every endpoint", all(e["name"].replace("<", "&lt;") in text for e in found["arms"][0]["endpoints"]))
+    r = run(short(folder, "paired: true", "paired: true\nmultiplicity: bonferroni"))
+    check("trial: another correction: exit 3, named", r.returncode == 3 and "holm or none" in r.stderr, r.stderr)
+
+
+def readings(folder):
+    """doppel glucose: a file as a device writes it."""
+    path = write(folder, "export.csv", "Index,Timestamp (YYYY-MM-DDThh:mm:ss),Glucose Value (mg/dL)\n1,,\n4,2024-10-27T02:00:00+01:00,High\n"
+                 "3,2024-10-27T02:55:00+02:00,80\n3,2024-10-27T02:55:00+02:00,80\n2,2024-10-27T02:50:00+02:00,60\n")
+    glucose = lambda *args: subprocess.run([DOPPEL, "glucose", str(path), *args], capture_output=True, text=True, timeout=60, check=False)
+    for args, word in [(["--high", "400"], "sorted"), (["--sort"], "High stands for")]:
+        r = glucose(*args)
+        check(f"glucose: {args}: exit 3, named", r.returncode == 3 and word in r.stderr, r.stderr)
+    r = glucose("--sort", "--high", "3")
+    check("glucose: a High that no sensor shows: exit 2", r.returncode == 2, r.stderr)
+    found = json.loads(glucose("--sort", "--high", "400", "--json").stdout)["series"][0]
+    expected = {"readings": 3, "repeated": 1, "high": 1, "low": 0, "interval_min": 5, "mean": 180, "gaps": 0}
+    check("glucose: a device's export", all(found[k] == v for k, v in expected.items()), str(found))
+
+
 def refusals(folder):
     for old, new, word in [("metric: time_between", "metric: time_betwixt", "trial.yaml"),
                            ("level: 70,", "level: 70 h,", "trial.yaml"),
@@ -79,6 +116,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         answers(folder)
         outside(folder)
+        compared(folder)
+        readings(folder)
         refusals(folder)
     return finish()
 

@@ -93,8 +93,11 @@ def plans(tmp):
         judged = {t["id"]: t["value"] for t in json.loads(again.stdout)["plans"][0]["terms"]}
         for t in answer["chosen"]["terms"]:
             check(f"plan: {t['id']} is the same by forecast", abs(judged[t["id"]] - t["value"]) < 1e-9, (t, judged))
+    rows = [x.split("\t") for x in file.read_text(encoding="utf-8").splitlines()[1:]]
+    last = max(float(x[1]) + float(x[4]) * (int(x[5]) + 1) for x in rows)
+    check("plan: what is written goes on to the horizon (25 h)", 17 <= last < 17 + float(rows[0][4]) + 1e-9, rows)
     words = run("plan", "theophylline", "--patient", "1", "--until", "8")
-    for w in ("proposed", "runner-up", "why:", "limits, the tightest first", "for another plan to win"):
+    for w in ("proposed", "term by term, best and", "to be approved by: prescriber", "why:", "limits, the tightest first", "for another plan to win"):
         check(f"plan: says {w}", w in words.stdout, words.stdout[:2000] + words.stderr)
 
 
@@ -113,6 +116,14 @@ def bad(tmp):
             plan("odd", "oral\t0\t250\t\t12\t3\t"))
     refused("an interval that is not allowed", INPUT, ["interval of 5 h"], "forecast", "theophylline", *person, "--plan",
             plan("often", "oral\t0\t200\t\t5\t3\t"))
+    refused("two doses at one time", INPUT, ["at the same time", "1000 mg", "upper bound"], "forecast", "theophylline", *person, "--plan",
+            plan("both", "oral\t0\t500\t\t\t\t\noral\t0\t500\t\t\t\t"))
+    refused("an infusion longer than its interval", INPUT, ["over 14 h", "after 12 h"], "forecast", "theophylline", *person, "--plan",
+            plan("long", "oral\t0\t300\t14\t12\t3\t"))
+    refused("a now before the record", USAGE, ["--until", "-1"], "plan", "theophylline", *person, "--until", "-1")
+    for name in ("nowhere.csv", "folder/nowhere.csv"):
+        for command in (("plan",), ("forecast", "--plan", "none"), ("dose", "--target", "c(24 h) = 5")):
+            refused(f"{command[0]}: {name}", AGAIN, [name, "No such file"], command[0], "theophylline", *command[1:], "--patient", name)
     refused("an unknown control", INPUT, ["unknown.tsv:2", "orall", "oral"], "forecast", "theophylline", *person, "--plan",
             plan("unknown", "orall\t0\t200\t\t12\t3\t"))
     refused("an unknown column", INPUT, ["amont"], "forecast", "theophylline", *person, "--plan",

@@ -47,6 +47,7 @@ typedef struct dp_plan_appraisal {
   double best;           /* P(highest reward of all plans given), by draws; ties are shared */
   double best_admissible; /* the same among admissible plans; NaN for others */
   int nfailed;           /* draws that could not be simulated */
+  double window;         /* the whole that terms without a window of their own are about, time units */
   const double *draw;    /* [ndraw] weighted reward of each draw */
   const double *value;   /* [nterm x ndraw] what each term is about: the functional (first passages that never come: infinite),
                             NaN where a draw failed */

@@ -76,6 +76,10 @@ typedef struct dp_fit_check {
    * Bayesian Anal 1:893) */
   double *distance, *conflict; /* [npeople] and its p-value: small is an alarm */
   int *directions;            /* [npeople] */
+  /* everybody's own estimate: the mode under this law. NaN: no estimate, the model can't be run there */
+  int *subject;               /* [npeople] who it is: index in the record */
+  double *effect;             /* [npeople x neffect] random effects; of an occasion: the last one's */
+  double *individual;         /* [npeople x neffect] individual parameters (CL, V ...), natural units, at the last observation */
 } dp_fit_check;
 void dp_fit_check_destroy(dp_fit_check *check);
 /* At a prior, usually the estimate from the same people. method as of dp_fit_def. */

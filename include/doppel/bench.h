@@ -108,6 +108,9 @@ typedef struct dp_bench_loop_def {
   uint64_t seed;    /* 1 */
   int nthread;      /* more than 1: also on so many threads, whose bytes must be the same; 2 */
   bool interpret;   /* no machine code */
+  /* share of a row's run that is done, 0 .. 1, on the calling thread; NULL: nobody wants to know */
+  void (*progress)(void *user, const char *row, double done);
+  void *progress_user;
 } dp_bench_loop_def;
 dp_bench_loop_def dp_bench_loop_def_default(void);
 

@@ -18,6 +18,7 @@
 #include "doppel/belief.h"
 #include "doppel/vpc.h"
 #include "doppel/assimilate.h"
+#include "doppel/tracking.h"
 #include "doppel/calibrate.h"
 #include "doppel/estimate.h"
 #include "doppel/sensitivity.h"

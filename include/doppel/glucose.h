@@ -25,11 +25,13 @@ extern "C" {
 
 /* ---- O: a series of readings ---- */
 typedef struct dp_glucose_series {
-  const char *id; /* "" when the file has no ids */
-  int n;          /* readings that are there */
-  double *time;   /* [n] min, ascending; 0 is a midnight */
-  double *value;  /* [n] mg/dL */
-  int nmissing;   /* rows without a value */
+  const char *id;  /* "" when the file has no ids */
+  int n;           /* readings that are there */
+  double *time;    /* [n] min, ascending; 0 is a midnight */
+  double *value;   /* [n] mg/dL */
+  int nmissing;    /* rows without a value */
+  int nrepeated;   /* rows that say once more what the row before said */
+  int nlow, nhigh; /* readings that a word gave: below or above what the sensor shows */
 } dp_glucose_series;
 
 typedef struct dp_glucose_read_def {
@@ -39,10 +41,14 @@ typedef struct dp_glucose_read_def {
       *unit; /* "mg/dL" or "mmol/L"; NULL: the file must say it, as "glucose (mmol/L)" or "#units: glucose=mmol/L" */
   const char *time_unit; /* of times that are numbers: "min" (default), "h", "s", "d" */
   double clock;          /* min after midnight at time 0 of times that are numbers: 0 */
+  int sort;              /* 1: rows come in any order; 0: each is later than the one before */
+  double low, high;      /* mg/dL, what the words Low and High stand for; 0: these words are refused */
 } dp_glucose_read_def;
 dp_glucose_read_def dp_glucose_read_def_default(void);
 /* A CSV or TSV with times as numbers or as 2024-05-31 07:15[:00], one series an id. ERR_INPUT with file and line; the
- * unit is never guessed. */
+ * unit is never guessed. Times may end with Z or an offset, +02:00: all of them or none; they are then told apart by
+ * UTC, and the clock is that of the series' first reading throughout. Two readings at one time are refused, unless they
+ * are the same. */
 dp_status dp_glucose_read(dp_ctx *ctx, const char *path, const dp_glucose_read_def *def, dp_glucose_series **out,
                           int *n);
 void dp_glucose_series_free(dp_ctx *ctx, dp_glucose_series *series, int n);

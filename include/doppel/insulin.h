@@ -8,7 +8,8 @@
  * state, meal and correction boluses by their carbohydrate ratio and correction factor. The twin (twins/insulin,
  * another model) sees sensor readings with the error of glucose.h, announced meals, boluses and basal rate, no more.
  * Then, for the same meals under therapy B, it foretells time in range; and it chooses therapy C, for which it
- * foretells more time in range and no more time below 70 mg/dL; C is judged on the virtual person over other days.
+ * foretells more time in range and no more time below 70 mg/dL; C is judged on the virtual person over other days. What
+ * is foretold has the error of the twin's model in it, as far as twins of other people were found to err.
  */
 #ifndef DOPPEL_INSULIN_H
 #define DOPPEL_INSULIN_H
@@ -53,9 +54,9 @@ typedef struct dp_insulin_person {
   double tir_b, tbr_b;       /* under B, the same meals */
   double tir_said, tbr_said; /* by the twin, mean over draws */
   double tir_low, tir_high;  /* its 90 % interval */
-  double covered;            /* share of the sensor's readings under B within the twin's 90 % bands */
+  double covered;            /* share of the sensor's readings under B within the twin's 90 % bands of them */
   dp_insulin_therapy tuned;  /* C */
-  double tir_start, tbr_start, tir_tuned, tbr_tuned; /* over other days; NaN: not tuned */
+  double tir_start, tbr_start, tir_tuned, tbr_tuned;             /* over other days; NaN: not tuned */
   double tir_loop[DP_INSULIN_NRULE], tbr_loop[DP_INSULIN_NRULE]; /* over the same other days; NaN: no loops */
 } dp_insulin_person;
 typedef void (*dp_insulin_fn)(void *user, const dp_insulin_person *person);
@@ -71,6 +72,7 @@ typedef struct dp_insulin_sum {
   double tir_loop[DP_INSULIN_NRULE], tbr_loop[DP_INSULIN_NRULE]; /* means, shares */
   int nraised;                  /* people with more time in range and no more time below 70 */
   int nraised_tir, nraised_tbr; /* with more time in range; with more time below 70 */
+  int nheld, nkept;             /* with neither less time in range nor more time below 70; who kept A */
 } dp_insulin_sum;
 
 dp_status dp_insulin_study(dp_ctx *ctx, const dp_insulin_def *def, dp_insulin_fn each, void *user, dp_insulin_sum *sum);

@@ -57,10 +57,14 @@ void dp_plan_destroy(dp_plan *plan); /* NULL allowed */
  * unit ("36 h", "1.5 g"), which is converted. Not yet held against the control's bounds: dp_plan_check. */
 dp_status dp_plan_read(const dp_kind *kind, const char *path, dp_plan **out);
 dp_status dp_plan_read_text(const dp_kind *kind, const char *text, size_t size, const char *source, dp_plan **out);
-/* Refuse what may not be given at `now` (time units): amounts outside the control's bounds or that no tablets make up,
- * intervals
- * that are not allowed, changes beyond the rate limit, doses outside clinic hours. ERR_INPUT names row and bound. */
+/* Refuse what may not be given at `now` (time units): amounts outside the control's bounds or that no tablets make up
+ * (rows of a control that begin at one time count as one dose), intervals that are not allowed, infusions longer than
+ * the interval they are repeated at, changes beyond the rate limit, doses outside clinic hours. ERR_INPUT names row and
+ * bound. */
 dp_status dp_plan_check(const dp_kind *kind, const dp_plan *plan, double now);
+/* The same for one person: the rate limit also holds from the last dose that was given before the plan. */
+struct dp_plan_patient;
+dp_status dp_plan_check_for(const dp_kind *kind, const dp_plan *plan, const struct dp_plan_patient *patient);
 /* As plan.tsv, which dp_plan_read_text reads back to the same numbers. Free with dp_plan_text_free. */
 dp_status dp_plan_write(const dp_kind *kind, const dp_plan *plan, char **out);
 void dp_plan_text_free(const dp_plan *plan, char *text);
@@ -92,9 +96,10 @@ typedef struct dp_candidate {
   double reward;      /* weighted sum of the reward terms' values */
   double reward_low, reward_high;
   double *objective;  /* [nobjective] the same sum by objective; NULL when the kind names none */
-  int admissible;     /* all limits hold at the bound */
+  int admissible;     /* all limits hold at the bound, where it was scored on fresh draws there too */
   int pareto;         /* admissible and not dominated in the objectives of `pareto` */
   int ndraw;          /* draws it was judged on */
+  int nfailed;        /* of them, those that could not be simulated: they count against it */
 } dp_candidate;
 
 /* Would another sample at this time change the advice? (preposterior analysis on the ensemble) */
@@ -110,15 +115,16 @@ typedef struct dp_next_sample {
 typedef struct dp_advice {
   dp_ctx *ctx;
   int ncandidate, nterm;
-  dp_candidate *candidate;  /* regimens that are listed: ascending interval, dose; else the best of the search, best first */
+  dp_candidate *candidate;  /* regimens that are listed: ascending interval, dose; else the best of the search, best first, then its Pareto front */
   dp_plan **plan;           /* [ncandidate] what each candidate is */
   int chosen;               /* index or -1 */
   int runner_up;            /* index or -1: next admissible, or the nearest miss when nothing is admissible */
-  double best_probability;  /* P(the chosen plan has the highest reward among admissible ones), by draws; NaN when none */
+  double best_probability;  /* P(the chosen plan has the highest reward among admissible ones), by draws, ties shared; NaN when none */
   int nnext;
-  dp_next_sample *next;     /* ascending time; none where rewards have a risk measure or plans are courses */
+  dp_next_sample *next;     /* ascending time; none where rewards have a risk measure; of courses one, taken now */
   char reason[640];         /* why this, or why none */
   char binding[160];        /* the limit that binds */
+  char approver[160];       /* who must approve the chosen plan: those named by the controls it gives; "" nobody is named */
   int nconflict;            /* no candidate is admissible: the smallest set of limits that none holds together */
   int *conflict;            /* [nconflict] terms */
   int nobjective;

@@ -15,7 +15,8 @@
  *     dp_policy_close(session);
  *     dp_policy_destroy(policy);
  *
- * A policy is constant; a session changes and belongs to one thread. A process that hangs, dies or answers nonsense is
+ * A policy is constant; a session changes and belongs to one thread; sessions of different people are asked by different threads at
+ * once, which a library must be able to bear. A process that hangs, dies or answers nonsense is
  * stopped,
  * which is recorded with time and reason, and its fallback decides from then on: a step of it does not fail for that.
  */

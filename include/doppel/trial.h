@@ -41,6 +41,7 @@ typedef struct dp_trial_desc {
   char hash[65]; /* of the trial, the kind and all policies */
   dp_trial_design design;
   double horizon, washout; /* time units */
+  double run_in;           /* before the horizon: policies act already and nothing is counted */
   int nperson, narm, nendpoint;
   const char *const *arm; /* names */
   const dp_trial_endpoint *endpoint;
@@ -78,7 +79,9 @@ typedef struct dp_trial_arm {
 typedef struct dp_trial_difference {
   int arm, against, endpoint; /* arm - against */
   dp_trial_estimate estimate;
-  double p; /* two-sided, of no difference */
+  double p;         /* two-sided, of no difference */
+  double p_holm;    /* the same, corrected for all comparisons of the trial (Holm); NaN: not asked */
+  const char *test; /* of p: "Welch t", "paired t", "cross-over t", "chi-squared", "Fisher exact", "McNemar exact", ... */
   double power, power_low,
       power_high; /* of a trial of power_n people an arm: share of such trials that find it; NaN: not asked */
   int power_n, power_trials;
@@ -120,6 +123,7 @@ typedef struct dp_trial_result {
   dp_trial_incident *incident; /* the first 100 */
   int64_t ncall;               /* simulations of one person each */
   int64_t ncandidate;          /* people proposed before nperson were accepted */
+  int64_t nmatched;            /* simulations that matching them took (the pilot's too), beside ncall */
   double acceptance;           /* nperson / ncandidate; 1 without a target */
   dp_trial_credibility credibility;
   char hash[65]; /* of every person's endpoints, in order */

@@ -86,7 +86,7 @@ typedef struct dp_why {
   int runner_up;           /* plan, -1: none */
   char best_text[192];
   double reward;
-  double best_probability; /* P(best has the most reward of those compared that hold their limits), by draws */
+  double best_probability; /* P(best has the most reward of those compared (of an advice: of all candidates) that hold their limits), by draws */
   int nterm, nlimit, ndriver, nlimit_driver, nrival;
   dp_why_term *term;       /* [nterm] NULL: no runner-up */
   dp_why_limit *limit;     /* [nlimit] of the best plan, or of the nearest miss; the tightest first */

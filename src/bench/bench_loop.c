@@ -7,6 +7,7 @@
  * The controller is a law of the sim, written by hand below as a study would write it; meals are switches and doses at
  * each member's own times. */
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "lang/lang.h"
 #include "num/num.h"
 
-enum { COOKIE = 0x6c6f6f70, BLOCK = 1024 /* members whose meals are in memory at once */ };
+enum { COOKIE = 0x6c6f6f70 };
 
 dp_bench_loop_def dp_bench_loop_def_default(void) {
   return (dp_bench_loop_def){.cookie = COOKIE,
@@ -125,6 +126,14 @@ static dp_status make_sim(dp_ctx *ctx, dp_model *m, const controller *c, const c
 
 /* ---- members ---- */
 
+/* Instants of some members one after the other, until all of them have been given. */
+typedef struct piece {
+  struct piece *next;
+  int first, n, left; /* members, and how many are not yet given; 0: free */
+  int room;           /* members it is long enough for */
+  dp_instant instant[];
+} piece;
+
 typedef struct cohort {
   const dp_bench_loop_def *def;
   dp_ctx *ctx;
@@ -133,9 +142,13 @@ typedef struct cohort {
   int *param; /* [people.ncol] parameter of each column, -1 */
   int days;
   int p_announced, p_cho, s_emptied;
-  dp_instant *instant; /* [BLOCK x most] */
-  int most, first;     /* instants of a member; number of the first in memory */
+  int most; /* instants of a member */
   dp_output_time end;
+  pthread_mutex_t lock;
+  bool locks;
+  piece *piece; /* owned list, under the lock */
+  dp_ctx *caller;
+  const char *name; /* of the row, told with progress */
 } cohort;
 
 static dp_time ticks(double minute) { return (dp_time)(minute * (double)DP_TICKS + 0.5); }
@@ -187,13 +200,44 @@ static dp_status put_member(const cohort *c, int member, dp_instant *to, dp_memb
   return DP_OK;
 }
 
+/* Room for the instants of these members. */
+static piece *piece_take(cohort *c, int first, int n) {
+  pthread_mutex_lock(&c->lock);
+  piece *p = c->piece;
+  while (p && (p->left > 0 || p->room < n)) p = p->next;
+  if (!p && (p = dpi_alloc(c->ctx, sizeof *p + (size_t)n * (size_t)c->most * sizeof *p->instant)) != NULL) {
+    p->room = n;
+    p->next = c->piece;
+    c->piece = p;
+  }
+  if (p) {
+    p->first = first;
+    p->n = p->left = n;
+  }
+  pthread_mutex_unlock(&c->lock);
+  return p;
+}
+
+/* This member has been given. */
+static void piece_give(cohort *c, int member) {
+  pthread_mutex_lock(&c->lock);
+  for (piece *p = c->piece; p; p = p->next)
+    if (p->left > 0 && member >= p->first && member < p->first + p->n) {
+      p->left--;
+      break;
+    }
+  pthread_mutex_unlock(&c->lock);
+}
+
 /* dp_source */
 static dp_status fill(void *user, int first, int n, dp_member *member, double *param) {
-  const cohort *c = user;
+  cohort *c = user;
   const int nparam = dp_sim_describe(c->sim)->nparam;
+  piece *p = piece_take(c, first, n);
+  if (!p) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) {
     put_person(c, first + i, param + (size_t)i * (size_t)nparam);
-    DP_TRY(put_member(c, first + i, c->instant + (size_t)(first + i - c->first) * (size_t)c->most, &member[i]));
+    DP_TRY(put_member(c, first + i, p->instant + (size_t)i * (size_t)c->most, &member[i]));
   }
   return DP_OK;
 }
@@ -201,26 +245,32 @@ static dp_status fill(void *user, int first, int n, dp_member *member, double *p
 static dp_status cohort_make(dp_ctx *ctx, const dp_bench_loop_def *def, const dpi_bench_people *people,
                              const dp_sim *sim, int days, cohort *c) {
   *c = (cohort){.def = def, .ctx = ctx, .people = people, .sim = sim, .days = days};
+  pthread_mutex_init(&c->lock, NULL);
+  c->locks = true;
   c->most = 1 + 4 * DPI_MEALS * days;
   c->end = (dp_output_time){.time = ticks(1440.0 * days), .order = 9};
   c->p_announced = dp_sim_param(sim, "announced");
   c->p_cho = dp_sim_param(sim, "cho");
   c->s_emptied = dp_sim_state(sim, "emptied");
   c->param = DPI_NEW_ARRAY(ctx, int, people->ncol);
-  c->instant = DPI_NEW_ARRAY(ctx, dp_instant, (size_t)BLOCK * (size_t)c->most);
-  if (!c->param || !c->instant) return DP_ERR_MEMORY;
+  if (!c->param) return DP_ERR_MEMORY;
   for (int k = 0; k < people->ncol; k++) c->param[k] = dp_sim_param(sim, people->id[k]);
   return DP_OK;
 }
 
 static void cohort_release(cohort *c) {
   dpi_free(c->ctx, c->param);
-  dpi_free(c->ctx, c->instant);
+  for (piece *p = c->piece, *next; p; p = next) {
+    next = p->next;
+    dpi_free(c->ctx, p);
+  }
+  if (c->locks) pthread_mutex_destroy(&c->lock);
 }
 
 /* ---- the timed part ---- */
 
 typedef struct tally {
+  cohort *c;
   dpi_sha256 *hash;
   double n, low, in_range;
   int nfailed;
@@ -230,6 +280,7 @@ static dp_status gather(void *user, const dp_member_result *block, int nblock) {
   tally *t = user;
   for (int i = 0; i < nblock; i++) {
     const dp_member_result *r = &block[i];
+    piece_give(t->c, r->member);
     t->nfailed += r->status != DP_MEMBER_OK;
     dpi_sha256_add(t->hash, r->value, sizeof(double) * NOUT * (size_t)r->nout);
     if (r->status != DP_MEMBER_OK || r->nout == 0) continue;
@@ -246,19 +297,25 @@ static double clock_of(clockid_t id) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* dp_run_opts.progress */
+static void tell(void *user, double done) {
+  const cohort *c = user;
+  if (dp_ctx_cancelled(c->caller)) dp_ctx_cancel(c->ctx);
+  if (c->def->progress) c->def->progress(c->def->progress_user, c->name, done);
+}
+
 static dp_status run_once(cohort *c, dp_bench_loop_row *row) {
-  tally t = {.hash = dpi_sha256_create(c->ctx)};
+  tally t = {.c = c, .hash = dpi_sha256_create(c->ctx)};
   char hex[65];
   if (!t.hash) return DP_ERR_MEMORY;
   dp_run_opts opts = dp_run_opts_default();
   opts.seed = c->def->seed;
+  opts.progress = tell;
+  opts.progress_user = c;
   const dp_source source = {.fill = fill, .user = c};
   const double wall = clock_of(CLOCK_MONOTONIC), spent = clock_of(CLOCK_PROCESS_CPUTIME_ID);
-  dp_status st = DP_OK;
-  for (c->first = 0; c->first < row->nmember && st == DP_OK; c->first += BLOCK) {
-    const int n = row->nmember - c->first < BLOCK ? row->nmember - c->first : BLOCK;
-    st = dp_simulate_stream(c->sim, c->first, n, &source, &opts, gather, &t);
-  }
+  for (piece *p = c->piece; p; p = p->next) p->left = 0;
+  const dp_status st = dp_simulate_stream(c->sim, 0, row->nmember, &source, &opts, gather, &t);
   const double seconds = clock_of(CLOCK_PROCESS_CPUTIME_ID) - spent;
   dpi_sha256_finish(t.hash, hex);
   DP_TRY(st);
@@ -314,13 +371,14 @@ static dp_status replay(const cohort *c, const dp_sim *reference, int member, do
   double *param = DPI_NEW_ARRAY(c->ctx, double, nparam);
   dp_output_time *out = DPI_NEW_ARRAY(c->ctx, dp_output_time, n);
   dp_instant *plan = DPI_NEW_ARRAY(c->ctx, dp_instant, c->most + 2 * n);
-  dp_status st = value && param && out && plan ? DP_OK : DP_ERR_MEMORY;
+  dp_instant *own = DPI_NEW_ARRAY(c->ctx, dp_instant, c->most);
+  dp_status st = value && param && out && plan && own ? DP_OK : DP_ERR_MEMORY;
   dp_member m = {.param = param};
   if (st == DP_OK) {
     memcpy(param, dp_sim_describe(c->sim)->param_default, sizeof(double) * (size_t)nparam);
     for (int k = 0; k < n; k++) out[k] = (dp_output_time){.time = ticks(DPI_SAMPLE * (double)k), .order = 2};
     put_person(c, member, param);
-    st = put_member(c, member, c->instant, &m);
+    st = put_member(c, member, own, &m);
   }
   m.out = out;
   m.nout = n;
@@ -336,6 +394,7 @@ static dp_status replay(const cohort *c, const dp_sim *reference, int member, do
   dpi_free(c->ctx, param);
   dpi_free(c->ctx, out);
   dpi_free(c->ctx, plan);
+  dpi_free(c->ctx, own);
   return st;
 }
 
@@ -410,6 +469,8 @@ static dp_status loop_rows(const bench *b, const controller *k, int nthread, cha
   if (st == DP_OK) st = make_sim(ctx, m, k, "fixed", b->def->step, &sim);
   if (st == DP_OK) st = dp_sim_warm(sim, &(int){0});
   if (st == DP_OK) st = cohort_make(ctx, b->def, b->people, sim, b->def->days, &c);
+  c.caller = b->caller;
+  c.name = name;
   memcpy(row.digest, digest, sizeof row.digest);
   for (int i = 0; i < b->def->repeats && st == DP_OK; i++)
     st = dp_ctx_cancelled(b->caller) ? DP_ERR_CANCELLED : run_once(&c, &row);

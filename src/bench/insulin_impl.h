@@ -22,15 +22,16 @@ typedef struct dpi_insulin_world {
   dp_kind *kind;
   bool person; /* a virtual person's body; else a twin's model */
   int announced, reading_error, ratio, factor, basal, cho, emptied, meal, glucose, given, decide, act;
+  int late; /* control of what leaves the stomach late; -1: the twin has none */
 } dpi_insulin_world;
 
 dp_status dpi_insulin_world_open(dp_ctx *ctx, const char *dir, bool person, dpi_insulin_world *out);
 void dpi_insulin_world_close(dpi_insulin_world *w);
 /* n members with parameters param [n x nparam] over the meals' days: glucose where the sensor is, every 5 min, [n x
- * (days * DPI_INSULIN_DAY + 1)]; boluses [n x meals->n] unless NULL. A member that fails is ERR_NUMERIC with its
- * reason. */
+ * (days * DPI_INSULIN_DAY + 1)]; boluses [n x meals->n] unless NULL. error [n x meals->n]: each member's own errors
+ * of the readings at meals; NULL: the meals' for all. A member that fails is ERR_NUMERIC with its reason. */
 dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int n, const dpi_meals *meals,
-                           double *glucose, double *bolus);
+                           const double *error, double *glucose, double *bolus);
 
 /* The table of virtual people. */
 typedef struct dpi_insulin_people {
@@ -62,6 +63,21 @@ void dpi_insulin_twin_param(const dpi_insulin_case *c, const double *eta, dp_ins
 /* What the twin may know of the days under A, as a record in the work folder. */
 dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, const double *shown,
                              const double *bolus, dp_record **out);
+/* What draws of a belief say of the meals' days, errors of the model and of the sensor included (insulin_outlook.c). */
+typedef struct dpi_insulin_outlook {
+  const dpi_insulin_case *c;
+  const dp_belief *belief;
+  const dpi_meals *meals; /* their own errors of readings are not used */
+  int n, nt;              /* draws; times, every 5 min */
+  double *sensor, *drift; /* [n x nt] what a draw has of its own, under every therapy */
+  double *start, *other;  /* [n x nt] by the model alone: under A; scratch */
+  double *basal, *bolus;  /* [n] errors of the change that is foretold, shares */
+} dpi_insulin_outlook;
+/* All of it the arena's; case, belief and meals are borrowed. */
+dp_status dpi_insulin_outlook_make(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, int n,
+                                   const dpi_meals *meals, dpi_insulin_outlook *o);
+/* Glucose where the sensor is, without its errors: [n x nt]. */
+dp_status dpi_insulin_outlook_say(dpi_insulin_outlook *o, dp_insulin_therapy therapy, double *glucose);
 /* The meals' days under a rule: glucose where the sensor is every 5 min. Without a usable belief the twin's loop is the
  * open one. */
 enum { DPI_INSULIN_LOOP_DRAWS = 64 };

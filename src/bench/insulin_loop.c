@@ -125,6 +125,7 @@ static dp_status eat(loop *s, double now, double gram, double bolus) {
   DP_TRY(add(s, s->body, 0, now + 1000 * gram / EATING, DP_SWITCH, b->cho, 0));
   for (int j = 0; s->twin && j < s->ndraw; j++) {
     DP_TRY(add(s, s->twin, j, now, DP_ADD, t->meal, gram));
+    if (t->late >= 0) DP_TRY(add(s, s->twin, j, now, DP_ADD, t->late, gram));
     DP_TRY(add(s, s->twin, j, now, DP_SWITCH, twin_given, bolus));
     DP_TRY(add(s, s->twin, j, now + INSULIN_DELAY, DP_APPLY, t->act, 0));
   }

@@ -32,6 +32,7 @@ static dp_status find_all(dpi_insulin_world *w) {
   w->cho = w->person ? dp_sim_param(s, "cho") : 0;
   w->emptied = w->person ? dp_sim_state(s, "emptied") : 0;
   w->meal = w->person ? 0 : dp_sim_control(s, "meal");
+  w->late = w->person ? -1 : dp_sim_control(s, "meal_late");
   w->glucose = dp_sim_output(s, "cgm");
   w->given = dp_sim_output(s, "given_out");
   w->decide = dp_sim_law(s, "decide");
@@ -89,12 +90,12 @@ static dp_instant *add(dp_instant *s, int *n, double minutes, dp_instant_type ty
 }
 
 /* All that happens at meals; they lie so far apart that one is over when the next begins. At most 8 a meal. */
-static int happen(const dpi_insulin_world *w, const dpi_meals *m, dp_instant *s) {
+static int happen(const dpi_insulin_world *w, const dpi_meals *m, const double *error, dp_instant *s) {
   int n = 0;
   for (int k = 0; k < m->n; k++) {
     double t = m->time[k];
     add(s, &n, t, DP_SWITCH, w->announced, m->gram[k]);
-    add(s, &n, t, DP_SWITCH, w->reading_error, m->error[k]);
+    add(s, &n, t, DP_SWITCH, w->reading_error, error[k]);
     add(s, &n, t, DP_APPLY, w->decide, 0);
     if (w->person) {
       add(s, &n, t, DP_APPLY, w->act, 0);
@@ -103,6 +104,7 @@ static int happen(const dpi_insulin_world *w, const dpi_meals *m, dp_instant *s)
       add(s, &n, t + 1000 * m->gram[k] / EATING, DP_SWITCH, w->cho, 0);
     } else {
       add(s, &n, t, DP_ADD, w->meal, m->gram[k]);
+      if (w->late >= 0) add(s, &n, t, DP_ADD, w->late, m->gram[k]);
       add(s, &n, t + INSULIN_DELAY, DP_APPLY, w->act, 0);
     }
   }
@@ -124,20 +126,26 @@ static dp_status take(const dpi_insulin_world *w, const dp_result *r, int n, int
 }
 
 dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int n, const dpi_meals *meals,
-                           double *glucose, double *bolus) {
+                           const double *error, double *glucose, double *bolus) {
   dp_ctx *ctx = w->kind->ctx;
-  const int nout = meals->days * DPI_INSULIN_DAY + 1, np = dp_sim_describe(w->kind->sim)->nparam;
-  dp_instant *instant = DPI_NEW_ARRAY(ctx, dp_instant, 8 * meals->n + 1);
+  const int nout = meals->days * DPI_INSULIN_DAY + 1, np = dp_sim_describe(w->kind->sim)->nparam,
+            room = 8 * meals->n + 1;
+  dp_instant *instant = DPI_NEW_ARRAY(ctx, dp_instant, (size_t)room * (size_t)(error ? n : 1));
   dp_output_time *out = DPI_NEW_ARRAY(ctx, dp_output_time, nout);
   dp_member *member = DPI_NEW_ARRAY(ctx, dp_member, n);
   dp_result *r = NULL;
   dp_status status = instant && out && member ? DP_OK : DP_ERR_MEMORY;
   if (status == DP_OK) {
-    int ninstant = happen(w, meals, instant);
+    int ninstant = happen(w, meals, error ? error : meals->error, instant);
+    for (int i = 1; error && i < n; i++)
+      happen(w, meals, error + (size_t)i * (size_t)meals->n, instant + (size_t)i * (size_t)room);
     for (int k = 0; k < nout; k++) out[k] = (dp_output_time){ticks(DPI_INSULIN_STEP * k), ninstant};
     for (int i = 0; i < n; i++)
-      member[i] = (dp_member){
-          .param = param + (size_t)i * (size_t)np, .instant = instant, .ninstant = ninstant, .out = out, .nout = nout};
+      member[i] = (dp_member){.param = param + (size_t)i * (size_t)np,
+                              .instant = instant + (error ? (size_t)i * (size_t)room : 0),
+                              .ninstant = ninstant,
+                              .out = out,
+                              .nout = nout};
     dp_run_opts opts = dp_run_opts_default();
     status = dp_simulate(w->kind->sim, member, n, &opts, &r);
   }
@@ -256,6 +264,7 @@ dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, 
     if (fmod(t, c->def->every) == 0) dpi_str_addf(&s, "%s,%g,,,0,cgm,%.1f,%s\n", c->id, t, shown[k], tail);
     for (; m < meals->n && meals->time[m] == t; m++) {
       dpi_str_addf(&s, "%s,%g,%g,1,1,,,%s\n", c->id, t, meals->gram[m], tail);
+      if (c->model->late >= 0) dpi_str_addf(&s, "%s,%g,%g,3,1,,,%s\n", c->id, t, meals->gram[m], tail);
       if (bolus[m] > 0) dpi_str_addf(&s, "%s,%g,%.17g,2,1,,,%s\n", c->id, t, bolus[m], tail);
     }
   }

@@ -2,6 +2,7 @@
  * (doppel/bench.h). */
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "doppel/bench.h"
@@ -25,9 +26,10 @@ static void each(void *user, const dp_bench_loop_row *r) {
       printf("null}");
   } else {
     if (!t->nrow)
-      printf("%-24s %8s %6s %12s %12s %10s %8s %8s  %s\n", "controller", "people", "days", "seconds", "days/s/core",
-             "error", "70-180", "< 70", "results");
-    printf("%-24s %8d %6d %12.4f %12.0f ", r->name, r->nmember, r->days, r->seconds, r->days_per_second);
+      printf("%-24s %8s %6s %12s %10s %12s %10s %8s %8s  %s\n", "controller", "people", "days", "seconds", "by clock",
+             "days/s/core", "error", "70-180", "< 70", "results");
+    printf("%-24s %8d %6d %12.4f %10.4f %12.0f ", r->name, r->nmember, r->days, r->seconds, r->wall,
+           r->days_per_second);
     if (isfinite(r->error))
       printf("%10.2g", r->error);
     else
@@ -50,8 +52,32 @@ static bool whole(const cli_call *call, const char *name, int *out) {
   return true;
 }
 
+/* Long runs say how far they are, at most every ten seconds. */
+typedef struct watch {
+  double began, told; /* s */
+  double first;       /* share that was done at the beginning */
+} watch;
+
+static void progress(void *user, const char *row, double done) {
+  watch *w = user;
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  const double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+  if (done <= w->first || w->began == 0) { /* another run */
+    *w = (watch){.began = now, .told = now, .first = done};
+    return;
+  }
+  if (now - w->told < 10 || done >= 1) return;
+  w->told = now;
+  fprintf(stderr, "%s: %.1f %% done, %.1f min left\n", row, 100 * done,
+          (now - w->began) * (1 - done) / (done - w->first) / 60);
+}
+
 int cli_bench_loop(cli_call *call) {
   dp_bench_loop_def def = dp_bench_loop_def_default();
+  watch run = {0};
+  def.progress = progress;
+  def.progress_user = &run;
   table t = {.json = cli_has(call, "--json")};
   long long seed = (long long)def.seed, sample = def.nreplay;
   if (!whole(call, "--members", &def.nmember) || !whole(call, "--days", &def.days) ||

@@ -1,6 +1,7 @@
 /* bench_insulin.c - doppel bench insulin: twins of virtual people on insulin (doppel/insulin.h). In silico. */
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "doppel/insulin.h"
@@ -49,10 +50,11 @@ static void write_sum(const dp_insulin_sum *s, bool tuned) {
   printf(
       "therapy tuned on the twin, on other days: time in range %+.2f points (95 %% %.2f to %.2f), below 70 %+.2f (%.2f "
       "to "
-      "%.2f);\n  more time in range in %d, more time below 70 in %d, more in range and no more below in %d of %d "
-      "people\n",
+      "%.2f);\n  more time in range in %d, more time below 70 in %d, more in range and no more below in %d, neither "
+      "less in "
+      "range nor more below in %d of %d people; %d kept A\n",
       s->tir_gain, s->tir_gain_low, s->tir_gain_high, s->tbr_change, s->tbr_change_low, s->tbr_change_high,
-      s->nraised_tir, s->nraised_tbr, s->nraised, s->npeople);
+      s->nraised_tir, s->nraised_tbr, s->nraised, s->nheld, s->npeople, s->nkept);
 }
 
 static void write_search(const dp_insulin_search *s, int nstart) {
@@ -79,7 +81,10 @@ int cli_bench_insulin(cli_call *call) {
     return dp_status_exit_code(DP_ERR_USAGE);
   def.seed = (uint64_t)seed;
   def.only = cli_get(call, "--only");
-  if (cli_has(call, "--work")) def.work = cli_get(call, "--work");
+  if (cli_has(call, "--work")) {
+    def.work = cli_get(call, "--work");
+    (void)mkdir(def.work, 0777); /* one that cannot be made is told of when a record is written there */
+  }
   int code = cli_kind_dir(call, "s2008", people);
   if (code == 0) code = cli_kind_dir(call, "insulin", twin);
   if (code) return code;

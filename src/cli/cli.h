@@ -19,7 +19,7 @@
 typedef struct cli_option {
   const char *name;     /* "--until" */
   const char *argument; /* "HOURS"; NULL: a flag */
-  const char *help;
+  const char *help;     /* NULL: given by the command itself (cli_give), not shown */
 } cli_option;
 
 typedef struct cli_given {
@@ -76,6 +76,10 @@ void cli_json_text(const char *s); /* as a quoted JSON string on standard output
 void cli_json_named(const char *before, const char *s);
 void cli_json_number(const char *before, double x);
 void cli_json_exact(const char *before, double x);
+/* s in at most `width` (8 to 95) letters; what is cut ends in "...", so that no number loses its last digits unseen. */
+const char *cli_clip(const char *s, int width, char out[96]);
+/* A unit as people write it: 10^9/L for 10*9/L, nothing for 1. */
+const char *cli_unit(const char *unit, char out[64]);
 int cli_usage(const cli_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* help.c */
@@ -133,6 +137,7 @@ const char *cli_cache(void); /* folder for machine code, NULL: none */
 int cmd_run(cli_call *call);
 int cmd_simulate(cli_call *call);
 int cmd_sensitivity(cli_call *call);
+int cmd_track(cli_call *call);
 int cmd_gain(cli_call *call);
 int cmd_dose(cli_call *call);
 int cmd_forecast(cli_call *call);
@@ -171,7 +176,8 @@ int cli_bench_insulin(cli_call *call); /* bench insulin */
 int cmd_doctor(cli_call *call);
 int cmd_glucose(cli_call *call);
 
-extern const cli_option cli_options_glucose[], cli_options_select[], cli_options_compare[], cli_options_trial[];
+extern const cli_option cli_options_glucose[], cli_options_select[], cli_options_compare[], cli_options_trial[],
+    cli_options_track[];
 extern const cli_option cli_options_assimilate[], cli_options_run[], cli_options_simulate[], cli_options_sensitivity[],
     cli_options_gain[], cli_options_dose[], cli_options_surrogate[], cli_options_surrogate_show[],
     cli_options_surrogate_forecast[], cli_options_forecast[], cli_options_plan[],

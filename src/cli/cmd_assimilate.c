@@ -278,6 +278,20 @@ static int belief_row(task *t, cli_assimilate_row *r) {
   return code;
 }
 
+/* With sensors that drift time goes forward: what comes late can be read, but no longer be forecast. */
+static bool is_over(const task *t, double time) {
+  bool drifts = false, later = false;
+  for (int k = 0; k < t->def.nsensor; k++) drifts = drifts || t->sensor[k].drift_sd > 0 || t->sensor[k].drift_diffusion > 0;
+  for (int i = 0; i < t->nrow; i++) later = later || t->row[i].o.time > time;
+  return drifts && later;
+}
+
+static dp_outlook no_outlook(void) {
+  dp_outlook f = {.pit = NAN, .crps = NAN, .log_density = NAN, .inside90 = -1};
+  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) f.q[l] = NAN;
+  return f;
+}
+
 /* Forecasts of what comes at one moment, then (where they are to be) all of it read. */
 static int moment(task *t, const dp_observation *o, const int *which, int n) {
   cli_call *call = t->call;
@@ -289,7 +303,8 @@ static int moment(task *t, const dp_observation *o, const int *which, int n) {
     bool missing = listed(t, "--missing", which[i] + 1);
     *r = (cli_assimilate_row){.o = o[which[i]], .number = which[i] + 1};
     if (missing) r->o.value = NAN;
-    CLI_TRY(call, dp_assimilation_forecast(t->a, &r->o, &r->outlook));
+    if (is_over(t, r->o.time)) r->outlook = no_outlook();
+    else CLI_TRY(call, dp_assimilation_forecast(t->a, &r->o, &r->outlook));
     r->read = !missing && r->o.time <= t->until;
     if (r->read) take[ntake++] = r->o;
   }
@@ -382,12 +397,13 @@ static void print_table(const task *t, const dp_assimilation_report *r) {
   for (int i = 0; i < t->nrow; i++) {
     const cli_assimilate_row *s = &t->row[i];
     const dp_outlook *f = &s->outlook;
-    printf("%4d %10.5g %-*.*s %s%9.4g%s %10.4g %10.4g..%-9.4g ", s->number, s->o.time, wide, wide,
-           dp_assimilation_sensor(t->a, s->o.sensor)->id,
+    printf("%4d %10.5g %-*.*s %s%9.4g%s ", s->number, s->o.time, wide, wide, dp_assimilation_sensor(t->a, s->o.sensor)->id,
            s->o.censored > 0   ? "<"
            : s->o.censored < 0 ? ">"
                                : " ",
-           s->o.value, f->inside90 == 0 ? "*" : " ", f->q[3], f->q[1], f->q[5]);
+           s->o.value, f->inside90 == 0 ? "*" : " ");
+    if (isnan(f->q[3])) printf("%10s %21s ", "-", "came late");
+    else printf("%10.4g %10.4g..%-9.4g ", f->q[3], f->q[1], f->q[5]);
     if (isnan(f->pit))
       printf("%7s ", "-");
     else

@@ -32,7 +32,7 @@ const cli_option cli_options_bench[] = {
     {"--interpret", NULL, "no machine code"},
     {"--cache", "DIR", "where machine code is kept between runs"},
     {"--no-cache", NULL, "keep and read no machine code"},
-    {"--work", "DIR", "insulin: where the records that twins read are kept (.)"},
+    {"--work", "DIR", "insulin: folder where the records that twins read are kept, made if it is not there (.)"},
     {"--tune", "N", "insulin: draws on which therapies are rehearsed (50; 0: none is tuned)"},
     {"--loop", "N", "insulin: also days under open loop, a PID rule and N draws of the twin in a loop (0: no loops)"},
     {"--starts", "N", "insulin: instead, find a day's twin by N searches from everywhere, and by 20 seeds as it is found"},

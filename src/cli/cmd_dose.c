@@ -172,8 +172,16 @@ static void print_json(const task *t) {
   printf("}\n");
 }
 
+/* An infinite one: no dose between the bounds is enough (or little enough). */
+static const char *needed(double dose, char out[48]) {
+  if (isfinite(dose)) snprintf(out, 48, "%.5g", dose);
+  else snprintf(out, 48, "%s that was looked at", dose > 0 ? "more than any" : "less than any");
+  return out;
+}
+
 static void print_text(const task *t) {
   const dp_dose_answer *a = t->answer;
+  char text[3][48];
   double q[5];
   printf("person %s: %s\n", t->record->subject[t->subject].id, t->def.target);
   if (a->reason[0]) {
@@ -184,7 +192,8 @@ static void print_text(const task *t) {
          a->dose_unit);
   printf("%-34s %12.7g %s\n", "it gives", a->value, a->value_unit);
   if (quantiles(a->draw_dose, a->ndraw, level, 5, q))
-    printf("%-34s %12.5g %s, 90 %% of draws %.5g to %.5g\n", "dose needed, by draws", q[2], a->dose_unit, q[0], q[4]);
+    printf("%-34s %12s %s, 90 %% of draws %s to %s\n", "dose needed, by draws", needed(q[2], text[0]), a->dose_unit,
+           needed(q[0], text[1]), needed(q[4], text[2]));
   if (quantiles(a->draw_value, a->ndraw, level, 5, q))
     printf("%-34s %12.5g %s, 90 %% of draws %.5g to %.5g\n", "under the dose above, by draws", q[2], a->value_unit,
            q[0], q[4]);

@@ -29,7 +29,8 @@ const cli_option cli_options_sample[] = {
     {"--draws", "N", "draws kept of a chain; smc: particles"},
     {"--from", "FILE", "places to start from, as fit --table writes; else a fit is made first (not for smc)"},
     {"--starts", "N", "starts of that fit (100)"},
-    {"--resume", "FILE", "what was drawn so far is kept there, and gone on from"},
+    {"--resume", "FILE",
+     "what was drawn so far is kept there, and gone on from (without: PROBLEM.sample in this folder, until all are drawn)"},
     {"--table", "FILE", "all draws, values as in the parameter table"},
     {"--seed", "N", "(1)"},
     CLI_PROBLEM_OPTIONS,
@@ -43,6 +44,7 @@ typedef struct task {
   dp_fit *fit;
   double *place; /* [nplace x nparam] where to begin */
   int nplace;
+  char spare[256]; /* a state file that nobody asked for; "": none */
 } task;
 
 #define MAX_STEPS 10000  /* far from the data parameters may be stiff beyond use: such points count as not evaluable */
@@ -114,14 +116,45 @@ static int open_coarse(task *t) {
   return 0;
 }
 
+/* A state file where none was asked for, so that nothing is lost by Ctrl-C or worse: PROBLEM.fit in this folder, or the
+ * first number behind it that is free. "": the folder can't be written. */
+static void spare_file(task *t, const char *what) {
+  const size_t room = sizeof t->spare;
+  int n = snprintf(t->spare, room, "%.200s.%s", t->d->name, what);
+  for (int k = 2; k < 1000 && access(t->spare, F_OK) == 0; k++)
+    n = snprintf(t->spare, room, "%.200s.%s-%d", t->d->name, what, k);
+  if (n < 0 || (size_t)n >= room || access(t->spare, F_OK) == 0 || access(".", W_OK) != 0) t->spare[0] = 0;
+}
+
+/* What was done is done: nobody goes on from the spare file. */
+static void drop_spare(task *t) {
+  char more[sizeof t->spare + 16];
+  if (!t->spare[0]) return;
+  snprintf(more, sizeof more, "%s.scatter", t->spare);
+  unlink(t->spare);
+  unlink(more);
+  t->spare[0] = 0;
+}
+
+/* The state file: as --resume says, else a spare one, or NULL. */
+static const char *state_file(task *t, const char *what) {
+  if (cli_has(t->call, "--resume")) return cli_get(t->call, "--resume");
+  spare_file(t, what);
+  return t->spare[0] ? t->spare : NULL;
+}
+
 /* After a failure. Stopped by Ctrl-C: where what was found lies, and how to go on. */
-static int kept(cli_call *call, dp_status status, const char *file) {
-  int code = cli_failed(call, status);
-  if (status != DP_ERR_CANCELLED) return code;
-  if (file && access(file, F_OK) == 0)
+static int kept(task *t, dp_status status, const char *file) {
+  const int code = cli_failed(t->call, status);
+  const bool stopped = status == DP_ERR_CANCELLED, there = file && access(file, F_OK) == 0;
+  if (!stopped) drop_spare(t);
+  if (stopped && there && t->spare[0])
+    fprintf(stderr, "        what was found so far is kept in %s: the same command with --resume %s goes on from there\n",
+            file, file);
+  else if (stopped && there)
     fprintf(stderr, "        what was found so far is kept in %s: the same command goes on from there\n", file);
-  else
-    fprintf(stderr, "        nothing was kept%s\n", file ? " so far" : ": fit and sample keep it with --resume FILE");
+  else if (stopped)
+    fprintf(stderr, "        nothing was kept%s\n", file ? " so far" : "");
   return code;
 }
 
@@ -146,7 +179,7 @@ static int run_fit(task *t, const char *resume) {
       !seed_of(call, &def.seed))
     return 2;
   dp_status status = dp_problem_fit(t->problem, &def, &t->fit);
-  return status == DP_OK ? 0 : kept(call, status, resume);
+  return status == DP_OK ? 0 : kept(t, status, resume);
 }
 
 static void fit_text(const task *t) {
@@ -246,6 +279,12 @@ static int fit_table(const task *t, const char *path) {
   return fclose(out) == 0 ? 0 : cli_usage(t->call, "%s could not be written to its end", path);
 }
 
+/* One search over the whole box keeps nothing to go on from. */
+static bool over_the_box(const cli_call *call) {
+  const char *search = cli_get(call, "--search");
+  return search && strcmp(search, "starts") != 0 && strcmp(search, "scatter") != 0;
+}
+
 int cmd_fit_problem(cli_call *call) {
   task t = {.call = call};
   int code = open_problem(&t);
@@ -254,7 +293,8 @@ int cmd_fit_problem(cli_call *call) {
     close_task(&t);
     return 0;
   }
-  if (code == 0) code = run_fit(&t, cli_get(call, "--resume"));
+  if (code == 0) code = run_fit(&t, over_the_box(call) ? cli_get(call, "--resume") : state_file(&t, "fit"));
+  if (code == 0) drop_spare(&t);
   if (code == 0 && cli_has(call, "--table")) code = fit_table(&t, cli_get(call, "--table"));
   if (code == 0 && cli_has(call, "--plot")) code = cli_plot_fit(cli_get(call, "--plot"), t.d, t.fit);
   if (code == 0) {
@@ -512,12 +552,13 @@ static int sample_table(const task *t, const dp_sample *s, const char *path) {
 static int sample(task *t) {
   cli_call *call = t->call;
   dp_problem_sample_def def = dp_problem_sample_def_default();
+  const char *resume = cli_get(call, "--resume");
   if (cli_has(call, "--sampler")) def.method = cli_get(call, "--sampler");
   if (!cli_count(call, "--chains", 0, &def.nchain) || !cli_count(call, "--warmup", 0, &def.nwarmup) ||
       !cli_count(call, "--draws", 0, &def.ndraw) || !seed_of(call, &def.seed))
     return 2;
-  def.file = cli_get(call, "--resume");
-  if (def.file && strcmp(def.method, "laplace") == 0)
+  const bool laplace = strcmp(def.method, "laplace") == 0;
+  if (resume && laplace)
     return cli_usage(call, "option --resume: laplace is done at once and keeps no file");
   int code = strcmp(def.method, "smc") == 0 ? 0 : find_places(t, 4);
   if (code) return code;
@@ -528,8 +569,10 @@ static int sample(task *t) {
     def.coarse = t->coarse;
   }
   dp_sample *s = NULL;
+  def.file = laplace ? NULL : state_file(t, "sample");
   dp_status status = dp_problem_sample(t->problem, &def, &s);
-  if (status != DP_OK) return kept(call, status, def.file);
+  if (status != DP_OK) return kept(t, status, def.file);
+  drop_spare(t);
   if (cli_has(call, "--table")) code = sample_table(t, s, cli_get(call, "--table"));
   if (code == 0) {
     if (cli_has(call, "--json")) sample_json(t, s, def.method);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/fit_worth.h"
 
 const cli_option cli_options_fit[] = {
     {"--method", "NAME",
@@ -12,6 +13,8 @@ const cli_option cli_options_fit[] = {
     {"--patients", "FILE", "an event table instead of the kind's own"},
     {"--leave-one-out", NULL, "one fit for each person left out, stored for `doppel run`"},
     {"-o", "FILE", "where the stored priors go (KIND/priors.tsv)"},
+    {"--check", NULL, "KIND: what the estimate is worth: standard errors, shrinkage, people in conflict with it"},
+    {"--individuals", "FILE", "KIND: everybody's own estimate as a table; with --check"},
     {"--starts", "N", "PROBLEM: drawn starts (100)"},
     {"--sampling", "NAME", "PROBLEM: latin (default), sobol, uniform, prior"},
     {"--nominal", NULL, "PROBLEM: the nominal point is one more start"},
@@ -27,7 +30,9 @@ const cli_option cli_options_fit[] = {
     {"--points", "N", "PROBLEM: of a search over the whole box (10000)"},
     {"--batch", "N", "PROBLEM: searches side by side; the answer does not depend on it"},
     {"--seed", "N", "saem: of its draws; PROBLEM: of the starts (1)"},
-    {"--resume", "FILE", "PROBLEM: what was found so far is kept there, and gone on from"},
+    {"--resume", "FILE",
+     "PROBLEM: what was found so far is kept there, and gone on from (without: PROBLEM.fit in this folder, until the fit has "
+     "ended)"},
     {"--table", "FILE", "PROBLEM: all distinct optima"},
     {"--plot", "FILE.svg", "PROBLEM: waterfall, and where the optima lie in their box"},
     {"--rtol", "X", "PROBLEM: relative tolerance (1e-8)"},
@@ -62,7 +67,7 @@ static int print_undetermined(const dp_kind *kind, const dp_prior *p, bool json)
   return n;
 }
 
-static void print_fit(const dp_kind *kind, const dp_prior *p, bool json, int *nundetermined) {
+static void print_fit(const dp_kind *kind, const dp_prior *p, const cli_worth *worth, bool json, int *nundetermined) {
   if (json)
     printf("{\"kind\":\"%s\",\"method\":\"%s\",\"people\":%d,\"converged\":%s,\"iterations\":%d,\n \"minus2ll\":",
            dp_kind_id(kind), p->method, p->npeople, p->converged ? "true" : "false", p->iterations);
@@ -96,6 +101,7 @@ static void print_fit(const dp_kind *kind, const dp_prior *p, bool json, int *nu
   }
   if (json) printf("]");
   *nundetermined = print_undetermined(kind, p, json);
+  if (worth) cli_worth_print(worth, json);
   printf(json ? ",\n \"hash\":\"%s\"}\n" : "hash %s\n", p->hash);
 }
 
@@ -122,10 +128,32 @@ static int leave_one_out(cli_call *call, const dp_kind *kind, const dp_record *r
   return 0;
 }
 
+static int estimate(cli_call *call, const dp_kind *kind, const dp_record *record, const dp_fit_def *def) {
+  dp_prior *prior = NULL;
+  const clock_t start = clock();
+  CLI_TRY(call, dp_prior_fit(kind, record, NULL, 0, def, &prior));
+  const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+  cli_worth worth = {.kind = kind, .record = record, .prior = prior};
+  int code = cli_has(call, "--check") ? cli_worth_open(call, &worth) : 0, nundetermined = 0;
+  if (code == 0) {
+    print_fit(kind, prior, worth.check ? &worth : NULL, cli_has(call, "--json"), &nundetermined);
+    if (!cli_has(call, "--json")) printf("processor time of the fit  %.3f s\n", seconds);
+    if (!prior->converged || nundetermined) code = dp_status_exit_code(DP_ERR_CONVERGE);
+  }
+  dp_fit_check_destroy(worth.check);
+  dp_prior_destroy(prior);
+  return code;
+}
+
 static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, const char *dir) {
   dp_fit_def def = dp_fit_def_default();
   bool each = cli_has(call, "--leave-one-out");
   if (!each && cli_has(call, "-o")) return cli_usage(call, "option -o belongs to --leave-one-out");
+  if (each && cli_has(call, "--check")) return cli_usage(call, "option --check does not go with --leave-one-out");
+  const char *own = cli_get(call, "--individuals");
+  if (own && !cli_has(call, "--check")) return cli_usage(call, "option --individuals goes with --check");
+  const int code = own && !cli_has(call, "--dry-run") ? cli_writable(own) : 0;
+  if (code) return code;
   if (cli_has(call, "--method")) def.method = cli_get(call, "--method");
   if (strcmp(def.method, "laplace") != 0 && strcmp(def.method, "focei") != 0 && strcmp(def.method, "agq") != 0 &&
       strcmp(def.method, "saem") != 0)
@@ -141,21 +169,12 @@ static int fit(cli_call *call, const dp_kind *kind, const dp_record *record, con
     printf("would fit %s on %d people of %s\n", dp_kind_id(kind), record->nsubject, record->source);
     return 0;
   }
-  dp_prior *prior = NULL;
-  clock_t start = clock();
-  CLI_TRY(call, dp_prior_fit(kind, record, NULL, 0, &def, &prior));
-  double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-  int nundetermined;
-  print_fit(kind, prior, cli_has(call, "--json"), &nundetermined);
-  if (!cli_has(call, "--json")) printf("processor time of the fit  %.3f s\n", seconds);
-  int code = prior->converged && nundetermined == 0 ? 0 : dp_status_exit_code(DP_ERR_CONVERGE);
-  dp_prior_destroy(prior);
-  return code;
+  return estimate(call, kind, record, &def);
 }
 
 /* Options that would be passed over in silence. The table's help says which are a problem's. */
 static int check_options(const cli_call *call) {
-  static const char *const of_kind[] = {"--patients", "--leave-one-out", "-o", "--twins"};
+  static const char *const of_kind[] = {"--patients", "--leave-one-out", "-o", "--check", "--individuals", "--twins"};
   return cli_check_problem_options(call, of_kind, sizeof of_kind / sizeof *of_kind);
 }
 

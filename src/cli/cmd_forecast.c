@@ -21,18 +21,35 @@ enum { POINTS = 161, ROWS = 9, Q05 = 1, Q50 = 4, Q95 = 7 }; /* Q*: places in dp_
 
 static char letter(int plan) { return (char)('A' + plan); }
 
-static void cell(double middle, double low, double high) {
+/* least: what is smaller than that is rounding. JSON has all digits. */
+static void cell(double middle, double low, double high, double least) {
   char text[64] = "-";
-  if (isfinite(middle)) snprintf(text, sizeof text, "%.3g (%.3g .. %.3g)", middle, low, high);
+  const double x[3] = {fabs(middle) < least ? 0 : middle, fabs(low) < least ? 0 : low, fabs(high) < least ? 0 : high};
+  if (isfinite(middle)) snprintf(text, sizeof text, "%.3g (%.3g .. %.3g)", x[0], x[1], x[2]);
   printf("  %-32s", text);
+}
+
+/* A thousand-millionth of the largest number that the strand has under any plan. */
+static double negligible(const dp_whatif *w, int s) {
+  double most = 0;
+  for (int i = 0; i < w->nplan; i++)
+    for (int t = 0; t < w->ntime; t++) {
+      const double *q = w->strand[i * w->nshown + s].q + t * DP_NLEVEL;
+      if (isfinite(q[Q05])) most = fmax(most, fabs(q[Q05]));
+      if (isfinite(q[Q95])) most = fmax(most, fabs(q[Q95]));
+    }
+  return 1e-9 * most;
 }
 
 static void print_strand(const cli_whatif *c, const dp_whatif *w, int s) {
   const dp_shown *x = &w->shown[s];
+  const double least = negligible(w, s);
+  char unit[64];
   int first = 0;
   while (first + 1 < w->ntime && w->time[first] < w->now - 1e-9) first++;
-  printf("\n%s [%s]%s: median (5 %% .. 95 %%)\n%-12s", x->name, x->unit, x->measured ? ", as it would be measured" : "",
-         dp_kind_time_unit(c->kind));
+  cli_unit(x->unit, unit);
+  printf("\n%s%s%s%s%s: median (5 %% .. 95 %%)\n%-12s", x->name, *unit ? " [" : "", unit, *unit ? "]" : "",
+         x->measured ? ", as it would be measured" : "", dp_kind_time_unit(c->kind));
   for (int i = 0; i < w->nplan; i++) printf("  %-32c", letter(i));
   printf("\n");
   for (int r = 0; r < ROWS; r++) {
@@ -40,7 +57,7 @@ static void print_strand(const cli_whatif *c, const dp_whatif *w, int s) {
     printf("%-12.5g", w->time[t]);
     for (int i = 0; i < w->nplan; i++) {
       const double *q = w->strand[i * w->nshown + s].q + t * DP_NLEVEL;
-      cell(q[Q50], q[Q05], q[Q95]);
+      cell(q[Q50], q[Q05], q[Q95], least);
     }
     printf("\n");
   }
@@ -49,10 +66,16 @@ static void print_strand(const cli_whatif *c, const dp_whatif *w, int s) {
     for (int i = 0; i < w->nplan; i++) {
       const dp_strand *y = &w->strand[i * w->nshown + s];
       const double *e = side ? y->highest : y->lowest;
-      cell(e[1], e[0], e[2]);
+      cell(e[1], e[0], e[2], least);
     }
     printf("\n");
   }
+}
+
+/* An interval only where there is one: a term over the plan itself is the same in every draw. */
+static void number(char *text, size_t size, const dp_term_value *v) {
+  if (v->high - v->low > 1e-6 * fabs(v->value)) snprintf(text, size, "%.4g (%.4g .. %.4g)", v->value, v->low, v->high);
+  else snprintf(text, size, "%.4g", v->value);
 }
 
 static void print_terms(const cli_whatif *c, const dp_whatif *w) {
@@ -60,9 +83,21 @@ static void print_terms(const cli_whatif *c, const dp_whatif *w) {
   printf("\nby the kind's reward (limits hold at their confidence bound)\n%-44s", "");
   for (int i = 0; i < w->nplan; i++) printf("  %-30c", letter(i));
   printf("\n");
+  bool differ = false;
+  for (int i = 1; i < w->nplan; i++) differ = differ || a->plan[i].window != a->plan[0].window;
+  if (differ) {
+    printf("%-44s", "judged over");
+    for (int i = 0; i < w->nplan; i++) {
+      char text[64];
+      snprintf(text, sizeof text, "%.6g %.20s", a->plan[i].window, dp_kind_time_unit(c->kind));
+      printf("  %-30s", text);
+    }
+    printf("\n");
+  }
   for (int t = 0; t < a->nterm; t++) {
     const dp_term_info info = dp_kind_term(c->kind, t);
-    printf("%-44.44s", info.text && info.text[0] ? info.text : info.id);
+    char label[96];
+    printf("%-44s", cli_clip(info.text && info.text[0] ? info.text : info.id, 44, label));
     for (int i = 0; i < w->nplan; i++) {
       const dp_term_value *v = &a->plan[i].term[t];
       char text[64];
@@ -70,7 +105,7 @@ static void print_terms(const cli_whatif *c, const dp_whatif *w) {
         snprintf(text, sizeof text, "%.1f %% (bound %.1f %%)%s", 100 * v->value, 100 * (info.at_least ? v->low : v->high),
                  v->holds ? "" : " FAILS");
       else
-        snprintf(text, sizeof text, "%.4g (%.3g .. %.3g)", v->value, v->low, v->high);
+        number(text, sizeof text, v);
       printf("  %-30s", text);
     }
     printf("\n");
@@ -101,7 +136,8 @@ static void print_text(const cli_whatif *c, const dp_whatif *w, const char *why)
   printf("%s, person %s: known until %g %s (%d samples), forecast to %g %s\n", dp_kind_title(c->kind),
          c->record->subject[c->subject].id, w->now, dp_kind_time_unit(c->kind), nseen, w->end, dp_kind_time_unit(c->kind));
   for (int i = 0; i < w->nplan; i++)
-    printf("  %c  %s: %s\n", letter(i), c->plan[i]->name[0] ? c->plan[i]->name : "plan", w->text[i]);
+    printf("  %c  %s: %s%s\n", letter(i), c->plan[i]->name[0] ? c->plan[i]->name : "plan", w->text[i],
+           cli_begins_steady(c->plan[i]) ? ", from its steady state on" : "");
   for (int s = 0; s < w->nshown; s++) print_strand(c, w, s);
   if (w->appraisal) {
     print_terms(c, w);
@@ -140,6 +176,7 @@ static void json_judged(const cli_whatif *c, const dp_appraisal *a, int plan) {
   cli_json_number(",\"reward_high\":", p->reward_high);
   printf(",\"admissible\":%s", p->admissible ? "true" : "false");
   cli_json_number(",\"probability_best\":", p->best);
+  cli_json_number(",\"window\":", p->window);
   printf(",\"terms\":[");
   for (int t = 0; t < a->nterm; t++) {
     const dp_term_info info = dp_kind_term(c->kind, t);

@@ -12,6 +12,9 @@ const cli_option cli_options_glucose[] = {
     {"--id", "COLUMN", "column of persons (id, patient, subject, person); each is measured alone"},
     {"--time-unit", "UNIT", "of times that are numbers: min, h, s, d (min)"},
     {"--clock", "HH:MM", "clock at time 0 of times that are numbers (00:00)"},
+    {"--sort", NULL, "rows come in any order"},
+    {"--low", "MG/DL", "what a reading that says Low stands for; without it such a file is refused"},
+    {"--high", "MG/DL", "what a reading that says High stands for"},
     {"--profile", "MIN", "also the ambulatory profile in slots of so many minutes"},
     {"--json", NULL, "JSON instead of text"},
     {0}};
@@ -56,10 +59,20 @@ static bool read_clock(const cli_call *call, double *minutes) {
   return false;
 }
 
+/* false (with message) for a word's glucose that no sensor shows */
+static bool read_word(cli_call *call, const char *option, double *out) {
+  if (!cli_number(call, option, out)) return false;
+  if (!cli_has(call, option) || (*out >= 10 && *out <= 1000)) return true;
+  cli_usage(call, "%s: found %s, expected 10 to 1000 mg/dL", option, cli_get(call, option));
+  return false;
+}
+
 static void write_text(const dp_glucose_series *s, const dp_glucose_metrics *m, const dp_glucose_profile *p) {
   if (*s->id) printf("%s\n", s->id);
   printf("%d readings", m->n);
   if (s->nmissing) printf(" (%d rows without a value)", s->nmissing);
+  if (s->nrepeated) printf(" (%d rows that repeat one)", s->nrepeated);
+  if (s->nlow + s->nhigh) printf(" (%d that say Low, %d High)", s->nlow, s->nhigh);
   if (m->n > 1)
     printf(", every %.6g min over %.1f days: %.1f %% of what could be there, %d gaps", m->interval, m->days,
            100 * m->share, m->ngap);
@@ -109,7 +122,8 @@ static void write_profile(const dp_glucose_profile *p) {
 
 static void write_json(const dp_glucose_series *s, const dp_glucose_metrics *m, const dp_glucose_profile *p) {
   cli_json_named("  {\"id\": ", s->id);
-  printf(", \"readings\": %d, \"missing\": %d", m->n, s->nmissing);
+  printf(", \"readings\": %d, \"missing\": %d, \"repeated\": %d, \"low\": %d, \"high\": %d", m->n, s->nmissing,
+         s->nrepeated, s->nlow, s->nhigh);
   cli_json_exact(", \"interval_min\": ", m->interval);
   cli_json_exact(", \"days\": ", m->days);
   cli_json_exact(", \"share\": ", m->share);
@@ -155,7 +169,10 @@ int cmd_glucose(cli_call *call) {
   def.glucose = cli_get(call, "--glucose");
   def.id = cli_get(call, "--id");
   if (cli_has(call, "--time-unit")) def.time_unit = cli_get(call, "--time-unit");
-  if (!read_clock(call, &def.clock) || !cli_number(call, "--profile", &slot)) return dp_status_exit_code(DP_ERR_USAGE);
+  def.sort = cli_has(call, "--sort");
+  if (!read_clock(call, &def.clock) || !cli_number(call, "--profile", &slot) || !read_word(call, "--low", &def.low) ||
+      !read_word(call, "--high", &def.high))
+    return dp_status_exit_code(DP_ERR_USAGE);
   if (cli_has(call, "--profile") && !(slot >= 1 && slot <= 1440 && fmod(1440, slot) == 0))
     return cli_usage(call, "--profile: found %s, expected 1 to 1440 min, a whole number of them in a day",
                      cli_get(call, "--profile"));

@@ -8,6 +8,7 @@
 
 const cli_option cli_options_petab[] = {
     {"--gradient", NULL, "the gradient of the log-likelihood, on the scale of estimation"},
+    {"--fisher", NULL, "the expected information of the likelihood, on the scale of estimation; with the gradient"},
     {"--hessian", NULL, "all second derivatives of the log-likelihood, exact, on the scale of estimation"},
     {"--hessian-vector", "ID=VALUE",
      "their product with a direction, at the cost of a few gradients; repeated: other components (else 0)"},
@@ -116,7 +117,7 @@ static dp_status multiply(answer *a) {
 
 static bool make_room(answer *a) {
   const size_t n = (size_t)a->d->nparam, m = (size_t)a->d->ndatum;
-  double *at = a->block = calloc(3 * n + 4 * m + (size_t)a->d->nsolved + 1, sizeof *at);
+  double *at = a->block = calloc(3 * n + 4 * m + (size_t)a->d->nsolved + n * n + 1, sizeof *at);
   if (!at) return false;
   a->x = at;
   a->v.gradient = at + n;
@@ -126,6 +127,7 @@ static bool make_room(answer *a) {
   a->v.residual = a->v.sigma + m;
   a->v.pointwise = a->v.residual + m;
   a->v.solved = a->v.pointwise + m;
+  a->v.fisher = a->what & DP_PROBLEM_FISHER ? a->v.solved + a->d->nsolved : NULL;
   return true;
 }
 
@@ -152,13 +154,13 @@ static void print_simulations(const answer *a) {
 }
 
 /* The whole matrix as a table with tabs: a row for each parameter. */
-static void print_hessian(const answer *a) {
+static void print_matrix(const answer *a, const char *name, const double *m) {
   const int n = a->d->nparam;
-  printf("\nhessian");
+  printf("\n%s", name);
   for (int q = 0; q < n; q++) printf("\t%s", a->d->id[q]);
   for (int i = 0; i < n; i++) {
     printf("\n%s", a->d->id[i]);
-    for (int q = 0; q < n; q++) printf("\t%.10g", a->product[(size_t)i * (size_t)n + (size_t)q]);
+    for (int q = 0; q < n; q++) printf("\t%.10g", m[(size_t)i * (size_t)n + (size_t)q]);
   }
   printf("\n");
 }
@@ -192,7 +194,8 @@ static void print_text(const cli_call *call, const answer *a) {
   }
   if (d->nsolved) printf("\n%-32s %6s %16s\n", "solved at this point", "", "value");
   for (int i = 0; i < d->nsolved; i++) printf("%-32s %6s %16.8g\n", d->solved[i], "", a->v.solved[i]);
-  if (cli_has(call, "--hessian")) print_hessian(a);
+  if (a->v.fisher) print_matrix(a, "fisher", a->v.fisher);
+  if (cli_has(call, "--hessian")) print_matrix(a, "hessian", a->product);
   if (cli_has(call, "--hessian-vector")) print_product(a);
   if (cli_has(call, "--simulations")) print_simulations(a);
 }
@@ -227,14 +230,14 @@ static void json_simulations(const answer *a) {
   printf("]");
 }
 
-static void json_hessian(const answer *a) {
+static void json_matrix(const answer *a, const char *name, const double *m) {
   const size_t n = (size_t)a->d->nparam;
-  printf(",\n \"hessian\": {");
+  printf(",\n \"%s\": {", name);
   for (size_t i = 0; i < n; i++) {
     printf("%s\n  ", i ? "," : "");
     cli_json_text(a->d->id[i]);
     printf(": [");
-    for (size_t q = 0; q < n; q++) cli_json_exact(q ? ", " : "", a->product[i * n + q]);
+    for (size_t q = 0; q < n; q++) cli_json_exact(q ? ", " : "", m[i * n + q]);
     printf("]");
   }
   printf("}");
@@ -255,7 +258,8 @@ static void print_json(const cli_call *call, const answer *a) {
          d->nexperiment, d->nsimulation, d->nstate);
   named("parameters", a, NULL);
   if (a->what) named("gradient", a, a->v.gradient);
-  if (cli_has(call, "--hessian")) json_hessian(a);
+  if (a->v.fisher) json_matrix(a, "fisher", a->v.fisher);
+  if (cli_has(call, "--hessian")) json_matrix(a, "hessian", a->product);
   if (cli_has(call, "--hessian-vector")) {
     named("direction", a, a->direction);
     named("hessian_vector", a, a->product);
@@ -293,7 +297,9 @@ int cmd_petab_eval(cli_call *call) {
   dp_status st = dp_problem_open(call->ctx, call->plain[0], &def, &a.problem);
   if (st != DP_OK) return cli_failed(call, st);
   a.d = dp_problem_describe(a.problem);
-  a.what = cli_has(call, "--gradient") ? DP_PROBLEM_GRADIENT : DP_PROBLEM_VALUE;
+  a.what = cli_has(call, "--fisher")     ? DP_PROBLEM_GRADIENT | DP_PROBLEM_FISHER
+           : cli_has(call, "--gradient") ? DP_PROBLEM_GRADIENT
+                                         : DP_PROBLEM_VALUE;
   if (!make_room(&a)) st = DP_ERR_MEMORY;
   if (st == DP_OK) code = set_point(call, &a);
   if (st == DP_OK && code == 0) code = set_directions(call, &a);

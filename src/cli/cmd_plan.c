@@ -17,7 +17,7 @@ const cli_option cli_options_plan[] = {
     CLI_WHATIF_LAST,
     {0}};
 
-enum { NEXT = 6, POINTS = 161 };
+enum { NEXT = 6, POINTS = 161, MOST_REPEATS = 100000 };
 
 /* Times at which another sample could still be taken: spread from now to the kind's horizon. */
 static int next_times(double now, double horizon, double out[NEXT]) {
@@ -35,7 +35,8 @@ static void print_candidate(const cli_whatif *c, const dp_advice *a, const char 
   for (int t = 0; t < a->nterm; t++) {
     const dp_term_info info = dp_kind_term(c->kind, t);
     const dp_term_value *v = &x->term[t], *f = x->fresh ? &x->fresh[t] : NULL;
-    printf("  %-52.52s ", info.text && info.text[0] ? info.text : info.id);
+    char text[96];
+    printf("  %-52s ", cli_clip(info.text && info.text[0] ? info.text : info.id, 52, text));
     if (info.limit) {
       printf("%.1f %%, bound %.1f %%%s", 100 * v->value, 100 * (info.at_least ? v->low : v->high), v->holds ? "" : " FAILS");
       if (f) printf("; on fresh draws %.1f %%, bound %.1f %%", 100 * f->value, 100 * (info.at_least ? f->low : f->high));
@@ -46,6 +47,7 @@ static void print_candidate(const cli_whatif *c, const dp_advice *a, const char 
     }
     printf("\n");
   }
+  if (x->nfailed) printf("  %d of %d draws could not be simulated; they count against it\n", x->nfailed, x->ndraw);
 }
 
 static void print_text(const cli_whatif *c, const dp_advice *a, const char *why) {
@@ -56,6 +58,7 @@ static void print_text(const cli_whatif *c, const dp_advice *a, const char *why)
   if (a->chosen >= 0) print_candidate(c, a, "proposed", a->chosen);
   if (a->runner_up >= 0) print_candidate(c, a, a->chosen >= 0 ? "runner-up" : "nearest", a->runner_up);
   printf("%s\n", a->reason);
+  if (a->approver[0]) printf("to be approved by: %s\n", a->approver);
   if (a->nconflict) {
     printf("limits that no plan%s holds together:", strcmp(a->search, "exhaustive") ? " rehearsed" : "");
     for (int i = 0; i < a->nconflict; i++) printf("%s %s", i ? "," : "", dp_kind_term(c->kind, a->conflict[i]).id);
@@ -117,7 +120,7 @@ static void json_candidate(const cli_whatif *c, const dp_advice *a, const char *
   cli_json_number(",\"reward\":", x->reward);
   cli_json_number(",\"reward_low\":", x->reward_low);
   cli_json_number(",\"reward_high\":", x->reward_high);
-  printf(",\"admissible\":%s", x->admissible ? "true" : "false");
+  printf(",\"admissible\":%s,\"draws\":%d,\"failed\":%d", x->admissible ? "true" : "false", x->ndraw, x->nfailed);
   json_terms(c, "terms", x->term, a->nterm);
   json_terms(c, "fresh", x->fresh, a->nterm);
   printf("}");
@@ -133,6 +136,7 @@ static void print_json(const cli_whatif *c, const dp_advice *a, const char *why)
   printf(",\"evaluations\":%d", a->evaluations);
   cli_json_number(",\"probability_best\":", a->best_probability);
   cli_json_named(",\n \"reason\":", a->reason);
+  cli_json_named(",\"approver\":", a->approver);
   json_candidate(c, a, "chosen", a->chosen);
   json_candidate(c, a, "runner_up", a->runner_up);
   printf(",\n \"conflict\":[");
@@ -142,39 +146,48 @@ static void print_json(const cli_whatif *c, const dp_advice *a, const char *why)
 
 /* ---- the work ---- */
 
-static int write_plan(const cli_whatif *c, const dp_advice *a) {
-  const char *path = cli_get(c->call, "-o");
-  char *text = NULL;
-  if (!path) return 0;
-  if (a->chosen < 0) {
-    fprintf(stderr, "doppel: no plan is proposed: %s is not written\n", path);
-    return 0;
+/* A regimen is judged over its window; what is written or drawn goes on to the kind's horizon. steady: as it was judged, from its
+ * steady state on; else given from now on in the state the person is in: nobody jumps into a steady state. */
+static dp_status go_on(const cli_whatif *c, const dp_plan *from, const char *name, bool steady, dp_plan **out) {
+  const double left = dp_kind_horizon(c->kind) - c->until;
+  const dp_status status = dp_plan_copy(from, out);
+  if (status != DP_OK) return status;
+  if (name) snprintf((*out)->name, sizeof(*out)->name, "%s", name);
+  for (int i = 0; i < (*out)->nrow; i++) {
+    dp_plan_row *r = &(*out)->row[i];
+    if (!r->steady) continue;
+    const double more = ceil((left - r->time) / r->interval - 1e-9) - 1;
+    r->steady = steady;
+    r->repeats = more > MOST_REPEATS ? MOST_REPEATS : more > r->repeats ? (int)more : r->repeats;
   }
-  CLI_TRY(c->call, dp_plan_write(c->kind, a->plan[a->chosen], &text));
+  return DP_OK;
+}
+
+static int put_text(const char *path, const char *text) {
   FILE *f = fopen(path, "w");
   bool good = f && fputs(text, f) >= 0;
   if (f && fclose(f) != 0) good = false;
-  dp_plan_text_free(a->plan[a->chosen], text);
   if (good) return 0;
   fprintf(stderr, "doppel: %s could not be written\n", path);
   return dp_status_exit_code(DP_ERR_IO);
 }
 
-/* What is drawn: a regimen, judged in its steady state, is given from now on until the horizon in the state the person
- * is in; nobody jumps into a steady state. */
-static dp_status drawn(const cli_whatif *c, const dp_plan *from, const char *name, dp_plan **out) {
-  const double left = dp_kind_horizon(c->kind) - c->until;
-  const dp_status status = dp_plan_copy(from, out);
-  if (status != DP_OK) return status;
-  snprintf((*out)->name, sizeof(*out)->name, "%s", name);
-  for (int i = 0; i < (*out)->nrow; i++) {
-    dp_plan_row *r = &(*out)->row[i];
-    if (!r->steady) continue;
-    const double more = ceil((left - r->time) / r->interval) - 1;
-    r->steady = 0;
-    r->repeats = more > 1000 ? 1000 : more > r->repeats ? (int)more : r->repeats;
+static int write_plan(const cli_whatif *c, const dp_advice *a) {
+  const char *path = cli_get(c->call, "-o");
+  char *text = NULL;
+  dp_plan *plan = NULL;
+  int code = 0;
+  if (!path) return 0;
+  if (a->chosen < 0) {
+    fprintf(stderr, "doppel: no plan is proposed: %s is not written\n", path);
+    return 0;
   }
-  return DP_OK;
+  dp_status status = go_on(c, a->plan[a->chosen], NULL, true, &plan);
+  if (status == DP_OK) status = dp_plan_write(c->kind, plan, &text);
+  code = status == DP_OK ? put_text(path, text) : cli_failed(c->call, status);
+  if (text) dp_plan_text_free(plan, text);
+  dp_plan_destroy(plan);
+  return code;
 }
 
 static int plot(const cli_whatif *c, const dp_advice *a) {
@@ -184,9 +197,9 @@ static int plot(const cli_whatif *c, const dp_advice *a) {
   dp_whatif_def def = dp_whatif_def_default();
   if (!cli_has(c->call, "--plot")) return 0;
   dp_status status = DP_OK;
-  if (a->chosen >= 0) status = drawn(c, a->plan[a->chosen], "proposed", &plan[n++]);
+  if (a->chosen >= 0) status = go_on(c, a->plan[a->chosen], "proposed", false, &plan[n++]);
   if (status == DP_OK && a->runner_up >= 0)
-    status = drawn(c, a->plan[a->runner_up], a->chosen >= 0 ? "runner-up" : "nearest", &plan[n++]);
+    status = go_on(c, a->plan[a->runner_up], a->chosen >= 0 ? "runner-up" : "nearest", false, &plan[n++]);
   if (n == 0) {
     fprintf(stderr, "doppel: there is no plan to draw: %s is not written\n", cli_get(c->call, "--plot"));
     return 0;

@@ -23,11 +23,13 @@ static void progress(void *user, double done) {
 static void show_estimate(const dp_trial_estimate *e) {
   if (isfinite(e->low))
     printf("%10.4g  [%.4g, %.4g]", e->value, e->low, e->high);
-  else
+  else if (isfinite(e->value))
     printf("%10.4g  no interval", e->value);
+  else
+    printf("         -  too few people");
 }
 
-static void show_arms(const dp_trial_desc *d, const dp_trial_result *r) {
+static void show_arms(const dp_trial_result *r) {
   for (int a = 0; a < r->narm; a++) {
     const dp_trial_arm *x = &r->arm[a];
     printf("arm %-20s %d people", x->name, x->nperson);
@@ -39,26 +41,34 @@ static void show_arms(const dp_trial_desc *d, const dp_trial_result *r) {
     printf("\n");
   }
   printf("\n");
+}
+
+static void show_difference(const dp_trial_result *r, const dp_trial_difference *f) {
+  const int width = 29 - (int)strlen(r->arm[f->arm].name);
+  printf("  %s - %-*s", r->arm[f->arm].name, width > 0 ? width : 0, r->arm[f->against].name);
+  show_estimate(&f->estimate);
+  if (!isnan(f->p)) printf(f->p < 1e-4 ? "  p < 0.0001" : "  p %.2g", f->p);
+  if (!isnan(f->p_holm)) printf(f->p_holm < 1e-4 ? " (Holm < 0.0001)" : " (Holm %.2g)", f->p_holm);
+  printf("  n %d, %s", f->estimate.n, f->estimate.method);
+  if (strcmp(f->estimate.method, f->test) != 0) printf(", p by %s", f->test);
+  if (f->power_n)
+    printf("; power with %d %s %.1f %% [%.1f, %.1f]", f->power_n,
+           dp_trial_describe(r->trial)->design == DP_TRIAL_PARALLEL ? "an arm" : "people", 100 * f->power,
+           100 * f->power_low, 100 * f->power_high);
+  printf("\n");
+}
+
+static void show_endpoints(const dp_trial_desc *d, const dp_trial_result *r) {
   for (int e = 0; e < r->nendpoint; e++) {
-    printf("%s, %s\n", d->endpoint[e].name, d->endpoint[e].unit);
+    char unit[64];
+    printf("%s, %s\n", d->endpoint[e].name, cli_unit(d->endpoint[e].unit, unit));
     for (int a = 0; a < r->narm; a++) {
       printf("  %-32s", r->arm[a].name);
       show_estimate(&r->arm[a].estimate[e]);
       printf("  n %d, %s\n", r->arm[a].estimate[e].n, r->arm[a].estimate[e].method);
     }
-    for (int k = 0; k < r->ndifference; k++) {
-      const dp_trial_difference *f = &r->difference[k];
-      char what[80];
-      if (f->endpoint != e) continue;
-      snprintf(what, sizeof what, "%.30s - %.30s", r->arm[f->arm].name, r->arm[f->against].name);
-      printf("  %-32s", what);
-      show_estimate(&f->estimate);
-      printf("  p %.2g, %s", f->p, f->estimate.method);
-      if (f->power_n)
-        printf("; power with %d an arm %.1f %% [%.1f, %.1f]", f->power_n, 100 * f->power, 100 * f->power_low,
-               100 * f->power_high);
-      printf("\n");
-    }
+    for (int k = 0; k < r->ndifference; k++)
+      if (r->difference[k].endpoint == e) show_difference(r, &r->difference[k]);
   }
 }
 
@@ -79,14 +89,19 @@ static void show_credibility(const dp_trial_credibility *c) {
 static void show(const dp_trial_desc *d, const dp_trial_result *r) {
   static const char *const designs[] = {"parallel arms", "cross-over", "the same people in every arm"};
   printf("%s\n%s\n\n", d->title, d->question);
-  printf("in silico: %d virtual people, %s, %g %s each, %lld simulations\n", r->nperson, designs[d->design], d->horizon,
-         d->time_unit, (long long)r->ncall);
+  const double day = strcmp(d->time_unit, "min") == 0 ? 1440 : strcmp(d->time_unit, "h") == 0 ? 24 : INFINITY;
+  printf("in silico: %d virtual people, %s, %g %s", r->nperson, designs[d->design], d->horizon, d->time_unit);
+  if (d->horizon >= 2 * day) printf(" (%.4g days)", d->horizon / day);
+  printf(" each, %lld simulations\n", (long long)r->ncall);
+  if (d->run_in > 0) printf("after a run-in of %g %s, in which nothing is counted\n", d->run_in, d->time_unit);
   if (r->ncandidate > r->nperson)
-    printf("matched to a target: %lld candidates, %.2f %% accepted\n", (long long)r->ncandidate, 100 * r->acceptance);
-  show_arms(d, r);
+    printf("matched to a target: %lld candidates, %.2f %% accepted, %lld simulations for that\n",
+           (long long)r->ncandidate, 100 * r->acceptance, (long long)r->nmatched);
+  show_arms(r);
+  show_endpoints(d, r);
   for (int i = 0; i < r->nincident; i++)
-    printf("%s  %s, person %s, at %g: %s\n", i ? "        " : "\nfailures", r->arm[r->incident[i].arm].name,
-           r->incident[i].person, r->incident[i].time, r->incident[i].reason);
+    printf("%s  %s, person %s, at %g %s: %s\n", i ? "        " : "\nfailures", r->arm[r->incident[i].arm].name,
+           r->incident[i].person, r->incident[i].time, d->time_unit, r->incident[i].reason);
   show_credibility(&r->credibility);
 }
 

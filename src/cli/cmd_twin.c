@@ -40,6 +40,11 @@ int cmd_twin_list(cli_call *call) {
   dp_kind_entry *entry = NULL;
   CLI_TRY(call, dp_kind_list(call->ctx, dirs, n, &entry, &found));
   bool json = cli_has(call, "--json");
+  int id = 16, title = 40;
+  for (int i = 0; i < found; i++) {
+    id = (int)strlen(entry[i].id) > id ? (int)strlen(entry[i].id) : id;
+    title = (int)strlen(entry[i].title) > title ? (int)strlen(entry[i].title) : title;
+  }
   if (json) printf("[");
   for (int i = 0; i < found; i++) {
     if (json) {
@@ -51,7 +56,7 @@ int cmd_twin_list(cli_call *call) {
       cli_json_text(entry[i].dir);
       printf("}");
     } else
-      printf("%-16s %-60s %s\n", entry[i].id, entry[i].title, entry[i].dir);
+      printf("%-*s  %-*s  %s\n", id, entry[i].id, title, entry[i].title, entry[i].dir);
   }
   if (json) printf("\n]\n");
   dp_kind_list_free(call->ctx, entry);

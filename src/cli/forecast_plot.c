@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "cli/cli.h"
 #include "cli/svg.h"
 
 enum { WIDTH = 660, HEIGHT = 240, LEFT = 84, TOP = 46, RIGHT = 30, FOOT = 66, NCOLOUR = 6, Q05 = 1, Q50 = 4, Q95 = 7 };
@@ -17,6 +18,8 @@ typedef struct panel {
   int nseen, shown;
   svg_panel on;
 } panel;
+
+bool cli_begins_steady(const dp_plan *plan) { return plan->nrow > 0 && plan->row[0].steady; }
 
 static const double *quantiles(const panel *p, int plan, int t) {
   return p->w->strand[plan * p->w->nshown + p->shown].q + t * DP_NLEVEL;
@@ -68,7 +71,10 @@ static void axes(const panel *p, const char *unit) {
     svg_word(p->out, svg_x(&p->on, v), p->on.y + p->on.height + 18, "middle", SVG_QUIET, text);
   }
   svg_word(p->out, p->on.x + p->on.width, p->on.y + p->on.height + 34, "end", SVG_QUIET, unit);
-  snprintf(text, sizeof text, "%s [%s]%s", s->name, s->unit, s->measured ? ", as it would be measured" : "");
+  char words[64];
+  cli_unit(s->unit, words);
+  snprintf(text, sizeof text, "%s%s%s%s%s", s->name, *words ? " [" : "", words, *words ? "]" : "",
+           s->measured ? ", as it would be measured" : "");
   svg_word(p->out, p->on.x, p->on.y - 10, "start", SVG_INK, text);
 }
 
@@ -121,16 +127,22 @@ int cli_plot_forecast(const char *path, const dp_kind *kind, const char *who, co
   FILE *out = svg_open(path);
   if (!out) return 3;
   char text[480];
-  const double head = 34 + 20.0 * w->nplan, cell = HEIGHT + TOP + FOOT;
+  const double head = 70 + 20.0 * w->nplan, cell = HEIGHT + TOP + FOOT;
   svg_begin(out, LEFT + WIDTH + RIGHT, head + w->nshown * cell, true);
   snprintf(text, sizeof text, "%s, person %s: what if", dp_kind_title(kind), who);
   svg_word(out, 20, 26, "start", SVG_INK, text);
   for (int i = 0; i < w->nplan; i++) {
     fprintf(out, "<rect x=\"20\" y=\"%.1f\" width=\"26\" height=\"10\" fill=\"%s\" fill-opacity=\"0.6\"/>\n", 37 + 20.0 * i,
             colour[i % NCOLOUR]);
-    snprintf(text, sizeof text, "%c  %.60s: %s", 'A' + i, plan[i]->name, w->text[i]);
+    snprintf(text, sizeof text, "%c  %.60s: %s%s", 'A' + i, plan[i]->name, w->text[i],
+             cli_begins_steady(plan[i]) ? ", from its steady state on" : "");
     svg_word(out, 54, 46 + 20.0 * i, "start", SVG_INK, text);
   }
+  svg_word(out, 20, 48 + 20.0 * w->nplan, "start", SVG_QUIET,
+           "line: median; band: 5 to 95 %; points: measured (open: below the limit); dashes: now; "
+           "grey: reference range");
+  snprintf(text, sizeof text, "drawn through %d times: a short peak may lie between two of them", w->ntime);
+  svg_word(out, 20, 66 + 20.0 * w->nplan, "start", SVG_QUIET, text);
   char unit[80];
   snprintf(unit, sizeof unit, "time [%s]", dp_kind_time_unit(kind));
   panel p = {.out = out, .w = w};

@@ -33,6 +33,7 @@ static void one(FILE *to, const cli_command *c) {
   }
   fprintf(to, "\noptions:\n");
   for (const cli_option *o = c->option; o->name; o++) {
+    if (!o->help) continue;
     char left[64];
     snprintf(left, sizeof left, "%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
     fprintf(to, "  %-26s ", left);
@@ -67,6 +68,6 @@ void cli_manual(FILE *to) {
     fprintf(to, "\n%s\n", c->help);
     if (c->more) fprintf(to, ".PP\n%s\n", c->more);
     for (const cli_option *o = c->option; o->name; o++)
-      fprintf(to, ".TP\n.B %s %s\n%s\n", o->name, o->argument ? o->argument : "", o->help);
+      if (o->help) fprintf(to, ".TP\n.B %s %s\n%s\n", o->name, o->argument ? o->argument : "", o->help);
   }
 }

@@ -79,6 +79,11 @@ static const cli_command commands[] = {
      "becomes known), total (share that stays when all others are known). morris: mu, mu_star, sigma of the change "
      "from one end of the input's range to the other. shapley: shares that sum to 1, also of correlated inputs.",
      cli_options_sensitivity, cmd_sensitivity},
+    {"track", NULL, "MODEL", "the state of a model that changes at random, observation by observation",
+     "Jumps, chemical Langevin or noise of its own (--noise): each observation is forecast from all before it, then read; "
+     "beside it stands what the states are thought to be. With --vary parameters are learnt meanwhile. Exit 6 when the "
+     "particles are not fit for use.",
+     cli_options_track, cmd_track},
     {"gain", NULL, "KIND|PROBLEM.yaml",
      "which measurement would narrow a forecast most: of this person, or of a problem",
      "Every candidate is imagined many times from what is believed now, and the belief weighed anew by each: how much "
@@ -135,7 +140,8 @@ static const cli_command commands[] = {
     {"bench", NULL, "[NAME]", "benchmarks (ensemble, calibration, loop, insulin)",
      "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled "
      "derivatives; times and errors of both. calibration: one objective and one gradient of calibration problems "
-     "(tools/compare_calibration.py sets AMICI beside it).",
+     "(tools/compare_calibration.py sets AMICI beside it). loop: days of virtual people under controllers, with the "
+     "error of the integration. insulin: an experiment, twins of virtual people (docs/insulin.md); hours for all of them.",
      cli_options_bench, cmd_bench},
     {"glucose", NULL, "FILE", "time in range and the other consensus metrics of a sensor's readings",
      "FILE: CSV or TSV with times (numbers, or 2024-05-31 07:15) and readings; the unit is in the column's name, \"glucose "
@@ -195,6 +201,9 @@ int cli_kind_dirs(const cli_call *call, const char *out[8]) {
 int cli_kind_dir(cli_call *call, const char *name, char dir[1024]) {
   const char *dirs[8];
   int n = cli_kind_dirs(call, dirs);
+  if (cli_is_problem(name))
+    return cli_usage(call, "'%s' is a calibration problem, not a KIND; those are for twin show, petab eval, fit, profile, sample, "
+                     "compare, assimilate and gain", name);
   for (int i = 0; i < n && name[0] == '_'; i++) { /* no list has templates: look for them by their path */
     char path[1024];
     struct stat st;

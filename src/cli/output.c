@@ -30,6 +30,25 @@ void cli_json_named(const char *before, const char *s) {
 void cli_json_number(const char *before, double x) { printf(isfinite(x) ? "%s%.10g" : "%snull", before, x); }
 void cli_json_exact(const char *before, double x) { printf(isfinite(x) ? "%s%.17g" : "%snull", before, x); }
 
+const char *cli_unit(const char *unit, char out[64]) {
+  snprintf(out, 64, "%s", !unit || strcmp(unit, "1") == 0 ? "" : unit);
+  for (char *p = out; (p = strstr(p, "10*")) != NULL; p += 3) p[2] = '^';
+  return out;
+}
+
+const char *cli_clip(const char *s, int width, char out[96]) {
+  const size_t n = strlen(s), most = (size_t)width;
+  if (n <= most) {
+    memcpy(out, s, n + 1);
+    return out;
+  }
+  size_t kept = most - 3;
+  while (kept > 0 && ((unsigned char)s[kept] & 0xC0) == 0x80) kept--; /* no letter is cut in two */
+  memcpy(out, s, kept);
+  memcpy(out + kept, "...", 4);
+  return out;
+}
+
 int cli_readable(const char *path) {
   struct stat st;
   FILE *f = fopen(path, "rb");

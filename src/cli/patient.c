@@ -1,4 +1,5 @@
 /* patient.c - floor 9: the one person that a command is about, with the prior as doppel run has it. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,8 +21,14 @@ int cli_no_patients(const cli_call *call, const dp_kind *kind, const char *optio
   return cli_usage(call, "kind '%s' has no patients of its own; give %s FILE", dp_kind_id(kind), option);
 }
 
+/* Is it meant as a file? A path, or a name that ends as files do (.csv). */
+static bool names_file(const char *patient) {
+  const char *dot = strrchr(patient, '.');
+  return strchr(patient, '/') || (dot && dot > patient && isalpha((unsigned char)dot[1]));
+}
+
 int cli_nobody(const char *patient, const dp_record *record) {
-  return strchr(patient, '/') && dp_record_subject(record, patient) < 0 ? cli_readable(patient) : 0;
+  return names_file(patient) && dp_record_subject(record, patient) < 0 ? cli_readable(patient) : 0;
 }
 
 dp_status cli_record(const dp_kind *kind, const char *path, dp_record **out) {
@@ -44,6 +51,8 @@ int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record *
   snprintf(priors, sizeof priors, "%s/priors.tsv", dir);
   if (cli_has(call, "--priors")) snprintf(priors, sizeof priors, "%s", cli_get(call, "--priors"));
   if (file_there(priors)) def.priors = priors;
+  else if (cli_has(call, "--priors"))
+    fprintf(stderr, "doppel: warning: %s: no such file; priors are estimated now\n", priors);
   if (path != patient) def.only = patient;
   if (!path[0]) return cli_no_patients(call, kind, "--patient");
   CLI_TRY(call, cli_record(kind, path, record));

@@ -87,6 +87,8 @@ int simulate_parameters(cli_call *call, simulation *s); /* --set, --vary; the fi
 
 /* simulate_vary.c */
 int simulate_read_vary(cli_call *call, simulation *s);
+/* ID=DIST of another option: id and law; param is not set. */
+int simulate_read_law(cli_call *call, const char *option, const char *text, variation *out);
 /* dp_source.fill; user: the simulation */
 dp_status simulate_fill(void *user, int first, int n, dp_member *member, double *param);
 int simulate_first_member(simulation *s); /* s->member */

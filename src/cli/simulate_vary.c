@@ -27,47 +27,47 @@ static const form forms[] = {{"normal", DP_VARY_NORMAL, 2},
                              {"factor", DP_VARY_FACTOR, 1}};
 enum { NFORM = (int)(sizeof forms / sizeof *forms) };
 
-static int no_such_form(cli_call *call, const char *name) {
+static int no_such_form(cli_call *call, const char *option, const char *name) {
   const char *names[NFORM];
   for (int k = 0; k < NFORM; k++) names[k] = forms[k].name;
   const char *near = cli_nearest(name, names, NFORM);
   return cli_usage(call,
-                   "option --vary: unknown distribution '%s'%s%s%s (normal, lognormal, uniform, "
+                   "option %s: unknown distribution '%s'%s%s%s (normal, lognormal, uniform, "
                    "loguniform, factor)",
-                   name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                   option, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* "name(a,b)" behind the equals sign. */
-static int read_form(cli_call *call, const char *text, const char *from, const form **out,
+static int read_form(cli_call *call, const char *option, const char *text, const char *from, const form **out,
                      double arg[2]) {
   char name[32];
   size_t n = strspn(from, "abcdefghijklmnopqrstuvwxyz");
   if (n == 0 || n >= sizeof name || from[n] != '(')
-    return cli_usage(call, "option --vary: found '%s', expected %s", text, FORMS);
+    return cli_usage(call, "option %s: found '%s', expected %s", option, text, FORMS);
   snprintf(name, sizeof name, "%.*s", (int)n, from);
   *out = NULL;
   for (int k = 0; k < NFORM; k++)
     if (strcmp(forms[k].name, name) == 0) *out = &forms[k];
-  if (!*out) return no_such_form(call, name);
+  if (!*out) return no_such_form(call, option, name);
   const char *p = from + n + 1;
   for (int k = 0; k < (*out)->narg; k++) {
     char *end;
     arg[k] = strtod(p, &end);
     if (end == p || !isfinite(arg[k]) || *end != (k + 1 < (*out)->narg ? ',' : ')'))
-      return cli_usage(call, "option --vary: found '%s', expected %s", text, FORMS);
+      return cli_usage(call, "option %s: found '%s', expected %s", option, text, FORMS);
     p = end + 1;
   }
-  if (*p) return cli_usage(call, "option --vary: found '%s', expected %s", text, FORMS);
+  if (*p) return cli_usage(call, "option %s: found '%s', expected %s", option, text, FORMS);
   if ((*out)->kind == DP_VARY_LOGUNIFORM && !(arg[0] > 0 && arg[1] > 0))
-    return cli_usage(call, "option --vary: '%s': loguniform needs two positive numbers", text);
+    return cli_usage(call, "option %s: '%s': loguniform needs two positive numbers", option, text);
   if ((*out)->kind == DP_VARY_LOGNORMAL && !(arg[0] > 0))
-    return cli_usage(call, "option --vary: '%s': a median is positive", text);
+    return cli_usage(call, "option %s: '%s': a median is positive", option, text);
   if (((*out)->kind == DP_VARY_UNIFORM || (*out)->kind == DP_VARY_LOGUNIFORM) && !(arg[0] <= arg[1]))
-    return cli_usage(call, "option --vary: '%s': the lower end %g is above the upper end %g", text, arg[0], arg[1]);
+    return cli_usage(call, "option %s: '%s': the lower end %g is above the upper end %g", option, text, arg[0], arg[1]);
   if (((*out)->kind == DP_VARY_LOGNORMAL || (*out)->kind == DP_VARY_NORMAL) && !(arg[1] >= 0))
-    return cli_usage(call, "option --vary: '%s': a spread is not negative", text);
+    return cli_usage(call, "option %s: '%s': a spread is not negative", option, text);
   if ((*out)->kind == DP_VARY_FACTOR && !(arg[0] >= 1))
-    return cli_usage(call, "option --vary: '%s': a factor is at least 1", text);
+    return cli_usage(call, "option %s: '%s': a factor is at least 1", option, text);
   return 0;
 }
 
@@ -111,7 +111,7 @@ static int read_one(cli_call *call, simulation *s, const char *text) {
   double arg[2] = {0, 0};
   if (!equals || equals == text || equals - text >= (int)sizeof id)
     return cli_usage(call, "option --vary: found '%s', expected %s", text, FORMS);
-  int code = read_form(call, text, equals + 1, &f, arg);
+  int code = read_form(call, "--vary", text, equals + 1, &f, arg);
   if (code) return code;
   snprintf(id, sizeof id, "%.*s", (int)(equals - text), text);
   int p = dp_sim_param(s->sim, id);
@@ -126,6 +126,21 @@ static int read_one(cli_call *call, simulation *s, const char *text) {
     return cli_usage(call, "option --vary: '%s': %s has no value other than 0 to vary around", text,
                      id);
   add(s, p, f, arg);
+  return 0;
+}
+
+int simulate_read_law(cli_call *call, const char *option, const char *text, variation *out) {
+  const char *equals = strchr(text, '=');
+  const form *f = NULL;
+  double arg[2] = {0, 0};
+  if (!equals || equals == text || equals - text >= (int)sizeof out->id)
+    return cli_usage(call, "option %s: found '%s', expected %s", option, text, FORMS);
+  const int code = read_form(call, option, text, equals + 1, &f, arg);
+  if (code) return code;
+  if (f->kind == DP_VARY_FACTOR)
+    return cli_usage(call, "option %s: '%s': factor(f) has nothing to vary around here", option, text);
+  *out = (variation){.kind = f->kind, .a = arg[0], .b = arg[1]};
+  snprintf(out->id, sizeof out->id, "%.*s", (int)(equals - text), text);
   return 0;
 }
 

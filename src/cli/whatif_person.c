@@ -11,6 +11,7 @@ static int read_numbers(cli_call *call, cli_whatif *w) {
   if (!cli_integer(call, "--seed", &w->seed) || !cli_integer(call, "--draws", &w->draws) ||
       !cli_number(call, "--until", &w->until))
     return 2;
+  if (w->until < 0) return cli_usage(call, "option --until: found %g, expected a time from 0 on", w->until);
   if (w->draws < 100 || w->draws > 100000)
     return cli_usage(call, "option --draws: found %lld, expected 100 to 100000", w->draws);
   return cli_has(call, "--patient") ? 0 : cli_no_person(call);
@@ -35,11 +36,19 @@ static int read_plans(cli_whatif *w) {
   return 0;
 }
 
+/* Few plans are scored on fresh draws, and what is stated is stated there: more of them cost little. */
+static int fresh_draws(long long draws) {
+  const long long more = draws < 2000 ? 4 * draws : 8000;
+  return (int)(draws > more ? draws : more);
+}
+
 static int believe(cli_whatif *w, bool fresh) {
   dp_assimilate_def def = cli_belief_def(w->seed, w->draws);
   CLI_TRY(w->call, dp_assimilate(w->kind, w->record, w->subject, w->until, w->prior, &def, &w->belief));
   if (!fresh) return 0;
   def.seed++;
+  def.ndraw = fresh_draws(w->draws);
+  if (def.nproposal < 2 * def.ndraw) def.nproposal = 2 * def.ndraw;
   CLI_TRY(w->call, dp_assimilate(w->kind, w->record, w->subject, w->until, w->prior, &def, &w->fresh));
   return 0;
 }
@@ -59,6 +68,7 @@ int cli_whatif_open(cli_call *call, cli_whatif *w, bool fresh) {
   if (!code) code = believe(w, fresh);
   if (code) return code;
   CLI_TRY(call, dp_patient_create(w->kind, w->record, w->subject, w->prior, w->until, w->belief, w->fresh, &w->patient));
+  for (int i = 0; i < w->nplan; i++) CLI_TRY(call, dp_plan_check_for(w->kind, w->plan[i], dp_patient_look(w->patient)));
   return 0;
 }
 

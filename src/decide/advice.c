@@ -17,7 +17,8 @@
 #define COOKIE 0x504c414eu
 #define SCREEN_CONFIDENCE 0.999
 #define MAX_TRIES 3
-#define MOST_OF_SEARCH 24 /* candidates that a search which does not list all hands on */
+#define MOST_OF_SEARCH 24 /* candidates that a search which does not list all hands on: the best */
+#define MOST_OF_FRONT 40  /* and of its Pareto front */
 
 dp_plan_def dp_plan_def_default(void) {
   return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 120, .nhypothetical = 60};
@@ -76,10 +77,12 @@ static dp_status add_candidate(search *s, const double *x) {
   dp_advice *a = s->advice;
   dp_ctx *ctx = s->kind->ctx;
   dp_plan *plan;
+  bool may;
   DP_TRY(dpi_space_plan(&s->space, x, &plan));
-  if (!dpi_plan_allowed(s->kind, plan, s->patient->now)) {
+  dp_status status = dpi_plan_allowed(s->kind, plan, s->patient, &may);
+  if (status != DP_OK || !may) {
     dp_plan_destroy(plan);
-    return DP_OK;
+    return status;
   }
   int i = a->ncandidate++;
   dp_candidate *c = &a->candidate[i];
@@ -91,14 +94,16 @@ static dp_status add_candidate(search *s, const double *x) {
   return dpi_space_describe(&s->space, plan, c);
 }
 
-/* Points of a search as candidates: all that it kept, or the best. */
+/* Points of a search as candidates: all that it kept, or the best and its front. */
 static dp_status take_points(search *s, const dpi_search *found, bool all) {
   size_t nvar = (size_t)s->space.nvar;
-  int most = all ? found->nseen : MOST_OF_SEARCH, n = found->nseen;
+  int most = all ? found->nseen : MOST_OF_SEARCH + MOST_OF_FRONT, n = found->nseen;
   DP_TRY(make_room(s, most));
-  if (!all) DP_TRY(dpi_search_best(found, most, s->which, &n));
+  if (!all) DP_TRY(dpi_search_best(found, MOST_OF_SEARCH, s->which, &n));
+  if (!all) DP_TRY(dpi_search_front(found, MOST_OF_FRONT, s->which, &n));
   for (int i = 0; i < n; i++) DP_TRY(add_candidate(s, found->x + (size_t)(all ? i : s->which[i]) * nvar));
-  s->advice->evaluations = all ? s->advice->ncandidate : found->nseen;
+  s->advice->evaluations = all ? s->advice->ncandidate : 0;
+  for (int i = 0; !all && i < found->nseen; i++) s->advice->evaluations += !isinf(found->miss[i]); /* may be given */
   return DP_OK;
 }
 
@@ -130,6 +135,7 @@ static dp_status judge(search *s, const dpi_rehearsal *r, int row, double neff, 
   c->reward_low = j.low;
   c->reward_high = j.high;
   c->ndraw = r->ndraw;
+  c->nfailed = j.nfailed;
   return DP_OK;
 }
 
@@ -247,12 +253,19 @@ static dp_status judge_survivors(search *s) {
   return DP_OK;
 }
 
+/* Is candidate c to be advised rather than b? By reward; of equal ones by the room that is left under the limits. */
+static bool rather(const search *s, int c, int b) {
+  const dp_candidate *x = &s->advice->candidate[c], *y = &s->advice->candidate[b];
+  int which;
+  if (fabs(x->reward - y->reward) > 1e-9 * fmax(fabs(x->reward), fabs(y->reward))) return x->reward > y->reward;
+  return dpi_decide_shortfall(s->kind, x->term, &which) < dpi_decide_shortfall(s->kind, y->term, &which);
+}
+
 /* Best candidate open to advice, or -1. */
 static int best_open(const search *s) {
   int best = -1;
   for (int c = 0; c < s->advice->ncandidate; c++)
-    if (open_to_advice(s, c) && (best < 0 || s->advice->candidate[c].reward > s->advice->candidate[best].reward))
-      best = c;
+    if (open_to_advice(s, c) && (best < 0 || rather(s, c, best))) best = c;
   return best;
 }
 
@@ -274,17 +287,70 @@ static dp_status score_fresh(search *s, int which, bool *holds) {
   return status;
 }
 
-/* P(chosen has the highest reward among those that could be advised), draw by draw. */
-static double probability_best(const search *s, int chosen) {
-  int wins = 0;
-  for (int k = 0; k < s->full.ndraw; k++) {
-    double mine = totals(&s->full, s->row[chosen])[k];
-    bool best = true;
-    for (int c = 0; best && c < s->advice->ncandidate; c++)
-      if (open_to_advice(s, c) && totals(&s->full, s->row[c])[k] > mine) best = false;
-    wins += best;
+/* Passed over on the way to all draws, though as far as the screen shows it holds its limits; edge: the estimates at
+ * which they just hold. */
+static bool passed_over(const search *s, const double *edge, int c) {
+  if (s->row[c] >= 0) return false;
+  for (int t = 0; t < s->kind->reward.nterm; t++) {
+    const dpi_kind_term *k = &s->kind->reward.term[t];
+    const double v = s->advice->candidate[c].term[t].value;
+    if (k->goal == DPI_GOAL_LIMIT && (k->at_least ? !(v >= edge[t]) : !(v <= edge[t]))) return false;
   }
-  return s->full.ndraw ? (double)wins / s->full.ndraw : NAN;
+  return s->advice->candidate[c].nfailed < s->advice->candidate[c].ndraw;
+}
+
+/* How much of draw k the chosen one wins against the others, by rows [ncandidate] of a rehearsal (-1: takes no part): 1
+ * when it earns most, its share when it draws level, else 0. */
+static double won(const dpi_rehearsal *r, const int *row, int n, int chosen, int k) {
+  double mine = totals(r, row[chosen])[k];
+  int same = 0;
+  for (int c = 0; c < n; c++) {
+    if (row[c] < 0) continue;
+    double x = totals(r, row[c])[k];
+    if (x > mine) return 0;
+    same += x == mine;
+  }
+  return 1.0 / same;
+}
+
+static double mean_won(const dpi_rehearsal *r, const int *row, int n, int chosen) {
+  double sum = 0;
+  for (int k = 0; k < r->ndraw; k++) sum += won(r, row, n, chosen, k);
+  return r->ndraw ? sum / r->ndraw : NAN;
+}
+
+/* P(chosen has the highest reward among those that may be advised), draw by draw. Who was passed over is known on the
+ * screen's draws alone: there it is counted what part of the chosen one's wins over those judged on all draws is left
+ * against everybody. */
+static dp_status probability_best(const search *s, int chosen, double *out) {
+  const dpi_kind_reward *r = &s->kind->reward;
+  int n = s->advice->ncandidate, passed = 0;
+  int *full = DPI_NEW_ARRAY(s->kind->ctx, int, 3 * (size_t)n + 1);
+  double *edge = DPI_NEW_ARRAY(s->kind->ctx, double, r->nterm + 1);
+  if (!full || !edge) {
+    dpi_free(s->kind->ctx, full);
+    dpi_free(s->kind->ctx, edge);
+    return DP_ERR_MEMORY;
+  }
+  int *judged = full + n, *all = full + 2 * n;
+  for (int t = 0; t < r->nterm; t++)
+    if (r->term[t].goal == DPI_GOAL_LIMIT && s->full.ncandidate < n)
+      edge[t] = dpi_decide_threshold(&r->term[t], effective(s, s->patient->belief->ndraw), r->confidence);
+  for (int c = 0; c < n; c++) {
+    bool open = c == chosen || open_to_advice(s, c), over = !open && passed_over(s, edge, c);
+    full[c] = open ? s->row[c] : -1;
+    judged[c] = open ? c : -1; /* the screen has a row for each */
+    all[c] = open || over ? c : -1;
+    passed += over;
+  }
+  *out = mean_won(&s->full, full, n, chosen);
+  if (passed > 0) {
+    double some = mean_won(&s->screen, judged, n, chosen);
+    *out *= some > 0 ? mean_won(&s->screen, all, n, chosen) / some : 0;
+  }
+  dpi_free(s->kind->ctx, full);
+  dpi_free(s->kind->ctx, edge);
+  return DP_OK;
 }
 
 /* Admissible candidates, judged on all draws, that none of the others dominates. */
@@ -357,6 +423,20 @@ static void reason(dp_advice *a, const char *fmt, ...) {
 /* "regimens" or "courses" */
 static const char *plans(const search *s) { return s->kind->reward.form == DPI_FORM_COURSE ? "courses" : "regimens"; }
 
+/* Who must approve: each once, of the controls that the chosen plan gives. */
+static void name_approvers(search *s) {
+  dp_advice *a = s->advice;
+  const dp_plan *p = a->plan[a->chosen];
+  for (int i = 0; i < p->nrow; i++) {
+    const char *who = s->kind->control[p->row[i].control].approver;
+    size_t at = strlen(a->approver);
+    bool named = !who || !*who || !(p->row[i].amount > 0);
+    for (int k = 0; !named && k < i; k++)
+      named = p->row[k].amount > 0 && strcmp(s->kind->control[p->row[k].control].approver, who) == 0;
+    if (!named) snprintf(a->approver + at, sizeof a->approver - at, "%s%s", at ? ", " : "", who);
+  }
+}
+
 static void explain_choice(search *s, int tries) {
   dp_advice *a = s->advice;
   const dp_candidate *c = &a->candidate[a->chosen];
@@ -365,7 +445,10 @@ static void explain_choice(search *s, int tries) {
   if (t >= 0) say_limit(s->kind, c->term, t, a->binding, sizeof a->binding);
   for (int i = 0; i < a->ncandidate; i++) admissible += a->candidate[i].admissible;
   for (int i = 0; i < a->ncandidate; i++) front += a->candidate[i].pareto;
-  reason(a, "%s: highest reward of %d admissible %s out of %d", c->text, admissible, plans(s), a->evaluations);
+  if (admissible == 1)
+    reason(a, "%s: the only admissible one out of %d %s", c->text, a->evaluations, plans(s));
+  else
+    reason(a, "%s: highest reward of %d admissible %s out of %d", c->text, admissible, plans(s), a->evaluations);
   if (t >= 0) reason(a, "; every limit holds at its bound on the search draws and again on fresh draws");
   if (front > 0) reason(a, "; %d stand on the Pareto front", front);
   if (tries > 1) reason(a, "; %d with a higher reward did not hold on fresh draws", tries - 1);
@@ -399,15 +482,18 @@ static dp_status explain_refusal(search *s, int tries, int first) {
   }
   if (tries == 0) DP_TRY(find_conflict(s));
   a->runner_up = tries > 0 ? first : nearest_miss(s, &t);
-  if (a->runner_up < 0) return DP_OK;
+  if (a->runner_up < 0) {
+    reason(a, "no recommendation, because none of %d %s can be simulated", a->evaluations, plans(s));
+    return DP_OK;
+  }
   const dp_candidate *c = &a->candidate[a->runner_up];
   if (tries > 0) dpi_decide_shortfall(s->kind, c->fresh, &t);
-  say_limit(s->kind, tries > 0 ? c->fresh : c->term, t, a->binding, sizeof a->binding);
+  if (t >= 0) say_limit(s->kind, tries > 0 ? c->fresh : c->term, t, a->binding, sizeof a->binding);
   if (tries > 0)
     reason(a,
            "no recommendation, because the %d best admissible %s did not hold their limits on fresh draws; the first, "
            "%s, misses %s",
-           tries, plans(s), c->text, a->binding);
+           tries, plans(s), c->text, t >= 0 ? a->binding : "every draw: none could be simulated");
   else
     reason(
         a,
@@ -431,13 +517,15 @@ static dp_status choose(search *s) {
     if (tries++ == 0) first = c;
     DP_TRY(score_fresh(s, c, &holds));
     s->tried[c] = 1;
+    a->candidate[c].admissible = holds;
     if (holds) a->chosen = c;
   }
   mark_pareto(s);
   if (a->chosen < 0) return explain_refusal(s, tries, first);
   a->runner_up = best_open(s);
-  a->best_probability = probability_best(s, a->chosen);
+  DP_TRY(probability_best(s, a->chosen, &a->best_probability));
   explain_choice(s, tries);
+  name_approvers(s);
   return DP_OK;
 }
 
@@ -462,8 +550,7 @@ static dp_status run_search(search *s) {
   order_survivors(s);
   DP_TRY(make_full(s));
   DP_TRY(choose(s));
-  /* an imagined result reweights expectations; a course would have to be imagined from another state */
-  if (!dpi_decide_neutral(s->kind) || s->kind->reward.form == DPI_FORM_COURSE) return DP_OK;
+  if (!dpi_decide_neutral(s->kind)) return DP_OK; /* an imagined result reweights expectations */
   return dpi_decide_next(s->kind, s->patient, s->def, &s->screen, s->some.draw, s->advice);
 }
 

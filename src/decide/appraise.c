@@ -77,11 +77,8 @@ static dp_status judge_plan(const dp_kind *kind, appraisal *all, int i) {
   dpi_decide_shortfall(kind, p->term, &p->binding);
   p->draw = all->r.total + (size_t)i * (size_t)all->r.ndraw;
   p->value = dpi_rehearsed(&all->r, i, 0);
-  for (int k = 0; k < all->r.ndraw; k++) {
-    bool failed = false;
-    for (int t = 0; t < all->r.nterm; t++) failed |= isnan(dpi_rehearsed(&all->r, i, t)[k]);
-    p->nfailed += failed;
-  }
+  p->nfailed = j.nfailed;
+  p->window = all->r.window[i];
   return draw_by_draw(kind, all, i);
 }
 
@@ -107,12 +104,26 @@ static void count_wins(dp_appraisal *a, bool admissible) {
   }
 }
 
+/* A window shorter than a steady state's interval would not see its end: troughs would look high, areas too. */
+static dp_status check_window(const dp_kind *kind, const dp_plan *plan) {
+  const double window = kind->reward.window;
+  for (int i = 0; window > 0 && i < plan->nrow; i++)
+    if (plan->row[i].steady && plan->row[i].interval > window * (1 + 1e-9))
+      return dpi_fail(
+          kind->ctx, DP_ERR_UNSUPPORTED,
+          "%s: reward.yaml: the window of %g %s is shorter than the interval of %g %s of plan '%s', row %d, "
+          "whose end it would not see",
+          kind->dir, window, kind->time_unit, plan->row[i].interval, kind->time_unit, plan->name, i + 1);
+  return DP_OK;
+}
+
 static dp_status appraise(const dp_kind *kind, const dp_plan_patient *patient, dp_plan *const *plan,
                           const dp_belief *belief, appraisal *all) {
   dpi_rehearser h;
   dp_appraisal *a = &all->a;
   a->plan = DPI_NEW_ARRAY(kind->ctx, dp_plan_appraisal, a->nplan + 1);
   if (!a->plan) return DP_ERR_MEMORY;
+  for (int i = 0; i < a->nplan; i++) DP_TRY(check_window(kind, plan[i]));
   DP_TRY(dpi_rehearser_open(kind, patient, belief, NULL, belief->ndraw, &h));
   dp_status status = dpi_decide_rehearse(&h, plan, NULL, a->nplan, &all->r);
   dpi_rehearser_close(&h);

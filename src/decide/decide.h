@@ -4,6 +4,7 @@
  *   candidates.c   tablets that exist -> doses
  *   plan_space.c   reward.yaml's `plan` -> variables; a point -> a plan
  *   search.c       points scored in batches, kept apart, the best ones listed; which search
+ *   front.c        those that no other beats in every objective, thinned
  *   exhaustive/ cma/ cross_entropy/ gradient/   the searches, found through the generated registry
  *   rehearse.c     plans x draws -> path functionals, through the waist
  *   limits.c       events counted, rewards and risks, confidence bounds, admissible or not
@@ -55,8 +56,8 @@ bool dpi_plan_steady(const dp_plan *plan);                        /* begins in a
 double dpi_plan_interval(const dp_plan *plan);                    /* between its first doses; 0: one alone */
 double dpi_plan_window(const dp_kind *kind, const dp_plan *plan); /* the whole that functionals are about, time units */
 double dpi_plan_figure(const dp_kind *kind, const dp_plan *plan, dpi_term_of of, int control);
-/* Changes and hours only: the rest holds by how plans of a space are made. No message. */
-bool dpi_plan_allowed(const dp_kind *kind, const dp_plan *plan, double now);
+/* Changes and hours only: the rest holds by how plans of a space are made. *may false: refused, without a message. */
+dp_status dpi_plan_allowed(const dp_kind *kind, const dp_plan *plan, const dp_plan_patient *patient, bool *may);
 
 /* ---- the space of plans (plan_space.c) ---- */
 
@@ -141,8 +142,8 @@ void dpi_decide_relive(const dp_kind *kind, const dp_plan_patient *patient, cons
 
 /* Did the limit's event happen for this functional value? A failed member counts against the plan. */
 bool dpi_decide_event(const dpi_kind_term *term, double value);
-/* What each draw earns by a reward term, before its weight: a failed member earns nothing (and the worst of an event).
- * */
+/* What each draw earns by a reward term, before its weight: a failed member earns nothing, or the worst of the others
+ * where that is less. */
 dp_status dpi_decide_earn(const dp_kind *kind, const dpi_kind_term *term, const double *value, int n, double window,
                           double *out);
 /* Estimate and bounds of one term from n (effective) draws; holds is set for limits. */
@@ -162,6 +163,7 @@ bool dpi_decide_neutral(const dp_kind *kind);
 typedef struct dpi_judgement {
   double reward, low, high;
   bool admissible;
+  int nfailed; /* draws in which some functional could not be had; all of them: not admissible */
 } dpi_judgement;
 dp_status dpi_decide_judge_row(const dp_kind *kind, const dpi_rehearsal *r, int row, double neff, double confidence,
                                dp_term_value *term, double *objective, dpi_judgement *out);
@@ -189,8 +191,12 @@ typedef struct dpi_search {
   double *x;             /* [nseen x nvar] values */
   double *u;             /* [nseen x nvar] where it was asked for */
   double *reward, *miss; /* miss: 0 when every limit holds; infinite: may not be given */
+  double *objective;     /* [nseen x npareto] in the order of `pareto`; NULL without one */
   int32_t *slot;         /* [nslot] hash table of points */
   int nslot;
+  /* NULL: points are plans, rehearsed; else what gives reward and miss [n] of points x [n x nvar] (rehearser: NULL) */
+  dp_status (*score)(void *user, const double *x, int n, double *reward, double *miss);
+  void *score_user;
 } dpi_search;
 
 typedef struct dpi_search_ops {
@@ -210,6 +216,8 @@ dp_status dpi_search_open(const dp_kind *kind, const dpi_space *space, dpi_rehea
 void dpi_search_close(dpi_search *s);
 /* Score n points u [n x nvar]: reward and miss [n]. Points seen before cost nothing. */
 dp_status dpi_search_score(dpi_search *s, const double *u, int n, double *reward, double *miss);
+/* Sum of what limits are missed by at the estimate, as parts of what they leave. */
+double dpi_search_miss(const dpi_search *s, const dp_term_value *term);
 /* Keep a point without scoring it (exhaustive). */
 dp_status dpi_search_keep(dpi_search *s, const double *x);
 /* Is (miss, reward) a better than b? */
@@ -218,6 +226,10 @@ bool dpi_search_better(double miss_a, double reward_a, double miss_b, double rew
 double dpi_search_fold(double u);
 /* At most `most` points to judge, best first and apart from each other: indices into x. */
 dp_status dpi_search_best(const dpi_search *s, int most, int *index, int *n);
+/* Is point i another plan than j, by more than a hundredth of some variable's range or a level? */
+bool dpi_search_apart(const dpi_search *s, int i, int j);
+/* Adds to index[*n] at most `most` points of the Pareto front of all that were scored and hold their limits. */
+dp_status dpi_search_front(const dpi_search *s, int most, int *index, int *n);
 
 /* Preposterior analysis; fills advice->next from the screening rehearsal of all candidates. */
 dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def,

@@ -15,6 +15,7 @@
 
 bool dpi_decide_event(const dpi_kind_term *term, double value) {
   if (term->band) return (value >= term->bound && value <= term->bound2) == (term->band > 0);
+  if (value == term->bound) return term->closed;
   return term->relation < 0 ? value < term->bound : value > term->bound;
 }
 
@@ -67,6 +68,8 @@ static dp_status by_utility(const dp_kind *kind, const dpi_kind_term *term, cons
     if (!isfinite(x[k]) && !isnan(value[k]))
       return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: reward '%s': its utility gives no number at x = %.9g %s", kind->dir,
                       term->id, value[k], term->unit);
+  for (int k = 0; k < n; k++)
+    if (isnan(value[k])) x[k] = NAN; /* piecewise(0, x > 20, 1) has a number even for what is none */
   return DP_OK;
 }
 
@@ -81,20 +84,32 @@ dp_status dpi_decide_earn(const dp_kind *kind, const dpi_kind_term *term, const 
     out[k] = term->fraction ? x / whole : x;
   }
   if (term->utility) DP_TRY(by_utility(kind, term, value, n, out));
+  /* a member that failed earns nothing, or as little as the worst of the others where that is less than nothing */
+  double least = 0;
   for (int k = 0; k < n; k++)
-    if (isnan(out[k])) out[k] = 0; /* a member that failed earns nothing */
+    if (term->weight < 0 ? out[k] > least : out[k] < least) least = out[k];
+  for (int k = 0; k < n; k++)
+    if (isnan(out[k])) out[k] = least;
   return DP_OK;
 }
 
 /* ---------------------------------------------------------------- rewards */
 
+/* The mean of zeros and ones: bounds of a probability, which never leave 0 to 1 (Clopper-Pearson, as limits have). */
+static dp_term_value judge_event(const double *x, int n, double neff, double confidence) {
+  double hit = 0;
+  for (int k = 0; k < n; k++) hit += x[k];
+  dp_term_value v = {.value = hit / n, .holds = 1};
+  bounds(v.value, neff, confidence, &v.low, &v.high);
+  return v;
+}
+
 static dp_term_value judge_mean(const double *x, int n, double neff, double confidence) {
-  double sum = 0, sum2 = 0;
-  for (int k = 0; k < n; k++) {
-    sum += x[k];
-    sum2 += x[k] * x[k];
-  }
-  double mean = sum / n, var = fmax(sum2 / n - mean * mean, 0.0);
+  double sum = 0, square = 0;
+  for (int k = 0; k < n; k++) sum += x[k];
+  double mean = sum / n;
+  for (int k = 0; k < n; k++) square += (x[k] - mean) * (x[k] - mean);
+  double var = square / n;
   double half = dpi_norm_quantile(confidence) * sqrt(var / fmax(neff, 1.0));
   return (dp_term_value){.value = mean, .low = mean - half, .high = mean + half, .holds = 1};
 }
@@ -127,9 +142,19 @@ static dp_term_value judge_worst(const double *x, int n, double p, double neff, 
   return (dp_term_value){.value = value, .low = value - half, .high = value + half, .holds = 1};
 }
 
+/* The same of zeros and ones: what an event's probability makes of it, at the estimate and at its bounds. */
+static dp_term_value judge_worst_event(const dpi_kind_term *term, dp_term_value v) {
+  const double p = term->risk_level;
+  double *const of[3] = {&v.value, &v.low, &v.high};
+  for (int i = 0; i < 3; i++) /* the worst share are ones where they hurt, zeros where they help, as far as they go */
+    *of[i] = term->weight < 0 ? fmin(*of[i], p) / p : fmax(*of[i] - (1 - p), 0) / p;
+  return v;
+}
+
 /* x [n] is put in order. */
 static dp_term_value judge_risk(const dpi_kind_term *term, double *x, int n, double neff, double confidence) {
   double sign = term->weight < 0 ? -1.0 : 1.0; /* the worst first */
+  if (term->event && term->risk == DPI_RISK_CVAR) return judge_worst_event(term, judge_event(x, n, neff, confidence));
   for (int k = 0; k < n; k++) x[k] *= sign;
   dpi_sort(x, n);
   dp_term_value v = term->risk == DPI_RISK_QUANTILE ? judge_quantile(x, n, term->risk_level, neff, confidence)
@@ -148,17 +173,30 @@ dp_status dpi_decide_judge(const dp_kind *kind, const dpi_kind_term *term, const
   if (!x) return DP_ERR_MEMORY;
   dp_status status = dpi_decide_earn(kind, term, value, ndraw, window, x);
   if (status == DP_OK)
-    *out = term->risk == DPI_RISK_EXPECTATION ? judge_mean(x, ndraw, neff, confidence)
-                                              : judge_risk(term, x, ndraw, neff, confidence);
+    *out = term->risk != DPI_RISK_EXPECTATION ? judge_risk(term, x, ndraw, neff, confidence)
+           : term->event                      ? judge_event(x, ndraw, neff, confidence)
+                                              : judge_mean(x, ndraw, neff, confidence);
   dpi_free(kind->ctx, x);
   return status;
 }
 
 /* ---------------------------------------------------------------- a plan */
 
+/* Draws in which some functional could not be had. */
+static int failed_draws(const dpi_rehearsal *r, int row) {
+  int n = 0;
+  for (int k = 0; k < r->ndraw; k++) {
+    bool failed = false;
+    for (int t = 0; t < r->nterm; t++) failed |= isnan(dpi_rehearsed(r, row, t)[k]);
+    n += failed;
+  }
+  return n;
+}
+
 dp_status dpi_decide_judge_row(const dp_kind *kind, const dpi_rehearsal *r, int row, double neff, double confidence,
                                dp_term_value *term, double *objective, dpi_judgement *out) {
-  *out = (dpi_judgement){.admissible = true};
+  *out = (dpi_judgement){.admissible = true, .nfailed = failed_draws(r, row)};
+  if (out->nfailed == r->ndraw) out->admissible = false; /* nothing is known of it */
   for (int i = 0; objective && i < kind->reward.nobjective; i++) objective[i] = 0;
   for (int t = 0; t < r->nterm; t++) {
     const dpi_kind_term *k = &kind->reward.term[t];

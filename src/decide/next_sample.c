@@ -6,7 +6,10 @@
  * now,
  * both judged on the screened draws with the bound that the whole ensemble would have (a belief made after y would be
  * as
- * large). (Raiffa & Schlaifer 1961: expected value of sample information.) */
+ * large). (Raiffa & Schlaifer 1961: expected value of sample information.)
+ *
+ * Of a course only the sample that can be taken now is imagined: rehearsals of later decisions would have to begin from
+ * other states, and those made would not serve. */
 #include <math.h>
 
 #include "decide/decide.h"
@@ -141,13 +144,19 @@ static void columns(const dp_kind *kind, const dp_result *result, int observable
   }
 }
 
-dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def,
+dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *given,
                           const dpi_rehearsal *screen, const int *draw, dp_advice *advice) {
+  dp_plan_def copy = *given, *def = &copy;
   dp_ctx *ctx = kind->ctx;
   int n = screen->ndraw, observable = 0;
   for (int o = 0; o < kind->nobservable; o++)
     if (kind->observable[o].primary) observable = o;
   if (def->nnext_time <= 0) return DP_OK;
+  if (kind->reward.form ==
+      DPI_FORM_COURSE) { /* it begins now, whatever comes later: a sample before it is one of now */
+    def->next_time = &patient->now;
+    def->nnext_time = 1;
+  }
   double *work = DPI_NEW_ARRAY(ctx, double, 3 * (size_t)n + (size_t)kind->reward.nterm);
   advice->next = DPI_NEW_ARRAY(ctx, dp_next_sample, def->nnext_time);
   dp_result *result = NULL;

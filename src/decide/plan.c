@@ -158,6 +158,11 @@ static dp_status all_instants(const dp_kind *kind, const dp_plan *plan, double n
     if (!(plan->row[order[i]].amount > 0)) continue; /* a dose of nothing */
     DP_TRY(row_instants(kind, plan, order[i], start, out, n, row_of));
     dp_instant *s = &out[*n - 1];
+    if (s->steady && steady && !kind->proportional)
+      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
+                      "plan '%s', row %d (%s): a second steady row: steady states add up only where the response is "
+                      "proportional to the doses, which that of %s is not",
+                      plan->name, order[i] + 1, kind->control[plan->row[order[i]].control].id, kind->id);
     if (s->steady && steady) s->steady = 2; /* on top of the first one's steady state */
     steady |= s->steady != 0;
   }
@@ -195,28 +200,92 @@ void dp_plan_instants_free(const dp_plan *plan, dp_instant *instants) { dpi_free
 
 bool dpi_plan_steady(const dp_plan *plan) { return plan->nrow > 0 && plan->row[0].steady != 0; }
 
+static double end_of(const dp_plan_row *r) { return r->time + r->interval * r->repeats; }
+
 /* When the last dose begins. */
 static double last_dose(const dp_plan *plan) {
   double last = 0;
-  for (int i = 0; i < plan->nrow; i++)
-    last = fmax(last, plan->row[i].time + plan->row[i].interval * plan->row[i].repeats);
+  for (int i = 0; i < plan->nrow; i++) last = fmax(last, end_of(&plan->row[i]));
   return last;
+}
+
+/* The row that begins first, the first of those in the file. */
+static const dp_plan_row *first_row(const dp_plan *plan) {
+  const dp_plan_row *first = &plan->row[0];
+  for (int i = 1; i < plan->nrow; i++)
+    if (plan->row[i].time < first->time) first = &plan->row[i];
+  return first;
 }
 
 double dpi_plan_interval(const dp_plan *plan) {
   if (plan->nrow == 0) return 0;
-  if (plan->row[0].interval > 0) return plan->row[0].interval;
-  for (int i = 1; i < plan->nrow; i++)
-    if (plan->row[i].control == plan->row[0].control && plan->row[i].time > plan->row[0].time)
-      return plan->row[i].time - plan->row[0].time;
-  return 0;
+  const dp_plan_row *first = first_row(plan);
+  if (first->interval > 0 && (first->repeats > 0 || first->steady)) return first->interval;
+  double next = INFINITY;
+  for (int i = 0; i < plan->nrow; i++)
+    if (plan->row[i].control == first->control && plan->row[i].time > first->time) next = fmin(next, plan->row[i].time);
+  return isinf(next) ? 0 : next - first->time;
+}
+
+/* After what time a steady state comes round again: the longest interval of its rows, so often that it holds each of
+ * the others a whole number of times; where they share no such time, the longest. */
+static double period(const dp_plan *plan) {
+  enum { MOST = 1000 };
+  double longest = 0;
+  for (int i = 0; i < plan->nrow; i++)
+    if (plan->row[i].steady) longest = fmax(longest, plan->row[i].interval);
+  for (int m = 1; m <= MOST; m++) {
+    bool whole = true;
+    for (int i = 0; whole && i < plan->nrow; i++) {
+      double n = plan->row[i].steady ? m * longest / plan->row[i].interval : 1;
+      whole = fabs(n - floor(n + 0.5)) <= 1e-9 * n;
+    }
+    if (whole) return m * longest;
+  }
+  return longest;
+}
+
+/* From the last dose but one to the last of a control, and when that last one is; 0: it has none, or one alone. */
+static double last_gap(const dp_plan *plan, int control, double *last) {
+  double before = -INFINITY;
+  *last = -INFINITY;
+  for (int i = 0; i < plan->nrow; i++)
+    if (plan->row[i].control == control) *last = fmax(*last, end_of(&plan->row[i]));
+  for (int i = 0; i < plan->nrow; i++) {
+    const dp_plan_row *r = &plan->row[i];
+    if (r->control != control) continue;
+    if (end_of(r) < *last - 1e-9 * fmax(1.0, *last)) /* 0.1 + 0.2 is 0.3 */
+      before = fmax(before, end_of(r));
+    else if (r->repeats > 0)
+      before = fmax(before, end_of(r) - r->interval);
+  }
+  return isinf(before) ? 0 : *last - before;
+}
+
+/* The spacing that a course ends with: that of the control which is given last, of several the longest; where it is
+ * given once, the longest of the others. 0: everything is given once. */
+static double spacing(const dp_kind *kind, const dp_plan *plan) {
+  double end = last_dose(plan), out = 0, other = 0;
+  for (int c = 0; c < kind->ncontrol; c++) {
+    double last, gap = last_gap(plan, c, &last);
+    if (last >= end) out = fmax(out, gap);
+    other = fmax(other, gap);
+  }
+  return out > 0 ? out : other;
 }
 
 double dpi_plan_window(const dp_kind *kind, const dp_plan *plan) {
   if (kind->reward.window > 0) return kind->reward.window;
-  double interval = dpi_plan_interval(plan);
-  if (dpi_plan_steady(plan)) return interval;
-  return interval > 0 ? last_dose(plan) + interval : fmax(last_dose(plan) + kind->horizon, kind->horizon);
+  if (dpi_plan_steady(plan)) return period(plan);
+  double gap = spacing(kind, plan);
+  return gap > 0 ? last_dose(plan) + gap : fmax(last_dose(plan) + kind->horizon, kind->horizon);
+}
+
+/* Does a term over the plan itself count this control? control -1: those that are planned. */
+static bool counted(const dp_kind *kind, int control, int of) {
+  bool planned = false;
+  for (int i = 0; i < kind->reward.nplanned; i++) planned |= kind->reward.planned[i] == of;
+  return control >= 0 ? of == control : planned;
 }
 
 /* Doses of a row that begin within the window. */
@@ -227,17 +296,20 @@ static double doses_within(const dp_plan_row *r, double window) {
 }
 
 double dpi_plan_figure(const dp_kind *kind, const dp_plan *plan, dpi_term_of of, int control) {
-  double window = dpi_plan_window(kind, plan), amount = 0, count = 0, intensity = 0;
+  double window = dpi_plan_window(kind, plan), amount = 0, count = 0, intensity = 0, once = 0;
   if (of == DPI_OF_INTERVAL) return dpi_plan_interval(plan);
   for (int i = 0; i < plan->nrow; i++) {
     const dp_plan_row *r = &plan->row[i];
-    if (control >= 0 && r->control != control) continue;
+    if (!counted(kind, control, r->control)) continue;
     double n = doses_within(r, window);
     count += n;
     amount += n * r->amount;
-    if (r->steady && r->interval > 0) intensity += r->amount / r->interval;
+    if (r->steady && r->interval > 0)
+      intensity += r->amount / r->interval;
+    else
+      once += n * r->amount;
   }
   if (of == DPI_OF_AMOUNT) return amount;
   if (of == DPI_OF_COUNT) return count;
-  return dpi_plan_steady(plan) ? intensity : amount / window;
+  return dpi_plan_steady(plan) ? intensity + once / window : amount / window;
 }

@@ -67,6 +67,7 @@ void dpi_search_close(dpi_search *s) {
   dpi_free(ctx, s->u);
   dpi_free(ctx, s->reward);
   dpi_free(ctx, s->miss);
+  dpi_free(ctx, s->objective);
   dpi_free(ctx, s->slot);
   *s = (dpi_search){0};
 }
@@ -107,11 +108,13 @@ static dp_status grow_points(dpi_search *s) {
   dp_ctx *ctx = s->kind->ctx;
   size_t point = sizeof(double) * (size_t)s->space->nvar;
   if (s->nseen < s->cap) return DP_OK;
-  int cap[4] = {s->cap, s->cap, s->cap, s->cap};
+  int cap[5] = {s->cap, s->cap, s->cap, s->cap, s->cap}, npareto = s->kind->reward.npareto;
   DP_TRY(dpi_grow(ctx, (void **)&s->x, &cap[0], s->nseen + 1, point));
   DP_TRY(dpi_grow(ctx, (void **)&s->u, &cap[1], s->nseen + 1, point));
   DP_TRY(dpi_grow(ctx, (void **)&s->reward, &cap[2], s->nseen + 1, sizeof(double)));
   DP_TRY(dpi_grow(ctx, (void **)&s->miss, &cap[3], s->nseen + 1, sizeof(double)));
+  if (npareto)
+    DP_TRY(dpi_grow(ctx, (void **)&s->objective, &cap[4], s->nseen + 1, sizeof(double) * (size_t)npareto));
   s->cap = cap[0];
   return DP_OK;
 }
@@ -151,15 +154,30 @@ double dpi_search_fold(double u) {
   return m > 1 ? 2 - m : m;
 }
 
-/* Sum of what limits are missed by, at the estimate, as parts of what they leave. */
-static dp_status miss_of(const dpi_search *s, const dp_term_value *term, double *miss) {
-  *miss = 0;
+double dpi_search_miss(const dpi_search *s, const dp_term_value *term) {
+  double miss = 0;
   for (int t = 0; t < s->kind->reward.nterm; t++) {
     const dpi_kind_term *k = &s->kind->reward.term[t];
     if (k->goal != DPI_GOAL_LIMIT) continue;
     double lack = k->at_least ? s->threshold[t] - term[t].value : term[t].value - s->threshold[t];
-    if (lack > 0) *miss += lack / fmax(k->at_least ? 1 - k->probability : k->probability, 1e-6);
+    if (lack > 0) miss += lack / fmax(k->at_least ? 1 - k->probability : k->probability, 1e-6);
   }
+  return miss;
+}
+
+#define UNKNOWN 1e30 /* miss of a plan that no draw could be simulated under */
+
+/* Score of point `index` from row i of a rehearsal. */
+static dp_status score_row(dpi_search *s, const dpi_rehearsal *r, int i, int index, dp_term_value *term,
+                           double *objective) {
+  const dpi_kind_reward *reward = &s->kind->reward;
+  dpi_judgement j;
+  DP_TRY(dpi_decide_judge_row(s->kind, r, i, s->rehearser->ndraw, reward->confidence, term, objective, &j));
+  s->miss[index] = dpi_search_miss(s, term);
+  if (j.nfailed == r->ndraw) s->miss[index] = UNKNOWN;
+  s->reward[index] = j.reward;
+  for (int k = 0; k < reward->npareto; k++)
+    s->objective[(size_t)index * (size_t)reward->npareto + (size_t)k] = objective[reward->pareto[k]];
   return DP_OK;
 }
 
@@ -168,15 +186,12 @@ static dp_status score_plans(dpi_search *s, dp_plan *const *plan, const int *ind
   dp_ctx *ctx = s->kind->ctx;
   dpi_rehearsal r = {0};
   dp_term_value *term = DPI_NEW_ARRAY(ctx, dp_term_value, s->kind->reward.nterm + 1);
-  dp_status status = term ? dpi_decide_rehearse(s->rehearser, plan, NULL, n, &r) : DP_ERR_MEMORY;
-  for (int i = 0; status == DP_OK && i < n; i++) {
-    dpi_judgement j;
-    status = dpi_decide_judge_row(s->kind, &r, i, s->rehearser->ndraw, s->kind->reward.confidence, term, NULL, &j);
-    if (status == DP_OK) status = miss_of(s, term, &s->miss[index[i]]);
-    s->reward[index[i]] = j.reward;
-  }
+  double *objective = DPI_NEW_ARRAY(ctx, double, s->kind->reward.nobjective + 1);
+  dp_status status = term && objective ? dpi_decide_rehearse(s->rehearser, plan, NULL, n, &r) : DP_ERR_MEMORY;
+  for (int i = 0; status == DP_OK && i < n; i++) status = score_row(s, &r, i, index[i], term, objective);
   dpi_rehearsal_release(ctx, &r);
   dpi_free(ctx, term);
+  dpi_free(ctx, objective);
   return status;
 }
 
@@ -186,15 +201,36 @@ static dp_status make_plans(dpi_search *s, const int *index, const uint8_t *fres
   for (int i = 0; i < n; i++) {
     if (!fresh[i]) continue;
     dp_plan *p;
+    bool may;
     DP_TRY(dpi_space_plan(s->space, s->x + (size_t)index[i] * (size_t)s->space->nvar, &p));
-    if (!dpi_plan_allowed(s->kind, p, s->now)) {
-      dp_plan_destroy(p);
-      continue;
-    }
+    dp_status status = dpi_plan_allowed(s->kind, p, s->rehearser->patient, &may);
+    if (status != DP_OK || !may) dp_plan_destroy(p);
+    DP_TRY(status);
+    if (!may) continue;
     kept[*nplan] = index[i];
     plan[(*nplan)++] = p;
   }
   return DP_OK;
+}
+
+/* Points that are no plans: the new ones, all at once, by whoever knows. */
+static dp_status score_outside(dpi_search *s, const int *index, const uint8_t *fresh, int n) {
+  dp_ctx *ctx = s->kind->ctx;
+  const size_t nvar = (size_t)s->space->nvar;
+  double *x = DPI_NEW_ARRAY(ctx, double, (size_t)n *(nvar + 2) + 1), *reward = x ? x + (size_t)n * nvar : NULL;
+  int k = 0;
+  if (!x) return DP_ERR_MEMORY;
+  for (int i = 0; i < n; i++)
+    if (fresh[i]) memcpy(x + (size_t)k++ * nvar, s->x + (size_t)index[i] * nvar, sizeof(double) * nvar);
+  const dp_status status = k ? s->score(s->score_user, x, k, reward, reward + n) : DP_OK;
+  k = 0;
+  for (int i = 0; status == DP_OK && i < n; i++) {
+    if (!fresh[i]) continue;
+    s->reward[index[i]] = reward[k];
+    s->miss[index[i]] = reward[n + k++];
+  }
+  dpi_free(ctx, x);
+  return status;
 }
 
 dp_status dpi_search_score(dpi_search *s, const double *u, int n, double *reward, double *miss) {
@@ -206,12 +242,13 @@ dp_status dpi_search_score(dpi_search *s, const double *u, int n, double *reward
   dp_plan **plan = DPI_NEW_ARRAY(ctx, dp_plan *, n + 1);
   dp_status status = x && index && fresh && plan ? DP_OK : DP_ERR_MEMORY;
   for (int i = 0; status == DP_OK && i < n; i++) {
-    bool is_new;
+    bool is_new = false;
     dpi_space_decode(s->space, u + (size_t)i * nvar, x);
     status = add_point(s, x, u + (size_t)i * nvar, &index[i], &is_new);
     fresh[i] = is_new;
   }
-  if (status == DP_OK) status = make_plans(s, index, fresh, n, plan, kept, &nplan);
+  if (status == DP_OK && s->score) status = score_outside(s, index, fresh, n);
+  if (status == DP_OK && !s->score) status = make_plans(s, index, fresh, n, plan, kept, &nplan);
   if (status == DP_OK && nplan > 0) status = score_plans(s, plan, kept, nplan);
   for (int i = 0; status == DP_OK && i < n; i++) {
     reward[i] = s->reward[index[i]];
@@ -227,8 +264,7 @@ dp_status dpi_search_score(dpi_search *s, const double *u, int n, double *reward
 
 /* ---------------------------------------------------------------- the best */
 
-/* Is point i another plan than j, by more than a hundredth of some variable's range or a level? */
-static bool apart(const dpi_search *s, int i, int j) {
+bool dpi_search_apart(const dpi_search *s, int i, int j) {
   size_t nvar = (size_t)s->space->nvar;
   for (size_t k = 0; k < nvar; k++) {
     const dpi_variable *v = &s->space->var[k];
@@ -251,7 +287,7 @@ dp_status dpi_search_best(const dpi_search *s, int most, int *index, int *n) {
     if (best < 0) break;
     index[(*n)++] = best;
     for (int i = 0; i < s->nseen; i++)
-      if (!out[i] && !apart(s, i, best)) out[i] = 1;
+      if (!out[i] && !dpi_search_apart(s, i, best)) out[i] = 1;
   }
   dpi_free(s->kind->ctx, out);
   return DP_OK;

@@ -71,7 +71,8 @@ static json_t *reward_terms(const dp_kind *k) {
 json_t *dpi_explain_reward(const dp_kind *k) {
   if (!k->reward.given) return json_null();
   const dpi_kind_control *c = &k->control[k->reward.control];
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "control", dpi_explain_text(c->id), "name",
+  return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "form",
+                   k->reward.form == DPI_FORM_COURSE ? "course" : "regimen", "control", dpi_explain_text(c->id), "name",
                    dpi_explain_text(c->name), "unit", dpi_explain_text(c->unit), "strengths",
                    dpi_explain_numbers(c->strength, c->nstrength), "intervals",
                    dpi_explain_numbers(c->interval, c->ninterval), "residual_error_counts", k->reward.residual,

@@ -177,12 +177,12 @@ static json_t *terms(const dp_term_value *t, const dp_kind *kind) {
 
 static json_t *candidate(const dp_candidate *c, const dp_kind *kind) {
   if (!c) return json_null();
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o}", "text", dpi_explain_text(c->text), "dose", dpi_explain_number(c->dose),
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:i, s:o, s:o}", "text", dpi_explain_text(c->text), "dose", dpi_explain_number(c->dose),
                    "interval", dpi_explain_number(c->interval), "unit",
                    dpi_explain_text(kind->control[kind->reward.control].unit), "tablets", dpi_explain_text(c->tablets),
                    "reward", dpi_explain_number(c->reward), "reward_low", dpi_explain_number(c->reward_low),
-                   "reward_high", dpi_explain_number(c->reward_high), "admissible", c->admissible, "draws", c->ndraw,
-                   "terms", terms(c->term, kind), "fresh", terms(c->fresh, kind));
+                   "reward_high", dpi_explain_number(c->reward_high), "admissible", c->admissible, "draws", c->ndraw, "failed",
+                   c->nfailed, "terms", terms(c->term, kind), "fresh", terms(c->fresh, kind));
 }
 
 static json_t *next_samples(const dp_advice *a, const dp_kind *kind) {
@@ -224,6 +224,7 @@ static void add_advice(json_t *o, const dp_advice *a, const dp_kind *kind, bool 
   dpi_explain_set(o, "proposal", candidate(dpi_explain_chosen(a), kind), good);
   dpi_explain_set(o, "reason", dpi_explain_text(a->reason), good);
   dpi_explain_set(o, "binding", dpi_explain_text(a->binding), good);
+  dpi_explain_set(o, "approver", dpi_explain_text(a->approver), good);
   dpi_explain_set(o, "runner_up", candidate(a->runner_up >= 0 ? &a->candidate[a->runner_up] : NULL, kind), good);
   dpi_explain_set(o, "probability_best", dpi_explain_number(a->best_probability), good);
   dpi_explain_set(o, "next_sample", next_samples(a, kind), good);

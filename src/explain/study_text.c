@@ -106,8 +106,15 @@ dp_status dp_report_table(const dp_study *s, char **text) {
   dpi_str_init(&out, s->ctx);
   heading(&out, s);
   for (int o = 0; o < s->nscore; o++) observable_block(&out, s, &s->score[o]);
-  dpi_str_addf(&out, "\n  The twin lost to the population's forecast in %d of %d people (won in %d), to the last value in %d.\n",
-               s->nlost, s->ntwin, s->nwon, s->nlost_last);
+  int scored = 0;
+  for (int o = 0; o < s->nscore; o++) scored += s->score[o].nsample;
+  if (scored > 0)
+    dpi_str_addf(&out,
+                 "\n  The twin lost to the population's forecast in %d of %d people (won in %d), to the last value in "
+                 "%d.\n",
+                 s->nlost, s->ntwin, s->nwon, s->nlost_last);
+  else
+    dpi_str_add(&out, "\n  Nothing stayed sealed, so nothing was scored.\n");
   dpi_str_add(&out, "\n  person   seen  in 90 %  CRPS relative to the population's      next regimen (limits hold at their"
                     " bound)\n                           twin   pop.   last\n");
   for (int i = 0; i < s->ntwin; i++) person_line(&out, s, s->worst_first[i]);

@@ -109,6 +109,7 @@ dp_status dp_why_advice(const dp_kind *kind, const dp_plan_patient *patient, con
   if (c.n == 0) return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "there is nothing to explain: no plan was looked at");
   DP_TRY(compare(kind, patient, &c, def, out));
   note_next(kind, advice, *out);
+  if (advice->chosen >= 0) (*out)->best_probability = advice->best_probability; /* among all candidates, not those shown */
   for (int i = 0; i < (*out)->nrival; i++) (*out)->rival[i].plan = c.list[(*out)->rival[i].plan];
   if ((*out)->best >= 0) (*out)->best = c.list[(*out)->best];
   if ((*out)->runner_up >= 0) (*out)->runner_up = c.list[(*out)->runner_up];

@@ -20,17 +20,40 @@ static const dpi_kind_term *term_named(const dp_kind *k, const char *id, const d
 
 /* ---- words ---- */
 
+/* At most 48 letters; what is cut ends in "...", so that no number loses its last digits unseen. */
+static const char *clipped(const char *s, char out[49]) {
+  size_t n = strlen(s), kept = 45;
+  if (n < 49) return s;
+  while (kept > 0 && ((unsigned char)s[kept] & 0xC0) == 0x80) kept--; /* no letter is cut in two */
+  snprintf(out, 49, "%.*s...", (int)kept, s);
+  return out;
+}
+
+/* Which plan stands beside the best one: the runner-up, or what missed a limit where nothing else is admissible. */
+static void say_beside(dpi_str *s, const dp_why *w) {
+  const dp_why_rival *r = NULL;
+  for (int i = 0; i < w->nrival; i++)
+    if (w->rival[i].plan == w->runner_up) r = &w->rival[i];
+  if (!r)
+    dpi_str_add(s, "  term by term, best and runner-up\n");
+  else
+    dpi_str_addf(s, "  term by term, best and %s%s%s\n", r->admissible ? "runner-up, " : "", r->text,
+                 r->admissible ? "" : ", which misses a limit");
+}
+
 static void say_terms(dpi_str *s, const dp_kind *k, const dp_why *w) {
   if (w->nterm == 0) return;
-  dpi_str_add(s, "  term by term, best and runner-up\n");
+  say_beside(s, w);
   for (int i = 0; i < w->nterm; i++) {
     const dp_why_term *x = &w->term[i];
     bool limit = k->reward.term[x->term].goal == DPI_GOAL_LIMIT;
     double f = limit ? 100 : 1;
-    const char *unit = limit ? " %" : "";
-    dpi_str_addf(s, "    %-48.48s %9.4g%s  %9.4g%s  %+.3g%s", words(k, x->term), f * x->best, unit, f * x->other, unit, f * x->difference,
-                 unit);
-    if (isfinite(x->low) && x->low != x->high) dpi_str_addf(s, " (%+.3g .. %+.3g)", f * x->low, f * x->high);
+    const char *unit = limit ? " %" : "", *points = limit ? " points" : "";
+    char text[49];
+    dpi_str_addf(s, "    %-48s %9.4g%s  %9.4g%s  %+.3g%s", clipped(words(k, x->term), text), f * x->best, unit,
+                 f * x->other, unit, f * x->difference, points);
+    if (isfinite(x->low) && x->high - x->low > 1e-6 * fabs(x->difference))
+      dpi_str_addf(s, " (%+.3g .. %+.3g)", f * x->low, f * x->high);
     dpi_str_add(s, "\n");
   }
 }
@@ -56,10 +79,21 @@ static void say_drivers(dpi_str *s, const char *what, const dp_why_driver *d, in
   }
 }
 
+/* Of an individual parameter, as people write it (10^9/L for 10*9/L), behind a space; "" where it has none. */
+static const char *unit_of(const dp_kind *k, const char *parameter, char out[64]) {
+  out[0] = 0;
+  for (int i = 0; i < k->neffect; i++)
+    if (strcmp(k->effect[i].parameter, parameter) == 0 && k->effect[i].unit && strcmp(k->effect[i].unit, "1") != 0)
+      snprintf(out, 64, " %s", k->effect[i].unit);
+  for (char *p = out; (p = strstr(p, "10*")) != NULL; p += 3) p[2] = '^';
+  return out;
+}
+
 static void say_shift(dpi_str *s, const dp_kind *k, const dp_why_shift *x) {
   const dpi_kind_term *t = NULL;
   if (x->way == DP_WHY_PARAMETER) {
-    dpi_str_addf(s, "%s %.3g instead of %.3g (%+.2f sd)", x->what, x->to, x->from, x->sd);
+    char unit[64];
+    dpi_str_addf(s, "%s %.3g instead of %.3g%s (%+.2f sd)", x->what, x->to, x->from, unit_of(k, x->what, unit), x->sd);
     return;
   }
   if (!term_named(k, x->what, &t)) return;
@@ -76,6 +110,10 @@ static void say_rival(dpi_str *s, const dp_kind *k, const dp_why *w, const dp_wh
   dpi_str_addf(s, "    %s", r->text);
   if (w->best >= 0) dpi_str_addf(s, " (reward %+.4g%s)", -r->difference, r->admissible ? "" : ", misses a limit");
   dpi_str_add(s, ": ");
+  if (w->best < 0 && r->admissible) {
+    dpi_str_add(s, "holds its limits on the draws that it was searched on\n");
+    return;
+  }
   for (int i = 0; i < r->nshift; i++) {
     if (r->shift[i].way == DP_WHY_PARAMETER && parameters++ >= 2) continue; /* the two easiest */
     const dp_why_shift *before = i ? &r->shift[i - 1] : NULL;
@@ -98,18 +136,28 @@ static void say_data(dpi_str *s, const dp_kind *k, const dp_why *w) {
     dpi_str_addf(s, "  data: whatever tells more about %s\n", w->nlimit_driver ? w->limit_driver[0].name : w->driver[0].name);
 }
 
+/* No plan is best: because none holds its limits, or because those that did were not confirmed. */
+static void say_none(dpi_str *s, const dp_why *w) {
+  bool held = w->nlimit > 0;
+  for (int i = 0; i < w->nlimit; i++) held = held && w->limit[i].holds;
+  if (held)
+    dpi_str_addf(s, "why none: %s holds its limits on the draws that it was searched on; fresh draws did not confirm a choice\n", w->best_text);
+  else
+    dpi_str_addf(s, "why none: no plan holds every limit; nearest: %s\n", w->best_text);
+}
+
 static void say(dpi_str *s, const dp_kind *k, const dp_why *w) {
   char what[256];
   if (w->best >= 0)
     dpi_str_addf(s, "why: %s\n  reward %.5g; the highest of the admissible plans with probability %.0f %%\n", w->best_text, w->reward,
                  100 * w->best_probability);
   else
-    dpi_str_addf(s, "why none: no plan holds every limit; nearest: %s\n", w->best_text);
+    say_none(s, w);
   say_terms(s, k, w);
   say_limits(s, k, w);
   say_drivers(s, "the difference in reward", w->driver, w->ndriver);
   if (w->best >= 0 && w->runner_up >= 0 && w->ndriver == 0)
-    dpi_str_add(s, "  the difference in reward is the same whatever this person is like; limits decide\n");
+    dpi_str_addf(s, "  the difference in reward is the same whatever this person is like%s\n", w->nlimit ? "; limits decide" : "");
   if (w->nlimit) {
     const dpi_kind_term *t = &k->reward.term[w->limit[0].term];
     snprintf(what, sizeof what, "what the tightest limit (%.60s) is about", t->id);

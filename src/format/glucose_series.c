@@ -3,9 +3,10 @@
  * Columns by their usual names, letters' case apart: time, datetime, timestamp; glucose, cgm, sensor, value, gl, dv;
  * id, patient, subject. The unit stands in the column's name, "glucose (mmol/L)", in a line "#units: glucose=mmol/L",
  * or is given by the caller; where nobody says it the file is refused. Rows of one id stand together or not; their
- * times ascend.
+ * times ascend, or are sorted where the caller says so. Rows without time and value (a device's own) are passed over.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "format/glucose_series.h"
@@ -26,7 +27,8 @@ typedef struct reader {
   int time, glucose, id;
   double to_mg, to_min; /* factors of values, of times that are numbers */
   double first_day;     /* of times that are dates; NaN: none yet */
-  int form;             /* of times: 0 not known yet, 1 numbers, 2 dates */
+  double first_offset;  /* min east of Greenwich, of the series' first time that has one */
+  int form;             /* of times: 0 not known yet, 1 numbers, 2 dates, 3 dates with an offset */
 } reader;
 
 /* ---------------------------------------------------------------- columns and units */
@@ -52,7 +54,7 @@ static int usual_column(const dpi_table *t, const char *const *words, int n) {
 
 static dp_status find_columns(reader *r) {
   static const char *const times[] = {"time", "datetime", "timestamp", "date_time"},
-                           *const values[] = {"glucose", "cgm", "sensor", "value", "gl", "dv"},
+                           *const values[] = {"glucose", "glucose value", "cgm", "sensor", "value", "gl", "dv"},
                            *const ids[] = {"id", "patient", "subject", "person"};
   dpi_table *t = r->t;
   const dp_glucose_read_def *d = r->def;
@@ -158,8 +160,24 @@ static double day_number(int year, int month, int day) {
   return (double)(era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468);
 }
 
-/* "2024-05-31 07:15", with T, with seconds: days and minutes; false for anything else. */
-static bool parse_date(const char *s, double *day, double *minute) {
+/* "Z", "+02:00", "-0330": minutes east of Greenwich; NaN: nothing stands there; false for anything else. */
+static bool parse_offset(const char *s, double *offset) {
+  *offset = NAN;
+  if (!*s) return true;
+  *offset = 0;
+  if (*s == 'Z') return s[1] == 0;
+  const int sign = *s == '+' ? 1 : *s == '-' ? -1 : 0;
+  if (!sign) return false;
+  s++;
+  const int hour = digits(&s, 2);
+  if (*s == ':') s++;
+  const int min = hour >= 0 ? digits(&s, 2) : -1;
+  *offset = sign * (60.0 * hour + min);
+  return *s == 0 && hour >= 0 && hour < 15 && min >= 0 && min < 60;
+}
+
+/* "2024-05-31 07:15", with T, with seconds, with an offset: days and minutes; false for anything else. */
+static bool parse_date(const char *s, double *day, double *minute, double *offset) {
   int year = digits(&s, 4), month, date, hour, min, sec = 0;
   if (year < 0 || *s++ != '-' || (month = digits(&s, 2)) < 0 || *s++ != '-' || (date = digits(&s, 2)) < 0) return false;
   if (*s != ' ' && *s != 'T') return false;
@@ -173,36 +191,50 @@ static bool parse_date(const char *s, double *day, double *minute) {
     for (s++; *s >= '0' && *s <= '9';) s++;
   *day = day_number(year, month, date);
   *minute = 60 * hour + min + sec / 60.0;
-  return *s == 0 && isfinite(*day) && hour < 24 && min < 60 && sec < 60;
+  return parse_offset(s, offset) && isfinite(*day) && hour < 24 && min < 60 && sec < 60;
 }
 
 static dp_status read_time(reader *r, int row, double *out) {
   const char *cell = dpi_table_cell(r->t, row, r->time);
-  double day, minute;
+  double day, minute, offset;
   int form = 1;
   if (dpi_parse_double(cell, out)) {
     *out = *out * r->to_min + r->def->clock;
     if (!(fabs(*out) < 1e12)) return dpi_table_fail(r->t, row, r->time, "found '%s', expected a time", cell);
-  } else if (parse_date(cell, &day, &minute)) {
-    form = 2;
-    if (isnan(r->first_day)) r->first_day = day;
-    *out = 1440 * (day - r->first_day) + minute;
+  } else if (parse_date(cell, &day, &minute, &offset)) {
+    form = isnan(offset) ? 2 : 3;
+    if (isnan(r->first_day)) r->first_day = day, r->first_offset = offset;
+    *out = 1440 * (day - r->first_day) + minute + (form == 3 ? r->first_offset - offset : 0);
   } else {
     return dpi_table_fail(r->t, row, r->time, "found '%.40s', expected a number of %s or a time as 2024-05-31 07:15",
                           cell, r->def->time_unit);
   }
   if (r->form && r->form != form)
-    return dpi_table_fail(r->t, row, r->time, "found '%.40s': numbers and dates in one column", cell);
+    return dpi_table_fail(r->t, row, r->time, "found '%.40s': %s in one column", cell,
+                          r->form == 1 || form == 1 ? "numbers and dates" : "times with and without an offset");
   r->form = form;
   return DP_OK;
 }
 
+static bool is_word(const char *cell, const char *word) { return is_named(cell, word) && strlen(cell) == strlen(word); }
+
+/* Low and High, which sensors show beyond what they measure. */
+static dp_status read_word(reader *r, int row, const char *cell, dp_glucose_series *s, double *out) {
+  const bool low = is_word(cell, "low");
+  *out = low ? r->def->low : r->def->high;
+  *(low ? &s->nlow : &s->nhigh) += 1;
+  if (*out >= LOWEST && *out <= HIGHEST) return DP_OK;
+  return dpi_table_fail(r->t, row, r->glucose, "found '%s', expected a number, or the caller to say what %s stands for",
+                        cell, cell);
+}
+
 /* NaN for a reading that is missing. */
-static dp_status read_value(reader *r, int row, double *out) {
+static dp_status read_value(reader *r, int row, dp_glucose_series *s, double *out) {
   const char *cell = dpi_table_cell(r->t, row, r->glucose);
   *out = NAN;
   if (dpi_table_missing(cell)) return DP_OK;
   double x;
+  if (is_word(cell, "low") || is_word(cell, "high")) return read_word(r, row, cell, s, out);
   if (!dpi_parse_double(cell, &x))
     return dpi_table_fail(r->t, row, r->glucose, "found '%.40s', expected a number, or nothing for a missing reading",
                           cell);
@@ -231,33 +263,80 @@ static dp_status group_rows(reader *r, int *of, int *n) {
   return status;
 }
 
-/* One series from its rows, in the file's order. */
-static dp_status make_series(reader *r, dp_glucose_series *s, const int *rows, int nrow) {
-  const char *id = dpi_table_cell(r->t, rows[0], r->id);
-  char *name = dpi_alloc(r->ctx, strlen(id) + 1);
-  s->id = name;
-  s->time = DPI_NEW_ARRAY(r->ctx, double, nrow);
-  s->value = DPI_NEW_ARRAY(r->ctx, double, nrow);
-  if (!name || !s->time || !s->value) return DP_ERR_MEMORY;
-  memcpy(name, id, strlen(id) + 1);
-  double last = -INFINITY;
-  r->first_day = NAN;
-  for (int i = 0; i < nrow; i++) {
-    double time, value;
-    DP_TRY(read_time(r, rows[i], &time));
-    DP_TRY(read_value(r, rows[i], &value));
-    if (!(time > last))
-      return dpi_table_fail(r->t, rows[i], r->time, "found '%.40s', not later than the reading before%s%.40s",
-                            dpi_table_cell(r->t, rows[i], r->time), *id ? " of " : "", id);
-    last = time;
-    if (isnan(value)) {
+typedef struct reading {
+  double time, value;
+  int row;
+} reading;
+
+/* By time; of one time, in the file's order. */
+static int by_time(const void *a, const void *b) {
+  const reading *x = a, *y = b;
+  if (x->time != y->time) return x->time < y->time ? -1 : 1;
+  return (x->row > y->row) - (x->row < y->row);
+}
+
+static bool same_value(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+
+/* Readings that ascend into a series; what is said twice counts once. */
+static dp_status take_readings(reader *r, dp_glucose_series *s, const reading *x, int n) {
+  for (int i = 0; i < n; i++) {
+    const char *cell = dpi_table_cell(r->t, x[i].row, r->time);
+    if (i > 0 && x[i].time == x[i - 1].time) {
+      if (!same_value(x[i].value, x[i - 1].value))
+        return dpi_table_fail(r->t, x[i].row, r->time,
+                              "found '%.40s' a second time%s%.40s, with another reading (in line %d); was a clock set "
+                              "back?",
+                              cell, *s->id ? " for " : "", s->id, dpi_table_line(r->t, x[i - 1].row));
+      s->nrepeated++;
+      continue;
+    }
+    if (i > 0 && x[i].time < x[i - 1].time)
+      return dpi_table_fail(
+          r->t, x[i].row, r->time,
+          "found '%.40s', not later than the reading before%s%.40s; was a clock set back, or are rows "
+          "to be sorted?",
+          cell, *s->id ? " of " : "", s->id);
+    if (isnan(x[i].value)) {
       s->nmissing++;
       continue;
     }
-    s->time[s->n] = time;
-    s->value[s->n++] = value;
+    s->time[s->n] = x[i].time;
+    s->value[s->n++] = x[i].value;
   }
   return DP_OK;
+}
+
+static dp_status read_rows(reader *r, dp_glucose_series *s, const int *rows, int nrow, reading *x) {
+  int n = 0;
+  r->first_day = NAN;
+  for (int i = 0; i < nrow; i++) {
+    const bool nothing = dpi_table_missing(dpi_table_cell(r->t, rows[i], r->time)) &&
+                         dpi_table_missing(dpi_table_cell(r->t, rows[i], r->glucose));
+    if (nothing) continue;
+    x[n].row = rows[i];
+    DP_TRY(read_time(r, rows[i], &x[n].time));
+    DP_TRY(read_value(r, rows[i], s, &x[n].value));
+    n++;
+  }
+  if (r->def->sort) qsort(x, (size_t)n, sizeof *x, by_time);
+  return take_readings(r, s, x, n);
+}
+
+/* One series from its rows. */
+static dp_status make_series(reader *r, dp_glucose_series *s, const int *rows, int nrow) {
+  const char *id = dpi_table_cell(r->t, rows[0], r->id);
+  char *name = dpi_alloc(r->ctx, strlen(id) + 1);
+  reading *x = DPI_NEW_ARRAY(r->ctx, reading, nrow);
+  s->id = name;
+  s->time = DPI_NEW_ARRAY(r->ctx, double, nrow);
+  s->value = DPI_NEW_ARRAY(r->ctx, double, nrow);
+  dp_status status = name && s->time && s->value && x ? DP_OK : DP_ERR_MEMORY;
+  if (status == DP_OK) {
+    memcpy(name, id, strlen(id) + 1);
+    status = read_rows(r, s, rows, nrow, x);
+  }
+  dpi_free(r->ctx, x);
+  return status;
 }
 
 /* Rows by series: counted, then placed. first: [n + 1] place of each series in rows [nrow]. */

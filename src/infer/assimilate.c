@@ -3,8 +3,8 @@
  *     dpi_person_create   data and predictor, nothing after `until`
  *     prior_set           covariance = omega + uncertainty of the typical values; unseen occasions apart
  *     propose             modes from several starts -> mixture of t distributions, plus the prior itself as a defence
- *     dpi_importance_run  weighted draws, adapted when k-hat or the effective sample size is bad
- *     keep                systematic resampling to equal weights, posterior-predictive check, verdict, hash
+ *     dpi_importance_run  weighted draws on a net, adapted when k-hat or the effective sample size is bad
+ *     keep                even resampling to equal weights, posterior-predictive check, verdict, hash
  *
  * Occasions after the last observation carry no information: their effects are drawn from the prior, from streams of
  * their own, so that the rest of the belief doesn't depend on how many of them the record announces.
@@ -309,7 +309,7 @@ static dp_status keep(work *w, const dpi_importance *im) {
   double *all = DPI_ARENA_ARRAY(&w->arena, double, (size_t)b->neta + 1);
   if (!index || !all) return DP_ERR_MEMORY;
   dpi_rng rng = dpi_rng_make(w->def->seed, w->p->c->stream, DPI_RNG_RESAMPLE);
-  dpi_resample(im->weight, im->n, dpi_rng_uniform(&rng), b->ndraw, index);
+  DP_TRY(dpi_resample_even(&w->arena, im->x, iv->dim, im->weight, im->n, &rng, b->ndraw, index));
   for (int k = 0; k < b->ndraw; k++) {
     const double *x = im->x + (size_t)index[k] * iv->dim;
     double *eta = b->eta + (size_t)k * b->neta;
@@ -413,7 +413,8 @@ static dp_status from_data(work *w) {
                             .stream = w->p->c->stream,
                             .target = target,
                             .user = w,
-                            .component = comp};
+                            .component = comp,
+                            .quasi = true};
   dpi_importance im;
   DP_TRY(propose(w, comp, &def.ncomponent));
   DP_TRY(dpi_importance_run(&w->arena, &def, &im));

@@ -6,12 +6,18 @@
  * draws, and another round is drawn; all rounds together are weighted by the deterministic mixture of all proposals
  * (adaptive multiple importance sampling, Cornuet et al. 2012, Scand J Stat 39:798).
  *
- * Draw number k of a round has its own stream, so draws never depend on how many are made or by whom.
+ * Draw number k of a round has its own stream, so draws never depend on how many are made or by whom. With `quasi` it
+ * is point k of a scrambled Sobol net instead (which component, how far, which direction: each a coordinate), which
+ * knows means and probabilities several times better than as many independent draws; weights, k-hat and effective
+ * sample keep their meaning, and bounds that count draws are on the safe side.
  */
 #include "infer/infer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "infer/sobol/sens.h"
 
 #define ESS_WANTED 0.10 /* of the draws of one round */
 #define KHAT_GOOD 0.7
@@ -87,24 +93,72 @@ static double chi2_draw(dpi_rng *rng, int dof) {
   return s;
 }
 
-/* One round of draws; the component of draw k is stratified: (k + u)/n picks it. */
-static void draw_round(sampler *s, int r) {
+/* Distribution function of chi-squared with two or more whole degrees of freedom at 2 y, and its derivative by y. */
+static double chi2_cdf(double y, int dof, double *slope) {
+  const bool odd = dof % 2 == 1;
+  const double root = sqrt(y), e = dpi_m_exp(-y);
+  double term = odd ? root / 0.88622692545275801365 : 1.0, sum = term; /* Gamma(3/2) */
+  for (int k = odd ? 3 : 2; k < dof; k += 2) {
+    term *= y / (0.5 * k);
+    sum += term;
+  }
+  *slope = e * term;
+  return (odd ? dpi_m_erf(root) : 1.0) - e * sum;
+}
+
+/* Its quantile: Wilson and Hilferty's cube is right to some parts in a thousand, Newton's steps do the rest. */
+static double chi2_at(double p, int dof) {
+  if (!(p > 0.002 && p < 0.998) || dof < 4) return dpi_chi2_quantile(p, dof);
+  const double h = 2.0 / (9.0 * dof), t = 1 - h + dpi_norm_quantile(p) * sqrt(h);
+  double y = 0.5 * dof * t * t * t, slope;
+  for (int k = 0; k < 5; k++) {
+    const double miss = chi2_cdf(y, dof, &slope) - p;
+    y -= miss / slope;
+  }
+  return 2 * y;
+}
+
+/* What draw k is made of: u picks the component (stratified: (k + u)/n), z its direction, the radius comes back. */
+static double ingredients(const sampler *s, int r, int k, const dpi_net *net, double *u, double *z) {
+  const dpi_importance_def *def = s->def;
+  const int n = def->dim, dof = (int)def->dof;
+  if (net) {
+    double point[68];
+    dpi_net_point(net, (uint32_t)k, point);
+    *u = point[0];
+    for (int a = 0; a < n; a++) z[a] = dpi_norm_quantile(point[2 + a]);
+    return sqrt(dof / chi2_at(point[1], dof));
+  }
+  dpi_rng rng = dpi_rng_make(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)r);
+  rng.counter = (uint64_t)k << 16;
+  *u = (k + dpi_rng_uniform(&rng)) / def->nproposal;
+  for (int a = 0; a < n; a++) z[a] = dpi_rng_normal(&rng);
+  return sqrt(dof / chi2_draw(&rng, dof));
+}
+
+/* One round of draws. */
+static dp_status draw_round(sampler *s, int r) {
   const dpi_importance_def *def = s->def;
   const proposal *p = &s->round[r];
-  int n = def->dim, dof = (int)def->dof;
-  double z[65];
-  for (int k = 0; k < def->nproposal; k++) {
-    dpi_rng rng = dpi_rng_make(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)r);
-    rng.counter = (uint64_t)k << 16;
-    double u = (k + dpi_rng_uniform(&rng)) / def->nproposal;
+  const int n = def->dim;
+  dpi_net net = {0};
+  double z[65], u;
+  dp_status status = DP_OK;
+  DP_ASSERT(n <= 64);
+  if (def->quasi) {
+    const uint64_t seed = dpi_rng_at(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)r, 0);
+    status = dpi_net_init(&net, s->arena->ctx, n + 2, seed);
+  }
+  for (int k = 0; status == DP_OK && k < def->nproposal; k++) {
+    const double scale = ingredients(s, r, k, def->quasi ? &net : NULL, &u, z);
     int c = 0;
     while (c < p->n - 1 && u > p->c[c].weight) u -= p->c[c++].weight;
-    for (int a = 0; a < n; a++) z[a] = dpi_rng_normal(&rng);
-    double scale = sqrt(dof / chi2_draw(&rng, dof));
     double *x = s->x + ((size_t)r * def->nproposal + (size_t)k) * n;
     dpi_tri_mul_lower(p->c[c].chol, n, z, x);
     for (int a = 0; a < n; a++) x[a] = p->c[c].mean[a] + scale * x[a];
   }
+  if (def->quasi) dpi_net_release(&net, s->arena->ctx);
+  return status;
 }
 
 /* With few possible draws the smoothed tail reaches impossible ones and would give them weight: take it back. */
@@ -207,7 +261,7 @@ dp_status dpi_importance_run(dpi_arena *arena, const dpi_importance_def *def, dp
   DP_TRY(proposal_make(&s, &s.round[0], def->component, def->ncomponent));
   for (int r = 0; r < def->max_round; r++) {
     size_t first = (size_t)r * (size_t)def->nproposal;
-    draw_round(&s, r);
+    DP_TRY(draw_round(&s, r));
     DP_TRY(def->target(def->user, s.x + first * (size_t)def->dim, def->nproposal, s.logp + first));
     weigh(&s, r, out);
     if ((out->good && out->ess >= def->ess) || r + 1 == def->max_round) break;
@@ -224,4 +278,95 @@ void dpi_resample(const double *weight, int n, double u, int m, int *index) {
     bool last = i == n - 1;
     while (k < m && (last || (k + u) * total < sum * m)) index[k++] = i;
   }
+}
+
+/* ---- along a curve that fills space ---- */
+
+enum { CURVE_DIM = 8, CURVE_BITS = 60 }; /* axes that are looked at, bits of a place on the curve */
+
+typedef struct placed {
+  uint64_t at;
+  int index;
+} placed;
+
+/* Hilbert's curve in n dimensions of `bits` bits: where the point is on it (J. Skilling, AIP Conf. Proc. 707 (2004)
+ * 381). */
+static uint64_t curve_place(uint32_t *x, int n, int bits) {
+  const uint32_t top = 1u << (bits - 1);
+  for (uint32_t q = top; q > 1; q >>= 1)
+    for (int i = 0; i < n; i++) {
+      const uint32_t low = q - 1, swap = (x[0] ^ x[i]) & low;
+      if (x[i] & q)
+        x[0] ^= low;
+      else
+        x[0] ^= swap, x[i] ^= swap;
+    }
+  for (int i = 1; i < n; i++) x[i] ^= x[i - 1];
+  uint32_t turn = 0;
+  for (uint32_t q = top; q > 1; q >>= 1)
+    if (x[n - 1] & q) turn ^= q - 1;
+  uint64_t place = 0;
+  for (int i = 0; i < n; i++) x[i] ^= turn;
+  for (int b = bits - 1; b >= 0; b--)
+    for (int i = 0; i < n; i++) place = place << 1 | (x[i] >> b & 1u);
+  return place;
+}
+
+/* Mean and factor of the covariance of the first n axes; where it has none, deviations alone. */
+static void moments(const double *x, int dim, int n, const double *weight, int count, double *mean, double *chol) {
+  for (int a = 0; a < n; a++) mean[a] = 0;
+  for (int k = 0; k < n * n; k++) chol[k] = 0;
+  for (int i = 0; i < count; i++)
+    for (int a = 0; a < n && weight[i] > 0; a++) mean[a] += weight[i] * x[(size_t)i * (size_t)dim + (size_t)a];
+  for (int i = 0; i < count; i++) {
+    const double *y = x + (size_t)i * (size_t)dim;
+    for (int a = 0; a < n && weight[i] > 0; a++)
+      for (int b = 0; b <= a; b++) chol[a * n + b] += weight[i] * (y[a] - mean[a]) * (y[b] - mean[b]);
+  }
+  double sd[CURVE_DIM];
+  for (int a = 0; a < n; a++) sd[a] = chol[a * n + a] > 0 ? sqrt(chol[a * n + a]) : 1;
+  if (dpi_chol(chol, n)) return;
+  for (int k = 0; k < n * n; k++) chol[k] = k / n == k % n ? sd[k / n] : 0;
+}
+
+static int by_place(const void *a, const void *b) {
+  const placed *p = a, *q = b;
+  return p->at != q->at ? (p->at > q->at) - (p->at < q->at) : (p->index > q->index) - (p->index < q->index);
+}
+
+/* Everything in the order of the curve. Deviations are drawn into (0, 1), half of what is normal into a third. */
+static void lay_along(const double *x, int dim, const double *weight, int count, placed *out) {
+  const int n = dim < CURVE_DIM ? dim : CURVE_DIM, bits = n > 0 ? (CURVE_BITS / n < 20 ? CURVE_BITS / n : 20) : 0;
+  double mean[CURVE_DIM], chol[CURVE_DIM * CURVE_DIM], d[CURVE_DIM];
+  uint32_t cell[CURVE_DIM];
+  moments(x, dim, n, weight, count, mean, chol);
+  for (int i = 0; i < count; i++) {
+    out[i] = (placed){0, i};
+    if (!(weight[i] > 0) || n == 0) continue;
+    for (int a = 0; a < n; a++) d[a] = x[(size_t)i * (size_t)dim + (size_t)a] - mean[a];
+    dpi_tri_solve_lower(chol, n, d);
+    for (int a = 0; a < n; a++) {
+      const double u = 0.5 + 0.5 * d[a] / sqrt(2 + d[a] * d[a]);
+      cell[a] = u >= 0 && u <= 1 ? (uint32_t)(u * (double)((1u << bits) - 1)) : 0;
+    }
+    out[i].at = curve_place(cell, n, bits);
+  }
+  qsort(out, (size_t)count, sizeof *out, by_place);
+}
+
+dp_status dpi_resample_even(dpi_arena *arena, const double *x, int dim, const double *weight, int n, dpi_rng *rng, int m,
+                            int *index) {
+  placed *order = DPI_ARENA_ARRAY(arena, placed, (size_t)n + 1);
+  double *sorted = DPI_ARENA_ARRAY(arena, double, (size_t)n + 1);
+  if (!order || !sorted) return DP_ERR_MEMORY;
+  lay_along(x, dim, weight, n, order);
+  for (int i = 0; i < n; i++) sorted[i] = weight[order[i].index];
+  dpi_resample(sorted, n, dpi_rng_uniform(rng), m, index);
+  for (int k = 0; k < m; k++) index[k] = order[index[k]].index;
+  for (int k = m - 1; k > 0; k--) {
+    const int j = (int)(dpi_rng_uniform(rng) * (k + 1)), swap = index[k];
+    index[k] = index[j];
+    index[j] = swap;
+  }
+  return DP_OK;
 }

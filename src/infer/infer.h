@@ -302,6 +302,7 @@ typedef struct dpi_importance_def {
   int ncomponent;
   bool spread; /* another round also while deviations are known from too few draws (ess_spread) */
   double ess;  /* another round also while there are fewer effective draws; 0: a tenth of a round are enough */
+  bool quasi;  /* proposals from a scrambled Sobol net instead of independent numbers */
 } dpi_importance_def;
 typedef struct dpi_importance {
   int n, nround;
@@ -315,5 +316,9 @@ typedef struct dpi_importance {
 dp_status dpi_importance_run(dpi_arena *arena, const dpi_importance_def *def, dpi_importance *out);
 /* Systematic resampling: index [m] of n weighted draws. */
 void dpi_resample(const double *weight, int n, double u, int m, int *index);
+/* The same along a curve that fills the space of x [n x dim], so that what is kept lies as evenly as what is there; the
+ * kept ones come in a random order (of rng, which also gives u): any part of them is a sample. */
+dp_status dpi_resample_even(dpi_arena *arena, const double *x, int dim, const double *weight, int n, dpi_rng *rng, int m,
+                            int *index);
 
 #endif

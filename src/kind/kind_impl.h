@@ -156,6 +156,7 @@ typedef struct dpi_kind_term {
   bool windowed;                /* own window, from now, time units; else the whole */
   double from, to;
   int relation;                 /* the event is functional < bound (-1) or > bound (+1); 0: see band */
+  bool closed;                  /* at the bound too: <= or >= */
   int band;                     /* 0; the event is bound <= functional <= bound2 (1) or the opposite (-1) */
   double bound, bound2;
   bool event;                   /* REWARD: 1 where the event happens, else 0 */
@@ -264,7 +265,14 @@ typedef struct dpi_kind_extra { /* all borrowed during the call */
   const char *method;           /* NULL: the kind's */
   double rtol, atol;            /* 0: the kind's tolerances of ensembles */
   double step;                  /* of method "fixed", time units; 0: none */
+  int nquantity;
+  const struct dpi_kind_extra_quantity *quantity; /* after the kind's own */
+  const struct dpi_yaml_doc *reward; /* its root's `limits`, `rewards` and `confidence` count in place of reward.yaml;
+                                        NULL: reward.yaml. Its texts must live as long as the kind */
 } dpi_kind_extra;
+typedef struct dpi_kind_extra_quantity { /* texts that live as long as the kind */
+  const char *id, *formula, *unit, *where; /* formula: in ids of the model and of new parameters; where: for messages */
+} dpi_kind_extra_quantity;
 /* The kind loaded once more with these in its sim (sim and ensemble are one). */
 dp_status dpi_kind_load_with(dp_ctx *ctx, const char *dir, const dpi_kind_extra *extra, dp_kind **out);
 

@@ -98,8 +98,8 @@ static dp_status read_times(dpi_draft *d, const dpi_yaml_doc *doc, const dpi_yam
   int i = 0;
   for (const dpi_yaml *item = node->first; item; item = item->next, i++) {
     DP_TRY(dpi_draft_time(d, doc, item, &list[i]));
-    double least = i ? list[i - 1] : positive ? 0 : -1;
-    if (!(list[i] > least))
+    bool fine = i ? list[i] > list[i - 1] : positive ? list[i] > 0 : list[i] >= 0;
+    if (!fine)
       return dpi_reward_fail(doc, item, positive ? "ascending times > 0" : "ascending times >= 0");
   }
   *out = list;

@@ -19,6 +19,7 @@ enum { TIME_BELOW = DP_FIRST_BELOW + 1, TIME_ABOVE };
 /* "<relation> <number> [unit]", "in <number> <number> [unit]" */
 typedef struct comparison {
   int relation; /* -1: < or <=, +1: > or >=, 0: a band */
+  bool closed;  /* <=, >= */
   int band;     /* 1 in, -1 out */
   double number, number2;
   const char *unit; /* "" when none is written */
@@ -73,7 +74,8 @@ static dp_status read_comparison(const dpi_yaml_doc *doc, const dpi_yaml *map, c
   }
   if (*text != '<' && *text != '>') return dpi_reward_fail(doc, node, expected);
   out->relation = *text == '<' ? -1 : 1;
-  text += text[1] == '=' ? 2 : 1;
+  out->closed = text[1] == '=';
+  text += out->closed ? 2 : 1;
   return dpi_number_and_unit(doc->arena, text, &out->number, &out->unit) ? DP_OK : dpi_reward_fail(doc, node, expected);
 }
 
@@ -178,6 +180,8 @@ static dp_status read_of(reading *k) {
                       "say which is meant with control",
                       place(k, "of"), d->control[k->r->control].id, d->control[k->r->planned[i]].id,
                       d->control[k->r->control].unit, d->control[k->r->planned[i]].unit);
+  if (k->r->control < 0 && (k->t->of_control < 0 || index > 1)) /* of a policy's moves */
+    return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: expected amount or count, and the control that is meant", place(k, "of"));
   const char *unit = d->control[k->t->of_control >= 0 ? k->t->of_control : k->r->control].unit;
   k->t->unit = index == 1   ? "1"
                : index == 2 ? d->kind->time_unit
@@ -246,6 +250,7 @@ static dp_status read_event(reading *k) {
   if (level_unit) DP_TRY(dpi_yaml_string(k->doc, k->map, "unit", "", &unit));
   if (*event.unit) unit = event.unit;
   t->relation = event.relation;
+  t->closed = event.closed;
   t->band = event.band;
   t->bound = event.number;
   t->bound2 = event.number2;
@@ -365,7 +370,7 @@ static const char *event_text(dpi_draft *d, const dpi_kind_term *t) {
   dpi_format_double(t->bound, a);
   dpi_format_double(t->bound2, b);
   if (t->band) return dpi_arena_printf(d->arena, "%s %s to %s %s", t->band > 0 ? "in" : "outside", a, b, t->unit);
-  return dpi_arena_printf(d->arena, "%s %s %s", t->relation < 0 ? "<" : ">", a, t->unit);
+  return dpi_arena_printf(d->arena, "%s%s %s %s", t->relation < 0 ? "<" : ">", t->closed ? "=" : "", a, t->unit);
 }
 
 /* What a person reads when the file has no text. */
@@ -489,18 +494,8 @@ static dp_status read_pareto(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_rew
   return DP_OK;
 }
 
-static dp_status read_reward(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_reward *r) {
-  static const char *const keys[] = {"control", "window",  "residual", "confidence", "note",
-                                     "limits",  "rewards", "plan",     "pareto"};
-  DP_TRY(dpi_yaml_known(doc, doc->root, "reward.yaml", keys, DPI_COUNT(keys)));
-  DP_TRY(read_planned(d, doc, r));
-  DP_TRY(read_window(d, doc, r));
-  DP_TRY(dpi_yaml_bool(doc, doc->root, "residual", false, &r->residual));
-  DP_TRY(dpi_yaml_number(doc, doc->root, "confidence", 0.95, &r->confidence));
-  if (!(r->confidence > 0.5 && r->confidence < 1))
-    return dpi_reward_fail(doc, dpi_yaml_get(doc->root, "confidence"), "a number between 0.5 and 1");
-  DP_TRY(dpi_yaml_string(doc, doc->root, "note", "", &r->note));
-  DP_TRY(dpi_draft_plan(d, doc, dpi_yaml_get(doc->root, "plan"), r));
+/* limits, rewards and pareto. */
+static dp_status read_all_terms(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_reward *r) {
   const dpi_yaml *limits = dpi_yaml_get(doc->root, "limits"), *rewards = dpi_yaml_get(doc->root, "rewards");
   int room = (limits ? limits->count : 0) + (rewards ? rewards->count : 0);
   dpi_kind_term *list = DPI_ARENA_ARRAY(d->arena, dpi_kind_term, room + 1);
@@ -516,10 +511,36 @@ static dp_status read_reward(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_rew
   return DP_OK;
 }
 
+static dp_status read_reward(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_reward *r) {
+  static const char *const keys[] = {"control", "window",  "residual", "confidence", "note",
+                                     "limits",  "rewards", "plan",     "pareto"};
+  DP_TRY(dpi_yaml_known(doc, doc->root, "reward.yaml", keys, DPI_COUNT(keys)));
+  DP_TRY(read_planned(d, doc, r));
+  DP_TRY(read_window(d, doc, r));
+  DP_TRY(dpi_yaml_bool(doc, doc->root, "residual", false, &r->residual));
+  DP_TRY(dpi_yaml_number(doc, doc->root, "confidence", 0.95, &r->confidence));
+  if (!(r->confidence > 0.5 && r->confidence < 1))
+    return dpi_reward_fail(doc, dpi_yaml_get(doc->root, "confidence"), "a number between 0.5 and 1");
+  DP_TRY(dpi_yaml_string(doc, doc->root, "note", "", &r->note));
+  DP_TRY(dpi_draft_plan(d, doc, dpi_yaml_get(doc->root, "plan"), r));
+  return read_all_terms(d, doc, r);
+}
+
+/* A policy's own aims: no plan is searched under them. */
+static dp_status read_aims(dpi_draft *d, const dpi_yaml_doc *doc, dpi_kind_reward *r) {
+  r->control = -1;
+  DP_TRY(dpi_yaml_number(doc, doc->root, "confidence", 0.95, &r->confidence));
+  if (!(r->confidence > 0.5 && r->confidence < 1))
+    return dpi_reward_fail(doc, dpi_yaml_get(doc->root, "confidence"), "a number between 0.5 and 1");
+  r->note = "";
+  return read_all_terms(d, doc, r);
+}
+
 dp_status dpi_draft_reward(dpi_draft *d) {
   const char *path;
   char *text;
   size_t size;
+  if (d->extra && d->extra->reward) return read_aims(d, d->extra->reward, &d->kind->reward);
   DP_TRY(dpi_draft_file(d, "reward", false, true, &path, &text, &size));
   if (!text) return DP_OK;
   dpi_yaml_doc doc = {.ctx = d->ctx, .arena = d->arena, .source = path};

@@ -328,14 +328,31 @@ static dp_status check_quantity_unit(dpi_draft *d, const dpi_sheet *s, int row) 
   return DP_OK;
 }
 
+/* One that is no row of the table: of a policy that looks ahead. */
+static dp_status add_quantity(dpi_draft *d, const dpi_kind_extra_quantity *e) {
+  const int row = d->kind->nquantity;
+  dp_unit unit;
+  for (int i = 0; i < row; i++)
+    if (strcmp(d->quantity[i].id, e->id) == 0)
+      return dpi_fail(d->ctx, DP_ERR_INPUT, "%s: found '%s', expected an id that is no quantity of the kind", e->where,
+                      e->id);
+  DP_TRY(dpi_draft_unit(d, e->where, e->unit, &unit));
+  d->quantity[row] = (dpi_kind_quantity){
+      .id = e->id, .name = e->id, .unit = e->unit, .meaning = "", .sim_output = -1, .low = NAN, .high = NAN};
+  d->formula[row] = (dpi_formula){.text = e->formula, .where = e->where};
+  d->kind->nquantity++;
+  return DP_OK;
+}
+
 dp_status dpi_draft_quantities(dpi_draft *d) {
   static const dpi_sheet_column columns[] = {
       {"quantityId", true}, {"formula", true},   {"unit", true},      {"name", false},
       {"meaning", false},   {"rangeLow", false}, {"rangeHigh", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "quantities", false, columns, DPI_COUNT(columns), &s));
-  d->quantity = DPI_ARENA_ARRAY(d->arena, dpi_kind_quantity, s.nrow);
-  d->formula = DPI_ARENA_ARRAY(d->arena, dpi_formula, s.nrow);
+  const int more = d->extra ? d->extra->nquantity : 0;
+  d->quantity = DPI_ARENA_ARRAY(d->arena, dpi_kind_quantity, s.nrow + more);
+  d->formula = DPI_ARENA_ARRAY(d->arena, dpi_formula, s.nrow + more);
   if (!d->quantity || !d->formula) return DP_ERR_MEMORY;
   d->kind->quantity = d->quantity;
   for (int row = 0; row < s.nrow; row++) {
@@ -343,6 +360,7 @@ dp_status dpi_draft_quantities(dpi_draft *d) {
     DP_TRY(check_quantity_unit(d, &s, row));
   }
   d->kind->nquantity = s.nrow;
+  for (int i = 0; i < more; i++) DP_TRY(add_quantity(d, &d->extra->quantity[i]));
   return DP_OK;
 }
 

@@ -287,6 +287,9 @@ dp_status dpi_dosing_check(const dp_kind *kind, const char *where, dpi_dosing *d
   if ((d->count > 1 || d->steady) && !(d->interval > 0))
     return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: doses given more than once, or at steady state, need an interval",
                     where);
+  if ((d->count > 1 || d->steady) && d->duration > d->interval * (1 + 1e-9)) /* as plans have it */
+    return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: an infusion over %g %s has not ended when the next begins after %g %s",
+                    where, d->duration, kind->time_unit, d->interval, kind->time_unit);
   if (d->interval > 0 && d->interval * d->count > LONGEST)
     return dpi_fail(kind->ctx, DP_ERR_INPUT, "%s: %d doses every %g reach beyond 1e9 %s", where, d->count, d->interval,
                     kind->time_unit);

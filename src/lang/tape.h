@@ -92,6 +92,10 @@ void dpi_tape_lanes_prologue(const dpi_tape *tape, int width, double *reg, int l
                              double *scratch);
 /* The body for all lanes: by machine code where there is some, else interpreted. */
 void dpi_tape_lanes_run(const dpi_tape *tape, const dpi_lane_ops *ops, double *reg);
+/* A tape whose body is that of `tape` for the first `copies` vectors of a workspace of `of` vectors side by side (its
+ * width is `of` times the vector's): runs with the vector's ops, on such a workspace; begun at vector k of it, for the
+ * vectors from k on. Rows are found, and constants and slow symbols put there, by `tape`. Freed by dpi_tape_destroy. */
+dp_status dpi_tape_spread(const dpi_tape *tape, int of, int copies, dpi_tape **out);
 /* Memory for workspaces: 64-byte aligned, zero, freed by dpi_lanes_free with the same size. */
 double *dpi_lanes_alloc(dp_ctx *ctx, size_t ndouble);
 void dpi_lanes_free(dp_ctx *ctx, double *p, size_t ndouble);

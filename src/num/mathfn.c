@@ -156,6 +156,7 @@ double dpi_m_acosh(double x) {
 
 /* x^y; an infinity from finite arguments is tried again through the square root of the result. */
 double dpi_m_pow(double x, double y) {
+  if (y == 0.0) return 1.0; /* of anything; factors of covariates that are off */
   double r = math->pow(x, y);
   if (fabs(r) <= DBL_MAX || r != r) return r;
   if (!(fabs(x) <= DBL_MAX && fabs(y) <= DBL_MAX) || x == 0.0) return r;

@@ -4,8 +4,8 @@
  *     policy_text.c     words of formulas replaced; numbers with units
  *     policy_rule.c     a rule as formulas for a law of the waist, and as a tape asked by one person
  *     policy_session.c  one person's controller of any kind; fallback and incidents
- *     policy_process.c  a program outside      policy_library.c  a shared object      policy_twin.c  a belief and a
- *                       search
+ *     policy_process.c  a program outside      policy_library.c  a shared object
+ *     policy_twin.c     a belief and a search of plans; or of moves: policy_twin.h says which files
  */
 #ifndef DPI_POLICY_IMPL_H
 #define DPI_POLICY_IMPL_H
@@ -38,10 +38,13 @@ typedef struct dpi_policy_process {
   double start_s, step_s; /* how long it may take, seconds */
 } dpi_policy_process;
 
+typedef struct dpi_policy_horizon dpi_policy_horizon; /* policy_twin.h */
+
 typedef struct dpi_policy_twin {
   dp_kind *kind;                             /* of the twin: its own, or NULL: that of the trial */
   int draws, proposals, observable, control; /* observable, control: rows of the twin's kind, of read[0] and give[0] */
   double wait;                               /* before the first decision, time units */
+  dpi_policy_horizon *horizon;               /* moves over a look ahead; NULL: plans are searched */
 } dpi_policy_twin;
 
 struct dp_policy {
@@ -63,6 +66,9 @@ struct dp_policy {
   int *fallback_read, *fallback_announce, *fallback_person, *fallback_give;
 };
 
+/* All incidents of a session, those too that it did not keep (policy_session.c). */
+int64_t dpi_policy_nnoted(const dp_policy_session *session);
+
 /* ---- texts (policy_text.c) ---- */
 bool dpi_policy_name(const char *id); /* a letter or _, then letters, digits, _; no word of the language of formulas */
 /* text with every word that is one of names replaced by "(formula)", all at once. ERR_INPUT when it grows beyond 1
@@ -75,6 +81,8 @@ dp_status dpi_policy_quantity(dp_ctx *ctx, const char *where, const char *text, 
 /* The same of an entry of a map. NAN as fallback: required. */
 dp_status dpi_policy_yaml_quantity(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, const char *unit,
                                    double fallback, double *out);
+/* Is it there, and no folder? NULL; else why not. */
+const char *dpi_policy_no_file(const char *path);
 /* A path named in a file of folder. */
 const char *dpi_policy_path(dpi_arena *arena, const char *folder, const char *name);
 const char *dpi_policy_folder(dpi_arena *arena, const char *path);

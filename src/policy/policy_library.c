@@ -7,7 +7,8 @@
 dp_status dpi_library_load(dp_policy *policy, const char *path) {
   char here[1100]; /* a name without a slash would be looked for elsewhere */
   snprintf(here, sizeof here, "%s%s", *path == '/' ? "" : "./", path);
-  if (!dpi_file_exists(path)) return dpi_fail(policy->ctx, DP_ERR_INPUT, "%s: there is no such file", path);
+  const char *why = dpi_policy_no_file(path);
+  if (why) return dpi_fail(policy->ctx, DP_ERR_INPUT, "%s: %s", path, why);
   policy->library = dlopen(here, RTLD_NOW | RTLD_LOCAL);
   if (!policy->library) return dpi_fail(policy->ctx, DP_ERR_INPUT, "%s: can't be opened: %s", path, dlerror());
   const dp_policy_library *t = dlsym(policy->library, "doppel_policy");

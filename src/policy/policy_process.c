@@ -43,18 +43,22 @@ struct dpi_process {
 static bool spawn(const dp_policy *p, int child, pid_t *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attr;
-  sigset_t none;
+  sigset_t none, usual;
   if (posix_spawn_file_actions_init(&actions) != 0) return false;
   if (posix_spawnattr_init(&attr) != 0) {
     posix_spawn_file_actions_destroy(&actions);
     return false;
   }
   sigemptyset(&none);
+  sigemptyset(&usual);
+  sigaddset(&usual, SIGPIPE); /* who calls us may ignore it; a program that writes to nobody shall end */
   bool good = posix_spawn_file_actions_adddup2(&actions, child, 0) == 0 &&
               posix_spawn_file_actions_adddup2(&actions, child, 1) == 0 &&
               posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0) == 0 &&
               posix_spawnattr_setpgroup(&attr, 0) == 0 && posix_spawnattr_setsigmask(&attr, &none) == 0 &&
-              posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK) == 0;
+              posix_spawnattr_setsigdefault(&attr, &usual) == 0 &&
+              posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) ==
+                  0;
   good = good && posix_spawnp(pid, p->process.command[0], &actions, &attr, p->process.command, environ) == 0;
   posix_spawnattr_destroy(&attr);
   posix_spawn_file_actions_destroy(&actions);
@@ -211,7 +215,12 @@ dp_status dpi_process_open(const dp_policy *policy, const dp_policy_person *pers
   if (!p) return DP_ERR_MEMORY;
   p->policy = policy;
   p->fd = -1;
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, end) != 0) {
+#ifdef SOCK_CLOEXEC /* at once: other threads start programs too, which must not inherit these */
+  const int type = SOCK_STREAM | SOCK_CLOEXEC;
+#else
+  const int type = SOCK_STREAM;
+#endif
+  if (socketpair(AF_UNIX, type, 0, end) != 0) {
     dpi_process_close(p);
     return dpi_fail(policy->ctx, DP_ERR_IO, "%s: no pair of sockets: %s", policy->desc.source, strerror(errno));
   }

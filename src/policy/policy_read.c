@@ -4,7 +4,7 @@
  *     person: [CR, CF]       parameters: {target: 140}                      state: {integral: 0}
  *     let: {e: "g - target"} next: {integral: "integral + e"}               gives: {bolus: "meal/CR"}
  */
-#include "policy/policy_impl.h"
+#include "policy/policy_twin.h"
 
 #include "kind/kind_find.h"
 
@@ -242,6 +242,9 @@ static dp_status read_plan(reader *r) {
   DP_TRY(dpi_yaml_string(&r->doc, r->doc.root, "plan", NULL, &file));
   const char *path = dpi_policy_path(&p->arena, p->folder, file);
   if (!path) return DP_ERR_MEMORY;
+  const char *why = dpi_policy_no_file(path);
+  if (why) return dpi_fail(p->ctx, DP_ERR_INPUT, "%s:%d: plan: %s: %s", r->doc.source,
+                           dpi_yaml_get(r->doc.root, "plan")->line, path, why);
   DP_TRY(dp_plan_read(p->kind, path, &p->plan));
   return dp_plan_check(p->kind, p->plan, 0);
 }
@@ -387,7 +390,7 @@ static dp_status read_all(reader *r) {
 static dp_status hash_file(dp_policy *p, dpi_sha256 *h, const char *path) {
   char *text;
   size_t size;
-  if (!dpi_file_exists(path)) return DP_OK; /* a program by the search path is not ours to know */
+  if (dpi_policy_no_file(path)) return DP_OK; /* a program by the search path is not ours to know, nor is a folder */
   DP_TRY(dpi_file_read(p->ctx, path, 64u << 20, &text, &size));
   dpi_sha256_add(h, text, size);
   dpi_free(p->ctx, text);
@@ -417,7 +420,8 @@ static dp_status read_policy(const dp_kind *kind, const char *path, int depth, d
   dp_ctx *ctx = kind->ctx;
   *out = NULL;
   if (depth > deepest) return dpi_fail(ctx, DP_ERR_INPUT, "%s: a fallback of a fallback of a fallback", path);
-  if (!dpi_file_exists(path)) return dpi_fail(ctx, DP_ERR_INPUT, "%s: there is no such file", path);
+  const char *why = dpi_policy_no_file(path);
+  if (why) return dpi_fail(ctx, DP_ERR_INPUT, "%s: %s", path, why);
   dp_policy *p = DPI_NEW(ctx, dp_policy);
   if (!p) return DP_ERR_MEMORY;
   p->ctx = ctx;
@@ -448,6 +452,7 @@ void dp_policy_destroy(dp_policy *policy) {
   if (!policy) return;
   dp_policy_destroy(policy->fallback);
   dp_plan_destroy(policy->plan);
+  dpi_horizon_release(policy);
   dp_kind_destroy(policy->twin.kind);
   dpi_library_unload(policy);
   dpi_arena_release(&policy->arena);

@@ -24,13 +24,15 @@ struct dp_policy_session {
   double *value; /* [nperson] */
   uint64_t seed, stream;
   double *read, *announce, *give, *person; /* of the fallback */
-  int nincident;
+  int nincident; /* kept */
+  int64_t nnoted;
   dp_policy_incident incident[most_incidents];
 };
 
 /* ---- incidents ---- */
 
 static void note(dp_policy_session *s, double time, const char *reason) {
+  s->nnoted++;
   if (s->nincident == most_incidents) return;
   dp_policy_incident *i = &s->incident[s->nincident++];
   i->time = time;
@@ -120,10 +122,12 @@ static dp_status step_fallback(dp_policy_session *s, const dp_policy_input *in, 
   dp_policy_input input = *in;
   input.read = s->read;
   input.announce = s->announce;
-  const int before = dp_policy_nincident(s->fallback);
+  const int before = s->fallback->nincident;
+  const int64_t noted = s->fallback->nnoted;
   DP_TRY(dp_policy_step(s->fallback, &input, s->give));
-  for (int i = before; i < dp_policy_nincident(s->fallback); i++)
+  for (int i = before; i < s->fallback->nincident; i++)
     note(s, s->fallback->incident[i].time, s->fallback->incident[i].reason);
+  s->nnoted += s->fallback->nnoted - noted - (s->fallback->nincident - before); /* those that it did not keep */
   for (int i = 0; i < p->desc.ngive; i++) give[i] = NAN;
   for (int i = 0; i < f->ngive; i++) give[p->fallback_give[i]] = s->give[i];
   return DP_OK;
@@ -159,6 +163,12 @@ dp_status dp_policy_step(dp_policy_session *s, const dp_policy_input *in, double
       good = step_library(s, in, give, reason);
       break;
     case DP_POLICY_TWIN:
+      if (s->policy->twin.horizon) { /* the fallback gives what no move does, and all of it when there is no belief */
+        DP_TRY(step_fallback(s, in, give));
+        DP_TRY(dpi_twin_policy_step(s->twin, in, give, &good, reason));
+        if (*reason) note(s, in->time, reason);
+        return DP_OK;
+      }
       DP_TRY(dpi_twin_policy_step(s->twin, in, give, &good, reason));
       if (!good) {
         if (*reason) note(s, in->time, reason); /* no advice today: the fallback decides this once */
@@ -174,6 +184,7 @@ dp_status dp_policy_step(dp_policy_session *s, const dp_policy_input *in, double
 }
 
 int dp_policy_nincident(const dp_policy_session *session) { return session->nincident; }
+int64_t dpi_policy_nnoted(const dp_policy_session *session) { return session->nnoted; }
 const dp_policy_incident *dp_policy_incidents(const dp_policy_session *session) { return session->incident; }
 
 void dp_policy_close(dp_policy_session *s) {

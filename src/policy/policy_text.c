@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { longest_text = 1 << 20 };
 
@@ -102,6 +103,12 @@ dp_status dpi_policy_yaml_quantity(const dpi_yaml_doc *doc, const dpi_yaml *map,
 }
 
 /* ---- files ---- */
+
+const char *dpi_policy_no_file(const char *path) {
+  struct stat st;
+  if (stat(path, &st) != 0) return "there is no such file";
+  return S_ISDIR(st.st_mode) ? "found a folder, expected a file" : NULL;
+}
 
 const char *dpi_policy_folder(dpi_arena *arena, const char *path) {
   const char *slash = strrchr(path, '/');

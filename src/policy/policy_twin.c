@@ -10,9 +10,10 @@
  * gives what it
  * has before the next decision. No admissible plan, or a belief that is not fit for use: the fallback decides this
  * once, which is
- * recorded. The twin may be of another kind than the person in the trial: `twin: {kind: FOLDER}`.
+ * recorded. The twin may be of another kind than the person in the trial: `twin: {kind: FOLDER}`. With `moves` no
+ * plan is searched but a move over a look ahead: policy_twin.h.
  */
-#include "policy/policy_impl.h"
+#include "policy/policy_twin.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -46,7 +47,10 @@ static dp_status find_rows(dp_policy *p, const dpi_yaml_doc *doc) {
 }
 
 dp_status dpi_twin_policy_read(dp_policy *p, const dpi_yaml_doc *doc) {
-  static const char *const keys[] = {"kind", "draws", "proposals", "wait"};
+  static const char *const keys[] = {"kind",   "draws",      "proposals",  "wait",       "observes", "told",
+                                     "given",  "knows",      "update",     "remember",   "readings", "correct",
+                                     "decide", "look",       "moves",      "safe",       "limits",   "rewards",
+                                     "pareto", "quantities", "confidence", "evaluations"};
   const dpi_yaml *map = dpi_yaml_get(doc->root, "twin");
   const char *folder = "";
   p->twin.draws = 300;
@@ -54,10 +58,14 @@ dp_status dpi_twin_policy_read(dp_policy *p, const dpi_yaml_doc *doc) {
   if (map) {
     DP_TRY(dpi_yaml_known(doc, map, "twin", keys, DPI_COUNT(keys)));
     DP_TRY(dpi_yaml_string(doc, map, "kind", "", &folder));
-    DP_TRY(dpi_yaml_int(doc, map, "draws", 300, 100, most_draws, &p->twin.draws));
-    DP_TRY(dpi_yaml_int(doc, map, "proposals", 4 * p->twin.draws, 100, 10 * most_draws, &p->twin.proposals));
+    const bool moves = dpi_yaml_get(map, "moves") != NULL;
+    for (int i = 4; i < DPI_COUNT(keys) && !moves; i++)
+      if (dpi_yaml_get(map, keys[i])) return wrong(doc, dpi_yaml_get(map, keys[i]), keys[i], "it only beside `moves`");
+    DP_TRY(dpi_yaml_int(doc, map, "draws", moves ? 64 : 300, moves ? 10 : 100, most_draws, &p->twin.draws));
+    DP_TRY(dpi_yaml_int(doc, map, "proposals", moves ? 4000 : 4 * p->twin.draws, 100, 10 * most_draws,
+                        &p->twin.proposals));
     DP_TRY(dpi_policy_yaml_quantity(doc, map, "wait", p->kind->time_unit, 0, &p->twin.wait));
-    if (!(p->twin.wait >= 0)) return wrong(doc, map, "wait", "a time from 0 on");
+    if (!(p->twin.wait >= 0 && p->twin.wait <= 4e9)) return wrong(doc, map, "wait", "a time from 0 to 4e9 units");
   }
   if (*folder) {
     const char *path = dpi_policy_path(&p->arena, p->folder, folder);
@@ -66,13 +74,14 @@ dp_status dpi_twin_policy_read(dp_policy *p, const dpi_yaml_doc *doc) {
     if (strcmp(p->twin.kind->time_unit, p->kind->time_unit) != 0)
       return wrong(doc, map, "kind", "a kind that counts time in the same unit");
   }
-  return find_rows(p, doc);
+  return map && dpi_yaml_get(map, "moves") ? dpi_horizon_read(p, doc, map) : find_rows(p, doc);
 }
 
 /* ---- one person ---- */
 
 struct dpi_twin_session {
   const dp_policy *policy;
+  dpi_horizon *horizon; /* with moves: all the rest is empty */
   const dp_kind *kind;
   dp_prior *prior;
   char *id;
@@ -93,6 +102,14 @@ dp_status dpi_twin_policy_open(const dp_policy *policy, const dp_policy_person *
   s->kind = twin_kind(policy);
   s->seed = person->seed ^ (person->stream * 0x9E3779B97F4A7C15u);
   s->last = -INFINITY;
+  if (policy->twin.horizon) {
+    const dp_status opened = dpi_horizon_open(policy, person, &s->horizon);
+    if (opened == DP_OK)
+      *out = s;
+    else
+      dpi_twin_policy_close(s);
+    return opened;
+  }
   s->id = DPI_NEW_ARRAY(ctx, char, strlen(person->id) + 1);
   s->covariate = DPI_NEW_ARRAY(ctx, double, policy->desc.nperson + 1);
   dp_status status = s->id && s->covariate ? dp_prior_nominal(s->kind, &s->prior) : DP_ERR_MEMORY;
@@ -109,6 +126,7 @@ dp_status dpi_twin_policy_open(const dp_policy *policy, const dp_policy_person *
 void dpi_twin_policy_close(dpi_twin_session *s) {
   if (!s) return;
   dp_ctx *ctx = s->policy->ctx;
+  dpi_horizon_close(s->horizon);
   dp_prior_destroy(s->prior);
   dpi_free(ctx, s->id);
   dpi_free(ctx, s->covariate);
@@ -203,6 +221,7 @@ dp_status dpi_twin_policy_step(dpi_twin_session *s, const dp_policy_input *in, d
                                char reason[160]) {
   thought w = {0};
   *good = false;
+  if (s->horizon) return *good = true, dpi_horizon_step(s->horizon, in, give, reason);
   give[0] = NAN;
   if (!s->nevent)
     DP_TRY(add_event(s, in->time, 2, 0, NAN)); /* the person's numbers, before anything is known */
@@ -228,7 +247,7 @@ dp_status dpi_twin_policy_step(dpi_twin_session *s, const dp_policy_input *in, d
 }
 
 dp_status dpi_twin_policy_given(dpi_twin_session *s, double time, double amount) {
-  if (!(amount > 0)) return DP_OK;
+  if (s->horizon || !(amount > 0)) return DP_OK; /* moves: it knows */
   s->last = time;
   s->amount = amount;
   return add_event(s, time, 1, amount, NAN);

@@ -6,7 +6,6 @@
  * All stages use the same form of the rates (lane_rates.c). */
 #include "solve/fixed.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +19,9 @@ enum { STAGES = 4 };
 struct dpi_fixed_plan {
   dp_ctx *ctx;
   const dpi_system *sys;
-  dpi_tape *tape; /* owned: x_new [n], check */
+  dpi_tape *tape; /* owned: x_new [n], check; */
+  dpi_tape *all;  /* owned: the same for all vectors of a group, */
+  dpi_tape *one;  /* owned: and for one of them */
 };
 
 /* ---- the step ---- */
@@ -144,6 +145,8 @@ static dp_status write_step(dpi_fixed_plan *p, const uint8_t *moving, const uint
   }
   dpi_graph_destroy(graph);
   dpi_arena_release(&arena);
+  if (st == DP_OK) st = dpi_tape_spread(p->tape, DPI_FIXED_VECTORS, DPI_FIXED_VECTORS, &p->all);
+  if (st == DP_OK) st = dpi_tape_spread(p->tape, DPI_FIXED_VECTORS, 1, &p->one);
   if (st == DP_ERR_MEMORY) return dpi_fail(p->ctx, st, "model '%s': a step can't be stored", p->sys->model->name);
   return st;
 }
@@ -171,10 +174,15 @@ dp_status dpi_fixed_plan_create(dp_ctx *ctx, const dpi_system *sys, const uint8_
 void dpi_fixed_plan_destroy(dpi_fixed_plan *p) {
   if (!p) return;
   dpi_tape_destroy(p->tape);
+  dpi_tape_destroy(p->all);
+  dpi_tape_destroy(p->one);
   dpi_free(p->ctx, p);
 }
 
-const dpi_tape *dpi_fixed_plan_tape(const dpi_fixed_plan *p) { return p->tape; }
+void dpi_fixed_plan_tapes(const dpi_fixed_plan *p, const dpi_tape *tape[DPI_FIXED_TAPES]) {
+  tape[0] = p->all;
+  tape[1] = p->one;
+}
 
 /* ---- a lane's face ---- */
 
@@ -290,17 +298,18 @@ static dp_status fill(dpi_fixed *g) {
 }
 _Static_assert(sizeof(double *) <= sizeof(double), "lists of rows and numbers share a block");
 
-dp_status dpi_fixed_create(dp_ctx *ctx, const dpi_fixed_plan *plan, int width, dpi_fixed **out) {
+dp_status dpi_fixed_create(dp_ctx *ctx, const dpi_fixed_plan *plan, int vector, dpi_fixed **out) {
   *out = NULL;
-  const dpi_lane_ops *ops = dpi_lane_ops_find(width);
-  if (!ops) return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "lanes: this processor can't run %d at once", width);
+  const dpi_lane_ops *ops = dpi_lane_ops_find(vector);
+  if (!ops) return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "lanes: this processor can't run %d at once", vector);
   dpi_fixed *g = DPI_NEW(ctx, dpi_fixed);
   if (!g) return DP_ERR_MEMORY;
   g->ctx = ctx;
   g->plan = plan;
   g->ops = ops;
   g->n = plan->sys->nstate;
-  g->width = ops->width;
+  g->vector = ops->width;
+  g->width = DPI_FIXED_VECTORS * ops->width;
   const dp_status st = fill(g);
   if (st != DP_OK) {
     dpi_fixed_destroy(g);
@@ -338,12 +347,20 @@ static bool finite(const dpi_fixed *g, int lane) {
   return true;
 }
 
+/* x_new of all vectors in which a lane is on. */
+static void compute(const dpi_fixed *g, uint32_t on) {
+  const uint32_t first = (1u << g->vector) - 1;
+  if ((on & first) && on >> g->vector)
+    dpi_tape_lanes_run(g->plan->all, g->ops, g->reg);
+  else
+    dpi_tape_lanes_run(g->plan->one, g->ops, on & first ? g->reg : g->reg + g->vector);
+}
+_Static_assert(DPI_FIXED_VECTORS == 2, "compute: either both or one");
+
 uint32_t dpi_fixed_step(dpi_fixed *g, uint32_t on) {
-  uint32_t bad = 0;
-  dpi_tape_lanes_run(g->plan->tape, g->ops, g->reg);
-  for (int l = 0; l < g->width; l++) bad |= (uint32_t) !(fabs(g->check[l]) <= DBL_MAX) << l;
-  dpi_rows_move(g->width, g->moved, g->moved_from, g->nmoved, on);
-  bad &= on;
+  compute(g, on);
+  uint32_t bad = dpi_rows_wild(g->vector, g->width, g->check) & on;
+  dpi_rows_move(g->vector, g->width, g->moved, g->moved_from, g->nmoved, on);
   for (uint32_t left = bad; left; left &= left - 1) {
     const int l = __builtin_ctz(left);
     if (finite(g, l)) bad &= ~(1u << l);

@@ -1,6 +1,7 @@
 /* fixed.h - floor 3: the classical Runge-Kutta method of order 4 with steps of a given length, W members at once.
  *
  *     plan    (constant, shared)  one step written as a graph and compiled to a tape, as the steps of lanes.h are
+ *                                 (W: twice what the processor computes at once, lang/tape_spread.c)
  *     group   (one thread)        W columns of state; whoever drives it says which lanes step and how long
  *     solver  (a lane's face)     bind, input, start of solve.h for one lane: parameters, input rates, state into
  *                                 its column; dense only at t_now. Steps are taken by the group
@@ -27,7 +28,9 @@ bool dpi_fixed_can(const dpi_system *sys, const char **why);
 dp_status dpi_fixed_plan_create(dp_ctx *ctx, const dpi_system *sys, const uint8_t *moving, const uint8_t *fed,
                                 dpi_fixed_plan **out);
 void dpi_fixed_plan_destroy(dpi_fixed_plan *plan); /* NULL allowed */
-const dpi_tape *dpi_fixed_plan_tape(const dpi_fixed_plan *plan);
+/* Its tapes that are run in lanes, of the width of dpi_fixed_create; the most used first. */
+enum { DPI_FIXED_TAPES = 2, DPI_FIXED_VECTORS = 2, DPI_FIXED_LANES = DPI_FIXED_VECTORS * DPI_LANES_MAX };
+void dpi_fixed_plan_tapes(const dpi_fixed_plan *plan, const dpi_tape *tape[DPI_FIXED_TAPES]);
 
 typedef struct dpi_fixed dpi_fixed;
 
@@ -43,7 +46,7 @@ struct dpi_fixed {
   dp_ctx *ctx;
   const dpi_fixed_plan *plan;
   const dpi_lane_ops *ops;
-  int n, width;
+  int n, vector, width; /* vector: lanes that are computed at once; width: lanes */
   bool timed;  /* rates depend on time: t must be set before each step */
   double *reg; /* owned: rows of the tape, then spare ones for what it does not use */
   size_t size_reg;
@@ -57,11 +60,11 @@ struct dpi_fixed {
   const double *check; /* row: finite as long as x_new is, but for overflow */
   void *block;         /* owned */
   double *scratch;     /* owned: plain workspace of the tape */
-  dpi_fixed_face face[DPI_LANES_MAX];
+  dpi_fixed_face face[DPI_FIXED_LANES];
 };
 
-/* width as in dpi_lanes_create. The plan is borrowed. */
-dp_status dpi_fixed_create(dp_ctx *ctx, const dpi_fixed_plan *plan, int width, dpi_fixed **out);
+/* vector: a width as in dpi_lanes_create; the group is DPI_FIXED_VECTORS of them wide. The plan is borrowed. */
+dp_status dpi_fixed_create(dp_ctx *ctx, const dpi_fixed_plan *plan, int vector, dpi_fixed **out);
 void dpi_fixed_destroy(dpi_fixed *g); /* NULL allowed */
 dpi_solver *dpi_fixed_solver(dpi_fixed *g, int lane);
 /* The row of a moving parameter's symbol; NULL: rates do not depend on it. */

@@ -60,17 +60,21 @@ static dp_status make_pattern(dp_ctx *ctx, const dpi_system *sys, dpi_sundials *
   return DP_OK;
 }
 
+void dpi_sundials_tolerances(const dpi_solver *s, dpi_sundials *c) {
+  const dpi_solve_opts *o = &s->opts;
+  for (int i = 0; i < s->sys->nstate; i++)
+    NV_Ith_S(c->atol, i) = (o->atol_state ? o->atol_state[i] : o->atol) / dpi_sundials_safety(o);
+}
+
 static bool make_vectors(const dpi_solver *s, dpi_sundials *c) {
   int n = s->sys->nstate;
-  const dpi_solve_opts *o = &s->opts;
   c->y = N_VNew_Serial(n, c->sun);
   if (!c->y) return false;
   N_VConst(0.0, c->y);
   c->atol = N_VClone(c->y);
   c->dky = N_VClone(c->y);
   if (!c->atol || !c->dky) return false;
-  for (int i = 0; i < n; i++)
-    NV_Ith_S(c->atol, i) = (o->atol_state ? o->atol_state[i] : o->atol) / dpi_sundials_safety(o);
+  dpi_sundials_tolerances(s, c);
   c->jac = c->sparse ? SUNSparseMatrix(n, n, c->nnz, CSC_MAT, c->sun) : SUNDenseMatrix(n, n, c->sun);
   if (!c->jac) return false;
   c->lin = c->sparse ? SUNLinSol_KLU(c->y, c->jac, c->sun) : SUNLinSol_Dense(c->y, c->jac, c->sun);

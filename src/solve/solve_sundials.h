@@ -44,6 +44,7 @@ double dpi_sundials_rtol(const dpi_solve_opts *o);
 /* Pattern (where sparse pays), context, vectors with the tolerances of a step, matrix, linear solver. Not for systems
  * without states. What was made is given back by release, also after a failure. */
 dp_status dpi_sundials_init(dpi_solver *s, dpi_sundials *c);
+void dpi_sundials_tolerances(const dpi_solver *s, dpi_sundials *c); /* of a step, into atol (done by init) */
 dp_status dpi_sundials_failed(dpi_solver *s, const dpi_sundials *c); /* the integrator could not be set up: says so */
 void dpi_sundials_release(dpi_solver *s, dpi_sundials *c);
 

@@ -13,6 +13,7 @@
 
 #include "doppel/twin.h"
 #include "num/num.h"
+#include "num/sketch.h"
 #include "trial/trial_impl.h"
 
 enum { most_evidence = DPI_TRIAL_EVIDENCE, people_replayed = 4, people_alone = 8 };
@@ -92,7 +93,9 @@ static dp_status check_alone(checker *w, const dpi_trial_model *m) {
   }
   if (status == DP_OK)
     add(w, "code verification: numerical code", different ? DP_EVIDENCE_FAIL : DP_EVIDENCE_PASS, different,
-        "%d people by themselves and side by side: %d of their endpoints differ in any bit", n, different);
+        "%s%.60s%s: %d people by themselves and side by side: %d of their endpoints differ in any bit",
+        m->npart > 1 ? "" : "arm '", m->npart > 1 ? "all arms" : t->arm[m->part[0].arm].name,
+        m->npart > 1 ? "" : "'", n, different);
   dpi_trial_slots_destroy(m, slot, people_alone);
   dpi_free(t->ctx, param);
   dpi_free(t->ctx, value);
@@ -165,6 +168,12 @@ static void outputs_of(replay *r, const dpi_trial_period *p) {
   }
 }
 
+/* A number that only one of them has is as far away as can be. */
+static double gap(double a, double b) {
+  if (isnan(a) && isnan(b)) return 0;
+  return isnan(a) || isnan(b) ? INFINITY : fabs(a - b);
+}
+
 static dp_status replay_one(replay *r, int person, double *worst) {
   const dp_trial *t = r->m->trial;
   dp_ctx *ctx = t->ctx;
@@ -196,8 +205,8 @@ static dp_status replay_one(replay *r, int person, double *worst) {
   }
   if (status == DP_OK && open && !open->nfailed)
     for (int k = 0; k < 2 * r->ndecision; k++)
-      *worst = fmax(*worst, fabs(closed->value[(size_t)k * (size_t)d->noutput + (size_t)r->output] -
-                                 open->value[(size_t)k * (size_t)e->noutput + (size_t)r->output]));
+      *worst = fmax(*worst, gap(closed->value[(size_t)k * (size_t)d->noutput + (size_t)r->output],
+                                  open->value[(size_t)k * (size_t)e->noutput + (size_t)r->output]));
   else
     *worst = INFINITY;
   dp_result_destroy(closed);
@@ -214,12 +223,12 @@ static dp_status check_steps(checker *w, const dpi_trial_model *m) {
   if (output < 0 || r.policy->desc.kind != DP_POLICY_RULE) return DP_OK;
   const dpi_kind_extra extra = {
       .method = strcmp(t->kind->sim_def.method, "ensemble") == 0 ? "auto" : NULL, .rtol = 1e-10, .atol = 1e-10};
-  const size_t most = (size_t)(t->desc.horizon / r.policy->desc.every) + 2, cap = most < 20000 ? most : 20000;
+  const size_t most = (size_t)(dpi_trial_length(t) / r.policy->desc.every) + 2, cap = most < 20000 ? most : 20000;
   dp_status status = dpi_kind_load_with(t->ctx, t->kind_dir, &extra, &r.tight);
   r.out = DPI_NEW_ARRAY(t->ctx, dp_output_time, 2 * cap + 2);
   r.instant = DPI_NEW_ARRAY(
       t->ctx, dp_instant,
-      (cap + 1) * (size_t)r.policy->desc.ngive + 3 * (size_t)dpi_trial_meal_most(t, t->desc.horizon) + 100);
+      (cap + 1) * (size_t)r.policy->desc.ngive + 3 * (size_t)dpi_trial_meal_most(t, dpi_trial_length(t)) + 100);
   if (status == DP_OK) status = r.out && r.instant ? dpi_trial_slots_create(m, 1, &r.slot) : DP_ERR_MEMORY;
   double worst = 0;
   int n = 0;
@@ -228,7 +237,12 @@ static dp_status check_steps(checker *w, const dpi_trial_model *m) {
     status = replay_one(&r, i, &worst);
     n++;
   }
-  if (status == DP_OK) {
+  if (status == DP_OK && (n == 0 || !isfinite(worst))) {
+    add(w, "calculation verification: discretisation", n ? DP_EVIDENCE_FAIL : DP_EVIDENCE_MISSING, NAN,
+        n ? "arm '%.60s': what was given to %d people could not be given again: a simulation failed"
+          : "arm '%.60s': %d people in it whose gifts could be given again",
+        t->arm[arm].name, n);
+  } else if (status == DP_OK) {
     const dp_output_def *o = &t->kind->sim_def.output[output];
     const double limit = t->error_limit;
     add(w, "calculation verification: discretisation",
@@ -270,27 +284,63 @@ static dp_status check_figures(checker *w) {
 
 /* ---- who took part ---- */
 
+/* Kolmogorov's distance of x[n], which is sorted, to a normal law. */
+static double distance(double *x, int n, double mean, double sd) {
+  double most = 0;
+  dpi_sort(x, n);
+  for (int i = 0; i < n; i++) {
+    const double p = dpi_norm_cdf((x[i] - mean) / sd);
+    most = fmax(most, fmax(p - (double)i / n, (i + 1.0) / n - p));
+  }
+  return most;
+}
+
 static dp_status check_target(checker *w) {
   const dp_trial *t = w->t;
   const dpi_cohort *c = &t->cohort;
-  double *value = DPI_NEW_ARRAY(t->ctx, double, c->ncolumn + 1);
-  if (!value) return DP_ERR_MEMORY;
+  double *all = c->ntarget ? DPI_NEW_ARRAY(t->ctx, double, c->n) : NULL;
+  if (c->ntarget && !all) return DP_ERR_MEMORY;
   for (int k = 0; k < c->ntarget; k++) {
-    double mean = 0, square = 0;
-    char id[64];
-    for (int i = 0; i < c->n; i++) {
-      dpi_cohort_person(t, i, value, id);
-      const double d = value[c->target[k].column] - mean;
-      mean += d / (i + 1);
-      square += d * (value[c->target[k].column] - mean);
-    }
-    const double sd = c->n > 1 ? sqrt(square / (c->n - 1)) : NAN;
-    add(w, "input: population", DP_EVIDENCE_STATED, mean,
-        "'%.40s' of those accepted: mean %.4g, sd %.4g (target %.4g, %.4g)", c->column[c->target[k].column], mean, sd,
-        c->target[k].mean, c->target[k].sd);
+    const dpi_target *g = &c->target[k];
+    for (int i = 0; i < c->n; i++) all[i] = c->matched[(size_t)i * (size_t)c->ntarget + (size_t)k];
+    const dpi_moments m = dpi_moments_of(all, c->n);
+    const double apart = distance(all, c->n, g->mean, g->sd);
+    const double limit = 0.05 + 1.63 / sqrt(c->n); /* what nobody would mind, and chance (1 of 100) */
+    add(w, "input: population", apart <= limit ? DP_EVIDENCE_PASS : DP_EVIDENCE_FAIL, m.mean,
+        "'%.40s' of those accepted: mean %.4g, sd %.4g (target %.4g, %.4g); largest distance of their distribution to "
+        "the target's %.3f, limit %.3f",
+        g->name, m.mean, dpi_moments_sd(&m), g->mean, g->sd, apart, limit);
   }
-  dpi_free(t->ctx, value);
+  dpi_free(t->ctx, all);
   return DP_OK;
+}
+
+/* What people's covariates are that the kind does not take: drawn, or by jitter. */
+static dp_status check_covariates(checker *w) {
+  const dp_trial *t = w->t;
+  const dpi_cohort *c = &t->cohort;
+  double *value = DPI_NEW_ARRAY(t->ctx, double, c->ncolumn + 1);
+  int *outside = DPI_NEW_ARRAY(t->ctx, int, t->kind->ncovariate + 1);
+  const int n = c->n < DPI_TRIAL_KEPT ? c->n : DPI_TRIAL_KEPT;
+  char id[64];
+  for (int i = 0; value && outside && i < n; i++) {
+    dpi_cohort_person(t, i, value, id);
+    for (int v = 0; v < t->kind->ncovariate; v++)
+      for (int k = 0; k < c->ncolumn; k++)
+        if (strcmp(c->column[k], t->kind->covariate[v].id) == 0)
+          outside[v] += value[k] < t->kind->covariate[v].lower || value[k] > t->kind->covariate[v].upper;
+  }
+  for (int v = 0; value && outside && v < t->kind->ncovariate; v++) {
+    const dpi_kind_covariate *o = &t->kind->covariate[v];
+    if (outside[v])
+      add(w, "input: population", DP_EVIDENCE_FAIL, outside[v],
+          "'%.40s' of %d of the first %d people is outside %.6g to %.6g %.20s, for which the kind was made", o->id,
+          outside[v], n, o->lower, o->upper, o->unit);
+  }
+  const bool good = value && outside;
+  dpi_free(t->ctx, value);
+  dpi_free(t->ctx, outside);
+  return good ? DP_OK : DP_ERR_MEMORY;
 }
 
 static void add_cohort(checker *w) {
@@ -363,6 +413,7 @@ dp_status dpi_trial_checks(const dp_trial *t, bool all, dp_trial_result *result)
   if (all) DP_TRY(check_figures(&w));
   add_cohort(&w);
   DP_TRY(check_target(&w));
+  DP_TRY(check_covariates(&w));
   for (int i = 0; i < t->nevidence; i++) add(&w, "stated", DP_EVIDENCE_STATED, NAN, "%.230s", t->evidence[i]);
   add(&w, "validation: comparator", DP_EVIDENCE_MISSING, NAN,
       "nothing here was compared with what happened to real people under these policies");

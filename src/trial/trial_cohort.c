@@ -1,21 +1,16 @@
-/* trial_cohort.c - floor 8: who takes part: rows of a table, draws from a population's law, or those of either who are
- * like a
- * target population. Everybody is a function of their number.
- *
- * Matching (acceptance by density): candidates come one after another; r = target density / density of candidates at a
- * candidate's numbers, the latter by a Gaussian kernel estimate from a pilot; accepted with probability min(1, r/m), m
- * a high
- * quantile of r over the pilot. How well the result meets the target is checked and reported (trial_checks.c).
+/* trial_cohort.c - floor 8: who takes part: rows of a table, or draws from a population's law. Everybody is a function
+ * of their number. Those of either who are like a target population: trial_match.c.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "format/table.h"
+#include "kind/kind_find.h"
 #include "num/num.h"
 #include "trial/trial_impl.h"
 
-enum { most_columns = 400, most_rows = 1000000, most_people = 100000000, pilot = 500, most_targets = 4 };
+enum { most_columns = 400, most_rows = 1000000, most_people = 100000000 };
 
 /* ---- one person ---- */
 
@@ -58,114 +53,6 @@ void dpi_cohort_person(const dp_trial *t, int i, double *value, char id[64]) {
   candidate(t, (uint64_t)(t->cohort.accepted ? t->cohort.accepted[i] : i), value, id);
 }
 
-/* ---- matched to a target ---- */
-
-typedef struct matcher {
-  const dp_trial *t;
-  double *value; /* [ncolumn] of one candidate */
-  double x[pilot][most_targets];
-  double width[most_targets]; /* of the kernels */
-  double m;
-} matcher;
-
-static void numbers_of(matcher *w, uint64_t number, double *x) {
-  char id[64];
-  candidate(w->t, number, w->value, id);
-  for (int k = 0; k < w->t->cohort.ntarget; k++) x[k] = w->value[w->t->cohort.target[k].column];
-}
-
-/* Target over candidates' density, up to a constant. */
-static double ratio(const matcher *w, const double *x) {
-  const dpi_cohort *c = &w->t->cohort;
-  double wanted = 0, have = 0;
-  for (int k = 0; k < c->ntarget; k++) {
-    const double z = (x[k] - c->target[k].mean) / c->target[k].sd;
-    wanted -= z * z / 2;
-  }
-  for (int i = 0; i < pilot; i++) {
-    double e = 0;
-    for (int k = 0; k < c->ntarget; k++) {
-      const double z = (x[k] - w->x[i][k]) / w->width[k];
-      e -= z * z / 2;
-    }
-    have += dpi_m_exp(e);
-  }
-  return have > 0 ? dpi_m_exp(wanted) / have : 0;
-}
-
-/* Scott's rule; a number that does not vary can't be matched. */
-static dp_status find_widths(matcher *w) {
-  const dpi_cohort *c = &w->t->cohort;
-  const double shrink = dpi_m_pow(pilot, -1.0 / (c->ntarget + 4));
-  for (int k = 0; k < c->ntarget; k++) {
-    double mean = 0, square = 0;
-    for (int i = 0; i < pilot; i++) mean += w->x[i][k] / pilot;
-    for (int i = 0; i < pilot; i++) square += (w->x[i][k] - mean) * (w->x[i][k] - mean) / (pilot - 1);
-    w->width[k] = sqrt(square) * shrink;
-    if (!(w->width[k] > 0))
-      return dpi_fail(w->t->ctx, DP_ERR_INPUT, "%s: match: '%s' is the same for everybody", w->t->desc.source,
-                      c->column[c->target[k].column]);
-  }
-  return DP_OK;
-}
-
-static dp_status prepare(matcher *w) {
-  double r[pilot];
-  for (int i = 0; i < pilot; i++)
-    numbers_of(w, (uint64_t)i + 0x40000000u, w->x[i]); /* people of the pilot are nobody else */
-  DP_TRY(find_widths(w));
-  for (int i = 0; i < pilot; i++) r[i] = ratio(w, w->x[i]);
-  dpi_sort(r, pilot);
-  w->m = r[pilot - 1 - pilot / 100];
-  if (w->m > 0) return DP_OK;
-  return dpi_fail(w->t->ctx, DP_ERR_INPUT, "%s: match: nobody is anywhere near the target", w->t->desc.source);
-}
-
-static dp_status choose(matcher *w, dpi_cohort *c) {
-  const dp_trial *t = w->t;
-  const int64_t most = (int64_t)c->n * 1000 + 100000 < 0x40000000 ? (int64_t)c->n * 1000 + 100000 : 0x3fffffff;
-  int n = 0;
-  int64_t k = 0;
-  for (; n < c->n && k < most; k++) {
-    double x[most_targets];
-    if ((k & 1023) == 0 && dp_ctx_cancelled(t->ctx)) return DP_ERR_CANCELLED;
-    numbers_of(w, (uint64_t)k, x);
-    dpi_rng rng = dpi_rng_make(t->desc.seed, (uint64_t)k, DPI_TRIAL_MATCH);
-    if (dpi_rng_uniform(&rng) * w->m < ratio(w, x)) c->accepted[n++] = (int)k;
-  }
-  c->ncandidate = k;
-  if (n == c->n) return DP_OK;
-  return dpi_fail(t->ctx, DP_ERR_CONVERGE, "%s: match: of %lld people %d were like the target, expected %d",
-                  t->desc.source, (long long)k, n, c->n);
-}
-
-/* t is a copy of the caller's: accepted belongs to it. */
-dp_status dpi_trial_match(dp_trial *t) {
-  dpi_cohort *c = &t->cohort;
-  c->accepted = NULL;
-  c->ncandidate = c->n;
-  if (!c->ntarget) return DP_OK;
-  int *accepted = DPI_NEW_ARRAY(t->ctx, int, c->n);
-  matcher *w = DPI_NEW(t->ctx, matcher);
-  double *value = DPI_NEW_ARRAY(t->ctx, double, c->ncolumn + 1);
-  dp_status status = accepted && w && value ? DP_OK : DP_ERR_MEMORY;
-  if (status == DP_OK) {
-    w->t = t;
-    w->value = value;
-    status = prepare(w);
-  }
-  dpi_cohort chosen = *c;
-  chosen.accepted = accepted;
-  if (status == DP_OK) status = choose(w, &chosen);
-  if (status == DP_OK)
-    *c = chosen;
-  else
-    dpi_free(t->ctx, accepted);
-  dpi_free(t->ctx, value);
-  dpi_free(t->ctx, w);
-  return status;
-}
-
 /* ---- reading ---- */
 
 static dp_status wrong(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *what, const char *expected) {
@@ -185,9 +72,7 @@ static const dpi_kind_covariate *covariate_of(const dp_kind *kind, const char *i
   return NULL;
 }
 
-static bool allowed(const dpi_kind_covariate *v, double x) {
-  return !(x < v->lower) && !(x > v->upper);
-}
+static bool allowed(const dpi_kind_covariate *v, double x) { return !(x < v->lower) && !(x > v->upper); }
 
 /* A column that the model reads has numbers in every row, those of a covariate within its range. */
 static dp_status check_column(const dp_trial *t, const dpi_table *table, int k) {
@@ -264,7 +149,7 @@ static dp_status read_table(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml
   c->kind = DPI_COHORT_TABLE;
   c->table = dpi_policy_path(&t->arena, t->folder, file);
   if (!c->table) return DP_ERR_MEMORY;
-  if (!dpi_file_exists(c->table)) return wrong(doc, dpi_yaml_get(map, "table"), "table", "a file that is there");
+  if (dpi_policy_no_file(c->table)) return wrong(doc, dpi_yaml_get(map, "table"), "table", "a file that is there");
   dpi_table *table;
   DP_TRY(dpi_table_load(t->ctx, c->table, DPI_TABLE_DETECT, &table));
   dp_status status = take_table(t, table);
@@ -350,22 +235,42 @@ static dp_status check_covariates(const dp_trial *t, const dpi_yaml_doc *doc, co
   return DP_OK;
 }
 
+/* "level at 8 h": what the model has of a person. */
+static dp_status read_output(const dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *e, const char *at,
+                             dpi_target *g) {
+  char id[128], where[400];
+  if ((size_t)(at - e->key) >= sizeof id) return wrong(doc, e, e->key, "a shorter name");
+  snprintf(id, sizeof id, "%.*s", (int)(at - e->key), e->key);
+  const int observable = dpi_kind_find_observable(t->kind, id), quantity = dpi_kind_find_quantity(t->kind, id);
+  if (observable < 0 && quantity < 0)
+    return wrong(doc, e, e->key, "an observable or a quantity of the kind before `at`");
+  g->output = observable >= 0 ? t->kind->observable[observable].value_output : t->kind->quantity[quantity].sim_output;
+  snprintf(where, sizeof where, "%s:%d: %.60s", doc->source, e->line, e->key);
+  DP_TRY(dpi_policy_quantity(t->ctx, where, at + 4, t->kind->time_unit, 0, &g->time));
+  return g->time >= 0 && g->time <= t->desc.horizon ? DP_OK : wrong(doc, e, e->key, "a time from 0 to the horizon");
+}
+
 static dp_status read_match(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
   static const char *const keys[] = {"mean", "sd"};
   dpi_cohort *c = &t->cohort;
   if (!map) return DP_OK;
-  if (map->type != DPI_YAML_MAP || map->count < 1 || map->count > most_targets)
+  if (map->type != DPI_YAML_MAP || map->count < 1 || map->count > DPI_TRIAL_TARGETS)
     return wrong(doc, map, "match", "{name: {mean: ..., sd: ...}}, 1 to 4 of them");
   c->target = DPI_ARENA_ARRAY(&t->arena, dpi_target, map->count);
   if (!c->target) return DP_ERR_MEMORY;
   for (const dpi_yaml *e = map->first; e; e = e->next) {
     dpi_target *g = &c->target[c->ntarget++];
     DP_TRY(dpi_yaml_known(doc, e, "a target", keys, 2));
-    g->column = find_column(c, e->key);
-    if (g->column < 0) return wrong(doc, e, e->key, "a number of the people of the cohort as the name of a target");
+    const char *at = strstr(e->key, " at ");
+    g->name = e->key;
+    g->output = -1;
+    g->column = at ? -1 : find_column(c, e->key);
+    if (at) DP_TRY(read_output(t, doc, e, at, g));
+    if (!at && g->column < 0)
+      return wrong(doc, e, e->key, "a number of the people of the cohort, or NAME at TIME, as the name of a target");
     DP_TRY(dpi_yaml_number(doc, e, "mean", NAN, &g->mean));
     DP_TRY(dpi_yaml_number(doc, e, "sd", NAN, &g->sd));
-    if (!(g->sd > 0)) return wrong(doc, e, "sd", "a number > 0");
+    if (!(g->sd > 0)) return wrong(doc, dpi_yaml_get(e, "sd"), "sd", "a number > 0");
   }
   return DP_OK;
 }

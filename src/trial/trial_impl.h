@@ -5,15 +5,17 @@
  *                       instants
  *     trial_run.c       people block by block through the arms          trial_outside.c  arms that are asked from
  *                       outside
- *     trial_stats.c     estimates, differences, intervals, power        trial_checks.c   the engine's own checks
- *     trial_json.c      trial_page.c
+ *     trial_match.c     those who are like a target population
+ *     trial_stats.c     estimates of arms, drivers      trial_compare.c  differences, tests, power
+ *     trial_checks.c    the engine's own checks         trial_json.c     trial_page.c
  *
  * Invariants:
  *   1. whatever is drawn for a person is a function of (seed, the person's number, what for): it depends on no arm and
  *   no thread;
  *   2. people go through in blocks whose length the trial alone decides; sums and sketches are added in the order of
  *   people;
- *   3. memory does not grow with the number of people, but for 4 bytes each where they are matched to a target.
+ *   3. memory does not grow with the number of people, but for 4 bytes each where they are matched to a target, and
+ *      8 for every number that they are matched by.
  */
 #ifndef DPI_TRIAL_IMPL_H
 #define DPI_TRIAL_IMPL_H
@@ -26,6 +28,7 @@
 
 #define DPI_TRIAL_MISSING (-1e300) /* an endpoint's output that there is no number for */
 #define DPI_TRIAL_EVIDENCE 120     /* rows of the credibility report, at most */
+#define DPI_TRIAL_TARGETS 4        /* numbers that people are matched by, at most */
 #define DPI_TRIAL_KEPT 8192        /* people whose endpoints are kept, for bootstrap and power */
 
 enum { /* purposes of random numbers */
@@ -51,7 +54,10 @@ typedef struct dpi_variation { /* of a covariate, when people are drawn */
 } dpi_variation;
 
 typedef struct dpi_target { /* of the match: people's numbers shall be distributed like this */
-  int column;
+  const char *name;
+  int column;  /* a number of theirs; -1: */
+  int output;  /* of the kind's sim at a time, before anybody decides; -1: a column */
+  double time; /* time units */
   double mean, sd;
 } dpi_target;
 
@@ -73,8 +79,9 @@ typedef struct dpi_cohort {
   /* match */
   int ntarget;
   dpi_target *target;
-  int *accepted; /* [n] numbers of the candidates who were, NULL without a target */
-  int64_t ncandidate;
+  int *accepted;   /* [n] numbers of the candidates who were, NULL without a target */
+  double *matched; /* [n x ntarget] their numbers */
+  int64_t ncandidate, nsimulated;
 } dpi_cohort;
 
 /* Who number i is: column values; name into id[64]. */
@@ -120,7 +127,8 @@ typedef struct dpi_endpoint {
   dpi_metric metric;
   double level, level2;
   bool percent; /* times as a share of the time */
-  int relation; /* of the event: -1 below, +1 above, 0: no event, a mean */
+  int relation;   /* of the event: -1 below, +1 above, 0: no event, a mean */
+  bool at_bound;  /* the event's bound itself is part of it: <=, >= */
   double bound;
 } dpi_endpoint;
 
@@ -166,9 +174,10 @@ struct dp_trial {
   double confidence;
   bool bootstrap;
   int nbootstrap;
-  bool clopper;
+  bool clopper, holm;
   int power_n, power_trials;
-  const char *method;
+  const char *method; /* NULL: the kind's */
+  int method_line;    /* of the file */
   double rtol, atol, step;
   const char *context, *influence, *consequence, *risk;
   double error_limit; /* of the replay at a tight tolerance, in the unit of what is compared; 0: none */
@@ -250,6 +259,8 @@ typedef struct dpi_trial_period {
   int position;
 } dpi_trial_period;
 dpi_trial_period dpi_trial_period_of(const dp_trial *t, int person, int arm);
+/* Is it so? 1, 0; without an event the value itself. NaN stays. */
+double dpi_trial_event(const dpi_endpoint *e, double value);
 /* Endpoints of one arm: a row of outputs at its end (NULL: never there), the arm's functionals. NaN: missing. */
 void dpi_trial_values(const dpi_trial_model *m, int part, int person, const double *row, const double *functional,
                       double *value);
@@ -265,13 +276,14 @@ dp_status dpi_trial_tally_finish(dpi_trial_tally *tally, dp_trial_result *out);
 /* One row of evidence: which numbers of people the first endpoint goes with. */
 dp_status dpi_trial_tally_drivers(dpi_trial_tally *tally, dp_trial_result *out);
 
-/* People list[n] of a block through one arm that is asked from outside; value [block x narm x nendpoint], its first
- * person is
- * number `first`. */
+bool dpi_trial_any_outside(const dpi_trial_model *m); /* is any of its arms? */
+/* People list[n] of a block through the model's arms, some of which are asked from outside; value [block x narm x
+ * nendpoint], its first person is number `first`. */
 dp_status dpi_trial_outside_run(const dpi_trial_model *m, const int *list, int n, int first, double *value,
                                 dp_trial_result *result);
-/* What a plan gives of a control until `to`. */
-double dpi_trial_plan_total(const dpi_trial_model *m, int part, const char *give, dp_time act, dp_time to);
+/* What a plan that begins at `act` gives of a control in [from, to). */
+double dpi_trial_plan_total(const dpi_trial_model *m, int part, const char *give, dp_time act, dp_time from,
+                            dp_time to);
 
 dp_status dpi_trial_checks(const dp_trial *t, bool all, dp_trial_result *result);
 dp_status dpi_trial_match(dp_trial *t);

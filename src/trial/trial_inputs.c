@@ -26,7 +26,7 @@ dp_time dpi_trial_ticks(double time) { return (dp_time)floor(time * (double)DP_T
 
 double dpi_trial_length(const dp_trial *t) {
   const int n = t->desc.design == DP_TRIAL_CROSSOVER ? t->desc.narm : 1;
-  return n * t->desc.horizon + (n - 1) * t->desc.washout;
+  return n * t->desc.horizon + (n - 1) * t->desc.washout + t->desc.run_in;
 }
 
 double dpi_trial_leaves(const dp_trial *t, int person) {
@@ -115,10 +115,10 @@ dpi_trial_period dpi_trial_period_of(const dp_trial *t, int person, int arm) {
   dpi_trial_period p = {0};
   if (t->desc.design == DP_TRIAL_CROSSOVER)
     p.position = (arm - dpi_trial_assigned(t, person) + t->desc.narm) % t->desc.narm;
-  const double from = p.position * (t->desc.horizon + t->desc.washout), to = from + t->desc.horizon;
+  const double from = p.position * (t->desc.horizon + t->desc.washout) + t->desc.run_in, to = from + t->desc.horizon;
   const double leaves = dpi_trial_leaves(t, person);
   p.from = dpi_trial_ticks(from);
-  p.act = p.position > 0 && t->washout_next ? dpi_trial_ticks(from - t->desc.washout) : p.from;
+  p.act = dpi_trial_ticks(from - (p.position > 0 && t->washout_next ? t->desc.washout : t->desc.run_in));
   p.to = dpi_trial_ticks(leaves < to ? leaves : to);
   return p;
 }
@@ -308,7 +308,7 @@ dp_status dpi_trial_slots_create(const dpi_trial_model *m, int n, dpi_trial_slot
   if (!slot) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) {
     slot[i].instant = DPI_NEW_ARRAY(ctx, dp_instant, instants_of(m, nmeal) + 1);
-    slot[i].out = DPI_NEW_ARRAY(ctx, dp_output_time, m->npart);
+    slot[i].out = DPI_NEW_ARRAY(ctx, dp_output_time, m->npart + 1);
     slot[i].functional = DPI_NEW_ARRAY(ctx, dp_functional, m->npart * m->npath + 1);
     slot[i].meal = DPI_NEW_ARRAY(ctx, dpi_trial_meal, nmeal + 1);
     slot[i].column = DPI_NEW_ARRAY(ctx, double, m->trial->cohort.ncolumn + 1);
@@ -329,14 +329,23 @@ void dpi_trial_slots_destroy(const dpi_trial_model *m, dpi_trial_slot *slot, int
 
 /* ---- what came of it ---- */
 
-static double path_value(const dpi_endpoint *e, double x, double length) {
+/* from: when the period begins that is counted; passages are told as times from then on. */
+static double path_value(const dpi_endpoint *e, double x, double from, double length) {
   if (e->metric <= DPI_METRIC_ABOVE) return e->percent ? 100 * x / length : x;
   if (e->metric == DPI_METRIC_MEAN) return x / length;
   const bool passage = e->metric == DPI_METRIC_FIRST_ABOVE || e->metric == DPI_METRIC_FIRST_BELOW;
-  return passage && isnan(x) && e->relation ? INFINITY : x; /* never: later than any bound, but no number for a mean */
+  if (!passage) return x;
+  return isnan(x) && e->relation ? INFINITY : x - from; /* never: later than any bound, but no number for a mean */
 }
 
-double dpi_trial_plan_total(const dpi_trial_model *m, int part, const char *give, dp_time act, dp_time to) {
+double dpi_trial_event(const dpi_endpoint *e, double value) {
+  if (!e->relation || isnan(value)) return value;
+  if (value == e->bound) return e->at_bound;
+  return e->relation < 0 ? value < e->bound : value > e->bound;
+}
+
+double dpi_trial_plan_total(const dpi_trial_model *m, int part, const char *give, dp_time act, dp_time from,
+                            dp_time to) {
   const dpi_trial_part *p = &m->part[part];
   double low, high, sum = 0;
   int control;
@@ -344,7 +353,10 @@ double dpi_trial_plan_total(const dpi_trial_model *m, int part, const char *give
   for (int i = 0; i < p->nplan && control >= 0; i++) {
     const dp_instant *x = &p->plan[i];
     if ((x->type != DP_ADD && x->type != DP_INFUSE) || x->target != m->kind->control[control].sim_control) continue;
-    for (int k = 0; k <= x->repeats; k++) sum += act + x->time + k * x->interval < to ? x->amount : 0;
+    for (int k = 0; k <= x->repeats; k++) {
+      const dp_time at = act + x->time + k * x->interval;
+      sum += at >= from && at < to ? x->amount : 0;
+    }
   }
   return sum;
 }
@@ -361,12 +373,12 @@ void dpi_trial_values(const dpi_trial_model *m, int part, int person, const doub
     value[e] = NAN;
     if (!row || out || dpi_trial_lost(t, person, p->arm, e)) continue;
     if (p->path[e] >= 0)
-      value[e] = path_value(end, functional[p->path[e]], length);
+      value[e] = path_value(end, functional[p->path[e]], (double)period.from / (double)DP_TICKS, length);
     else if (p->output[e] >= 0)
       value[e] = row[p->output[e]];
     else if (end->metric == DPI_METRIC_TOTAL && t->arm[p->arm].policy->plan) /* an empty one gives 0 */
-      value[e] = dpi_trial_plan_total(m, part, end->give, period.act, period.to);
+      value[e] = dpi_trial_plan_total(m, part, end->give, period.act, period.from, period.to);
     if (!(value[e] > DPI_TRIAL_MISSING)) value[e] = NAN;
-    if (end->relation && !isnan(value[e])) value[e] = end->relation < 0 ? value[e] < end->bound : value[e] > end->bound;
+    value[e] = dpi_trial_event(end, value[e]);
   }
 }

@@ -42,10 +42,12 @@ static void head(dpi_str *s, const dp_trial_result *r) {
   text(s, "design", designs[d->design]), dpi_str_add(s, ",");
   text(s, "time_unit", d->time_unit), dpi_str_add(s, ",");
   number(s, "horizon", d->horizon), dpi_str_add(s, ",");
+  if (d->run_in > 0) number(s, "run_in", d->run_in), dpi_str_add(s, ",");
   number(s, "confidence", r->trial->confidence), dpi_str_add(s, ",");
   dpi_str_addf(s, "\"seed\":%llu,\"people\":%d,\"simulations\":%lld,\"candidates\":%lld,", (unsigned long long)d->seed,
                r->nperson, (long long)r->ncall, (long long)r->ncandidate);
   number(s, "acceptance", r->acceptance), dpi_str_add(s, ",");
+  dpi_str_addf(s, "\"match_simulations\":%lld,", (long long)r->nmatched);
   text(s, "arithmetic", dp_arithmetic()), dpi_str_add(s, ",");
   text(s, "trial_hash", d->hash), dpi_str_add(s, ",");
   text(s, "hash", r->hash);
@@ -79,7 +81,9 @@ static void difference(dpi_str *s, const dp_trial_result *r, const dp_trial_diff
   text(s, "id", r->trial->desc.endpoint[d->endpoint].id), dpi_str_add(s, ",");
   text(s, "unit", r->trial->desc.endpoint[d->endpoint].unit), dpi_str_add(s, ",");
   estimate(s, &d->estimate), dpi_str_add(s, ",");
-  number(s, "p", d->p);
+  number(s, "p", d->p), dpi_str_add(s, ",");
+  if (r->trial->holm) number(s, "p_holm", d->p_holm), dpi_str_add(s, ",");
+  text(s, "test", d->test);
   if (d->power_n) {
     dpi_str_add(s, ",\"power\":{");
     number(s, "value", d->power), dpi_str_add(s, ",");

@@ -364,6 +364,8 @@ static dp_status add_gift(builder *b, law *l, const dp_policy *p, int arm, int i
   dpi_trial_bounds(kind, give, &low, &high, &control);
   if (isfinite(high)) cut = dpi_arena_printf(b->arena, "min(%s, %s)", number(b, high), cut);
   if (cut && isfinite(low)) cut = dpi_arena_printf(b->arena, "max(%s, %s)", number(b, low), cut);
+  if (cut && cut != formula) /* a bound makes no dose of what is none: the person fails, as outside */
+    cut = dpi_arena_printf(b->arena, "piecewise(%s, abs(%s) < 1e300, %s)", cut, formula, formula);
   if (!cut) return DP_ERR_MEMORY;
   if (isfinite(high)) dpi_str_addf(outside, " + piecewise(1, %s > %.17g, 0)", formula, high);
   if (isfinite(low)) dpi_str_addf(outside, " + piecewise(1, %s < %.17g, 0)", formula, low);
@@ -516,6 +518,16 @@ static dp_status add_part(builder *b, dpi_trial_part *part) {
 
 /* ---- the sim ---- */
 
+/* A method that nobody knows, or that can't take the model, is the file's: said again with its place. */
+static dp_status say_method(const dp_trial *t, dp_status status) {
+  char found[400];
+  if ((status != DP_ERR_USAGE && status != DP_ERR_UNSUPPORTED) || !t->method) return status;
+  snprintf(found, sizeof found, "%s", dp_ctx_error(t->ctx));
+  dp_ctx_clear_error(t->ctx);
+  return dpi_fail(t->ctx, status == DP_ERR_USAGE ? DP_ERR_INPUT : status, "%s:%d: method '%s': %s", t->desc.source,
+                  t->method_line, t->method, found);
+}
+
 static dp_status load(builder *b) {
   const dp_trial *t = b->t;
   dp_law_def *def = DPI_ARENA_ARRAY(b->arena, dp_law_def, b->nlaw + 1);
@@ -537,7 +549,7 @@ static dp_status load(builder *b) {
                                 .rtol = t->rtol,
                                 .atol = t->atol,
                                 .step = t->step};
-  DP_TRY(dpi_kind_load_with(t->ctx, t->kind_dir, &extra, &b->m->kind));
+  DP_TRY(say_method(t, dpi_kind_load_with(t->ctx, t->kind_dir, &extra, &b->m->kind)));
   b->m->sim = b->m->kind->sim;
   return DP_OK;
 }

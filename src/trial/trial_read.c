@@ -7,7 +7,14 @@
 #include "num/num.h"
 #include "trial/trial_impl.h"
 
-enum { most_arms = 16, most_endpoints = 64, most_meals = 1000, most_evidence = 50, most_sensor = 16 };
+enum {
+  most_arms = 16,
+  most_endpoints = 64,
+  most_meals = 1000,
+  most_evidence = 50,
+  most_sensor = 16,
+  most_inputs = 50000
+};
 
 typedef struct reader {
   dp_trial *t;
@@ -19,6 +26,12 @@ typedef struct reader {
 static dp_status wrong(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *what, const char *expected) {
   return dpi_fail(doc->ctx, DP_ERR_INPUT, "%s:%d: %s: found %s%.60s%s, expected %s", doc->source, node->line, what,
                   node->text ? "'" : "", node->text ? node->text : "a list or map", node->text ? "'" : "", expected);
+}
+
+/* Something about the file as a whole, or that is not there: at the node, if there is one, else at the file's begin. */
+static dp_status demand(const reader *r, const dpi_yaml *node, const char *what, const char *expected) {
+  return dpi_fail(r->doc.ctx, DP_ERR_INPUT, "%s:%d: %s: expected %s", r->doc.source,
+                  node ? node->line : r->doc.root->line, what, expected);
 }
 
 static dp_status entry(const dpi_yaml_doc *doc, const dpi_yaml *map, const char *key, dpi_yaml_type type,
@@ -97,7 +110,7 @@ static dp_status read_kind(reader *r) {
 
 static dp_status read_scenario(const reader *r, const dpi_yaml *list, const dpi_kind_control *c, dpi_trial_input *in) {
   if (!list || list->type != DPI_YAML_SEQUENCE || list->count < 1 || list->count > most_meals)
-    return wrong(&r->doc, list ? list : r->doc.root, "scenario", "[[time, amount], ...]");
+    return demand(r, list, "scenario", "1 to 1000 of [time, amount]");
   in->time = DPI_ARENA_ARRAY(&r->t->arena, double, list->count);
   in->amount = DPI_ARENA_ARRAY(&r->t->arena, double, list->count);
   if (!in->time || !in->amount) return DP_ERR_MEMORY;
@@ -183,8 +196,7 @@ static dp_status read_arms(reader *r) {
   dp_trial *t = r->t;
   const dpi_yaml *list;
   DP_TRY(entry(&r->doc, r->doc.root, "arms", DPI_YAML_SEQUENCE, "a list of arms", &list));
-  if (!list || list->count < 1 || list->count > most_arms)
-    return wrong(&r->doc, list ? list : r->doc.root, "arms", "a list of 1 to 16 arms");
+  if (!list || list->count < 1 || list->count > most_arms) return demand(r, list, "arms", "a list of 1 to 16 arms");
   t->arm = DPI_ARENA_ARRAY(&t->arena, dpi_trial_arm_def, list->count);
   t->arm_name = DPI_ARENA_ARRAY(&t->arena, const char *, list->count);
   if (!t->arm || !t->arm_name) return DP_ERR_MEMORY;
@@ -195,6 +207,7 @@ static dp_status read_arms(reader *r) {
     DP_TRY(dpi_yaml_known(&r->doc, e, "an arm", keys, DPI_COUNT(keys)));
     DP_TRY(dpi_yaml_string(&r->doc, e, "name", NULL, &a->name));
     DP_TRY(dpi_yaml_string(&r->doc, e, "policy", NULL, &file));
+    if (!*a->name) return demand(r, e, "arms", "a name for each of them");
     a->path = dpi_policy_path(&t->arena, t->folder, file);
     if (!a->path) return DP_ERR_MEMORY;
     for (int i = 0; i < t->desc.narm; i++)
@@ -218,12 +231,6 @@ static dp_status read_crossover(reader *r, const dpi_yaml *map) {
   if (!t->washout_next && strcmp(during, "nothing") != 0)
     return wrong(&r->doc, dpi_yaml_get(map, "during"), "during",
                  "nothing, or next (the next arm's policy acts already)");
-  for (int a = 0; a < t->desc.narm; a++)
-    if (dpi_trial_outside(t, a))
-      return dpi_fail(t->ctx, DP_ERR_UNSUPPORTED,
-                      "%s:%d: crossover: arm '%s' is asked from outside, which cross-over trials "
-                      "do not offer; paired: true compares the same people too",
-                      r->doc.source, map->line, t->arm[a].name);
   return DP_OK;
 }
 
@@ -236,7 +243,7 @@ static dp_status read_design(reader *r) {
   DP_TRY(entry(&r->doc, r->doc.root, "randomisation", DPI_YAML_MAP, "{blocks: ...}", &random));
   DP_TRY(dpi_yaml_bool(&r->doc, r->doc.root, "paired", false, &paired));
   if ((cross != NULL) + (random != NULL) + paired > 1)
-    return wrong(&r->doc, r->doc.root, "design", "one of randomisation, crossover, paired");
+    return demand(r, cross ? cross : random, "design", "one of randomisation, crossover, paired");
   t->block = 1;
   t->desc.design = paired ? DP_TRIAL_PAIRED : DP_TRIAL_PARALLEL;
   if (cross) return read_crossover(r, cross);
@@ -278,6 +285,8 @@ static dp_status names_of(const reader *r, const dpi_yaml *list, const char ***o
   for (const dpi_yaml *e = list ? list->first : NULL; e; e = e->next) {
     if (!e->text || !dpi_policy_name(e->text) || *n >= most_sensor)
       return wrong(&r->doc, e, "noise", "at most 16 names");
+    for (int i = 0; i < *n; i++)
+      if (strcmp((*out)[i], e->text) == 0) return wrong(&r->doc, e, "noise", "each name once");
     (*out)[(*n)++] = e->text;
   }
   return DP_OK;
@@ -293,6 +302,9 @@ static dp_status read_sensor_state(const reader *r, const dpi_yaml *map, dpi_tri
   if (!s->state || !s->start || !s->next) return DP_ERR_MEMORY;
   for (const dpi_yaml *e = state ? state->first : NULL; e; e = e->next) {
     if (s->nstate >= most_sensor || !dpi_policy_name(e->key)) return wrong(&r->doc, e, "state", "at most 16 names");
+    for (int i = 0; i < s->nnoise; i++)
+      if (strcmp(s->noise[i], e->key) == 0 || strcmp(s->value.id, e->key) == 0)
+        return wrong(&r->doc, e, "state", "another name than that of a noise or of what is read");
     DP_TRY(item(&r->doc, e, "1", 0, &s->start[s->nstate]));
     s->state[s->nstate++] = e->key;
   }
@@ -313,9 +325,11 @@ static dp_status read_sensor(const reader *r, const dpi_yaml *map, dpi_trial_sen
   if (s->observable < 0) return wrong(&r->doc, map, map->key, "an observable of the kind as the name of a sensor");
   DP_TRY(entry(&r->doc, map, "noise", DPI_YAML_SEQUENCE, "[name, ...]", &list));
   DP_TRY(names_of(r, list, &s->noise, &s->nnoise));
+  for (int i = 0; i < s->nnoise; i++)
+    if (strcmp(s->noise[i], map->key) == 0) return wrong(&r->doc, list, "noise", "other names than what is read");
+  s->value.id = map->key;
   DP_TRY(read_sensor_state(r, map, s));
   DP_TRY(dpi_yaml_string(&r->doc, map, "value", NULL, &s->value.text));
-  s->value.id = map->key;
   s->low = -INFINITY;
   s->high = INFINITY;
   DP_TRY(entry(&r->doc, map, "range", DPI_YAML_SEQUENCE, "[low, high]", &list));
@@ -399,17 +413,19 @@ static dp_status read_levels(const reader *r, const dpi_yaml *map, const struct 
   return e->level < e->level2 ? DP_OK : wrong(&r->doc, range, "range", "low < high");
 }
 
-/* "> 4": of the endpoint's own unit. */
+/* "> 4", "<= 4": of the endpoint's own unit. */
 static dp_status read_event(const reader *r, const dpi_yaml *map, dpi_endpoint *e) {
   const char *text;
   DP_TRY(dpi_yaml_string(&r->doc, map, "event", "", &text));
   if (!*text) return DP_OK;
   const dpi_yaml *n = dpi_yaml_get(map, "event");
-  if (*text != '<' && *text != '>') return wrong(&r->doc, n, "event", "< or > and a number");
+  if (*text != '<' && *text != '>') return wrong(&r->doc, n, "event", "<, <=, > or >= and a number");
   e->relation = *text == '<' ? -1 : 1;
+  e->at_bound = text[1] == '=';
   char where[400];
   snprintf(where, sizeof where, "%s:%d: event", r->doc.source, n->line);
-  DP_TRY(dpi_policy_quantity(r->t->ctx, where, text + 1, e->pub.unit, molar_mass(r->t->kind, e), &e->bound));
+  text += 1 + e->at_bound;
+  DP_TRY(dpi_policy_quantity(r->t->ctx, where, text, e->pub.unit, molar_mass(r->t->kind, e), &e->bound));
   e->pub.proportion = 1;
   e->pub.unit = "%";
   return DP_OK;
@@ -499,7 +515,7 @@ static dp_status read_endpoints(reader *r) {
   const dpi_yaml *list;
   DP_TRY(entry(&r->doc, r->doc.root, "endpoints", DPI_YAML_SEQUENCE, "a list of endpoints", &list));
   if (!list || list->count < 1 || list->count > most_endpoints)
-    return wrong(&r->doc, list ? list : r->doc.root, "endpoints", "a list of 1 to 64 endpoints");
+    return demand(r, list, "endpoints", "a list of 1 to 64 endpoints");
   t->endpoint = DPI_ARENA_ARRAY(&t->arena, dpi_endpoint, list->count);
   t->endpoint_pub = DPI_ARENA_ARRAY(&t->arena, dp_trial_endpoint, list->count);
   if (!t->endpoint || !t->endpoint_pub) return DP_ERR_MEMORY;
@@ -518,7 +534,7 @@ static dp_status read_endpoints(reader *r) {
 static dp_status read_statistics(reader *r) {
   static const char *const keys[] = {"n", "trials"};
   dp_trial *t = r->t;
-  const char *interval, *proportion;
+  const char *interval, *proportion, *multiplicity;
   const dpi_yaml *power;
   DP_TRY(share(&r->doc, r->doc.root, "confidence", 0.95, &t->confidence));
   if (t->confidence < 0.5) return wrong(&r->doc, dpi_yaml_get(r->doc.root, "confidence"), "confidence", "0.5 or more");
@@ -531,6 +547,10 @@ static dp_status read_statistics(reader *r) {
   t->clopper = strcmp(proportion, "clopper-pearson") == 0;
   if (!t->clopper && strcmp(proportion, "wilson") != 0)
     return wrong(&r->doc, dpi_yaml_get(r->doc.root, "proportion"), "proportion", "wilson or clopper-pearson");
+  DP_TRY(dpi_yaml_string(&r->doc, r->doc.root, "multiplicity", "none", &multiplicity));
+  t->holm = strcmp(multiplicity, "holm") == 0;
+  if (!t->holm && strcmp(multiplicity, "none") != 0)
+    return wrong(&r->doc, dpi_yaml_get(r->doc.root, "multiplicity"), "multiplicity", "holm or none");
   DP_TRY(entry(&r->doc, r->doc.root, "power", DPI_YAML_MAP, "{n: people of an arm}", &power));
   if (!power) return DP_OK;
   DP_TRY(dpi_yaml_known(&r->doc, power, "power", keys, 2));
@@ -543,13 +563,16 @@ static dp_status read_method(reader *r) {
   dp_trial *t = r->t;
   DP_TRY(dpi_yaml_string(&r->doc, r->doc.root, "method", "", &t->method));
   if (!*t->method) t->method = NULL;
+  if (t->method) t->method_line = dpi_yaml_get(r->doc.root, "method")->line;
   DP_TRY(duration(r, r->doc.root, "step", 0, 1e-6, &t->step));
   const bool fixed = t->method && strcmp(t->method, "fixed") == 0;
-  if (fixed != (t->step > 0)) return wrong(&r->doc, r->doc.root, "step", "it with method: fixed, and there alone");
+  if (fixed != (t->step > 0))
+    return demand(r, dpi_yaml_get(r->doc.root, "step"), "step", "it with method: fixed, and there alone");
   DP_TRY(dpi_yaml_number(&r->doc, r->doc.root, "rtol", 0, &t->rtol));
   DP_TRY(dpi_yaml_number(&r->doc, r->doc.root, "atol", 0, &t->atol));
-  if (!(t->rtol >= 0 && t->rtol < 1) || !(t->atol >= 0))
-    return wrong(&r->doc, r->doc.root, "rtol, atol", "numbers >= 0, rtol below 1");
+  const dpi_yaml *rtol = dpi_yaml_get(r->doc.root, "rtol"), *atol = dpi_yaml_get(r->doc.root, "atol");
+  if (rtol && !(t->rtol >= 1e-14 && t->rtol <= 0.1)) return demand(r, rtol, "rtol", "1e-14 to 0.1");
+  if (atol && !(t->atol > 0)) return demand(r, atol, "atol", "a number > 0");
   return duration(r, r->doc.root, "sampling", 0, 1e-6, &t->sampling);
 }
 
@@ -566,6 +589,7 @@ static dp_status read_credibility(reader *r) {
   DP_TRY(dpi_yaml_string(&r->doc, map, "consequence", "", &t->consequence));
   DP_TRY(dpi_yaml_string(&r->doc, map, "risk", "", &t->risk));
   DP_TRY(dpi_yaml_number(&r->doc, map, "error_limit", 0, &t->error_limit));
+  if (!(t->error_limit >= 0)) return wrong(&r->doc, dpi_yaml_get(map, "error_limit"), "error_limit", "a number >= 0");
   DP_TRY(entry(&r->doc, map, "evidence", DPI_YAML_SEQUENCE, "a list of sentences", &list));
   t->evidence = DPI_ARENA_ARRAY(&t->arena, const char *, (list ? list->count : 0) + 1);
   if (!t->evidence) return DP_ERR_MEMORY;
@@ -584,7 +608,24 @@ static dp_status check_sampling(reader *r) {
   bool needed = false;
   for (int e = 0; e < t->desc.nendpoint; e++) needed = needed || t->endpoint[e].readings;
   for (int a = 0; a < t->desc.narm && t->sampling == 0; a++) t->sampling = t->arm[a].policy->desc.every;
-  if (needed && t->sampling == 0) return wrong(&r->doc, r->doc.root, "sampling", "the time between readings");
+  if (needed && t->sampling == 0) return demand(r, NULL, "sampling", "the time between readings");
+  return DP_OK;
+}
+
+/* A sensor whose readings nobody takes is a slip of its name; nothing would look at its formulas. */
+static dp_status check_sensors(const reader *r) {
+  const dp_trial *t = r->t;
+  const dpi_yaml *map = dpi_yaml_get(r->doc.root, "sensor");
+  const dpi_yaml *e = map ? map->first : NULL;
+  for (int i = 0; i < t->nsensor && e; i++, e = e->next) {
+    bool used = false;
+    for (int k = 0; k < t->desc.nendpoint; k++)
+      used = used || (t->endpoint[k].readings && t->endpoint[k].observable == t->sensor[i].observable);
+    for (int a = 0; a < t->desc.narm; a++)
+      for (int k = 0; k < t->arm[a].policy->desc.nread; k++)
+        used = used || t->arm[a].policy->observable[k] == t->sensor[i].observable;
+    if (!used) return demand(r, e, e->key, "an observable that a policy or an endpoint reads as the name of a sensor");
+  }
   return DP_OK;
 }
 
@@ -592,47 +633,54 @@ static dp_status check_sampling(reader *r) {
 static dp_status check_size(reader *r) {
   const dp_trial *t = r->t;
   const double length = dpi_trial_length(t), most = 1e8;
-  if (!(length <= 4e9)) return wrong(&r->doc, r->doc.root, "horizon", "at most 4e9 units of time for a person");
-  if (dpi_trial_meal_most(t, length) > 1000000)
-    return wrong(&r->doc, r->doc.root, "inputs", "at most 1000000 of them for a person");
+  const dpi_yaml *root = r->doc.root;
+  if (!(length <= 4e9)) return demand(r, dpi_yaml_get(root, "horizon"), "horizon", "at most 4e9 units of time in all");
+  if (dpi_trial_meal_most(t, length) > most_inputs)
+    return demand(r, dpi_yaml_get(root, "inputs"), "inputs", "at most 50000 of them for a person");
   for (int a = 0; a < t->desc.narm; a++)
     if (t->arm[a].policy->desc.every > 0 && length / t->arm[a].policy->desc.every > most)
-      return wrong(&r->doc, r->doc.root, "arms", "at most 100000000 decisions for a person");
+      return demand(r, dpi_yaml_get(root, "arms"), "arms", "at most 100000000 decisions for a person");
   if (t->sampling > 0 && length / t->sampling > most)
-    return wrong(&r->doc, r->doc.root, "sampling", "at most 100000000 readings of a person");
+    return demand(r, dpi_yaml_get(root, "sampling"), "sampling", "at most 100000000 readings of a person");
   return DP_OK;
 }
 
 static dp_status read_all(reader *r) {
   static const char *const keys[] = {
-      "trial",         "question",  "kind",   "horizon", "seed",    "cohort",   "inputs",     "arms",       "sensor",
-      "randomisation", "crossover", "paired", "dropout", "missing", "sampling", "endpoints",  "confidence", "interval",
-      "proportion",    "power",     "method", "step",    "rtol",    "atol",     "credibility"};
+      "trial",    "question",  "kind",          "horizon",   "seed",       "cohort",       "inputs",
+      "arms",     "sensor",    "randomisation", "crossover", "paired",     "dropout",      "missing",
+      "sampling", "endpoints", "confidence",    "interval",  "proportion", "multiplicity", "power",
+      "run_in",   "method",    "step",          "rtol",      "atol",       "credibility"};
   dp_trial *t = r->t;
   const dpi_yaml *root = r->doc.root, *cohort;
   DP_TRY(dpi_yaml_known(&r->doc, root, "a trial", keys, DPI_COUNT(keys)));
   DP_TRY(dpi_yaml_string(&r->doc, root, "trial", NULL, &t->desc.title));
   DP_TRY(dpi_yaml_string(&r->doc, root, "question", "", &t->desc.question));
   DP_TRY(read_kind(r));
-  if (!dpi_yaml_get(root, "horizon")) return wrong(&r->doc, root, "horizon", "how long each person is followed");
+  if (!dpi_yaml_get(root, "horizon")) return demand(r, NULL, "horizon", "a time: how long each person is followed");
   DP_TRY(duration(r, root, "horizon", 0, 1e-6, &t->desc.horizon));
   int seed;
   DP_TRY(dpi_yaml_int(&r->doc, root, "seed", 1, 0, 2147483647, &seed));
   t->desc.seed = (uint64_t)seed;
   DP_TRY(entry(&r->doc, root, "cohort", DPI_YAML_MAP, "{table: ...} or {population: ...}", &cohort));
-  if (!cohort) return wrong(&r->doc, root, "cohort", "who takes part");
+  if (!cohort) return demand(r, NULL, "cohort", "who takes part: {table: ...} or {population: ...}");
   DP_TRY(dpi_trial_read_cohort(t, &r->doc, cohort));
   t->desc.nperson = t->cohort.n;
   DP_TRY(read_inputs(r));
   DP_TRY(read_arms(r));
   DP_TRY(check_read(r, cohort));
   DP_TRY(read_design(r));
+  DP_TRY(duration(r, root, "run_in", 0, 0, &t->desc.run_in));
+  if (t->desc.run_in > 0 && t->desc.design == DP_TRIAL_CROSSOVER)
+    return wrong(&r->doc, dpi_yaml_get(root, "run_in"), "run_in",
+                 "none in a cross-over: during: next says what a wash-out is");
   DP_TRY(read_loss(r));
   DP_TRY(read_sensors(r));
   DP_TRY(read_endpoints(r));
   DP_TRY(read_statistics(r));
   DP_TRY(read_method(r));
   DP_TRY(check_sampling(r));
+  DP_TRY(check_sensors(r));
   DP_TRY(check_size(r));
   return read_credibility(r);
 }
@@ -652,7 +700,8 @@ static dp_status make_hash(dp_trial *t, const char *text, size_t size) {
 
 dp_status dp_trial_read(dp_ctx *ctx, const char *path, const char *const *dirs, int ndir, dp_trial **out) {
   *out = NULL;
-  if (!dpi_file_exists(path)) return dpi_fail(ctx, DP_ERR_INPUT, "%s: there is no such file", path);
+  const char *why = dpi_policy_no_file(path);
+  if (why) return dpi_fail(ctx, DP_ERR_INPUT, "%s: %s", path, why);
   dp_trial *t = DPI_NEW(ctx, dp_trial);
   if (!t) return DP_ERR_MEMORY;
   t->ctx = ctx;

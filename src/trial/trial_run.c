@@ -88,7 +88,7 @@ static dp_status run_model(runner *r, int k, int n) {
   r->now = r->model[k];
   r->out->ncall += n;
   if (n == 0) return DP_OK;
-  if (dpi_trial_outside(t, r->now->part[0].arm))
+  if (dpi_trial_any_outside(r->now))
     return dpi_trial_outside_run(r->now, r->list, n, r->first, r->value, r->out);
   dpi_trial_slot *slot = NULL;
   dp_status status = dpi_trial_slots_create(r->now, n, &slot);
@@ -243,10 +243,12 @@ dp_status dp_trial_run(const dp_trial *trial, const dp_trial_def *def, dp_trial_
     release(&r);
     result->trial = trial;
     result->ncandidate = t.cohort.ncandidate;
+    result->nmatched = t.cohort.nsimulated;
     result->acceptance = t.cohort.ncandidate ? (double)t.cohort.n / (double)t.cohort.ncandidate : 1;
   }
   if (status == DP_OK) status = dpi_trial_checks(&t, def->check != 0, result);
   dpi_free(t.ctx, t.cohort.accepted);
+  dpi_free(t.ctx, t.cohort.matched);
   if (status == DP_OK)
     *out = result;
   else

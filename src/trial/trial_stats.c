@@ -1,41 +1,25 @@
-/* trial_stats.c - floor 8: people's endpoints added up in their order; estimates, differences, intervals, power.
+/* trial_stats.c - floor 8: people's endpoints added up in their order; estimates of an arm; what an answer depends on.
  *
  *     mean                 Student's t; or percentile bootstrap over people (2,000 samples), where all people are kept
  *     proportion           Wilson's score interval, or Clopper-Pearson's
- *     difference, parallel arms    Welch's t; of proportions Newcombe's hybrid score interval (1998, method 10)
- *     difference, same people      paired t; bootstrap over people; of proportions Bonett & Price's, McNemar's exact
- *     test
- *     power                trials of n people an arm drawn with replacement from the people kept; the share of them in
- *                          which the
- *                          t test (of shares: on 0 and 1) finds the difference at the trial's confidence, with
- *                          Clopper-Pearson's interval
+ *
+ * Comparisons of arms: trial_compare.c.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "num/num.h"
-#include "num/sketch.h"
-#include "trial/trial_impl.h"
+#include "trial/trial_stats.h"
 
 #define SKETCH_ERROR 5e-4
 
-struct dpi_trial_tally {
-  const dp_trial *t;
-  int nperson, nkept, narm, nend;
-  dpi_moments *one;   /* [narm x nend] */
-  dpi_moments *two;   /* [npair x nend] of differences, same people */
-  dpi_sketch *sketch; /* [narm x nend] */
-  dpi_sketch_scratch scratch;
-  double *kept; /* [nkept x narm x nend] of the first people */
-  int have;
-  double *x, *piece; /* of one block */
-  uint64_t *work;
-  int room;
-};
-
 static int npair(const dpi_trial_tally *w) { return w->narm * (w->narm - 1) / 2; }
-static bool same_people(const dp_trial *t) { return t->desc.design != DP_TRIAL_PARALLEL; }
+bool dpi_trial_same_people(const dp_trial *t) { return t->desc.design != DP_TRIAL_PARALLEL; }
+
+/* Where chance has put a person: an arm, or a sequence of arms. */
+static int group_of(const dp_trial *t, int person) {
+  return t->desc.design == DP_TRIAL_PAIRED ? 0 : dpi_trial_assigned(t, person);
+}
 
 dp_status dpi_trial_tally_create(const dp_trial *t, dpi_trial_tally **out) {
   dp_ctx *ctx = t->ctx;
@@ -45,13 +29,15 @@ dp_status dpi_trial_tally_create(const dp_trial *t, dpi_trial_tally **out) {
   w->narm = t->desc.narm;
   w->nend = t->desc.nendpoint;
   w->nperson = t->cohort.n;
+  w->nstratum = t->desc.design == DP_TRIAL_CROSSOVER ? t->desc.narm : 1;
   w->nkept = w->nperson < DPI_TRIAL_KEPT ? w->nperson : DPI_TRIAL_KEPT;
   const size_t cell = (size_t)w->narm * (size_t)w->nend;
   w->one = DPI_NEW_ARRAY(ctx, dpi_moments, cell);
-  w->two = DPI_NEW_ARRAY(ctx, dpi_moments, npair(w) * w->nend + 1);
+  w->two = DPI_NEW_ARRAY(ctx, dpi_moments, npair(w) * w->nend * w->nstratum + 1);
   w->sketch = DPI_NEW_ARRAY(ctx, dpi_sketch, cell);
   w->kept = DPI_NEW_ARRAY(ctx, double, (size_t)w->nkept *cell);
-  if (!w->one || !w->two || !w->sketch || !w->kept) return DP_ERR_MEMORY;
+  w->group = DPI_NEW_ARRAY(ctx, short, w->nkept);
+  if (!w->one || !w->two || !w->sketch || !w->kept || !w->group) return DP_ERR_MEMORY;
   for (size_t k = 0; k < cell; k++) w->sketch[k].eps = w->nperson > DPI_TRIAL_KEPT ? SKETCH_ERROR : 0;
   return DP_OK;
 }
@@ -61,7 +47,7 @@ void dpi_trial_tally_destroy(dpi_trial_tally *w) {
   dp_ctx *ctx = w->t->ctx;
   for (int k = 0; w->sketch && k < w->narm * w->nend; k++) dpi_sketch_release(ctx, &w->sketch[k]);
   dpi_sketch_scratch_release(ctx, &w->scratch);
-  void *const block[] = {w->one, w->two, w->sketch, w->kept, w->x, w->piece, w->work, w};
+  void *const block[] = {w->one, w->two, w->sketch, w->kept, w->x, w->piece, w->work, w->stratum, w->group, w};
   for (int k = 0; k < DPI_COUNT(block); k++) dpi_free(ctx, block[k]);
 }
 
@@ -73,11 +59,13 @@ static dp_status room(dpi_trial_tally *w, int n) {
   dpi_free(ctx, w->x);
   dpi_free(ctx, w->piece);
   dpi_free(ctx, w->work);
+  dpi_free(ctx, w->stratum);
   w->room = 0;
   w->x = DPI_NEW_ARRAY(ctx, double, n);
   w->piece = DPI_NEW_ARRAY(ctx, double, n + 16);
   w->work = DPI_NEW_ARRAY(ctx, uint64_t, 2 * n);
-  if (!w->x || !w->piece || !w->work) return DP_ERR_MEMORY;
+  w->stratum = DPI_NEW_ARRAY(ctx, int, n);
+  if (!w->x || !w->piece || !w->work || !w->stratum) return DP_ERR_MEMORY;
   w->room = n;
   return DP_OK;
 }
@@ -97,12 +85,14 @@ static dp_status add_cell(dpi_trial_tally *w, const double *value, int n, int ce
   return dpi_sketch_add(w->t->ctx, &w->sketch[cell], w->piece, m, &w->scratch);
 }
 
-static void add_pair(dpi_trial_tally *w, const double *value, int n, int a, int b, int e, dpi_moments *sum) {
+/* Differences of two arms in people of one stratum. */
+static void add_pair(dpi_trial_tally *w, const double *value, int n, int a, int b, int e, int stratum,
+                     dpi_moments *sum) {
   const size_t width = (size_t)w->narm * (size_t)w->nend;
   int m = 0;
   for (int i = 0; i < n; i++) {
     const double *v = value + (size_t)i * width, x = v[a * w->nend + e] - v[b * w->nend + e];
-    if (isfinite(x)) w->x[m++] = x;
+    if (w->stratum[i] == stratum && isfinite(x)) w->x[m++] = x;
   }
   if (!m) return;
   const dpi_moments block = dpi_moments_of(w->x, m);
@@ -112,54 +102,64 @@ static void add_pair(dpi_trial_tally *w, const double *value, int n, int a, int 
 dp_status dpi_trial_tally_add(dpi_trial_tally *w, const double *value, int n) {
   const size_t width = (size_t)w->narm * (size_t)w->nend;
   DP_TRY(room(w, n));
-  for (int i = 0; i < n && w->have < w->nkept; i++, w->have++)
+  for (int i = 0; i < n; i++) w->stratum[i] = dpi_trial_same_people(w->t) ? group_of(w->t, w->seen + i) : 0;
+  for (int i = 0; i < n && w->have < w->nkept; i++, w->have++) {
     memcpy(w->kept + (size_t)w->have * width, value + (size_t)i * width, width * sizeof *value);
+    w->group[w->have] = (short)group_of(w->t, w->have);
+  }
   for (int cell = 0; cell < w->narm * w->nend; cell++) DP_TRY(add_cell(w, value, n, cell));
-  if (!same_people(w->t)) return DP_OK;
+  w->seen += n;
+  if (!dpi_trial_same_people(w->t)) return DP_OK;
   for (int b = 0, k = 0; b < w->narm; b++)
     for (int a = b + 1; a < w->narm; a++, k++)
-      for (int e = 0; e < w->nend; e++) add_pair(w, value, n, a, b, e, &w->two[k * w->nend + e]);
+      for (int e = 0; e < w->nend; e++)
+        for (int s = 0; s < w->nstratum; s++)
+          add_pair(w, value, n, a, b, e, s, &w->two[(k * w->nend + e) * w->nstratum + s]);
   return DP_OK;
 }
 
 /* ---- distributions ---- */
 
-/* |T| is beyond it with probability alpha. */
-static double t_quantile(double alpha, double dof) {
+double dpi_trial_t_quantile(double alpha, double dof) {
   const double x = dpi_beta_quantile(alpha, dof / 2, 0.5);
   return sqrt(dof * (1 - x) / x);
 }
 
-static double t_tail(double t, double dof) { return dpi_beta_cdf(dof / (dof + t * t), dof / 2, 0.5); }
+double dpi_trial_t_tail(double t, double dof) { return dpi_beta_cdf(dof / (dof + t * t), dof / 2, 0.5); }
 
-static void wilson(double k, double n, double z, double *low, double *high) {
+void dpi_trial_t_interval(double mean, double se, double dof, double confidence, dp_trial_estimate *out) {
+  const double half = se > 0 ? dpi_trial_t_quantile(1 - confidence, dof) * se : 0;
+  out->low = mean - half;
+  out->high = mean + half;
+}
+
+void dpi_trial_wilson(double k, double n, double z, double *low, double *high) {
   const double p = k / n, centre = (p + z * z / (2 * n)) / (1 + z * z / n);
   const double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
   *low = k > 0 ? centre - half : 0;
   *high = k < n ? centre + half : 1;
 }
 
-/* ---- bootstrap over people ---- */
+/* ---- people kept, and drawn again ---- */
 
-static int pick(dpi_rng *rng, int n) {
+int dpi_trial_draw(dpi_rng *rng, int n) {
   const int k = (int)(dpi_rng_uniform(rng) * n);
   return k < n ? k : n - 1;
 }
 
 static double mean_again(dpi_rng *rng, const double *x, int n) {
   double sum = 0;
-  for (int i = 0; i < n; i++) sum += x[pick(rng, n)];
+  for (int i = 0; i < n; i++) sum += x[dpi_trial_draw(rng, n)];
   return sum / n;
 }
 
-/* Percentile interval of mean(x) - mean(y) (y: n of it may be 0). */
-static dp_status bootstrap(const dp_trial *t, const double *x, int nx, const double *y, int ny, uint64_t what,
-                           double *low, double *high) {
+dp_status dpi_trial_bootstrap(const dp_trial *t, const dpi_trial_pool *pool, int npool, uint64_t what, double *low,
+                              double *high) {
   double *mean = DPI_NEW_ARRAY(t->ctx, double, t->nbootstrap);
   if (!mean) return DP_ERR_MEMORY;
   for (int k = 0; k < t->nbootstrap; k++) {
     dpi_rng rng = dpi_rng_make(t->desc.seed ^ what, (uint64_t)k, DPI_TRIAL_BOOTSTRAP);
-    mean[k] = mean_again(&rng, x, nx) - (ny ? mean_again(&rng, y, ny) : 0);
+    for (int i = 0; i < npool; i++) mean[k] += pool[i].weight * mean_again(&rng, pool[i].x, pool[i].n);
   }
   dpi_sort(mean, t->nbootstrap);
   const double tail = (1 - t->confidence) / 2;
@@ -169,25 +169,23 @@ static dp_status bootstrap(const dp_trial *t, const double *x, int nx, const dou
   return DP_OK;
 }
 
-/* What is kept of one arm's endpoint, or (b >= 0) of the differences of two. */
-static int kept_of(const dpi_trial_tally *w, int a, int b, int e, double *x) {
+int dpi_trial_kept(const dpi_trial_tally *w, int a, int b, int e, int stratum, bool all, double *x) {
   const size_t width = (size_t)w->narm * (size_t)w->nend;
+  const bool parallel = !dpi_trial_same_people(w->t);
   int n = 0;
   for (int i = 0; i < w->have; i++) {
     const double *v = w->kept + (size_t)i * width;
     const double value = b >= 0 ? v[a * w->nend + e] - v[b * w->nend + e] : v[a * w->nend + e];
-    if (isfinite(value)) x[n++] = value;
+    if (stratum >= 0 && w->group[i] != stratum) continue;
+    if (isfinite(value))
+      x[n++] = value;
+    else if (all && (!parallel || w->group[i] == a))
+      x[n++] = NAN;
   }
   return n;
 }
 
 /* ---- estimates ---- */
-
-static void interval_t(double mean, double se, double dof, double confidence, dp_trial_estimate *out) {
-  const double half = se > 0 ? t_quantile(1 - confidence, dof) * se : 0;
-  out->low = mean - half;
-  out->high = mean + half;
-}
 
 static dp_status estimate_one(dpi_trial_tally *w, int arm, int e, double *x, dp_trial_estimate *out) {
   const dp_trial *t = w->t;
@@ -203,7 +201,7 @@ static dp_status estimate_one(dpi_trial_tally *w, int arm, int e, double *x, dp_
     if (t->clopper)
       dpi_binomial_bounds(k, (double)m->count, t->confidence, &out->low, &out->high);
     else
-      wilson(k, (double)m->count, z, &out->low, &out->high);
+      dpi_trial_wilson(k, (double)m->count, z, &out->low, &out->high);
     out->low *= 100;
     out->high *= 100;
     out->method = t->clopper ? "Clopper-Pearson" : "Wilson";
@@ -212,168 +210,31 @@ static dp_status estimate_one(dpi_trial_tally *w, int arm, int e, double *x, dp_
   if (m->count < 2) return DP_OK;
   if (t->bootstrap && w->nperson <= DPI_TRIAL_KEPT) {
     out->method = "bootstrap";
-    const int n = kept_of(w, arm, -1, e, x);
-    return bootstrap(t, x, n, NULL, 0, dpi_hash64("arm") + (uint64_t)(arm * w->nend + e), &out->low, &out->high);
+    const dpi_trial_pool pool = {x, dpi_trial_kept(w, arm, -1, e, -1, false, x), 1};
+    return dpi_trial_bootstrap(t, &pool, 1, dpi_hash64("arm") + (uint64_t)(arm * w->nend + e), &out->low, &out->high);
   }
   out->method = "t";
-  interval_t(out->value, out->sd / sqrt((double)m->count), (double)m->count - 1, t->confidence, out);
+  dpi_trial_t_interval(out->value, out->sd / sqrt((double)m->count), (double)m->count - 1, t->confidence, out);
   return DP_OK;
-}
-
-/* Shares in the same people (Bonett & Price 2012): those who changed, two added; p by McNemar's exact test. */
-static void difference_changes(const dp_trial *t, const dpi_moments *m, dp_trial_difference *out) {
-  const double n = (double)m->count, square = m->square + n * m->mean * m->mean; /* all who changed */
-  const double up = floor((square + n * m->mean) / 2 + 0.5), down = floor((square - n * m->mean) / 2 + 0.5);
-  const double a = (up + 1) / (n + 2), b = (down + 1) / (n + 2), z = dpi_norm_quantile(0.5 + t->confidence / 2);
-  const double half = z * sqrt((a + b - (a - b) * (a - b)) / (n + 2));
-  dp_trial_estimate *s = &out->estimate;
-  s->low = 100 * fmax(a - b - half, -1);
-  s->high = 100 * fmin(a - b + half, 1);
-  s->method = "Bonett-Price";
-  const double least = up < down ? up : down, all = up + down; /* P(X <= least) of all tosses of a coin */
-  out->p = all > 0 ? fmin(2 * dpi_beta_cdf(0.5, all - least, least + 1), 1) : 1;
-}
-
-/* Same people: differences d. */
-static dp_status difference_paired(dpi_trial_tally *w, int k, int a, int b, int e, double *x,
-                                   dp_trial_difference *out) {
-  const dp_trial *t = w->t;
-  const dpi_moments *m = &w->two[k * w->nend + e];
-  const double scale = t->endpoint[e].relation ? 100 : 1;
-  dp_trial_estimate *s = &out->estimate;
-  s->n = (int)m->count;
-  if (m->count < 2) return DP_OK;
-  s->value = m->mean * scale;
-  s->sd = dpi_moments_sd(m) * scale;
-  if (t->endpoint[e].relation) return difference_changes(t, m, out), DP_OK;
-  s->method = "paired t";
-  const double se = s->sd / sqrt((double)m->count), dof = (double)m->count - 1;
-  interval_t(s->value, se, dof, t->confidence, s);
-  out->p = se > 0 ? t_tail(s->value / se, dof) : s->value == 0 ? 1 : 0;
-  if (!t->bootstrap || w->nperson > DPI_TRIAL_KEPT) return DP_OK;
-  s->method = "paired bootstrap";
-  const int n = kept_of(w, a, b, e, x);
-  return bootstrap(t, x, n, NULL, 0, dpi_hash64("pair") + (uint64_t)(k * w->nend + e), &s->low, &s->high);
-}
-
-static void difference_shares(const dp_trial *t, const dpi_moments *p, const dpi_moments *q, dp_trial_difference *out) {
-  const double z = dpi_norm_quantile(0.5 + t->confidence / 2), n = (double)p->count, m = (double)q->count;
-  double l1, u1, l2, u2;
-  wilson(p->mean * n, n, z, &l1, &u1);
-  wilson(q->mean * m, m, z, &l2, &u2);
-  const double d = p->mean - q->mean;
-  dp_trial_estimate *s = &out->estimate;
-  s->low = 100 * (d - sqrt((p->mean - l1) * (p->mean - l1) + (u2 - q->mean) * (u2 - q->mean)));
-  s->high = 100 * (d + sqrt((u1 - p->mean) * (u1 - p->mean) + (q->mean - l2) * (q->mean - l2)));
-  s->method = "Newcombe";
-  const double all = (p->mean * n + q->mean * m) / (n + m), se = sqrt(all * (1 - all) * (1 / n + 1 / m));
-  out->p = se > 0 ? 2 * dpi_norm_cdf(-fabs(d) / se) : d == 0 ? 1 : 0;
-}
-
-/* Welch: standard error and degrees of freedom. */
-static double welch(double v1, double n1, double v2, double n2, double *dof) {
-  const double a = v1 / n1, b = v2 / n2;
-  *dof = a + b > 0 ? (a + b) * (a + b) / (a * a / (n1 - 1) + b * b / (n2 - 1)) : n1 + n2 - 2;
-  return sqrt(a + b);
-}
-
-static dp_status difference_apart(dpi_trial_tally *w, int a, int b, int e, double *x, dp_trial_difference *out) {
-  const dp_trial *t = w->t;
-  const dpi_moments *p = &w->one[a * w->nend + e], *q = &w->one[b * w->nend + e];
-  const bool share = t->endpoint[e].relation != 0;
-  dp_trial_estimate *s = &out->estimate;
-  s->n = (int)(p->count + q->count);
-  if (p->count < 2 || q->count < 2) return DP_OK;
-  const double d = p->mean - q->mean, v1 = p->square / (double)(p->count - 1), v2 = q->square / (double)(q->count - 1);
-  double dof;
-  const double se = welch(v1, (double)p->count, v2, (double)q->count, &dof);
-  s->value = share ? 100 * d : d;
-  s->sd = sqrt((v1 + v2) / 2) * (share ? 100 : 1);
-  if (share) return difference_shares(t, p, q, out), DP_OK;
-  s->method = "Welch t";
-  interval_t(d, se, dof, t->confidence, s);
-  out->p = se > 0 ? t_tail(d / se, dof) : d == 0 ? 1 : 0;
-  if (!t->bootstrap || w->nperson > DPI_TRIAL_KEPT) return DP_OK;
-  s->method = "bootstrap";
-  const int n = kept_of(w, a, -1, e, x), m = kept_of(w, b, -1, e, x + n);
-  return bootstrap(t, x, n, x + n, m, dpi_hash64("two") + (uint64_t)((a * w->narm + b) * w->nend + e), &s->low,
-                   &s->high);
-}
-
-/* ---- power ---- */
-
-static dpi_moments sample(dpi_rng *rng, const double *x, int n, int draws) {
-  dpi_moments m = {0};
-  for (int i = 0; i < draws; i++) {
-    const double v = x[pick(rng, n)], d = v - m.mean;
-    m.count++;
-    m.mean += d / (double)m.count;
-    m.square += d * (v - m.mean);
-  }
-  return m;
-}
-
-static bool finds(const dp_trial *t, const double *x, int nx, const double *y, int ny, uint64_t trial, uint64_t what) {
-  dpi_rng rng = dpi_rng_make(t->desc.seed ^ what, trial, DPI_TRIAL_POWER);
-  const int n = t->power_n;
-  const dpi_moments a = sample(&rng, x, nx, n);
-  double dof = n - 1, se = sqrt(a.square / (n - 1) / n), d = a.mean;
-  if (ny) {
-    const dpi_moments b = sample(&rng, y, ny, n);
-    se = welch(a.square / (n - 1), n, b.square / (n - 1), n, &dof);
-    d -= b.mean;
-  }
-  return se > 0 ? t_tail(d / se, dof) < 1 - t->confidence : d != 0;
-}
-
-static void power_of(dpi_trial_tally *w, int a, int b, int e, double *x, dp_trial_difference *out) {
-  const dp_trial *t = w->t;
-  const bool same = same_people(t);
-  const int nx = kept_of(w, a, same ? b : -1, e, x), ny = same ? 0 : kept_of(w, b, -1, e, x + nx);
-  if (!t->power_n || nx < 2 || (!same && ny < 2)) return;
-  int found = 0;
-  const uint64_t what = dpi_hash64("power") + (uint64_t)((a * w->narm + b) * w->nend + e);
-  for (int k = 0; k < t->power_trials; k++) found += finds(t, x, nx, x + nx, ny, (uint64_t)k, what);
-  out->power_n = t->power_n;
-  out->power_trials = t->power_trials;
-  out->power = (double)found / t->power_trials;
-  dpi_binomial_bounds(found, t->power_trials, 0.95, &out->power_low, &out->power_high);
 }
 
 /* ---- the result ---- */
 
 dp_status dpi_trial_tally_finish(dpi_trial_tally *w, dp_trial_result *out) {
   const dp_trial *t = w->t;
-  double *x = DPI_NEW_ARRAY(t->ctx, double, 2 * (size_t)w->nkept + 2);
+  double *x = DPI_NEW_ARRAY(t->ctx, double, (size_t)w->nkept + 1);
   dp_status status = x ? DP_OK : DP_ERR_MEMORY;
   for (int a = 0; a < w->narm && status == DP_OK; a++)
     for (int e = 0; e < w->nend && status == DP_OK; e++) {
       const dpi_sketch *s = &w->sketch[a * w->nend + e];
-      const double scale = t->endpoint[e].relation ? 100 : 1;
       status = estimate_one(w, a, e, x, &out->arm[a].estimate[e]);
-      out->arm[a].q05[e] = s->count ? scale * dpi_sketch_quantile(s, 0.05) : NAN;
-      out->arm[a].median[e] = s->count ? scale * dpi_sketch_quantile(s, 0.5) : NAN;
-      out->arm[a].q95[e] = s->count ? scale * dpi_sketch_quantile(s, 0.95) : NAN;
+      const bool have = s->count && !t->endpoint[e].relation; /* of yes and no they say nothing */
+      out->arm[a].q05[e] = have ? dpi_sketch_quantile(s, 0.05) : NAN;
+      out->arm[a].median[e] = have ? dpi_sketch_quantile(s, 0.5) : NAN;
+      out->arm[a].q95[e] = have ? dpi_sketch_quantile(s, 0.95) : NAN;
     }
-  int n = 0;
-  for (int b = 0, k = 0; b < w->narm; b++)
-    for (int a = b + 1; a < w->narm; a++, k++)
-      for (int e = 0; e < w->nend && status == DP_OK; e++) {
-        dp_trial_difference *d = &out->difference[n++];
-        *d = (dp_trial_difference){.arm = a,
-                                   .against = b,
-                                   .endpoint = e,
-                                   .p = NAN,
-                                   .power = NAN,
-                                   .power_low = NAN,
-                                   .power_high = NAN,
-                                   .estimate = {.value = NAN, .low = NAN, .high = NAN, .sd = NAN, .method = "none"}};
-        status = same_people(t) ? difference_paired(w, k, a, b, e, x, d) : difference_apart(w, a, b, e, x, d);
-        if (status == DP_OK) power_of(w, a, b, e, x, d);
-      }
-  out->ndifference = n;
   dpi_free(t->ctx, x);
-  return status;
+  return status == DP_OK ? dpi_trial_compare(w, out) : status;
 }
 
 /* ---- what the answer depends on ---- */
@@ -451,6 +312,7 @@ dp_status dpi_trial_tally_drivers(dpi_trial_tally *w, dp_trial_result *out) {
     for (int k = 0; k < c->ncolumn; k++) x[(size_t)k * (size_t)n + (size_t)i] = row[k];
   }
   if (good && n > 9) find_drivers(c, x, y, n, order, rank, best);
+  if (good) dpi_trial_tell_period(w, out);
   if (best[0].column >= 0) tell_drivers(w, best, n, &out->credibility);
   void *const block[] = {x, y, rank, row, order, who};
   for (int k = 0; k < DPI_COUNT(block); k++) dpi_free(ctx, block[k]);

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { GRID = 256, REFINE = 64, ROUNDS = 3, MAX_ITER = 80 };
+enum { GRID = 256, REFINE = 64, ROUNDS = 3, MAX_ITER = 80, SCAN = 16 };
 
 static dp_time ticks(double t) { return (dp_time)llround(t * (double)DP_TICKS); }
 
@@ -126,7 +126,7 @@ static void crew_fill(crew *w, const double *eta, const double *dose) {
     double *param = w->param + (size_t)k * (size_t)w->nparam;
     dp_instant *in = w->instant + (size_t)k * each;
     dpi_case_apply(c, j->typical, eta + (size_t)k * (size_t)c->neta, param, in);
-    if (w->nhistory == 0 && w->ngiven) settle_param(c, param, in);
+    if (isnan(j->now) && w->ngiven) settle_param(c, param, in);
     dpi_case_undirect(in, w->nhistory);
     if (!isnan(j->now) && w->ngiven) stop_repeats(in, w->nhistory, ticks(j->now));
     for (int i = 0; i < w->ngiven; i++) {
@@ -319,6 +319,38 @@ static dp_status hunt_all(const dpi_path_job *job, const double *eta, int n, dou
   return DP_OK; /* those still open stay NaN */
 }
 
+/* Both ends lie on the same side: between them a figure that rises and falls with the dose (a time in range) may still
+ * be met. SCAN - 1 doses are looked at; the first two neighbours with the number between them are the bracket. */
+static dp_status look_between(const dpi_path_job *job, const double *eta, int n, double wanted, double lower,
+                              double upper, field *w, double *out) {
+  const size_t neta = (size_t)job->c->neta;
+  for (int i = 1; i < SCAN; i++) {
+    const double x = lower + (upper - lower) * i / SCAN;
+    int m = 0;
+    for (int k = 0; k < n; k++) {
+      const hunt *h = &w->h[k];
+      if (h->open || isfinite(out[k]) || isnan(h->fa) || isnan(h->fb)) continue;
+      w->who[m] = k;
+      w->dose[m] = x;
+      memcpy(w->eta + (size_t)m++ * neta, eta + (size_t)k * neta, sizeof(double) * neta);
+    }
+    if (m == 0) return DP_OK;
+    DP_TRY(dpi_path_eval(job, w->eta, w->dose, m, w->f));
+    for (int j = 0; j < m; j++) {
+      hunt *h = &w->h[w->who[j]];
+      const double f = w->f[j] - wanted;
+      if (isnan(f) || (f < 0) == (h->fa < 0)) continue;
+      h->a = lower + (upper - lower) * (i - 1) / SCAN;
+      h->b = x;
+      h->fb = f;                                /* fa: of the same sign as everywhere before */
+      h->fa = h->fa < 0 ? -INFINITY : INFINITY; /* its size there is not known: the first guess is the middle */
+      h->open = true;
+      out[w->who[j]] = NAN;
+    }
+  }
+  return DP_OK;
+}
+
 dp_status dpi_path_dose(const dpi_path_job *job, const double *eta, int n, double wanted, double lower, double upper,
                         double *out) {
   dp_ctx *ctx = job->kind->ctx;
@@ -338,6 +370,7 @@ dp_status dpi_path_dose(const dpi_path_job *job, const double *eta, int n, doubl
     w.h[k].same = job->same;
     w.h[k].open = begin(&w.h[k], lower, upper, wanted, &out[k]);
   }
+  if (status == DP_OK) status = look_between(job, eta, n, wanted, lower, upper, &w, out);
   if (status == DP_OK) status = hunt_all(job, eta, n, wanted, &w, out);
   dpi_free(ctx, w.h);
   dpi_free(ctx, w.eta);

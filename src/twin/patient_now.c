@@ -80,7 +80,7 @@ static dp_status fill(dp_patient *p, const dp_kind *kind, const dp_prior *prior)
 dp_status dp_patient_create(const dp_kind *kind, const dp_record *record, int subject, const dp_prior *prior, double now,
                             const dp_belief *belief, const dp_belief *fresh, dp_patient **out) {
   *out = NULL;
-  if (!isfinite(now) || fabs(now) > 9e9)
+  if (!isfinite(now) || fabs(now) > 8e9) /* with the longest plan after it, it still fits in ticks */
     return dpi_fail(kind->ctx, DP_ERR_USAGE, "a plan begins at a time, found %g %s", now, kind->time_unit);
   dp_patient *p = DPI_NEW(kind->ctx, dp_patient);
   if (!p) return DP_ERR_MEMORY;

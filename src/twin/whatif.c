@@ -275,16 +275,11 @@ static dp_status fans(branching *b) {
 
 /* ---- plans against each other ---- */
 
-static bool expected_only(const dp_kind *k, const dp_appraisal *a, int i) {
-  double sum = 0;
-  int n = 0;
-  for (int d = 0; d < a->ndraw; d++)
-    if (isfinite(a->plan[i].draw[d])) {
-      sum += a->plan[i].draw[d];
-      n++;
-    }
-  (void)k;
-  return n == a->ndraw && fabs(sum / n - a->plan[i].reward) <= 1e-6 * (1 + fabs(a->plan[i].reward));
+/* Does every reward count by its mean over draws? A risk measure's error is not a mean's. */
+static bool expected_only(const dp_kind *k) {
+  for (int t = 0; t < k->reward.nterm; t++)
+    if (k->reward.term[t].goal == DPI_GOAL_REWARD && k->reward.term[t].risk != DPI_RISK_EXPECTATION) return false;
+  return true;
 }
 
 static dp_status compare(branching *b, int i, int j, double *d) {
@@ -309,7 +304,7 @@ static dp_status compare(branching *b, int i, int j, double *d) {
   quantiles(d, n, ends, 2, q);
   p->q05 = q[0];
   p->q95 = q[1];
-  if (expected_only(b->kind, a, i) && expected_only(b->kind, a, j)) { /* a risk measure's error is not a mean's */
+  if (expected_only(b->kind)) {
     p->low = p->difference - Z95 * se;
     p->high = p->difference + Z95 * se;
   }

@@ -56,6 +56,7 @@ export interface RewardTerm {
 }
 
 export interface Reward {
+  form: "regimen" | "course";
   control: string;
   name: string;
   unit: string;

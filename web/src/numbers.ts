@@ -43,8 +43,18 @@ export function signedPercent(p: Num | undefined): string {
   return x > 0 ? `+${x}${NBSP}%` : `${signed(String(x))}${NBSP}%`;
 }
 
+const SUPERSCRIPT: Record<string, string> = Object.fromEntries([..."0123456789-"].map((d, i) => [d, "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b"[i] ?? d]));
+
+/* A unit as people write it: 10\u2079/L for UCUM's 10*9/L, nothing for 1. */
+export function unitWords(unit: string): string {
+  if (!unit || unit === "1") return "";
+  return unit.replace(/10[*^](-?\d+)/g, (_, n: string) => `10${[...n].map((d) => SUPERSCRIPT[d] ?? d).join("")}`);
+}
+
+export const inBrackets = (unit: string): string => (unitWords(unit) ? ` [${unitWords(unit)}]` : "");
+
 export function withUnit(text: string, unit: string): string {
-  return text === NONE || !unit || unit === "1" ? text : `${text}${NBSP}${unit}`;
+  return text === NONE || !unitWords(unit) ? text : `${text}${NBSP}${unitWords(unit)}`;
 }
 
 /* "1 sample", "2 samples" */
@@ -55,6 +65,7 @@ export function count(n: number, one: string, many = `${one}s`): string {
 /* Texts of the kind are plain ASCII; on the page they get real signs and keep a number and its unit together. */
 export function pretty(text: string): string {
   return text
+    .replace(/10\^\d+/g, unitWords)
     .replace(/>=/g, "\u2265")
     .replace(/<=/g, "\u2264")
     .replace(/([<>\u2264\u2265]) (?=\d)/g, `$1${NBSP}`)

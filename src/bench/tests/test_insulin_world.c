@@ -1,6 +1,6 @@
 /* The experiment on insulin, compared with: the rule of therapy worked out by hand from the glucose it saw; the twin's
  * model with the rule in it against the twin's kind fed with the record that came out (boluses as rows, a lag by its
- * control); refusals. */
+ * control); what is said of a therapy against lives of single members put together here; refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ static void rule_and_record_agree(void **state) {
   OK(dpi_insulin_meals_make(&arena, &c, 0, DAYS, &meals));
   OK(dpi_insulin_errors(&c, 0, &meals, error));
   dpi_insulin_twin_param(&c, eta, START, param);
-  OK(dpi_insulin_live(&model, param, 1, &meals, glucose, bolus));
+  OK(dpi_insulin_live(&model, param, 1, &meals, NULL, glucose, bolus));
   for (int k = 0; k < meals.n; k++) {
     int at = (int)(meals.time[k] / DPI_INSULIN_STEP);
     double want = meals.gram[k] / 16 + fmax(0, glucose[at] + error[at] - 140) / 42;
@@ -126,7 +126,7 @@ static void loops(void **state) {
   OK(dpi_insulin_meals_make(&arena, &c, 2, DAYS, &meals));
   OK(dpi_insulin_errors(&c, 2, &meals, error));
   OK(dpi_insulin_person_param(&body, &people, c.row, START, param));
-  OK(dpi_insulin_live(&body, param, 1, &meals, law, NULL));
+  OK(dpi_insulin_live(&body, param, 1, &meals, NULL, law, NULL));
   OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_OPEN, &meals, error, open));
   for (int k = 0; k < NT; k++)
     if (fabs(open[k] - law[k]) > 0.02) fail_msg("%d min: %.9g step by step, %.9g by law", 5 * k, open[k], law[k]);
@@ -149,6 +149,74 @@ static void loops(void **state) {
   dpi_insulin_world_close(&model);
   dpi_insulin_world_close(&body);
   dpi_table_destroy(people.t);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
+}
+
+/* What is said of a therapy, put together once more here from lives of one member each with the errors of that draw:
+ * A, A with the other basal rate and the therapy, each weighed by hand. Under A itself nothing is left but the drift,
+ * and the drift of many draws has the stated sd. */
+static void outlook(void **state) {
+  (void)state;
+  enum { NDRAW = 3, MANY = 400 };
+  dp_ctx *ctx;
+  dp_ctx_def context = dp_ctx_def_default();
+  assert_int_equal(dp_ctx_create(&context, &ctx), DP_OK);
+  dp_insulin_def def = dp_insulin_def_default();
+  dpi_insulin_world model;
+  dp_kind *kind;
+  OK(dpi_insulin_world_open(ctx, TWINS "/insulin", false, &model));
+  OK(dp_kind_load(ctx, TWINS "/insulin", &kind));
+  dpi_arena arena;
+  dpi_arena_init(&arena, ctx);
+  dpi_insulin_case c = {
+      .def = &def, .model = &model, .kind = kind, .id = "x", .bw = 63, .basal = 0.9, .cr = 16, .cf = 42, .stream = 256};
+  dpi_meals meals;
+  dpi_insulin_outlook o;
+  const dp_insulin_therapy other = {0.9, 0.8, 0.7}, basal = {0.9, 1, 1};
+  double eta[NDRAW * 64] = {0}, said[NDRAW * NT], start[NT], moved[NT], whole[NT];
+  double *param = calloc((size_t)dp_sim_describe(model.kind->sim)->nparam, sizeof *param);
+  for (int i = 0; i < NDRAW; i++)
+    for (int e = 0; e < kind->neffect; e++) eta[i * kind->neffect + e] = 0.1 * (i - 1) * (e % 3 - 1);
+  const dp_belief belief = {.ndraw = NDRAW, .neta = kind->neffect, .eta = eta};
+  OK(dpi_insulin_meals_make(&arena, &c, 1, DAYS, &meals));
+  OK(dpi_insulin_outlook_make(&arena, &c, &belief, NDRAW, &meals, &o));
+  OK(dpi_insulin_outlook_say(&o, START, said));
+  for (int k = 0; k < NDRAW * NT; k++) assert_true(fabs(said[k] - o.start[k] - o.drift[k]) < 1e-9);
+  OK(dpi_insulin_outlook_say(&o, other, said));
+  double largest = 0;
+  for (int i = 0; i < NDRAW; i++) {
+    const dp_insulin_therapy therapy[] = {START, basal, other};
+    double *into[] = {start, moved, whole};
+    for (int m = 0; m < meals.n; m++) {
+      int at = i * NT + (int)(meals.time[m] / DPI_INSULIN_STEP);
+      meals.error[m] = o.sensor[at] + o.drift[at];
+    }
+    for (int t = 0; t < 3; t++) {
+      dpi_insulin_twin_param(&c, eta + i * kind->neffect, therapy[t], param);
+      OK(dpi_insulin_live(&model, param, 1, &meals, NULL, into[t], NULL));
+    }
+    for (int k = 0; k < NT; k++) {
+      double want = start[k] + (1 + o.basal[i]) * (moved[k] - start[k]) + (1 + o.bolus[i]) * (whole[k] - moved[k]) +
+                    o.drift[i * NT + k];
+      if (fabs(said[i * NT + k] - want) > 1e-6)
+        fail_msg("draw %d, %d min: %.9g, expected %.9g", i, 5 * k, said[i * NT + k], want);
+      largest = fmax(largest, fabs(whole[k] - start[k]));
+    }
+  }
+  assert_true(largest > 10); /* the therapy does something */
+  assert_true(o.bolus[0] != o.bolus[1] && o.drift[0] != o.drift[NT]);
+  /* sd over draws at one time: 6 mg/dL; 400 draws: +- 4.5 standard errors, false alarm 7e-6 */
+  double square = 0, *typical = calloc((size_t)MANY * (size_t)kind->neffect, sizeof *typical);
+  const dp_belief many = {.ndraw = MANY, .neta = kind->neffect, .eta = typical};
+  OK(dpi_insulin_outlook_make(&arena, &c, &many, MANY, &meals, &o));
+  for (int i = 0; i < MANY; i++) square += o.drift[(size_t)i * NT + 100] * o.drift[(size_t)i * NT + 100] / MANY;
+  if (fabs(square / 36 - 1) > 4.5 * sqrt(2.0 / MANY)) fail_msg("the drift has a variance of %g", square);
+  free(typical);
+  free(param);
+  dpi_arena_release(&arena);
+  dp_kind_destroy(kind);
+  dpi_insulin_world_close(&model);
   assert_int_equal(dpi_alloc_live(ctx), 0);
   dp_ctx_destroy(ctx);
 }
@@ -183,6 +251,6 @@ static void refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(rule_and_record_agree), cmocka_unit_test(loops),
-                                     cmocka_unit_test(refusals)};
+                                     cmocka_unit_test(outlook), cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,54 @@ static void best_regimen(void **state) {
     assert_true(a->candidate[a->runner_up].admissible && a->candidate[a->runner_up].reward <= reward);
   }
   assert_non_null(strstr(a->reason, "again on fresh draws"));
+  assert_string_equal(a->approver, "prescriber");
+  dp_advice_destroy(a);
+  belief_free(b);
+  belief_free(f);
+  world_close(&w);
+}
+
+/* P(best) by the formulas, among all regimens that hold their limits: also against those that were passed over because
+ * another earns more on average (whom another dose suits best). */
+static void probability_of_being_best(void **state) {
+  const char *dir = rig_kind(*state, "theophylline");
+  char path[600];
+  rig_join(path, sizeof path, dir, "reward.yaml");
+  rig_write(path,
+            "plan: {intervals: [12 h]}\nrewards:\n  - {id: r, quantity: cc, functional: time_between, range: [6, 12], "
+            "unit: mg/L, fraction: "
+            "true, weight: 1}\n");
+  rig_edit(dir, "controls.tsv", "intervals\tapprover", "intervals\tapprover\tvalues");
+  rig_edit(dir, "controls.tsv", "100;200;300\t3\t6;8;12;24\tprescriber", "\t\t6;8;12;24\tprescriber\t200;240;750");
+  rig_edit(dir, "quantities.tsv", "half_life\tln(2)*V/CL\th",
+           "cc\tsqrt(c*c)\tmg/L"); /* no simulations are shared: some are passed over */
+  world w = world_open(*state, dir);
+  static const double sd[3] = {0.1, 0.1, 0.1};
+  dp_belief *b = belief_make(NDRAW, zero, sd, 1), *f = belief_make(NDRAW, zero, sd, 2);
+  for (int k = 0; k < NDRAW; k += 5) b->eta[3 * k + 1] += 0.9; /* a fifth clear the drug fast */
+  dp_plan_def def = dp_plan_def_default();
+  def.nscreen = NDRAW;
+  dp_advice *a = search(&w, b, f, &def);
+  double wins = 0;
+  assert_true(a->chosen >= 0);
+  for (int k = 0; k < NDRAW; k++) {
+    double mine = 0, most = 0, same = 0, t;
+    for (int i = 0; i < a->ncandidate; i++) {
+      const dp_candidate *c = &a->candidate[i];
+      person p = person_of(&w, b->eta + 3 * k);
+      double top = peak_time(p, c->interval);
+      t = fabs(passes(p, c->dose, c->interval, 0, top, 12) - passes(p, c->dose, c->interval, 0, top, 6)) +
+          fabs(passes(p, c->dose, c->interval, top, c->interval, 12) -
+               passes(p, c->dose, c->interval, top, c->interval, 6));
+      t /= c->interval;
+      if (i == a->chosen) mine = t;
+      if (t > most + 1e-9) most = t, same = 0;
+      same += t > most - 1e-9;
+    }
+    if (mine > most - 1e-9) wins += 1 / same;
+  }
+  assert_true(wins > 5 && wins < NDRAW - 5);
+  rig_near(a->best_probability, wins / NDRAW, 0.01);
   dp_advice_destroy(a);
   belief_free(b);
   belief_free(f);
@@ -125,6 +173,8 @@ static void refusals(void **state) {
   assert_non_null(strstr(a->reason, "no recommendation, because the "));
   assert_non_null(strstr(a->reason, "did not hold their limits on fresh draws"));
   assert_true(a->runner_up >= 0 && a->candidate[a->runner_up].fresh != NULL && a->binding[0]);
+  for (int i = 0; i < a->ncandidate; i++) /* who was refuted there is not admissible */
+    assert_false(a->candidate[i].fresh && a->candidate[i].admissible);
   dp_advice_destroy(a);
   /* nothing is safe for so vague a belief */
   a = search(&w, vague, vague, NULL);
@@ -244,6 +294,52 @@ static void telling_sample(void **state) {
   world_close(&w);
 }
 
+/* A course's next sample is one of now: half of the draws clear the drug slowly, half fast, and a sample tells them
+ * apart; what would then be advised is what is best for each half alone, by their own appraisals of the same plans. */
+static void a_course_asks_for_a_sample_now(void **state) {
+  const char *dir = rig_kind(*state, "theophylline");
+  char path[600];
+  rig_join(path, sizeof path, dir, "reward.yaml");
+  rig_write(
+      path,
+      "window: 24 h\nplan: {form: course, times: [0, 12 h], same: true}\nlimits:\n"
+      "  - {id: peak, quantity: c, functional: maximum, event: \"> 14 mg/L\", probability: \"<= 0.3\"}\n"
+      "rewards:\n  - {id: r, quantity: c, functional: time_above, level: 8, unit: mg/L, fraction: true, weight: 1}\n");
+  world w = world_open(*state, dir);
+  static const double slow[3] = {0, -0.5, 0}, fast[3] = {0, 0.5, 0}, when[3] = {9, 12, 20};
+  dp_plan_def def = asking(when, 3);
+  dp_belief *b = belief_make(100, zero, zero, 1),
+            *half[2] = {belief_make(100, slow, zero, 1), belief_make(100, fast, zero, 1)};
+  for (int k = 0; k < 100; k++) memcpy(b->eta + 3 * k, k % 2 ? fast : slow, sizeof slow);
+  for (int i = 0; i < w.kind->nparam; i++)
+    if (strcmp(w.kind->param[i].id, "sd_add") == 0) w.param[w.kind->param[i].sim_param] = 1e-4;
+  def.nhypothetical = 100;
+  dp_plan_patient patient = patient_of(&w, b, b);
+  patient.now = 8;
+  dp_advice *a = NULL;
+  if (dp_plan_search(w.kind, &patient, &def, &a) != DP_OK) fail_msg("%s", dp_ctx_error(w.r->ctx));
+  assert_true(a->chosen >= 0);
+  assert_int_equal(a->nnext, 1);
+  rig_near(a->next[0].time, 8, 0);
+  double change = 0, gain = 0;
+  for (int h = 0; h < 2; h++) {
+    dp_appraisal *p = NULL;
+    assert_int_equal(dp_appraise(w.kind, &patient, a->plan, a->ncandidate, half[h], &p), DP_OK);
+    assert_true(p->best >= 0);
+    change += 0.5 * (p->best != a->chosen);
+    gain += 0.5 * (p->plan[p->best].reward - (p->plan[a->chosen].admissible ? p->plan[a->chosen].reward : 0));
+    dp_appraisal_destroy(p);
+  }
+  assert_true(change > 0 && gain > 0); /* else the case tests nothing */
+  rig_near(a->next[0].change, change, 1e-12);
+  rig_near(a->next[0].gain, gain, 1e-6);
+  rig_near(a->next[0].advise, 1, 1e-12);
+  dp_advice_destroy(a);
+  for (int h = 0; h < 2; h++) belief_free(half[h]);
+  belief_free(b);
+  world_close(&w);
+}
+
 /* ---- threads, memory ---- */
 
 static void fold(const dp_advice *a, char hex[65]) {
@@ -322,9 +418,16 @@ static void out_of_memory(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(rehearsal_is_the_formula), TEST(best_regimen),   TEST(refusals),
-      TEST(failed_members_count),     TEST(useless_sample), TEST(telling_sample),
-      TEST(same_on_any_threads),      TEST(out_of_memory),
+      TEST(rehearsal_is_the_formula),
+      TEST(best_regimen),
+      TEST(refusals),
+      TEST(failed_members_count),
+      TEST(useless_sample),
+      TEST(telling_sample),
+      TEST(same_on_any_threads),
+      TEST(out_of_memory),
+      TEST(probability_of_being_best),
+      TEST(a_course_asks_for_a_sample_now),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

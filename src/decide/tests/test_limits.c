@@ -117,6 +117,50 @@ static void rewards(void **state) {
   world_close(&w);
 }
 
+/* The bounds of an event's reward are those of a probability: never below 0 or above 1, also where it counts by its
+ * worst share (of which the event's part is min(P, share)/share). A draw that failed earns no more than the worst of
+ * the others. A bound is part of the event where <= or >= was written. */
+static void events_as_rewards(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  double x[100], out[100];
+  values(x, 100, 1);
+  dpi_kind_term t = {.goal = DPI_GOAL_REWARD, .event = true, .relation = 1, .bound = 1, .weight = -1};
+  dp_term_value v = judged(w.kind, &t, x, 100, 100, 12);
+  rig_near(v.value, 0.01, 1e-15);
+  rig_near(v.low, 1 - upper(99, 100, 0.95), 1e-9); /* mirrored */
+  rig_near(v.high, upper(1, 100, 0.95), 1e-9);
+  assert_true(v.low > 0);
+  values(x, 100, 0);
+  v = judged(w.kind, &t, x, 100, 100, 12);
+  assert_true(v.low == 0 && v.high > 0.029 && v.high < 0.0296); /* 1 - 0.05^(1/100) */
+  t.risk = DPI_RISK_CVAR;
+  t.risk_level = 0.2;
+  values(x, 100, 5);
+  v = judged(w.kind, &t, x, 100, 100, 12);
+  rig_near(v.value, 0.25, 1e-12);
+  rig_near(v.high, upper(5, 100, 0.95) / 0.2, 1e-8);
+  t.weight = 1; /* the worst share are those without the event */
+  values(x, 100, 95);
+  v = judged(w.kind, &t, x, 100, 100, 12);
+  rig_near(v.value, 0.75, 1e-12);
+  assert_true(v.low > 0 && v.high <= 1);
+  t = (dpi_kind_term){.goal = DPI_GOAL_REWARD, .functional = DP_MAXIMUM, .weight = -1};
+  for (int k = 0; k < 4; k++) x[k] = k ? 10 * k : NAN; /* failed, 10, 20, 30 of harm */
+  assert_int_equal(dpi_decide_earn(w.kind, &t, x, 4, 12, out), DP_OK);
+  assert_true(out[0] == 30 && out[1] == 10);
+  t.weight = 1;
+  assert_int_equal(dpi_decide_earn(w.kind, &t, x, 4, 12, out), DP_OK);
+  assert_true(out[0] == 0 && out[1] == 10);
+  for (int closed = 0; closed < 2; closed++)
+    for (int relation = -1; relation <= 1; relation += 2) {
+      t = (dpi_kind_term){.goal = DPI_GOAL_LIMIT, .relation = relation, .closed = closed, .bound = 5};
+      assert_int_equal(dpi_decide_event(&t, 5), closed);
+      assert_int_equal(dpi_decide_event(&t, 5 + relation), 1);
+      assert_int_equal(dpi_decide_event(&t, 5 - relation), 0);
+    }
+  world_close(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bounds_of_counts),
@@ -124,6 +168,7 @@ int main(void) {
       cmocka_unit_test(failures_count),
       cmocka_unit_test(threshold),
       cmocka_unit_test_setup_teardown(rewards, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(events_as_rewards, rig_setup, rig_teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -142,6 +142,137 @@ static void hours_steps_and_changes(void **state) {
   world_close(&w);
 }
 
+/* Rows that begin together are one dose, also where repeats meet: 900 mg and three tablets is the most. */
+static void doses_at_one_time(void **state) {
+  static const struct {
+    const char *rows, *said;
+  } c[] = {
+      {"oral\t0\t300\t0\t0\noral\t0\t200\t0\t0\n", NULL},
+      {"oral\t0\t500\t0\t0\noral\t0\t500\t0\t0\n",
+       "row 1 (oral), with 1 more at the same time: 1000 mg is more than the control's upper bound of 900 mg"},
+      {"oral\t0\t400\t12\t3\noral\t24\t600\t0\t0\n",
+       "row 1 (oral), with 1 more at the same time: 1000 mg is more than"},
+      {"oral\t0\t400\t12\t3\noral\t30\t600\t0\t0\n", NULL},
+      {"oral\t0\t200\t0\t0\noral\t0\t100\t0\t0\noral\t0\t100\t0\t0\noral\t0\t100\t0\t0\n", NULL}, /* 300 + 200 */
+  };
+  world w = world_open(*state, TWINS "/theophylline");
+  char text[300];
+  for (int i = 0; i < DPI_COUNT(c); i++) {
+    snprintf(text, sizeof text, "controlId\ttime\tamount\tinterval\trepeats\n%s", c[i].rows);
+    dp_plan *p = read_plan(&w, text);
+    assert_int_equal(dp_plan_check(w.kind, p, 0), c[i].said ? DP_ERR_INPUT : DP_OK);
+    if (c[i].said && !strstr(dp_ctx_error(w.r->ctx), c[i].said)) fail_msg("%s", dp_ctx_error(w.r->ctx));
+    dp_ctx_clear_error(w.r->ctx);
+    dp_plan_destroy(p);
+  }
+  dp_plan *p = read_plan(&w, "controlId\tamount\tinterval\trepeats\noral\t100\t12\t999999\noral\t100\t12\t9\n");
+  assert_int_equal(dp_plan_check(w.kind, p, 0), DP_ERR_UNSUPPORTED);
+  dp_ctx_clear_error(w.r->ctx);
+  dp_plan_destroy(p);
+  world_close(&w);
+}
+
+/* The last dose before now, its repeats included and those later than now not, is the one that the first may differ
+ * from by 100 mg; a change that repeats of an earlier row bring counts too. */
+static void changes_from_what_was_given(void **state) {
+  rig *r = *state;
+  const char *dir = rig_kind(r, "theophylline");
+  rig_edit(dir, "controls.tsv", "intervals\tapprover", "intervals\tapprover\trateLimit");
+  rig_edit(dir, "controls.tsv", "24\tprescriber", "24\tprescriber\t100");
+  world w = world_open(r, dir);
+  dp_instant history[3] = {w.history[0], w.history[0], w.history[0]};
+  history[0].amount = 700; /* long ago */
+  history[1].time = 4 * DP_TICKS;
+  history[1].amount = 200; /* at 4, 10 and 16 h */
+  history[1].interval = 6 * DP_TICKS;
+  history[1].repeats = 2;
+  history[2].time = 13 * DP_TICKS;
+  history[2].amount = 500;
+  dp_plan_patient patient = {.history = history, .nhistory = 3, .now = 12};
+  dp_plan *p = read_plan(&w, "controlId\tamount\noral\t400\n");
+  assert_int_equal(dp_plan_check(w.kind, p, 12), DP_OK); /* nobody's history */
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_ERR_INPUT);
+  assert_non_null(strstr(dp_ctx_error(r->ctx),
+                         "a change of 200 mg from the last dose given (200 mg at 10 h) is more "
+                         "than the rate limit of 100 mg"));
+  dp_ctx_clear_error(r->ctx);
+  bool may = true;
+  assert_int_equal(dpi_plan_allowed(w.kind, p, &patient, &may), DP_OK);
+  assert_false(may);
+  p->row[0].amount = 300;
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_OK);
+  patient.now = 14; /* 500 mg at 13 h */
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_ERR_INPUT);
+  dp_ctx_clear_error(r->ctx);
+  dp_plan_destroy(p);
+  patient.nhistory = 0;
+  p = read_plan(&w, "controlId\ttime\tamount\tinterval\trepeats\noral\t0\t300\t6\t3\noral\t3\t500\t0\t0\n");
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_ERR_INPUT);
+  dp_ctx_clear_error(r->ctx);
+  p->row[1].amount = 400; /* 300, 400, 300 ... */
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_OK);
+  p->row[1].time = 24; /* after 18 h */
+  p->row[1].amount = 500;
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_ERR_INPUT);
+  dp_ctx_clear_error(r->ctx);
+  dp_plan_destroy(p);
+  world_close(&w);
+}
+
+/* Infusions that would run into their own repeats are refused; rows of their own may overlap, and then rates add up. */
+static void infusions_that_overlap(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  check_row(&w, (dp_plan_row){.amount = 300, .duration = 14, .interval = 12, .repeats = 1}, 0,
+            "an infusion over 14 h has not ended when the next begins after 12 h");
+  check_row(&w, (dp_plan_row){.amount = 300, .duration = 14, .interval = 12, .steady = 1}, 0, "an infusion over 14 h");
+  check_row(&w, (dp_plan_row){.amount = 300, .duration = 12, .interval = 12, .repeats = 1}, 0, NULL);
+  check_row(&w, (dp_plan_row){.amount = 300, .duration = 14}, 0, NULL);
+  world_close(&w);
+}
+
+/* A steady state of clinic hours: every 12 h from 8 to 20 o'clock can be, from 8 to 18 not, whenever it begins. */
+static void steady_within_hours(void **state) {
+  static const struct {
+    const char *hours;
+    double interval;
+    bool good;
+  } c[] = {{"8-18", 12, false}, {"8-20", 12, true}, {"8-18", 24, true}, {"20-8", 12, true},
+           {"20-6", 12, false}, {"8-18", 6, false}, {"0-18", 6, true},  {"23-1", 24, true}};
+  for (int i = 0; i < DPI_COUNT(c); i++) {
+    char row[80];
+    const char *dir = rig_kind(*state, "theophylline");
+    snprintf(row, sizeof row, "24\tprescriber\t%s", c[i].hours);
+    rig_edit(dir, "controls.tsv", "intervals\tapprover", "intervals\tapprover\thours");
+    rig_edit(dir, "controls.tsv", "24\tprescriber", row);
+    world w = world_open(*state, dir);
+    check_row(&w, (dp_plan_row){.amount = 300, .interval = c[i].interval, .steady = 1}, 0,
+              c[i].good ? NULL : "for ever, can't stay within the control's hours");
+    world_close(&w);
+    rig_remove(dir);
+  }
+}
+
+/* Two steady rows add up where the response is proportional to the doses, and are refused elsewhere. */
+static void steady_states_add_up_or_not(void **state) {
+  for (int i = 0; i < 2; i++) {
+    world w = world_open(*state, i ? TWINS "/warfarin" : TWINS "/theophylline");
+    dp_plan *p = read_plan(&w, "controlId\tamount\tinterval\tsteady\noral\t100\t24\t1\noral\t200\t24\t1\n");
+    dp_instant *in;
+    int n;
+    dp_status status = dp_plan_instants(w.kind, p, 0, &in, &n);
+    assert_int_equal(status, i ? DP_ERR_UNSUPPORTED : DP_OK);
+    if (!i) {
+      assert_true(n == 2 && in[0].steady == 1 && in[1].steady == 2);
+      dp_plan_instants_free(p, in);
+    } else {
+      assert_non_null(strstr(dp_ctx_error(w.r->ctx), "row 2 (oral): a second steady row: steady states add up only"));
+      dp_ctx_clear_error(w.r->ctx);
+    }
+    dp_plan_destroy(p);
+    world_close(&w);
+  }
+}
+
 static void instants_are_in_order(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
   dp_plan *p =
@@ -252,9 +383,11 @@ static void memory_may_run_out(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(rows_are_read),           TEST(a_file_gives_its_name), TEST(mistakes_have_a_place), TEST(bounds_are_named),
-      TEST(hours_steps_and_changes), TEST(instants_are_in_order), TEST(nothing_is_a_plan),     TEST(memory_may_run_out),
-      TEST(what_a_dose_sets_to_0),
+      TEST(rows_are_read),       TEST(a_file_gives_its_name),       TEST(mistakes_have_a_place),
+      TEST(bounds_are_named),    TEST(hours_steps_and_changes),     TEST(instants_are_in_order),
+      TEST(nothing_is_a_plan),   TEST(memory_may_run_out),          TEST(what_a_dose_sets_to_0),
+      TEST(doses_at_one_time),   TEST(changes_from_what_was_given), TEST(infusions_that_overlap),
+      TEST(steady_within_hours), TEST(steady_states_add_up_or_not),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

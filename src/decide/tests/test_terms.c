@@ -81,12 +81,15 @@ static void utilities_and_events(void **state) {
                   "  - {id: u, quantity: c, functional: maximum, utility: \"min(x, 12)/12\", weight: 1}\n"
                   "  - {id: e, quantity: c, functional: integral, event: \"in 100 200 mg.h/L\", weight: 1}\n"
                   "  - {id: o, quantity: c, functional: integral, event: \"out 100 200\", unit: mg.h/L, weight: -1}\n"
-                  "  - {id: l, quantity: c, functional: minimum, utility: \"ln(x)\", weight: 1}\n");
+                  "  - {id: l, quantity: c, functional: minimum, utility: \"ln(x)\", weight: 1}\n"
+                  "  - {id: p, quantity: c, functional: maximum, utility: \"piecewise(0, x > 20, 1)\", weight: 1}\n");
   const dpi_kind_term *t = k->reward.term;
   const double x[4] = {6, 24, NAN, 12}, area[4] = {100, 201, NAN, 150};
   double out[4];
   assert_int_equal(dpi_decide_earn(k, &t[0], x, 4, 24, out), DP_OK);
   rig_near(out[0], 0.5, 1e-15), rig_near(out[1], 1, 0), rig_near(out[2], 0, 0), rig_near(out[3], 1, 0);
+  assert_int_equal(dpi_decide_earn(k, &t[4], x, 4, 24, out), DP_OK);
+  assert_true(out[0] == 1 && out[1] == 0 && out[2] == 0 && out[3] == 1); /* a failed draw earns nothing */
   assert_int_equal(dpi_decide_earn(k, &t[1], area, 4, 24, out), DP_OK);
   assert_true(out[0] == 1 && out[1] == 0 && out[2] == 0 && out[3] == 1);
   assert_int_equal(dpi_decide_earn(k, &t[2], area, 4, 24, out), DP_OK);
@@ -119,8 +122,7 @@ static void passages_that_never_come(void **state) {
  */
 static void windows_longer_than_the_whole(void **state) {
   rig *r = *state;
-  world w = world_with(
-      r, "rewards:\n  - {id: two, quantity: c, functional: integral, window: [0, 48 h], weight: 1}\n");
+  world w = world_with(r, "rewards:\n  - {id: two, quantity: c, functional: integral, window: [0, 48 h], weight: 1}\n");
   dp_belief *b = belief_make(4, zero, tight, 3);
   dp_plan_patient patient = patient_of(&w, b, b);
   dp_candidate *candidate;
@@ -246,6 +248,104 @@ static void terms_of_a_course(void **state) {
   assert_string_equal(dp_kind_term(w.kind, 0).unit, "(mg/L).h");
   assert_string_equal(dp_kind_term(w.kind, 2).unit, "1"); /* a share of */
   assert_string_equal(dp_kind_term(w.kind, 2).path_unit, "h");
+  dp_appraisal_destroy(a);
+  belief_free(b);
+  world_close(&w);
+}
+
+/* Terms over the plan count what is planned: what else a plan gives, in another unit, does not add to it. */
+static void only_what_is_planned(void **state) {
+  rig *r = *state;
+  const char *dir = rig_kind(r, "theophylline");
+  char path[600];
+  rig_edit(dir, "controls.tsv", "oral\tdepot",
+           "iv\tcentral\tg\tas an infusion\t2\t0\t1\t\t\t6;8;12;24\tprescriber\noral\tdepot");
+  rig_join(path, sizeof path, dir, "reward.yaml");
+  rig_write(path,
+            "window: 24 h\nplan: {form: course, controls: [oral], times: [0]}\nrewards:\n"
+            "  - {id: amount, of: amount, weight: 1}\n  - {id: count, of: count, weight: 1}\n"
+            "  - {id: rate, of: intensity, weight: 1}\n  - {id: iv, of: amount, control: iv, weight: 1}\n");
+  world w = world_open(r, dir);
+  dp_plan_row row[2] = {{.control = 0, .amount = 0.5}, {.control = 1, .amount = 300}};
+  dp_plan plan = {.ctx = r->ctx, .nrow = 2, .row = row};
+  rig_near(dpi_plan_figure(w.kind, &plan, DPI_OF_AMOUNT, -1), 300, 0);
+  rig_near(dpi_plan_figure(w.kind, &plan, DPI_OF_COUNT, -1), 1, 0);
+  rig_near(dpi_plan_figure(w.kind, &plan, DPI_OF_INTENSITY, -1), 12.5, 1e-15);
+  rig_near(dpi_plan_figure(w.kind, &plan, DPI_OF_AMOUNT, 0), 0.5, 0);
+  row[1].steady = 1; /* a steady state, and one dose beside it */
+  row[1].interval = 12;
+  row[1].repeats = 1;
+  row[0] = row[1];
+  row[1] = (dp_plan_row){.control = 1, .time = 3, .amount = 240};
+  rig_near(dpi_plan_figure(w.kind, &plan, DPI_OF_INTENSITY, -1), 300.0 / 12 + 10, 1e-12);
+  world_close(&w);
+}
+
+/* The whole that terms are about does not depend on the order of rows: a steady state comes round when all its rows do,
+ * a course is looked at up to one spacing after its last dose. */
+static void windows_of_any_order(void **state) {
+  world w = world_with(*state, "rewards:\n  - {id: a, quantity: c, functional: integral, weight: 1}\n");
+  dp_plan_row row[3] = {{.amount = 100, .interval = 6, .steady = 1}, {.amount = 100, .interval = 8, .steady = 1}};
+  dp_plan plan = {.ctx = w.r->ctx, .nrow = 2, .row = row};
+  rig_near(dpi_plan_window(w.kind, &plan), 24, 1e-12);
+  row[1].interval = 12;
+  rig_near(dpi_plan_window(w.kind, &plan), 12, 1e-12);
+  dp_plan_row later = {.time = 24, .amount = 100}, first = {.amount = 100}, middle = {.time = 12, .amount = 100};
+  plan.nrow = 3;
+  row[0] = later, row[1] = first, row[2] = middle;
+  rig_near(dpi_plan_window(w.kind, &plan), 36, 1e-12);
+  rig_near(dpi_plan_interval(&plan), 12, 1e-12);
+  row[0] = first, row[1] = middle, row[2] = later;
+  rig_near(dpi_plan_window(w.kind, &plan), 36, 1e-12);
+  row[0] = (dp_plan_row){.time = 1, .amount = 100, .interval = 8, .repeats = 3}; /* 1, 9, 17, 25 h, after one at 0 */
+  row[1] = first;
+  plan.nrow = 2;
+  rig_near(dpi_plan_window(w.kind, &plan), 33, 1e-12);
+  row[0].repeats = 0; /* 0 and 1 h */
+  rig_near(dpi_plan_window(w.kind, &plan), 2, 1e-12);
+  world_close(&w);
+}
+
+/* A steady state whose interval is longer than the window is refused, not judged by its beginning. */
+static void a_window_too_short(void **state) {
+  world w = world_with(*state, "window: 12 h\nrewards:\n  - {id: a, quantity: c, functional: minimum, weight: 1}\n");
+  dp_belief *b = belief_make(4, zero, tight, 3);
+  dp_plan_patient patient = patient_of(&w, b, b);
+  dp_plan_row row = {.amount = 300, .interval = 24, .steady = 1};
+  dp_plan plan = {.ctx = w.r->ctx, .name = "daily", .nrow = 1, .row = &row}, *one[1] = {&plan};
+  dp_appraisal *a = NULL;
+  assert_int_equal(dp_appraise(w.kind, &patient, one, 1, NULL, &a), DP_ERR_UNSUPPORTED);
+  assert_non_null(
+      strstr(dp_ctx_error(w.r->ctx), "the window of 12 h is shorter than the interval of 24 h of plan 'daily', row 1"));
+  dp_ctx_clear_error(w.r->ctx);
+  belief_free(b);
+  world_close(&w);
+}
+
+/* A quantity that is no number on the way (nothing divided by nothing): what is about it counts against the plan, also
+ * a passage, which else would count as one that never comes. */
+static void a_quantity_that_is_no_number(void **state) {
+  rig *r = *state;
+  const char *dir = rig_kind(r, "theophylline");
+  char path[600];
+  rig_edit(dir, "quantities.tsv", "half_life\tln(2)*V/CL\th", "ratio\tdepot/central\t1");
+  rig_join(path, sizeof path, dir, "reward.yaml");
+  rig_write(
+      path,
+      "window: 24 h\nplan: {form: course, times: [0]}\nlimits:\n"
+      "  - {id: early, quantity: ratio, functional: first_above, level: 9, unit: \"1\", event: \"< 6 h\", probability: "
+      "\"<= 0.5\"}\n"
+      "  - {id: high, quantity: ratio, functional: maximum, event: \"> 9\", unit: \"1\", probability: \"<= 0.5\"}\n");
+  world w = world_open(r, dir);
+  dp_belief *b = belief_make(4, zero, tight, 3);
+  dp_plan_patient patient = patient_of(&w, b, b);
+  patient.nhistory = 0;
+  dp_plan_row row = {.amount = 300, .time = 3}; /* until then 0/0 */
+  dp_plan plan = {.ctx = r->ctx, .nrow = 1, .row = &row}, *one[1] = {&plan};
+  dp_appraisal *a = NULL;
+  if (dp_appraise(w.kind, &patient, one, 1, NULL, &a) != DP_OK) fail_msg("%s", dp_ctx_error(r->ctx));
+  assert_int_equal(a->plan[0].nfailed, 4);
+  assert_true(a->plan[0].term[0].value == 1 && a->plan[0].term[1].value == 1 && !a->plan[0].admissible);
   dp_appraisal_destroy(a);
   belief_free(b);
   world_close(&w);
@@ -420,6 +520,10 @@ int main(void) {
       TEST(a_steady_state_that_ends),
       TEST(what_changes_at_now),
       TEST(terms_of_a_course),
+      TEST(only_what_is_planned),
+      TEST(windows_of_any_order),
+      TEST(a_window_too_short),
+      TEST(a_quantity_that_is_no_number),
       TEST(appraisal_compares),
       TEST(smallest_conflict),
       TEST(contradictory_limits),

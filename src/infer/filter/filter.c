@@ -70,6 +70,11 @@ static dp_status check_def(const dpi_problem *p, const dpi_filter_def *def) {
                     def->ncheckpoint, def->every, def->nlook);
   if (!p->process->edit && (kalman || p->noise))
     return dpi_fail(ctx, DP_ERR_UNSUPPORTED, "filter: states of this process can't be changed: particles only");
+  for (int k = 0; p->noise && p->process->discrete && p->process->output_first && k < p->nsensor; k++)
+    if (!p->sensor[k].of_state)
+      return dpi_fail(ctx, DP_ERR_UNSUPPORTED,
+                      "sensor '%s': outputs of a model that goes in steps do not know of noise that is added to its states",
+                      p->sensor[k].id ? p->sensor[k].id : "?");
   for (int j = 0; p->noise && j < p->process->nstate; j++)
     if (!(p->noise[j] >= 0) || !isfinite(p->noise[j]))
       return dpi_fail(ctx, DP_ERR_INPUT, "filter: noise of state %d is %g, expected 0 or more", j, p->noise[j]);

@@ -132,6 +132,8 @@ struct dpi_process {
   const double *param_default; /* [nparam] */
   bool stochastic;             /* its members use their streams */
   bool edit;                   /* states may be set */
+  bool output_first;           /* outputs are those of the states as they were when the time was reached, before they are set */
+  bool discrete;               /* a map from one time to the next */
   bool threads;                /* different swarms may run on different threads */
   dp_time start;
 };
@@ -194,7 +196,8 @@ typedef struct dpi_problem { /* all borrowed */
   const dpi_drift *drift;
   int ndrift;
   /* Process noise that the process does not have itself: sd of each state per sqrt(time unit) [nstate], or NULL. Added
-   * at every multiple of noise_step after the start (0: only at readings) and at readings. */
+   * at every multiple of noise_step after the start (0: only at readings) and at readings; behind the waist a tick
+   * before, so that outputs have it. */
   const double *noise;
   dp_time noise_step;
   /* Start of a member: fill state0 [nstate], from rng and its param only. NULL: the process's own start. */

@@ -5,6 +5,11 @@
  * Holenstein, J. R. Stat. Soc. B 72 (2010) 269): a proposal's filter goes through all readings so far. When few
  * moves are
  * accepted, the filters get twice the particles (the exchange step of Chopin et al. 2013, section 3.6).
+ *
+ * Moves leave the posterior as it is, whenever they are made; but not if the particles themselves decide when. "Few are
+ * effective" and what the particles say of any mean go together, so that those that are moved and those that are left are
+ * not alike; and where it is a near thing that error falls with the root of their number only. So a pilot decides: fewer
+ * particles, on their own from the prior on, whose answer is not used. What it decides is independent of the others.
  */
 #include <math.h>
 #include <string.h>
@@ -12,6 +17,7 @@
 #include "infer/filter/statics_impl.h"
 
 #define ACCEPT_LEAST 0.15
+#define ESS_LEAST 0.1 /* below this share the particles don't wait for the pilot */
 
 typedef struct job { /* filters to be made, or to be given readings */
   dpi_statics *s;
@@ -142,18 +148,30 @@ static dp_status exchange(dpi_statics *s, int nread) {
   return DP_OK;
 }
 
+/* The pilot, where it has decided that all move now; or NULL. */
+static const dpi_statics *decided(const dpi_statics *s) {
+  return s->pilot && !s->pilot->lost && s->pilot->moves > 0 ? s->pilot : NULL;
+}
+
 static dp_status rejuvenate(dpi_statics *s, int nread) {
+  const dpi_statics *pilot = decided(s);
   uint64_t key = s->count++;
   dpi_statics_resample(s, key);
   DP_TRY(share_filters(s));
-  for (int k = 0; k < s->def.max_move; k++) {
+  for (int k = 0; k < (pilot ? pilot->moves : s->def.max_move); k++) {
     DP_TRY(sweep(s, nread, key, k));
+    s->moves++;
     s->report.correlation = dpi_statics_correlation(s);
-    if (k >= 1 && s->report.correlation < s->def.correlation) break;
+    if (!pilot && k >= 1 && s->report.correlation < s->def.correlation) break;
   }
   dpi_statics_moved(s);
-  if (s->report.accept < ACCEPT_LEAST && 2 * s->ninner <= s->def.ninner_most) return exchange(s, nread);
-  return DP_OK;
+  s->grown = (pilot ? pilot->grown : s->report.accept < ACCEPT_LEAST) && 2 * s->ninner <= s->def.ninner_most;
+  return s->grown ? exchange(s, nread) : DP_OK;
+}
+
+static bool few_left(const dpi_statics *s, double ess) {
+  if (!s->pilot || s->pilot->lost) return ess < s->def.ess * s->n;
+  return decided(s) || ess < ESS_LEAST * s->n;
 }
 
 dp_status dpi_nested_begin(dpi_statics *s, int nread) {
@@ -167,6 +185,8 @@ dp_status dpi_nested_begin(dpi_statics *s, int nread) {
 }
 
 dp_status dpi_nested_step(dpi_statics *s, int first, int n, double *gained) {
+  s->moves = 0;
+  s->grown = false;
   DP_TRY(dpi_nested_begin(s, 0));
   job j = {.s = s, .filter = s->inner, .first = first, .n = n, .value = s->next_past};
   DP_TRY(all(&j));
@@ -179,5 +199,5 @@ dp_status dpi_nested_step(dpi_statics *s, int first, int n, double *gained) {
   }
   double ess = dpi_ess(s->weight, s->n);
   s->report.ess_least = fmin(s->report.ess_least, ess);
-  return ess < s->def.ess * s->n ? rejuvenate(s, first + n) : DP_OK;
+  return few_left(s, ess) ? rejuvenate(s, first + n) : DP_OK;
 }

@@ -213,13 +213,17 @@ static void move_drifts(const dpi_filter *f, dpi_place *p, dp_time h) {
   }
 }
 
+/* Where outputs are given as a time is reached, noise enters a tick before it: else they would not know of it. */
 static dp_status one_piece(const dpi_filter *f, dpi_place *p, dp_time to) {
-  dp_time h = to - p->time;
-  DP_TRY(f->problem.process->ops->advance(p->swarm, to));
+  const dpi_process *process = f->problem.process;
+  const dp_time h = to - p->time;
+  const bool early = f->problem.noise && process->output_first && h > 1;
+  DP_TRY(process->ops->advance(p->swarm, early ? to - 1 : to));
   p->time = to;
   p->reached = true;
   if (h <= 0) return DP_OK;
   if (f->problem.noise) DP_TRY(add_noise(f, p, h));
+  if (early) DP_TRY(process->ops->advance(p->swarm, to));
   move_drifts(f, p, h);
   return DP_OK;
 }

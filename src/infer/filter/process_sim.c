@@ -242,6 +242,8 @@ dp_status dpi_process_sim(dp_ctx *ctx, const dp_sim *sim, const dpi_process_plan
                           .param_default = d->param_default,
                           .stochastic = (d->caps & DP_CAP_STOCHASTIC) != 0,
                           .edit = (d->caps & DP_CAP_EDIT) != 0,
+                          .output_first = true,
+                          .discrete = (d->caps & DP_CAP_DISCRETE) != 0,
                           .threads = (d->caps & DP_CAP_THREADS) != 0 && !d->max_instances,
                           .start = plan->start};
   p->sim = sim;

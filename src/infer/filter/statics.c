@@ -14,7 +14,8 @@ dpi_statics_def dpi_statics_def_default(void) {
                            .max_move = 10,
                            .ninner = 100,
                            .ninner_most = 1600,
-                           .inner = DPI_FILTER_BOOTSTRAP};
+                           .inner = DPI_FILTER_BOOTSTRAP,
+                           .npilot = -1};
 }
 
 /* ---- create ---- */
@@ -75,9 +76,25 @@ static dp_status begin(dpi_statics *s) {
   s->ntaken = 0;
   s->count = 0;
   s->lost = false;
+  s->moves = 0;
+  s->grown = false;
   s->ninner = s->def.ninner;
   s->report = (dpi_statics_report){.ess_least = s->n, .nrestart = nrestart};
+  if (s->pilot) {
+    s->pilot->nreading = 0;
+    DP_TRY(begin(s->pilot));
+  }
   return dpi_statics_draw_prior(s);
+}
+
+static dp_status make_pilot(dpi_statics *s) {
+  dpi_statics_def def = s->def;
+  const int quarter = s->n / 4;
+  if (!def.nested || def.npilot == 0) return DP_OK;
+  def.n = def.npilot > 0 ? def.npilot : quarter < 30 ? 30 : quarter > 200 ? 200 : quarter;
+  def.npilot = 0;
+  def.seed = dpi_rng_at(s->def.seed, 0, DPI_RNG_FILTER_STATIC, 3);
+  return dpi_statics_create(&s->problem, &s->prior, &def, &s->pilot);
 }
 
 dp_status dpi_statics_create(const dpi_problem *problem, const dpi_static_prior *prior, const dpi_statics_def *def,
@@ -95,6 +112,7 @@ dp_status dpi_statics_create(const dpi_problem *problem, const dpi_static_prior 
   s->dim = prior->n;
   dpi_arena_init(&s->arena, ctx);
   dp_status status = make_room(s);
+  if (status == DP_OK) status = make_pilot(s);
   if (status == DP_OK) status = begin(s);
   if (status == DP_OK) {
     *out = s;
@@ -107,6 +125,7 @@ dp_status dpi_statics_create(const dpi_problem *problem, const dpi_static_prior 
 void dpi_statics_destroy(dpi_statics *s) {
   if (!s) return;
   dp_ctx *ctx = s->ctx;
+  dpi_statics_destroy(s->pilot);
   if (s->def.nested) dpi_nested_release(s);
   dpi_filter_destroy(s->run);
   dpi_free(ctx, s->reading);
@@ -127,6 +146,11 @@ static dp_status step(dpi_statics *s) {
   DP_TRY(dpi_grow(s->ctx, (void **)&s->gained, &s->cap_gained, t + 1, sizeof *s->gained));
   s->time[t] = r->time;
   const bool lost = s->lost;
+  if (s->pilot) {
+    const long before = s->pilot->report.nrun;
+    DP_TRY(dpi_statics_read(s->pilot, r, n));
+    s->report.nrun += s->pilot->report.nrun - before;
+  }
   if (lost)
     s->gained[t] = -INFINITY;
   else if (s->def.nested)

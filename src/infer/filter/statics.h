@@ -46,6 +46,9 @@ typedef struct dpi_statics_def {
   int ninner;              /* nested: particles of each filter at the start ... */
   int ninner_most;         /* ... doubled while few moves are accepted, up to this */
   dpi_filter_method inner; /* BOOTSTRAP or AUXILIARY */
+  /* nested: particles of a pilot, which goes the same way by itself and decides when all others move, and how often: what
+   * decides must not be what is moved (nested.c). 0: they decide themselves; -1: a quarter of n, 30 to 200 */
+  int npilot;
 } dpi_statics_def;
 dpi_statics_def dpi_statics_def_default(
     void); /* ibis, 1000 particles, ess 0.5, correlation 0.3, 10 moves; 100 to 1600 */

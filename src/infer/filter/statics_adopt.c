@@ -100,6 +100,7 @@ dp_status dpi_statics_adopt(dpi_statics *s, const double *x, const double *weigh
     return dpi_fail(s->ctx, DP_ERR_USAGE, "static parameters: draws to go on from come before any reading");
   if (nx < 2)
     return dpi_fail(s->ctx, DP_ERR_INPUT, "static parameters: %d draws to go on from, expected 2 or more", nx);
+  if (s->pilot) DP_TRY(dpi_statics_adopt(s->pilot, x, weight, nx, known, nknown));
   for (int k = 0; k < nknown; k++) {
     DP_TRY(dpi_reading_check(&s->problem, &known[k], k));
     if (!isnan(known[k].y)) DP_TRY(dpi_reading_insert(s->ctx, &s->reading, &s->nreading, &s->cap_reading, &known[k]));

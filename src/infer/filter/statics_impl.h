@@ -26,7 +26,10 @@ struct dpi_statics {
   dpi_filter **inner;      /* nested: [n] */
   dpi_filter **next_inner; /* nested: [n] */
   int ninner;
-  uint64_t count; /* filters' seeds given so far */
+  dpi_statics *pilot; /* nested: decides; or NULL */
+  int moves;          /* nested: sweeps made at the last time; 0: nobody moved */
+  bool grown;         /* ... and the filters got twice the particles */
+  uint64_t count;     /* filters' seeds given so far */
   dp_time *time;
   double *gained;
   int cap_time, cap_gained;

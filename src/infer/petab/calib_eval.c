@@ -19,7 +19,7 @@
 #define BATCH_BYTES ((size_t)192 << 20) /* of one batch of points */
 /* Work, in steps of a member that carries no directions: operations counted on the tapes of problems of all sizes. */
 #define WORK_DIRECTION 1.35 /* of each direction that a step carries */
-#define NEAR 8192           /* numbers of all directions together that a scalar method goes fastest with */
+#define NEAR 131072         /* numbers of all directions together that a scalar method goes fastest with */
 #define WORK_BACK 5.5       /* of a step recorded and gone back over */
 enum { NEAR_LEAST = 8 };    /* directions, however large the model */
 enum { SIDE_BY_SIDE = 8 };  /* members that cost as much as one: a convention, so that results do not depend on

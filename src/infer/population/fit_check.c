@@ -1,4 +1,5 @@
-/* fit_check.c - floor 6: standard errors of a population's estimate, shrinkage, and people in conflict with it.
+/* fit_check.c - floor 6: standard errors of a population's estimate, individual estimates, shrinkage, and people in
+ * conflict with it.
  *
  * Observed information: half the Hessian of -2 ln L by central differences of the gradient. Sandwich: I^-1 J I^-1 with
  * J the sum over people of their scores' outer products (White 1982, Econometrica 50:1). Entries of Omega by
@@ -27,8 +28,8 @@ static dp_status check_create(const dpi_population *pop, dp_fit_check **out) {
   c->neffect = pop->ne;
   c->npeople = pop->npeople;
   c->label = dpi_alloc_array(pop->ctx, nt + 1, sizeof *c->label);
-  c->value = DPI_NEW_ARRAY(pop->ctx, double, 3 * nt + nt * nt + ne + 2 * np + 1);
-  c->directions = DPI_NEW_ARRAY(pop->ctx, int, np + 1);
+  c->value = DPI_NEW_ARRAY(pop->ctx, double, 3 * nt + nt * nt + ne + 2 * np + 2 * np * ne + 1);
+  c->directions = DPI_NEW_ARRAY(pop->ctx, int, 2 * np + 1);
   if (!c->label || !c->value || !c->directions) return DP_ERR_MEMORY;
   c->se = c->value + nt;
   c->robust = c->se + nt;
@@ -36,6 +37,9 @@ static dp_status check_create(const dpi_population *pop, dp_fit_check **out) {
   c->eta_shrinkage = c->covariance + nt * nt;
   c->distance = c->eta_shrinkage + ne;
   c->conflict = c->distance + np;
+  c->effect = c->conflict + np;
+  c->individual = c->effect + np * ne;
+  c->subject = c->directions + np;
   return DP_OK;
 }
 
@@ -188,6 +192,31 @@ static dp_status shrinkage(dpi_population *pop, dp_fit_check *c) {
   return DP_OK;
 }
 
+/* Effects and individual parameters at one person's mode; eta [neta], f and s [nobs] are scratch. */
+static dp_status own_estimate(const member *mb, double *eta, double *f, double *s, double *effect, double *individual) {
+  const dpi_person *p = mb->p;
+  uint8_t ok = 0;
+  const dpi_person_batch out = {f, s, individual, &ok};
+  dpi_indiv_eta(p->iv, mb->m.x, eta);
+  /* directions stand in the order of occasions: what is kept of an effect is its last one */
+  for (int j = 0; j < p->c->neta; j++) effect[p->c->eta_effect[j]] = eta[j];
+  return dpi_person_simulate_by(p, p->c->kind->sim, eta, 1, &out);
+}
+
+static dp_status own_estimates(dpi_population *pop, dp_fit_check *c) {
+  for (int i = 0; i < pop->npeople; i++) {
+    const dpi_person *p = pop->member[i].p;
+    double *work = DPI_NEW_ARRAY(pop->ctx, double, p->c->neta + 2 * p->nobs + 1);
+    if (!work) return DP_ERR_MEMORY;
+    const size_t at = (size_t)i * (size_t)pop->ne;
+    const dp_status st = own_estimate(&pop->member[i], work, work + p->c->neta, work + p->c->neta + p->nobs,
+                                      c->effect + at, c->individual + at);
+    dpi_free(pop->ctx, work);
+    DP_TRY(st);
+  }
+  return DP_OK;
+}
+
 static dp_status people(dpi_population *pop, const double *theta, dp_fit_check *c) {
   double value;
   char who[320];
@@ -204,7 +233,17 @@ static dp_status people(dpi_population *pop, const double *theta, dp_fit_check *
     conflict(&pop->member[i], work, &c->distance[i], &c->directions[i], &c->conflict[i]);
     dpi_free(pop->ctx, work);
   }
+  DP_TRY(own_estimates(pop, c));
   return shrinkage(pop, c);
+}
+
+/* Who of the record's subjects the population's people are: all but those excluded, in their order. */
+static void name_people(const dp_record *record, const int *exclude, int nexclude, dp_fit_check *c) {
+  for (int i = 0, n = 0; i < record->nsubject && n < c->npeople; i++) {
+    bool out = false;
+    for (int k = 0; k < nexclude; k++) out = out || exclude[k] == i;
+    if (!out) c->subject[n++] = i;
+  }
 }
 
 dp_status dp_prior_check(const dp_kind *kind, const dp_record *record, const int *exclude, int nexclude,
@@ -219,6 +258,7 @@ dp_status dp_prior_check(const dp_kind *kind, const dp_record *record, const int
   dp_status st = theta ? check_create(pop, &c) : DP_ERR_MEMORY;
   if (st == DP_OK) {
     dpi_population_start(pop, theta);
+    name_people(record, exclude, nexclude, c);
     st = standard_errors(pop, theta, c);
   }
   if (st == DP_OK) st = people(pop, theta, c);

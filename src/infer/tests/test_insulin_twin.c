@@ -1,5 +1,5 @@
-/* twins/insulin as a problem: gradient against differences of values (rates that jump, a lag that is a person's own,
- * errors correlated in time), no corners although a meal's time moves; the uniform law of the delay; what is refused by
+/* twins/insulin as a problem: gradient against differences of values (two lags that are a person's own, errors
+ * correlated in time), no corners although a meal's times move; the uniform law of the delay; what is refused by
  * name. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ static void open_bed(bed *b) {
   if (dp_kind_load(b->ctx, KIND, &b->kind) != DP_OK) fail_msg("%s", dp_ctx_error(b->ctx));
   if (dp_kind_record(b->kind, KIND "/patients/virtual.csv", &b->record) != DP_OK) fail_msg("%s", dp_ctx_error(b->ctx));
   assert_int_equal(dp_prior_nominal(b->kind, &b->prior), DP_OK);
-  if (dpi_person_create(b->kind, b->record, 0, 600, false, &b->p) != DP_OK) fail_msg("%s", dp_ctx_error(b->ctx));
+  if (dpi_person_create(b->kind, b->record, 0, 900, false, &b->p) != DP_OK) fail_msg("%s", dp_ctx_error(b->ctx));
   b->p->typical = b->prior->typical;
   dpi_person_omega(b->p, b->prior->omega, omega);
   assert_int_equal(dpi_indiv_prior(b->p->iv, omega), DP_OK);

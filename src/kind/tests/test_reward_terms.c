@@ -110,6 +110,7 @@ static void mistakes_have_a_place(void **state) {
       {PLAN("form: course"), "a course needs one of times, every (with count) and intervals (with count)"},
       {PLAN("form: course, times: [0, 1 d], every: 1 d"), "a course needs one of"},
       {PLAN("form: course, times: [1 d, 0]"), "ascending times >= 0"},
+      {PLAN("form: course, times: [-30 min, 12 h]"), "ascending times >= 0"},
       {PLAN("form: course, times: [1 d], count: 2"), "nothing here beside times"},
       {PLAN("form: course, every: 0, count: 2"), "a time > 0"},
       {PLAN("form: course, every: 1 d, count: 0"), "count"},

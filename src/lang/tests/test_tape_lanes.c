@@ -69,6 +69,42 @@ static void check_tape(const dpi_lane_ops *ops, const dpi_tape *t, const double 
   dpi_free(ctx, out);
 }
 
+/* two vectors side by side, both and the second alone, against the plain workspace; the first stays as it is then */
+static void check_spread(const dpi_lane_ops *ops, const dpi_tape *t, const double *sym, int nsym) {
+  enum { OF = 2 };
+  const int w = ops->width, wide = OF * w;
+  const size_t size = dpi_tape_lanes_size(t, wide);
+  double *reg = dpi_lanes_alloc(ctx, size), *plain = DPI_NEW_ARRAY(ctx, double, dpi_tape_nreg(t));
+  double *out = DPI_NEW_ARRAY(ctx, double, t->nout);
+  dpi_tape *tape[OF] = {NULL, NULL};
+  assert_true(reg != NULL && plain != NULL && out != NULL);
+  for (int copies = 1; copies <= OF; copies++) check_ok(dpi_tape_spread(t, OF, copies, &tape[copies - 1]));
+  dpi_tape_init(t, plain);
+  for (int k = OF - 1; k >= 0; k--) {
+    dpi_tape_lanes_init(t, wide, reg);
+    for (int l = 0; l < wide; l++) {
+      const double *own = sym + (size_t)((3 * l + 1) % w) * (size_t)nsym;
+      dpi_tape_lanes_prologue(t, wide, reg, l, own, plain);
+      for (int s = 0; s < nsym; s++)
+        if (dpi_tape_row(t, s) >= 0) reg[dpi_tape_row(t, s) * wide + l] = own[s];
+    }
+    dpi_tape_lanes_run(tape[k], ops, k == 0 ? reg + w : reg);
+    for (int l = k == 0 ? w : 0; l < wide; l++) {
+      const double *own = sym + (size_t)((3 * l + 1) % w) * (size_t)nsym;
+      dpi_tape_prologue(t, own, plain);
+      dpi_tape_eval(t, own, plain, out);
+      for (int i = 0; i < t->nout; i++)
+        if (!same(reg[t->out[i] * wide + l], out[i]))
+          fail_msg("%s %s width 2 x %d, %d at once, lane %d output %d: %a, scalar %a", ops->isa, dp_arithmetic(), w,
+                   k + 1, l, i, reg[t->out[i] * wide + l], out[i]);
+    }
+  }
+  for (int k = 0; k < OF; k++) dpi_tape_destroy(tape[k]);
+  dpi_lanes_free(ctx, reg, size);
+  dpi_free(ctx, plain);
+  dpi_free(ctx, out);
+}
+
 /* ---- each operation ---- */
 static dpi_node any_op(dpi_graph *g, dpi_op op, dpi_node a, dpi_node b, dpi_node c, int power) {
   if (op == DPI_OP_POWI) return dpi_g_powi(g, a, power);
@@ -186,6 +222,7 @@ static void check_random(const dpi_lane_ops *ops) {
     for (int round = 0; round < 6; round++) {
       for (int i = 0; i < DPI_LANES_MAX * NSYM; i++) sym[i] = number(&rng);
       check_tape(ops, t, sym, NSYM);
+      check_spread(ops, t, sym, NSYM);
     }
     dpi_tape_destroy(t);
     dpi_graph_destroy(g);
@@ -222,7 +259,10 @@ static void check_model(const dpi_lane_ops *ops, const char *text) {
       double v = m->sym[i % m->nsym].value;
       sym[i] = (v == v ? v : 1.0) * exp(2 * dpi_rng_uniform(&rng) - 1) + (round % 2 ? dpi_rng_uniform(&rng) : 0);
     }
-    for (int k = 0; k < DPI_COUNT(tape); k++) check_tape(ops, tape[k], sym, m->nsym);
+    for (int k = 0; k < DPI_COUNT(tape); k++) {
+      check_tape(ops, tape[k], sym, m->nsym);
+      check_spread(ops, tape[k], sym, m->nsym);
+    }
   }
   dpi_free(ctx, sym);
   dpi_system_destroy(sys);

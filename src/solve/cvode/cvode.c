@@ -1,6 +1,9 @@
 /* cvode.c - floor 3: SUNDIALS CVODES behind the room's contract: BDF with analytic Jacobian and
  * sensitivities.
  *
+ * All sensitivities are one vector to the library (cvode_columns.h); many of them are corrected without iterating
+ * (cvode_corrector.h).
+ *
  * CVODES does the stepping (A. Hindmarsh and others, SUNDIALS, ACM TOMS 31 (2005); R. Serban, A.
  * Hindmarsh, CVODES). What is done here: the tapes give f, J and S'; J goes to a dense matrix, or a
  * sparse one factorised by KLU when the model is large and J thin; one internal step a call, with
@@ -18,7 +21,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sunlinsol/sunlinsol_klu.h>
+#include <sunmatrix/sunmatrix_dense.h>
+#include <sunmatrix/sunmatrix_sparse.h>
 
+#include "solve/cvode/cvode_columns.h"
+#include "solve/cvode/cvode_corrector.h"
 #include "solve/solve_sundials.h"
 
 typedef struct cvode_solver {
@@ -26,11 +33,16 @@ typedef struct cvode_solver {
   dpi_solve_rhs rhs;
   dpi_sundials core;
   void *mem;
-  N_Vector *ys, *ysdky, *ysatol; /* [max_dir] or NULL */
-  int max_dir, nsens;            /* nsens: columns CVODES was set up with, 0: none */
-  double *block;     /* owned: the four arrays below */
+  dpi_columns family;        /* from here to rows: with directions only */
+  N_Vector ys, ysdky, ysatol; /* S to begin with, S on its way out, tolerances */
+  SUNLinearSolver lin;       /* around the room's own */
+  SUNNonlinearSolver direct;
+  dpi_columns_rows rows;     /* owned: J by rows */
+  int max_dir, nsens;        /* nsens: columns CVODES was set up with, 0: none */
+  double *block;     /* owned: the arrays below */
   double *x, *xprev; /* [n] */
   double *s, *sprev; /* [n x ndir] */
+  double *jac;       /* [jac_nnz] as last asked for */
   double *cached_x;  /* [n] argument of the last full tape */
   double cached_t;
   bool cached;
@@ -55,47 +67,50 @@ static void need_full(cvode_solver *s, double t, const double *x) {
 static int on_rhs(realtype t, N_Vector y, N_Vector ydot, void *user) {
   cvode_solver *s = user;
   int n = s->base.sys->nstate;
-  double *f = NV_DATA_S(ydot);
+  double *f = s->max_dir > 0 ? dpi_columns_begin(ydot) : NV_DATA_S(ydot);
   if (s->nsens == 0) return dpi_solve_rhs_f(&s->rhs, t, NV_DATA_S(y), f) ? 0 : 1;
   need_full(s, t, NV_DATA_S(y));
   for (int i = 0; i < n; i++) f[i] = s->rhs.out[i] + (s->rhs.has_u ? s->rhs.u[i] : 0.0);
   return dpi_solve_nonfinite(f, n) < 0 ? 0 : 1;
 }
 
-/* S' column by column. */
-static int on_sens(int ndir, realtype t, N_Vector y, N_Vector ydot, N_Vector *ys, N_Vector *ysdot,
+/* S' = U + F_p P + J S. */
+static int on_sens(int one, realtype t, N_Vector y, N_Vector ydot, N_Vector *ys, N_Vector *ysdot,
                    void *user, N_Vector tmp1, N_Vector tmp2) {
-  (void)ydot, (void)tmp1, (void)tmp2;
+  (void)one, (void)ydot, (void)tmp1, (void)tmp2;
   cvode_solver *s = user;
   const dpi_solve_rhs *r = &s->rhs;
-  const dpi_system *sys = r->sys;
-  int n = sys->nstate;
+  const size_t size = (size_t)r->sys->nstate * (size_t)s->nsens;
   need_full(s, t, NV_DATA_S(y));
-  const double *jac = dpi_solve_rhs_jac(r), *fp = jac + sys->jac_nnz;
-  for (int d = 0; d < ndir; d++) {
-    double *o = NV_DATA_S(ysdot[d]);
-    for (int i = 0; i < n; i++) o[i] = r->has_du ? r->du[i * ndir + d] : 0.0;
-  }
-  for (int k = 0; k < r->nterm; k++)
-    NV_DATA_S(ysdot[r->term[k].dir])[r->term[k].row] += fp[r->term[k].entry] * r->term[k].weight;
-  for (int d = 0; d < ndir; d++) {
-    const double *in = NV_DATA_S(ys[d]);
-    double *o = NV_DATA_S(ysdot[d]);
-    for (int k = 0; k < sys->jac_nnz; k++) o[sys->jac_row[k]] += jac[k] * in[sys->jac_col[k]];
-    if (dpi_solve_nonfinite(o, n) >= 0) return 1;
-  }
-  return 0;
+  const double *jac = dpi_solve_rhs_jac(r), *fp = jac + r->sys->jac_nnz, *in = dpi_columns_data(*ys);
+  double *o = dpi_columns_begin(*ysdot);
+  if (s->family.no_memory) return -1;
+  if (r->has_du)
+    memcpy(o, r->du, size * sizeof *o);
+  else
+    memset(o, 0, size * sizeof *o);
+  for (int k = 0; k < r->nterm; k++) o[r->term[k].at] += fp[r->term[k].entry] * r->term[k].weight;
+  s->family.kernels->product(&s->rows, s->nsens, jac, in, o);
+  return dpi_solve_nonfinite(o, (int)size) < 0 ? 0 : 1;
 }
 
-static int on_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix jac, void *user, N_Vector tmp1,
-                  N_Vector tmp2, N_Vector tmp3) {
+/* I - gamma J. An older J will do (`kept`) where it is iterated with. */
+static int on_system(realtype t, N_Vector y, N_Vector fy, SUNMatrix a, booleantype kept, booleantype *fresh,
+                     realtype gamma, void *user, N_Vector tmp1, N_Vector tmp2, N_Vector tmp3) {
   (void)fy, (void)tmp1, (void)tmp2, (void)tmp3;
   cvode_solver *s = user;
   const dpi_system *sys = s->base.sys;
-  need_full(s, t, NV_DATA_S(y));
-  const double *value = dpi_solve_rhs_jac(&s->rhs);
-  if (dpi_solve_nonfinite(value, sys->jac_nnz) >= 0) return 1;
-  dpi_sundials_fill(&s->core, sys, value, jac);
+  *fresh = !kept || s->family.exact;
+  if (*fresh) {
+    need_full(s, t, NV_DATA_S(y));
+    memcpy(s->jac, dpi_solve_rhs_jac(&s->rhs), (size_t)sys->jac_nnz * sizeof *s->jac);
+    if (dpi_solve_nonfinite(s->jac, sys->jac_nnz) >= 0) return 1;
+  }
+  dpi_sundials_fill(&s->core, sys, s->jac, a);
+  double *value = s->core.sparse ? SM_DATA_S(a) : SM_DATA_D(a);
+  const int n = s->core.sparse ? s->core.nnz : sys->nstate * sys->nstate;
+  for (int i = 0; i < n; i++) value[i] *= -gamma;
+  dpi_sundials_shift(&s->core, sys->nstate, -1.0, a);
   return 0;
 }
 
@@ -104,10 +119,17 @@ static int on_jac(realtype t, N_Vector y, N_Vector fy, SUNMatrix jac, void *user
 static void cvode_destroy(dpi_solver *base) {
   cvode_solver *s = self(base);
   if (s->mem) CVodeFree(&s->mem);
-  if (s->ys) N_VDestroyVectorArray(s->ys, s->max_dir);
-  if (s->ysdky) N_VDestroyVectorArray(s->ysdky, s->max_dir);
-  if (s->ysatol) N_VDestroyVectorArray(s->ysatol, s->max_dir);
+  if (s->ysdky) dpi_columns_lend(s->ysdky, NULL);
+  N_Vector all[] = {s->ys, s->ysdky, s->ysatol};
+  for (int i = 0; i < DPI_COUNT(all); i++)
+    if (all[i]) N_VDestroy(all[i]);
+  if (s->direct) SUNNonlinSolFree(s->direct);
+  if (s->lin) SUNLinSolFree(s->lin);
+  dpi_free(base->ctx, s->rows.first);
+  dpi_free(base->ctx, s->rows.entry);
+  dpi_free(base->ctx, s->rows.col);
   dpi_sundials_release(base, &s->core);
+  dpi_columns_release(&s->family);
   dpi_solve_rhs_release(base, &s->rhs);
   dpi_free(base->ctx, s->block);
   dpi_free(base->ctx, s);
@@ -115,13 +137,48 @@ static void cvode_destroy(dpi_solver *base) {
 
 static bool cvode_can(const dpi_system *sys) { return sys->nalgebraic == 0; }
 
-/* Vectors of the sensitivities. */
-static bool make_columns(cvode_solver *s) {
-  if (s->max_dir == 0) return true;
-  s->ys = N_VCloneVectorArray(s->max_dir, s->core.y);
-  s->ysdky = N_VCloneVectorArray(s->max_dir, s->core.y);
-  s->ysatol = N_VCloneVectorArray(s->max_dir, s->core.y);
-  return s->ys && s->ysdky && s->ysatol;
+/* J by rows, from the tape's list by columns. */
+static dp_status make_rows(cvode_solver *s) {
+  dp_ctx *ctx = s->base.ctx;
+  const dpi_system *sys = s->base.sys;
+  dpi_columns_rows *r = &s->rows;
+  r->n = sys->nstate;
+  r->first = DPI_NEW_ARRAY(ctx, int, sys->nstate + 2);
+  r->entry = DPI_NEW_ARRAY(ctx, int, sys->jac_nnz + 1);
+  r->col = DPI_NEW_ARRAY(ctx, int, sys->jac_nnz + 1);
+  if (!r->first || !r->entry || !r->col) return DP_ERR_MEMORY;
+  int *next = r->first + 1; /* counted one further, so that filling moves them to where they belong */
+  for (int k = 0; k < sys->jac_nnz; k++) next[sys->jac_row[k] + 1]++;
+  for (int i = 1; i <= sys->nstate; i++) next[i] += next[i - 1];
+  for (int k = 0; k < sys->jac_nnz; k++) {
+    const int at = next[sys->jac_row[k]]++;
+    r->entry[at] = k;
+    r->col[at] = sys->jac_col[k];
+  }
+  return DP_OK;
+}
+
+/* What sensitivities need. The state is a vector of their kind too, since the library mixes them. */
+static dp_status make_columns(cvode_solver *s) {
+  dpi_sundials *c = &s->core;
+  if (s->max_dir == 0) return DP_OK;
+  DP_TRY(dpi_columns_init(s->base.ctx, s->base.sys->nstate, s->max_dir, &s->family));
+  DP_TRY(make_rows(s));
+  N_VDestroy(c->y);
+  c->y = dpi_columns_new(&s->family, c->sun, 1);
+  N_VDestroy(c->dky);
+  c->dky = dpi_columns_new(&s->family, c->sun, 1);
+  N_VDestroy(c->atol);
+  c->atol = dpi_columns_new(&s->family, c->sun, 1);
+  s->ys = dpi_columns_new(&s->family, c->sun, s->max_dir);
+  s->ysdky = dpi_columns_new(&s->family, c->sun, s->max_dir);
+  s->ysatol = dpi_columns_new(&s->family, c->sun, s->max_dir);
+  s->lin = dpi_corrector_linear(&s->family, c->lin, c->sparse, c->sun);
+  s->direct = dpi_corrector_direct(&s->family, c->sun);
+  const bool made = c->y && c->dky && c->atol && s->ys && s->ysdky && s->ysatol && s->lin && s->direct;
+  if (!made || s->family.no_memory) return DP_ERR_MEMORY;
+  dpi_sundials_tolerances(&s->base, c);
+  return DP_OK;
 }
 
 /* The integrator itself, at a dummy point: start() puts it where it belongs. */
@@ -136,8 +193,8 @@ static bool make_integrator(cvode_solver *s) {
          CVodeSVtolerances(s->mem, dpi_sundials_rtol(o), c->atol) == CV_SUCCESS &&
          CVodeSetUserData(s->mem, s) == CV_SUCCESS &&
          CVodeSetMaxHnilWarns(s->mem, -1) == CV_SUCCESS &&
-         CVodeSetLinearSolver(s->mem, c->lin, c->jac) == CV_SUCCESS &&
-         CVodeSetJacFn(s->mem, on_jac) == CV_SUCCESS &&
+         CVodeSetLinearSolver(s->mem, s->lin ? s->lin : c->lin, c->jac) == CV_SUCCESS &&
+         CVodeSetLinSysFn(s->mem, on_system) == CV_SUCCESS &&
          (o->max_step <= 0.0 || CVodeSetMaxStep(s->mem, o->max_step) == CV_SUCCESS);
 }
 
@@ -148,16 +205,20 @@ static dp_status build(cvode_solver *s) {
   const dpi_system *sys = s->base.sys;
   size_t n = (size_t)sys->nstate, ns = n * (size_t)s->max_dir;
   DP_TRY(dpi_solve_rhs_init(&s->base, s->max_dir, &s->rhs));
-  s->block = DPI_NEW_ARRAY(ctx, double, 3 * n + 2 * ns);
+  s->block = DPI_NEW_ARRAY(ctx, double, 3 * n + 2 * ns + (size_t)sys->jac_nnz);
   if (!s->block) return DP_ERR_MEMORY;
   s->x = s->block;
   s->xprev = s->x + n;
   s->cached_x = s->xprev + n;
   s->s = s->cached_x + n;
   s->sprev = s->s + ns;
+  s->jac = s->sprev + ns;
   if (n == 0) return DP_OK;
   DP_TRY(dpi_sundials_init(&s->base, &s->core));
-  return make_columns(s) && make_integrator(s) ? DP_OK : dpi_sundials_failed(&s->base, &s->core);
+  DP_TRY(make_columns(s));
+  const bool made = make_integrator(s);
+  if (s->family.no_memory) return DP_ERR_MEMORY;
+  return made ? DP_OK : dpi_sundials_failed(&s->base, &s->core);
 }
 
 static dp_status cvode_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solve_opts *opts,
@@ -178,28 +239,42 @@ static dp_status cvode_create(dp_ctx *ctx, const dpi_system *sys, const dpi_solv
 /* Absolute tolerance of a sensitivity: its state's times the size of the direction
  * (dpi_solve_rhs_scale). */
 static void set_sens_tolerances(cvode_solver *s) {
-  for (int d = 0; d < s->rhs.ndir; d++) {
+  double *to = dpi_columns_data(s->ysatol);
+  const int nd = s->rhs.ndir;
+  for (int d = 0; d < nd; d++) {
     double scale = dpi_solve_rhs_scale(&s->rhs, d);
-    for (int i = 0; i < s->base.sys->nstate; i++)
-      NV_Ith_S(s->ysatol[d], i) = NV_Ith_S(s->core.atol, i) * scale;
+    for (int i = 0; i < s->base.sys->nstate; i++) to[i * nd + d] = NV_Ith_S(s->core.atol, i) * scale;
   }
+}
+
+/* CVODES is told of one sensitivity with ndir columns. */
+static bool start_columns(cvode_solver *s, int ndir) {
+  N_Vector all[] = {s->ys, s->ysdky, s->ysatol};
+  for (int i = 0; i < DPI_COUNT(all); i++) dpi_columns_set(all[i], ndir);
+  N_VConst(0.0, s->ys);
+  if (CVodeSensInit(s->mem, 1, CV_STAGGERED, on_sens, &s->ys) != CV_SUCCESS) return false;
+  s->nsens = ndir;
+  const bool at_once = ndir >= DPI_CORRECTOR_LEAST && s->base.sys->nstate >= DPI_CORRECTOR_STATES;
+  if (at_once && CVodeSetNonlinearSolverSensStg(s->mem, s->direct) != CV_SUCCESS) return false;
+  return CVodeSetSensErrCon(s->mem, s->base.opts.sens_error) == CV_SUCCESS;
+}
+
+static void stop_columns(cvode_solver *s) {
+  if (s->nsens > 0) CVodeSensFree(s->mem);
+  s->nsens = 0;
 }
 
 /* Give CVODES as many columns as this bind has. */
 static bool set_columns(cvode_solver *s, int ndir) {
-  const dpi_solve_opts *o = &s->base.opts;
-  if (ndir != s->nsens) {
-    if (s->nsens > 0) CVodeSensFree(s->mem);
-    s->nsens = 0;
-    for (int d = 0; d < ndir; d++) N_VConst(0.0, s->ys[d]);
-    if (ndir > 0 && CVodeSensInit(s->mem, ndir, CV_STAGGERED, on_sens, s->ys) != CV_SUCCESS)
-      return false;
-    s->nsens = ndir;
-    if (ndir > 0 && CVodeSetSensErrCon(s->mem, o->sens_error) != CV_SUCCESS) return false;
-  }
+  s->family.no_memory = false;
+  if (ndir != s->nsens) stop_columns(s);
   if (ndir == 0) return true;
-  set_sens_tolerances(s);
-  return CVodeSensSVtolerances(s->mem, dpi_sundials_rtol(o), s->ysatol) == CV_SUCCESS;
+  bool good = ndir == s->nsens || start_columns(s, ndir);
+  if (good) set_sens_tolerances(s);
+  good = good && CVodeSensSVtolerances(s->mem, dpi_sundials_rtol(&s->base.opts), &s->ysatol) == CV_SUCCESS;
+  if (good && !s->family.no_memory) return true;
+  stop_columns(s);
+  return false;
 }
 
 static dp_status cvode_bind(dpi_solver *base, const double *sym, const double *seed, int ndir) {
@@ -235,6 +310,7 @@ static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x
   else
     memset(s->s, 0, ns * sizeof *s->s);
   s->cached = false;
+  s->family.no_memory = false;
   publish(s);
   const dpi_solve_outcome o = dpi_sundials_start(base, &s->core, t, s->x);
   if (o != DPI_SOLVE_OK || dpi_solve_nonfinite(s->s, (int)ns) < 0) return o;
@@ -244,24 +320,13 @@ static dpi_solve_outcome cvode_start(dpi_solver *base, double t, const double *x
 
 /* ---------------------------------------------------------------- going through time */
 
-static void columns_in(cvode_solver *s) {
-  int n = s->base.sys->nstate, nd = s->rhs.ndir;
-  for (int d = 0; d < nd; d++)
-    for (int i = 0; i < n; i++) NV_Ith_S(s->ys[d], i) = s->s[i * nd + d];
-}
-
-static void columns_out(const cvode_solver *s, N_Vector *from, double *sens) {
-  int n = s->base.sys->nstate, nd = s->rhs.ndir;
-  for (int d = 0; d < nd; d++)
-    for (int i = 0; i < n; i++) sens[i * nd + d] = NV_Ith_S(from[d], i);
-}
-
 /* Put the integrator at (t_now, x_now, S_now). */
 static int restart(cvode_solver *s) {
   memcpy(NV_DATA_S(s->core.y), s->x, (size_t)s->base.sys->nstate * sizeof *s->x);
-  columns_in(s);
+  if (s->nsens > 0)
+    memcpy(dpi_columns_data(s->ys), s->s, (size_t)s->base.sys->nstate * (size_t)s->nsens * sizeof *s->s);
   int flag = CVodeReInit(s->mem, s->base.t_now, s->core.y);
-  if (flag == CV_SUCCESS && s->nsens > 0) flag = CVodeSensReInit(s->mem, CV_STAGGERED, s->ys);
+  if (flag == CV_SUCCESS && s->nsens > 0) flag = CVodeSensReInit(s->mem, CV_STAGGERED, &s->ys);
   dpi_sundials_restarted(&s->core);
   return flag;
 }
@@ -315,8 +380,9 @@ static dpi_solve_outcome take(cvode_solver *s, double t_new) {
   double *x = s->xprev, *sens = s->sprev, h = t_new - s->base.t_now, told = t_new;
   memcpy(x, NV_DATA_S(s->core.y), n * sizeof *x);
   if (s->nsens > 0) {
-    if (CVodeGetSens(s->mem, &told, s->ysdky) != CV_SUCCESS) return explain(s, CV_UNRECOGNIZED_ERR);
-    columns_out(s, s->ysdky, sens);
+    dpi_columns_lend(s->ysdky, sens);
+    if (CVodeGetSens(s->mem, &told, &s->ysdky) != CV_SUCCESS) return explain(s, CV_UNRECOGNIZED_ERR);
+    dpi_columns_data(s->ysdky);
   }
   s->xprev = s->x;
   s->sprev = s->s;
@@ -341,6 +407,7 @@ static dpi_solve_outcome cvode_step(dpi_solver *base, double t_end) {
   if (flag == CV_SUCCESS) flag = CVodeSetStopTime(s->mem, stop);
   if (flag == CV_SUCCESS) flag = CVode(s->mem, stop, s->core.y, &t_new, CV_ONE_STEP);
   count_work(s);
+  if (s->family.no_memory) return DPI_SOLVE_MEMORY;
   if (flag < 0) {
     s->core.dirty = true;
     s->core.moved = false;
@@ -363,8 +430,9 @@ static void cvode_dense(dpi_solver *base, double t, double *x, double *sens) {
   bool good = CVodeGetDky(s->mem, t, 0, s->core.dky) == CV_SUCCESS;
   for (size_t i = 0; i < n; i++) x[i] = good ? NV_Ith_S(s->core.dky, i) : NAN;
   if (!sens || s->nsens == 0) return;
-  good = CVodeGetSensDky(s->mem, t, 0, s->ysdky) == CV_SUCCESS;
-  if (good) columns_out(s, s->ysdky, sens);
+  dpi_columns_lend(s->ysdky, sens);
+  good = CVodeGetSensDky(s->mem, t, 0, &s->ysdky) == CV_SUCCESS;
+  dpi_columns_lend(s->ysdky, NULL);
   for (size_t i = 0; !good && i < ns; i++) sens[i] = NAN;
 }
 

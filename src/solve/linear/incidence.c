@@ -20,7 +20,8 @@
  *   cycle, the block's own exponential (which a fast rate elsewhere does not force into many
  *   squarings) for a cycle.
  *
- * Up to three states without a cycle have a closed form that is shorter (incidence_chain.h).
+ * Up to three states without a cycle have a closed form that is shorter (incidence_chain.h), and so have the values of a
+ * cycle of two with at most one state beside it (incidence_cycle.h).
  *
  * The arithmetic stands in incidence_body.h, for each width of registers once.
  *
@@ -106,6 +107,20 @@ static void find_chain(dpi_incidence *p) {
     }
 }
 
+/* Two states that reach each other, and at most one beside them. */
+static void find_cycle(dpi_incidence *p) {
+  const int n = p->n;
+  p->cycle[2] = -1;
+  if (n < 2 || n > 3) return;
+  for (int i = 0, found = 0; i < n; i++) {
+    if (p->alone[i])
+      p->cycle[2] = i;
+    else if (found < 2)
+      p->cycle[found++] = i;
+    p->has_cycle = found == 2 && (n == 2 || p->cycle[2] >= 0);
+  }
+}
+
 /* The widest that this processor has. */
 static const dpi_incidence_ops *choose_ops(void) {
 #if defined(__x86_64__)
@@ -146,6 +161,7 @@ dp_status dpi_incidence_init(dp_ctx *ctx, int n, uint8_t *reach, dpi_incidence *
   if (!p->pair) return DP_ERR_MEMORY;
   list_pairs(p);
   find_chain(p);
+  find_cycle(p);
   return find_blocks(ctx, p);
 }
 

@@ -54,6 +54,8 @@ typedef struct dpi_incidence {
                      its diagonal */
   int nchain;     /* n where it is at most DPI_CHAIN and no state is in a cycle, else 0: closed form */
   int chain[DPI_CHAIN]; /* then the states, everybody behind who reaches them */
+  bool has_cycle;       /* two states that reach each other, and at most one more: closed form */
+  int cycle[3];         /* then the two, and the one beside them or -1 */
   int nblock;     /* cycles: exp has the exponential of the block in its place */
   dpi_block *block;
 } dpi_incidence;

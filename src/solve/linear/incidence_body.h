@@ -92,6 +92,7 @@ static bool expm(const dpi_incidence *p, int nblock, const double *m, const doub
                  double *de, dpi_expm_work *w);
 
 #include "solve/linear/incidence_chain.h"
+#include "solve/linear/incidence_cycle.h"
 
 /* y += c0 I + c[1] x1 + c[2] x2 + c[3] x3 (and derivatives): one coefficient of Paterson and
  * Stockmeyer's polynomial. */
@@ -232,6 +233,8 @@ static bool expm(const dpi_incidence *p, int nblock, const double *m, const doub
   int nl = 4 * nblock, nsquare = 0;
   if (p->n == 0) return true;
   if (p->nchain > 0) return expm_chain(p, nblock, m, dm, h, e, de);
+  const bool closed = p->has_cycle && expm_cycle(p, m, h, e);
+  if (closed && nblock == 0) return true;
   double mu = shift_of(p, m, metzler);
   double n3, n4;
   powers(p, nblock, m, dm, mu, h, w, &n3, &n4);
@@ -253,7 +256,7 @@ static bool expm(const dpi_incidence *p, int nblock, const double *m, const doub
     if (k >= BLOCK_REFRESH) refresh_blocks(p, nblock, m, dm, tau, w->x[y], w->dx[y], w);
   }
   if (nsquare == 0) refresh_diagonal(p, nl, m, dm, h, mu, power, w->x[y], w->dx[y]);
-  memcpy(e, w->x[y], (size_t)p->nnz * sizeof *e);
+  if (!closed) memcpy(e, w->x[y], (size_t)p->nnz * sizeof *e); /* e is the same with directions and without */
   memcpy(de, w->dx[y], (size_t)p->nnz * (size_t)nl * sizeof *de);
   return true;
 }

@@ -24,6 +24,9 @@ static const edges patterns[] = {
     {"depot, centre and periphery, urine", 4, "0112", "1213"},
     {"two cycles, one feeds the other", 5, "01233", "10342"},
     {"unconnected parts", 7, "01346", "10435"},
+    {"a cycle", 2, "01", "10"},
+    {"a cycle and an input", 3, "0122", "1001"},
+    {"a cycle and what leaves it", 3, "120", "210"},
 };
 
 /* ---- the work: one block of memory a matrix, so that a write beyond an end is found ---- */
@@ -302,6 +305,124 @@ static void closed_forms_have_all_digits(void **state) {
   }
 }
 
+/* ---- cycles of two: the closed form ---- */
+
+/* exp(m h) by mpmath with 60 digits. */
+typedef struct turned {
+  const char *name;
+  int n;
+  double h, m[9], e[9], tol; /* of each entry, relative */
+} turned;
+static const turned cycles[] = {
+    {"an input", 3, 2.0,
+     {-0.625, 0.25, 40, 0.5, -0.25, 0, 0, 0, 0},
+     {0.38411358089792416, 0.23140916734331447, 48.981787012943006, 0.46281833468662894, 0.73122733191289587,
+      23.912640476025382, 0.0, 0.0, 1.0}, 1e-15},
+    {"nearly equal", 2, 1.5,
+     {-1, 9.313225746154785e-10, 9.313225746154785e-10, -1},
+     {0.22313016014842983, 3.1170923283569957e-10, 3.1170923283569957e-10, 0.22313016014842983}, 1e-15},
+    {"slow beside fast", 2, 1000.0,
+     {-64, 64, 64, -64.00000095367432},
+     {0.49976164197968548, 0.4997616382561711, 0.4997616382561711, 0.49976163453265675}, 1e-13},
+    {"a depot", 3, 3.0,
+     {-1.25, 0, 0, 1.25, -0.625, 0.25, 0, 0.5, -0.25},
+     {0.023517745856009108, 0.0, 0.0, 0.36647057443360474, 0.29709134809104639, 0.25397074492319078,
+      0.45169157509117457, 0.50794148984638155, 0.67804746547583255}, 1e-15},
+    {"a depot as fast as one that it feeds", 3, 8.0,
+     {-0.125, 0, 0, 0.125, -0.5, 0.1875, 0, 0.25, -0.125},
+     {0.36787944117144232, 0.0, 0.0, 0.17530033800043917, 0.14701478621352738, 0.26295050700065876,
+      0.20335757269560171, 0.35060067600087834, 0.67291580021484489}, 1e-15},
+    {"what leaves it", 3, 5.0,
+     {-0.625, 0.25, 0, 0.5, -0.25, 0, 0.125, 0, 0},
+     {0.23165913879351727, 0.25446001168076728, 0.0, 0.50892002336153456, 0.61334915631466819, 0.0,
+      0.25942083784494817, 0.13219083200456453, 1.0}, 1e-15},
+    {"waves", 2, 3.0,
+     {-0.5, 2, -1.5, -0.25},
+     {0.16803420365693069, -0.33506523432741, 0.2512989257455575, 0.12615104936600444}, 4e-15},
+    {"slow waves", 2, 1.0,
+     {-0.5, 1.4901161193847656e-08, -1.4901161193847656e-08, -0.5},
+     {0.60653065971263336, 9.0380111293887109e-9, -9.0380111293887109e-9, 0.60653065971263336}, 1e-15},
+    {"signs that differ, real", 2, 1.0,
+     {-3, 1, -0.75, -1},
+     {0.011562417861633278, 0.14104516152453103, -0.10578387114339828, 0.29365274091069535}, 2e-15},
+};
+
+static void cycles_have_all_digits(void **state) {
+  (void)state;
+  for (int k = 0; k < DPI_COUNT(cycles); k++) {
+    const turned *g = &cycles[k];
+    char from[10] = "", to[10] = "";
+    for (int i = 0, nedge = 0; i < g->n * g->n; i++)
+      if (i / g->n != i % g->n && g->m[i] != 0) {
+        from[nedge] = (char)('0' + i % g->n);
+        to[nedge++] = (char)('0' + i / g->n);
+      }
+    const edges shape = {g->name, g->n, from, to};
+    bench b;
+    bench_init(&b, &shape, 1);
+    assert_true(b.p.has_cycle);
+    double m[9], dm[36] = {0}, e[9], de[36], alone[9];
+    for (int c = 0; c < b.p.nnz; c++) m[c] = g->m[b.p.row[c] * g->n + b.p.col[c]];
+    assert_true(dpi_incidence_expm(&b.p, 0, m, dm, true, g->h, alone, de, &b.work));
+    assert_true(dpi_incidence_expm(&b.p, 1, m, dm, true, g->h, e, de, &b.work));
+    assert_memory_equal(e, alone, sizeof *e * (size_t)b.p.nnz);
+    for (int i = 0; i < g->n * g->n; i++) {
+      const int c = b.p.at[i];
+      if (c < 0 ? g->e[i] != 0 : !(fabs(e[c] - g->e[i]) <= g->tol * fabs(g->e[i])))
+        fail_msg("%s: entry %d is %.17g, expected %.17g", g->name, i, c < 0 ? 0 : e[c], g->e[i]);
+    }
+    bench_release(&b);
+  }
+}
+
+/* One random matrix of the shape, by row and column [n x n]; kind 0: compartments, 1: signs as they come, 2: the two
+ * eigenvalues of the cycle nearly or wholly equal, 3: complex ones. */
+static void fill_cycle(const dpi_incidence *p, int kind, double *m) {
+  fill(p, kind != 1, m, NULL, 0);
+  const int i = p->cycle[0], j = p->cycle[1], n = p->n;
+  double *own = &m[p->at[j * n + j]], *there = &m[p->at[i * n + j]], *back = &m[p->at[j * n + i]];
+  const double small[] = {0, 1e-14, 1e-11, 1e-8, 1e-5};
+  const double near_by = small[(int)(5 * uniform())];
+  if (kind == 2) {
+    *own = m[p->at[i * n + i]];
+    *there = near_by * *there;
+    *back = near_by * *back;
+  }
+  if (kind == 3) *back = -*back;
+}
+
+/* The closed form beside Pade's: 1e-13 of the largest entry, and a little more where many squarings are needed. */
+static void cycles_agree_with_pade(void **state) {
+  (void)state;
+  double worst = 0;
+  seed = 11;
+  for (int k = DPI_COUNT(patterns) - 3; k < DPI_COUNT(patterns); k++) {
+    bench b;
+    bench_init(&b, &patterns[k], 0);
+    const int n = b.p.n;
+    assert_true(b.p.has_cycle);
+    for (int turn = 0; turn < 20000; turn++) {
+      double m[9], dm[9], e[9], de[9], full[9] = {0}, other[9], work[8 * 9 + 18], size = 0, largest = 0;
+      fill_cycle(&b.p, turn % 4, m);
+      for (int c = 0; c < b.p.nnz; c++) {
+        full[b.p.row[c] * n + b.p.col[c]] = m[c];
+        size = fmax(size, fabs(m[c]));
+      }
+      const double h = dpi_m_exp(6 * uniform() - 4) / size;
+      assert_true(dpi_incidence_expm(&b.p, 0, m, dm, turn % 4 != 1 && turn % 4 != 3, h, e, de, &b.work));
+      dpi_expm(full, n, h, other, work);
+      for (int c = 0; c < n * n; c++) largest = fmax(largest, fabs(other[c]));
+      for (int c = 0; c < n * n; c++) {
+        const double miss = fabs((b.p.at[c] < 0 ? 0 : e[b.p.at[c]]) - other[c]) / largest;
+        worst = fmax(worst, miss);
+        if (!(miss <= 1e-13)) fail_msg("%s, matrix %d: differs by %g", patterns[k].name, turn, miss);
+      }
+    }
+    bench_release(&b);
+  }
+  print_message("60000 matrices: largest difference %.1e\n", worst);
+}
+
 /* Not finite is said, not computed with. */
 static void closed_forms_refuse(void **state) {
   (void)state;
@@ -323,6 +444,8 @@ int main(void) {
       cmocka_unit_test(the_plain_one_is_an_exponential),
       cmocka_unit_test(closed_forms_have_all_digits),
       cmocka_unit_test(closed_forms_refuse),
+      cmocka_unit_test(cycles_have_all_digits),
+      cmocka_unit_test(cycles_agree_with_pade),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -311,8 +311,7 @@ bool dpi_eq_happen(dpi_eq_bench *w, const dpi_eq_next *k) {
   }
   if (w->limit > w->m->t && !dpi_eq_reach(w, w->limit)) return false;
   w->m->now = w->to;
-  dpi_eq_path_close(w, w->to);
-  return true;
+  return dpi_eq_path_close(w, w->to);
 }
 
 /* After an output: another one before anything else? Nothing but the output has changed since look_ahead. */

@@ -137,6 +137,7 @@ void dpi_eq_bench_params(dpi_eq_bench *w) {
   for (int i = 0; i < sp->ndraw; i++) w->sym[sp->model->draw[i].sym] = w->m->draw[i];
   for (int i = 0; i < sp->nmap; i++) w->stale[i] = 1;
   w->jac_inverse = -1;
+  w->turn = -1;
   w->due = NAN;
   w->bound = false;
   w->live = false;

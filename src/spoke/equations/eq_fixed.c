@@ -19,6 +19,10 @@
  * Laws wait until no lane walks any more: members with the same clock stay in step by themselves. That decides when,
  * never what.
  *
+ * A lane is *plain* while nothing comes but the one law that repeats, the same number of equal steps apart: the same
+ * thing again and again, which is done for all plain lanes together without looking at any of them. What is counted for
+ * one (`at`, `tick`, times) is then behind by the rounds since; `unplain` catches up. A plain lane is in WAITS.
+ *
  * Invariants:
  *   1. what a member becomes depends on this member alone: segments are cut where something of its own happens, a law's
  *      numbers are those that eq_law.c would have given;
@@ -27,7 +31,6 @@
 #include "solve/lane_rows.h"
 #include "spoke/equations/eq_impl.h"
 
-#include <float.h>
 #include <math.h>
 
 #define STABLE \
@@ -38,6 +41,7 @@
 /* One law for all lanes. */
 typedef struct law_tape {
   dpi_tape *tape;              /* owned; values, then their sum: finite as long as they are, but for overflow */
+  dpi_tape *all;               /* owned: the same for all vectors of a gang */
   int time;                    /* row or -1 */
   int nx, *x, *x_row;          /* states that it reads */
   int nheld, *held, *held_row; /* moving parameters that it reads */
@@ -57,14 +61,18 @@ typedef struct dpi_eq_fixed {
 } dpi_eq_fixed;
 
 enum { IDLE, WALKS, WAITS };
+enum { LANES = DPI_FIXED_LANES };
+enum { PLAIN_STEPS = 16 }; /* most steps between two laws of a plain lane */
 enum { AHEAD = 8 }; /* applications whose numbers are drawn at once: one waits for its own rounds, several do not */
 
 /* Numbers of a law that draws, for all lanes. */
 typedef struct noise {
-  uint64_t first[DPI_NORMAL_LANES]; /* of which application on */
-  uint32_t valid;                   /* lanes */
-  double (*z)[DPI_NORMAL_LANES];    /* owned [nnoise x AHEAD] */
+  uint32_t valid;       /* lanes that have numbers here, */
+  uint64_t place;       /* all the next ones at this place */
+  uint64_t base[LANES]; /* a lane's applications so far: base, and place where it is valid */
+  double (*z)[LANES];   /* owned [nnoise x AHEAD] */
 } noise;
+_Static_assert(LANES % DPI_NORMAL_LANES == 0, "numbers are drawn for DPI_NORMAL_LANES lanes at once");
 
 typedef struct lane {
   uint8_t state;
@@ -78,6 +86,7 @@ typedef struct lane {
   const dp_instant *only; /* the one law that repeats, where there is one; */
   int *at;                /* its entry in the timeline, */
   dp_time tick;           /* and when it comes next */
+  int64_t since, until;   /* plain: from this round on, and up to this one */
 } lane;
 
 /* Rows that are copied: to[i] := from[i]. */
@@ -91,11 +100,14 @@ typedef struct rows {
 typedef struct gang {
   struct gang *free_next;
   const dpi_eq_spoke *spoke;
-  int width;
-  dpi_fixed *g;                   /* owned */
-  dpi_eq_bench *w[DPI_LANES_MAX]; /* owned */
-  lane lane[DPI_LANES_MAX];
-  uint32_t in[WAITS + 1]; /* lanes in this state, as bits */
+  int vector, width;        /* lanes that are computed at once; lanes */
+  dpi_fixed *g;             /* owned */
+  dpi_eq_bench *w[LANES];   /* owned */
+  lane lane[LANES];
+  uint32_t in[WAITS + 1];   /* lanes in this state, as bits */
+  uint32_t plain;           /* lanes */
+  uint32_t owes[PLAIN_STEPS]; /* those that take more steps than this from law to law */
+  int64_t round, due;       /* applications so far; at the next of which a lane is plain no more, at the earliest */
   double **law_reg;       /* owned [nlaw], each too */
   double *scratch;        /* owned: plain workspace of the largest law */
   double *store;          /* owned [nmoving x width] */
@@ -105,7 +117,7 @@ typedef struct gang {
   rows *give;    /* owned [nlaw], lists too: from a law's values to where they belong */
   noise *noise;  /* owned [nlaw] */
   double **row;  /* owned [nmoving]: their rows in the step; NULL: not used there */
-  void (*normal)(uint64_t key, const uint64_t *stream, const uint64_t *counter, double *z);
+  dpi_lane_normal_fn normal;
   dpi_eq_batch *b; /* the call */
   dp_time to;
   int *queue; /* owned: members, in the order in which they are taken */
@@ -174,6 +186,7 @@ static dp_status make_law(dpi_eq_spoke *sp, const dpi_eq_fixed *f, const uint8_t
   for (int k = 0; k < n; k++) moved[k] = law->target[k] >= sp->nstate ? f->moving_of[law->target[k] - sp->nstate] : -1;
   t->moved = moved;
   DP_TRY(dpi_tape_create(sp->base.ctx, sp->model->graph, node, n + 1, fast, sp->nsym, &t->tape));
+  DP_TRY(dpi_tape_spread(t->tape, DPI_FIXED_VECTORS, DPI_FIXED_VECTORS, &t->all));
   return find_reads(sp, f, t);
 }
 
@@ -225,16 +238,21 @@ void dpi_eq_fixed_release(dpi_eq_spoke *sp) {
     gang_destroy(f->gang);
     f->gang = next;
   }
-  for (int l = 0; f->law && l < sp->nlaw; l++) dpi_tape_destroy(f->law[l].tape);
+  for (int l = 0; f->law && l < sp->nlaw; l++) {
+    dpi_tape_destroy(f->law[l].tape);
+    dpi_tape_destroy(f->law[l].all);
+  }
   dpi_fixed_plan_destroy(f->plan);
 }
 
 int dpi_eq_fixed_tapes(const dpi_eq_spoke *sp, const dpi_tape **tape, int most) {
   const dpi_eq_fixed *f = sp->fixed;
+  const dpi_tape *step[DPI_FIXED_TAPES];
   int n = 0;
   if (!f) return 0;
-  if (n < most) tape[n++] = dpi_fixed_plan_tape(f->plan);
-  for (int l = 0; l < sp->nlaw && n < most; l++) tape[n++] = f->law[l].tape;
+  dpi_fixed_plan_tapes(f->plan, step);
+  for (int i = 0; i < DPI_FIXED_TAPES && n < most; i++) tape[n++] = step[i];
+  for (int l = 0; l < sp->nlaw && n < most; l++) tape[n++] = f->law[l].all;
   return n;
 }
 
@@ -276,7 +294,7 @@ static void gang_destroy(gang *a) {
   if (!a) return;
   const dpi_eq_spoke *sp = a->spoke;
   dp_ctx *ctx = sp->base.ctx;
-  for (int l = 0; l < DPI_LANES_MAX; l++) dpi_eq_bench_destroy(a->w[l]);
+  for (int l = 0; l < LANES; l++) dpi_eq_bench_destroy(a->w[l]);
   for (int l = 0; a->law_reg && l < sp->nlaw; l++) dpi_lanes_free(ctx, a->law_reg[l], 0);
   dpi_fixed_destroy(a->g);
   for (int l = 0; a->load && l < sp->nlaw; l++) dpi_free(ctx, a->load[l].to);
@@ -357,10 +375,11 @@ static dp_status gang_build(gang *a) {
   dp_ctx *ctx = sp->base.ctx;
   int largest = 0;
   DP_TRY(dpi_fixed_create(ctx, f->plan, sp->width, &a->g));
+  a->vector = a->g->vector;
   a->width = a->g->width;
   a->normal = dpi_lane_normal_plain;
 #if defined(__x86_64__)
-  if (a->width == 8) a->normal = dpi_lane_normal_avx512; /* eight lanes: this processor has it */
+  if (a->vector == 8) a->normal = dpi_lane_normal_avx512; /* eight lanes: this processor has it */
 #endif
   a->law_reg = DPI_NEW_ARRAY(ctx, double *, sp->nlaw + 1);
   a->row = DPI_NEW_ARRAY(ctx, double *, f->nmoving + 1);
@@ -533,6 +552,23 @@ static void head_for(gang *a, int l, double now, double law) {
   if (!(k->n <= a->spoke->fixed->most)) leave(a, l, now); /* the general way refuses it */
 }
 
+/* How often the lane has applied this law. */
+static uint64_t applied(const noise *z, int l) { return z->base[l] + (z->valid >> l & 1 ? z->place : 0); }
+
+static void not_valid(noise *z, uint32_t lanes) {
+  for (uint32_t left = z->valid & lanes; left; left &= left - 1) z->base[__builtin_ctz(left)] += z->place;
+  z->valid &= ~lanes;
+}
+
+/* The member has applied law i so often; numbers drawn ahead for it stay where it has come from here. */
+static void count_from(gang *a, int i, int l) {
+  const uint64_t n = (uint64_t)a->w[l]->m->applied[i];
+  noise *z = &a->noise[i];
+  if (applied(z, l) == n) return;
+  not_valid(z, 1u << l);
+  z->base[l] = n;
+}
+
 /* The member goes the general way until it needs steps; false: it is done or failed. */
 static bool go_on(gang *a, int l) {
   dpi_eq_bench *w = a->w[l];
@@ -553,6 +589,7 @@ static bool go_on(gang *a, int l) {
   /* from here on in lanes: what laws read */
   const dpi_eq_fixed *f = a->spoke->fixed;
   for (int i = 0; i < f->nmoving; i++) a->held[i][l] = w->m->param[f->moving[i]];
+  for (int i = 0; i < a->spoke->nlaw; i++) count_from(a, i, l);
   for (int i = 0; i < a->spoke->nlaw; i++)
     dpi_tape_lanes_prologue(f->law[i].tape, a->width, a->law_reg[i], l, w->sym,
                             (dpi_tape_init(f->law[i].tape, a->scratch), a->scratch));
@@ -585,7 +622,7 @@ static void refill(gang *a, int l) {
     dpi_eq_bench_lay(w, a->b, i);
     w->solver = dpi_fixed_solver(a->g, l);
     a->lane[l].span = -1;
-    for (int k = 0; k < a->spoke->nlaw; k++) a->noise[k].valid &= ~(1u << l);
+    for (int k = 0; k < a->spoke->nlaw; k++) not_valid(&a->noise[k], 1u << l);
     if (dpi_eq_member_begin(w, dpi_eq_end(a->b, i, a->to)) && go_on(a, l)) return;
     no_memory(a, w);
   }
@@ -603,6 +640,8 @@ static void sync(gang *a, int l) {
     const double v = a->held[i][l];
     w->m->param[f->moving[i]] = w->sym[sp->param_sym[f->moving[i]]] = v;
   }
+  for (int i = 0; i < sp->nlaw; i++)
+    if (sp->law[i].nnoise > 0) w->m->applied[i] = (double)applied(&a->noise[i], l);
   memset(w->stale, 1, (size_t)sp->nmap);
   w->jac_inverse = -1;
   w->next.known = false;
@@ -620,6 +659,67 @@ static void leave(gang *a, int l, double t_now) {
   refill(a, l);
 }
 
+/* ---- plain lanes ---- */
+
+/* At which real time the law that is due, or comes next, is this lane's. */
+static double law_time(const gang *a, int l) {
+  const lane *k = &a->lane[l];
+  return a->plain >> l & 1 ? k->to + (double)(a->round - k->since) * k->span : k->to;
+}
+
+/* A multiple of 2^-9 units of time: sums of such are exact. */
+static bool is_exact(dp_time t) { return t % (DP_TICKS >> 9) == 0; }
+
+/* The lane is on its way to the law that repeats: how often more does it come with nothing else before it, and the
+ * same way again? */
+static int64_t alike(const gang *a, const lane *k) {
+  if (a->spoke->nlaw != 1 || a->g->timed || !k->law_next || !k->only || k->state != WALKS || k->k != 0) return 0;
+  if (!is_exact(k->tick) || !is_exact(k->only->interval) || k->n > PLAIN_STEPS) return 0;
+  if (k->span != dpi_real(k->only->interval) || k->to != dpi_real(k->tick)) return 0;
+  const double left = floor((k->other - k->to) / k->span);
+  int64_t n = k->only->repeats - *k->at;
+  if (left < (double)n) n = (int64_t)left;
+  while (n > 0 && !(k->to + (double)n * k->span < k->other)) n--;
+  return n;
+}
+
+/* A lane that is on its way to a law goes on without being looked at, if it can. */
+static void try_plain(gang *a, int l) {
+  lane *k = &a->lane[l];
+  const int64_t n = alike(a, k);
+  if (n <= 0) return;
+  put(a, l, WAITS);
+  k->since = a->round;
+  k->until = a->round + n;
+  if (a->plain == 0 || k->until < a->due) a->due = k->until;
+  a->plain |= 1u << l;
+  for (int s = 0; s < PLAIN_STEPS; s++) a->owes[s] = (a->owes[s] & ~(1u << l)) | (uint32_t)(s < k->n) << l;
+}
+
+/* What was not counted. */
+static void unplain(gang *a, int l) {
+  lane *k = &a->lane[l];
+  const int64_t n = a->round - k->since;
+  *k->at += (int)n;
+  k->tick += n * k->only->interval;
+  k->to = law_time(a, l);
+  k->from = k->to - k->span;
+  a->plain &= ~(1u << l);
+}
+
+/* Those in which something else comes after this round. */
+static void unplain_due(gang *a) {
+  if (a->plain == 0 || a->round < a->due) return;
+  a->due = INT64_MAX;
+  for (uint32_t left = a->plain; left; left &= left - 1) {
+    const int l = __builtin_ctz(left);
+    if (a->lane[l].until <= a->round)
+      unplain(a, l);
+    else if (a->lane[l].until < a->due)
+      a->due = a->lane[l].until;
+  }
+}
+
 /* ---- laws together ---- */
 
 static void load_law(const gang *a, int which, uint32_t mask) {
@@ -627,100 +727,77 @@ static void load_law(const gang *a, int which, uint32_t mask) {
   const size_t width = (size_t)a->width;
   double *reg = a->law_reg[which];
   const rows *r = &a->load[which];
-  dpi_rows_move(a->width, r->to, r->from, r->n, (1u << width) - 1);
+  dpi_rows_move(a->vector, a->width, r->to, r->from, r->n, (1u << width) - 1);
   for (uint32_t left = t->time >= 0 ? mask : 0; left; left &= left - 1) {
     const int l = __builtin_ctz(left);
-    reg[(size_t)t->time * width + (size_t)l] = a->lane[l].to;
+    reg[(size_t)t->time * width + (size_t)l] = law_time(a, l);
   }
 }
 
-static void draw_ahead(gang *a, int which) {
+/* For these lanes, from their next application on. */
+static void draw_ahead(gang *a, int which, uint32_t mask) {
   const dpi_eq_law *law = &a->spoke->law[which];
   const uint64_t key = dpi_rng_key(a->b->def.seed, law->purpose), n = (uint64_t)law->nnoise;
   noise *z = &a->noise[which];
-  uint64_t stream[DPI_NORMAL_LANES] = {0}, counter[DPI_NORMAL_LANES];
-  z->valid = 0;
-  for (int l = 0; l < a->width; l++) {
-    if (a->in[IDLE] >> l & 1) continue;
-    stream[l] = a->w[l]->def->stream;
-    z->first[l] = (uint64_t)a->w[l]->m->applied[which];
-    z->valid |= 1u << l;
-  }
-  for (uint64_t i = 0; i < n * AHEAD; i++) {
-    for (int l = 0; l < DPI_NORMAL_LANES; l++) counter[l] = z->first[l] * n + i;
-    a->normal(key, stream, counter, z->z[i]);
-  }
+  uint64_t stream[LANES] = {0}, counter[LANES];
+  not_valid(z, UINT32_MAX);
+  z->valid = mask;
+  z->place = 0;
+  for (uint32_t left = mask; left; left &= left - 1)
+    stream[__builtin_ctz(left)] = a->w[__builtin_ctz(left)]->def->stream;
+  for (int l = 0; l < LANES; l++) counter[l] = z->base[l] * n;
+  for (int l = 0; l < a->width; l += DPI_NORMAL_LANES)
+    a->normal(key, stream + l, counter + l, law->nnoise * AHEAD, a->g->ops->call[DPI_OP_LOG], z->z[0] + l, LANES);
 }
 
-/* Where each lane's numbers of this application stand among those drawn ahead; false: some do not. */
-static bool find_places(const gang *a, int which, uint32_t mask, uint64_t *place) {
-  const noise *z = &a->noise[which];
-  if (mask & ~z->valid) return false;
-  for (uint32_t left = mask; left; left &= left - 1) {
-    const int l = __builtin_ctz(left);
-    place[l] = (uint64_t)a->w[l]->m->applied[which] - z->first[l];
-    if (place[l] >= AHEAD) return false;
-  }
-  return true;
-}
-
-static void hand_out(gang *a, int which, uint32_t mask, uint64_t place) {
+/* Each lane's numbers of this application, and count it. */
+static void draw(gang *a, int which, uint32_t mask) {
   const dpi_eq_law *law = &a->spoke->law[which];
+  noise *z = &a->noise[which];
+  if (law->nnoise == 0) return;
+  if (mask & ~z->valid || z->place == AHEAD) draw_ahead(a, which, mask);
+  not_valid(z, ~mask);
   for (int k = 0; k < law->nnoise; k++) {
     const int i = a->spoke->fixed->moving_of[law->noise[k]];
-    const double *z = a->noise[which].z[place * (uint64_t)law->nnoise + (uint64_t)k];
-    dpi_rows_move(a->width, &a->held[i], &z, 1, mask);
-    if (a->row[i]) dpi_rows_move(a->width, &a->row[i], &z, 1, mask);
+    const double *number = z->z[z->place * (uint64_t)law->nnoise + (uint64_t)k];
+    dpi_rows_move(a->vector, a->width, &a->held[i], &number, 1, mask);
+    if (a->row[i]) dpi_rows_move(a->vector, a->width, &a->row[i], &number, 1, mask);
   }
-}
-
-/* Each lane's numbers of this application, and count it. Mostly all stand at the same place. */
-static void draw(gang *a, int which, uint32_t mask) {
-  uint64_t place[DPI_LANES_MAX];
-  if (a->spoke->law[which].nnoise == 0) return;
-  if (!find_places(a, which, mask, place)) {
-    draw_ahead(a, which);
-    find_places(a, which, mask, place);
-  }
-  for (uint32_t left = mask; left; left &= left - 1) a->w[__builtin_ctz(left)]->m->applied[which] += 1;
-  for (uint32_t left = mask; left;) {
-    const uint64_t at = place[__builtin_ctz(left)];
-    uint32_t same = 0;
-    for (uint32_t rest = left; rest; rest &= rest - 1)
-      same |= (uint32_t)(place[__builtin_ctz(rest)] == at) << __builtin_ctz(rest);
-    hand_out(a, which, same, at);
-    left &= ~same;
-  }
+  z->place++;
 }
 
 /* Lanes that the law gives something that is not finite. */
 static uint32_t not_finite(const gang *a, int which, uint32_t mask) {
   const int n = a->spoke->law[which].map.nvalue;
   const int32_t *out = a->spoke->fixed->law[which].tape->out;
-  const double *sum = a->law_reg[which] + (size_t)out[n] * (size_t)a->width;
-  uint32_t bad = 0, found = 0;
-  for (int l = 0; l < a->width; l++) bad |= (uint32_t) !(fabs(sum[l]) <= DBL_MAX) << l;
-  for (uint32_t left = bad & mask; left; left &= left - 1) {
+  uint32_t found = 0;
+  for (uint32_t left = dpi_rows_wild(a->vector, a->width, law_row(a, which, out[n])) & mask; left; left &= left - 1) {
     const int l = __builtin_ctz(left);
-    for (int k = 0; k < n; k++)
-      found |= (uint32_t)!isfinite(a->law_reg[which][(size_t)out[k] * (size_t)a->width + (size_t)l]) << l;
+    for (int k = 0; k < n; k++) found |= (uint32_t)!isfinite(law_row(a, which, out[k])[l]) << l;
   }
   return found;
 }
 
 /* The law gives this lane what no member can hold: the general way says so in its own words. */
 static void refuse(gang *a, int l, int which) {
-  if (a->spoke->law[which].nnoise > 0) a->w[l]->m->applied[which] -= 1;
+  noise *z = &a->noise[which];
+  if (a->spoke->law[which].nnoise > 0) {
+    not_valid(z, 1u << l);
+    z->base[l] -= 1;
+  }
   leave(a, l, a->lane[l].to);
 }
 
 static void apply(gang *a, int which, uint32_t mask) {
+  unplain_due(a);
   draw(a, which, mask);
   load_law(a, which, mask);
-  dpi_tape_lanes_run(a->spoke->fixed->law[which].tape, a->g->ops, a->law_reg[which]);
+  dpi_tape_lanes_run(a->spoke->fixed->law[which].all, a->g->ops, a->law_reg[which]);
   const uint32_t bad = not_finite(a, which, mask);
-  dpi_rows_move(a->width, a->give[which].to, a->give[which].from, a->give[which].n, mask & ~bad);
-  for (uint32_t left = mask; left; left &= left - 1) {
+  dpi_rows_move(a->vector, a->width, a->give[which].to, a->give[which].from, a->give[which].n, mask & ~bad);
+  for (uint32_t left = bad & a->plain; left; left &= left - 1) unplain(a, __builtin_ctz(left));
+  a->round++;
+  for (uint32_t left = mask & ~a->plain; left; left &= left - 1) {
     const int l = __builtin_ctz(left);
     if (bad >> l & 1) {
       refuse(a, l, which);
@@ -728,67 +805,62 @@ static void apply(gang *a, int which, uint32_t mask) {
     }
     a->lane[l].ahead = true;
     head_for(a, l, a->lane[l].to, pass(a, l));
+    try_plain(a, l);
   }
 }
 
 /* ---- the loop ---- */
 
-/* Steps of these lanes until one of them arrives or fails; those. */
-static uint32_t stride(gang *a, uint32_t on) {
-  double least = INFINITY, taken = 0;
-  uint32_t bad = 0, arrived = 0;
-  for (uint32_t left = on; left; left &= left - 1) {
-    const lane *k = &a->lane[__builtin_ctz(left)];
-    if (k->n - k->k < least) least = k->n - k->k;
-  }
-  while (taken < least && !bad) {
-    bad = dpi_fixed_step(a->g, on);
-    taken += 1;
-    if (a->g->timed && taken < least)
-      for (uint32_t left = on; left; left &= left - 1) {
-        const int l = __builtin_ctz(left);
-        const lane *k = &a->lane[l];
-        a->g->t[l] = k->from + (k->k + taken) * k->h;
-      }
-  }
-  for (uint32_t left = on; left; left &= left - 1) {
-    const int l = __builtin_ctz(left);
+/* These plain lanes hold something that is not finite after so many steps: the general way finds it, and says what it
+ * says. */
+static void fail_plain(gang *a, uint32_t bad, double taken) {
+  for (; bad; bad &= bad - 1) {
+    const int l = __builtin_ctz(bad);
     lane *k = &a->lane[l];
-    k->k += taken;
+    unplain(a, l);
+    leave(a, l, taken >= k->n ? k->to : k->from + taken * k->h);
+  }
+}
+
+/* One step of these lanes is taken. */
+static void count_step(gang *a, uint32_t on, uint32_t bad) {
+  for (; on; on &= on - 1) {
+    const int l = __builtin_ctz(on);
+    lane *k = &a->lane[l];
+    k->k += 1;
     const double now = k->k >= k->n ? k->to : k->from + k->k * k->h;
     a->g->t[l] = now;
-    arrived |= (uint32_t)(k->k >= k->n) << l;
-    if (!(bad >> l & 1)) continue;
-    k->to = now; /* the general way finds it, and says what it says */
-    k->law_next = false;
+    if (bad >> l & 1)
+      leave(a, l, now);
+    else if (k->k >= k->n && k->law_next)
+      put(a, l, WAITS);
+    else if (k->k >= k->n)
+      leave(a, l, now);
   }
-  return arrived | bad;
 }
 
 /* Until no lane walks. */
 static void walk(gang *a) {
-  for (uint32_t on = a->in[WALKS]; on;) {
-    const uint32_t stopped = stride(a, on);
-    for (uint32_t left = stopped; left; left &= left - 1) {
-      const int l = __builtin_ctz(left);
-      if (a->lane[l].law_next)
-        put(a, l, WAITS);
-      else
-        leave(a, l, a->lane[l].to);
-    }
-    on = a->in[WALKS];
+  for (int s = 0;; s++) {
+    const uint32_t plain = s < PLAIN_STEPS ? a->owes[s] & a->plain : 0, walks = a->in[WALKS];
+    if ((plain | walks) == 0) return;
+    const uint32_t bad = dpi_fixed_step(a->g, plain | walks);
+    if (bad & plain) fail_plain(a, bad & plain, s + 1);
+    count_step(a, walks, bad);
   }
 }
 
 static void go(gang *a) {
+  a->plain = 0;
+  a->round = 0;
   for (int l = 0; l < a->width; l++) refill(a, l);
   for (;;) {
     walk(a);
     uint32_t waiting = a->in[WAITS];
     if (!waiting) return;
     const int law = a->lane[__builtin_ctz(waiting)].law;
-    uint32_t mask = 0;
-    for (; waiting; waiting &= waiting - 1) {
+    uint32_t mask = a->spoke->nlaw == 1 ? waiting : 0;
+    for (waiting &= ~mask; waiting; waiting &= waiting - 1) {
       const int l = __builtin_ctz(waiting);
       if (a->lane[l].law == law) mask |= 1u << l;
     }

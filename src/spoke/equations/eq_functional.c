@@ -7,8 +7,12 @@
  *   cells      a step of a stepping method is one cell; the one exact step of `linear` is cut geometrically from the
  *              segment's start (h0 = 1/(4 |J|), growing by 2), because its time scales unfold in that order
  *   curves     a cell is halved until a cubic through values and slopes at its ends foretells value and slope at its
- *              middle; then the sign of the slope at ends and middle shows the extrema, found as roots of the slope
+ *              middle (but for a hundredth of what the integrator may err), or there is nothing but its error to be
+ *              seen; then the sign of the slope at ends and middle shows the extrema, found as roots of the slope
  *              dO/dt = dO/dx (f + u) + dO/dtime; between extrema the output is monotone and levels are roots
+ *   at once    the slope of an affine output of two states under `linear` is a sum of two exponentials and has one zero
+ *              at most (complex rates: one in less than half a turn), so the ends of a whole segment tell its extrema,
+ *              where both slopes stand clear of rounding
  *   integrals  Gauss-Kronrod 7-15 (Piessens et al. 1983, QUADPACK), halved until both agree; exactly where
  *              x' = A x + b + u and the output is c x + c0: integral of x = A^-1 (x(b) - x(a) - (b + u)(b - a)),
  *              unless A is (nearly) singular
@@ -23,6 +27,7 @@
 
 typedef struct point {
   double t, g, d; /* time, output, slope */
+  double blur;    /* what the integrator may err in the output, by the states that it depends on */
 } point;
 
 typedef struct look {
@@ -30,6 +35,7 @@ typedef struct look {
   const dp_functional *f;
   dpi_eq_path *p;
   double level; /* for root of g - level */
+  double grain; /* part of the output below which a curve is not looked into */
 } look;
 
 void dpi_eq_path_begin(dpi_eq_path *p) { *p = (dpi_eq_path){.value = 0, .seen = NAN}; }
@@ -75,8 +81,12 @@ static double delayed_slope(dpi_eq_bench *w, const dpi_eq_map *map, double t) {
 static point curve_at(const look *k, double t) {
   dpi_eq_bench *w = k->w;
   const dpi_eq_map *map = &w->spoke->dot[k->f->output];
-  const double *v = dpi_eq_eval(w, map, t, state_at(w, t), NULL);
-  point q = {t, v[1], v[0]};
+  const dpi_solve_opts *o = &w->spoke->opts;
+  const double *x = state_at(w, t), *v = dpi_eq_eval(w, map, t, x, NULL);
+  const double rtol = w->spoke->whole ? 1e-12 : fmax(o->rtol, 1e-12), atol = w->spoke->whole ? 0 : o->atol;
+  point q = {t, v[1], v[0], 0};
+  for (int i = 0; i < map->nder; i++)
+    if (map->col[i] < w->spoke->nstate) q.blur += fabs(v[2 + i]) * (rtol * fabs(x[map->col[i]]) + atol);
   if (w->have_input)
     for (int i = 0; i < map->nder; i++)
       if (map->col[i] < w->spoke->nstate) q.d += v[2 + i] * w->u[map->col[i]];
@@ -141,7 +151,9 @@ static void first_passage(look *k, const point *a, const point *b) {
 }
 
 static void stretch(look *k, const point *a, const point *b) {
+  const bool passage = k->f->kind == DP_FIRST_ABOVE || k->f->kind == DP_FIRST_BELOW;
   double first;
+  if ((isnan(a->g) || isnan(b->g)) && !(passage && k->p->any)) k->p->unknown = 1;
   switch (k->f->kind) {
     case DP_MAXIMUM:
     case DP_MINIMUM:
@@ -174,27 +186,47 @@ static void bend(look *k, const point *a, const point *b) {
   stretch(k, &top, b);
 }
 
-/* Does the cubic through (g, d) at the ends foretell the middle? */
-static bool foretold(const point *a, const point *m, const point *b) {
+/* Does the cubic through (g, d) at the ends foretell the middle? An integrator's dense output and the slope of the
+ * rates on it differ by what it may err, which on a level stretch is all there is to be seen. */
+static bool foretold(const look *k, const point *a, const point *m, const point *b) {
   const double h = b->t - a->t;
   const double g = 0.5 * (a->g + b->g) + 0.125 * h * (a->d - b->d);
   const double d = 1.5 * (b->g - a->g) / h - 0.25 * (a->d + b->d);
   const double move = fabs(b->g - a->g) + fabs(m->g - a->g) + h * (fabs(a->d) + fabs(b->d) + fabs(m->d)) / 8;
-  const double slack = 0.01 * move + 1e-12 * fmax(fabs(a->g), fabs(b->g));
+  const double slack = 0.01 * move + k->grain * fmax(fabs(a->g), fabs(b->g));
   if (!isfinite(m->g) || !isfinite(m->d)) return true;
   return fabs(m->g - g) <= slack && h * fabs(m->d - d) <= 8 * slack;
 }
 
-/* Could the cubic on [a, b] turn twice though its end slopes agree in sign? */
-static bool turns_twice(const point *a, const point *b) {
-  const double h = b->t - a->t, c = 3 * (b->g - a->g) / h - (a->d + b->d); /* slope's middle Bernstein coefficient */
-  return a->d * b->d > 0 && a->d * c < 0 && c * c > a->d * b->d;
+/* Could the cubic on [a, b] turn twice though its end slopes agree in sign? Turns within the grain are none. */
+static bool turns_twice(const look *k, const point *a, const point *b) {
+  const double h = b->t - a->t, grain = k->grain * fmax(fabs(a->g), fabs(b->g));
+  const double c = 3 * (b->g - a->g) / h - (a->d + b->d); /* slope's middle Bernstein coefficient */
+  return a->d * b->d > 0 && a->d * c < 0 && c * c > a->d * b->d && h * fabs(c) > 3 * grain;
+}
+
+static bool alike(const point *a, const point *b, double within) { return fabs(a->g - b->g) <= within; }
+
+/* A curve that can't be foretold, but whose ends, middle and quarters differ by less than a tenth of what the
+ * integrator may err: on a stretch where states lie within their tolerance, or an output is a difference of large
+ * numbers, what can't be foretold is how it errs, however near one looks. */
+static bool all_blur(look *k, const point *a, const point *m, const point *b) {
+  const double blur = 0.1 * fmin(m->blur, fmin(a->blur, b->blur));
+  if (!(alike(a, m, blur) && alike(b, m, blur))) return false;
+  const point p = curve_at(k, a->t + 0.5 * (m->t - a->t)), q = curve_at(k, m->t + 0.5 * (b->t - m->t));
+  if (!(alike(&p, m, blur) && alike(&q, m, blur))) return false;
+  bend(k, a, &p);
+  bend(k, &p, m);
+  bend(k, m, &q);
+  bend(k, &q, b);
+  return true;
 }
 
 static void curve(look *k, const point *a, const point *b, int depth) {
   const point m = curve_at(k, a->t + 0.5 * (b->t - a->t));
   const bool narrow = depth >= CURVE_DEPTH || !(m.t > a->t && m.t < b->t);
-  if (!narrow && (!foretold(a, &m, b) || turns_twice(a, &m) || turns_twice(&m, b))) {
+  if (!narrow && (!foretold(k, a, &m, b) || turns_twice(k, a, &m) || turns_twice(k, &m, b))) {
+    if (all_blur(k, a, &m, b)) return;
     curve(k, a, &m, depth + 1);
     curve(k, &m, b, depth + 1);
     return;
@@ -263,6 +295,8 @@ static void factor_segment(dpi_eq_bench *w) {
   memset(w->jac, 0, (size_t)n * (size_t)n * sizeof *w->jac);
   for (int k = 0; k < sys->jac_nnz; k++) w->jac[sys->jac_row[k] * n + sys->jac_col[k]] = val[n + k];
   w->jac_inverse = INFINITY;
+  w->jac_size = 0;
+  for (int i = 0; i < n * n; i++) w->jac_size = fmax(w->jac_size, fabs(w->jac[i]));
   if (!dpi_lu(w->jac, n, w->jac_piv)) return;
   double best = 0;
   for (int c = 0; c < n; c++) { /* column by column: a bound of the inverse's size */
@@ -273,6 +307,11 @@ static void factor_segment(dpi_eq_bench *w) {
     best += sum;
   }
   w->jac_inverse = best;
+}
+
+double dpi_eq_jac_condition(dpi_eq_bench *w) {
+  factor_segment(w);
+  return w->jac_inverse * w->jac_size;
 }
 
 /* Exact area of an affine output over [a, b]; false where rounding would spoil it. */
@@ -306,6 +345,49 @@ static bool exact_area(look *k, double a, double b, double *out) {
   return true;
 }
 
+/* The longest stretch on which the slope of an affine output passes zero once at most: for these parameters. */
+static double turn_of(dpi_eq_bench *w) {
+  const dpi_system *sys = w->spoke->sys;
+  const int n = w->spoke->nstate;
+  if (w->turn >= 0) return w->turn;
+  w->turn = 0;
+  if (n > 2) return 0;
+  const double *val = dpi_eq_eval(w, &w->spoke->full, w->m->t, w->m->x, NULL);
+  double a[4] = {0};
+  for (int k = 0; k < sys->jac_nnz; k++) a[2 * sys->jac_row[k] + sys->jac_col[k]] = val[n + k];
+  const double d = 0.5 * (a[0] - a[3]), square = d * d + a[1] * a[2];
+  if (square >= 0) w->turn = INFINITY;
+  if (square < 0) w->turn = 3 / sqrt(-square); /* less than half a turn, pi */
+  return w->turn;
+}
+
+/* Is the slope at q larger than what rounding may have made of it? weight: of a state in the output; span: the
+ * piece's length. */
+static bool clear_slope(dpi_eq_bench *w, const point *q, double weight, double span) {
+  const double *x = state_at(w, q->t), rate = dpi_eq_segment_rate(w);
+  double size = 0, input = 0;
+  for (int j = 0; j < w->spoke->nstate; j++) {
+    size += fabs(x[j]);
+    if (w->have_input) input += fabs(w->u[j]);
+  }
+  return fabs(q->d) > 1e-11 * (1 + rate * span) * weight * (rate * size + input);
+}
+
+/* The piece from pa, which was just read, to b at once; false: nothing done. */
+static bool at_once(look *k, const point *pa, double b) {
+  dpi_eq_bench *w = k->w;
+  const dpi_eq_map *map = &w->spoke->dot[k->f->output];
+  const double span = b - pa->t;
+  double weight = 0;
+  if (w->spoke->nstate > 2 || !w->spoke->affine[k->f->output]) return false;
+  for (int i = 0; i < map->nder; i++) weight = fmax(weight, fabs(w->val[map->nvalue + i]));
+  if (!(span <= turn_of(w)) || !clear_slope(w, pa, weight, span)) return false;
+  const point end = curve_at(k, b);
+  if (!clear_slope(w, &end, weight, span)) return false;
+  bend(k, pa, &end);
+  return true;
+}
+
 /* The part of the path from pa to b; pa becomes its end. */
 static void cell(look *k, point *pa, double b) {
   if (k->f->kind == DP_INTEGRAL) {
@@ -322,7 +404,7 @@ static void cell(look *k, point *pa, double b) {
 static void piece(look *k, double a, double b) {
   dpi_eq_bench *w = k->w;
   double exact;
-  point pa = {a, 0, 0};
+  point pa = {a, 0, 0, 0};
   if ((k->f->kind == DP_FIRST_ABOVE || k->f->kind == DP_FIRST_BELOW) && k->p->any) return;
   if (k->f->kind != DP_INTEGRAL) pa = curve_at(k, a);
   if (w->spoke->whole) {
@@ -331,6 +413,7 @@ static void piece(look *k, double a, double b) {
       k->p->any = 1;
       return;
     }
+    if (k->f->kind != DP_INTEGRAL && at_once(k, &pa, b)) return;
     const double origin = w->solver->t_prev, rate = dpi_eq_segment_rate(w);
     double h = rate > 0 ? 0.25 / rate : b - origin;
     if (h < (b - origin) * 1e-12) h = (b - origin) * 1e-12;
@@ -347,6 +430,7 @@ void dpi_eq_path_look(dpi_eq_bench *w, double from, double to) {
     look k = {.w = w, .f = &w->def->functional[i], .p = &w->batch->path[w->m->path_first + i]};
     const double wa = dpi_real(k.f->from), wb = dpi_real(k.f->to);
     const double a = from > wa ? from : wa, b = to < wb ? to : wb;
+    k.grain = w->spoke->whole ? 1e-12 : fmax(1e-12, 0.01 * w->spoke->opts.rtol);
     if (k.p->done || a > b || (a == b && (wa < wb || from > wa || to <= wa))) continue;
     if (a == b) { /* a window of one instant: the value after everything there */
       const point q = curve_at(&k, a);
@@ -362,12 +446,14 @@ void dpi_eq_path_look(dpi_eq_bench *w, double from, double to) {
 static void last_instant(look *k) {
   dpi_eq_bench *w = k->w;
   const double *v = dpi_eq_eval(w, &w->spoke->dot[k->f->output], w->m->t, w->m->x, NULL);
-  const point q = {w->m->t, v[1], v[0]};
+  const point q = {w->m->t, v[1], v[0], 0};
   stretch(k, &q, &q);
   if (k->f->kind == DP_INTEGRAL) k->p->any = 1;
 }
 
-void dpi_eq_path_close(dpi_eq_bench *w, dp_time now) {
+/* A passage that is not known is told from one that never comes: the member fails. Of others the number is none. */
+bool dpi_eq_path_close(dpi_eq_bench *w, dp_time now) {
+  bool known = true;
   for (int i = 0; i < w->def->nfunctional; i++) {
     look k = {.w = w, .f = &w->def->functional[i], .p = &w->batch->path[w->m->path_first + i]};
     const bool first = k.f->kind == DP_FIRST_ABOVE || k.f->kind == DP_FIRST_BELOW;
@@ -375,6 +461,9 @@ void dpi_eq_path_close(dpi_eq_bench *w, dp_time now) {
       if (!k.p->any && k.f->from == k.f->to && k.f->to == now) last_instant(&k);
       k.p->done = 1;
     }
-    if (k.p->done || (first && k.p->any)) w->out->functional[i] = k.p->any ? k.p->value : NAN;
+    if (k.p->done || (first && k.p->any))
+      w->out->functional[i] = k.p->any && !k.p->unknown ? k.p->value : NAN;
+    known = known && !(first && k.p->unknown);
   }
+  return known || dpi_eq_fail(w, w->m->t, "an output is not a number on its way: when it passes a level is not known");
 }

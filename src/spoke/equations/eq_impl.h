@@ -192,7 +192,8 @@ typedef struct dpi_eq_path {
   double seen;   /* real time up to which the path was looked at; NaN: nothing yet */
   uint8_t any;   /* value holds something */
   uint8_t done;
-  uint8_t zero[6]; /* no padding: these bytes are saved */
+  uint8_t unknown; /* the output was no number somewhere, and the answer may lie there */
+  uint8_t zero[5]; /* no padding: these bytes are saved */
 } dpi_eq_path;
 
 /* What delays need to know of the past (eq_history.c). */
@@ -312,6 +313,8 @@ struct dpi_eq_bench {
   double *jac;             /* [nstate x nstate] factored Jacobian of a linear system, for exact areas */
   int *jac_piv;
   double jac_inverse;      /* its inverse's largest row sum; infinite: singular; < 0: not formed yet */
+  double jac_size;         /* its largest entry */
+  double turn;             /* stretch on which an affine output bends once at most; < 0: not known yet */
   double scale;            /* fastest rate of the segment (1/time), for the cells of functionals; < 0 unknown */
   double *memo_t, *memo_x; /* [DPI_EQ_MEMO], [DPI_EQ_MEMO x nstate] dense output read for functionals */
   uint64_t *memo_piece;    /* [DPI_EQ_MEMO] the piece of path it belongs to; 0: none */
@@ -543,10 +546,12 @@ bool dpi_eq_history_pass(dpi_eq_bench *w);
 void dpi_eq_path_begin(dpi_eq_path *p);
 /* Fastest rate of the segment that begins at m->t (1/time). */
 double dpi_eq_segment_rate(dpi_eq_bench *w);
+/* How near to singular the Jacobian of a linear system is, for the member's parameters: size times its inverse's. */
+double dpi_eq_jac_condition(dpi_eq_bench *w);
 /* Look at the path on [from, to] of the solver's last step. */
 void dpi_eq_path_look(dpi_eq_bench *w, double from, double to);
 /* The run stands at `now`: close windows that have passed. */
-void dpi_eq_path_close(dpi_eq_bench *w, dp_time now);
+bool dpi_eq_path_close(dpi_eq_bench *w, dp_time now);
 
 /* ---- eq_save.c ---- */
 dp_status dpi_eq_fork(const dpi_batch *from, int member, dpi_batch *to, int member_to);

@@ -124,6 +124,30 @@ static void on_top_of_history(void **state) {
   close_scene(&s);
 }
 
+/* A time in range is nothing for little and for much drug; a dose between gives it, for the mode and for every draw. */
+static void between_two_ends_that_miss(void **state) {
+  scene s;
+  open_scene(&s, *state, "B", 100);
+  dp_dose_def def = dp_dose_def_default();
+  def.target = "time_between(c, 10, 20, 0, 12) = 3";
+  def.duration = 2;
+  def.upper = 20000;
+  dp_dose_answer *a = find(&s, &def);
+  if (a->reason[0]) fail_msg("%s", a->reason);
+  rig_near(a->value, 3, 1e-8);
+  for (int k = -1; k < a->ndraw; k++) {
+    const body p = body_of(65, 70, k < 0 ? s.belief->mode : s.belief->eta + 3 * k);
+    double in = 0, h = 1e-3;
+    for (int i = 0; i < 12000; i++) {
+      const double c = conc(&p, k < 0 ? a->dose : a->draw_dose[k], 0, 2, (i + 0.5) * h);
+      in += c >= 10 && c <= 20 ? h : 0;
+    }
+    rig_near(in, 3, 2e-3);
+  }
+  dp_dose_answer_destroy(a);
+  close_scene(&s);
+}
+
 /* Passages and times of extremes under a dose that is given. */
 static void figures_of_a_dose(void **state) {
   scene s;
@@ -188,14 +212,15 @@ static void what_cannot_be(void **state) {
   dp_dose_answer_destroy(a);
   static const struct {
     const char *target, *control, *said;
-    double dose, interval, upper;
+    double dose, interval, upper, duration;
   } bad[] = {
-      {"integral(c, 0, 24)", NULL, "FIGURE = NUMBER", NAN, 0, NAN},
-      {"CL = 2", NULL, "figure of the path", NAN, 0, NAN},
-      {"c(24) = 11", "oral", "'oral'", NAN, 0, NAN},
-      {"c(24) = 11", NULL, "> 0", -5, 0, NAN},
-      {"c(24) = 11", NULL, "expected 0 to 1e9", NAN, -1, NAN},
-      {"c(24) = 11", NULL, "finite range", NAN, 0, INFINITY},
+      {"integral(c, 0, 24)", NULL, "FIGURE = NUMBER", NAN, 0, NAN, 0},
+      {"CL = 2", NULL, "figure of the path", NAN, 0, NAN, 0},
+      {"c(24) = 11", "oral", "'oral'", NAN, 0, NAN, 0},
+      {"c(24) = 11", NULL, "> 0", -5, 0, NAN, 0},
+      {"c(24) = 11", NULL, "expected 0 to 1e9", NAN, -1, NAN, 0},
+      {"c(24) = 11", NULL, "finite range", NAN, 0, INFINITY, 0},
+      {"c(24) = 11", NULL, "an infusion over 14 h has not ended when the next begins after 12 h", NAN, 12, NAN, 14},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     def = dp_dose_def_default();
@@ -204,6 +229,8 @@ static void what_cannot_be(void **state) {
     def.dose = bad[i].dose;
     def.interval = bad[i].interval;
     def.upper = bad[i].upper;
+    def.duration = bad[i].duration;
+    def.steady = bad[i].duration > 0;
     dp_ctx_clear_error(r->ctx);
     assert_int_not_equal(dp_dose_find(s.w.kind, s.w.record, s.subject, s.w.prior, s.belief, &def, &a), DP_OK);
     if (!strstr(dp_ctx_error(r->ctx), bad[i].said)) fail_msg("%s: %s", bad[i].target, dp_ctx_error(r->ctx));
@@ -221,7 +248,8 @@ static void what_cannot_be(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {TEST(published_figures), TEST(area_at_steady_state),
-                                     TEST(on_top_of_history), TEST(figures_of_a_dose),
-                                     TEST(nonlinear),         TEST(what_cannot_be)};
+                                     TEST(on_top_of_history), TEST(between_two_ends_that_miss),
+                                     TEST(figures_of_a_dose), TEST(nonlinear),
+                                     TEST(what_cannot_be)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,7 @@ function TermTable({ report, person }: { report: Report; person: Person }) {
       <table class="terms">
         <thead>
           <tr>
-            <th scope="col">At steady state</th>
+            <th scope="col">{report.reward?.form === "course" ? "Over the course" : "At steady state"}</th>
             {columns.map((c) => <th scope="col" key={c.title}>{c.title}<span class="sub">{c.sub}</span></th>)}
           </tr>
         </thead>
@@ -103,8 +103,8 @@ function CandidateMapView({ report, person }: { report: Report; person: Person }
   const name = (id: string): string => pretty(report.reward?.terms.find((t) => t.id === id)?.text ?? id);
   return (
     <figure class="map">
-      <figcaption>All {count(list.length, "regimen")}: {admissible || "none"} admissible</figcaption>
-      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Map of ${list.length} regimens by dose and interval; ${admissible} are admissible`}>
+      <figcaption>All {count(list.length, "plan")} looked at: {admissible || "none"} admissible</figcaption>
+      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Map of ${list.length} plans by dose and interval; ${admissible} are admissible`}>
         {map.cells.map((c) => (
           <Cell key={`${c.row} ${c.column}`} cell={c} x={left + c.column * w} w={w} unit={unit} chosen={sameRegimen(c.candidate, person.proposal)} second={sameRegimen(c.candidate, person.runner_up)} />
         ))}
@@ -120,7 +120,7 @@ function CandidateMapView({ report, person }: { report: Report; person: Person }
         {person.proposal ? <li><i class="sw sw-chosen" />proposed</li> : null}
         {person.runner_up ? <li><i class="sw sw-second" />{person.proposal ? "runner-up" : "nearest miss"}</li> : null}
       </ul>
-      <Fold title="All regimens as a table">{() => <CandidateTable report={report} list={list} />}</Fold>
+      <Fold title="All plans as a table">{() => <CandidateTable report={report} list={list} />}</Fold>
     </figure>
   );
 }
@@ -129,7 +129,7 @@ function CandidateTable({ report, list }: { report: Report; list: Candidate[] })
   const terms = report.reward?.terms ?? [];
   return (
     <table>
-      <thead><tr><th scope="col">Regimen</th>{terms.map((t) => <th scope="col" key={t.id}>{pretty(t.text)}</th>)}<th scope="col">Admissible</th></tr></thead>
+      <thead><tr><th scope="col">Plan</th>{terms.map((t) => <th scope="col" key={t.id}>{pretty(t.text)}</th>)}<th scope="col">Admissible</th></tr></thead>
       <tbody>
         {list.map((c) => (
           <tr key={`${c.dose} ${c.interval}`}>
@@ -199,8 +199,8 @@ function NextSamples({ report, person }: { report: Report; person: Person }) {
       </p>
       <NextChart next={next} timeUnit={unit} />
       <ul class="legend">
-        <li><i class="sw sw-change" />the advice would change{sameCurves(next) ? ": some regimen would be admissible" : ""}</li>
-        {sameCurves(next) ? null : <li><i class="sw sw-plan" />some regimen would be admissible</li>}
+        <li><i class="sw sw-change" />the advice would change{sameCurves(next) ? ": some plan would be admissible" : ""}</li>
+        {sameCurves(next) ? null : <li><i class="sw sw-plan" />some plan would be admissible</li>}
       </ul>
       <Fold title="Next samples as a table">
         {() => (
@@ -282,7 +282,7 @@ export function Advice({ report, person }: { report: Report; person: Person }) {
       <p class="reason">{reason}.</p>
       {c && isNum(person.probability_best) ? (
         <p>
-          Probability that it has the highest reward among the admissible regimens: {percent(person.probability_best)}.
+          Probability that it has the highest reward among the admissible plans: {percent(person.probability_best)}.
           {person.binding ? ` The limit nearest to failing: ${pretty(person.binding)}.` : ""}
         </p>
       ) : null}

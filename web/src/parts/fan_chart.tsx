@@ -5,7 +5,7 @@ import uPlot from "uplot";
 
 import type { Observable, Person, Report } from "../data";
 import { dotsOf, insideCount, linesOf, type Scale, turnAt } from "../fan";
-import { isNum, plain, sig, withUnit } from "../numbers";
+import { inBrackets, isNum, plain, sig, unitWords, withUnit } from "../numbers";
 import { onRedraw, stop } from "../state";
 
 interface Props {
@@ -127,7 +127,7 @@ class FanChart {
       legend: { show: false },
       cursor: { drag: { x: false, y: false, setScale: false }, y: false, points: { show: false } },
       scales: { x: { time: false, range: [0, scale.endOfTime * 1.02] }, y: { range: [scale.low, scale.high] } },
-      axes: [this.axis(`time [${report.kind.time_unit}]`, 2), this.axis(`${observable.name} [${observable.unit}]`, 3)],
+      axes: [this.axis(`time [${report.kind.time_unit}]`, 2), this.axis(`${observable.name}${inBrackets(observable.unit)}`, 3)],
       series: this.series(),
       bands: BANDS.map(([high, low, name]) => ({ series: [high, low], fill: () => this.colour(name) })),
       hooks: { drawAxes: [(u) => this.under(u)], draw: [(u) => this.over(u)], setCursor: [(u) => this.read(u)] },
@@ -197,7 +197,7 @@ class FanChart {
     const r = uPlot.pxRatio;
     const y = u.valToPos(low, "y", true);
     if (y < u.bbox.top + 12 * r || y > u.bbox.top + u.bbox.height) return;
-    const text = `range ${plain(low)} to ${plain(high)} ${this.p.observable.unit}`;
+    const text = `range ${plain(low)} to ${plain(high)} ${unitWords(this.p.observable.unit)}`;
     this.text(u, text, u.bbox.left + u.bbox.width - 4 * r, y - 9 * r, "right", this.colour("--reference-ink"));
   }
 
@@ -255,7 +255,7 @@ class FanChart {
     const time = withUnit(sig(u.data[0][i] as number), this.p.report.kind.time_unit);
     this.readout.textContent =
       `at ${time}: twin ${at(5)} (90 % band ${at(2)} to ${at(8)}), ` +
-      `population ${at(11)} (${at(10)} to ${at(12)}) ${this.p.observable.unit}`;
+      `population ${at(11)} (${at(10)} to ${at(12)}) ${unitWords(this.p.observable.unit)}`;
   }
 }
 

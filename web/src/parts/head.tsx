@@ -143,7 +143,7 @@ function Advised({ report }: { report: Report }) {
   const none = s.people - s.with_recommendation;
   return (
     <p>
-      <strong>{s.with_recommendation} of {s.people}</strong> {s.people === 1 ? "person" : "people"} got a regimen of {report.reward.name} whose
+      <strong>{s.with_recommendation} of {s.people}</strong> {s.people === 1 ? "person" : "people"} got a {report.reward.form} of {report.reward.name} whose
       limits all hold at the {percent(report.reward.confidence)} confidence bound, on the draws of the search and again on fresh draws.
       {none > 0 ? ` For the other ${none} the answer is \u201cno recommendation\u201d, each with its reason and the nearest miss.` : ""} {report.reward.note}
     </p>

@@ -1,5 +1,5 @@
 /* How to run it on other data, how this report was made, what was done in plain words, and what limits it. */
-import type { Report } from "../data";
+import type { Num, Report } from "../data";
 import { worstFirst } from "../data";
 import { count, percent, plain, withUnit } from "../numbers";
 import { Fold } from "./common";
@@ -56,6 +56,18 @@ function smallestPrior(report: Report): number {
   return Math.min(...report.patients.map((p) => (p.prior.method === "published" ? Infinity : p.prior.people)));
 }
 
+/* What is rehearsed: tablets at steady state, or doses at given times. */
+function planned(report: Report): string {
+  const r = report.reward;
+  if (!r) return "";
+  const list = (x: Num[]) => x.map((s) => plain(s)).join(", ");
+  const doses = r.strengths.length ? ` from what exists (${list(r.strengths)} ${r.unit})` : "";
+  const every = r.intervals.length ? `, every ${list(r.intervals)} ${report.kind.time_unit}` : "";
+  return r.form === "course"
+    ? `Courses of doses${doses} at given times from now on are rehearsed on every draw, each from the state that this draw is in now.`
+    : `Regimens of doses${doses}${every} are rehearsed at steady state on every draw.`;
+}
+
 function Steps({ report }: { report: Report }) {
   const r = report.reward;
   const methods = [...new Set(report.patients.map((p) => p.prior.method))].join(", ");
@@ -68,8 +80,7 @@ function Steps({ report }: { report: Report }) {
       <li><strong>Score.</strong> Then the sealed samples are opened. The opponents are the prior{"\u2019"}s forecast with the same error model and the last seen value carried forward. Intervals over people come from resampling whole persons.</li>
       {r ? (
         <li>
-          <strong>Plan.</strong> Every regimen of existing tablets ({r.strengths.map((s) => plain(s)).join(", ")} {r.unit}; every {r.intervals.map((s) => plain(s)).join(", ")} {report.kind.time_unit}) is simulated to steady
-          state on the draws. A limit holds when its one-sided {percent(r.confidence)} Clopper{"\u2013"}Pearson bound holds, with the effective number of draws; residual error {r.residual_error_counts ? "counts" : "does not count"}. Among what is left the
+          <strong>Plan.</strong> {planned(report)} A limit holds when its one-sided {percent(r.confidence)} Clopper{"\u2013"}Pearson bound holds, with the effective number of draws; residual error {r.residual_error_counts ? "counts" : "does not count"}. Among what is left the
           highest expected reward wins and is scored again on fresh draws.{r.approver ? ` Approval would lie with the ${r.approver}.` : ""}
         </li>
       ) : null}

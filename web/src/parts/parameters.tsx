@@ -1,6 +1,6 @@
 /* Prior beside posterior for each individual parameter. At the report's own stop as densities, elsewhere as intervals. */
 import type { Parameter } from "../data";
-import { isNum, logTicks, plain, sig, ticks, withUnit } from "../numbers";
+import { inBrackets, isNum, logTicks, plain, sig, ticks, unitWords } from "../numbers";
 import { linear, path } from "./common";
 
 const W = 180;
@@ -62,9 +62,9 @@ export function ParameterView({ main, now }: { main: Parameter; now: Parameter }
   return (
     <figure class="parameter">
       <figcaption>
-        <span class="pname">{now.name}</span> <span class="pid">{withUnit(now.id, now.unit ? `[${now.unit}]` : "")}</span>
+        <span class="pname">{now.name}</span> <span class="pid">{`${now.id}${inBrackets(now.unit)}`}</span>
       </figcaption>
-      <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`${now.name}: prior ${say(now.prior)}, posterior ${say(now.posterior)} ${now.unit}`}>
+      <svg width={W} height={H} viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`${now.name}: prior ${say(now.prior)}, posterior ${say(now.posterior)} ${unitWords(now.unit)}`}>
         {dense ? (
           <>
             <Density x={now.x} d={now.posterior_density} most={most} at={(v) => scale(f(v))} cls="posterior-area" />

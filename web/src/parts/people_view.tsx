@@ -3,7 +3,7 @@ import type { Observable, Parameter, Person, Report } from "../data";
 import { worstFirst } from "../data";
 import { dotsOf, insideCount, mainStop, scaleOf, type Scale, turnAt } from "../fan";
 import { regimen } from "../advice";
-import { count, isNum, NONE, plain, sig, withUnit } from "../numbers";
+import { count, inBrackets, isNum, NONE, plain, sig, withUnit } from "../numbers";
 import { stop } from "../state";
 import { Advice } from "./advice_view";
 import { Fold } from "./common";
@@ -154,7 +154,7 @@ function SampleTable({ report, person, observable }: { report: Report; person: P
     <table>
       <thead>
         <tr>
-          <th scope="col" class="r">Time [{report.kind.time_unit}]</th><th scope="col" class="r">Measured [{observable.unit}]</th><th scope="col">90{"\u00a0"}% band</th>
+          <th scope="col" class="r">Time [{report.kind.time_unit}]</th><th scope="col" class="r">Measured{inBrackets(observable.unit)}</th><th scope="col">90{"\u00a0"}% band</th>
           <th scope="col" class="r">Median</th><th scope="col">Forecast band</th><th scope="col" class="r">CRPS twin</th><th scope="col" class="r">population</th><th scope="col" class="r">last value</th>
         </tr>
       </thead>

@@ -87,6 +87,11 @@ static void test_linear(void **state) {
       assert_int_equal(c->directions[i], 2);
       near("distance", c->distance[i], d, 1e-6);
       near("p", c->conflict[i], exp(-d / 2), 1e-6);
+      assert_int_equal(c->subject[i], i);
+      for (int k = 0; k < 2; k++) {
+        near("own effect", c->effect[2 * i + k], mean[k], 1e-5);
+        near("own parameter", c->individual[2 * i + k], p->typical[k] + mean[k], 1e-5);
+      }
     }
     assert_true(c->eta_shrinkage[0] > -.2 && c->eta_shrinkage[0] < .5 && c->epsilon_shrinkage > 0);
     dp_fit_check_destroy(c);

@@ -222,6 +222,68 @@ static void test_together(void **state) {
   dp_model_destroy(m);
 }
 
+/* One law that reads the noisy sensor and sets the pump, every half hour, over and over with nothing between: people by
+ * themselves with an output at every law (the general way) are the oracle; in company, in all widths, as machine code. */
+static void test_one_law(void **state) {
+  (void)state;
+  static const char *const target[] = {"err", "u", "n"};
+  static const char *const formula[] = {
+      "0.7*err + z1", "max(0, 0.2 + 0.1*(g + sd*(0.7*err + z1) - goal) + 0.001*cos(time))", "n + 1"};
+  static const dp_law_def law = {
+      .id = "loop", .n = 3, .target = target, .formula = formula, .nnoise = 1, .noise = sensor_noise};
+  char text[sizeof loop_text];
+  memcpy(text, loop_text, sizeof text);
+  memcpy(strstr(text, "sin(time)"), "sin(act) ", 9); /* a body that does not look at the clock */
+  dp_model *m = text_model(text);
+  dp_result *result[10] = {NULL};
+  int n = 0;
+  for (int lanes = 0; lanes <= 8; lanes = lanes ? 2 * lanes : 1) {
+    for (int often = lanes == 1; often >= 0; often--) {
+      dp_sim_def def = dp_sim_def_default();
+      dp_sim *sim = NULL;
+      def.model = m;
+      def.method = "fixed";
+      def.step = 0.1;
+      def.lanes = lanes;
+      def.output = loop_out;
+      def.noutput = 3;
+      def.control = loop_control;
+      def.ncontrol = 2;
+      def.law = &law;
+      def.nlaw = 1;
+      BED_OK(dp_sim_create(bed_ctx, &def, &sim));
+      static bed_run r[PEOPLE];
+      dp_member list[PEOPLE];
+      dp_run_opts opts = dp_run_opts_default();
+      opts.seed = 7;
+      for (int i = 0; i < PEOPLE; i++) {
+        person(sim, &r[i], i, often);
+        int kept = 0;
+        for (int k = 0; k < r[i].nin; k++)
+          if (r[i].in[k].type != DP_APPLY || r[i].in[k].target == 0) r[i].in[kept++] = r[i].in[k];
+        r[i].nin = kept;
+        list[i] = bed_member(&r[i]);
+        list[i].stream = 100 + (uint64_t)i;
+      }
+      if (lanes == 4) BED_OK(dp_sim_warm(sim, &(int){0}));
+      BED_OK(dp_simulate(sim, list, PEOPLE, &opts, &result[n]));
+      assert_int_equal(result[n++]->nfailed, 0);
+      dp_sim_destroy(sim);
+    }
+  }
+  const dp_result *oracle = result[1]; /* width 1, an output at every law */
+  for (int k = 0; k < n; k++)
+    for (int i = 0; i < PEOPLE; i++) {
+      if (i % 3 == 2) continue; /* whose laws lie between the outputs, which cut steps of their own */
+      const double *a = oracle->value + 3 * (oracle->value_at[i + 1] - 1),
+                   *b = result[k]->value + 3 * (result[k]->value_at[i + 1] - 1);
+      if (memcmp(a, b, 3 * sizeof *a) != 0) fail_msg("run %d, member %d: %.17g, alone %.17g", k, i, b[0], a[0]);
+    }
+  for (int k = 2; k < n; k++) same(result[0], result[k], PEOPLE, "one law");
+  for (int k = 0; k < n; k++) dp_result_destroy(result[k]);
+  dp_model_destroy(m);
+}
+
 static dp_status last(void *user, const dp_member_result *b, int n) {
   for (int i = 0; i < n; i++)
     if (b[i].nout > 0) memcpy((double *)user + 3 * b[i].member, b[i].value + 3 * (b[i].nout - 1), 3 * sizeof(double));
@@ -585,9 +647,9 @@ static void test_exchange(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_order),    cmocka_unit_test(test_reference), cmocka_unit_test(test_widths),
-      cmocka_unit_test(test_together), cmocka_unit_test(test_going_on),  cmocka_unit_test(test_noise),
-      cmocka_unit_test(test_fails),    cmocka_unit_test(test_refused),   cmocka_unit_test(test_timed),
-      cmocka_unit_test(test_stable),   cmocka_unit_test(test_exchange),
+      cmocka_unit_test(test_together), cmocka_unit_test(test_one_law),   cmocka_unit_test(test_going_on),
+      cmocka_unit_test(test_noise),    cmocka_unit_test(test_fails),     cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_timed),    cmocka_unit_test(test_stable),    cmocka_unit_test(test_exchange),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

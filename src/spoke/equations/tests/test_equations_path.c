@@ -1,5 +1,7 @@
 /* Functionals of the path against closed forms: areas, tmax = ln(ka/ke)/(ka - ke) and Cmax, time above a level, first
  * passages; jumps at window ends; independence of where outputs lie. */
+#include <time.h>
+
 #include "eq_bed.h"
 
 static const char *const methods[] = {"linear", "rk853", "cvode"};
@@ -204,12 +206,85 @@ static void test_outputs_do_not_matter(void **state) {
   dp_model_destroy(m);
 }
 
+/* Cells at rest until a drug works on them: on the level stretch rounding is all that there is to be seen, and it must
+ * not be looked into (the extremum of 64 members costs about what their paths cost, not a hundred times as much). The
+ * same of a drug that has gone below the tolerance, and of a difference of large numbers. below: of circ0, what the
+ * lowest value is less than. */
+static double level_seconds(const dp_sim *sim, bool extremum, double below) {
+  enum { MEMBERS = 64 };
+  static dp_member member[MEMBERS];
+  static double param[MEMBERS][16];
+  const dp_functional lowest = path(DP_MINIMUM, 0, 21, 0, 0);
+  const dp_output_time end = {bed_ticks(21), 0};
+  const dp_sim_desc *d = dp_sim_describe(sim);
+  const int circ0 = dp_sim_param(sim, "circ0"), dose = dp_sim_param(sim, "dose");
+  dp_run_opts opts = dp_run_opts_default();
+  dp_result *res = NULL;
+  struct timespec t[2];
+  for (int i = 0; i < MEMBERS; i++) {
+    for (int k = 0; k < d->nparam; k++) param[i][k] = d->param_default[k];
+    param[i][circ0] = 3 + 0.13 * i;
+    param[i][dose] = 0.1 + 0.02 * i;
+    member[i] = (dp_member){.param = param[i], .out = &end, .nout = 1, .functional = &lowest, .nfunctional = extremum};
+  }
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t[0]);
+  BED_OK(dp_simulate(sim, member, MEMBERS, &opts, &res));
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t[1]);
+  for (int i = 0; i < MEMBERS; i++) {
+    assert_int_equal(res->status[i], DP_MEMBER_OK);
+    if (extremum) assert_true(res->functional[i] < below * param[i][circ0]);
+  }
+  dp_result_destroy(res);
+  return (double)(t[1].tv_sec - t[0].tv_sec) + 1e-9 * (double)(t[1].tv_nsec - t[0].tv_nsec);
+}
+
+static void test_level_stretch(void **state) {
+  (void)state;
+  static const char text[] =
+      "circ0 = 5; k = 0.77; drug = dose; dose = 0.3; drug' = -2*drug; prol = circ0; t1 = circ0; t2 = circ0;\n"
+      "t3 = circ0; blood = circ0; prol' = k*prol*((1 - drug)*(circ0/blood)^0.239 - 1); t1' = k*(prol - t1);\n"
+      "t2' = k*(t1 - t2); t3' = k*(t2 - t3); blood' = k*(t3 - blood);\n";
+  dp_model *m = NULL;
+  BED_OK(dpi_model_read_text(bed_ctx, text, strlen(text), "inline", &m));
+  BED_OK(dpi_model_seal(m));
+  static const struct {
+    const char *method, *formula;
+    double below;
+  } row[] = {{"ensemble", "blood", 0.99},
+             {"cvode", "blood", 0.99},
+             {"ensemble", "drug", 1e-8},
+             {"cvode", "drug", 1e-8},
+             {"rk853", "drug", 1e-8},
+             {"ensemble", "blood - circ0", -0.01},
+             {"cvode", "blood - circ0", -0.01}};
+  for (int k = 0; k < DPI_COUNT(row); k++) {
+    const dp_output_def out = {"seen", row[k].formula, ""};
+    dp_sim_def def = dp_sim_def_default();
+    dp_sim *sim = NULL;
+    def.model = m;
+    def.method = row[k].method;
+    def.rtol = 1e-5;
+    def.atol = 1e-8;
+    def.time_unit = "d";
+    def.output = &out;
+    def.noutput = 1;
+    BED_OK(dp_sim_create(bed_ctx, &def, &sim));
+    level_seconds(sim, true, row[k].below);
+    const double without = level_seconds(sim, false, 0), with = level_seconds(sim, true, row[k].below);
+    print_message("64 members by %s: %.2f ms, with the lowest %s %.2f ms\n", row[k].method, 1e3 * without, out.formula,
+                  1e3 * with);
+    assert_true(with < 10 * without);
+    dp_sim_destroy(sim);
+  }
+  dp_model_destroy(m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_oral),        cmocka_unit_test(test_saw_teeth),
       cmocka_unit_test(test_corner),      cmocka_unit_test(test_peak_under_infusion),
       cmocka_unit_test(test_oscillation),
-      cmocka_unit_test(test_outputs_do_not_matter),
+      cmocka_unit_test(test_outputs_do_not_matter), cmocka_unit_test(test_level_stretch),
   };
   return cmocka_run_group_tests(tests, bed_setup, bed_teardown);
 }

@@ -22,8 +22,10 @@ const cli_option cli_options_suite[] = {
     {"--gradients", NULL, "petab-benchmark: gradients forward, backwards and by differences"},
     {"--points", "N", "petab-benchmark: random points for gradients (5)"},
     {"--gradient-rtol", "X", "petab-benchmark: relative tolerance of gradients (1e-12)"},
+    {"--lines", "N",
+     "petab-benchmark: parameters drawn at each point for differences, beside 2 lines that move all (8, the most)"},
     {"--skip", "ID", "petab, petab-benchmark: leave this one out; may be repeated"},
-    {"--same-steps", NULL, "petab-benchmark: time gradients with steps chosen by values alone"},
+    {"--same-steps", NULL, "petab-benchmark: gradients with steps chosen by values alone"},
     {"--other", "NAME", "petab-benchmark: the integrator that problems without a reference are compared with (cvode)"},
     {"--rtol", "X", "petab, petab-benchmark: relative tolerance (1e-8)"},
     {"--atol", "X", "petab, petab-benchmark: absolute tolerance (1e-12)"},
@@ -53,14 +55,16 @@ static void each_run(void *user, const dp_nonmem_result *r) {
     cli_json_text(r->why);
     printf("}\n");
   } else {
-    printf("%s %-7s %d subjects; objective at their mode: worst difference %.2e (%.3f of the tolerance); sum %.6f, "
-           "theirs %.6f\n",
-           r->run, r->status, r->nsubject, r->worst_difference, r->worst, r->objective, r->reference);
+    printf(
+        "%s %-7s %d subjects; objective at their mode: worst difference %.2e (%.3f of the tolerance); sum %.6f, "
+        "theirs %.6f\n",
+        r->run, r->status, r->nsubject, r->worst_difference, r->worst, r->objective, r->reference);
     if (r->nparameter)
-      printf("    own mode: %d of %d parameters within 0.1 %% (%.3f %%), %d subjects lower, %d equal, %d higher; "
-             "%.1f evaluations each, %.2f s, %.0f patients/s, %.0f per core\n",
-             r->nwithin, r->nparameter, 100.0 * r->nwithin / r->nparameter, r->nbetter, r->nflat, r->nworse,
-             r->evaluations, r->seconds, r->patients_per_s, r->patients_per_core_s);
+      printf(
+          "    own mode: %d of %d parameters within 0.1 %% (%.3f %%), %d subjects lower, %d equal, %d higher; "
+          "%.1f evaluations each, %.2f s, %.0f patients/s, %.0f per core\n",
+          r->nwithin, r->nparameter, 100.0 * r->nwithin / r->nparameter, r->nbetter, r->nflat, r->nworse,
+          r->evaluations, r->seconds, r->patients_per_s, r->patients_per_core_s);
     if (r->ncovariance)
       printf(
           "    covariance at their mode: %d of %d entries within 1 %% (%.3f %%), largest difference %.2g of the "
@@ -240,9 +244,12 @@ static int sbml(cli_call *call, bool stochastic) {
 /* ---- PEtab ---- */
 
 static void count_status(tally *t, const char *status) {
-  if (strcmp(status, "pass") == 0) t->passed++;
-  else if (strcmp(status, "refused") == 0) t->refused++;
-  else t->failed++;
+  if (strcmp(status, "pass") == 0)
+    t->passed++;
+  else if (strcmp(status, "refused") == 0)
+    t->refused++;
+  else
+    t->failed++;
 }
 
 static void each_petab(void *user, const dp_petab_case *r) {
@@ -325,10 +332,10 @@ typedef enum petab_suite { PETAB_CASES, PETAB_MATH, PETAB_BENCHMARK } petab_suit
 static int petab(cli_call *call, petab_suite which) {
   const char *only[CLI_MAX_GIVEN], *skip[CLI_MAX_GIVEN];
   dp_petab_suite_def def = dp_petab_suite_def_default();
-  long long points = def.points, seed = (long long)def.seed;
+  long long points = def.points, lines = def.lines, seed = (long long)def.seed;
   if (!cli_integer(call, "--points", &points) || !cli_integer(call, "--seed", &seed) ||
-      !cli_number(call, "--rtol", &def.rtol) || !cli_number(call, "--atol", &def.atol) ||
-      !cli_number(call, "--gradient-rtol", &def.gradient_rtol))
+      !cli_integer(call, "--lines", &lines) || !cli_number(call, "--rtol", &def.rtol) ||
+      !cli_number(call, "--atol", &def.atol) || !cli_number(call, "--gradient-rtol", &def.gradient_rtol))
     return 2;
   for (int i = cli_each(call, "--only", -1); i >= 0; i = cli_each(call, "--only", i))
     only[def.nonly++] = call->given[i].value;
@@ -341,13 +348,20 @@ static int petab(cli_call *call, petab_suite which) {
   def.reference = cli_get(call, "--reference");
   def.gradients = cli_has(call, "--gradients");
   def.same_steps = cli_has(call, "--same-steps");
+  if (lines < 0 || lines > 8) {
+    fprintf(stderr, "doppel: --lines: found %lld, expected 0 to 8\n", lines);
+    return 2;
+  }
   def.points = (int)points;
+  def.lines = (int)lines;
   def.seed = (uint64_t)seed;
   tally t = {.ndjson = cli_has(call, "--ndjson")};
   if (which == PETAB_BENCHMARK)
     CLI_TRY(call, dp_suite_petab_benchmark(call->ctx, call->plain[1], &def, each_benchmark, &t));
-  else if (which == PETAB_MATH) CLI_TRY(call, dp_suite_petab_math(call->ctx, call->plain[1], &def, each_petab, &t));
-  else CLI_TRY(call, dp_suite_petab(call->ctx, call->plain[1], &def, each_petab, &t));
+  else if (which == PETAB_MATH)
+    CLI_TRY(call, dp_suite_petab_math(call->ctx, call->plain[1], &def, each_petab, &t));
+  else
+    CLI_TRY(call, dp_suite_petab(call->ctx, call->plain[1], &def, each_petab, &t));
   printf("%d passed, %d failed, %d refused\n", t.passed, t.failed, t.refused);
   return t.failed ? 1 : 0;
 }

@@ -108,7 +108,7 @@ static bool send_line(dpi_process *p, const char *text, size_t n, double seconds
     } else if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       if (!wait_for(p, POLLOUT, until)) return late("it did not read its input", seconds, reason);
     } else if (k < 0 && errno != EINTR) {
-      snprintf(reason, 160, "it ended: its input is closed");
+      snprintf(reason, 160, "it ended without an answer");
       return false;
     }
   }

@@ -18,7 +18,7 @@
 
 dp_petab_suite_def dp_petab_suite_def_default(void) {
   return (dp_petab_suite_def){
-      .cookie = 0x70737531u, .other = "cvode", .points = 5, .seed = 1, .gradient_rtol = 1e-12, .timings = 3};
+      .cookie = 0x70737531u, .other = "cvode", .points = 5, .lines = 8, .seed = 1, .gradient_rtol = 1e-12, .timings = 3};
 }
 
 /* ---- folders ---- */

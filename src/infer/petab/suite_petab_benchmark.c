@@ -20,7 +20,7 @@
 #define MOST 4
 #define WARM_SECONDS 0.7
 #define SLOW_SECONDS 10 /* one that takes longer is timed once */
-#define SETTLED 1e-5 /* a tenth of what differences are held to */
+#define SETTLED 1e-5    /* a tenth of what differences are held to */
 enum { RNG_POINT = 0x1202, RNG_LINE = 0x1203, STENCIL = 3 };
 enum { PARAMETERS = 8, DIRECTIONS = 2 }; /* along which differences are taken at a point */
 
@@ -173,7 +173,7 @@ static dp_status stencils(slope *s, line *const *which, int count, double step) 
   const size_t n = (size_t)s->d->nparam, m = 2 * STENCIL;
   dp_ctx *ctx = s->forward->ctx;
   double *x = DPI_NEW_ARRAY(ctx, double, n *(size_t)count *m + 1);
-  dp_problem_value *v = DPI_NEW_ARRAY(ctx, dp_problem_value, (size_t)count *m + 1);
+  dp_problem_value *v = DPI_NEW_ARRAY(ctx, dp_problem_value, (size_t)count * m + 1);
   dp_status st = x && v ? DP_OK : DP_ERR_MEMORY;
   for (size_t i = 0; i < (size_t)count * m && st == DP_OK; i++) {
     const double sign = i % 2 ? -1 : 1, h = sign * step / (double)(1 << (i % m) / 2);
@@ -192,10 +192,11 @@ static dp_status stencils(slope *s, line *const *which, int count, double step) 
   return st;
 }
 
-/* PARAMETERS of them, drawn anew at each point (all where there are no more), and DIRECTIONS of random signs, of length
+/* Parameters (as many as the suite is asked for), drawn anew at each point (all where there are no more), and DIRECTIONS of random signs, of length
  * 1 in parts of each parameter's size. */
 static int lay_lines(const run *k, const slope *s, int index, line *l, double *room) {
-  const int n = s->d->nparam, most = n < PARAMETERS ? n : PARAMETERS;
+  const int n = s->d->nparam, asked = k->def->lines < PARAMETERS ? k->def->lines : PARAMETERS;
+  const int most = n < asked ? n : asked;
   dpi_rng rng = dpi_rng_make(k->def->seed, (uint64_t)index, RNG_LINE);
   int count = 0;
   for (int q = 0; q < n && count < most; q++) { /* each with the chance that leaves none short */
@@ -288,6 +289,7 @@ static dp_status judge_gradients(run *k) {
   slope s = {0};
   char why[200];
   d.rtol = k->def->gradient_rtol;
+  d.same_steps = k->r->same_steps = k->def->same_steps;
   d.derivative = DP_DERIVATIVE_FORWARD;
   DP_TRY(dp_problem_open(k->ctx, k->path, &d, &s.forward));
   d.derivative = DP_DERIVATIVE_ADJOINT;

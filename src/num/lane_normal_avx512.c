@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #include "num/lane_normal.h"
+#include "num/ppnd16.h"
 
 enum { L = DPI_NORMAL_LANES, SIDE = 4, ROOM = (SIDE + 1) * L };
 
@@ -69,17 +70,8 @@ static inline __m512d next(__m512d v, __m512d x, double coefficient) {
 
 /* The middle of four. */
 static void middle(const __m512d q[SIDE], __m512d z[SIDE]) {
-  static const double a[8] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
-                              1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
-                              3.3430575583588128105e+4, 2.5090809287301226727e+3};
-  static const double b[8] = {1.0,
-                              4.2313330701600911252e+1,
-                              6.8718700749205790830e+2,
-                              5.3941960214247511077e+3,
-                              2.1213794301586595867e+4,
-                              3.9307895800092710610e+4,
-                              2.8729085735721942674e+4,
-                              5.2264952788528545610e+3};
+  static const double a[8] = DPI_PPND16_A;
+  static const double b[8] = DPI_PPND16_B;
   __m512d x0, x1, x2, x3, t0, t1, t2, t3, u0, u1, u2, u3;
   const __m512d from = _mm512_set1_pd(0.180625);
   x0 = _mm512_sub_pd(from, _mm512_mul_pd(q[0], q[0]));
@@ -106,17 +98,8 @@ static void middle(const __m512d q[SIDE], __m512d z[SIDE]) {
 
 /* The last eight of those gathered, or all of them if they are fewer. */
 static void eight_tails(tails *t, dpi_lane_math_fn log, double *z) {
-  static const double c[8] = {1.42343711074968357734e0,  4.63033784615654529590e0,  5.76949722146069140550e0,
-                              3.64784832476320460504e0,  1.27045825245236838258e0,  2.41780725177450611770e-1,
-                              2.27238449892691845833e-2, 7.74545014278341407640e-4};
-  static const double d[8] = {1.0,
-                              2.05319162663775882187e0,
-                              1.67638483018380384940e0,
-                              6.89767334985100004550e-1,
-                              1.48103976427480074590e-1,
-                              1.51986665636164571966e-2,
-                              5.47593808499534494600e-4,
-                              1.05075007164441684324e-9};
+  static const double c[8] = DPI_PPND16_C;
+  static const double d[8] = DPI_PPND16_D;
   const int n = t->n < L ? t->n : L, first = t->n - n;
   _Alignas(64) double side[L], value[L];
   const __m512d p = _mm512_loadu_pd(t->p + first), zero = _mm512_setzero_pd();

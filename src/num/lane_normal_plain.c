@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "num/lane_normal.h"
+#include "num/ppnd16.h"
 
 #define LOW 0xffffffffu
 enum { L = DPI_NORMAL_LANES };
@@ -34,17 +35,8 @@ static void philox(uint64_t key, const uint64_t *stream, const uint64_t *counter
 }
 
 static void eight(uint64_t key, const uint64_t *stream, const uint64_t *counter, double *z) {
-  static const double a[8] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
-                              1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
-                              3.3430575583588128105e+4, 2.5090809287301226727e+3};
-  static const double b[8] = {1.0,
-                              4.2313330701600911252e+1,
-                              6.8718700749205790830e+2,
-                              5.3941960214247511077e+3,
-                              2.1213794301586595867e+4,
-                              3.9307895800092710610e+4,
-                              2.8729085735721942674e+4,
-                              5.2264952788528545610e+3};
+  static const double a[8] = DPI_PPND16_A;
+  static const double b[8] = DPI_PPND16_B;
   uint64_t bits[L];
   double p[L], q[L], x[L], top[L], low[L];
   unsigned tails = 0;

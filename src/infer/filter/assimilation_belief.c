@@ -27,29 +27,16 @@ static dp_status mixture(dp_assimilation *a, dp_time time, int sensor, dpi_arena
   return status;
 }
 
-static dp_status score(const dpi_outlook *m, const dp_observation *at, uint64_t seed, dpi_arena *arena,
-                       dp_outlook *out) {
-  dpi_reading r = {.y = at->value, .censored = at->censored};
-  out->log_density = dpi_outlook_log_density(m, &r);
-  if (at->censored) return DP_OK;
-  out->pit = dpi_outlook_cdf(m, at->value);
-  out->inside90 = at->value >= out->q[1] && at->value <= out->q[5];
-  return dpi_outlook_crps(m, at->value, seed, arena, &out->crps);
-}
-
 dp_status dp_assimilation_forecast(dp_assimilation *a, const dp_observation *at, dp_outlook *out) {
   dpi_outlook m;
   dpi_reading r;
-  *out = (dp_outlook){.pit = NAN, .crps = NAN, .log_density = NAN, .inside90 = -1};
-  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) out->q[l] = NAN;
+  *out = dpi_outlook_unknown();
   DP_TRY(dpi_assimilation_reading(a, at, 0, &r));
   dpi_arena arena;
   dpi_arena_init(&arena, a->ctx);
   dp_status status = mixture(a, r.time, at->sensor, &arena, &m);
-  for (int l = 0; l < DP_OUTLOOK_NLEVEL && status == DP_OK; l++)
-    out->q[l] = dpi_outlook_quantile(&m, dp_outlook_level[l]);
   uint64_t seed = dpi_rng_at(a->def.seed, (uint64_t)r.time, DPI_RNG_FILTER_OUTLOOK, (uint64_t)at->sensor);
-  if (status == DP_OK && !isnan(at->value)) status = score(&m, at, seed, &arena, out);
+  if (status == DP_OK) status = dpi_outlook_tell(&m, at, seed, &arena, out);
   dpi_arena_release(&arena);
   return status;
 }

@@ -186,3 +186,21 @@ dp_status dpi_outlook_crps(const dpi_outlook *o, double y, uint64_t seed, dpi_ar
   *crps = dpi_crps_sample(x, w, n, y, order);
   return DP_OK;
 }
+
+dp_outlook dpi_outlook_unknown(void) {
+  dp_outlook out = {.pit = NAN, .crps = NAN, .log_density = NAN, .inside90 = -1};
+  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) out.q[l] = NAN;
+  return out;
+}
+
+dp_status dpi_outlook_tell(const dpi_outlook *o, const dp_observation *at, uint64_t seed, dpi_arena *arena,
+                           dp_outlook *out) {
+  const dpi_reading r = {.y = at->value, .censored = at->censored};
+  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) out->q[l] = dpi_outlook_quantile(o, dp_outlook_level[l]);
+  if (isnan(at->value)) return DP_OK;
+  out->log_density = dpi_outlook_log_density(o, &r);
+  if (at->censored) return DP_OK;
+  out->pit = dpi_outlook_cdf(o, at->value);
+  out->inside90 = at->value >= out->q[1] && at->value <= out->q[5];
+  return dpi_outlook_crps(o, at->value, seed, arena, &out->crps);
+}

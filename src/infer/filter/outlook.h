@@ -2,6 +2,7 @@
 #ifndef DPI_OUTLOOK_H
 #define DPI_OUTLOOK_H
 
+#include "doppel/assimilate.h"
 #include "infer/filter/statics.h"
 
 /* What a sensor sees without its noise, the noise's scale, and weights that sum to 1. */
@@ -23,5 +24,12 @@ double dpi_outlook_quantile(const dpi_outlook *o, double p); /* NaN: nobody has 
 double dpi_outlook_log_density(const dpi_outlook *o, const dpi_reading *r);
 /* Continuous ranked probability score by draws of the mixture. */
 dp_status dpi_outlook_crps(const dpi_outlook *o, double y, uint64_t seed, dpi_arena *arena, double *crps);
+
+/* An outlook of which nothing is known yet: NaN, and inside90 -1. */
+dp_outlook dpi_outlook_unknown(void);
+/* Quantiles into an unknown outlook, and the scores of the reading, if there is one (at->value NaN: none); of a
+ * censored one ln P alone. */
+dp_status dpi_outlook_tell(const dpi_outlook *o, const dp_observation *at, uint64_t seed, dpi_arena *arena,
+                           dp_outlook *out);
 
 #endif

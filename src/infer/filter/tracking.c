@@ -446,28 +446,16 @@ static dp_status mixture(dp_tracking *t, dp_time time, int sensor, dpi_arena *ar
   return dpi_outlook_statics(t->statics, time, sensor, arena, m);
 }
 
-static dp_status score(const dpi_outlook *m, const dp_observation *at, uint64_t seed, dpi_arena *arena,
-                       dp_outlook *out) {
-  const dpi_reading r = {.y = at->value, .censored = at->censored};
-  out->log_density = dpi_outlook_log_density(m, &r);
-  if (at->censored) return DP_OK;
-  out->pit = dpi_outlook_cdf(m, at->value);
-  out->inside90 = at->value >= out->q[1] && at->value <= out->q[5];
-  return dpi_outlook_crps(m, at->value, seed, arena, &out->crps);
-}
-
 dp_status dp_tracking_forecast(dp_tracking *t, const dp_observation *at, dp_outlook *out) {
   dpi_outlook m;
   dpi_reading r = {0};
-  *out = (dp_outlook){.pit = NAN, .crps = NAN, .log_density = NAN, .inside90 = -1};
-  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) out->q[l] = NAN;
+  *out = dpi_outlook_unknown();
   DP_TRY(reading_of(t, at, 0, &r));
   dpi_arena arena;
   dpi_arena_init(&arena, t->ctx);
   dp_status st = mixture(t, r.time, at->sensor, &arena, &m);
-  for (int l = 0; l < DP_OUTLOOK_NLEVEL && st == DP_OK; l++) out->q[l] = dpi_outlook_quantile(&m, dp_outlook_level[l]);
   const uint64_t seed = dpi_rng_at(t->def.seed, (uint64_t)r.time, DPI_RNG_FILTER_OUTLOOK, (uint64_t)at->sensor);
-  if (st == DP_OK && !isnan(at->value)) st = score(&m, at, seed, &arena, out);
+  if (st == DP_OK) st = dpi_outlook_tell(&m, at, seed, &arena, out);
   dpi_arena_release(&arena);
   return st;
 }

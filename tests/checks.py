@@ -1,6 +1,7 @@
 """What tests of the program share: each check is counted, one that fails is printed at once, and the end says how many did.
 
-    from checks import check, finish        then the checks; at last sys.exit(finish())"""
+    from checks import answered, check, finish        then the checks; at last sys.exit(finish())"""
+import json
 
 _count = {True: 0, False: 0}
 
@@ -11,6 +12,16 @@ def check(name, condition, detail=""):
     if not condition:
         print(f"FAILED {name}: {detail}", flush=True)
     return bool(condition)
+
+
+def answered(name, r, code=0):
+    """What a command that was to end with `code` has printed as JSON; {} after a failed check."""
+    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
+    try:
+        return json.loads(r.stdout)
+    except ValueError:
+        check(f"{name}: is JSON", False, r.stdout[:200] + r.stderr)
+        return {}
 
 
 def finish():

@@ -4,7 +4,9 @@ before the start, points that can't be evaluated. Each is refused with the docum
 would be right; nothing crashes or hangs, no answer is printed, no file is left.
 
 usage: cli_bad.py DOPPEL SOURCE_DIR [PART...]"""
+import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -50,6 +52,69 @@ def put(folder, name, text):
     return path
 
 
+# ---- files: every argument and option that names one ----
+
+BIRTHS = "model births()\n compartment c = 1; species x in c = 20;\n b = 8; d = 0.4;\n up: -> x; b;\n down: x -> ; d*x;\nend\n"
+COUNTS = "ID,TIME,DV\n1,0.5,19.1\n1,1,22.8\n1,1.5,17.2\n"
+PHI = "TABLE NO.     1: x: Problem=1\n SUBJECT_NO ID ETA(1) ETC(1,1) OBJ\n 1 1 0.1 0.01 3\n"
+WRITTEN = {"-o", "--plot", "--table", "--page", "--individuals"}
+MAY_BE_ABSENT = {"--resume", "--priors"} # where work is kept; what is looked up
+
+
+def files(tmp):
+    """What is to be read and is not there, is a folder, lies below a file or can't be followed: the same exit code everywhere, and its path."""
+    model, data = put(tmp, "births.ant", BIRTHS), put(tmp, "counts.csv", COUNTS)
+    sensor, person, vary = ("--sensor", "x,scale=2"), ("--patient", "1"), ("--vary", "b=uniform(1,2)", "--times", "1")
+    gain, dose = ("--forecast", "c@24", "--candidate", "c@12"), ("--target", "c(24 h) = 5")
+    sur = pathlib.Path(tmp, "o.sur")
+    reads = {  # command and what names the file (as --help has it), the ending of such files, the command line with @ for it
+        ("run", "KIND"): (".ctl", "run", "@"), ("run", "--patient"): (".csv", "run", KIND, "--no-report", "--patient", "@"),
+        ("assimilate", "KIND|PROBLEM.yaml"): (".yaml", "assimilate", "@"), ("assimilate", "--patient"): (".csv", "assimilate", KIND, "--patient", "@"),
+        ("forecast", "--patient"): (".csv", "forecast", KIND, "--plan", "none", "--patient", "@"),
+        ("forecast", "--plan"): (".tsv", "forecast", KIND, *person, "--plan", "@"), ("plan", "--patient"): (".csv", "plan", KIND, "--patient", "@"),
+        ("twin new", "--from"): (".ctl", "twin", "new", "mine", "--into", tmp, "--from", "@"),
+        ("fit", "KIND|PROBLEM.yaml"): (".yaml", "fit", "@", "--starts", "2"), ("fit", "--patients"): (".csv", "fit", KIND, "--patients", "@"),
+        ("vpc", "--patients"): (".csv", "vpc", KIND, "--patients", "@"),
+        ("profile", "PROBLEM.yaml"): (".yaml", "profile", "@", "--starts", "2"), ("profile", "--from"): (".tsv", "profile", EXAMPLE, "--from", "@"),
+        ("sample", "PROBLEM.yaml"): (".yaml", "sample", "@", "--starts", "2"), ("sample", "--from"): (".tsv", "sample", EXAMPLE, "--from", "@"),
+        ("select", "SELECT.yaml"): (".yaml", "select", "@"), ("compare", "PROBLEM.yaml"): (".yaml", "compare", EXAMPLE, "@"),
+        ("simulate", "MODEL"): (".xml", "simulate", "@"), ("sensitivity", "MODEL"): (".ant", "sensitivity", "@", *vary),
+        ("track", "MODEL"): (".ant", "track", "@", "--data", data, *sensor), ("track", "--data"): (".csv", "track", model, "--data", "@", *sensor),
+        ("gain", "KIND|PROBLEM.yaml"): (".yaml", "gain", "@", *gain), ("gain", "--patient"): (".csv", "gain", KIND, *gain, "--patient", "@"),
+        ("dose", "--patient"): (".csv", "dose", KIND, *dose, "--patient", "@"), ("trial", "TRIAL.yaml"): (".yaml", "trial", "@"),
+        ("surrogate fit", "MODEL|KIND"): (".ant", "surrogate", "fit", "@", *vary, "-o", sur),
+        ("surrogate fit", "--patient"): (".csv", "surrogate", "fit", KIND, "--times", "1,2", "-o", sur, "--patient", "@"),
+        ("surrogate forecast", "FILE"): (".sur", "surrogate", "forecast", KIND, "@", *person),
+        ("surrogate forecast", "--patient"): (".csv", "surrogate", "forecast", KIND, sur, "--patient", "@"),
+        ("surrogate show", "FILE"): (".sur", "surrogate", "show", "@"),
+        ("model show", "FILE"): (".ant", "model", "show", "@"), ("model check", "FILE"): (".xml", "model", "check", "@"),
+        ("model convert", "FILE"): (".ant", "model", "convert", "@", "--to", "sbml"), ("data check", "FILE"): (".csv", "data", "check", "@"),
+        ("petab eval", "PROBLEM.yaml"): (".yaml", "petab", "eval", "@"), ("glucose", "FILE"): (".csv", "glucose", "@"),
+        ("suite", "petab-math"): (".yaml", "suite", "petab-math", "@"),
+        ("suite", "--reference"): (".tsv", "suite", "petab-benchmark", EXAMPLE.parent.parent, "--reference", "@"),
+        ("suite", "--model"): (".ctl", "suite", "nonmem", put(tmp, "run001.phi", PHI).parent, "--only", "001", "--model", "@"),
+        ("bench", "--problem"): (".yaml", "bench", "calibration", "--problem", "@")}
+    few = ("--points", "20", "--held-out", "20", "--kind", "pce", "--accept")
+    check("surrogate for a forecast", run("surrogate", "fit", KIND, *person, "--times", "1,2", *few, "-o", sur).returncode == 0)
+    put(tmp, "plain", "a file\n")
+    for (command, what), (end, *line) in reads.items():
+        where = {"not there": f"{tmp}/no{end}", "a folder": f"{tmp}/folder{end}", "below a file": f"{tmp}/plain/no{end}", "a loop": f"{tmp}/loop{end}"}
+        pathlib.Path(where["a folder"]).mkdir(exist_ok=True)
+        if not os.path.lexists(where["a loop"]):
+            os.symlink(where["a loop"], where["a loop"])
+        for name, path in where.items():
+            if name == "a folder" and what in ("KIND", "--model"): # a kind is one
+                continue
+            refused(f"{command} {what}, {name}", INPUT, [path], *(path if x == "@" else x for x in line), answer=command == "bench")
+    for words in re.findall(r"^  doppel (.+?)  ", run("--help").stdout, re.MULTILINE):
+        verbs = [x for x in words.split() if x.islower()]
+        command = " ".join(verbs)
+        named = [x for x in words.split()[len(verbs):] if re.search(r"FILE|MODEL|\.yaml$", x)]
+        named += [m[0] for m in re.findall(r"^  (-\S+) (\S*(?:FILE|\.yaml)\S*)", run(*verbs, "--help").stdout, re.MULTILINE)]
+        for what in set(named) - WRITTEN - MAY_BE_ABSENT:
+            check(f"files: {command} {what} is tried", (command, what.rstrip(".") if what.endswith("...") else what) in reads, sorted(reads))
+
+
 # ---- people: event tables, read by every command about a KIND ----
 
 def event_table():
@@ -79,15 +144,10 @@ def people(tmp):
            ("a time that is none", changed(4, "TIME", "noon"), INPUT, ["t.csv:5", "TIME", "noon"]),
            ("before the start", changed(4, "TIME", "-2"), INPUT, ["t.csv:5", "TIME", "-2"]),
            ("measured where nothing is", changed(4, "CMT", "9"), INPUT, ["t.csv:5", "CMT 9", "c (CMT 2)"]),
-           ("not text", bytes(range(256)), INPUT, ["t.csv"]), ("empty", "", INPUT, ["t.csv", "empty file"]),
-           ("not there", None, AGAIN, ["t.csv", "No such file"])]
+           ("not text", bytes(range(256)), INPUT, ["t.csv"]), ("empty", "", INPUT, ["t.csv", "empty file"])]
     one = [("run", "--no-report"), ("assimilate",), ("gain", "--forecast", "c@24", "--candidate", "c@12")]
     for what, text, code, wanted in bad:
-        path = pathlib.Path(tmp, "t.csv")
-        if text is None:
-            path.unlink()
-        else:
-            put(tmp, "t.csv", text)
+        path = put(tmp, "t.csv", text)
         for command, *more in one:
             refused(f"{command}, a person's file {what}", code, wanted, command, KIND, "--patient", path, *more)
         for command, *more in (("fit",), ("vpc",)):
@@ -228,9 +288,6 @@ def problems(tmp):
         for command in PROBLEM_COMMANDS:
             refused(f"{command[0]}, problem {i} with a bad {file}", code, wanted, *ask(command, problem))
     for command in PROBLEM_COMMANDS:
-        refused(f"{command[0]}, no such problem", AGAIN, ["no.yaml", "No such file"], *ask(command, pathlib.Path(tmp, "no.yaml")))
-        if command[0] != "fit": # there a folder is a kind
-            refused(f"{command[0]}, a folder", AGAIN, [tmp, "directory"], *ask(command, tmp))
         refused(f"{command[0]}, another YAML file", INPUT, ["select.yaml:2", "no key 'criterion'"], *ask(command, SELECT))
 
 
@@ -322,7 +379,6 @@ def selections(tmp):
     case("no column", INPUT, ["model_space.tsv:1", "column"], space, good[space].replace(rows[0].split("\t")[1], "elsewhere", 1))
     case("a table without rows", INPUT, ["model space is empty"], space, rows[0] + "\n")
     refused("select, a calibration problem", INPUT, ["not a PEtab Select problem"], "select", EXAMPLE)
-    refused("select, not there", AGAIN, ["no.yaml"], "select", pathlib.Path(tmp, "no.yaml"))
     refused("select, more models than allowed", UNSUPPORTED, ["2 models", "forward"], "select", SELECT, "--most", "2", "--starts", "1")
     refused("select --criterion", UNSUPPORTED, ["DIC", "AICc"], "select", SELECT, "--criterion", "DIC")
     few = folder / EXAMPLE.parent.name / "measurements.tsv"
@@ -344,9 +400,8 @@ def models(tmp):
             ("cut off", "x.ant", "model pk()\n gut' = -ka*gut; body' = ka*gu", INPUT, ["x.ant:1", "not closed"]),
             ("SBML cut off in its first tag", "x.xml", '<?xml version="1.0"?>\n<sbml xmlns="http://www.sbml.org/sb', INPUT, ["x.xml:2", "cut off"]),
             ("SBML cut off", "x.xml", petab_bad.SBML[:1200], INPUT, ["x.xml:", "XML"]),
-            ("not text", "x.ant", bytes(range(1, 256)), INPUT, ["x.ant:1"]), ("another language", "x.xml", "<html><p/></html>", UNSUPPORTED, ["x.xml", "SBML"]),
-            ("not there", "no.ant", None, AGAIN, ["no.ant", "No such file"])):
-        path = pathlib.Path(tmp, file) if text is None else put(tmp, file, text)
+            ("not text", "x.ant", bytes(range(1, 256)), INPUT, ["x.ant:1"]), ("another language", "x.xml", "<html><p/></html>", UNSUPPORTED, ["x.xml", "SBML"])):
+        path = put(tmp, file, text)
         for first, *more in commands:
             verb = [first, more.pop(0)] if first in ("model", "surrogate") else [first]
             refused(f"{' '.join(verb)} {more[:1]}, {what}", code, wanted, *verb, path, *more)
@@ -372,8 +427,6 @@ def models(tmp):
             ("--correlate: nobody", USAGE, ["'q' is no input"], "sensitivity", ok, *stem, "--correlate", "k,q=0.2", "--method", "shapley"),
             ("--plot: nowhere", AGAIN, ["/nowhere/x.svg", "nothing was run"], "sensitivity", ok, *stem, "--plot", "/nowhere/x.svg"),
             ("-o: nowhere", AGAIN, ["/nowhere/o.sur", "nothing was run"], "surrogate", "fit", ok, *stem, "-o", "/nowhere/o.sur"),
-            ("surrogate show: not there", AGAIN, ["no.sur", "No such file"], "surrogate", "show", f"{tmp}/no.sur"),
-            ("surrogate show: a folder", AGAIN, [tmp, "directory"], "surrogate", "show", tmp),
             ("surrogate show: a model", INPUT, ["pk.ant", "no surrogate"], "surrogate", "show", ok)):
         refused(name, code, wanted, *args)
     made = run("surrogate", "fit", ok, *stem, "--dose", "gut=10@0", "--output", "body", "--times", "1", "-o", f"{tmp}/made.sur")
@@ -398,7 +451,6 @@ def quantities(tmp):
     profile, assimilate = ["profile", good, "--starts", "2"], ["assimilate", good, "--particles", "50"]
     for name, code, wanted, *args in (
             ("assimilate: a bad model", INPUT, ["m.xml:", "XML"], "assimilate", cut), ("gain: a bad model", INPUT, ["m.xml:", "XML"], "gain", cut, *to, *of),
-            ("assimilate: not there", AGAIN, ["no.yaml"], "assimilate", f"{tmp}/no.yaml"),
             ("assimilate: a person", USAGE, ["--patient belongs to a KIND"], *assimilate, "--patient", "1"),
             ("assimilate: a sensor", USAGE, ["--sensor belongs to a KIND"], *assimilate, "--sensor", "oa,law=student"),
             ("assimilate: a kind's tolerance", USAGE, ["--rtol", "calibration problem"], "assimilate", KIND, "--patient", "1", "--rtol", "1e-4"),
@@ -445,7 +497,7 @@ def options(tmp):
             ("assimilate: missing", USAGE, ["'3x'", "1 to 11"], "assimilate", *person, "--missing", "3x"),
             ("assimilate: nothing after", USAGE, ["--from-batch", "all 11 observations of subject 1", "24.37"], "assimilate", *person, "--from-batch", "999"),
             ("surrogate fit: whose", USAGE, ["nothing varies", "--vary", "--patient ID"], "surrogate", "fit", KIND, "-o", f"{tmp}/o.sur"),
-            ("twin list: no such folder", AGAIN, [f"{tmp}/none", "folder"], "twin", "list", "--twins", f"{tmp}/none"),
+            ("twin list: no such folder", INPUT, [f"{tmp}/none", "folder"], "twin", "list", "--twins", f"{tmp}/none"),
             ("assimilate: inner", USAGE, ["--inner", "smc2"], "assimilate", *person, "--inner", "9"),
             ("assimilate: two forms", USAGE, ["--json", "--ndjson"], "assimilate", *person, "--json", "--ndjson"),
             ("assimilate: plot", AGAIN, ["/nowhere/x.svg"], "assimilate", *person, "--plot", "/nowhere/x.svg"),
@@ -474,7 +526,6 @@ def treatments(tmp):
                               ("cut off", "iv\t0", ["p.tsv:2", "found 2 fields, expected 7"]),
                               ("beyond the bound", "iv\t0\t5000\t2\t12\t3\t", ["5000 mg", "3000"])):
         refused(f"a plan: {name}", INPUT, wanted, "forecast", kind_dir, *person, "--plan", put(tmp, "p.tsv", head + row + "\n"))
-    refused("a plan: a folder", AGAIN, [str(tmp)], "forecast", kind_dir, *person, "--plan", tmp)
     refused("a plan: where nothing can be written", AGAIN, ["/nowhere/x.tsv"], "plan", kind_dir, *person, "-o", "/nowhere/x.tsv")
     refused("a search without gradient", UNSUPPORTED, ["gradient", "'iv'", "cma"], "plan", kind_dir, *person, "--search", "gradient")
     area = "integral(c, 0 h, 24 h) = 400 mg.h/L"
@@ -554,13 +605,11 @@ def suites(tmp):
                          ("sbml", "settings.txt"), ("sbml-stochastic", "settings.txt")):
         refused(f"suite {name}, an empty folder", INPUT, [str(empty), wanted], "suite", name, empty)
     for name in ("petab", "petab-benchmark", "sbml"):
-        refused(f"suite {name}, a file", AGAIN, ["folder"], "suite", name, EXAMPLE)
-    refused("suite petab-math, not there", AGAIN, ["no.yaml"], "suite", "petab-math", f"{tmp}/no.yaml")
+        refused(f"suite {name}, a file", INPUT, ["folder"], "suite", name, EXAMPLE)
     refused("suite petab-math, another file", INPUT, ["cases"], "suite", "petab-math", EXAMPLE)
     refused("suite, a name", USAGE, ["petabb"], "suite", "petabb", empty)
     folder = pathlib.Path(tmp, "collection", "mine")
     pathlib.Path(petab_bad.spoil(folder, 1, {})).rename(folder / "mine.yaml")
-    refused("suite petab-benchmark, references not there", AGAIN, ["no.tsv"], "suite", "petab-benchmark", folder.parent, "--reference", f"{tmp}/no.tsv")
     for what, text, wanted in (("without their column", "problem\tllh\nmine\t1\n", ["ref.tsv:1", "reference_llh"]),
                                ("one is no number", "problem\treference_llh\nother\t1\nmine\tx\n", ["ref.tsv:3", "reference_llh", "'x'"])):
         refused(f"suite petab-benchmark, references: {what}", INPUT, wanted, "suite", "petab-benchmark", folder.parent, "--reference",
@@ -575,12 +624,8 @@ def suites(tmp):
     refused("bench insulin, nobody", INPUT, ["people.tsv", "nobody"], "bench", "insulin", "--only", "nobody", "--work", tmp, "--twins", TWINS)
     refused("bench insulin, where nothing can be written", AGAIN, ["/nowhere/"], "bench", "insulin", "--work", "/nowhere/deeper", "--twins", TWINS)
     refused("bench, a problem", USAGE, ["magic", "robertson"], "bench", "ensemble", "--only", "magic")
-    refused("bench calibration, not there", AGAIN, ["no.yaml"], "bench", "calibration", "--problem", f"{tmp}/no.yaml", answer=True)
     refused("bench calibration, what", USAGE, ["magic", "gradient"], "bench", "calibration", "--problem", EXAMPLE, "--only", "magic")
 
-
-BIRTHS = "model births()\n compartment c = 1; species x in c = 20;\n b = 8; d = 0.4;\n up: -> x; b;\n down: x -> ; d*x;\nend\n"
-COUNTS = "ID,TIME,DV\n1,0.5,19.1\n1,1,22.8\n1,1.5,17.2\n"
 
 
 def tracks(tmp):
@@ -592,8 +637,7 @@ def tracks(tmp):
         refused(f"track, {name}", code, wanted, "track", model, "--data", table, *how, *more)
 
     refused("track, no data", USAGE, ["--data"], "track", model, *sensor)
-    refused("track, no model", AGAIN, ["no.ant"], "track", f"{tmp}/no.ant", "--data", data, *sensor)
-    refused("track, data not there", AGAIN, ["no.csv"], "track", model, "--data", f"{tmp}/no.csv", *sensor)
+    refused("track, an empty model", INPUT, ["empty.ant", "the model is empty"], "track", put(tmp, "empty.ant", "// nothing\n"), "--data", data, *sensor)
     bad("no sensor", USAGE, ["--sensor"], how=())
     bad("a sensor without noise", USAGE, ["scale="], how=("--sensor", "x"))
     bad("a sensor without size", INPUT, ["scale of noise -1"], how=("--sensor", "x,scale=-1"))
@@ -623,7 +667,7 @@ def tracks(tmp):
 
 def main():
     only = sys.argv[3:]
-    for part in (people, kinds, streams, problems, points, exits_of_fit, stops, selections, models, tracks, quantities, options, treatments, rewards,
+    for part in (files, people, kinds, streams, problems, points, exits_of_fit, stops, selections, models, tracks, quantities, options, treatments, rewards,
                  trials, suites):
         if only and part.__name__ not in only:
             continue

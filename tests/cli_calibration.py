@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from checks import check, finish
+from checks import answered, check, finish
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 EXAMPLE = str(SOURCE / "examples" / "theophylline-one" / "theophylline-one.yaml")
@@ -28,14 +28,7 @@ def near(name, got, wanted, tolerance):
 
 
 def answer(name, *args, code=0):
-    """JSON of a command; {} after a failed check"""
-    r = run(*args, "--json")
-    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
-    try:
-        return json.loads(r.stdout)
-    except ValueError:
-        check(f"{name}: is JSON", False, r.stdout[:200] + r.stderr)
-        return {}
+    return answered(name, run(*args, "--json"), code)
 
 
 def refused(name, code, wanted, *args, **more):
@@ -122,7 +115,7 @@ def evaluate():
 
 def bad_problems():
     with tempfile.TemporaryDirectory() as tmp:
-        refused("no such file", 75, ["nothing.yaml"], "petab", "eval", f"{tmp}/nothing.yaml")
+        refused("no such file", 3, ["nothing.yaml"], "petab", "eval", f"{tmp}/nothing.yaml")
         problem = decay(tmp)
         table(pathlib.Path(tmp, "measurements.tsv"), ["observableId", "simulationConditionId", "time", "measurement"],
               [["y", "c", 1, 0.6], ["z", "c", 2, 0.3]])
@@ -298,7 +291,7 @@ def profile():
              d["profiles"]["k"]["upper"], 1e-5)
         refused("profile: wrong id", 2, ["'kk'", "did you mean k"], "profile", problem, "kk", "--starts", "2")
         refused("profile: level", 2, ["1.5"], "profile", problem, "--level", "1.5", "--starts", "2")
-        refused("profile --from: nothing", 2, ["nothing.tsv"], "profile", problem, "--from", f"{tmp}/nothing.tsv")
+        refused("profile --from: nothing", 3, ["nothing.tsv"], "profile", problem, "--from", f"{tmp}/nothing.tsv")
         refused("profile --from: something else", 2, ["fit --table"], "profile", problem, "--from", f"{tmp}/p.tsv")
         pathlib.Path(tmp, "bad.tsv").write_text("optimum\tj\tstarts\tparameter\tscale\tvalue\n1\t0\t1\tq\tlin\t3\n", encoding="utf-8")
         refused("profile --from: another's parameter", 2, ["bad.tsv:2", "'q'"], "profile", problem, "--from", f"{tmp}/bad.tsv")

@@ -2,12 +2,11 @@
 """doppel dose as a user meets it: published answers, units, what is refused, the same bytes for any number of threads.
 
 usage: cli_dose.py DOPPEL SOURCE_DIR"""
-import json
 import pathlib
 import subprocess
 import sys
 
-from checks import check, finish
+from checks import answered, check, finish
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 
@@ -18,9 +17,7 @@ def run(*args):
 
 
 def answer(name, *args, code=0):
-    r = run("vancomycin", "--patient", "B", *args, "--draws", 300, "--json")
-    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
-    return json.loads(r.stdout) if r.stdout.startswith("{") else {}
+    return answered(name, run("vancomycin", "--patient", "B", *args, "--draws", 300, "--json"), code)
 
 
 def near(name, found, wanted, tolerance=1e-4):

@@ -3,7 +3,6 @@
 that can't be evaluated, parameters that nothing depends on, resuming after a limit; PEtab Select problems.
 
 usage: cli_fit.py DOPPEL SOURCE_DIR"""
-import json
 import math
 import pathlib
 import shutil
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from checks import check, finish
+from checks import answered, check, finish
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
 EXAMPLE = SOURCE / "examples" / "theophylline-one"
@@ -23,9 +22,7 @@ def run(*args):
 
 
 def answer(name, *args, code=0):
-    r = run(*args, "--json")
-    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
-    return json.loads(r.stdout) if r.returncode == code and r.stdout else {}
+    return answered(name, run(*args, "--json"), code)
 
 
 def example(tmp, **change):
@@ -138,7 +135,7 @@ def bad_select():
     refused("no space", 3, "criterion: AIC\nmethod: forward\n", table, "model_space_files")
     refused("not a value", 3, yaml, table.replace("1;estimate", "1;guess"), "space.tsv:2", "ka", "guess")
     refused("unknown parameter", 3, yaml, table.replace("\tka", "\tkx"), "kx")
-    refused("no such problem", 75, yaml, table.replace("p/", "q/"), "q/theophylline-one.yaml")
+    refused("no such problem", 3, yaml, table.replace("p/", "q/"), "q/theophylline-one.yaml")
 
 
 def predictions():

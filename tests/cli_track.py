@@ -3,14 +3,13 @@
 user meets them. The probabilities are those of the exact filtering equations (binomial survivors, Poisson arrivals), by another program.
 
 usage: cli_track.py DOPPEL SOURCE_DIR"""
-import json
 import math
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-from checks import check, finish
+from checks import answered, check, finish
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 BIRTHS = "model births()\n compartment c = 1; species x in c = 20;\n b = 8; d = 0.4;\n up: -> x; b;\n down: x -> ; d*x;\nend\n"
@@ -23,13 +22,7 @@ def run(*args, cwd=None):
 
 
 def answer(name, *args, code=0):
-    r = run(*args, "--json")
-    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
-    try:
-        return json.loads(r.stdout)
-    except ValueError:
-        check(f"{name}: is JSON", False, r.stdout[:200] + r.stderr)
-        return {}
+    return answered(name, run(*args, "--json"), code)
 
 
 def checked_fit(tmp):

@@ -5,6 +5,7 @@ outside; files that are refused with their place; exit codes.
 usage: cli_trial.py DOPPEL SOURCE_DIR"""
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,76 @@ def compared(folder):
     check("trial: another correction: exit 3, named", r.returncode == 3 and "holm or none" in r.stderr, r.stderr)
 
 
+def in_strata(folder):
+    """Randomisation within strata and looks at the data: the same bytes on any number of threads, what is reported hangs together."""
+    path = short(folder, "paired: true", "randomisation: {blocks: 4, strata: {CR: [12], CF: [30]}}\nlooks: {at: 3, boundary: pocock}")
+    page = pathlib.Path(folder) / "strata.html"
+    one = run(path, "--members", 30, "--json", "--no-checks", "--threads", 1, "--page", page)
+    two = run(path, "--members", 30, "--json", "--no-checks", "--threads", 2)
+    check("trial: strata, looks: exit 0", one.returncode == 0, one.stderr)
+    check("trial: strata, looks: the same bytes on 1 and 2 threads", one.stdout == two.stdout)
+    found = json.loads(one.stdout)
+    strata = [s["people"] for s in found["strata"]]
+    check("trial: strata: four of them, everybody in one", len(strata) == 4 and sum(map(sum, strata)) == 30, str(strata))
+    check("trial: strata: no arm has more than two people more", all(abs(a - b) <= 2 for a, b in strata), str(strata))
+    check("trial: strata: arms are what strata are", [a["people"] for a in found["arms"]] == [sum(x) for x in zip(*strata)], str(strata))
+    check("trial: looks: 10, 20 and 30 people", [k["people"] for k in found["looks"]["at"]] == [10, 20, 30], str(found["looks"]))
+    check("trial: looks: Pocock's boundary of three", all(abs(k["z"] - 2.289) < 5e-4 for k in found["looks"]["at"]), str(found["looks"]))
+    for d in found["differences"]:
+        beyond = [i for i, x in enumerate(d["looks"]) if x["p"] is not None and x["p"] <= found["looks"]["at"][i]["p"]]
+        check("trial: looks: the first beyond its boundary", d["crossed_at_look"] == (beyond[0] + 1 if beyond else None), str(d))
+    text = page.read_text(encoding="utf-8")
+    check("trial: page: strata and looks", "CR &lt; 12, CF &gt;= 30" in text.replace("CF >=", "CF &gt;=") and "Looks at the data" in text)
+    text = run(path, "--members", 30, "--no-checks").stdout
+    check("trial: text: strata and looks", "CR < 12, CF < 30" in text and "look 2 with 20 people" in text, text)
+
+
+def keys_said(folder):
+    """Every key that the program writes stands in docs/trial.md, and every one that stands there is written."""
+    section = (SOURCE / "docs" / "trial.md").read_text(encoding="utf-8").split("### `--json`")[1].split("\n### ")[0]
+    said = {"": {}, "arms": {}, "differences": {}}
+    for head, body in re.findall(r"\| key(?: of (\w+))? \| meaning \|\n\|[-|]+\|\n((?:\|.*\n)+)", section):
+        for row in body.splitlines():
+            _, names, meaning, _ = row.split("|")
+            for name in names.split(","):
+                said[head][name.strip()] = set(re.findall(r"`(\w+)`", meaning))
+    written = {where: {} for where in said}
+    stuck = write(folder, "stuck.yaml", "policy: stuck\nkind: process\nevery: 5 min\nreads: {g: cgm}\nperson: [basal_rate]\n"
+                  "gives: {basal_rate: ''}\nfallback: still.yaml\ncommand: ['false']\n")
+    write(folder, "still.yaml", "policy: still\nevery: 5 min\nperson: [basal_rate]\ngives: {basal_rate: basal_rate}\n")
+    pid = f"{SOURCE}/twins/s2008/policies/pid.yaml"
+    for old, new, n in [("paired: true", "randomisation: {strata: {CR: [12]}}\nlooks: {at: 2}\nrun_in: 1 h", 8),
+                        ("paired: true", "paired: true\nmultiplicity: holm", 3), (pid, str(stuck), 2)]:
+        path = short(folder, old, new)
+        r = run(path, "--members", n, "--json", "--no-checks")
+        check("trial: keys: exit 0", r.returncode == 0, r.stderr)
+        found = json.loads(r.stdout)
+        for where, things in (("", [found]), ("arms", found["arms"]), ("differences", found["differences"])):
+            for thing in things:
+                for key, value in thing.items():
+                    inner = written[where].setdefault(key, set())
+                    if key not in said or not key:
+                        walk(value, inner)
+    for where in said:
+        for key in sorted(set(said[where]) | set(written[where])):
+            name = f"trial: key '{key}'" + (f" of {where}" if where else "")
+            check(f"{name} stands in docs/trial.md", key in said[where])
+            check(f"{name} is written", key in written[where])
+            inner = written[where].get(key, set()) - said[where].get(key, set())
+            check(f"{name}: what is in it stands in docs/trial.md", not inner, str(inner))
+
+
+def walk(value, keys):
+    """All keys of objects within a value."""
+    if isinstance(value, dict):
+        keys.update(value)
+        for v in value.values():
+            walk(v, keys)
+    elif isinstance(value, list):
+        for v in value:
+            walk(v, keys)
+
+
 def readings(folder):
     """doppel glucose: a file as a device writes it."""
     path = write(folder, "export.csv", "Index,Timestamp (YYYY-MM-DDThh:mm:ss),Glucose Value (mg/dL)\n1,,\n4,2024-10-27T02:00:00+01:00,High\n"
@@ -117,6 +188,8 @@ def main():
         answers(folder)
         outside(folder)
         compared(folder)
+        in_strata(folder)
+        keys_said(folder)
         readings(folder)
         refusals(folder)
     return finish()

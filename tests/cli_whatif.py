@@ -14,7 +14,7 @@ from checks import check, finish
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 KIND = SOURCE / "twins" / "theophylline"
-USAGE, INPUT, AGAIN = 2, 3, 75
+USAGE, INPUT = 2, 3
 HEAD = "controlId\ttime\tamount\tduration\tinterval\trepeats\tsteady\n"
 
 
@@ -109,7 +109,6 @@ def bad(tmp):
 
     refused("no plan", USAGE, ["--plan"], "forecast", "theophylline", *person)
     refused("nobody", USAGE, ["--patient"], "plan", "theophylline")
-    refused("a plan that is not there", AGAIN, ["nowhere.tsv"], "forecast", "theophylline", *person, "--plan", pathlib.Path(tmp, "nowhere.tsv"))
     refused("more than the upper bound", INPUT, ["1000 mg", "upper bound", "900"], "forecast", "theophylline", *person, "--plan",
             plan("much", "oral\t0\t1000\t\t12\t3\t"))
     refused("tablets that do not exist", INPUT, ["250 mg", "tablets"], "forecast", "theophylline", *person, "--plan",
@@ -123,7 +122,7 @@ def bad(tmp):
     refused("a now before the record", USAGE, ["--until", "-1"], "plan", "theophylline", *person, "--until", "-1")
     for name in ("nowhere.csv", "folder/nowhere.csv"):
         for command in (("plan",), ("forecast", "--plan", "none"), ("dose", "--target", "c(24 h) = 5")):
-            refused(f"{command[0]}: {name}", AGAIN, [name, "No such file"], command[0], "theophylline", *command[1:], "--patient", name)
+            refused(f"{command[0]}: {name}", INPUT, [name, "No such file"], command[0], "theophylline", *command[1:], "--patient", name)
     refused("an unknown control", INPUT, ["unknown.tsv:2", "orall", "oral"], "forecast", "theophylline", *person, "--plan",
             plan("unknown", "orall\t0\t200\t\t12\t3\t"))
     refused("an unknown column", INPUT, ["amont"], "forecast", "theophylline", *person, "--plan",

@@ -5,7 +5,9 @@ bring the same share of people below 1e9 leukocytes per litre?
 
 usage: neutropenia.py check                                      the simulator here against published figures
        neutropenia.py people FILE.csv [--people N] [--seed N]     records of virtual people (twins/neutropenia/patients)
-       neutropenia.py experiment DOPPEL KIND [--people N] [--seed N] [--json FILE]
+       neutropenia.py experiment DOPPEL KIND [--people N] [--seed N] [--draws N] [--json FILE]
+       neutropenia.py policies DOPPEL KIND POLICY.yaml ... [--people N] [--seed N] [--json FILE]
+                     the same question for policies that decide anew at every cycle, each in doppel trial
 """
 import argparse
 import json
@@ -23,7 +25,6 @@ FEEDBACK, ERROR = 0.239, 0.286
 INFUSION = 0.125  # d
 FIRST, NOW, CYCLES = 315.0, 20.0, 3  # first cycle's dose, when the plan is made, cycles that are planned
 GRADE4 = 1.0
-DRAWS = 500  # of what is believed
 
 
 def two_exponentials():
@@ -166,13 +167,13 @@ def threshold(person, gap=21.0):
     return (low + high) / 2
 
 
-def advise(doppel, kind, rows):
+def advise(doppel, kind, rows, draws):
     """The plan that Doppel proposes on day 20: (time, amount) from now on, or None; its stated P(grade 4)."""
     with tempfile.TemporaryDirectory() as tmp:
         file = pathlib.Path(tmp, "person.csv")
         file.write_text("\n".join(HEAD + rows) + "\n", encoding="utf-8")
-        r = subprocess.run([doppel, "plan", kind, "--patient", str(file), "--until", f"{NOW:g}", "--json", "--threads", "1", "--draws", str(DRAWS)],
-                           capture_output=True, text=True, check=False)
+        r = subprocess.run([doppel, "plan", kind, "--patient", str(file), "--until", f"{NOW:g}", "--json", "--threads",
+                            "1", "--draws", str(draws)], capture_output=True, text=True, check=False)
     if r.returncode:
         sys.exit(f"doppel plan: exit {r.returncode}: {r.stderr}")
     answer = json.loads(r.stdout)
@@ -191,25 +192,26 @@ def one(options, number):
     rng = random.Random(options.seed * 100003 + number)
     person = draw_person(rng)
     rows = record(1, person, rng, [(0.0, FIRST)], [0, 7, 14, 20])
-    doses, stated = advise(options.doppel, options.kind, rows)
+    doses, stated = advise(options.doppel, options.kind, rows, options.draws)
     if doses is None:  # no plan is safe enough: the treatment pauses
-        return {"intensity": 0.0, "grade4": 0, "stated": 0.0, "none": 1, "threshold": threshold(person)}
+        return {"seed": options.seed, "intensity": 0.0, "grade4": 0, "stated": 0.0, "none": 1,
+                "threshold": threshold(person)}
     gap = doses[1][0] - doses[0][0]
     given = [(0.0, FIRST)] + [(NOW + t, a) for t, a in doses]
     end = given[-1][0] + gap
     times, cells = path(person, given, end)
-    return {"intensity": 7 * sum(a for _, a in doses) / (gap * len(doses)), "dose": doses[0][1], "interval": gap, "stated": stated,
-            "grade4": int(lowest(times, cells, given[1][0]) < GRADE4), "none": 0, "threshold": threshold(person)}
+    return {"seed": options.seed, "intensity": 7 * sum(a for _, a in doses) / (gap * len(doses)), "dose": doses[0][1],
+            "interval": gap, "stated": stated, "grade4": int(lowest(times, cells, given[1][0]) < GRADE4), "none": 0,
+            "threshold": threshold(person)}
 
 
 def compare(rows, gap=21.0):
-    """Mean intensity of the individual plans; and of the one dose for all that brings as many people into grade 4. mg a week"""
+    """Mean intensity of the individual plans; and of the largest dose that, given to all, brings no more people into
+    grade 4. mg a week"""
     events = sum(r["grade4"] for r in rows)
     limits = sorted(r[f"threshold{gap:g}"] for r in rows)
-    # below the smallest threshold nobody reaches grade 4; between the k-th and the next exactly k do
-    low = limits[events - 1] if events else 0.0
-    high = limits[events] if events < len(limits) else limits[-1]
-    dose = (low + high) / 2 if events else high
+    # where the next person would follow: of all doses with as many events the most favourable to the one dose
+    dose = limits[min(events, len(limits) - 1)]
     mine = sum(r["intensity"] for r in rows) / len(rows)
     return mine, 7 * dose / gap, events / len(rows), dose
 
@@ -225,14 +227,40 @@ def wilson(k, n, z=1.959964):
     return (p + z * z / (2 * n)) / d - half, (p + z * z / (2 * n)) / d + half
 
 
+def kept(options):
+    """What an earlier call with the same file has done."""
+    if not options.json or not pathlib.Path(options.json).exists():
+        return []
+    rows = json.loads(pathlib.Path(options.json).read_text(encoding="utf-8"))[:options.people]
+    for r in rows:
+        if r["seed"] != options.seed or [a["policy"] for a in r.get("arms", [])] != getattr(options, "policies", []):
+            sys.exit(f"{options.json}: made with another seed or other policies")
+    return rows
+
+
+def keep(options, rows):
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(rows), encoding="utf-8")
+
+
+def beside_one_dose(rows, gap, seed):
+    """Prints the gain over the one dose of equal risk; is it above zero for certain?"""
+    mine, theirs, _, dose = compare(rows, gap)
+    rng = random.Random(seed + 7)
+    boot = [compare([rng.choice(rows) for _ in rows], gap) for _ in range(2000)]
+    gain, ratio = [a - b for a, b, *_ in boot], [a / b for a, b, *_ in boot]
+    print(f"  the largest same dose for everybody every {gap:g} d that brings no more into grade 4: {dose:.0f} mg; "
+          f"dose intensity: own {mine:.1f} mg a week, the same for everybody {theirs:.1f}: difference "
+          f"{mine - theirs:+.1f} (95 % interval {percentile(gain, 0.025):+.1f} to {percentile(gain, 0.975):+.1f}), "
+          f"ratio {mine / theirs:.3f} ({percentile(ratio, 0.025):.3f} to {percentile(ratio, 0.975):.3f})")
+    return percentile(gain, 0.025) > 0
+
+
 def experiment(options):
-    rows = []  # what an earlier call with the same file and seed has done is kept
-    if options.json and pathlib.Path(options.json).exists():
-        rows = json.loads(pathlib.Path(options.json).read_text(encoding="utf-8"))[:options.people]
+    rows = kept(options)
     for i in range(len(rows), options.people):
         rows.append(one(options, i))
-        if options.json:
-            pathlib.Path(options.json).write_text(json.dumps(rows), encoding="utf-8")
+        keep(options, rows)
     for i, r in enumerate(rows):
         person = draw_person(random.Random(options.seed * 100003 + i))
         r["threshold21"], r["threshold14"] = r["threshold"], threshold(person, 14.0)
@@ -243,17 +271,69 @@ def experiment(options):
           f"{100 * high:.1f}); stated beforehand on average {100 * sum(r['stated'] for r in rows) / n:.1f} %")
     good = True
     for gap in (21.0, 14.0):
-        mine, theirs, _, dose = compare(rows, gap)
-        rng = random.Random(options.seed + 7)
-        boot = [compare([rng.choice(rows) for _ in rows], gap) for _ in range(2000)]
-        gain, ratio = [a - b for a, b, *_ in boot], [a / b for a, b, *_ in boot]
-        print(f"the same dose for everybody every {gap:g} d that brings as many into grade 4: {dose:.0f} mg; dose intensity: own plan "
-              f"{mine:.1f} mg a week, the same for everybody {theirs:.1f}: difference {mine - theirs:+.1f} (95 % interval "
-              f"{percentile(gain, 0.025):+.1f} to {percentile(gain, 0.975):+.1f}), ratio {mine / theirs:.3f} "
-              f"({percentile(ratio, 0.025):.3f} to {percentile(ratio, 0.975):.3f})")
-        good = good and percentile(gain, 0.025) > 0
+        good = beside_one_dose(rows, gap, options.seed) and good
     print(f"without a safe plan: {sum(r['none'] for r in rows)}; intervals: " +
           ", ".join(f"{g:g} d {sum(r.get('interval') == g for r in rows)}" for g in sorted({r['interval'] for r in rows if not r['none']})))
+    return good
+
+
+# ---- policies ----
+
+TRIAL = """trial: one virtual person
+question: what does this person get, and how low do the counts fall?
+kind: {kind}
+run_in: 21 d
+horizon: {horizon} d
+seed: {seed}
+cohort: {{table: person.tsv}}
+arms:
+{arms}
+paired: true
+endpoints:
+  - {{id: dose, of: given paclitaxel}}
+  - {{id: lowest, of: circ, metric: minimum}}
+"""
+
+
+def follow(options, number):
+    """What one virtual person, the same as in the experiment, gets in cycles 2 to 4 under each policy, and grade 4."""
+    seed = options.seed * 100003 + number
+    person = draw_person(random.Random(seed))
+    etas = [math.log(x / m) for x, m in zip(person, TYPICAL)]
+    arms = [f"  - {{name: arm {i}, policy: {json.dumps(str(pathlib.Path(p).resolve()))}}}"
+            for i, p in enumerate(options.policies)]
+    with tempfile.TemporaryDirectory() as tmp:
+        table = "eta_Circ0\teta_MTT\teta_slope\n" + "\t".join(map(repr, etas)) + "\n"
+        pathlib.Path(tmp, "person.tsv").write_text(table, encoding="utf-8")
+        file = pathlib.Path(tmp, "trial.yaml")
+        kind = json.dumps(str(pathlib.Path(options.kind).resolve()))
+        file.write_text(TRIAL.format(kind=kind, horizon=21 * CYCLES, seed=seed, arms="\n".join(arms)), encoding="utf-8")
+        r = subprocess.run([options.doppel, "trial", str(file), "--no-checks", "--json", "--threads", "1"],
+                           capture_output=True, text=True, check=False)
+    if r.returncode:
+        sys.exit(f"doppel trial: exit {r.returncode}: {r.stderr}")
+    row = {"seed": options.seed, "threshold21": threshold(person), "arms": []}
+    for policy, arm in zip(options.policies, json.loads(r.stdout)["arms"]):
+        value = {e["id"]: e["value"] for e in arm["endpoints"]}
+        row["arms"].append({"policy": policy, "intensity": value["dose"] / (3 * CYCLES),
+                            "grade4": int(value["lowest"] < GRADE4), "incidents": arm["incidents"]})
+    return row
+
+
+def policies(options):
+    """Each policy beside the one dose every three weeks that brings as many of these people into grade 4."""
+    rows = kept(options)
+    for i in range(len(rows), options.people):
+        rows.append(follow(options, i))
+        keep(options, rows)
+    print(f"{len(rows)} virtual people, seed {options.seed}, cycles 2 to 4")
+    good = True
+    for i, policy in enumerate(options.policies):
+        arm = [r["arms"][i] | {"threshold21": r["threshold21"]} for r in rows]
+        low, high = wilson(sum(r["grade4"] for r in arm), len(arm))
+        print(f"{policy}: grade 4 in {sum(r['grade4'] for r in arm)} of {len(arm)} (95 % interval {100 * low:.1f} to "
+              f"{100 * high:.1f} %), incidents {sum(r['incidents'] for r in arm)}")
+        good = beside_one_dose(arm, 21.0, options.seed) and good
     return good
 
 
@@ -270,12 +350,21 @@ def main():
     e.add_argument("kind")
     e.add_argument("--people", type=int, default=200)
     e.add_argument("--seed", type=int, default=1)
-    e.add_argument("--json")
+    e.add_argument("--draws", type=int, default=1000, help="of what is believed of a person (doppel plan's)")
+    e.add_argument("--json", help="keeps what was done, person by person; a later call goes on from there")
+    q = sub.add_parser("policies")
+    q.add_argument("doppel")
+    q.add_argument("kind")
+    q.add_argument("policies", nargs="+")
+    q.add_argument("--people", type=int, default=100)
+    q.add_argument("--seed", type=int, default=1)
+    q.add_argument("--json", help="keeps what was done, person by person; a later call goes on from there")
     options = parser.parse_args()
     if options.what == "people":
         people(options)
         return 0
-    return 0 if (check() if options.what == "check" else experiment(options)) else 1
+    what = {"check": lambda _: check(), "experiment": experiment, "policies": policies}
+    return 0 if what[options.what](options) else 1
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ usage: trial_figures.py > src/trial/tests/trial_figures.inc        (needs numpy,
 
 Newcombe's interval is statsmodels' "newcomb"; differences of a cross-over are least squares with a term for every person, period and
 arm (two arms), or of the differences with a term for every sequence (more); Bonett and Price's interval is their formula, as no package
-here has it."""
+here has it. Strata: means are least squares with a term for every stratum; the score interval of shares is found by maximising the
+likelihood under each difference, the exact test by convolving hypergeometric laws. Boundaries are found on a fine grid by the
+trapezoidal rule (the program uses Gauss and Legendre's)."""
 import math
 
 import numpy as np
 import statsmodels.api as sm
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
+from scipy import optimize, stats
+from statsmodels.stats.contingency_tables import StratifiedTable, mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportions_ztest
@@ -222,6 +224,118 @@ def bootstrap():
     numbers("of_skew", (*found.confidence_interval, *error))
 
 
+def strata_means():
+    """Three strata, two arms, the arms not as many people in each; the third stratum has nobody in the second arm."""
+    rng = np.random.default_rng(7)
+    people = [(s, a) for s, a in [(0, 0)] * 4 + [(0, 1)] * 6 + [(1, 0)] * 3 + [(1, 1)] * 2 + [(2, 0)] * 3]
+    y = [round(rng.normal(5 * s + 1.2 * a, 1), 3) for s, a in people]
+    design = np.array([[a] + [float(s == k) for k in range(3)] for s, a in people], float)
+    fit = sm.OLS(y, design).fit()
+    print("/* stratum, arm, value. Least squares with strata: arm 1 - arm 0, low, high, p, residual sd */")
+    table("people_strata", 3, [(s, a, v) for (s, a), v in zip(people, y)])
+    numbers("of_strata", (fit.params[0], *fit.conf_int()[0], fit.pvalues[0], fit.scale**0.5))
+
+
+def score(tables, d):
+    """Miettinen and Nurminen's z of a difference d, with Mantel and Haenszel's weights."""
+    top = variance = 0
+    for k, n, l, m in tables:
+        low, high = max(0, -d), min(1, 1 - d)
+
+        def minus(q, k=k, n=n, l=l, m=m):
+            chance = [(k, q + d), (n - k, 1 - q - d), (l, q), (m - l, 1 - q)]
+            return -sum(c * math.log(max(x, 1e-300)) for c, x in chance if c)
+
+        q = optimize.minimize_scalar(minus, bounds=(low, high), method="bounded", options={"xatol": 1e-13}).x if low < high else low
+        p, w = q + d, n * m / (n + m)
+        top += w * (k / n - l / m - d)
+        variance += w**2 * (p * (1 - p) / n + q * (1 - q) / m) * (n + m) / (n + m - 1)
+    return top / math.sqrt(variance)
+
+
+def exact_strata(tables):
+    law, seen = np.array([1.0]), 0
+    for k, n, l, m in tables:
+        low, high = max(0, k + l - m), min(n, k + l)
+        law, seen = np.convolve(law, stats.hypergeom.pmf(np.arange(low, high + 1), n + m, k + l, n)), seen + k - low
+    return law[law <= law[seen] * (1 + 1e-7)].sum()
+
+
+def strata_shares():
+    rows, z = [], stats.norm.ppf(0.975)
+    for tables in [[(12, 20, 7, 22), (15, 18, 11, 20), (9, 25, 3, 21)], [(3, 10, 1, 9), (2, 12, 0, 11), (1, 5, 0, 6)],
+                   [(0, 8, 0, 9), (0, 7, 0, 6), (0, 5, 1, 5)], [(30, 41, 25, 40), (22, 39, 24, 40), (5, 40, 9, 41)]]:
+        weights = [n * m / (n + m) for _, n, _, m in tables]
+        d = sum(w * (k / n - l / m) for w, (k, n, l, m) in zip(weights, tables)) / sum(weights)
+        low = optimize.brentq(lambda x: score(tables, x) - z, -0.9999, d - 1e-9)
+        high = optimize.brentq(lambda x: score(tables, x) + z, d + 1e-9, 0.9999)
+        arrays = [np.array([[k, n - k], [l, m - l]]) for k, n, l, m in tables]
+        mean = sum(n * (k + l) / (n + m) for k, n, l, m in tables)
+        exact = min(mean - sum(max(0, k + l - m) for k, n, l, m in tables), sum(min(n, k + l) for k, n, l, m in tables) - mean) < 5
+        p = exact_strata(tables) if exact else StratifiedTable(arrays).test_null_odds(correction=False).pvalue
+        rows.append((*[x for t in tables for x in t], d, low, high, float(exact), p))
+    print("/* k of n, l of m in three strata; difference, Miettinen and Nurminen's interval, exact?, Cochran, Mantel and Haenszel's p */")
+    table("of_strata_shares", 17, rows)
+
+
+def sequential(critical, share, drift=0.0, cells=6000):
+    """Where trials end whose B(t) has the drift: the probability of each look, on a grid."""
+    chance, x, mass, before = [], None, None, 0
+    for c, t in zip(critical, share):
+        b, s = c * math.sqrt(t), math.sqrt(t - before)
+        move = drift * (t - before)
+        if x is None:
+            chance.append(stats.norm.sf((b - move) / s) + stats.norm.cdf((-b - move) / s))
+        else:
+            chance.append(float(mass @ (stats.norm.sf((b - move - x) / s) + stats.norm.cdf((-b - move - x) / s))))
+        edge = min(c, 9) * math.sqrt(t) # beyond that there is nothing
+        y = np.linspace(-edge, edge, cells if x is None or len(share) < 10 else 2500)
+        density = stats.norm.pdf((y - move) / s) / s if x is None else np.exp(-0.5 * ((y[:, None] - x - move) / s) ** 2) @ mass / (s * math.sqrt(2 * math.pi))
+        step = np.full(len(y), y[1] - y[0])
+        step[[0, -1]] /= 2
+        x, mass, before = y, density * step, t
+    return chance
+
+
+def boundaries():
+    """0: O'Brien and Fleming, 1: Pocock, 2 and 3: spent as Lan and DeMets have it, on either side half of alpha."""
+    rows = []
+    for kind, share, alpha in [(0, 5, 0.05), (1, 5, 0.05), (0, 2, 0.01), (1, 3, 0.1), (2, 5, 0.05), (3, 5, 0.05), (2, [0.3, 0.45, 1], 0.05),
+                               (3, [0.2, 0.8, 1], 0.05)]:
+        share = [(k + 1) / share for k in range(share)] if isinstance(share, int) else share
+        if kind < 2:
+            shape = [1 / math.sqrt(t) if kind == 0 else 1 for t in share]
+            c = optimize.brentq(lambda c: sum(sequential([c * f for f in shape], share, cells=1500)) - alpha, 1, 5, xtol=1e-9)
+            critical = [c * f for f in shape]
+        else:
+            critical, gone = [], 0
+            for k, t in enumerate(share):
+                spent = alpha * math.log(1 + (math.e - 1) * t) if kind == 3 else 4 * stats.norm.sf(stats.norm.isf(alpha / 4) / math.sqrt(t))
+                want = spent - gone
+                critical.append(optimize.brentq(lambda c: sequential([*critical, c], share[:k + 1], cells=1500)[k] - want, 0.5, 12, xtol=1e-9))
+                gone = spent
+        drift = 2.8
+        chance = sequential(critical, share, drift, cells=1500)
+        power = sum(chance)
+        expected = sum(p * t for p, t in zip(chance, share)) + 1 - power
+        pad = [None] * (5 - len(share))
+        rows.append((kind, len(share), alpha, *share, *pad, *critical, *pad, power, expected))
+    print("/* kind, looks, alpha, five shares, five boundaries; with a drift of 2.8: power, expected share of the people */")
+    table("of_boundaries", 15, rows)
+
+
+def holm_powers():
+    """Two endpoints that know nothing of each other, the second without an effect: the first is found at alpha/2, or at alpha where the
+    second is found by chance at alpha/2."""
+    rows = []
+    for n, d in [(20, 0.7), (40, 0.4)]:
+        whole, half = TTestPower().power(d, n, 0.05), TTestPower().power(d, n, 0.025)
+        rows.append((n, d, half + (whole - half) * 0.025))
+    print("/* the same people, effect in sd: power of the first of two endpoints under Holm's correction */")
+    table("of_holm_power", 3, rows)
+
+
 print("/* By tools/trial_figures.py (SciPy, statsmodels). */")
-for part in (means, shares, changed, tables, crossover_two, crossover_three, crossover_shares, holm, powers, sizes, bootstrap):
+for part in (means, shares, changed, tables, crossover_two, crossover_three, crossover_shares, holm, powers, sizes, bootstrap, strata_means,
+             strata_shares, boundaries, holm_powers):
     part()

@@ -108,6 +108,9 @@ typedef struct dp_assimilate_def {
   int nstart;            /* mode searches: 8 */
   int discrepancy;       /* 1: model-discrepancy term on; 0 off; -1 as the kind says */
   double ess;            /* effective draws wanted: further rounds of nproposal, at most 5 in all; 0: as the verdict asks */
+  double khat;           /* from this k-hat on, or where the verdict is against them or `ess` is not reached, draws are settled: moved,
+                            described by a mixture and drawn anew until two sets agree. 0.7; at most that. 0.5: weights of
+                            finite variance, several times the work where posteriors are bent */
 } dp_assimilate_def;
 dp_assimilate_def dp_assimilate_def_default(void);
 

@@ -106,10 +106,17 @@ typedef struct dp_candidate {
 typedef struct dp_next_sample {
   double time;        /* after the start of the record, time units */
   int observable;
+  int nresult;        /* hypothetical results it rests on */
+  const char *id;     /* of the observable, borrowed from the kind */
+  /* NaN where nothing can be said: after too many of the results too few draws of the belief count (unclear), or the rule
+     would not give the present advice on the belief's draws alone */
   double change;      /* probability that the advice would be another one */
+  double change_low, change_high; /* 95 % interval of it: what the number of results and the belief's draws leave open */
   double gain;        /* expected gain in reward of deciding after that sample, >= 0 where rewards are; no plan, or one that
                          the sample shows to be inadmissible, counts as 0 */
   double advise;      /* probability that there would be an admissible plan */
+  double ess;         /* effective draws after a result: the median over results */
+  double unclear;     /* share of the results after which too few draws count (below 50) to decide anything */
 } dp_next_sample;
 
 typedef struct dp_advice {
@@ -122,6 +129,8 @@ typedef struct dp_advice {
   double best_probability;  /* P(the chosen plan has the highest reward among admissible ones), by draws, ties shared; NaN when none */
   int nnext;
   dp_next_sample *next;     /* ascending time; none where rewards have a risk measure; of courses one, taken now */
+  int next_best;            /* the one that would change the advice most often, -1 none is known; stated from results of its
+                               own, seven times as many */
   char reason[640];         /* why this, or why none */
   char binding[160];        /* the limit that binds */
   char approver[160];       /* who must approve the chosen plan: those named by the controls it gives; "" nobody is named */
@@ -140,7 +149,8 @@ typedef struct dp_plan_def {
   int nscreen;              /* draws on which all candidates are screened: 120 */
   const double *next_time;  /* candidate times of a next sample, borrowed */
   int nnext_time;
-  int nhypothetical;        /* hypothetical results for each next sample: 60 */
+  int nhypothetical;        /* hypothetical results for each next sample: 60; seven times as many for the one that stands out */
+  int next_one;             /* 1: only of the sample that stands out anything is stated, which costs less; 0: of each */
   const char *search;       /* NULL: as reward.yaml says */
   int evaluations;          /* 0: as reward.yaml says */
 } dp_plan_def;

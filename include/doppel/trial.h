@@ -76,15 +76,38 @@ typedef struct dp_trial_arm {
   double *q05, *median, *q95;      /* [nendpoint] of people */
 } dp_trial_arm;
 
+/* A look at the data when some of the people are through (group sequential trials). */
+typedef struct dp_trial_look {
+  int people;      /* who are looked at: the first ones */
+  double share;    /* of all people */
+  double boundary; /* |z| that ends the trial */
+  double p;        /* the same as a two-sided p */
+} dp_trial_look;
+
+/* What a look sees of a difference. NaN: too few people. */
+typedef struct dp_trial_seen {
+  double value, p;
+} dp_trial_seen;
+
+/* A stratum of the randomisation, and how many of it were put into each arm. */
+typedef struct dp_trial_stratum {
+  char name[200];
+  int *nperson; /* [narm] */
+} dp_trial_stratum;
+
 typedef struct dp_trial_difference {
   int arm, against, endpoint; /* arm - against */
   dp_trial_estimate estimate;
   double p;         /* two-sided, of no difference */
   double p_holm;    /* the same, corrected for all comparisons of the trial (Holm); NaN: not asked */
-  const char *test; /* of p: "Welch t", "paired t", "cross-over t", "chi-squared", "Fisher exact", "McNemar exact", ... */
+  const char *test; /* of p: "Welch t", "stratified t", "paired t", "chi-squared", "McNemar exact", ... */
   double power, power_low,
-      power_high; /* of a trial of power_n people an arm: share of such trials that find it; NaN: not asked */
+      power_high;      /* of a trial of power_n people an arm: share of such trials that find it; NaN: not asked */
+  double power_people; /* with looks: people of such a trial when it ends, on average; else NaN */
   int power_n, power_trials;
+  const char *power_method; /* "none: ...": why there is no power; "": not asked */
+  dp_trial_seen *seen; /* [nlook of the result] NULL without looks */
+  int crossed;         /* the first look (from 1) at which it was beyond the boundary; 0: at none */
 } dp_trial_difference;
 
 typedef struct dp_trial_incident {
@@ -120,6 +143,11 @@ typedef struct dp_trial_result {
   int nperson, narm, nendpoint, ndifference, nincident;
   dp_trial_arm *arm;
   dp_trial_difference *difference;
+  int nstratum, nlook; /* 0: randomisation without strata; no looks */
+  dp_trial_stratum *stratum;
+  dp_trial_look *look;
+  const char *boundary;        /* of looks, "" without */
+  dp_trial_seen *seen;         /* [differences x nlook] */
   dp_trial_incident *incident; /* the first 100 */
   int64_t ncall;               /* simulations of one person each */
   int64_t ncandidate;          /* people proposed before nperson were accepted */

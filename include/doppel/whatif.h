@@ -41,6 +41,7 @@ typedef struct dp_whatif_def {
   uint64_t seed;       /* of measurement noise: 1 */
   int ntime;           /* points in time of a fan: 121 */
   double from;         /* where fans begin, time units; NaN: at now */
+  int doses;           /* 1: doses, what follows soon after them and ends of infusions are among the points too; 0 */
   double end;          /* where they end; NaN: at the kind's horizon, or where the longest plan has run out, if that is later */
 } dp_whatif_def;
 dp_whatif_def dp_whatif_def_default(void);
@@ -71,6 +72,7 @@ typedef struct dp_whatif_pair_value {
 typedef struct dp_whatif {
   dp_ctx *ctx;
   int nplan, nshown, ntime, ndraw;
+  int doses;                /* doses are among the times; 0: not asked for, or more than can be shown */
   double now, end;
   double *time;             /* [ntime] */
   dp_shown *shown;          /* [nshown] observables, then quantities */

@@ -94,8 +94,12 @@ typedef struct dp_why {
   dp_why_driver *limit_driver; /* [nlimit_driver] of what the tightest limit is about */
   dp_why_rival *rival;     /* [nrival] the closest first */
   int risky;               /* rewards have a risk measure: no intervals of differences, no shifts of parameters */
-  int next_known;          /* data: from the advice */
+  int next_asked;          /* data: from the advice; 1: further samples were imagined */
+  int next_known;          /* 1: of one of them it can be said how likely it is to change the advice */
   double next_time, next_change, next_gain; /* the sample most likely to change the advice */
+  double next_low, next_high; /* 95 % interval of next_change */
+  int next_results;
+  double next_ess;         /* effective draws after a result, median */
   const char *next_observable; /* "" none */
 } dp_why;
 

@@ -82,7 +82,8 @@ bool dpi_parse_double(const char *s, double *out);
 bool dpi_parse_int(const char *s, int64_t *out);
 /* Shortest text that reads back to the same double ("0.1", "1e-300"); NaN and infinities as "nan", "inf", "-inf". */
 void dpi_format_double(double x, char out[32]);
-/* Nearest of the n words by edit distance (<= 2 and < length; case apart, a swap is one), or NULL: for "did you mean". */
+/* Nearest of the n words by edit distance (<= 2 and < length; case apart, a swap is one), or NULL:
+ * for "did you mean". */
 const char *dpi_nearest_word(const char *word, const char *const *words, int n);
 
 /* ---- map from string to int (keys are copied) ---- */
@@ -98,6 +99,9 @@ dp_status dpi_map_put(dpi_map *map, const char *key, int value); /* replaces */
 int dpi_map_get(const dpi_map *map, const char *key);            /* -1 when absent */
 
 /* ---- files and hashes ---- */
+/* A path that can't be read, with the system's words for `error` (errno). ERR_INPUT where the path is at fault: nothing
+ * is there, it is a folder, it may not be read; ERR_IO where the machine is: the disk, too many open files. */
+dp_status dpi_fail_path(dp_ctx *ctx, const char *path, const char *what, int error);
 /* Whole file into memory (NUL-terminated beyond *size); at most max bytes (0: 256 MiB). Free with dpi_free. */
 dp_status dpi_file_read(dp_ctx *ctx, const char *path, size_t max, char **data, size_t *size);
 /* Write to a temporary file beside path, then rename: nothing half-written is ever seen under path. */
@@ -124,18 +128,18 @@ const dp_ranks *dpi_ctx_ranks(const dp_ctx *ctx);
 /* ---- threads ---- */
 /* Call fn(user, i, worker) for i = 0..n-1 on the context's workers (dynamic order; worker in 0..nthread-1). The first
  * failing status wins by *lowest i* (deterministic); remaining work is skipped; DP_ERR_CANCELLED when cancelled.
- * Nested calls run serially on the calling worker, under its number; only inside a loop of one item they get the workers.
- * Messages of items that succeed are dropped; of those that fail, the lowest item's is kept. */
+ * Nested calls run serially on the calling worker, under its number; only inside a loop of one item they get the
+ * workers. Messages of items that succeed are dropped; of those that fail, the lowest item's is kept. */
 typedef dp_status (*dpi_work_fn)(void *user, int i, int worker);
 dp_status dpi_parallel_for(dp_ctx *ctx, int n, dpi_work_fn fn, void *user);
-/* The same, while serve(user) is called on the calling thread alone: after each item of its own, when another worker has
- * ended one and it has none, and at last when all have ended. Where serve fails the loop ends with its status. */
+/* The same, while serve(user) is called on the calling thread alone: after each item of its own, when another worker
+ * has ended one and it has none, and at last when all have ended. Where serve fails the loop ends with its status. */
 typedef dp_status (*dpi_serve_fn)(void *user);
 dp_status dpi_parallel_serve(dp_ctx *ctx, int n, dpi_work_fn fn, dpi_serve_fn serve, void *user);
 
 /* Work on a thread of one's own that goes on when the caller's call has returned (leaving.c): counted between enter and
- * leave, so that a process that main leaves waits for it. enter gives false, and ending true, once main is leaving: come out
- * at the next opportunity. The context calls watch. */
+ * leave, so that a process that main leaves waits for it. enter gives false, and ending true, once main is leaving:
+ * come out at the next opportunity. The context calls watch. */
 bool dpi_background_enter(void);
 void dpi_background_leave(void);
 bool dpi_background_ending(void);

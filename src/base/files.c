@@ -18,11 +18,18 @@
 
 #define READ_MOST ((size_t)256 << 20)
 
-/* ERR_IO with the system's own words. */
-static dp_status io_fail(dp_ctx *ctx, const char *path, const char *what, int error) {
+static dp_status fail_as(dp_ctx *ctx, dp_status status, const char *path, const char *what, int error) {
   char why[160];
   if (strerror_r(error, why, sizeof why) != 0) snprintf(why, sizeof why, "error %d", error);
-  return dpi_fail(ctx, DP_ERR_IO, "%s: %s: %s", path, what, why);
+  return dpi_fail(ctx, status, "%s: %s: %s", path, what, why);
+}
+
+dp_status dpi_fail_path(dp_ctx *ctx, const char *path, const char *what, int error) {
+  static const int fault[] = {ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, ELOOP, ENAMETOOLONG, ENXIO};
+  dp_status status = DP_ERR_IO;
+  for (size_t k = 0; k < DPI_COUNT(fault); k++)
+    if (error == fault[k]) status = DP_ERR_INPUT;
+  return fail_as(ctx, status, path, what, error);
 }
 
 /* ---- reading ---- */
@@ -42,7 +49,7 @@ static dp_status read_all(dp_ctx *ctx, const char *path, int fd, size_t max, cha
     }
     ssize_t got = read(fd, *data + n, cap - n - 1);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return io_fail(ctx, path, "cannot be read", errno);
+    if (got < 0) return dpi_fail_path(ctx, path, "cannot be read", errno);
     if (got == 0) break;
     n += (size_t)got;
     if (n > max) {
@@ -61,7 +68,7 @@ dp_status dpi_file_read(dp_ctx *ctx, const char *path, size_t max, char **data, 
   if (max == 0) max = READ_MOST;
   if (max > SIZE_MAX / 4) max = SIZE_MAX / 4;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return io_fail(ctx, path, "cannot be opened", errno);
+  if (fd < 0) return dpi_fail_path(ctx, path, "cannot be opened", errno);
   struct stat st;
   size_t cap = 65536;
   if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0) {
@@ -146,7 +153,7 @@ dp_status dpi_file_write(dp_ctx *ctx, const char *path, const void *data, size_t
       sync_folder(temp);
   }
   dpi_free(ctx, temp);
-  return error ? io_fail(ctx, path, "cannot be written", error) : DP_OK;
+  return error ? fail_as(ctx, DP_ERR_IO, path, "cannot be written", error) : DP_OK;
 }
 
 /* ---- SHA-256 (FIPS 180-4) through OpenSSL ---- */

@@ -1,13 +1,13 @@
 /* leaving.c - floor 0: threads of ours that are still at work when the process ends.
  *
- * A library opened by us (LLVM) has exit functions of its own. They destroy what a thread inside that library is using, so a
- * program that returns from main without closing what it opened would crash now and then. Nothing registered by atexit helps:
- * such libraries register more functions while they work, and those run first. What does run first of all is the end of the
- * leaving thread's own data. So the main thread gets such an end here: it tells background work to come out at its next
- * opportunity and waits until it has.
+ * A library opened by us (LLVM) has exit functions of its own. They destroy what a thread inside that library is using,
+ * so a program that returns from main without closing what it opened would crash now and then. Nothing registered by
+ * atexit helps: such libraries register more functions while they work, and those run first. What does run first of all
+ * is the end of the leaving thread's own data. So the main thread gets such an end here: it tells background work to
+ * come out at its next opportunity and waits until it has.
  *
- * Not covered: a process that another thread than main ends by exit() (and systems without this function of the C library).
- * There the rule is the old one: close first.
+ * Not covered: a process that another thread than main ends by exit() (and systems without this function of the C
+ * library). There the rule is the old one: close first.
  */
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -84,6 +84,7 @@ static dp_status learn(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals *m
   dp_assimilate_def def = dp_assimilate_def_default();
   def.seed = c->def->seed;
   def.nstart = 4;
+  def.khat = 0.5;
   def.nproposal = 1000; /* a round; further rounds come as the weights need them */
   double begin = processor();
   dp_status status = dp_assimilate(c->kind, record, 0, 1440.0 * meals->days, c->prior, &def, out);
@@ -457,6 +458,7 @@ static dp_status identify(const study *s, int nseed, int nstart, dp_insulin_sear
   def.nproposal = 3500; /* a round; further rounds from an adapted mixture until the draws are worth as many */
   def.ess = def.ndraw;
   def.nstart = SEARCHES;
+  def.khat = 0.5;
   double begin = processor();
   if (status == DP_OK) status = dp_assimilate(s->kind, record, 0, 1440, s->prior, &def, &b);
   if (status == DP_OK) {

@@ -105,8 +105,12 @@ int cli_person(cli_call *call, const dp_kind *kind, const char *dir, dp_record *
 int cli_own_prior(cli_call *call, const dp_kind *kind, const char *dir, dp_record **record, int *subject,
                   dp_prior **prior);
 dp_assimilate_def cli_belief_def(long long seed, long long draws); /* draws of what is believed of one person */
+/* --seed, --draws (100 to 100000) and --until into what stands there; exit code after a message. */
+int cli_belief_options(const cli_call *call, long long *seed, long long *draws, double *until);
 int cli_no_person(const cli_call *call); /* --patient is missing; exit code */
 int cli_no_patients(const cli_call *call, const dp_kind *kind, const char *option); /* nobody's record; exit code */
+/* Is a word that may be a name or a file meant as a file? A path, or what ends as files do (.csv). */
+bool cli_names_file(const char *word);
 /* An id that looks like a path and is nobody's: a file is meant. Exit code after a message; 0: it is somebody's, or no
  * path. */
 int cli_nobody(const char *patient, const dp_record *record);
@@ -127,6 +131,15 @@ const char *cli_cache(void); /* folder for machine code, NULL: none */
   {"--atol", "X", "absolute tolerance (1e-12)"},                   \
   {"--json", NULL, "JSON instead of text"},                        \
   {"--threads", "N", "threads; results do not depend on it"}
+/* and what every command about one person of a kind has */
+#define CLI_PATIENT_OPTION \
+  {"--patient", "FILE|ID", "an event table of one's own with one person, or the id of one person of the kind's record"}
+#define CLI_PRIORS_OPTION \
+  {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"}
+#define CLI_KIND_LAST_OPTIONS                                 \
+  {"--json", NULL, "one JSON object"},                        \
+  {"--threads", "N", "threads; results do not depend on it"}, \
+  {"--twins", "DIR", "a further folder with kinds"}
 
 #define CLI_TRY(call, expression)                              \
   do {                                                         \
@@ -150,8 +163,8 @@ int cmd_vpc(cli_call *call);
 int cmd_twin_list(cli_call *call);
 int cmd_twin_show(cli_call *call);
 bool cli_is_problem(const char *text); /* PROBLEM.yaml rather than a kind? (twin_problem.c) */
-/* Refuses options that would be passed over in silence: those whose help begins with "PROBLEM:" where the first word is none,
- * of_kind [n] where it is one. */
+/* Refuses options that would be passed over in silence: those whose help begins with "PROBLEM:" where the first word is
+ * none, of_kind [n] where it is one. */
 int cli_check_problem_options(const cli_call *call, const char *const *of_kind, size_t n);
 int cli_problem_show(cli_call *call, const char *path);
 int cmd_twin_new(cli_call *call);

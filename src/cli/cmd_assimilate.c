@@ -7,10 +7,10 @@
 
 #include "cli/assimilate_plot.h"
 #include "cli/cli.h"
+#include "cli/observation_row.h"
 
 const cli_option cli_options_assimilate[] = {
-    {"--patient", "FILE|ID",
-     "an event table of one's own with one person, or the id of one person of the kind's record"},
+    CLI_PATIENT_OPTION,
     {"--method", "NAME", "ibis (default), smc2 (sensors that drift), enkf, esrf (Kalman ensembles: approximate, fast)"},
     {"--sensor", "SPEC",
      "how an observable is measured, e.g. 'cp,law=student,dof=4,scale=0.5,drift=0.3,rate=0.1': law normal, "
@@ -22,7 +22,7 @@ const cli_option cli_options_assimilate[] = {
     {"--particles", "N", "particles or members (1000)"},
     {"--inner", "N", "smc2: particles of each drift filter at the start (50)"},
     {"--seed", "N", "seed of all random streams (1)"},
-    {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"},
+    CLI_PRIORS_OPTION,
     {"--plot", "FILE.svg", "forecast bands and measurements"},
     {"--table", "FILE", "PROBLEM: draws of the posterior after the last one, as sample --table writes them"},
     {"--rtol", "X", "PROBLEM: relative tolerance (1e-8)"},
@@ -229,15 +229,8 @@ static void row_json(const task *t, const cli_assimilate_row *r) {
   cli_json_number(", \"time\": ", r->o.time);
   cli_json_named(", \"sensor\": ", dp_assimilation_sensor(t->a, r->o.sensor)->id);
   cli_json_number(", \"value\": ", r->o.value);
-  printf(", \"censored\": %d, \"read\": %s, \"forecast\": {", r->o.censored, r->read ? "true" : "false");
-  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) {
-    char key[32];
-    snprintf(key, sizeof key, "%s\"q%g\": ", l ? ", " : "", 100 * dp_outlook_level[l]);
-    cli_json_number(key, r->outlook.q[l]);
-  }
-  cli_json_number("}, \"pit\": ", r->outlook.pit);
-  cli_json_number(", \"crps\": ", r->outlook.crps);
-  cli_json_number(", \"log_density\": ", r->outlook.log_density);
+  printf(", \"censored\": %d, \"read\": %s, ", r->o.censored, r->read ? "true" : "false");
+  cli_outlook_json(&r->outlook);
   printf(", \"inside90\": %s", r->outlook.inside90 < 0 ? "null" : r->outlook.inside90 ? "true" : "false");
   cli_json_number(", \"ess\": ", r->ess);
   cli_json_number(", \"ln_evidence\": ", r->evidence);
@@ -281,7 +274,8 @@ static int belief_row(task *t, cli_assimilate_row *r) {
 /* With sensors that drift time goes forward: what comes late can be read, but no longer be forecast. */
 static bool is_over(const task *t, double time) {
   bool drifts = false, later = false;
-  for (int k = 0; k < t->def.nsensor; k++) drifts = drifts || t->sensor[k].drift_sd > 0 || t->sensor[k].drift_diffusion > 0;
+  for (int k = 0; k < t->def.nsensor; k++)
+    drifts = drifts || t->sensor[k].drift_sd > 0 || t->sensor[k].drift_diffusion > 0;
   for (int i = 0; i < t->nrow; i++) later = later || t->row[i].o.time > time;
   return drifts && later;
 }
@@ -330,9 +324,10 @@ static int check_after(task *t, const dp_observation *o, int n) {
   double last = -INFINITY;
   for (int k = 0; k < n; k++) last = fmax(last, o[k].time);
   if (!t->batch || last > t->from_batch) return 0;
-  return cli_usage(t->call, "option --from-batch: all %d observations of subject %s lie at or before %g %s (the last at %g): "
-                   "nothing is left to be read", n, t->record->subject[t->study->subject[0]].id, t->from_batch,
-                   time_unit_of(t), last);
+  return cli_usage(t->call,
+                   "option --from-batch: all %d observations of subject %s lie at or before %g %s (the last at %g): "
+                   "nothing is left to be read",
+                   n, t->record->subject[t->study->subject[0]].id, t->from_batch, time_unit_of(t), last);
 }
 
 static int all(task *t) {
@@ -377,8 +372,7 @@ static void print_head(const task *t, const dp_assimilation_report *r, int wide)
   if (!t->problem) printf(", subject %s", t->record->subject[t->study->subject[0]].id);
   printf(": %d observations by %s, %d particles%s\n\n", r->nread, r->method, r->nparticle,
          t->batch ? ", from the batch belief" : "");
-  printf("%4s %10s %-*s %10s  %10s %21s %7s %9s %7s", "", t->problem ? "time" : time_unit_of(t), wide, "sensor",
-         "measured", "forecast", "90 %", "PIT", "ln p", "ESS");
+  printf("%4s %10s %-*s %s", "", t->problem ? "time" : time_unit_of(t), wide, "sensor", CLI_OUTLOOK_HEAD);
   for (int e = 0; !t->problem && t->nrow && e < t->row[0].nparam; e++) {
     const char *unit, *id = dp_assimilation_parameter(t->a, e, &unit);
     printf("  %10.10s %-19.19s", id, unit);
@@ -397,21 +391,8 @@ static void print_table(const task *t, const dp_assimilation_report *r) {
   for (int i = 0; i < t->nrow; i++) {
     const cli_assimilate_row *s = &t->row[i];
     const dp_outlook *f = &s->outlook;
-    printf("%4d %10.5g %-*.*s %s%9.4g%s ", s->number, s->o.time, wide, wide, dp_assimilation_sensor(t->a, s->o.sensor)->id,
-           s->o.censored > 0   ? "<"
-           : s->o.censored < 0 ? ">"
-                               : " ",
-           s->o.value, f->inside90 == 0 ? "*" : " ");
-    if (isnan(f->q[3])) printf("%10s %21s ", "-", "came late");
-    else printf("%10.4g %10.4g..%-9.4g ", f->q[3], f->q[1], f->q[5]);
-    if (isnan(f->pit))
-      printf("%7s ", "-");
-    else
-      printf("%7.3f ", f->pit);
-    if (isnan(f->log_density))
-      printf("%9s %7.0f", "-", s->ess);
-    else
-      printf("%9.3f %7.0f", f->log_density, s->ess);
+    printf("%4d %10.5g %-*.*s ", s->number, s->o.time, wide, wide, dp_assimilation_sensor(t->a, s->o.sensor)->id);
+    cli_outlook_text(&s->o, f, "came late", s->ess);
     for (int e = 0; e < s->nparam && !t->problem; e++)
       printf("  %10.4g %9.4g..%-8.4g", s->param[4 * e], s->param[4 * e + 2], s->param[4 * e + 3]);
     printf("%s\n", s->read ? "" : "  (not read)");

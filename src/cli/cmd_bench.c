@@ -1,5 +1,6 @@
 /* cmd_bench.c - doppel bench ensemble: many members of small models, beside CVODE in the same run (doppel/bench.h).
- * doppel bench calibration: bench_calibration.c; doppel bench loop: bench_closed.c; doppel bench insulin: bench_insulin.c.
+ * doppel bench calibration: bench_calibration.c;
+ * doppel bench loop: bench_closed.c; doppel bench insulin: bench_insulin.c.
  *
  * Rows are printed as they come. In JSON ratio_to_cvode is how many times our time CVODE takes; errors are the largest
  * over the sampled members, in units of the tolerance.
@@ -35,7 +36,8 @@ const cli_option cli_options_bench[] = {
     {"--work", "DIR", "insulin: folder where the records that twins read are kept, made if it is not there (.)"},
     {"--tune", "N", "insulin: draws on which therapies are rehearsed (50; 0: none is tuned)"},
     {"--loop", "N", "insulin: also days under open loop, a PID rule and N draws of the twin in a loop (0: no loops)"},
-    {"--starts", "N", "insulin: instead, find a day's twin by N searches from everywhere, and by 20 seeds as it is found"},
+    {"--starts", "N",
+     "insulin: instead, find a day's twin by N searches from everywhere, and by 20 seeds as it is found"},
     {"--twins", "DIR", "insulin: a further folder with kinds"},
     {"--json", NULL, "one JSON object: machine, rows"},
     {0}};

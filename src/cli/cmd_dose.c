@@ -7,12 +7,10 @@
 #include "cli/cli.h"
 
 const cli_option cli_options_dose[] = {
-    {"--patient", "FILE|ID",
-     "an event table of one's own with one person, or the id of one person of the kind's record"},
+    CLI_PATIENT_OPTION,
     {"--target", "FIGURE = NUMBER",
      "what is to be reached, e.g. 'integral(c, 216 h, 240 h) = 400 mg.h/L', 'c(24 h) = 11', 'maximum(c, 0, 24 h) = "
-     "30'; all "
-     "figures: docs/kind.md"},
+     "30'; all figures: docs/kind.md"},
     {"--dose", "AMOUNT", "this dose instead of the one that is looked for: what the figure is under it"},
     {"--duration", "TIME", "of each infusion (as the control says)"},
     {"--interval", "TIME", "between doses"},
@@ -28,10 +26,8 @@ const cli_option cli_options_dose[] = {
     {"--until", "TIME", "samples that are known: up to this time (all)"},
     {"--draws", "N", "draws of the belief (2000)"},
     {"--seed", "N", "seed of all random streams (1)"},
-    {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"},
-    {"--json", NULL, "one JSON object"},
-    {"--threads", "N", "threads; results do not depend on it"},
-    {"--twins", "DIR", "a further folder with kinds"},
+    CLI_PRIORS_OPTION,
+    CLI_KIND_LAST_OPTIONS,
     {0}};
 
 typedef struct task {

@@ -13,8 +13,8 @@ const cli_option cli_options_profile[] = {
      "an optimum: a table with the columns parameter and value, as fit --table writes; else a fit is made first"},
     {"--starts", "N", "starts of that fit (100)"},
     {"--prediction", "OBSERVABLE@TIME",
-     "a profile of this quantity: an observable or a formula, OBSERVABLE@EXPERIMENT:T,T,... where there are several; may "
-     "be repeated"},
+     "a profile of this quantity: an observable or a formula, OBSERVABLE@EXPERIMENT:T,T,... where there are several; "
+     "may be repeated"},
     {"--level", "P", "of the intervals (0.95)"},
     {"--table", "FILE", "all points of all profiles"},
     {"--plot", "FILE.svg", "the profiles"},
@@ -30,7 +30,8 @@ const cli_option cli_options_sample[] = {
     {"--from", "FILE", "places to start from, as fit --table writes; else a fit is made first (not for smc)"},
     {"--starts", "N", "starts of that fit (100)"},
     {"--resume", "FILE",
-     "what was drawn so far is kept there, and gone on from (without: PROBLEM.sample in this folder, until all are drawn)"},
+     "what was drawn so far is kept there, and gone on from (without: PROBLEM.sample in this folder, until all are "
+     "drawn)"},
     {"--table", "FILE", "all draws, values as in the parameter table"},
     {"--seed", "N", "(1)"},
     CLI_PROBLEM_OPTIONS,
@@ -149,8 +150,9 @@ static int kept(task *t, dp_status status, const char *file) {
   const bool stopped = status == DP_ERR_CANCELLED, there = file && access(file, F_OK) == 0;
   if (!stopped) drop_spare(t);
   if (stopped && there && t->spare[0])
-    fprintf(stderr, "        what was found so far is kept in %s: the same command with --resume %s goes on from there\n",
-            file, file);
+    fprintf(stderr,
+            "        what was found so far is kept in %s: the same command with --resume %s goes on from there\n", file,
+            file);
   else if (stopped && there)
     fprintf(stderr, "        what was found so far is kept in %s: the same command goes on from there\n", file);
   else if (stopped)
@@ -310,10 +312,11 @@ int cmd_fit_problem(cli_call *call) {
 /* A table of fit: one more place each time the column optimum changes. */
 static int read_places(task *t, const char *path) {
   char line[4096];
+  int last = -1, row = 1, code = cli_readable(path);
+  if (code) return code;
   FILE *in = fopen(path, "r");
   if (!in) return cli_usage(t->call, "option --from: %s can't be read", path);
   const size_t n = (size_t)t->d->nparam;
-  int last = -1, row = 1, code = 0;
   if (!fgets(line, sizeof line, in) || strncmp(line, "optimum\tj\t", 10) != 0)
     code = cli_usage(t->call, "option --from: %s is not a table that fit --table wrote", path);
   while (code == 0 && fgets(line, sizeof line, in)) {

@@ -25,14 +25,14 @@ const cli_option cli_options_fit[] = {
     {"--search-rtol", "X", "PROBLEM: tolerance of the searches; the best optima are polished with --rtol (1e-6)"},
     {"--screen", "N", "PROBLEM: points of which a start is the best (1)"},
     {"--search", "NAME",
-     "PROBLEM: after the starts: starts (nothing, default), scatter (scatter search from what they found); instead of them, over "
-     "the whole box: crs2, esch, isres, direct, mlsl"},
+     "PROBLEM: after the starts: starts (nothing, default), scatter (scatter search from what they found); instead of "
+     "them, over the whole box: crs2, esch, isres, direct, mlsl"},
     {"--points", "N", "PROBLEM: of a search over the whole box (10000)"},
     {"--batch", "N", "PROBLEM: searches side by side; the answer does not depend on it"},
     {"--seed", "N", "saem: of its draws; PROBLEM: of the starts (1)"},
     {"--resume", "FILE",
-     "PROBLEM: what was found so far is kept there, and gone on from (without: PROBLEM.fit in this folder, until the fit has "
-     "ended)"},
+     "PROBLEM: what was found so far is kept there, and gone on from (without: PROBLEM.fit in this folder, until the "
+     "fit has ended)"},
     {"--table", "FILE", "PROBLEM: all distinct optima"},
     {"--plot", "FILE.svg", "PROBLEM: waterfall, and where the optima lie in their box"},
     {"--rtol", "X", "PROBLEM: relative tolerance (1e-8)"},

@@ -53,7 +53,9 @@ static void print_strand(const cli_whatif *c, const dp_whatif *w, int s) {
   for (int i = 0; i < w->nplan; i++) printf("  %-32c", letter(i));
   printf("\n");
   for (int r = 0; r < ROWS; r++) {
-    int t = first + (int)((double)r * (w->ntime - 1 - first) / (ROWS - 1) + 0.5);
+    const double even = w->now + r * (w->end - w->now) / (ROWS - 1);
+    int t = first;
+    while (t + 1 < w->ntime && fabs(w->time[t + 1] - even) <= fabs(w->time[t] - even)) t++;
     printf("%-12.5g", w->time[t]);
     for (int i = 0; i < w->nplan; i++) {
       const double *q = w->strand[i * w->nshown + s].q + t * DP_NLEVEL;
@@ -265,6 +267,7 @@ static int forecast(cli_call *call, cli_whatif *c) {
   dp_whatif *w = NULL;
   def.seed = (uint64_t)c->seed;
   def.ntime = POINTS;
+  def.doses = 1;
   def.from = 0;
   if (!cli_number(call, "--horizon", &def.end)) return 2;
   int code = cli_whatif_unfit(c);

@@ -1,5 +1,5 @@
-/* cmd_gain.c - doppel gain KIND --patient ID, doppel gain PROBLEM.yaml: which measurement would narrow a forecast of this
- * person, or of this calibration problem, most. */
+/* cmd_gain.c - doppel gain KIND --patient ID, doppel gain PROBLEM.yaml: which measurement would narrow a forecast of
+ * this person, or of this calibration problem, most. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,7 @@
 #include "cli/quantity.h"
 
 const cli_option cli_options_gain[] = {
-    {"--patient", "FILE|ID",
-     "an event table of one's own with one person, or the id of one person of the kind's record"},
+    CLI_PATIENT_OPTION,
     {"--forecast", "OBSERVABLE@TIME",
      "what is to be known better: an observable, without measurement error; of a PROBLEM also a formula, and "
      "OBSERVABLE@EXPERIMENT:TIME where it has several experiments"},
@@ -18,12 +17,10 @@ const cli_option cli_options_gain[] = {
     {"--until", "TIME", "what is known now: samples up to this time (the kind's; of a PROBLEM: all)"},
     {"--draws", "N", "draws of the belief (2000)"},
     {"--seed", "N", "seed of all random streams (1)"},
-    {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"},
+    CLI_PRIORS_OPTION,
     {"--rtol", "X", "PROBLEM: relative tolerance (1e-8)"},
     {"--atol", "X", "PROBLEM: absolute tolerance (1e-12)"},
-    {"--json", NULL, "one JSON object"},
-    {"--threads", "N", "threads; results do not depend on it"},
-    {"--twins", "DIR", "a further folder with kinds"},
+    CLI_KIND_LAST_OPTIONS,
     {0}};
 
 enum { MOST_CANDIDATES = 1000 };
@@ -87,20 +84,17 @@ static int read_quantities(task *t) {
 static int read_options(task *t) {
   cli_call *call = t->call;
   const bool problem = cli_is_problem(call->plain[0]);
-  int one = 0;
+  int one = 0, code;
   t->seed = 1;
   t->draws = 2000;
   t->until = NAN;
-  if (!cli_integer(call, "--seed", &t->seed) || !cli_integer(call, "--draws", &t->draws) ||
-      !cli_number(call, "--until", &t->until))
-    return 2;
-  if (t->draws < 100 || t->draws > 100000)
-    return cli_usage(call, "option --draws: found %lld, expected 100 to 100000", t->draws);
+  code = cli_belief_options(call, &t->seed, &t->draws, &t->until);
+  if (code) return code;
   if (!problem && !cli_has(call, "--patient")) return cli_no_person(call);
   if (!cli_has(call, "--forecast") || !cli_has(call, "--candidate"))
     return cli_usage(call, "give --forecast OBSERVABLE@TIME and --candidate OBSERVABLE@T,T,...");
   if (problem) return read_quantities(t);
-  int code = read_places(t, "--forecast", cli_get(call, "--forecast"), &t->forecast, &one, 1);
+  code = read_places(t, "--forecast", cli_get(call, "--forecast"), &t->forecast, &one, 1);
   for (int i = cli_each(call, "--candidate", -1); i >= 0 && !code; i = cli_each(call, "--candidate", i))
     code = read_places(t, "--candidate", call->given[i].value, t->candidate, &t->ncandidate, MOST_CANDIDATES);
   return code;

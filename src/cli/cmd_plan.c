@@ -126,6 +126,25 @@ static void json_candidate(const cli_whatif *c, const dp_advice *a, const char *
   printf("}");
 }
 
+static void json_next(const dp_advice *a) {
+  printf(",\n \"next_sample\":[");
+  for (int i = 0; i < a->nnext; i++) {
+    const dp_next_sample *n = &a->next[i];
+    cli_json_number(i ? ",{\"time\":" : "{\"time\":", n->time);
+    cli_json_named(",\"observable\":", n->id);
+    cli_json_number(",\"changes_advice\":", n->change);
+    cli_json_number(",\"changes_advice_interval\":[", n->change_low);
+    cli_json_number(",", n->change_high);
+    cli_json_number("],\"admissible_plan\":", n->advise);
+    cli_json_number(",\"gain\":", n->gain);
+    printf(",\"results\":%d", n->nresult);
+    cli_json_number(",\"effective_draws\":", n->ess);
+    cli_json_number(",\"unclear\":", n->unclear);
+    printf("}");
+  }
+  printf("]");
+}
+
 static void print_json(const cli_whatif *c, const dp_advice *a, const char *why) {
   cli_json_named("{\"kind\":", dp_kind_id(c->kind));
   cli_json_named(",\"patient\":", c->record->subject[c->subject].id);
@@ -141,7 +160,9 @@ static void print_json(const cli_whatif *c, const dp_advice *a, const char *why)
   json_candidate(c, a, "runner_up", a->runner_up);
   printf(",\n \"conflict\":[");
   for (int i = 0; i < a->nconflict; i++) cli_json_named(i ? "," : "", dp_kind_term(c->kind, a->conflict[i]).id);
-  printf("],\n \"why\":%s}\n", why ? why : "null");
+  printf("]");
+  json_next(a);
+  printf(",\n \"why\":%s}\n", why ? why : "null");
 }
 
 /* ---- the work ---- */
@@ -206,6 +227,7 @@ static int plot(const cli_whatif *c, const dp_advice *a) {
   }
   def.seed = (uint64_t)c->seed;
   def.ntime = POINTS;
+  def.doses = 1;
   def.from = 0;
   if (status == DP_OK) status = dp_whatif_run(c->kind, c->patient, plan, n, &def, &w);
   code = status != DP_OK ? cli_failed(c->call, status)

@@ -359,9 +359,20 @@ static int run(cli_call *call, simulation *s) {
   return code ? code : simulate_many(call, s);
 }
 
+/* An empty model has no name that an option could mean: that is what is wrong, not the first such name. */
+static int check_names_there(const cli_call *call, const simulation *s) {
+  static const char *const named[] = {"--output", "--dose", "--set", "--vary"};
+  bool any = false;
+  for (size_t k = 0; k < sizeof named / sizeof *named; k++) any = any || cli_has(call, named[k]);
+  if (!any || dp_model_nelement(s->model) > 0) return 0;
+  fprintf(stderr, "doppel: %s: the model is empty: it defines no species, parameter or formula\n", call->plain[0]);
+  return dp_status_exit_code(DP_ERR_INPUT);
+}
+
 /* What the options say of the model: sealed, with columns and parameters. */
 static int open_model(cli_call *call, simulation *s) {
   int code = seal_model(call, s);
+  if (!code) code = check_names_there(call, s);
   if (!code) code = choose_columns(call, s);
   if (!code) code = simulate_make_sim(call, s);
   if (!code) code = simulate_parameters(call, s);

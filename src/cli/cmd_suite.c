@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "doppel/suite.h"
@@ -100,6 +101,8 @@ static int nonmem(cli_call *call) {
     def.only = only;
     def.nonly = n;
   }
+  struct stat st;
+  if (def.model && stat(def.model, &st) != 0) return cli_readable(def.model);
   if (def.model && n != 1) return cli_usage(call, "option --model goes with one run, found %d of --only", n);
   tally t = {.ndjson = cli_has(call, "--ndjson")};
   const char *models = cli_has(call, "--models") ? cli_get(call, "--models") : "tests/nonmem";

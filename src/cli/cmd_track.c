@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/observation_row.h"
 #include "cli/simulate.h"
 
 enum { MOST_SENSORS = 16, MOST_NAMED = 64, SHOWN = 4 };
@@ -348,20 +349,8 @@ static int shown(const task *k, int which) {
 }
 
 static void print_row(const task *k, const row *r, int nshown) {
-  const dp_outlook *f = &r->outlook;
-  printf("%10.5g %-10.10s %s%9.4g%s %10.4g %10.4g..%-9.4g ", r->o.time, k->name[r->o.sensor],
-         r->o.censored > 0   ? "<"
-         : r->o.censored < 0 ? ">"
-                             : " ",
-         r->o.value, f->inside90 == 0 ? "*" : " ", f->q[3], f->q[1], f->q[5]);
-  if (isnan(f->pit))
-    printf("%7s ", "-");
-  else
-    printf("%7.3f ", f->pit);
-  if (isnan(f->log_density))
-    printf("%9s %7.0f", "-", r->ess);
-  else
-    printf("%9.3f %7.0f", f->log_density, r->ess);
+  printf("%10.5g %-10.10s ", r->o.time, k->name[r->o.sensor]);
+  cli_outlook_text(&r->o, &r->outlook, "no forecast", r->ess);
   for (int e = 0; e < nshown; e++) {
     const dp_believed *b = &r->believed[shown(k, e)];
     printf("  %10.4g %9.4g..%-8.4g", b->mean, b->q05, b->q95);
@@ -373,8 +362,7 @@ static void print_text(const task *k, const dp_assimilation_report *r) {
   const int all = k->nstate + k->def.nunknown, most = SHOWN + k->def.nunknown, nshown = all < most ? all : most;
   int inside = 0, scored = 0;
   printf("%s: %d observations by %s, %d particles\n\n", dp_model_name(k->s.model), r->nread, r->method, r->nparticle);
-  printf("%10s %-10s %10s  %10s %21s %7s %9s %7s", "time", "sensor", "measured", "forecast", "90 %", "PIT", "ln p",
-         "ESS");
+  printf("%10s %-10s %s", "time", "sensor", CLI_OUTLOOK_HEAD);
   for (int e = 0; e < nshown; e++) printf("  %10.10s %-19.19s", believed_id(k, shown(k, e)), "5 .. 95 %");
   printf("\n");
   for (int i = 0; i < k->nobs; i++) {
@@ -407,16 +395,8 @@ static void json_row(const task *k, const row *r) {
   cli_json_number("{\"time\": ", r->o.time);
   cli_json_named(", \"sensor\": ", k->name[r->o.sensor]);
   cli_json_number(", \"value\": ", r->o.value);
-  printf(", \"censored\": %d, \"line\": %d, \"read\": %s, \"forecast\": {", r->o.censored, r->o.line,
-         r->read ? "true" : "false");
-  for (int l = 0; l < DP_OUTLOOK_NLEVEL; l++) {
-    char key[32];
-    snprintf(key, sizeof key, "%s\"q%g\": ", l ? ", " : "", 100 * dp_outlook_level[l]);
-    cli_json_number(key, r->outlook.q[l]);
-  }
-  cli_json_number("}, \"pit\": ", r->outlook.pit);
-  cli_json_number(", \"crps\": ", r->outlook.crps);
-  cli_json_number(", \"log_density\": ", r->outlook.log_density);
+  printf(", \"censored\": %d, \"line\": %d, \"read\": %s, ", r->o.censored, r->o.line, r->read ? "true" : "false");
+  cli_outlook_json(&r->outlook);
   cli_json_number(", \"ess\": ", r->ess);
   cli_json_number(", \"ln_evidence\": ", r->evidence);
   printf(", \"states\": {");

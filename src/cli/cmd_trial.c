@@ -43,6 +43,21 @@ static void show_arms(const dp_trial_result *r) {
   printf("\n");
 }
 
+/* Who was put where within strata; at how many people the data are looked at. */
+static void show_plan(const dp_trial_result *r) {
+  if (r->nstratum) printf("people of each stratum in these arms\n");
+  for (int s = 0; s < r->nstratum; s++) {
+    printf("  %-44s", r->stratum[s].name);
+    for (int a = 0; a < r->narm; a++) printf(" %6d", r->stratum[s].nperson[a]);
+    printf("\n");
+  }
+  if (r->nlook)
+    printf("looks, boundary %s (estimates and p below are of all people and know of no looks)\n", r->boundary);
+  for (int k = 0; k < r->nlook; k++)
+    printf("  look %d with %d people: |z| %.4g, p %.2g\n", k + 1, r->look[k].people, r->look[k].boundary, r->look[k].p);
+  if (r->nstratum || r->nlook) printf("\n");
+}
+
 static void show_difference(const dp_trial_result *r, const dp_trial_difference *f) {
   const int width = 29 - (int)strlen(r->arm[f->arm].name);
   printf("  %s - %-*s", r->arm[f->arm].name, width > 0 ? width : 0, r->arm[f->against].name);
@@ -51,10 +66,17 @@ static void show_difference(const dp_trial_result *r, const dp_trial_difference 
   if (!isnan(f->p_holm)) printf(f->p_holm < 1e-4 ? " (Holm < 0.0001)" : " (Holm %.2g)", f->p_holm);
   printf("  n %d, %s", f->estimate.n, f->estimate.method);
   if (strcmp(f->estimate.method, f->test) != 0) printf(", p by %s", f->test);
-  if (f->power_n)
+  if (r->nlook && f->crossed)
+    printf("; crosses at look %d, with %d people", f->crossed, r->look[f->crossed - 1].people);
+  else if (r->nlook)
+    printf("; crosses at no look");
+  if (f->power_n && isnan(f->power))
+    printf("; power %s", f->power_method);
+  else if (f->power_n)
     printf("; power with %d %s %.1f %% [%.1f, %.1f]", f->power_n,
            dp_trial_describe(r->trial)->design == DP_TRIAL_PARALLEL ? "an arm" : "people", 100 * f->power,
            100 * f->power_low, 100 * f->power_high);
+  if (!isnan(f->power_people)) printf(", which end with %.0f people on average", f->power_people);
   printf("\n");
 }
 
@@ -98,6 +120,7 @@ static void show(const dp_trial_desc *d, const dp_trial_result *r) {
     printf("matched to a target: %lld candidates, %.2f %% accepted, %lld simulations for that\n",
            (long long)r->ncandidate, 100 * r->acceptance, (long long)r->nmatched);
   show_arms(r);
+  show_plan(r);
   show_endpoints(d, r);
   for (int i = 0; i < r->nincident; i++)
     printf("%s  %s, person %s, at %g %s: %s\n", i ? "        " : "\nfailures", r->arm[r->incident[i].arm].name,

@@ -26,7 +26,7 @@ static int named_folders(cli_call *call) {
     if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode)) continue;
     fprintf(stderr, "doppel: option --twins: %s: %s; expected a folder with kinds\n", dir,
             stat(dir, &st) == 0 ? "not a folder" : strerror(errno));
-    return dp_status_exit_code(DP_ERR_IO);
+    return dp_status_exit_code(DP_ERR_INPUT);
   }
   return 0;
 }

@@ -142,7 +142,8 @@ int cli_plot_forecast(const char *path, const dp_kind *kind, const char *who, co
            "line: median; band: 5 to 95 %; points: measured (open: below the limit); dashes: now; "
            "grey: reference range");
   snprintf(text, sizeof text, "drawn through %d times: a short peak may lie between two of them", w->ntime);
-  svg_word(out, 20, 66 + 20.0 * w->nplan, "start", SVG_QUIET, text);
+  if (!w->doses) /* else every dose has points of its own */
+    svg_word(out, 20, 66 + 20.0 * w->nplan, "start", SVG_QUIET, text);
   char unit[80];
   snprintf(unit, sizeof unit, "time [%s]", dp_kind_time_unit(kind));
   panel p = {.out = out, .w = w};

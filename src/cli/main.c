@@ -19,14 +19,16 @@ static const cli_command commands[] = {
      "believed in the end is the posterior that sample draws from. Exit 6 when the particles are not fit for use.",
      cli_options_assimilate, cmd_assimilate},
     {"forecast", NULL, "KIND", "what would happen to one person under a plan, or under several side by side",
-     "Each --plan is a branch of the same twin: the same draws, the same measurement noise. Fans of all observables and quantities, the "
-     "kind's limits and rewards, P(one better than the other), and what would have to be true for another plan to win. Doses that the "
-     "record has later than --until are not given. Exit 6 when the belief is not fit for use.",
-     cli_options_forecast, cmd_forecast},
-    {"plan", NULL, "KIND", "the plan that the kind's reward and limits would have for one person, and why; or none because ...",
-     "Searches the plans that reward.yaml allows on what is believed of the person at --until; the proposed one is scored again on fresh "
-     "draws. Explained by terms, limits, drivers, and what would have to be true for another plan to win. Exit 6 when the belief is not "
+     "Each --plan is a branch of the same twin: the same draws, the same measurement noise. Fans of all observables "
+     "and quantities, the kind's limits and rewards, P(one better than the other), and what would have to be true for "
+     "another plan to win. Doses that the record has later than --until are not given. Exit 6 when the belief is not "
      "fit for use.",
+     cli_options_forecast, cmd_forecast},
+    {"plan", NULL, "KIND",
+     "the plan that the kind's reward and limits would have for one person, and why; or none because ...",
+     "Searches the plans that reward.yaml allows on what is believed of the person at --until; the proposed one is "
+     "scored again on fresh draws. Explained by terms, limits, drivers, and what would have to be true for another "
+     "plan to win. Exit 6 when the belief is not fit for use.",
      cli_options_plan, cmd_plan},
     {"twin", "list", "", "kinds of twin that can be found", NULL, cli_options_kind, cmd_twin_list},
     {"twin", "show", "KIND", "what a kind is: question, model, parameters, limits",
@@ -80,9 +82,9 @@ static const cli_command commands[] = {
      "from one end of the input's range to the other. shapley: shares that sum to 1, also of correlated inputs.",
      cli_options_sensitivity, cmd_sensitivity},
     {"track", NULL, "MODEL", "the state of a model that changes at random, observation by observation",
-     "Jumps, chemical Langevin or noise of its own (--noise): each observation is forecast from all before it, then read; "
-     "beside it stands what the states are thought to be. With --vary parameters are learnt meanwhile. Exit 6 when the "
-     "particles are not fit for use.",
+     "Jumps, chemical Langevin or noise of its own (--noise): each observation is forecast from all before it, then "
+     "read; beside it stands what the states are thought to be. With --vary parameters are learnt meanwhile. Exit 6 "
+     "when the particles are not fit for use.",
      cli_options_track, cmd_track},
     {"gain", NULL, "KIND|PROBLEM.yaml",
      "which measurement would narrow a forecast most: of this person, or of a problem",
@@ -94,14 +96,15 @@ static const cli_command commands[] = {
      cli_options_gain, cmd_gain},
     {"dose", NULL, "KIND",
      "the dose that brings one number of a person's path to where it is wanted",
-     "An area, a peak, a trough, a time: found on the curve by root finding, at the most probable parameters. With it go the "
-     "doses that the belief's draws would need, and the probability that the number comes to lie in a range under the one "
-     "dose. Exit 6 when there is no such dose, or the belief is not fit for use.",
+     "An area, a peak, a trough, a time: found on the curve by root finding, at the most probable parameters. With it "
+     "go the doses that the belief's draws would need, and the probability that the number comes to lie in a range "
+     "under the one dose. Exit 6 when there is no such dose, or the belief is not fit for use.",
      cli_options_dose, cmd_dose},
-    {"trial", NULL, "TRIAL.yaml", "a virtual trial: policies tried on many virtual people, with intervals and what stands behind it",
-     "People from a table, a population's law or matched to a target; arms are policies: rules, plans, programs outside. "
-     "Parallel arms, cross-over or the same people in every arm; drop-out, missing endpoints, power. Exit 6 when "
-     "simulations failed.",
+    {"trial", NULL, "TRIAL.yaml",
+     "a virtual trial: policies tried on many virtual people, with intervals and what stands behind it",
+     "People from a table, a population's law or matched to a target; arms are policies: rules, plans, programs "
+     "outside. Parallel arms, cross-over or the same people in every arm; drop-out, missing endpoints, power. Exit 6 "
+     "when simulations failed.",
      cli_options_trial, cmd_trial},
     {"surrogate", "fit", "MODEL|KIND", "a cheap stand-in for a model, which knows its own error and its domain",
      "A Gaussian process or polynomial chaos is trained on the model's outputs as functions of its parameters and "
@@ -141,12 +144,13 @@ static const cli_command commands[] = {
      "ensemble: many members of small models, parameters log-uniform within a factor 10, beside CVODE with compiled "
      "derivatives; times and errors of both. calibration: one objective and one gradient of calibration problems "
      "(tools/compare_calibration.py sets AMICI beside it). loop: days of virtual people under controllers, with the "
-     "error of the integration. insulin: an experiment, twins of virtual people (docs/insulin.md); hours for all of them.",
+     "error of the integration. insulin: an experiment, twins of virtual people (docs/insulin.md); hours for all of "
+     "them.",
      cli_options_bench, cmd_bench},
     {"glucose", NULL, "FILE", "time in range and the other consensus metrics of a sensor's readings",
-     "FILE: CSV or TSV with times (numbers, or 2024-05-31 07:15) and readings; the unit is in the column's name, \"glucose "
-     "(mmol/L)\", in a line #units: glucose=mmol/L, or --unit. Each reading counts once; only the profile fills gaps, of up to "
-     "45 min.",
+     "FILE: CSV or TSV with times (numbers, or 2024-05-31 07:15) and readings; the unit is in the column's name, "
+     "\"glucose (mmol/L)\", in a line #units: glucose=mmol/L, or --unit. Each reading counts once; only the profile "
+     "fills gaps, of up to 45 min.",
      cli_options_glucose, cmd_glucose},
     {"doctor", NULL, "", "self-test of this machine and installation", NULL, cli_options_doctor, cmd_doctor},
     {0}};
@@ -202,8 +206,10 @@ int cli_kind_dir(cli_call *call, const char *name, char dir[1024]) {
   const char *dirs[8];
   int n = cli_kind_dirs(call, dirs);
   if (cli_is_problem(name))
-    return cli_usage(call, "'%s' is a calibration problem, not a KIND; those are for twin show, petab eval, fit, profile, sample, "
-                     "compare, assimilate and gain", name);
+    return cli_usage(call,
+                     "'%s' is a calibration problem, not a KIND; those are for twin show, petab eval, fit, profile, "
+                     "sample, compare, assimilate and gain",
+                     name);
   for (int i = 0; i < n && name[0] == '_'; i++) { /* no list has templates: look for them by their path */
     char path[1024];
     struct stat st;
@@ -216,6 +222,8 @@ int cli_kind_dir(cli_call *call, const char *name, char dir[1024]) {
   dp_status status = dp_kind_find(call->ctx, name, dirs, n, dir, 1024);
   if (status == DP_OK) return 0;
   if (status != DP_ERR_INPUT) return cli_failed(call, status);
+  struct stat st;
+  if (cli_names_file(name) && stat(name, &st) != 0) return cli_readable(name);
   fprintf(stderr, "doppel: %s; see: doppel twin list (--twins DIR adds a folder)\n", dp_ctx_error(call->ctx));
   return dp_status_exit_code(DP_ERR_USAGE);
 }

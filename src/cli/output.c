@@ -57,7 +57,8 @@ int cli_readable(const char *path) {
   if (f) fclose(f);
   if (!why) return 0;
   fprintf(stderr, "doppel: %s: cannot be read: %s\n", path, strerror(why));
-  return dp_status_exit_code(DP_ERR_IO);
+  const bool machine = why == EIO || why == ENOMEM || why == EMFILE || why == ENFILE;
+  return dp_status_exit_code(machine ? DP_ERR_IO : DP_ERR_INPUT);
 }
 
 int cli_writable(const char *path) {

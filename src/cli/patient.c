@@ -21,14 +21,13 @@ int cli_no_patients(const cli_call *call, const dp_kind *kind, const char *optio
   return cli_usage(call, "kind '%s' has no patients of its own; give %s FILE", dp_kind_id(kind), option);
 }
 
-/* Is it meant as a file? A path, or a name that ends as files do (.csv). */
-static bool names_file(const char *patient) {
-  const char *dot = strrchr(patient, '.');
-  return strchr(patient, '/') || (dot && dot > patient && isalpha((unsigned char)dot[1]));
+bool cli_names_file(const char *word) {
+  const char *dot = strrchr(word, '.');
+  return strchr(word, '/') || (dot && dot > word && isalpha((unsigned char)dot[1]));
 }
 
 int cli_nobody(const char *patient, const dp_record *record) {
-  return names_file(patient) && dp_record_subject(record, patient) < 0 ? cli_readable(patient) : 0;
+  return cli_names_file(patient) && dp_record_subject(record, patient) < 0 ? cli_readable(patient) : 0;
 }
 
 dp_status cli_record(const dp_kind *kind, const char *path, dp_record **out) {
@@ -73,6 +72,14 @@ int cli_own_prior(cli_call *call, const dp_kind *kind, const char *dir, dp_recor
   const dp_status status = dp_prior_copy(study->prior[0], prior);
   dp_study_destroy(study);
   return status == DP_OK ? 0 : cli_failed(call, status);
+}
+
+int cli_belief_options(const cli_call *call, long long *seed, long long *draws, double *until) {
+  if (!cli_integer(call, "--seed", seed) || !cli_integer(call, "--draws", draws) ||
+      !cli_number(call, "--until", until))
+    return dp_status_exit_code(DP_ERR_USAGE);
+  if (*draws >= 100 && *draws <= 100000) return 0;
+  return cli_usage(call, "option --draws: found %lld, expected 100 to 100000", *draws);
 }
 
 dp_assimilate_def cli_belief_def(long long seed, long long draws) {

@@ -9,16 +9,13 @@
 #include "cli/surrogate_person.h"
 
 const cli_option cli_options_surrogate_forecast[] = {
-    {"--patient", "FILE|ID",
-     "an event table of one's own with one person, or the id of one person of the kind's record"},
+    CLI_PATIENT_OPTION,
     {"--until", "TIME", "what is known now: samples up to this time (the kind's)"},
     {"--draws", "N", "draws of the belief (2000)"},
     {"--compare", NULL, "the same draws through the model itself, beside it, and the processor time of both"},
     {"--seed", "N", "seed of all random streams (1)"},
-    {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"},
-    {"--json", NULL, "one JSON object"},
-    {"--threads", "N", "threads; results do not depend on it"},
-    {"--twins", "DIR", "a further folder with kinds"},
+    CLI_PRIORS_OPTION,
+    CLI_KIND_LAST_OPTIONS,
     {0}};
 
 enum { MOST_TIMES = 10000 };
@@ -206,14 +203,11 @@ static int forecast(one *t) {
   t->seed = 1;
   t->draws = 2000;
   t->until = NAN;
-  if (!cli_integer(call, "--seed", &t->seed) || !cli_integer(call, "--draws", &t->draws) ||
-      !cli_number(call, "--until", &t->until))
-    return 2;
-  if (t->draws < 100 || t->draws > 100000)
-    return cli_usage(call, "option --draws: found %lld, expected 100 to 100000", t->draws);
+  int code = cli_belief_options(call, &t->seed, &t->draws, &t->until);
+  if (code) return code;
   const char *kind = call->plain[0];
   call->plain[0] = call->plain[1]; /* whoever loads a surrogate looks at the first argument */
-  int code = cli_readable(call->plain[0]);
+  code = cli_readable(call->plain[0]);
   if (!code) code = simulate_load_surrogate(call, &t->s);
   if (!code && !t->s) {
     fprintf(stderr, "doppel: %s: no surrogate; doppel surrogate fit writes them\n", call->plain[0]);

@@ -1,6 +1,6 @@
-/* vpc_plot.c - floor 9: the picture of a visual predictive check, as SVG. Bands: where nine of ten simulated data sets have their
- * percentile; lines: where the observed ones lie, ringed where that is outside; below, if anything is, the fraction under the limit
- * of quantification. */
+/* vpc_plot.c - floor 9: the picture of a visual predictive check, as SVG. Bands: where nine of ten simulated data sets
+ * have their percentile; lines: where the observed ones lie, ringed where that is outside; below, if anything is, the
+ * fraction under the limit of quantification. */
 #include "cli/vpc_plot.h"
 
 #include <math.h>
@@ -71,8 +71,8 @@ static void band(const panel *p, int q, const char *colour) {
 }
 
 static void curve(const panel *p, int q, int simulated, const char *colour) {
-  fprintf(p->out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"%s\"%s points=\"", colour, simulated ? "1" : "1.8",
-          simulated ? " stroke-dasharray=\"4 3\" stroke-opacity=\"0.8\"" : "");
+  fprintf(p->out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"%s\"%s points=\"", colour,
+          simulated ? "1" : "1.8", simulated ? " stroke-dasharray=\"4 3\" stroke-opacity=\"0.8\"" : "");
   for (int i = 0; i < p->v->nbin; i++) {
     const dp_vpc_bin *b = &p->v->bin[i];
     double y = simulated ? b->simulated[q][1] : b->observed[q];
@@ -82,9 +82,11 @@ static void curve(const panel *p, int q, int simulated, const char *colour) {
   for (int i = 0; i < p->v->nbin && !simulated; i++) {
     const dp_vpc_bin *b = &p->v->bin[i];
     if (isnan(b->observed[q])) continue;
-    fprintf(p->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\" fill=\"%s\"/>\n", px(p, b->middle), py(p, b->observed[q]), colour);
+    fprintf(p->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\" fill=\"%s\"/>\n", px(p, b->middle),
+            py(p, b->observed[q]), colour);
     if (!b->inside[q])
-      fprintf(p->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"6.5\" fill=\"none\" stroke=\"" ALARM "\" stroke-width=\"1.6\"/>\n",
+      fprintf(p->out,
+              "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"6.5\" fill=\"none\" stroke=\"" ALARM "\" stroke-width=\"1.6\"/>\n",
               px(p, b->middle), py(p, b->observed[q]));
   }
 }
@@ -156,7 +158,8 @@ static void fractions(panel p) {
     const dp_vpc_bin *b = &p.v->bin[k];
     double seen = (double)b->nbelow / b->nobs, top = py(&p, b->below[2]), bottom = py(&p, b->below[0]);
     if (isnan(b->below[0])) continue;
-    fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"10\" height=\"%.1f\" fill=\"" OUTER "\" fill-opacity=\"0.22\"/>\n",
+    fprintf(out,
+            "<rect x=\"%.1f\" y=\"%.1f\" width=\"10\" height=\"%.1f\" fill=\"" OUTER "\" fill-opacity=\"0.22\"/>\n",
             px(&p, b->middle) - 5, top, bottom - top + 1);
     fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\" fill=\"%s\"/>\n", px(&p, b->middle), py(&p, seen),
             seen >= b->below[0] && seen <= b->below[2] ? OUTER : ALARM);
@@ -184,8 +187,10 @@ static void draw(panel *p, const char *axis) {
 }
 
 static void legend(FILE *out, double x, double y, const char *colour, const char *what) {
-  fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"26\" height=\"12\" fill=\"%s\" fill-opacity=\"0.22\"/>\n", x, y - 10, colour);
-  fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"1.8\"/>\n", x, x + 26, y - 4, y - 4, colour);
+  fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"26\" height=\"12\" fill=\"%s\" fill-opacity=\"0.22\"/>\n", x,
+          y - 10, colour);
+  fprintf(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"1.8\"/>\n", x,
+          x + 26, y - 4, y - 4, colour);
   fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\" fill=\"%s\"/>\n", x + 13, y - 4, colour);
   svg_word(out, x + 34, y, "start", SVG_INK, what);
 }

@@ -4,7 +4,8 @@
 
 #include "doppel/vpc.h"
 
-/* A panel each observable: intervals as bands, observed percentiles as lines, samples as points. 0 or exit code after a message. */
+/* A panel each observable: intervals as bands, observed percentiles as lines, samples as points.
+ * 0 or exit code after a message. */
 int cli_plot_vpc(const char *path, const char *title, const char *axis, const dp_vpc *vpc);
 
 #endif

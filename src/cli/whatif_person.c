@@ -8,12 +8,9 @@ static int read_numbers(cli_call *call, cli_whatif *w) {
   w->seed = 1;
   w->draws = 1000;
   w->until = NAN;
-  if (!cli_integer(call, "--seed", &w->seed) || !cli_integer(call, "--draws", &w->draws) ||
-      !cli_number(call, "--until", &w->until))
-    return 2;
+  const int code = cli_belief_options(call, &w->seed, &w->draws, &w->until);
+  if (code) return code;
   if (w->until < 0) return cli_usage(call, "option --until: found %g, expected a time from 0 on", w->until);
-  if (w->draws < 100 || w->draws > 100000)
-    return cli_usage(call, "option --draws: found %lld, expected 100 to 100000", w->draws);
   return cli_has(call, "--patient") ? 0 : cli_no_person(call);
 }
 
@@ -62,12 +59,14 @@ int cli_whatif_open(cli_call *call, cli_whatif *w, bool fresh) {
   CLI_TRY(call, dp_kind_load(call->ctx, dir, &w->kind));
   if (isnan(w->until)) w->until = dp_kind_until(w->kind);
   if (fresh && dp_kind_nterm(w->kind) == 0)
-    return cli_usage(call, "kind '%s' has no reward: nothing says which plan is good (reward.yaml)", dp_kind_id(w->kind));
+    return cli_usage(call, "kind '%s' has no reward: nothing says which plan is good (reward.yaml)",
+                     dp_kind_id(w->kind));
   code = read_plans(w);
   if (!code) code = cli_own_prior(call, w->kind, dir, &w->record, &w->subject, &w->prior);
   if (!code) code = believe(w, fresh);
   if (code) return code;
-  CLI_TRY(call, dp_patient_create(w->kind, w->record, w->subject, w->prior, w->until, w->belief, w->fresh, &w->patient));
+  CLI_TRY(call,
+          dp_patient_create(w->kind, w->record, w->subject, w->prior, w->until, w->belief, w->fresh, &w->patient));
   for (int i = 0; i < w->nplan; i++) CLI_TRY(call, dp_plan_check_for(w->kind, w->plan[i], dp_patient_look(w->patient)));
   return 0;
 }

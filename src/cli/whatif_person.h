@@ -1,4 +1,5 @@
-/* whatif_person.h - floor 9: the person that plans are for, with what is believed of them: shared by forecast and plan. */
+/* whatif_person.h - floor 9: the person that plans are for, with what is believed of them:
+ * shared by forecast and plan. */
 #ifndef DPI_CLI_WHATIF_PERSON_H
 #define DPI_CLI_WHATIF_PERSON_H
 
@@ -20,20 +21,16 @@ typedef struct cli_whatif {
   int nplan;
 } cli_whatif;
 
-#define CLI_WHATIF_OPTIONS                                                                                            \
-  {"--patient", "FILE|ID", "an event table of one's own with one person, or the id of one person of the kind's record"}, \
-  {"--until", "TIME", "now: what was measured and given up to this time is known (the kind's)"},                       \
-  {"--draws", "N", "draws of what is believed (1000)"},                                                                \
-  {"--seed", "N", "seed of all random streams (1)"},                                                                   \
-  {"--priors", "FILE", "stored leave-one-out priors; used only where their hash matches (KIND/priors.tsv)"}
+#define CLI_WHATIF_OPTIONS                                                                       \
+  CLI_PATIENT_OPTION,                                                                            \
+  {"--until", "TIME", "now: what was measured and given up to this time is known (the kind's)"}, \
+  {"--draws", "N", "draws of what is believed (1000)"},                                          \
+  {"--seed", "N", "seed of all random streams (1)"},                                             \
+  CLI_PRIORS_OPTION
+#define CLI_WHATIF_LAST CLI_KIND_LAST_OPTIONS
 
-#define CLI_WHATIF_LAST                                         \
-  {"--json", NULL, "one JSON object"},                          \
-  {"--threads", "N", "threads; results do not depend on it"},   \
-  {"--twins", "DIR", "a further folder with kinds"}
-
-/* Options, the kind, the plans of --plan read and held against its controls, then the person and the belief (fresh draws too where
- * asked for). Exit code after a message; what was made is the caller's also then. */
+/* Options, the kind, the plans of --plan read and held against its controls, then the person and the belief (fresh
+ * draws too where asked for). Exit code after a message; what was made is the caller's also then. */
 int cli_whatif_open(cli_call *call, cli_whatif *w, bool fresh);
 /* Exit 6 after a message when the belief is not fit for use. */
 int cli_whatif_unfit(const cli_whatif *w);

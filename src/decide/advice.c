@@ -551,7 +551,10 @@ static dp_status run_search(search *s) {
   DP_TRY(make_full(s));
   DP_TRY(choose(s));
   if (!dpi_decide_neutral(s->kind)) return DP_OK; /* an imagined result reweights expectations */
-  return dpi_decide_next(s->kind, s->patient, s->def, &s->screen, s->some.draw, s->advice);
+  const dpi_next_ask ask = {.kind = s->kind, .patient = s->patient, .def = s->def, .screen = &s->screen,
+                            .draw = s->some.draw, .all = &s->all, .full = &s->full, .row = s->row, .tried = s->tried,
+                            .advice = s->advice};
+  return dpi_decide_next(&ask);
 }
 
 static void search_release(search *s) {
@@ -586,7 +589,7 @@ dp_status dp_plan_search(const dp_kind *kind, const dp_plan_patient *patient, co
   DP_TRY(check(kind, patient, def));
   dp_advice *a = DPI_NEW(kind->ctx, dp_advice);
   if (!a) return DP_ERR_MEMORY;
-  *a = (dp_advice){.ctx = kind->ctx, .chosen = -1, .runner_up = -1, .best_probability = NAN};
+  *a = (dp_advice){.ctx = kind->ctx, .chosen = -1, .runner_up = -1, .next_best = -1, .best_probability = NAN};
   search s = {.kind = kind, .patient = patient, .def = def, .advice = a};
   dp_status status = DP_OK;
   if (!patient->belief->usable || !patient->fresh->usable)

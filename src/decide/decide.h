@@ -154,6 +154,8 @@ dp_term_value dpi_decide_judge_limit(const dpi_kind_term *term, const double *va
                                      double confidence);
 /* Largest (at_least: smallest) estimate of P(event) that holds at the bound with n effective draws. */
 double dpi_decide_threshold(const dpi_kind_term *term, double neff, double confidence);
+/* How much of what a limit allows an estimate uses up at its bound, n effective draws: 1 is all of it. */
+double dpi_decide_used(const dpi_kind_term *term, double estimate, double neff, double confidence);
 double dpi_decide_effective(const dp_belief *b, int ndraw);
 /* Does every reward count by its expectation? */
 bool dpi_decide_neutral(const dp_kind *kind);
@@ -231,12 +233,23 @@ bool dpi_search_apart(const dpi_search *s, int i, int j);
 /* Adds to index[*n] at most `most` points of the Pareto front of all that were scored and hold their limits. */
 dp_status dpi_search_front(const dpi_search *s, int most, int *index, int *n);
 
-/* Preposterior analysis; fills advice->next from the screening rehearsal of all candidates. */
-dp_status dpi_decide_next(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def,
-                          const dpi_rehearsal *screen, const int *draw, dp_advice *advice);
+/* Preposterior analysis of an advice that has been given. */
+typedef struct dpi_next_ask {
+  const dp_kind *kind;
+  const dp_plan_patient *patient;
+  const dp_plan_def *def;
+  const dpi_rehearsal *screen; /* all candidates on some draws of the belief ... */
+  const int *draw;             /* ... which */
+  dpi_rehearser *all;          /* on all draws */
+  const dpi_rehearsal *full;   /* what was judged on them */
+  const int *row;              /* [ncandidate] its row there, -1: none */
+  const uint8_t *tried;        /* [ncandidate] scored on fresh draws */
+  dp_advice *advice;           /* next and next_best are filled */
+} dpi_next_ask;
+dp_status dpi_decide_next(const dpi_next_ask *q);
 
 enum { /* random purposes of this room */
-       DPI_PURPOSE_NEXT_SAMPLE = 0x4e585431,
+       DPI_PURPOSE_NEXT_SAMPLE = 0x4e585431, /* and the number after it */
        DPI_PURPOSE_CMA = 0x434d4131,
        DPI_PURPOSE_CROSS_ENTROPY = 0x43524f31,
        DPI_PURPOSE_GRADIENT = 0x47524431

@@ -52,6 +52,18 @@ double dpi_decide_threshold(const dpi_kind_term *term, double neff, double confi
   return term->at_least ? b : a;
 }
 
+/* How much of what a limit allows is used up at a bound. */
+static double used(const dpi_kind_term *k, double low, double high) {
+  double allowed = k->at_least ? 1.0 - k->probability : k->probability;
+  return (k->at_least ? 1.0 - low : high) / fmax(allowed, 1e-6);
+}
+
+double dpi_decide_used(const dpi_kind_term *term, double estimate, double neff, double confidence) {
+  double low, high;
+  bounds(estimate, neff, confidence, &low, &high);
+  return used(term, low, high);
+}
+
 double dpi_decide_effective(const dp_belief *b, int ndraw) {
   double n = b->ess > 0 ? b->ess : (double)b->ndraw;
   return fmin(n, (double)ndraw);
@@ -217,9 +229,7 @@ double dpi_decide_shortfall(const dp_kind *kind, const dp_term_value *term, int 
   for (int t = 0; t < kind->reward.nterm; t++) {
     const dpi_kind_term *k = &kind->reward.term[t];
     if (k->goal != DPI_GOAL_LIMIT) continue;
-    double allowed = k->at_least ? 1.0 - k->probability : k->probability;
-    double risk = k->at_least ? 1.0 - term[t].low : term[t].high;
-    double miss = risk / fmax(allowed, 1e-6);
+    double miss = used(k, term[t].low, term[t].high);
     if (miss > worst) {
       worst = miss;
       *which = t;

@@ -193,7 +193,7 @@ static dp_status list_doses(const dp_kind *kind, const dp_plan *plan, int contro
 
 /* What was given of a control last before the plan: its amount, NaN where none was. */
 static double last_given(const dp_kind *kind, const dp_plan_patient *patient, int control, double *when) {
-  const dp_time now = (dp_time)llround(fmax(patient->now, 0) * (double)DP_TICKS);
+  const dp_time now = (dp_time)llround(patient->now * (double)DP_TICKS);
   dp_time last = INT64_MIN;
   double amount = NAN;
   for (int i = 0; i < patient->nhistory; i++) {

@@ -1,4 +1,5 @@
-/* density.c - prior beside posterior: Gaussian kernel densities with Silverman's bandwidth (Silverman 1986, eq. 3.31). */
+/* density.c - prior beside posterior: Gaussian kernel densities with Silverman's bandwidth (Silverman 1986, eq.
+ * 3.31). */
 #include <math.h>
 
 #include "explain/explain.h"

@@ -1,5 +1,5 @@
-/* document.c - the study as one JSON document: the page draws it and programs read it (docs/report-json.md). Timings are
- * left out, and so is where files lie, so that the same command gives the same bytes. */
+/* document.c - the study as one JSON document: the page draws it and programs read it (docs/report-json.md). Timings
+ * are left out, and so is where files lie, so that the same command gives the same bytes. */
 #include <math.h>
 #include <string.h>
 
@@ -129,8 +129,8 @@ static json_t *summary(const dp_study *s) {
     dpi_explain_append(order, dpi_explain_text(dp_twin_look(s->twin[s->worst_first[i]])->subject), &good);
     advised += dpi_explain_chosen(dp_twin_look(s->twin[i])->advice) != NULL;
   }
-  return json_pack("{s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "people", s->ntwin, "twin_lost", s->nlost, "twin_won", s->nwon,
-                   "twin_lost_to_last_value", s->nlost_last, "with_recommendation", advised, "worst_first",
+  return json_pack("{s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "people", s->ntwin, "twin_lost", s->nlost, "twin_won",
+                   s->nwon, "twin_lost_to_last_value", s->nlost_last, "with_recommendation", advised, "worst_first",
                    finish(order, good), "scores", finish(scores, good));
 }
 

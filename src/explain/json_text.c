@@ -1,5 +1,5 @@
-/* json_text.c - numbers and texts of the document, and the one way in which it fails: a part that could not be made makes the
- * whole fail; nothing is left out silently. */
+/* json_text.c - numbers and texts of the document, and the one way in which it fails: a part that could not be made
+ * makes the whole fail; nothing is left out silently. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* page.c - one self-contained HTML page: the template (built from web/, embedded in the program) with the document put in.
- * Nothing in it reaches for the network. */
+/* page.c - one self-contained HTML page: the template (built from web/, embedded in the program) with the document put
+ * in. Nothing in it reaches for the network. */
 #include <string.h>
 
 #include "explain/explain.h"

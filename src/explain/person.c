@@ -106,12 +106,12 @@ static json_t *individuals(const dp_twin_view *v, const dp_kind *kind, bool for_
 
 static json_t *belief(const dp_twin_view *v, const dp_kind *kind, bool for_page) {
   const dp_belief *b = v->belief;
-  return json_pack("{s:o, s:b, s:o, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:o, s:s}", "method", dpi_explain_text(b->method),
-                   "usable", b->usable, "verdict", dpi_explain_text(b->verdict), "samples_used", b->nobs, "draws",
-                   b->ndraw, "effective_draws", dpi_explain_number(b->ess), "khat", dpi_explain_number(b->khat),
-                   "predictive_check_p", dpi_explain_number(b->ppc_p), "discrepancy", b->discrepancy != NULL,
-                   "discrepancy_sd", dpi_explain_number(dpi_explain_discrepancy(b)), "parameters",
-                   individuals(v, kind, for_page), "hash", b->hash);
+  return json_pack("{s:o, s:b, s:o, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:o, s:s}", "method",
+                   dpi_explain_text(b->method), "usable", b->usable, "verdict", dpi_explain_text(b->verdict),
+                   "samples_used", b->nobs, "draws", b->ndraw, "effective_draws", dpi_explain_number(b->ess), "khat",
+                   dpi_explain_number(b->khat), "predictive_check_p", dpi_explain_number(b->ppc_p), "discrepancy",
+                   b->discrepancy != NULL, "discrepancy_sd", dpi_explain_number(dpi_explain_discrepancy(b)),
+                   "parameters", individuals(v, kind, for_page), "hash", b->hash);
 }
 
 static json_t *fan(const dp_fan *f, const dp_kind *kind) {
@@ -144,12 +144,12 @@ static json_t *score(const dp_twin_view *v, const dp_kind *kind) {
   for (int i = 0; i < v->nscore; i++) {
     const dp_sample_score *s = &v->score[i];
     const dp_seen *o = &v->seen[s->observation];
-    json_t *one = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[b,b,b,b], s:b}", "time", dpi_explain_number(o->time),
-                            "observable", dpi_explain_text(kind->observable[o->observable].id), "measured",
-                            dpi_explain_number(o->value), "quantiles", dpi_explain_numbers(s->q, DP_NLEVEL), "pit",
-                            dpi_explain_number(s->pit), "crps", three(s->crps), "error", three(s->error),
-                            "inside_50_80_90_95", s->inside[0], s->inside[1], s->inside[2], s->inside[3],
-                            "inside_population_90", s->inside_population);
+    json_t *one =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[b,b,b,b], s:b}", "time", dpi_explain_number(o->time),
+                  "observable", dpi_explain_text(kind->observable[o->observable].id), "measured",
+                  dpi_explain_number(o->value), "quantiles", dpi_explain_numbers(s->q, DP_NLEVEL), "pit",
+                  dpi_explain_number(s->pit), "crps", three(s->crps), "error", three(s->error), "inside_50_80_90_95",
+                  s->inside[0], s->inside[1], s->inside[2], s->inside[3], "inside_population_90", s->inside_population);
     dpi_explain_append(a, one, &good);
   }
   return json_pack("{s:o, s:o}", "samples", finish(a, good), "relative_crps", three(v->rel_crps));
@@ -177,12 +177,13 @@ static json_t *terms(const dp_term_value *t, const dp_kind *kind) {
 
 static json_t *candidate(const dp_candidate *c, const dp_kind *kind) {
   if (!c) return json_null();
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:i, s:o, s:o}", "text", dpi_explain_text(c->text), "dose", dpi_explain_number(c->dose),
-                   "interval", dpi_explain_number(c->interval), "unit",
-                   dpi_explain_text(kind->control[kind->reward.control].unit), "tablets", dpi_explain_text(c->tablets),
-                   "reward", dpi_explain_number(c->reward), "reward_low", dpi_explain_number(c->reward_low),
-                   "reward_high", dpi_explain_number(c->reward_high), "admissible", c->admissible, "draws", c->ndraw, "failed",
-                   c->nfailed, "terms", terms(c->term, kind), "fresh", terms(c->fresh, kind));
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:i, s:o, s:o}", "text",
+                   dpi_explain_text(c->text), "dose", dpi_explain_number(c->dose), "interval",
+                   dpi_explain_number(c->interval), "unit", dpi_explain_text(kind->control[kind->reward.control].unit),
+                   "tablets", dpi_explain_text(c->tablets), "reward", dpi_explain_number(c->reward), "reward_low",
+                   dpi_explain_number(c->reward_low), "reward_high", dpi_explain_number(c->reward_high), "admissible",
+                   c->admissible, "draws", c->ndraw, "failed", c->nfailed, "terms", terms(c->term, kind), "fresh",
+                   terms(c->fresh, kind));
 }
 
 static json_t *next_samples(const dp_advice *a, const dp_kind *kind) {
@@ -190,10 +191,14 @@ static json_t *next_samples(const dp_advice *a, const dp_kind *kind) {
   bool good = list != NULL;
   for (int i = 0; i < a->nnext; i++)
     dpi_explain_append(list,
-                       json_pack("{s:o, s:o, s:o, s:o, s:o}", "time", dpi_explain_number(a->next[i].time), "observable",
+                       json_pack("{s:o, s:o, s:o, s:[o, o], s:o, s:o, s:i, s:o, s:o}", "time",
+                                 dpi_explain_number(a->next[i].time), "observable",
                                  dpi_explain_text(kind->observable[a->next[i].observable].id), "changes_advice",
-                                 dpi_explain_number(a->next[i].change), "admissible_plan",
-                                 dpi_explain_number(a->next[i].advise), "gain", dpi_explain_number(a->next[i].gain)),
+                                 dpi_explain_number(a->next[i].change), "changes_advice_interval",
+                                 dpi_explain_number(a->next[i].change_low), dpi_explain_number(a->next[i].change_high),
+                                 "admissible_plan", dpi_explain_number(a->next[i].advise), "gain",
+                                 dpi_explain_number(a->next[i].gain), "results", a->next[i].nresult, "effective_draws",
+                                 dpi_explain_number(a->next[i].ess), "unclear", dpi_explain_number(a->next[i].unclear)),
                        &good);
   return finish(list, good);
 }
@@ -205,7 +210,8 @@ static json_t *why_of(const dp_study *s, int i) {
   dp_patient *patient = NULL;
   dp_why *why = NULL;
   if (!v->advice || v->advice->ncandidate == 0 || !v->belief->usable) return json_null();
-  dp_status status = dp_patient_create(s->kind, s->record, s->subject[i], s->prior[i], v->until, v->belief, NULL, &patient);
+  dp_status status =
+      dp_patient_create(s->kind, s->record, s->subject[i], s->prior[i], v->until, v->belief, NULL, &patient);
   if (status == DP_OK) status = dp_why_advice(s->kind, dp_patient_look(patient), v->advice, &def, &why);
   json_t *o = status == DP_OK ? dpi_explain_why(s->kind, why) : status == DP_ERR_MEMORY ? NULL : json_null();
   if (status != DP_OK && status != DP_ERR_MEMORY) dp_ctx_clear_error(s->ctx);

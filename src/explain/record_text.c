@@ -1,5 +1,6 @@
-/* record_text.c - a record as a kind understands it, for `doppel data check --kind`: what is dose of which control, sample of
- * which observable, what is censored or only carries covariates. The mapping itself is the kind's (src/kind/case.c). */
+/* record_text.c - a record as a kind understands it, for `doppel data check --kind`: what is dose of which control,
+ * sample of which observable, what is censored or only carries covariates. The mapping itself is the kind's
+ * (src/kind/case.c). */
 #include <math.h>
 
 #include "explain/explain.h"
@@ -54,7 +55,8 @@ static void add_covariates(dpi_str *out, const dp_kind *k, const dp_record *r) {
     const dpi_kind_covariate *v = &k->covariate[i];
     int column = dpi_record_covariate(r, v->id);
     static const char *const policy[] = {"must be there", "a value stands in", "the last one is carried on"};
-    dpi_str_addf(out, "covariate   %-10s %-8s %s, %s\n", v->id, v->unit, column >= 0 ? r->covariate_id[column] : "no column",
+    dpi_str_addf(out, "covariate   %-10s %-8s %s, %s\n", v->id, v->unit,
+                 column >= 0 ? r->covariate_id[column] : "no column",
                  v->sim_param < 0 && !v->occasion ? "not used" : policy[v->missing]);
   }
 }

@@ -1,4 +1,5 @@
-/* study_text.c - the study as text for a terminal: the sceptic's answers first, then one line a person, the worst first. */
+/* study_text.c - the study as text for a terminal: the sceptic's answers first, then one line a person,
+ * the worst first. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static void add_discrepancy(dpi_str *out, const dp_study *s) {
     if (d > high) high = d;
   }
   if (low > high)
-    dpi_str_add(out, "  model      taken as true up to its parameters (--discrepancy on widens the bands by its error)\n");
+    dpi_str_add(out,
+                "  model      taken as true up to its parameters (--discrepancy on widens the bands by its error)\n");
   else
     dpi_str_addf(out,
                  "  model      not taken as true: bands hold a discrepancy term, sd %.1f to %.1f %% of the prediction "
@@ -87,7 +89,8 @@ static void person_line(dpi_str *out, const dp_study *s, int i) {
     dpi_str_addf(out, " %s every %g %s", c->tablets, c->interval, k->time_unit);
     for (int t = 0; t < k->reward.nterm; t++) {
       const dp_term_info info = dp_kind_term(k, t);
-      bool share = strcmp(info.unit, "1") == 0 && k->reward.term[t].of == DPI_OF_PATH; /* a probability or a part of the window */
+      /* a probability or a part of the window */
+      bool share = strcmp(info.unit, "1") == 0 && k->reward.term[t].of == DPI_OF_PATH;
       if (share) dpi_str_addf(out, "; %s %.0f %%", info.id, 100 * c->term[t].value);
       else dpi_str_addf(out, "; %s %.4g %s", info.id, c->term[t].value, strcmp(info.unit, "1") != 0 ? info.unit : "");
     }
@@ -115,8 +118,9 @@ dp_status dp_report_table(const dp_study *s, char **text) {
                  s->nlost, s->ntwin, s->nwon, s->nlost_last);
   else
     dpi_str_add(&out, "\n  Nothing stayed sealed, so nothing was scored.\n");
-  dpi_str_add(&out, "\n  person   seen  in 90 %  CRPS relative to the population's      next regimen (limits hold at their"
-                    " bound)\n                           twin   pop.   last\n");
+  dpi_str_add(&out,
+              "\n  person   seen  in 90 %  CRPS relative to the population's      next regimen (limits hold at their"
+              " bound)\n                           twin   pop.   last\n");
   for (int i = 0; i < s->ntwin; i++) person_line(&out, s, s->worst_first[i]);
   dpi_str_addf(&out, "\n  Worst person first. Research use only; nobody was treated. study %.12s seed %llu\n", s->hash,
                (unsigned long long)s->def.twin.seed);

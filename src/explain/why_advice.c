@@ -71,15 +71,18 @@ static double by_miss(const choice *c, const dp_candidate *x) {
 }
 
 static void note_next(const dp_kind *kind, const dp_advice *advice, dp_why *why) {
-  for (int i = 0; i < advice->nnext; i++) {
-    const dp_next_sample *n = &advice->next[i];
-    if (!isfinite(n->change) || (why->next_known && n->change <= why->next_change)) continue;
-    why->next_known = 1;
-    why->next_time = n->time;
-    why->next_change = n->change;
-    why->next_gain = n->gain;
-    why->next_observable = kind->observable[n->observable].name;
-  }
+  why->next_asked = advice->nnext > 0;
+  if (advice->next_best < 0) return;
+  const dp_next_sample *n = &advice->next[advice->next_best];
+  why->next_known = 1;
+  why->next_time = n->time;
+  why->next_change = n->change;
+  why->next_low = n->change_low;
+  why->next_high = n->change_high;
+  why->next_results = n->nresult;
+  why->next_ess = n->ess;
+  why->next_gain = n->gain;
+  why->next_observable = kind->observable[n->observable].name;
 }
 
 static dp_status compare(const dp_kind *kind, const dp_plan_patient *patient, const choice *c, const dp_why_def *def, dp_why **out) {

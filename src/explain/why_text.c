@@ -130,8 +130,13 @@ static void say_rival(dpi_str *s, const dp_kind *k, const dp_why *w, const dp_wh
 
 static void say_data(dpi_str *s, const dp_kind *k, const dp_why *w) {
   if (w->next_known)
-    dpi_str_addf(s, "  data: %s at %g %s would change this with probability %.0f %% (expected gain in reward %.3g)\n", w->next_observable,
-                 w->next_time, k->time_unit, 100 * w->next_change, w->next_gain);
+    dpi_str_addf(s,
+                 "  data: %s at %g %s would change this with probability %.0f %% (%.0f .. %.0f, %d imagined results); "
+                 "expected gain in reward %.3g\n",
+                 w->next_observable, w->next_time, k->time_unit, 100 * w->next_change, 100 * w->next_low,
+                 100 * w->next_high, w->next_results, w->next_gain);
+  else if (w->next_asked)
+    dpi_str_add(s, "  data: how likely a further sample is to change this can't be said from these draws\n");
   else if (w->nlimit_driver || w->ndriver)
     dpi_str_addf(s, "  data: whatever tells more about %s\n", w->nlimit_driver ? w->limit_driver[0].name : w->driver[0].name);
 }
@@ -264,8 +269,10 @@ static json_t *json_rivals(const dp_why *w) {
 
 static json_t *json_data(const dp_why *w) {
   if (!w->next_known) return json_null();
-  return json_pack("{s:o, s:o, s:o, s:o}", "observable", dpi_explain_text(w->next_observable), "time", dpi_explain_number(w->next_time),
-                   "probability_of_change", dpi_explain_number(w->next_change), "expected_gain", dpi_explain_number(w->next_gain));
+  return json_pack("{s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "observable", dpi_explain_text(w->next_observable), "time",
+                   dpi_explain_number(w->next_time), "probability_of_change", dpi_explain_number(w->next_change),
+                   "probability_of_change_interval", pair_of(w->next_low, w->next_high), "imagined_results", w->next_results,
+                   "effective_draws", dpi_explain_number(w->next_ess), "expected_gain", dpi_explain_number(w->next_gain));
 }
 
 json_t *dpi_explain_why(const dp_kind *k, const dp_why *w) {

@@ -2,9 +2,9 @@
  *
  *     columns: reactions;  rows: species that reactions change (neither boundary nor constant), sum of N v = 0
  *
- * Numbers are those at time zero: a bound or a stoichiometry may be set by an initial assignment or a rule. A bound that
- * is not given (allowed unless the model says strict) is no bound, but the lower bound of an irreversible reaction is 0.
- * Kinetic laws and conversion factors play no part (a factor scales a whole row whose right-hand side is 0).
+ * Numbers are those at time zero: a bound or a stoichiometry may be set by an initial assignment or a rule. A bound
+ * that is not given (allowed unless the model says strict) is no bound, but the lower bound of an irreversible reaction
+ * is 0. Kinetic laws and conversion factors play no part (a factor scales a whole row whose right-hand side is 0).
  */
 #include "flux/flux.h"
 

@@ -4,6 +4,9 @@
  *     prior_set           covariance = omega + uncertainty of the typical values; unseen occasions apart
  *     propose             modes from several starts -> mixture of t distributions, plus the prior itself as a defence
  *     dpi_importance_run  weighted draws on a net, adapted when k-hat or the effective sample size is bad
+ *     settle              where that is not enough: draws are moved (sample/smc.c), described by a mixture
+ *                         (sample/mixture.c) and drawn anew from it, until two sets in a row agree. Layers as in
+ *                         L. Martino et al., Stat. Comput. 27 (2017) 599: moves find where the mass is, weights of independent draws say what it is
  *     keep                even resampling to equal weights, posterior-predictive check, verdict, hash
  *
  * Occasions after the last observation carry no information: their effects are drawn from the prior, from streams of
@@ -15,8 +18,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "infer/density.h"
+#include "infer/sample/mixture.h"
+#include "infer/sample/smc.h"
+
 #define MAX_MODE 4
 #define T_DOF 5.0
+#define SETTLED_DOF 10.0 /* of mixtures fitted to settled draws: they know the tails better than a curvature does */
+enum {
+  FIRST = 3,      /* rounds of proposals, at most, from the mixture around the modes where draws are to be surer */
+  ROUNDS = 5,     /* and else, and from each mixture of settled draws */
+  TURNS = 6,      /* mixtures made from settled draws, at most */
+  SETTLED = 1000, /* draws that are settled, */
+  SWEEPS = 20     /* each by so many moves */
+};
+#define KHAT_MOST 0.7 /* above it weights are not to be trusted */
+#define AGREE 3.5     /* standard errors; of some thirty comparisons */
+#define ENOUGH 0.2    /* of a deviation: nobody asks for more */
 #define DEFENCE 0.1 /* share of proposals from the prior */
 
 typedef struct work {
@@ -35,6 +53,7 @@ typedef struct work {
   int nproposal;
   double *individual, *chi2;
   uint8_t *ok;
+  bool agreed; /* two sets of draws in a row say the same */
 } work;
 
 /* ---- the prior of this person ---- */
@@ -119,9 +138,10 @@ static void prior_draw(const work *w, uint32_t purpose, int k, double *eta) {
 
 /* ---- target of the importance sampler ---- */
 
-/* ln p(y, x) of n points in one batch; keeps individual parameters and chi-squared. */
-static dp_status target(void *user, const double *x, int n, double *logp) {
-  work *w = user;
+/* ln p(y, x) of n points in one batch; individual parameters, chi-squared and what could be evaluated, each unless
+ * NULL. */
+static dp_status evaluate(work *w, const double *x, int n, double *logp, double *individual, double *chi2,
+                          uint8_t *ok) {
   dpi_indiv *iv = w->iv;
   size_t neta = (size_t)w->p->c->neta, nobs = (size_t)w->p->nobs, ne = (size_t)w->kind->neffect;
   dpi_arena arena;
@@ -129,9 +149,10 @@ static dp_status target(void *user, const double *x, int n, double *logp) {
   double *eta = DPI_ARENA_ARRAY(&arena, double, (size_t)n *neta + 1);
   double *f = DPI_ARENA_ARRAY(&arena, double, (size_t)n *nobs + 1);
   double *s = DPI_ARENA_ARRAY(&arena, double, (size_t)n *nobs + 1);
-  size_t first = (size_t)w->nproposal;
-  dpi_person_batch out = {f, s, w->individual + first * ne, w->ok + first};
-  dp_status st = eta && f && s ? DP_OK : DP_ERR_MEMORY;
+  if (!individual) individual = DPI_ARENA_ARRAY(&arena, double, (size_t)n *ne + 1);
+  if (!ok) ok = DPI_ARENA_ARRAY(&arena, uint8_t, (size_t)n + 1);
+  dpi_person_batch out = {f, s, individual, ok};
+  dp_status st = eta && f && s && individual && ok ? DP_OK : DP_ERR_MEMORY;
   for (int k = 0; st == DP_OK && k < n; k++)
     dpi_indiv_eta(iv, x + (size_t)k * iv->dim, eta + (size_t)k * neta);
   if (st == DP_OK) st = dpi_person_simulate(w->p, eta, n, &out);
@@ -140,13 +161,39 @@ static dp_status target(void *user, const double *x, int n, double *logp) {
     dpi_pred pred = {f + (size_t)k * nobs, s + (size_t)k * nobs, NULL, NULL};
     const double *xk = x + (size_t)k * iv->dim;
     double l = 0;
-    bool ok = out.ok[k] && dpi_indiv_value(iv, xk, &pred, &l);
-    logp[k] = ok ? -0.5 * (l + constant) : -INFINITY;
-    w->chi2[first + (size_t)k] = ok ? dpi_indiv_chi2(iv, xk, &pred) : NAN;
+    bool fine = out.ok[k] && dpi_indiv_value(iv, xk, &pred, &l);
+    logp[k] = fine ? -0.5 * (l + constant) : -INFINITY;
+    if (chi2) chi2[k] = fine ? dpi_indiv_chi2(iv, xk, &pred) : NAN;
   }
-  w->nproposal += n;
   dpi_arena_release(&arena);
   return st;
+}
+
+/* dpi_importance_def.target: all of it is kept. */
+static dp_status target(void *user, const double *x, int n, double *logp) {
+  work *w = user;
+  size_t first = (size_t)w->nproposal;
+  w->nproposal += n;
+  return evaluate(w, x, n, logp, w->individual + first * (size_t)w->kind->neffect, w->chi2 + first, w->ok + first);
+}
+
+/* ---- the same as a density, for moves ---- */
+
+typedef struct person_density {
+  dpi_density base;
+  work *w;
+  double *logp;
+} person_density;
+
+static dp_status density_eval(dpi_density *d, int n, const double *x, unsigned what, dpi_density_value *value) {
+  person_density *p = (person_density *)d;
+  (void)what; /* moves ask for values alone */
+  DP_TRY(evaluate(p->w, x, n, p->logp, NULL, NULL, NULL));
+  for (int k = 0; k < n; k++) {
+    value[k].ok = p->logp[k] > -INFINITY;
+    value[k].loglik = p->logp[k];
+  }
+  return DP_OK;
 }
 
 /* ---- proposals ---- */
@@ -328,19 +375,23 @@ static dp_status keep(work *w, const dpi_importance *im) {
   return DP_OK;
 }
 
-static void judge(work *w, const dpi_importance *im, int nmode) {
+static void judge(work *w, const dpi_importance *im, int nmode, int turn) {
   dp_belief *b = w->b;
   b->ess = im->ess;
   b->khat = im->khat;
   b->evidence = im->evidence;
-  b->usable = im->good;
+  b->usable = im->good && (turn == 0 || w->agreed);
   snprintf(b->method, sizeof b->method, "%s",
-           im->nround > 1 ? "adaptive mixture" : "laplace+importance");
+           turn > 0 ? "settled mixture" : im->nround > 1 ? "adaptive mixture" : "laplace+importance");
   if (!im->good)
     snprintf(b->verdict, sizeof b->verdict,
              "not usable: after %d rounds the importance weights are too uneven (k-hat %.2f, "
              "effective sample %.0f of %d)",
              im->nround, im->khat, im->ess, im->n);
+  else if (!b->usable)
+    snprintf(b->verdict, sizeof b->verdict,
+             "not usable: %d sets of draws, each from a mixture made of the one before, do not agree (k-hat %.2f, effective "
+             "sample %.0f of %d)", turn + 1, im->khat, im->ess, im->n);
   else if (b->ppc_p < 0.001)
     snprintf(b->verdict, sizeof b->verdict,
              "usable, but the model hardly explains these data (posterior-predictive p %.1e); k-hat %.2f",
@@ -395,18 +446,105 @@ static dp_status from_fixed(work *w) {
   return DP_OK;
 }
 
+/* ---- where one mixture around the modes is not enough ---- */
+
+/* Draws of even weight from the weighted ones, settled by moves, described by a mixture: the next proposals. */
+static dp_status describe(work *w, const dpi_importance *im, int turn, dpi_component *comp, int *ncomp) {
+  static const dpi_density_ops ops = {.eval = density_eval};
+  const int dim = w->iv->dim;
+  const size_t n = (size_t)dim;
+  person_density d = {.base = {.ops = &ops, .ctx = w->ctx, .n = dim}, .w = w};
+  double *x = DPI_ARENA_ARRAY(&w->arena, double, SETTLED *n), *bound = DPI_ARENA_ARRAY(&w->arena, double, 2 * n + 1);
+  int *index = DPI_ARENA_ARRAY(&w->arena, int, SETTLED);
+  d.logp = DPI_ARENA_ARRAY(&w->arena, double, SETTLED);
+  if (!x || !bound || !index || !d.logp) return DP_ERR_MEMORY;
+  for (size_t a = 0; a < n; a++) {
+    bound[a] = -INFINITY;
+    bound[n + a] = INFINITY;
+  }
+  d.base.lower = bound;
+  d.base.upper = bound + n;
+  dpi_rng rng = dpi_rng_make(w->def->seed, w->p->c->stream, DPI_RNG_RESAMPLE + 0x10u + (uint32_t)turn);
+  DP_TRY(dpi_resample_even(&w->arena, im->x, dim, im->weight, im->n, &rng, SETTLED, index));
+  for (size_t k = 0; k < SETTLED; k++) memcpy(x + k * n, im->x + (size_t)index[k] * n, n * sizeof *x);
+  dpi_smc_def def = dpi_smc_def_default();
+  def.seed = dpi_rng_at(w->def->seed, w->p->c->stream, DPI_RNG_SETTLE, 0);
+  def.nparticle = SETTLED;
+  def.first_repeat = turn;
+  DP_TRY(dpi_smc_settle(&d.base, &def, SWEEPS, x));
+  dpi_mixture mix;
+  dpi_mixture_def fit = {.x = x, .npoint = SETTLED, .n = dim, .most = DPI_MIXTURE_MOST};
+  DP_TRY(dpi_mixture_fit(&w->arena, &fit, &mix));
+  for (int k = 0; k < mix.ncomponent; k++)
+    comp[k] = (dpi_component){(1 - DEFENCE) * mix.weight[k], mix.mean + (size_t)k * n, mix.chol + (size_t)k * n * n};
+  *ncomp = mix.ncomponent + 1;
+  memset(&comp[mix.ncomponent], 0, sizeof *comp);
+  return defence(w, &comp[mix.ncomponent]);
+}
+
+typedef struct summary { /* of one set of weighted draws */
+  double mean[65], sd[65], evidence, ess;
+  bool good;
+} summary;
+
+static void summarise(const dpi_importance *im, int dim, summary *s) {
+  *s = (summary){.evidence = im->evidence, .ess = im->ess, .good = im->good};
+  for (int a = 0; a < dim; a++) {
+    double square = 0;
+    for (int i = 0; i < im->n; i++) s->mean[a] += im->weight[i] * im->x[(size_t)i * (size_t)dim + (size_t)a];
+    for (int i = 0; i < im->n; i++) {
+      const double d = im->x[(size_t)i * (size_t)dim + (size_t)a] - s->mean[a];
+      square += im->weight[i] * d * d;
+    }
+    s->sd[a] = sqrt(square);
+  }
+}
+
+/* Do two sets say the same, within their errors or a fifth of a deviation? */
+static bool agree(const summary *p, const summary *q, int dim) {
+  if (!p->good || !q->good) return false;
+  const double error = fmax(AGREE * sqrt(1 / p->ess + 1 / q->ess), ENOUGH);
+  bool same = fabs(p->evidence - q->evidence) <= error;
+  for (int a = 0; a < dim; a++) {
+    same = same && fabs(p->mean[a] - q->mean[a]) <= error * fmax(p->sd[a], q->sd[a]);
+    same = same && fabs(dpi_m_log(p->sd[a] / q->sd[a])) <= error;
+  }
+  return same;
+}
+
+/* Further mixtures, until two in a row agree: weights can be even and yet know only a part of what is there. */
+static dp_status settle(work *w, dpi_importance_def *def, dpi_component *comp, dpi_importance *im, int *turn) {
+  summary now, before;
+  summarise(im, def->dim, &now);
+  bool sure = im->good && im->khat <= w->def->khat && im->ess >= def->ess;
+  for (*turn = 0; *turn < TURNS && im->ess > 0 && !sure; ++*turn) {
+    DP_TRY(describe(w, im, *turn, comp, &def->ncomponent));
+    w->nproposal = 0;
+    def->max_round = ROUNDS;
+    def->first_round = ROUNDS * (*turn + 1);
+    def->dof = SETTLED_DOF;
+    DP_TRY(dpi_importance_run(&w->arena, def, im));
+    before = now;
+    summarise(im, def->dim, &now);
+    w->agreed = agree(&before, &now, def->dim);
+    sure = w->agreed && im->ess >= def->ess;
+    dpi_log(w->ctx, 3, "belief: set %d: %d components, %d draws worth %.0f, k-hat %.2f, ln evidence %.3f%s", *turn + 1,
+            def->ncomponent, im->n, im->ess, im->khat, im->evidence, w->agreed ? ", agrees" : "");
+  }
+  return DP_OK;
+}
+
 static dp_status from_data(work *w) {
-  const int rounds = 5;
-  size_t n = (size_t)w->def->nproposal * rounds;
+  size_t n = (size_t)w->def->nproposal * ROUNDS;
   w->individual = DPI_ARENA_ARRAY(&w->arena, double, n *(size_t)w->kind->neffect + 1);
   w->chi2 = DPI_ARENA_ARRAY(&w->arena, double, n);
   w->ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
-  dpi_component comp[MAX_MODE + 1];
+  dpi_component comp[DPI_MIXTURE_MOST + 1];
   memset(comp, 0, sizeof comp);
   if (!w->individual || !w->chi2 || !w->ok) return DP_ERR_MEMORY;
   dpi_importance_def def = {.dim = w->iv->dim,
                             .nproposal = w->def->nproposal,
-                            .max_round = rounds,
+                            .max_round = w->def->khat < KHAT_MOST ? FIRST : ROUNDS,
                             .ess = w->def->ess,
                             .dof = T_DOF,
                             .seed = w->def->seed,
@@ -416,8 +554,11 @@ static dp_status from_data(work *w) {
                             .component = comp,
                             .quasi = true};
   dpi_importance im;
+  int turn = 0;
   DP_TRY(propose(w, comp, &def.ncomponent));
+  const int nmode = def.ncomponent - 1;
   DP_TRY(dpi_importance_run(&w->arena, &def, &im));
+  DP_TRY(settle(w, &def, comp, &im, &turn));
   if (!(im.ess > 0)) {
     /* nothing has a likelihood: show the prior, and say so */
     DP_TRY(from_prior(w));
@@ -428,7 +569,7 @@ static dp_status from_data(work *w) {
     return DP_OK;
   }
   DP_TRY(keep(w, &im));
-  judge(w, &im, def.ncomponent - 1);
+  judge(w, &im, nmode, turn);
   return DP_OK;
 }
 
@@ -451,6 +592,7 @@ dp_assimilate_def dp_assimilate_def_default(void) {
                          .ndraw = 1000,
                          .nproposal = 4000,
                          .nstart = 8,
+                         .khat = KHAT_MOST,
                          .discrepancy = -1};
   return d;
 }
@@ -463,6 +605,8 @@ static dp_status def_check(const dp_kind *kind, const dp_assimilate_def *def, bo
     return dpi_fail(ctx, DP_ERR_USAGE,
                     "dp_assimilate_def: ndraw %d, nproposal %d, nstart %d, ess %g; at least 1, 100, 1, 0",
                     def->ndraw, def->nproposal, def->nstart, def->ess);
+  if (!(def->khat > 0 && def->khat <= KHAT_MOST))
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_assimilate_def: khat %g: expected more than 0, at most %g", def->khat, KHAT_MOST);
   *discrepancy = def->discrepancy < 0 ? kind->discrepancy : def->discrepancy != 0;
   if (*discrepancy && !(kind->discrepancy_sd > 0 && kind->discrepancy_timescale > 0))
     return dpi_fail(ctx, DP_ERR_UNSUPPORTED,

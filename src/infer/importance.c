@@ -34,6 +34,7 @@ typedef struct sampler {
   int ncap;
   proposal round[8];
   double *x, *logp, *logw, *w, *work;
+  double *logq; /* [ncap x max_round] ln density of each draw under each round's mixture */
   int *order;
 } sampler;
 
@@ -48,8 +49,9 @@ static dp_status sampler_init(sampler *s, dpi_arena *arena, const dpi_importance
   s->logw = DPI_ARENA_ARRAY(arena, double, n + 1);
   s->w = DPI_ARENA_ARRAY(arena, double, n + 1);
   s->work = DPI_ARENA_ARRAY(arena, double, 2 * n + 1);
+  s->logq = DPI_ARENA_ARRAY(arena, double, n * (size_t)def->max_round + 1);
   s->order = DPI_ARENA_ARRAY(arena, int, n + 1);
-  return s->x && s->logp && s->logw && s->w && s->work && s->order ? DP_OK : DP_ERR_MEMORY;
+  return s->x && s->logp && s->logw && s->w && s->work && s->logq && s->order ? DP_OK : DP_ERR_MEMORY;
 }
 
 /* Copy components, weights normalised; ln|L| of each. */
@@ -70,13 +72,14 @@ static dp_status proposal_make(sampler *s, proposal *p, const dpi_component *c, 
 
 static double proposal_logpdf(const sampler *s, const proposal *p, const double *x) {
   int n = s->def->dim;
+  const double dof = s->def->dof, constant = dpi_t_logpdf(0, n, dof);
   double term[64], best = -INFINITY, sum = 0, d[65];
   for (int k = 0; k < p->n; k++) {
     double m2 = 0;
     for (int a = 0; a < n; a++) d[a] = x[a] - p->c[k].mean[a];
     dpi_tri_solve_lower(p->c[k].chol, n, d);
     for (int a = 0; a < n; a++) m2 += d[a] * d[a];
-    term[k] = dpi_m_log(p->c[k].weight) + dpi_t_logpdf(m2, n, s->def->dof) - p->logdet[k];
+    term[k] = dpi_m_log(p->c[k].weight) + constant - 0.5 * (dof + n) * dpi_m_log1p(m2 / dof) - p->logdet[k];
     if (term[k] > best) best = term[k];
   }
   for (int k = 0; k < p->n; k++) sum += dpi_m_exp(term[k] - best);
@@ -129,7 +132,7 @@ static double ingredients(const sampler *s, int r, int k, const dpi_net *net, do
     for (int a = 0; a < n; a++) z[a] = dpi_norm_quantile(point[2 + a]);
     return sqrt(dof / chi2_at(point[1], dof));
   }
-  dpi_rng rng = dpi_rng_make(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)r);
+  dpi_rng rng = dpi_rng_make(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)(def->first_round + r));
   rng.counter = (uint64_t)k << 16;
   *u = (k + dpi_rng_uniform(&rng)) / def->nproposal;
   for (int a = 0; a < n; a++) z[a] = dpi_rng_normal(&rng);
@@ -146,7 +149,7 @@ static dp_status draw_round(sampler *s, int r) {
   dp_status status = DP_OK;
   DP_ASSERT(n <= 64);
   if (def->quasi) {
-    const uint64_t seed = dpi_rng_at(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)r, 0);
+    const uint64_t seed = dpi_rng_at(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)(def->first_round + r), 0);
     status = dpi_net_init(&net, s->arena->ctx, n + 2, seed);
   }
   for (int k = 0; status == DP_OK && k < def->nproposal; k++) {
@@ -200,12 +203,10 @@ static void weigh(sampler *s, int r, dpi_importance *out) {
   int n = (r + 1) * def->nproposal;
   double best = -INFINITY, sum = 0;
   for (int i = 0; i < n; i++) {
-    double q = 0, term[8], top = -INFINITY;
+    double q = 0, *term = s->logq + (size_t)i * (size_t)def->max_round, top = -INFINITY;
     const double *x = s->x + (size_t)i * def->dim;
-    for (int k = 0; k <= r; k++) {
-      term[k] = proposal_logpdf(s, &s->round[k], x);
-      top = fmax(top, term[k]);
-    }
+    for (int k = i < r * def->nproposal ? r : 0; k <= r; k++) term[k] = proposal_logpdf(s, &s->round[k], x);
+    for (int k = 0; k <= r; k++) top = fmax(top, term[k]);
     for (int k = 0; k <= r; k++) q += dpi_m_exp(term[k] - top);
     s->logw[i] = s->logp[i] - (top + dpi_m_log(q / (r + 1)));
     best = fmax(best, s->logw[i]);

@@ -32,6 +32,7 @@ enum {
   DPI_RNG_RESAMPLE = 0x1102,
   DPI_RNG_PRIOR = 0x1103, /* draws from the prior */
   DPI_RNG_DISCREPANCY = 0x1104,
+  DPI_RNG_SETTLE = 0x110a,     /* moves of draws that are settled */
   DPI_RNG_VPC_EFFECT = 0x1105, /* replicates of a data set: effects, */
   DPI_RNG_VPC_NOISE = 0x1106,  /* residual error, */
   DPI_RNG_VPC_STREAM = 0x1107  /* the model's own stream */
@@ -294,6 +295,7 @@ typedef struct dpi_component {
 } dpi_component;
 typedef struct dpi_importance_def {
   int dim, nproposal, max_round;
+  int first_round; /* its number: rounds of another number are of other draws */
   double dof;
   uint64_t seed, stream;
   dpi_target_fn target;

@@ -368,18 +368,12 @@ dp_status dpi_person_simulate_by(const dpi_person *p, const dp_sim *sim, const d
   return dpi_person_simulate_streams(p, sim, eta, NULL, n, out);
 }
 
-dp_status dpi_person_simulate_streams(const dpi_person *p, const dp_sim *sim, const double *eta,
-                                      const uint64_t *stream, int n, const dpi_person_batch *out) {
+/* n draws: members, parameters and instants in the caller's memory. */
+static dp_status batch_part(const dpi_person *p, const dp_sim *sim, const double *eta, const uint64_t *stream, int n,
+                            dp_member *m, double *param, dp_instant *inst, const dpi_person_batch *out) {
   const dpi_case *c = p->c;
   size_t np = (size_t)dp_sim_describe(c->kind->sim)->nparam, ni = (size_t)c->ninstant;
-  dpi_arena arena;
-  dpi_arena_init(&arena, p->ctx);
-  dp_member *m = DPI_ARENA_ARRAY(&arena, dp_member, (size_t)n + 1);
-  double *param = DPI_ARENA_ARRAY(&arena, double, (size_t)n *np + 1);
-  dp_instant *inst = DPI_ARENA_ARRAY(&arena, dp_instant, (size_t)n * ni + 1);
-  dp_result *r = NULL;
-  dp_status st = m && param && inst ? DP_OK : DP_ERR_MEMORY;
-  for (int k = 0; st == DP_OK && k < n; k++) {
+  for (int k = 0; k < n; k++) {
     dpi_case_apply(c, p->typical, eta + (size_t)k * c->neta, param + (size_t)k * np,
                    inst + (size_t)k * ni);
     dpi_case_undirect(inst + (size_t)k * ni, p->ninstant);
@@ -391,9 +385,40 @@ dp_status dpi_person_simulate_streams(const dpi_person *p, const dp_sim *sim, co
                        .stream = stream ? stream[k] : c->stream};
   }
   dp_run_opts opts = dp_run_opts_default();
-  if (st == DP_OK) st = dp_simulate(sim, m, n, &opts, &r);
+  dp_result *r = NULL;
+  dp_status st = dp_simulate(sim, m, n, &opts, &r);
   if (st == DP_OK) batch_take(p, r, n, out);
   dp_result_destroy(r);
+  return st;
+}
+
+/* Draws of one part: their results stay in cache, and memory does not grow with the number of draws. Each thread has
+ * work. */
+#define PART_BYTES (2 << 20)
+enum { PART_LEAST = 64, PART_MOST = 4096 };
+
+dp_status dpi_person_simulate_streams(const dpi_person *p, const dp_sim *sim, const double *eta,
+                                      const uint64_t *stream, int n, const dpi_person_batch *out) {
+  const dpi_case *c = p->c;
+  const dp_sim_desc *desc = dp_sim_describe(sim);
+  size_t np = (size_t)dp_sim_describe(c->kind->sim)->nparam, ni = (size_t)c->ninstant;
+  size_t each = sizeof(double) * (size_t)desc->noutput * ((size_t)p->nout + 1);
+  int part = (int)(PART_BYTES / each) * dp_ctx_nthread(p->ctx);
+  part = part < PART_LEAST ? PART_LEAST : part > PART_MOST ? PART_MOST : part / PART_LEAST * PART_LEAST;
+  if (part > n) part = n;
+  dpi_arena arena;
+  dpi_arena_init(&arena, p->ctx);
+  dp_member *m = DPI_ARENA_ARRAY(&arena, dp_member, (size_t)part + 1);
+  double *param = DPI_ARENA_ARRAY(&arena, double, (size_t)part *np + 1);
+  dp_instant *inst = DPI_ARENA_ARRAY(&arena, dp_instant, (size_t)part * ni + 1);
+  dp_status st = m && param && inst ? DP_OK : DP_ERR_MEMORY;
+  for (int k = 0; st == DP_OK && k < n; k += part) {
+    size_t at = (size_t)k * (size_t)p->nobs;
+    dpi_person_batch o = {out->f + at, out->s + at, out->individual + (size_t)k * (size_t)c->kind->neffect,
+                          out->ok + k};
+    int count = n - k < part ? n - k : part;
+    st = batch_part(p, sim, eta + (size_t)k * c->neta, stream ? stream + k : NULL, count, m, param, inst, &o);
+  }
   dpi_arena_release(&arena);
   return st;
 }

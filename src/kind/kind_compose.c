@@ -383,7 +383,7 @@ static dp_status create_sim_with(dpi_draft *d, const dp_sim_def *own) {
   def.law = e->law;
   def.nlaw = e->nlaw;
   def.nactive = 0; /* nothing is differentiated: neither laws nor effects need directions */
-  if (e->method) def.method = e->method;
+  def.method = e->method ? e->method : d->method_ensemble;
   def.step = e->step;
   const double ratio = d->rtol_ensemble > d->rtol ? d->rtol_ensemble / d->rtol : 1;
   def.rtol = e->rtol > 0 ? e->rtol : d->rtol * ratio;
@@ -414,9 +414,11 @@ static dp_status create_sim(dpi_draft *d, const outputs *o) {
   if (d->extra) return create_sim_with(d, &def);
   DP_TRY(dp_sim_create(d->ctx, &def, &k->sim));
   k->ensemble = k->sim;
-  if (d->rtol_ensemble <= d->rtol) return DP_OK;
-  def.rtol = d->rtol_ensemble;
-  def.atol = d->atol * (d->rtol_ensemble / d->rtol);
+  const double ratio = d->rtol_ensemble > d->rtol ? d->rtol_ensemble / d->rtol : 1;
+  if (ratio == 1 && strcmp(d->method_ensemble, d->method) == 0) return DP_OK;
+  def.method = d->method_ensemble;
+  def.rtol *= ratio;
+  def.atol *= ratio;
   k->ensemble = NULL;
   return dp_sim_create(d->ctx, &def, &k->ensemble);
 }

@@ -46,7 +46,7 @@ typedef struct dpi_draft {
   const dpi_nmtran_kind *stream; /* the kind's files when they were read from a control stream, NULL: a folder */
   dpi_sha256 *hash;
   dp_unit time_unit;
-  const char *method;
+  const char *method, *method_ensemble;
   double rtol, atol, rtol_ensemble;
   /* writable faces of the kind's arrays */
   dpi_kind_param *param;

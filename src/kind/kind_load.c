@@ -191,6 +191,7 @@ static dp_status read_tolerances(dpi_draft *d) {
   d->atol = def.atol;
   d->rtol_ensemble = ENSEMBLE_RTOL;
   DP_TRY(dpi_yaml_string(&d->twin, d->twin.root, "method", def.method, &d->method));
+  DP_TRY(dpi_yaml_string(&d->twin, d->twin.root, "ensemble_method", d->method, &d->method_ensemble));
   const dpi_yaml *map = dpi_yaml_get(d->twin.root, "tolerances");
   if (!map) return DP_OK;
   DP_TRY(dpi_yaml_known(&d->twin, map, "tolerances", keys, DPI_COUNT(keys)));
@@ -242,7 +243,7 @@ dp_status dpi_draft_twin(dpi_draft *d) {
       "kind",        "title",      "question",   "intended_use", "people",     "source",
       "time_unit",   "until",      "horizon",    "model",        "parameters", "population",
       "observables", "covariates", "controls",   "quantities",   "reward",     "evidence",
-      "patients",    "method",     "tolerances", "discrepancy",  "codes",      "table",
+      "patients",    "method",     "ensemble_method", "tolerances", "discrepancy",  "codes",      "table",
       "clock"};
   dp_kind *k = d->kind;
   const dpi_yaml_doc *doc = &d->twin;

@@ -3,7 +3,8 @@
  *  1. residuals are written out in what has a value of its own; those that are 0 say nothing and are dropped;
  *  2. constraints are matched to unknowns (dpi_symbol.free). Where there is a choice a variable without a value is
  *     taken before one with a value, one that no event sets before one that an event sets, one in the rule itself
- *     before one behind its assigned symbols, then in the order of the text. (What can be matched is a matroid: taking it greedily in this order gives the best complete matching.)
+ *     before one behind its assigned symbols, then in the order of the text. (What can be matched is a matroid: taking
+ *     it greedily in this order gives the best complete matching.)
  *  3. the matched equations fall into blocks that depend on each other in one direction only (Tarjan);
  *  4. a block linear in its unknowns is solved: they become ASSIGNED. Others become algebraic STATEs, left numeric.
  *

@@ -138,7 +138,8 @@ static dp_status missing(structure *s) {
   if (m->nunknown == 0) DP_TRY(missing_values(s));
   if (m->nunknown == 0) return missing_amounts(s);
   for (int i = 0; i < m->nunknown && i < MOST_SAID; i++)
-    DP_TRY(dpi_check_say(s->c, DP_FINDING_STRUCTURE, m->unknown[i].element, m->unknown[i].line, "%s", m->unknown[i].text));
+    DP_TRY(
+        dpi_check_say(s->c, DP_FINDING_STRUCTURE, m->unknown[i].element, m->unknown[i].line, "%s", m->unknown[i].text));
   if (m->nunknown <= MOST_SAID) return DP_OK;
   return dpi_check_say(s->c, DP_FINDING_STRUCTURE, "", 0, "and %d more like these", m->nunknown - MOST_SAID);
 }

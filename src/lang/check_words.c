@@ -1,7 +1,7 @@
 /* check_words.c - floor 3: words that stand for a unit and mean none: misspelt, or never defined.
  *
- * One finding a word, at the first place that uses it. What is said to have such a unit is not called an element without
- * one (check_units.c).
+ * One finding a word, at the first place that uses it. What is said to have such a unit is not called an element
+ * without one (check_units.c).
  */
 #include <string.h>
 

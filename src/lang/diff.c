@@ -84,8 +84,8 @@ static dpi_node diff_mod(dpi_graph *g, dpi_node a, dpi_node b, dpi_node da, dpi_
   return OP2(SUB, da, OP2(MUL, trunc, db));
 }
 
-/* q = a / b. Of q = 1 / b or -1 / b the quotient itself is what to multiply by: no other division. In this order it is finite
- * wherever q b' / b is. */
+/* q = a / b. Of q = 1 / b or -1 / b the quotient itself is what to multiply by: no other division. In this order it is
+ * finite wherever q b' / b is. */
 static dpi_node diff_div(dpi_graph *g, dpi_node self, dpi_node a, dpi_node b, dpi_node da, dpi_node db) {
   double one;
   if (dpi_g_is_const(g, a, &one) && (one == 1.0 || one == -1.0)) {

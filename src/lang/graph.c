@@ -147,7 +147,8 @@ static int by_number(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* The same for few nodes, in time of their number rather than the graph's: a small set of nodes seen. False: too many. */
+/* The same for few nodes, in time of their number rather than the graph's: a small set of nodes seen. False:
+ * too many. */
 #define FEW 192
 typedef struct few {
   dpi_node slot[4 * FEW]; /* node + 1; 0 free */

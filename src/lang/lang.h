@@ -18,8 +18,8 @@ typedef int32_t dpi_node;
 #define DPI_NODE_NONE (-1)
 
 /* op, arity, printed name. Comparison and logic give 0 or 1; IF is (condition, then, else); every piecewise becomes
- * nested IFs. Only the chosen branch of IF may be non-finite. FMA is a*b + c, for the arithmetic of integrators: fused in the
- * arithmetic `fma`, a product and a sum in `nofma`; no model expression contains it. */
+ * nested IFs. Only the chosen branch of IF may be non-finite. FMA is a*b + c, for the arithmetic of integrators: fused
+ * in the arithmetic `fma`, a product and a sum in `nofma`; no model expression contains it. */
 #define DPI_OP_LIST(X)                                                                                        \
   X(CONST, 0, "const") X(SYM, 0, "sym") X(ADD, 2, "+") X(SUB, 2, "-") X(MUL, 2, "*") X(DIV, 2, "/") X(NEG, 1, "-") \
   X(POW, 2, "^") X(POWI, 1, "^i") X(EXP, 1, "exp") X(LOG, 1, "ln") X(LOG10, 1, "log10") X(SQRT, 1, "sqrt")    \
@@ -52,8 +52,8 @@ dp_status dpi_graph_create(dp_ctx *ctx, dpi_graph **out);
 void dpi_graph_destroy(dpi_graph *g);
 int dpi_graph_count(const dpi_graph *g);
 dpi_gnode dpi_graph_at(const dpi_graph *g, dpi_node n);
-/* Builders fold constants, apply safe identities (x+0, x*1, x*0 = 0, x^1, ...) and share. DPI_NODE_NONE if memory ran out
- * or an argument was DPI_NODE_NONE (so chains need one check at the end). */
+/* Builders fold constants, apply safe identities (x+0, x*1, x*0 = 0, x^1, ...) and share. DPI_NODE_NONE if memory ran
+ * out or an argument was DPI_NODE_NONE (so chains need one check at the end). */
 dpi_node dpi_g_const(dpi_graph *g, double value);
 dpi_node dpi_g_sym(dpi_graph *g, int sym);
 dpi_node dpi_g_op1(dpi_graph *g, dpi_op op, dpi_node a);
@@ -63,8 +63,9 @@ dpi_node dpi_g_if(dpi_graph *g, dpi_node cond, dpi_node a, dpi_node b);
 dpi_node dpi_g_fma(dpi_graph *g, dpi_node a, dpi_node b, dpi_node c);
 /* d node / d symbol, other symbols constant (memoised). Piecewise: derivative of the branch; floor, comparisons: 0. */
 dpi_node dpi_g_diff(dpi_graph *g, dpi_node node, int sym);
-/* Directional derivatives of out[nout] when the nodes at[nat] (symbols, or any others: what lies below such a node is then taken as
- * constant on that way) change by dot[nat]; NONE among them: 0. One pass, of a small multiple of the nodes (tangent.c). */
+/* Directional derivatives of out[nout] when the nodes at[nat] (symbols, or any others: what lies below such a node is
+ * then taken as constant on that way) change by dot[nat]; NONE among them: 0. One pass, of a small multiple of the
+ * nodes (tangent.c). */
 dp_status dpi_g_jvp(dpi_graph *g, const dpi_node *out, int nout, const dpi_node *at, const dpi_node *dot, int nat,
                     dpi_node *tangent);
 /* d (sum_k weight[k] out[k]) / d at[i] for all i in one backward pass (reverse.c). at, NONE: as above. */
@@ -74,16 +75,16 @@ dp_status dpi_g_vjp(dpi_graph *g, const dpi_node *out, const dpi_node *weight, i
 dpi_node dpi_g_subst(dpi_graph *g, dpi_node node, const dpi_node *replacement, int nsym);
 /* seen[s] = 1 for each symbol that node depends on (other entries untouched). */
 dp_status dpi_g_depends(const dpi_graph *g, dpi_node node, uint8_t *seen, int nsym);
-/* The symbols that node depends on, ascending; borrowed until the graph is used again. Takes time of the node's size, not of the
- * model's. */
+/* The symbols that node depends on, ascending; borrowed until the graph is used again. Takes time of the node's size,
+ * not of the model's. */
 dp_status dpi_g_symbols(dpi_graph *g, dpi_node node, const int32_t **sym, int *n);
 /* Infix text with symbol names. */
 void dpi_g_print(const dpi_graph *g, dpi_node node, const char *(*name)(void *, int), void *user, dpi_str *out);
 
 /* ---------------------------------------------------------------- tapes: compiled lists of steps (tape.c) */
-/* A tape computes nout values from the symbol array sym[nsym]. Steps that depend only on symbols whose fast[s] == 0 form
- * the prologue, run once when those change; the body runs at every evaluation. A workspace of dpi_tape_nreg doubles
- * belongs to one thread; constants are written into it by dpi_tape_init. */
+/* A tape computes nout values from the symbol array sym[nsym]. Steps that depend only on symbols whose fast[s] == 0
+ * form the prologue, run once when those change; the body runs at every evaluation. A workspace of dpi_tape_nreg
+ * doubles belongs to one thread; constants are written into it by dpi_tape_init. */
 typedef struct dpi_tape dpi_tape;
 dp_status dpi_tape_create(dp_ctx *ctx, const dpi_graph *g, const dpi_node *out, int nout, const uint8_t *fast, int nsym,
                           dpi_tape **tape);
@@ -97,8 +98,8 @@ void dpi_tape_eval(const dpi_tape *tape, const double *sym, double *reg, double 
 const int32_t *dpi_tape_run(const dpi_tape *tape, double t, const double *x, double *reg);
 
 /* ---------------------------------------------------------------- the model (model.c) */
-/* Symbol 0 is time. A symbol is one id of the model. After sealing, states come first: symbols 1..nstate (differential, then
- * algebraic), then the delayed, then all others. Sealed expressions may contain delayed and draw symbols besides.
+/* Symbol 0 is time. A symbol is one id of the model. After sealing, states come first: symbols 1..nstate (differential,
+ * then algebraic), then the delayed, then all others. Sealed expressions may contain delayed and draw symbols besides.
  * Assigned symbols never appear in sealed expressions: they are substituted. */
 typedef enum dpi_sym_kind {
   DPI_SYM_TIME,
@@ -106,7 +107,8 @@ typedef enum dpi_sym_kind {
   DPI_SYM_PARAM,    /* constant unless set by an event or a timeline switch */
   DPI_SYM_ASSIGNED, /* given by a formula at all times; after sealing also a parameter computed from other parameters */
   DPI_SYM_RATEOF,   /* before sealing: the rate of change of symbol `target`; becomes ASSIGNED */
-  DPI_SYM_DELAYED,  /* value of `formula` at time - `delay`; before the start: of its value at the start, as a function of time */
+  DPI_SYM_DELAYED,  /* value of `formula` at time - `delay`; before the start: of its value at the start,
+                     * as a function of time */
   DPI_SYM_DRAW,     /* a random draw, made anew whenever its owner (dpi_draw) is executed; between that a constant */
 } dpi_sym_kind;
 
@@ -120,16 +122,18 @@ typedef struct dpi_symbol {
   const char *id;
   dpi_sym_kind kind;
   double value;      /* PARAM: default; NaN: no default was given */
-  dpi_node init;     /* STATE and PARAM: initial expression (sealed: in params, draws and time only) or DPI_NODE_NONE; sealed
-                        DELAYED: what formula was before the start */
+  dpi_node init;     /* STATE and PARAM: initial expression (sealed: in params, draws and time only) or DPI_NODE_NONE;
+                        sealed DELAYED: what formula was before the start */
   dpi_node formula;  /* STATE: rate; ASSIGNED: value; PARAM: DPI_NODE_NONE. Sealed: in time, states and params only */
   dpi_node delay;    /* DELAYED: lag; else DPI_NODE_NONE */
   int target;        /* RATEOF: symbol */
-  bool free;         /* PARAM, or STATE without a rate of its own, that a constraint may determine: set by whoever fills the model */
+  bool free;         /* PARAM, or STATE without a rate of its own, that a constraint may determine: set by
+                      * whoever fills the model */
   bool algebraic;    /* sealed STATE given by a constraint: 0 = formula; init is where the search for it starts */
   bool needed;       /* sealed: a rate, a start value, an event, a delay or a draw depends on it */
   bool varies;       /* sealed: the model may change its value after the start */
-  bool unrated;      /* PARAM standing for the rate of a reaction without one: sealing fails unless it is partly or something gives it */
+  bool unrated;      /* PARAM standing for the rate of a reaction without one: sealing fails unless it is partly or
+                      * something gives it */
   dpi_sym_unknown unknown; /* sealed partly (unknown.c): ASSIGNED, and its value is NaN */
   const char *unit;  /* "" unknown */
   int line;          /* where it was defined */
@@ -188,8 +192,8 @@ typedef struct dpi_change {
   int state;
   dpi_node by;
 } dpi_change;
-/* Parameter that multiplies the rates of fast reactions, in models that have some; they are stiff, and their first values are
- * those where the fast reactions have come to rest (dpi_solver_settle). */
+/* Parameter that multiplies the rates of fast reactions, in models that have some; they are stiff, and their first
+ * values are those where the fast reactions have come to rest (dpi_solver_settle). */
 #define DPI_FAST_SPEED "speed(fast)"
 typedef struct dpi_model_reaction {
   const char *id;
@@ -245,11 +249,11 @@ struct dp_model {
 dp_status dpi_model_create(dp_ctx *ctx, const char *name, const char *source, dp_model **out);
 /* Find a symbol by id, -1 when there is none. */
 int dpi_model_find(const dp_model *m, const char *id);
-/* Find or add, and count it as defined (a name that formulas use and nobody defines stops sealing: it is a typing error).
- * New symbols are PARAM without a value. */
+/* Find or add, and count it as defined (a name that formulas use and nobody defines stops sealing: it is a typing
+ * error). New symbols are PARAM without a value. */
 dp_status dpi_model_symbol(dp_model *m, const char *id, int line, int *sym);
-/* The same for a name taken as it stands: it may be a word of the formula language, and hides it ("time" too: symbol 0 keeps
- * meaning time). For elements of a net and for symbols of our own: rateOf(x), delay(x, d), draws. */
+/* The same for a name taken as it stands: it may be a word of the formula language, and hides it ("time" too: symbol 0
+ * keeps meaning time). For elements of a net and for symbols of our own: rateOf(x), delay(x, d), draws. */
 dp_status dpi_model_declare(dp_model *m, const char *id, int line, int *sym);
 /* Append; lists are copied. Before sealing only. */
 dp_status dpi_model_add_event(dp_model *m, const dpi_model_event *e); /* e->assign: not copied, in the model's arena */
@@ -262,10 +266,12 @@ dp_status dpi_model_assign(dp_model *m, const char *id, const char *formula, con
 /* Parse infix text in the scope of the model; unknown ids are ERR_INPUT with "did you mean" (allow_new: added as
  * PARAM instead). On a sealed model the result is already substituted (states, params, time only). */
 dp_status dpi_model_parse(dp_model *m, const char *text, const char *where, bool allow_new, dpi_node *out);
-/* A node as a formula that dpi_model_parse reads back, whatever the ids. g: the graph it lies in, whose symbols are m's. */
+/* A node as a formula that dpi_model_parse reads back, whatever the ids. g: the graph it lies in,
+ * whose symbols are m's. */
 dp_status dpi_model_quote(const dp_model *m, const dpi_graph *g, dpi_node node, dpi_arena *arena, const char **out);
-/* Resolve assigned symbols (loops are named), order states first, fold initial expressions, build event roots, check that
- * every symbol is defined. After this the model is constant except that dpi_model_parse may add nodes (not thread-safe). */
+/* Resolve assigned symbols (loops are named), order states first, fold initial expressions, build event roots, check
+ * that every symbol is defined. After this the model is constant except that dpi_model_parse may add nodes (not
+ * thread-safe). */
 dp_status dpi_model_seal(dp_model *m);
 /* The sealed node of a symbol: SYM for state and param, the substituted formula for assigned. */
 dpi_node dpi_model_value(const dp_model *m, int sym);
@@ -290,11 +296,12 @@ typedef struct dpi_system {
   const int *fp_row, *fp_col;     /* [fp_nnz]; col indexes active[] */
   dpi_tape *init;        /* x(0) [nstate] then d x0 / d active, dense [nstate x nactive] */
   int nalgebraic;        /* the last of the states: rhs gives their residual, to be 0; J is that of rhs all the same */
-  int ndelayed;          /* symbols nstate+1..: sym and x arrays of every tape go on with their values: x [nstate + ndelayed].
-                            J leaves them constant: a step is never longer than the shortest lag */
+  int ndelayed;          /* symbols nstate+1..: sym and x arrays of every tape go on with their values: x [nstate +
+                            ndelayed]. J leaves them constant: a step is never longer than the shortest lag */
   dpi_tape *lag;         /* NULL without: lags [ndelayed], then the delayed expressions [ndelayed], at (t, x) */
-  dpi_tape *past;        /* NULL without: the delayed expressions [ndelayed] at a time before the start, from time, params and
-                            draws alone. Its prologue is run once, at the start: an event that sets a param changes no past */
+  dpi_tape *past;        /* NULL without: the delayed expressions [ndelayed] at a time before the start, from time,
+                            params and draws alone. Its prologue is run once, at the start: an event that sets a
+                            param changes no past */
   bool linear;           /* rhs = A(params) x + b(params): J and the remainder are free of x and time */
   bool autonomous;       /* rhs does not depend on time */
 } dpi_system;

@@ -20,7 +20,8 @@ double dpi_op_eval(dpi_op op, double a, double b, double c);
 /* x^n by square and multiply from the lowest bit, negative n as 1 / x^-n. */
 double dpi_powi(double x, int n);
 double dpi_op_digamma(double x);
-/* Does its derivative hide that the operation is not linear (it jumps, or the derivative is not known)? Of IF the condition. */
+/* Does its derivative hide that the operation is not linear (it jumps,
+ * or the derivative is not known)? Of IF the condition. */
 bool dpi_op_hides(dpi_op op);
 #define DPI_POWI_MAX 64
 
@@ -35,8 +36,8 @@ dp_ctx *dpi_g_ctx(const dpi_graph *g);
 dpi_node dpi_g_rebuild(dpi_graph *g, dpi_gnode n, const dpi_node arg[3]);
 /* All nodes reachable from the roots, ascending (so arguments come before their users). Free the list with dpi_free. */
 dp_status dpi_g_reach(const dpi_graph *g, const dpi_node *root, int nroot, dpi_node **list, int *n);
-/* Same for one root with the graph's own scratch (cheap when little is reachable); when sym >= 0 nodes that surely do not
- * depend on sym, or have a derivative by it in the memo, are left out. The list is borrowed until the next call. */
+/* Same for one root with the graph's own scratch (cheap when little is reachable); when sym >= 0 nodes that surely do
+ * not depend on sym, or have a derivative by it in the memo, are left out. The list is borrowed until the next call. */
 dp_status dpi_g_reach_fast(dpi_graph *g, dpi_node root, int sym, const dpi_node **list, int *n);
 int32_t *dpi_g_scratch(
     dpi_graph *g); /* one int per node reached by the last call, indexed by node */

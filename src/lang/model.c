@@ -2,8 +2,9 @@
  *
  *     create -> (symbol | assign | parse | use | event)* -> seal (seal.c) -> parse*
  *
- * A symbol is *used* when a formula names it and *defined* when the text gives it a value, rate, formula or declaration, or
- * when a caller asks for it by dpi_model_symbol. Sealing refuses a symbol that is only used: it is a typing error.
+ * A symbol is *used* when a formula names it and *defined* when the text gives it a value, rate, formula or
+ * declaration, or when a caller asks for it by dpi_model_symbol. Sealing refuses a symbol that is only used:
+ * it is a typing error.
  */
 #include <math.h>
 #include <string.h>

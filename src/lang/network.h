@@ -5,12 +5,13 @@
  *     Antimony --antimony/--'              |                      '--antimony/write--> Antimony
  *                                          '--network/lower--> dp_model (symbols, expressions, events)
  *
- * A dpi_net is one flat model: submodels are already written out. Its meaning is that of SBML Level 3 Version 2 core (plus
- * `fast` of earlier levels, flux balance and random draws); readers of other levels and languages translate into it:
- * defaults of a level become explicit values, a local parameter stays with its reaction.
+ * A dpi_net is one flat model: submodels are already written out. Its meaning is that of SBML Level 3 Version 2 core
+ * (plus `fast` of earlier levels, flux balance and random draws); readers of other levels and languages translate into
+ * it: defaults of a level become explicit values, a local parameter stays with its reaction.
  *
- * Everything lives in the net's arena; strings are never NULL ("" when absent); mathematics may be NULL (SBML L3V2 allows
- * elements without). `line` is the line in the source (0 unknown). Elements are found by id through dpi_net_find.
+ * Everything lives in the net's arena; strings are never NULL ("" when absent); mathematics may be NULL (SBML L3V2
+ * allows elements without). `line` is the line in the source (0 unknown).
+ * Elements are found by id through dpi_net_find.
  */
 #ifndef DPI_NETWORK_H
 #define DPI_NETWORK_H
@@ -215,7 +216,8 @@ typedef struct dpi_net_objective {
 /* Terms that say what an element is; they change no equation and survive a conversion. */
 typedef struct dpi_net_annotation {
   const char *id;       /* element; "" : the model */
-  const char *key;      /* "name" is with the element; here: "sbo", "notes", "identity", "hasPart", ... (Antimony's words) */
+  const char *key;      /* "name" is with the element; here: "sbo", "notes", "identity", "hasPart",
+                         * ... (Antimony's words) */
   int nvalue;
   const char **value;
 } dpi_net_annotation;
@@ -263,7 +265,8 @@ struct dpi_net {
   int active_objective;                /* index, -1 none */
   dpi_map ids;                         /* id -> entry; filled by dpi_net_index */
   int nentry, cap_entry;               struct dpi_net_entry *entry;
-  dpi_str *notes;                      /* borrowed: where a writer says what it renamed or left out (dpi_net_note); NULL */
+  dpi_str *notes;                      /* borrowed: where a writer says what it renamed or left out
+                                        * (dpi_net_note); NULL */
 };
 
 dp_status dpi_net_create(dp_ctx *ctx, const char *source, dpi_net **out);
@@ -291,8 +294,8 @@ dpi_net_kind dpi_net_find(const dpi_net *net, const char *id, int *index);
 dpi_net_term *dpi_net_term_at(const dpi_net *net, int index); /* index / PLACES: the reaction; reactants first */
 
 /* ---------------------------------------------------------------- to equations (network/lower*.c) */
-/* The model takes the net over (also when this fails). ERR_INPUT: contradictory; ERR_UNSUPPORTED: names the construct and the
- * element. Element ids become symbol ids; besides:
+/* The model takes the net over (also when this fails). ERR_INPUT: contradictory; ERR_UNSUPPORTED: names the construct
+ * and the element. Element ids become symbol ids; besides:
  *   amount(S), concentration(S)  for each species: one of them a state where the other is computed;
  *   R.k                          a local parameter of reaction R;
  *   a net id "time" hides the model's own time by that name (symbol 0 stays time). */

@@ -35,7 +35,8 @@ double dpi_powi(double x, int n) {
   return n < 0 ? 1.0 / r : r;
 }
 
-/* psi(x): reflection below 0, recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.7, 6.3.5, 6.3.18). */
+/* psi(x): reflection below 0, recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.7, 6.3.5,
+ * 6.3.18). */
 double dpi_op_digamma(double x) {
   const double pi = 3.14159265358979323846;
   if (x != x) return x;

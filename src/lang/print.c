@@ -1,7 +1,7 @@
 /* print.c - floor 3: expressions as infix text that the formula parser reads back as the same graph.
  *
- * Works from a stack of its own: neither depth nor shape of an expression matters. Shared parts are written out at every
- * use, so the text is cut with "..." beyond PRINT_MAX characters.
+ * Works from a stack of its own: neither depth nor shape of an expression matters. Shared parts are written out at
+ * every use, so the text is cut with "..." beyond PRINT_MAX characters.
  */
 #include <string.h>
 

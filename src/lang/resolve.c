@@ -5,8 +5,8 @@
  *  at any time       assigned symbols are replaced; everything else stands for itself;
  *  before the start  initial expressions are replaced too: what has a value was its initial expression, as a function
  *                    of time, and changed as that does: rateOf(x) is its derivative by time. A delayed symbol is what
- *                    its expression was at time - lag. A state that a constraint gives implicitly stands for itself: its
- *                    value is found when the model runs;
+ *                    its expression was at time - lag. A state that a constraint gives implicitly stands for itself:
+ *                    its value is found when the model runs;
  *  at the start      the same, but rates are those of the running model and delayed symbols come from before the start.
  */
 #include <string.h>

@@ -1,11 +1,11 @@
 /* reverse.c - floor 3: the gradient of a weighted sum of expressions in one backward pass.
  *
- * From the outputs down, each node hands its adjoint to its arguments times the partial derivative (the rules of diff.c), so the
- * gradient by any number of inputs costs a small multiple of the expressions themselves.
+ * From the outputs down, each node hands its adjoint to its arguments times the partial derivative (the rules of
+ * diff.c), so the gradient by any number of inputs costs a small multiple of the expressions themselves.
  *
- * Piecewise. Only the branch taken may be non-finite, and 0 * inf is no number: so what is needed under a condition only
- * carries that condition, its guard, and products there are made under it. A node that is needed under several conditions
- * has their disjunction; one that is needed anyway has none.
+ * Piecewise. Only the branch taken may be non-finite, and 0 * inf is no number: so what is needed under a condition
+ * only carries that condition, its guard, and products there are made under it. A node that is needed under several
+ * conditions has their disjunction; one that is needed anyway has none.
  */
 #include <math.h>
 #include <string.h>
@@ -83,7 +83,8 @@ static void fork_at(reverse *r, dpi_node cond, dpi_node yes, dpi_node no, dpi_no
 static void quotient(reverse *r, dpi_node self, const dpi_gnode *n, dpi_node a, dpi_node guard) {
   double one;
   const bool reciprocal = dpi_g_is_const(r->g, n->arg[0], &one) && one == 1.0;
-  const dpi_node t = made(r, reciprocal ? under(r, DPI_OP_MUL, a, self, guard) : under(r, DPI_OP_DIV, a, n->arg[1], guard));
+  const dpi_node t =
+      made(r, reciprocal ? under(r, DPI_OP_MUL, a, self, guard) : under(r, DPI_OP_DIV, a, n->arg[1], guard));
   if (!reciprocal) hand(r, n->arg[0], t, guard);
   hand(r, n->arg[1], dpi_g_op1(r->g, DPI_OP_NEG, under(r, DPI_OP_MUL, t, self, guard)), guard);
 }

@@ -1,8 +1,8 @@
 /* scale.c - floor 3: a model in another unit of time, before it is sealed.
  *
- * Let t' = t / unit. Then dx/dt' = unit dx/dt, `time` is unit t', a lag or an event's delay d is d / unit, and rateOf(x), which
- * sealing takes by t', is divided by unit again. Rates of reactions as a modeller sees them stay as they are; as propensities
- * they count per t'. */
+ * Let t' = t / unit. Then dx/dt' = unit dx/dt, `time` is unit t', a lag or an event's delay d is d / unit, and
+ * rateOf(x), which sealing takes by t', is divided by unit again. Rates of reactions as a modeller sees them stay as
+ * they are; as propensities they count per t'. */
 #include <math.h>
 
 #include "doppel/model.h"

@@ -2,8 +2,8 @@
  *
  *  1. every used symbol must be defined, every state must have an initial value;
  *  2. delays that need no history are taken away (delay.c); rateOf(x) becomes a formula (rate.c);
- *  3. constraints find the variables that they determine (algebraic.c); in an incomplete model, sealed partly, what is not
- *     known is taken out before (unknown.c);
+ *  3. constraints find the variables that they determine (algebraic.c); in an incomplete model, sealed partly, what is
+ *     not known is taken out before (unknown.c);
  *  4. values at the start: initial expressions are written out in parameters; loops are named (resolve.c);
  *  5. parameters with an initial expression become assigned formulas of other parameters (k2 follows k1), or, when an
  *     event changes them or what they were computed from, or when they depend on the start time, states with rate 0;
@@ -106,8 +106,8 @@ static dp_status mark_targets(dpi_sealer *s) {
 
 /* ---- parameters with an initial expression ---- */
 
-/* flag[node]: does it depend on a symbol of the set? Of every node there is now, in one pass: a chain of values, each computed
- * from the one before, would be walked again for each of them. */
+/* flag[node]: does it depend on a symbol of the set? Of every node there is now, in one pass: a chain of values, each
+ * computed from the one before, would be walked again for each of them. */
 static dp_status flag_nodes(const dpi_sealer *s, const uint8_t *set, uint8_t **out) {
   const dpi_graph *g = s->m->graph;
   int n = dpi_graph_count(g);

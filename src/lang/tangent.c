@@ -1,7 +1,8 @@
 /* tangent.c - floor 3: directional derivatives of many expressions in one forward pass.
  *
- * Each node that depends on an input gets a derivative from those of its arguments by the rules of diff.c; shared nodes get it
- * once, so all outputs together cost a small multiple of what they cost themselves, whatever the number of inputs.
+ * Each node that depends on an input gets a derivative from those of its arguments by the rules of diff.c; shared nodes
+ * get it once, so all outputs together cost a small multiple of what they cost themselves,
+ * whatever the number of inputs.
  */
 #include <string.h>
 
@@ -18,7 +19,8 @@ static void mark(dpi_sweep *s, const dpi_node *at, int nat) {
   }
 }
 
-dp_status dpi_sweep_init(dpi_sweep *s, dp_ctx *ctx, dpi_graph *g, const dpi_node *out, int nout, const dpi_node *at, int nat) {
+dp_status dpi_sweep_init(dpi_sweep *s, dp_ctx *ctx, dpi_graph *g, const dpi_node *out, int nout, const dpi_node *at,
+                         int nat) {
   *s = (dpi_sweep){.g = g, .top = -1};
   DP_TRY(dpi_g_reach(g, out, nout, &s->list, &s->n));
   if (s->n > 0) s->top = s->list[s->n - 1];

@@ -1,7 +1,7 @@
 /* unknown.c - floor 3: what an incomplete model can't say, when it is sealed partly.
  *
- * A parameter without value, a state without initial value, a reaction without rate, a name that is only used has no value:
- * the *causes*. What follows from them is not known either:
+ * A parameter without value, a state without initial value, a reaction without rate, a name that is only used has no
+ * value: the *causes*. What follows from them is not known either:
  *
  *     an assigned variable         one thing in its formula is not known
  *     a state, a parameter         its rate or initial value
@@ -9,13 +9,13 @@
  *     what an event sets           its trigger, delay, priority or the value
  *     a delayed value, a draw      lag or expression; arguments
  *
- * All of that becomes ASSIGNED with the value NaN, and what would compute it (constraints, events, draws, changes by reactions)
- * is dropped; so nothing that is left depends on it, and the rest is the model without it. Judged is what formulas name, not
- * what they come to: a parameter that is 0 saves no product, a condition no branch.
+ * All of that becomes ASSIGNED with the value NaN, and what would compute it (constraints, events, draws, changes by
+ * reactions) is dropped; so nothing that is left depends on it, and the rest is the model without it. Judged is what
+ * formulas name, not what they come to: a parameter that is 0 saves no product, a condition no branch.
  *
- * A parameter without value that an event sets is not known *yet*: it stays, with what is assigned from it; everything else that
- * depends on it is not known at all. A state without initial value that an event sets is refused: from then on it would have a
- * course, and there is no way to begin one late.
+ * A parameter without value that an event sets is not known *yet*: it stays, with what is assigned from it; everything
+ * else that depends on it is not known at all. A state without initial value that an event sets is refused: from then
+ * on it would have a course, and there is no way to begin one late.
  */
 #include <math.h>
 #include <stdio.h>
@@ -97,7 +97,8 @@ static dp_status add_symbol(spread *p, int sym) {
   DP_TRY(add_formula(p, y->formula, sym));
   DP_TRY(add_formula(p, y->init, sym));
   DP_TRY(add_formula(p, y->delay, sym));
-  if (y->target > 0) DP_TRY(add_edge(p, y->target, sym)); /* a rate of change, also where its formula is known already */
+  /* a rate of change, also where its formula is known already */
+  if (y->target > 0) DP_TRY(add_edge(p, y->target, sym));
   if (p->owner[sym] > 0) DP_TRY(add_formula(p, p->m->constraint[p->owner[sym] - 1].residual, sym));
   return DP_OK;
 }

@@ -37,7 +37,8 @@ double dpi_m_lgamma(double x);
 double dpi_m_cbrt(double x);
 double dpi_m_fma(double a, double b, double c); /* a*b + c: fused in the arithmetic `fma`, two roundings in `nofma` */
 
-/* Force "fma" or "nofma" (NULL: as the processor says); false when not offered. For tests: before other threads start. */
+/* Force "fma" or "nofma" (NULL: as the processor says); false when not offered. For tests:
+ * before other threads start. */
 bool dpi_math_select(const char *name);
 
 /* Set round-to-nearest and denormals as the engine needs them; give back what was set before. */
@@ -59,9 +60,9 @@ uint64_t dpi_rng_at(uint64_t seed, uint64_t stream, uint32_t purpose, uint64_t c
 uint64_t dpi_rng_key(uint64_t seed, uint32_t purpose); /* Philox's key of these: words low, high */
 /* The bijection itself, as published. */
 /* Draws from the distributions of SBML's package distrib (variate.c). Arguments in its order:
- * NORMAL mean sd; UNIFORM low high; EXPONENTIAL rate; GAMMA shape scale; POISSON rate; LOGNORMAL mu sigma (of the logarithm);
- * CHISQUARE degrees; LAPLACE location scale; CAUCHY location scale (or location 0 when only one argument: scale);
- * RAYLEIGH scale; BINOMIAL trials probability; BERNOULLI probability. */
+ * NORMAL mean sd; UNIFORM low high; EXPONENTIAL rate; GAMMA shape scale; POISSON rate; LOGNORMAL mu sigma (of the
+ * logarithm); CHISQUARE degrees; LAPLACE location scale; CAUCHY location scale (or location 0 when only one argument:
+ * scale); RAYLEIGH scale; BINOMIAL trials probability; BERNOULLI probability. */
 #define DPI_VARIATE_LIST(X)                                                                                        \
   X(NORMAL, "normal", 2) X(UNIFORM, "uniform", 2) X(EXPONENTIAL, "exponential", 1) X(GAMMA, "gamma", 2)            \
   X(POISSON, "poisson", 1) X(LOGNORMAL, "lognormal", 2) X(CHISQUARE, "chisquare", 1) X(LAPLACE, "laplace", 2)      \
@@ -76,8 +77,8 @@ const char *dpi_variate_name(dpi_variate v);
 int dpi_variate_find(const char *name); /* -1: none */
 int dpi_variate_narg(dpi_variate v);    /* without bounds */
 /* One draw. narg = dpi_variate_narg, or two more: only values within [bound, bound] (exact truncation). NaN when the
- * arguments lie outside the distribution's domain. The number of uniforms it takes depends on the arguments only through what
- * was drawn, so that a stream is reproducible. */
+ * arguments lie outside the distribution's domain. The number of uniforms it takes depends on the arguments only
+ * through what was drawn, so that a stream is reproducible. */
 double dpi_variate_draw(dpi_variate v, const double *arg, int narg, dpi_rng *rng);
 
 void dpi_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
@@ -94,12 +95,12 @@ void dpi_tri_solve_lower_t(const double *l, int n, double *b); /* b := L'^-1 b *
 void dpi_tri_mul_lower(const double *l, int n, const double *x, double *y); /* y = L x */
 bool dpi_lu(double *a, int n, int *piv);                       /* partial pivoting, in place; false when singular */
 void dpi_lu_solve(const double *lu, int n, const int *piv, double *b);
-/* Eigenvalues (ascending) and vectors (columns of v, largest component positive) of a symmetric matrix of which the lower
- * triangle is read, cyclic Jacobi; n <= DPI_EIG_MAX. */
+/* Eigenvalues (ascending) and vectors (columns of v, largest component positive) of a symmetric matrix of which the
+ * lower triangle is read, cyclic Jacobi; n <= DPI_EIG_MAX. */
 #define DPI_EIG_MAX 64
 void dpi_sym_eig(const double *a, int n, double *w, double *v);
-/* e = exp(a h): scaling and squaring with Pade approximants of degree 3 to 13 (Al-Mohy & Higham 2009); NaN everywhere when
- * a h is not finite. work holds at least 8 n n doubles. */
+/* e = exp(a h): scaling and squaring with Pade approximants of degree 3 to 13 (Al-Mohy & Higham 2009); NaN everywhere
+ * when a h is not finite. work holds at least 8 n n doubles. */
 void dpi_expm(const double *a, int n, double h, double *e, double *work);
 
 /* ---- distributions ---- */
@@ -108,7 +109,8 @@ double dpi_norm_cdf(double z);
 double dpi_norm_logcdf(double z);  /* accurate far in the lower tail */
 double dpi_norm_quantile(double p); /* Wichura AS 241 */
 double dpi_norm_hazard(double z);  /* pdf(z)/cdf(z), stable for very negative z: derivative of logcdf */
-double dpi_t_logpdf(double x2, int dim, double dof); /* multivariate t from squared Mahalanobis distance, without ln|L| */
+/* multivariate t from squared Mahalanobis distance, without ln|L| */
+double dpi_t_logpdf(double x2, int dim, double dof);
 double dpi_beta_quantile(double p, double a, double b);
 double dpi_beta_cdf(double x, double a, double b);
 double dpi_lgamma_ratio(double a, double d); /* ln Gamma(a + d) - ln Gamma(a), accurate for large a */
@@ -126,8 +128,8 @@ void dpi_argsort(const double *x, int n, int *order); /* stable, ascending */
 double dpi_quantile_weighted(const double *x, const double *w, int n, double p, const int *order);
 /* Continuous ranked probability score of a weighted ensemble against y (Gneiting & Raftery 2007, eq. 20). */
 double dpi_crps_sample(const double *x, const double *w, int n, double y, const int *order);
-/* Pareto-smoothed importance weights in place (Vehtari et al. 2024): log weights in, normalised weights out; k-hat back:
- * infinite when the tail cannot be fitted, and all weights 0 when no log weight is finite (NaN when one is NaN).
+/* Pareto-smoothed importance weights in place (Vehtari et al. 2024): log weights in, normalised weights out; k-hat
+ * back: infinite when the tail cannot be fitted, and all weights 0 when no log weight is finite (NaN when one is NaN).
  * work: at least 2 n doubles and order n ints. */
 double dpi_psis(double *logw, int n, double *work, int *order);
 double dpi_ess(const double *w, int n); /* (sum w)^2 / sum w^2 */
@@ -138,9 +140,10 @@ double dpi_ess(const double *w, int n); /* (sum w)^2 / sum w^2 */
  * max |g_i| max(|x_i|,1) / max(|f|,1) <= gtol, or when a full step promises less than the roundoff of f.
  * -1: no memory. Not defined at the start: *f infinite, not converged. */
 typedef bool (*dpi_bfgs_fn)(void *user, const double *x, double *f, double *g);
-int dpi_bfgs(dp_ctx *ctx, dpi_bfgs_fn fn, void *user, int n, double *x, double *f, double *h0, double gtol, int max_iter,
-             bool *converged);
-/* Root of a continuous function on a bracket [a,b] with given end values of opposite sign (Brent / ITP); |width| <= tol. */
+int dpi_bfgs(dp_ctx *ctx, dpi_bfgs_fn fn, void *user, int n, double *x, double *f, double *h0, double gtol,
+             int max_iter, bool *converged);
+/* Root of a continuous function on a bracket [a,b] with given end values of opposite sign (Brent / ITP);
+ * |width| <= tol. */
 double dpi_root(double (*fn)(void *, double), void *user, double a, double fa, double b, double fb, double tol);
 
 #endif

@@ -13,8 +13,9 @@
  * G. E.
  *            Karniadakis 2002), by least squares
  *
- * The error of an answer is part of it: for gp the process' posterior deviation, for pce the error of leaving out one row
- * with the leverage of the place; each times what cross-validation of the whole training shows to be needed (inflate).
+ * The error of an answer is part of it: for gp the process' posterior deviation, for pce the error of leaving out one
+ * row with the leverage of the place; each times what cross-validation of the whole training shows
+ * to be needed (inflate).
  */
 #ifndef DPI_SURROGATE_H
 #define DPI_SURROGATE_H

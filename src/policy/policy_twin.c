@@ -1,17 +1,14 @@
 /* policy_twin.c - floor 7: receding horizon (model predictive control). At every decision the person's record so far
- * is assimilated,
- * plans are searched on the belief under the kind's rewards and limits, and what the chosen plan gives now is given;
- * then the world
- * goes on, and all of it is done anew with the next reading.
+ * is assimilated, plans are searched on the belief under the kind's rewards and limits, and what the chosen plan gives
+ * now is given; then the world goes on, and all of it is done anew with the next reading.
  *
  *     O reading -> record -> D dp_assimilate -> dp_plan_search -> U the chosen plan's doses of now -> record
  *
- * A regimen (dose x interval at steady state) gives its dose when the last one is used up at its rate; a course
- * gives what it
- * has before the next decision. No admissible plan, or a belief that is not fit for use: the fallback decides this
- * once, which is
- * recorded. The twin may be of another kind than the person in the trial: `twin: {kind: FOLDER}`. With `moves` no
- * plan is searched but a move over a look ahead: policy_twin.h.
+ * A regimen (dose x interval at steady state) gives its dose when the last one is used up at its rate; a course gives
+ * what it has before the next decision. No admissible plan, a belief that is not fit for use, or one that can't be made
+ * of this person's data: the fallback decides this once, which is recorded, and the next decision tries again. The twin
+ * may be of another kind than the person in the trial: `twin: {kind: FOLDER}`. With `moves` no plan is searched but a
+ * move over a look ahead: policy_twin.h.
  */
 #include "policy/policy_twin.h"
 
@@ -20,6 +17,7 @@
 #include <string.h>
 
 #include "doppel/whatif.h"
+#include "kind/kind_events.h"
 #include "kind/kind_find.h"
 
 enum { most_draws = 20000 };
@@ -32,6 +30,23 @@ static dp_status wrong(const dpi_yaml_doc *doc, const dpi_yaml *node, const char
 
 static const dp_kind *twin_kind(const dp_policy *p) { return p->twin.kind ? p->twin.kind : p->kind; }
 
+/* The twin's kind needs to know all of its covariates that have no value to stand for them: else no belief could be had
+ * of anybody, and the fallback would decide everything. */
+static dp_status check_person(const dp_policy *p, const dpi_yaml_doc *doc) {
+  const dp_kind *k = twin_kind(p);
+  const dpi_yaml *list = dpi_yaml_get(doc->root, "person");
+  const dp_record known = {.covariate_id = p->desc.person, .ncovariate = p->desc.nperson};
+  for (int i = 0; i < k->ncovariate; i++) {
+    const dpi_kind_covariate *v = &k->covariate[i];
+    if ((v->sim_param < 0 && !v->occasion) || v->missing == DPI_MISSING_VALUE) continue;
+    if (dpi_record_covariate(&known, v->id) < 0)
+      return dpi_fail(doc->ctx, DP_ERR_INPUT,
+                      "%s:%d: person: expected '%s' in it (%s, %s), which the twin's kind needs", doc->source,
+                      list ? list->line : doc->root->line, v->id, v->name, v->unit);
+  }
+  return DP_OK;
+}
+
 /* What it reads and gives, in the twin's own kind. */
 static dp_status find_rows(dp_policy *p, const dpi_yaml_doc *doc) {
   const dp_kind *k = twin_kind(p);
@@ -43,7 +58,7 @@ static dp_status find_rows(dp_policy *p, const dpi_yaml_doc *doc) {
   if (t->control < 0) return wrong(doc, doc->root, "gives", "a control of the twin's kind");
   if (!k->reward.given || k->reward.control != t->control)
     return wrong(doc, doc->root, "gives", "the control that the twin's reward.yaml plans");
-  return DP_OK;
+  return check_person(p, doc);
 }
 
 dp_status dpi_twin_policy_read(dp_policy *p, const dpi_yaml_doc *doc) {
@@ -160,7 +175,13 @@ static dp_status add_event(dpi_twin_session *s, double time, int evid, double am
 
 /* ---- a decision ---- */
 
+bool dpi_twin_of_the_data(dp_status status) {
+  return status == DP_ERR_INPUT || status == DP_ERR_NUMERIC || status == DP_ERR_CONVERGE ||
+         status == DP_ERR_UNSUPPORTED;
+}
+
 typedef struct thought {
+  const char *stage; /* what is being done, for messages */
   dp_belief *belief, *fresh;
   dp_patient *patient;
   dp_advice *advice;
@@ -179,11 +200,13 @@ static dp_status think(dpi_twin_session *s, double now, thought *w) {
   def.ndraw = p->twin.draws;
   def.nproposal = p->twin.proposals;
   def.seed = s->seed + 2 * (uint64_t)s->step;
+  w->stage = "belief";
   DP_TRY(dp_assimilate(s->kind, &record, 0, now, s->prior, &def, &w->belief));
   def.seed++;
   DP_TRY(dp_assimilate(s->kind, &record, 0, now, s->prior, &def, &w->fresh));
   DP_TRY(dp_patient_create(s->kind, &record, 0, s->prior, now, w->belief, w->fresh, &w->patient));
   search.seed = s->seed;
+  w->stage = "search of plans";
   return dp_plan_search(s->kind, dp_patient_look(w->patient), &search, &w->advice);
 }
 
@@ -238,6 +261,10 @@ dp_status dpi_twin_policy_step(dpi_twin_session *s, const dp_policy_input *in, d
     if (!*good)
       snprintf(reason, 160, "the chosen plan has an infusion, or doses more often than decisions: '%.60s'",
                w.advice->candidate[w.advice->chosen].text);
+  } else if (dpi_twin_of_the_data(status)) {
+    snprintf(reason, 160, "the %s failed: %.120s", w.stage, dp_ctx_error(s->policy->ctx));
+    dp_ctx_clear_error(s->policy->ctx);
+    status = DP_OK;
   }
   dp_advice_destroy(w.advice);
   dp_patient_destroy(w.patient);

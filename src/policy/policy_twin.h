@@ -107,6 +107,10 @@ dp_status dpi_draws_correct(dpi_draws *d, const double *reading, uint64_t seed);
 /* The instant of a dose; amount in the kind's unit. */
 dp_instant dpi_draws_instant(const dp_kind *kind, int control, dp_time time, double amount);
 
+/* Is it about this person's data, and not about the machine or the call? Then it is a reason, and the fallback decides
+ * (policy_twin.c). */
+bool dpi_twin_of_the_data(dp_status status);
+
 /* ---- moves (policy_twin_move.c) ---- */
 
 /* A level in own words as what is given. */

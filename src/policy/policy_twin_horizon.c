@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NEVER INT64_MIN /* no time: those before 0 are times like others */
+
 struct dpi_horizon {
   const dp_policy *policy;
   const dpi_policy_horizon *h;
@@ -29,17 +31,17 @@ struct dpi_horizon {
   const char **covariate_id;
   dp_event *event;
   int nevent, cap;
-  dp_time *taken; /* [nread] when the last reading went into the record; -1: none */
+  dp_time *taken; /* [nread] when the last reading went into the record; NEVER: none did */
   /* D */
   dpi_draws draws;
   bool usable, tried;
   dp_time began, updated; /* the first step; the last update */
   int nupdate;
   /* U: the move in force */
-  double *level;   /* [nmove] in own words */
-  double *reading; /* [nread] */
-  bool chosen;     /* level is in force */
-  bool *set;       /* [nmove] the parameter is at a move's level */
+  double *level;         /* [nmove] in own words */
+  double *reading;       /* [nread] */
+  bool chosen;           /* level is in force */
+  bool *set;             /* [nmove] the parameter is at a move's level */
   int64_t step, decided; /* steps so far; when the move was chosen */
 };
 
@@ -68,7 +70,7 @@ static dp_status make_room(dpi_horizon *h, const dp_policy_person *person) {
       !h->reading)
     return DP_ERR_MEMORY;
   for (int i = 0; i < d->nperson; i++) h->person[i] = person->value[i];
-  for (int i = 0; i < d->nread; i++) h->taken[i] = -1;
+  for (int i = 0; i < d->nread; i++) h->taken[i] = NEVER;
   for (int i = 0; i < k->ncovariate; i++) {
     const dpi_kind_covariate *v = &k->covariate[i];
     h->covariate_id[i] = v->id;
@@ -129,7 +131,7 @@ static dp_status add_reading(dpi_horizon *h, dp_time now, int k, double value) {
   const int o = h->h->observed[k];
   dp_event *e;
   if (o < 0 || !isfinite(value)) return DP_OK;
-  if (h->taken[k] >= 0 && now - h->taken[k] < ticks(h->h->thin) - slack(h)) return DP_OK;
+  if (h->taken[k] != NEVER && now - h->taken[k] < ticks(h->h->thin) - slack(h)) return DP_OK;
   h->taken[k] = now;
   DP_TRY(add_event(h, now, 0, &e));
   e->value = value;
@@ -187,11 +189,6 @@ static dp_status remembered(const dpi_horizon *h, dp_time now, dp_event **out, i
   return DP_OK;
 }
 
-/* Is it about this person's data and not about the machine? */
-static bool of_the_data(dp_status status) {
-  return status == DP_ERR_INPUT || status == DP_ERR_NUMERIC || status == DP_ERR_UNSUPPORTED;
-}
-
 static dp_status believe(dpi_horizon *h, dp_time now, char reason[160]) {
   const dp_policy *p = h->policy;
   dp_event *event;
@@ -221,7 +218,9 @@ static dp_status believe(dpi_horizon *h, dp_time now, char reason[160]) {
 /* The belief, anew when it is due, and its draws at now. usable says what came of it. */
 static dp_status come_along(dpi_horizon *h, dp_time now, const double *reading, char reason[160]) {
   /* one that was to be made once, and failed, is tried again after as long */
-  const double once = h->usable ? INFINITY : h->policy->twin.wait > 0 ? h->policy->twin.wait : INFINITY,
+  const double once = h->usable                  ? INFINITY
+                      : h->policy->twin.wait > 0 ? h->policy->twin.wait
+                                                 : INFINITY,
                again = isfinite(h->h->update) ? h->h->update : once;
   const bool due = !h->tried || (isfinite(again) && now - h->updated >= ticks(again) - slack(h));
   if (due) {
@@ -242,7 +241,7 @@ static dp_status come_along(dpi_horizon *h, dp_time now, const double *reading, 
 
 /* What the data make impossible is a reason, not a failure of the trial. */
 static dp_status excuse(dpi_horizon *h, dp_status status, char reason[160]) {
-  if (!of_the_data(status)) return status;
+  if (!dpi_twin_of_the_data(status)) return status;
   snprintf(reason, 160, "the belief failed: %.130s", dp_ctx_error(h->policy->ctx));
   dp_ctx_clear_error(h->policy->ctx);
   h->usable = false;

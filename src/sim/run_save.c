@@ -11,7 +11,8 @@
  *               u64 nnumber   f [nnumber]
  *   each member: u32 nemitted   u32 final, and unless replayed
  *               u32 ndone   u32 status   f fail_time   u64 n, reason [n]   f functional [nfunctional]
- *               f value, then dvalue of the rows [nemitted, ndone)   u64 n, the spoke's own bytes [n] (none when failed)
+ *               f value, then dvalue of the rows [nemitted, ndone)
+ *               u64 n, the spoke's own bytes [n] (none when failed)
  *   64 SHA-256 of all before
  */
 #include <math.h>

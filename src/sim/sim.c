@@ -119,7 +119,8 @@ static dp_status check_def(dp_ctx *ctx, const dp_sim_def *def) {
                     "dp_sim_create: tolerances rtol %g, atol %g: expected 0 < rtol < 1, 0 < atol",
                     def->rtol, def->atol);
   }
-  if (def->max_steps < 0) return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: max_steps %d: expected 0 or more", def->max_steps);
+  if (def->max_steps < 0)
+    return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: max_steps %d: expected 0 or more", def->max_steps);
   const bool fixed = def->method && strcmp(def->method, "fixed") == 0;
   if (fixed ? !(def->step > 0 && isfinite(def->step)) : def->step != 0) {
     return dpi_fail(ctx, DP_ERR_USAGE, "dp_sim_create: step %g of method '%s': expected %s", def->step,

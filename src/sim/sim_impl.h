@@ -172,8 +172,8 @@ typedef struct dpi_part {
   char *scratch;     /* owned */
   size_t size;       /* of scratch */
 } dpi_part;
-/* n members into part->result, in batches of at most `block` that nthread threads share. Members and options are checked
- * already. opened_s: when the deadline began. */
+/* n members into part->result, in batches of at most `block` that nthread threads share. Members and options are
+ * checked already. opened_s: when the deadline began. */
 dp_status dpi_part_simulate(const dp_sim *sim, const dp_member *member, int n, int block, int nthread,
                             const dp_run_opts *opts, double opened_s, dpi_part *part);
 void dpi_part_release(const dp_sim *sim, dpi_part *part);
@@ -189,8 +189,8 @@ dp_status dpi_source_fill(const dp_sim *sim, const dp_source *source, int first,
                           double *param);
 /* What that member has (nout, nfunctional ...); its param points nowhere any more. */
 dp_status dpi_source_shape(const dp_sim *sim, const dp_source *source, int number, dp_member *out);
-/* dp_simulate_stream; ramp: begin with short chunks. eager (or NULL) sees each chunk before the sink does, on any thread,
- * several at once, in any order. keep: memory from call to call, NULL at first, or no place for it. */
+/* dp_simulate_stream; ramp: begin with short chunks. eager (or NULL) sees each chunk before the sink does, on any
+ * thread, several at once, in any order. keep: memory from call to call, NULL at first, or no place for it. */
 typedef struct dpi_slots dpi_slots;
 dp_status dpi_simulate_source(const dp_sim *sim, int first, int nmember, const dp_source *source, bool ramp,
                               const dp_run_opts *opts, dp_sink_fn eager, dp_sink_fn sink, void *user, dpi_slots **keep);

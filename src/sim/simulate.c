@@ -275,7 +275,8 @@ static dp_status with_scratch(job *j, dpi_part *p) {
     run->batch = batch;
     return simulate_all(j);
   }
-  size_t at_rows = n * sizeof *run->out, at_end = at_rows + n * sizeof *run->rows, at_batch = at_end + n * sizeof *run->end;
+  size_t at_rows = n * sizeof *run->out, at_end = at_rows + n * sizeof *run->rows,
+         at_batch = at_end + n * sizeof *run->end;
   DP_TRY(scratch_room(run->ctx, p, at_batch + n * sizeof *run->batch)); /* at worst each member is a batch */
   clean(run, (dpi_member_out *)p->scratch, (dpi_rows *)(p->scratch + at_rows), (dp_time *)(p->scratch + at_end));
   run->nbatch = split(run, j->nthread, NULL);

@@ -114,7 +114,8 @@ static dp_status one_block(void *user, int b, int worker) {
   job *j = user;
   const dp_sim *sim = j->run.sim;
   const int block = sim->spoke_desc->block, first = b * block, rest = j->run.nmember - first;
-  if (dpi_run_stop(&j->run)) return dpi_fail(sim->ctx, DP_ERR_CANCELLED, "dp_simulate_vjp: stopped on request or at its deadline");
+  if (dpi_run_stop(&j->run))
+    return dpi_fail(sim->ctx, DP_ERR_CANCELLED, "dp_simulate_vjp: stopped on request or at its deadline");
   const dpi_batch_def batch = {.member = j->run.member + first, .n = rest < block ? rest : block, .seed = j->opts->seed,
                                .out = j->out + first, .stop = dpi_run_stop, .stop_user = &j->run};
   const dpi_gradient_def def = {.memory = j->opts->memory, .to = j->to + first, .first = first, .weight = j->weight,
@@ -130,8 +131,10 @@ static void lay_out(job *j) {
   for (int i = 0; i < g->nmember; i++) {
     j->to[i] = dpi_member_end(&j->run.member[i]);
     j->out[i] = (dpi_member_out){.value = g->value + g->value_at[i] * (size_t)g->noutput};
-    j->grad[i] = (dpi_member_gradient){.param = g->param + (size_t)i * g->nactive, .state = g->state + (size_t)i * g->nstate,
-                                       .amount = g->amount + g->instant_at[i], .rate = g->rate + g->instant_at[i],
+    j->grad[i] = (dpi_member_gradient){.param = g->param + (size_t)i * g->nactive,
+                                       .state = g->state + (size_t)i * g->nstate,
+                                       .amount = g->amount + g->instant_at[i],
+                                       .rate = g->rate + g->instant_at[i],
                                        .time = g->time + g->instant_at[i]};
   }
 }
@@ -158,16 +161,18 @@ static dp_status all_blocks(job *j) {
 
 /* ---- checks ---- */
 
-static dp_status check(const dp_sim *sim, const dp_member *member, int n, const dp_vjp_opts *opts, dp_weight_fn weight) {
+static dp_status check(const dp_sim *sim, const dp_member *member, int n, const dp_vjp_opts *opts,
+                       dp_weight_fn weight) {
   const dp_run_opts plain = dp_run_opts_default();
   if (!opts || opts->cookie != DPI_VJP_COOKIE || !(opts->deadline_s >= 0) || !weight)
     return dpi_fail(sim->ctx, DP_ERR_USAGE,
                     "dp_simulate_vjp: the options were not made by dp_vjp_opts_default, or there are no weights");
   if (!(sim->spoke_desc->caps & DP_CAP_VJP))
-    return dpi_fail(sim->ctx, DP_ERR_UNSUPPORTED,
-                    "dp_simulate_vjp: spoke '%s' does not offer DP_CAP_VJP (gradients) with this model and method: equations with "
-                    "a method that steps in lanes do",
-                    sim->ops->name);
+    return dpi_fail(
+        sim->ctx, DP_ERR_UNSUPPORTED,
+        "dp_simulate_vjp: spoke '%s' does not offer DP_CAP_VJP (gradients) with this model and method: equations with "
+        "a method that steps in lanes do",
+        sim->ops->name);
   DP_TRY(dpi_check_members(sim, member, n, &plain));
   for (int i = 0; i < n; i++)
     if (member[i].nfunctional > 0)
@@ -175,8 +180,8 @@ static dp_status check(const dp_sim *sim, const dp_member *member, int n, const 
   return DP_OK;
 }
 
-dp_status dp_simulate_vjp(const dp_sim *sim, const dp_member *member, int nmember, const dp_vjp_opts *opts, dp_weight_fn weight,
-                          void *user, dp_gradient **out) {
+dp_status dp_simulate_vjp(const dp_sim *sim, const dp_member *member, int nmember, const dp_vjp_opts *opts,
+                          dp_weight_fn weight, void *user, dp_gradient **out) {
   *out = NULL;
   DP_TRY(check(sim, member, nmember, opts, weight));
   gradient_own *own = NULL;

@@ -1,7 +1,8 @@
 /* stream.c - floor 5: many members into a sink, in bounded memory, while the threads stay busy: dp_simulate_into for
  * members that are there, dp_simulate_stream for members that a source makes.
  *
- *     chunk 0 1 2 3 4 5 6 ...      made, computed and shown to `eager` by the workers, taken in this order, each in a slot
+ *     chunk 0 1 2 3 4 5 6 ...      made, computed and shown to `eager` by the workers, taken in this
+ *                                  order, each in a slot
  *           |---| |-------|
  *           given  in slots        the calling thread gives what is ready, in order, between chunks of its own
  *
@@ -10,8 +11,8 @@
  * 2. A chunk waits for a slot only while earlier ones are in work or ready, and the calling thread gives while it
  *    waits: somebody can always go on.
  * 3. The sink is called on the calling thread alone; eager on any, for chunks in any order.
- * 4. How members are cut into chunks decides nothing but memory, and how much a stop loses: the first chunks of a source
- *    are short, since nobody knows yet how long its members take.
+ * 4. How members are cut into chunks decides nothing but memory, and how much a stop loses: the first chunks of a
+ *    source are short, since nobody knows yet how long its members take.
  */
 #include <pthread.h>
 #include <string.h>

@@ -58,8 +58,8 @@ typedef struct dpi_lane_build {
  * NONE stays. */
 dp_status dpi_lane_rewrite(dp_ctx *ctx, const dpi_system *sys, dpi_node *root, int nroot);
 
-/* The system as a step sees it: the same model in the arena, its states' rates in a graph of their own, which the caller
- * owns even where this fails (NULL: there is none yet). (lanes_plan.c) */
+/* The system as a step sees it: the same model in the arena, its states' rates in a graph of their own, which the
+ * caller owns even where this fails (NULL: there is none yet). (lanes_plan.c) */
 dp_status dpi_lane_copy_system(dp_ctx *ctx, const dpi_system *from, dpi_arena *arena, dpi_graph **graph,
                                dpi_system **out);
 

@@ -89,9 +89,11 @@ void dpi_solve_rhs_input(dpi_solve_rhs *r, const double *u, const double *du) {
   if (r->has_du) memcpy(r->du, du, n * (size_t)r->ndir * sizeof *du);
 }
 
+#define WIDE_LEAST 7 /* directions: from here on vectors of four are worth it */
+
 /* v - v is +0 (all bits clear) for every finite v and NaN otherwise: no branch, and the vectoriser
  * likes it. */
-static bool all_finite(const double *v, int n) {
+static inline __attribute__((always_inline)) bool all_finite(const double *v, int n) {
   uint64_t bad = 0;
   for (int i = 0; i < n; i++) {
     double zero = v[i] - v[i];
@@ -156,11 +158,23 @@ static inline __attribute__((always_inline)) void sens_rate(const dpi_solve_rhs 
   }
 }
 
+#if defined(__x86_64__)
+/* The same in vectors of four: each element by the same operations, so by the same bytes. */
+__attribute__((target("avx2"))) static bool sens_rate_four(const dpi_solve_rhs *r, int nd, const double *restrict sens,
+                                                           double *restrict dsens) {
+  sens_rate(r, nd, sens, dsens);
+  return all_finite(dsens, r->sys->nstate * nd);
+}
+#endif
+
 bool dpi_solve_rhs_apply(const dpi_solve_rhs *r, const double *sens, double *f, double *dsens) {
   int n = r->sys->nstate, nd = r->ndir;
   for (int i = 0; i < n; i++) f[i] = r->out[i];
   if (r->has_u)
     for (int i = 0; i < n; i++) f[i] += r->u[i];
+#if defined(__x86_64__)
+  if (nd >= WIDE_LEAST && __builtin_cpu_supports("avx2")) return sens_rate_four(r, nd, sens, dsens) && all_finite(f, n);
+#endif
   switch (nd) {
     case 1:
       sens_rate(r, 1, sens, dsens);

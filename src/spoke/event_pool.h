@@ -39,7 +39,8 @@ typedef struct dpi_storm {
 
 dp_status dpi_event_pool_room(dp_ctx *ctx, dpi_event_pool *pool, int n, int width);
 void dpi_event_pool_release(dp_ctx *ctx, dpi_event_pool *pool);
-/* t + delay; where that is a tick's time but for rounding, the tick's: 0.1 + 0.2 meets an output or a trigger at 0.3. */
+/* t + delay; where that is a tick's time but for rounding, the tick's:
+ * 0.1 + 0.2 meets an output or a trigger at 0.3. */
 double dpi_event_pool_time(double t, double delay);
 /* Into room that was made: the new execution's numbers, zero at first. */
 double *dpi_event_pool_add(dpi_event_pool *pool, int width, double time, int event);

@@ -4,6 +4,7 @@
  * until all before it are reported. Which thread judged a case never changes its result.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static dp_status scan(dp_ctx *ctx, const char *dir, const dp_sbml_def *def, dpi_
   const char **id = NULL;
   int cap = 0;
   DIR *folder = opendir(dir);
-  if (!folder) return dpi_fail(ctx, DP_ERR_IO, "%s: cannot be opened as a folder", dir);
+  if (!folder) return dpi_fail_path(ctx, dir, "cannot be opened as a folder", errno);
   dp_status status = DP_OK;
   for (struct dirent *e; status == DP_OK && (e = readdir(folder));) {
     if (e->d_name[0] == '.' || !wanted(def, e->d_name)) continue;

@@ -1,6 +1,7 @@
 /* suite_sbml.c - floor 8: the semantic cases of the SBML Test Suite (see doppel/suite.h).
  *
- * One file of a case: read, seal (what SBML leaves undefined is NaN), one member through the waist at start + i * duration / steps, every value compared:
+ * One file of a case: read, seal (what SBML leaves undefined is NaN), one member through the waist at
+ * start + i * duration / steps, every value compared:
  *
  *     |C - U| <= Ta + Tr |C|      C expected, U ours; NaN matches NaN, an infinity only itself
  *
@@ -102,8 +103,9 @@ static dp_status output_times(const dpi_suite_case *c, dp_output_time *when) {
   for (int i = 0; i < c->nrow; i++) {
     double t = row_time(c, i) / unit;
     if (!(fabs(t) <= LAST_TIME) || (i && ticks(t) <= when[i - 1].time))
-      return dpi_fail(c->ctx, DP_ERR_UNSUPPORTED, "%s: output time %g: times must ascend by more than a trillionth of the last",
-                      c->id, row_time(c, i));
+      return dpi_fail(c->ctx, DP_ERR_UNSUPPORTED,
+                      "%s: output time %g: times must ascend by more than a trillionth of the last", c->id,
+                      row_time(c, i));
     when[i] = (dp_output_time){ticks(t), INT32_MAX};
   }
   return DP_OK;

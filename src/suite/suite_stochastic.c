@@ -15,9 +15,10 @@
  *
  * A perfect simulator leaves a range now and then: of 50 independent times within +-3, one column in eight. A case that
  * does is repeated TRIES - 1 times with other seeds, and fails when a column leaves its range in a repeat at a time at
- * which it did before. Columns that left it again at any time are counted, and are no failure: with 50 independent times
- * and long tails a perfect simulator has some of them in every sweep. How many of these, and how many values outside in the
- * first try, follows from the ranges: Z is normal, Y nearly so with variance (kurtosis - 1) / 2, times as independent.
+ * which it did before. Columns that left it again at any time are counted, and are no failure: with 50 independent
+ * times and long tails a perfect simulator has some of them in every sweep. How many of these, and how many values
+ * outside in the first try, follows from the ranges: Z is normal, Y nearly so with variance (kurtosis - 1) / 2,
+ * times as independent.
  */
 #include <math.h>
 #include <stdio.h>

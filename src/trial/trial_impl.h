@@ -6,7 +6,9 @@
  *     trial_run.c       people block by block through the arms          trial_outside.c  arms that are asked from
  *                       outside
  *     trial_match.c     those who are like a target population
- *     trial_stats.c     estimates of arms, drivers      trial_compare.c  differences, tests, power
+ *     trial_strata.c    permuted blocks, strata          trial_looks.c    boundaries of looks at the data
+ *     trial_stats.c     estimates of arms, drivers      trial_compare.c  differences, tests, looks
+ *     trial_shares.c    tests of shares                  trial_power.c    power
  *     trial_checks.c    the engine's own checks         trial_json.c     trial_page.c
  *
  * Invariants:
@@ -15,7 +17,7 @@
  *   2. people go through in blocks whose length the trial alone decides; sums and sketches are added in the order of
  *   people;
  *   3. memory does not grow with the number of people, but for 4 bytes each where they are matched to a target, and
- *      8 for every number that they are matched by.
+ *      8 for every number that they are matched by, and for 2 bytes each where randomisation is stratified.
  */
 #ifndef DPI_TRIAL_IMPL_H
 #define DPI_TRIAL_IMPL_H
@@ -24,12 +26,15 @@
 #include "doppel/trial.h"
 #include "kind/kind_impl.h"
 #include "kind/kind_yaml.h"
+#include "num/num.h"
 #include "policy/policy_impl.h"
 
 #define DPI_TRIAL_MISSING (-1e300) /* an endpoint's output that there is no number for */
 #define DPI_TRIAL_EVIDENCE 120     /* rows of the credibility report, at most */
 #define DPI_TRIAL_TARGETS 4        /* numbers that people are matched by, at most */
 #define DPI_TRIAL_KEPT 8192        /* people whose endpoints are kept, for bootstrap and power */
+#define DPI_TRIAL_STRATIFY 4       /* numbers that strata are made of, at most */
+#define DPI_TRIAL_LOOKS 20         /* looks at the data, at most */
 
 enum { /* purposes of random numbers */
        DPI_TRIAL_ROW = 0x7a01,
@@ -42,6 +47,7 @@ enum { /* purposes of random numbers */
        DPI_TRIAL_BOOTSTRAP,
        DPI_TRIAL_POWER,
        DPI_TRIAL_MATCH,
+       DPI_TRIAL_STRATUM,
 };
 
 /* ---- who ---- */
@@ -126,9 +132,9 @@ typedef struct dpi_endpoint {
   bool readings;            /* counted at the times of readings, as measured; else on the path, as it is */
   dpi_metric metric;
   double level, level2;
-  bool percent; /* times as a share of the time */
-  int relation;   /* of the event: -1 below, +1 above, 0: no event, a mean */
-  bool at_bound;  /* the event's bound itself is part of it: <=, >= */
+  bool percent;  /* times as a share of the time */
+  int relation;  /* of the event: -1 below, +1 above, 0: no event, a mean */
+  bool at_bound; /* the event's bound itself is part of it: <=, >= */
   double bound;
 } dpi_endpoint;
 
@@ -148,6 +154,11 @@ typedef struct dpi_trial_sensor {
   double low, high;
 } dpi_trial_sensor;
 
+typedef struct dpi_stratify { /* strata by a number of the people */
+  int column, ncut, line;     /* line: of the file */
+  const double *cut;          /* [ncut] ascending; a stratum begins at a cut */
+} dpi_stratify;
+
 typedef enum dpi_dropout_analysis { DPI_DROPOUT_UNTIL, DPI_DROPOUT_EXCLUDE } dpi_dropout_analysis;
 
 struct dp_trial {
@@ -165,7 +176,10 @@ struct dp_trial {
   dpi_endpoint *endpoint;
   const char **arm_name;
   dp_trial_endpoint *endpoint_pub;
-  int block;                   /* parallel: people of each arm in a block of the randomisation */
+  int block;               /* parallel: people of each arm in a block of the randomisation */
+  int nstratify, nstratum; /* parallel: numbers that strata are made of, 0: none; strata */
+  dpi_stratify *stratify;
+  unsigned short *allotted;    /* [cohort.n] stratum and arm, NULL without strata (trial_strata.c) */
   bool washout_next;           /* in the wash-out the next arm's policy acts already */
   double dropout, dropout_per; /* probability within that time; 0: nobody leaves */
   dpi_dropout_analysis dropout_analysis;
@@ -176,8 +190,13 @@ struct dp_trial {
   int nbootstrap;
   bool clopper, holm;
   int power_n, power_trials;
-  const char *method; /* NULL: the kind's */
-  int method_line;    /* of the file */
+  int nlook;                        /* looks at the data, the last one included; 0: only at the end */
+  double look[DPI_TRIAL_LOOKS];     /* shares of the people, the last one 1 */
+  double critical[DPI_TRIAL_LOOKS]; /* |z| that ends the trial there */
+  const char *boundary;             /* which */
+  int look_line;                    /* of the file */
+  const char *method;               /* NULL: the kind's */
+  int method_line;                  /* of the file */
   double rtol, atol, step;
   const char *context, *influence, *consequence, *risk;
   double error_limit; /* of the replay at a tight tolerance, in the unit of what is compared; 0: none */
@@ -233,7 +252,6 @@ int dpi_trial_meal_most(const dp_trial *t, double until);
 double dpi_trial_length(const dp_trial *t);             /* of a person's part, time units */
 double dpi_trial_leaves(const dp_trial *t, int person); /* when they drop out, time units; INFINITY: never */
 bool dpi_trial_lost(const dp_trial *t, int person, int arm, int endpoint);
-int dpi_trial_assigned(const dp_trial *t, int person); /* PARALLEL: arm; CROSSOVER: sequence */
 dp_time dpi_trial_ticks(double time);
 /* Announced to the policy in (from, to], in its unit. */
 double dpi_trial_announced(const dp_trial *t, const dp_policy *p, int k, const dpi_trial_meal *meal, int n,
@@ -264,6 +282,32 @@ double dpi_trial_event(const dpi_endpoint *e, double value);
 /* Endpoints of one arm: a row of outputs at its end (NULL: never there), the arm's functionals. NaN: missing. */
 void dpi_trial_values(const dpi_trial_model *m, int part, int person, const double *row, const double *functional,
                       double *value);
+
+/* ---- who goes where (trial_strata.c) ---- */
+
+int dpi_trial_assigned(const dp_trial *t, int person); /* PARALLEL: arm; CROSSOVER: sequence */
+int dpi_trial_stratum_of(const dp_trial *t, int person);
+/* One permuted block, place [narm x block]. */
+void dpi_trial_permute(const dp_trial *t, dpi_rng *rng, short *place);
+/* With strata: everybody's stratum and arm, into t->allotted (the caller's to free). */
+dp_status dpi_trial_allot(dp_trial *t);
+dp_status dpi_trial_balance(const dp_trial *t, dp_trial_result *out); /* strata of the result */
+dp_status dpi_trial_read_strata(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map);
+
+/* ---- looks at the data (trial_looks.c) ---- */
+
+typedef enum dpi_boundary {
+  DPI_BOUNDARY_OBF,
+  DPI_BOUNDARY_POCOCK,
+  DPI_BOUNDARY_LD_OBF,
+  DPI_BOUNDARY_LD_POCOCK
+} dpi_boundary;
+/* |z| at which each of n looks at information share[] ends the trial, two-sided at level alpha. The first two are for
+ * looks at equal distances. */
+void dpi_trial_boundaries(dpi_boundary kind, const double *share, int n, double alpha, double *critical);
+int dpi_trial_look_at(const dp_trial *t, int k, int people); /* people of `people` that look k sees */
+bool dpi_trial_looks_fit(const dp_trial *t, int people);     /* does each look see somebody more? */
+dp_status dpi_trial_read_looks(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map);
 
 /* ---- running and adding up ---- */
 

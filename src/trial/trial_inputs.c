@@ -43,22 +43,6 @@ bool dpi_trial_lost(const dp_trial *t, int person, int arm, int endpoint) {
   return dpi_rng_uniform(&rng) < t->missing;
 }
 
-/* Permuted blocks: narm x block people in random order; anybody's place follows from the number of their block. */
-int dpi_trial_assigned(const dp_trial *t, int person) {
-  enum { most = 1024 };
-  const int size = t->desc.narm * t->block, in = person % size;
-  short place[most];
-  for (int i = 0; i < size; i++) place[i] = (short)(i % t->desc.narm);
-  dpi_rng rng = dpi_rng_make(t->desc.seed, (uint64_t)(person / size), DPI_TRIAL_ASSIGN);
-  for (int i = size - 1; i > 0; i--) {
-    const int k = (int)(dpi_rng_uniform(&rng) * (i + 1));
-    const short other = place[i];
-    place[i] = place[k];
-    place[k] = other;
-  }
-  return place[in];
-}
-
 /* ---- meals ---- */
 
 /* How often an input's scenario begins before `until`. */

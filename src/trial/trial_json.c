@@ -84,16 +84,50 @@ static void difference(dpi_str *s, const dp_trial_result *r, const dp_trial_diff
   number(s, "p", d->p), dpi_str_add(s, ",");
   if (r->trial->holm) number(s, "p_holm", d->p_holm), dpi_str_add(s, ",");
   text(s, "test", d->test);
+  if (r->nlook) dpi_str_add(s, ",\"looks\":[");
+  for (int k = 0; k < r->nlook; k++) {
+    dpi_str_add(s, k ? ",{" : "{");
+    number(s, "value", d->seen[k].value), dpi_str_add(s, ",");
+    number(s, "p", d->seen[k].p), dpi_str_add(s, "}");
+  }
+  if (r->nlook) {
+    dpi_str_add(s, "],");
+    number(s, "crossed_at_look", d->crossed ? d->crossed : NAN), dpi_str_add(s, ",");
+    number(s, "crossed_with_people", d->crossed ? r->look[d->crossed - 1].people : NAN);
+  }
   if (d->power_n) {
     dpi_str_add(s, ",\"power\":{");
     number(s, "value", d->power), dpi_str_add(s, ",");
     number(s, "low", d->power_low), dpi_str_add(s, ",");
-    number(s, "high", d->power_high);
-    dpi_str_addf(
-        s, ",\"people_an_arm\":%d,\"trials\":%d,\"method\":\"trials drawn with replacement from the people kept\"}",
-        d->power_n, d->power_trials);
+    number(s, "high", d->power_high), dpi_str_add(s, ",");
+    if (r->nlook) number(s, "expected_people", d->power_people), dpi_str_add(s, ",");
+    dpi_str_addf(s, "\"people_an_arm\":%d,\"trials\":%d,", d->power_n, d->power_trials);
+    text(s, "method", d->power_method);
+    dpi_str_add(s, "}");
   }
   dpi_str_add(s, "}");
+}
+
+/* Strata of the randomisation and looks at the data, where there are. */
+static void plan(dpi_str *s, const dp_trial_result *r) {
+  if (r->nstratum) dpi_str_add(s, ",\"strata\":[");
+  for (int k = 0; k < r->nstratum; k++) {
+    dpi_str_add(s, k ? ",{" : "{");
+    text(s, "stratum", r->stratum[k].name), dpi_str_add(s, ",\"people\":[");
+    for (int a = 0; a < r->narm; a++) dpi_str_addf(s, a ? ",%d" : "%d", r->stratum[k].nperson[a]);
+    dpi_str_add(s, "]}");
+  }
+  if (r->nstratum) dpi_str_add(s, "]");
+  if (!r->nlook) return;
+  dpi_str_add(s, ",\"looks\":{");
+  text(s, "boundary", r->boundary), dpi_str_add(s, ",\"at\":[");
+  for (int k = 0; k < r->nlook; k++) {
+    dpi_str_addf(s, k ? ",{\"people\":%d," : "{\"people\":%d,", r->look[k].people);
+    number(s, "share", r->look[k].share), dpi_str_add(s, ",");
+    number(s, "z", r->look[k].boundary), dpi_str_add(s, ",");
+    number(s, "p", r->look[k].p), dpi_str_add(s, "}");
+  }
+  dpi_str_add(s, "]}");
 }
 
 static void credibility(dpi_str *s, const dp_trial_credibility *c) {
@@ -121,6 +155,7 @@ dp_status dp_trial_json(const dp_trial_result *r, char **out) {
   dpi_str_init(&s, r->ctx);
   dpi_str_add(&s, "{");
   head(&s, r);
+  plan(&s, r);
   dpi_str_add(&s, ",\"arms\":[");
   for (int a = 0; a < r->narm; a++) {
     if (a) dpi_str_add(&s, ",");

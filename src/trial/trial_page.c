@@ -94,7 +94,15 @@ static void difference(dpi_str *s, const dp_trial_result *r, const dp_trial_diff
   bar(s, &d->estimate, most);
   chance(s, d->p);
   if (r->trial->holm) chance(s, d->p_holm);
-  if (d->power_n)
+  if (r->nlook && d->crossed)
+    dpi_str_addf(s, "<td class=n>look %d, %d people", d->crossed, r->look[d->crossed - 1].people);
+  else if (r->nlook)
+    dpi_str_add(s, "<td class=n>at none");
+  if (d->power_n && isnan(d->power))
+    dpi_str_addf(s, "<td class=n>%s", d->power_method);
+  else if (d->power_n && r->nlook)
+    dpi_str_addf(s, "<td class=n>%.1f %%, %.0f people", 100 * d->power, d->power_people);
+  else if (d->power_n)
     dpi_str_addf(s, "<td class=n>%.1f %%", 100 * d->power);
   else if (r->trial->power_n)
     dpi_str_add(s, "<td class=n>-");
@@ -126,6 +134,7 @@ static int rows_of(dpi_str *s, const dp_trial_result *r, int endpoint, bool firs
   }
   dpi_str_add(s, "<th class=n>people<th class=n>estimate<th class=n>interval<th><th class=n>p");
   if (r->trial->holm) dpi_str_add(s, "<th class=n>p, Holm");
+  if (r->nlook) dpi_str_add(s, "<th class=n>crosses its boundary");
   if (r->trial->power_n)
     dpi_str_addf(s, "<th class=n>power, %d %s", r->trial->power_n,
                  r->trial->desc.design == DP_TRIAL_PARALLEL ? "an arm" : "people");
@@ -180,6 +189,62 @@ static void endpoints(dpi_str *s, const dp_trial_result *r) {
     rows_of(s, r, e, true);
     rows_of(s, r, e, false);
   }
+}
+
+/* Who was put where, within strata. */
+static void strata(dpi_str *s, const dp_trial_result *r) {
+  if (!r->nstratum) return;
+  dpi_str_addf(s,
+               "<h2>Randomisation</h2><p class=note>Permuted blocks of %d people within strata.</p><div class=t><table>"
+               "<tr><th class=w>stratum",
+               r->narm * r->trial->block);
+  for (int a = 0; a < r->narm; a++) {
+    dpi_str_add(s, "<th class=n>");
+    plain(s, r->arm[a].name);
+  }
+  for (int k = 0; k < r->nstratum; k++) {
+    dpi_str_add(s, "<tr><td class=w>");
+    plain(s, r->stratum[k].name);
+    for (int a = 0; a < r->narm; a++) dpi_str_addf(s, "<td class=n>%d", r->stratum[k].nperson[a]);
+  }
+  dpi_str_add(s, "</table></div>");
+}
+
+/* Boundaries, and what each look saw of the first endpoint. */
+static void looks(dpi_str *s, const dp_trial_result *r) {
+  if (!r->nlook) return;
+  dpi_str_addf(
+      s,
+      "<h2>Looks at the data</h2><p class=note>Boundary %s: a comparison ends its trial at the first look at which |z| "
+      "is as high; each has the two-sided level %.3g for itself. Estimates above are of all people, and p there knows "
+      "of "
+      "no looks.</p><div class=t><table><tr><th>look<th class=n>people<th class=n>|z|<th class=n>p",
+      r->boundary, 1 - r->trial->confidence);
+  for (int n = 0; n < r->ndifference; n++) {
+    const dp_trial_difference *d = &r->difference[n];
+    if (d->endpoint != 0) continue;
+    dpi_str_add(s, "<th class=n>");
+    plain(s, r->arm[d->arm].name);
+    dpi_str_add(s, " &minus; ");
+    plain(s, r->arm[d->against].name);
+    dpi_str_add(s, "<br>");
+    plain(s, r->trial->desc.endpoint[0].id);
+    dpi_str_add(s, ": estimate, p");
+  }
+  for (int k = 0; k < r->nlook; k++) {
+    dpi_str_addf(s, "<tr><td>%d<td class=n>%d<td class=n>%.4g<td class=n>%.2g", k + 1, r->look[k].people,
+                 r->look[k].boundary, r->look[k].p);
+    for (int n = 0; n < r->ndifference; n++) {
+      const dp_trial_difference *d = &r->difference[n];
+      if (d->endpoint != 0) continue;
+      if (isnan(d->seen[k].p))
+        dpi_str_add(s, "<td class=n>too few people");
+      else
+        dpi_str_addf(s, "<td class=n>%.4g, %.2g%s", d->seen[k].value, d->seen[k].p,
+                     d->crossed == k + 1 ? " (crosses)" : "");
+    }
+  }
+  dpi_str_add(s, "</table></div>");
 }
 
 static void arms(dpi_str *s, const dp_trial_result *r) {
@@ -281,6 +346,8 @@ dp_status dp_trial_page(const dp_trial_result *r, char **out) {
   dpi_str_add(&s, "</p>");
   alarms(&s, r);
   endpoints(&s, r);
+  looks(&s, r);
+  strata(&s, r);
   arms(&s, r);
   incidents(&s, r);
   credibility(&s, &r->credibility);

@@ -235,7 +235,7 @@ static dp_status read_crossover(reader *r, const dpi_yaml *map) {
 }
 
 static dp_status read_design(reader *r) {
-  static const char *const keys[] = {"blocks"};
+  static const char *const keys[] = {"blocks", "strata"};
   dp_trial *t = r->t;
   const dpi_yaml *cross, *random;
   bool paired;
@@ -244,12 +244,13 @@ static dp_status read_design(reader *r) {
   DP_TRY(dpi_yaml_bool(&r->doc, r->doc.root, "paired", false, &paired));
   if ((cross != NULL) + (random != NULL) + paired > 1)
     return demand(r, cross ? cross : random, "design", "one of randomisation, crossover, paired");
-  t->block = 1;
+  t->block = t->nstratum = 1;
   t->desc.design = paired ? DP_TRIAL_PAIRED : DP_TRIAL_PARALLEL;
   if (cross) return read_crossover(r, cross);
   if (!random) return DP_OK;
   int size;
-  DP_TRY(dpi_yaml_known(&r->doc, random, "randomisation", keys, 1));
+  DP_TRY(dpi_yaml_known(&r->doc, random, "randomisation", keys, 2));
+  DP_TRY(dpi_trial_read_strata(t, &r->doc, dpi_yaml_get(random, "strata")));
   DP_TRY(dpi_yaml_int(&r->doc, random, "blocks", 2 * t->desc.narm, 1, 1024, &size));
   if (size % t->desc.narm)
     return wrong(&r->doc, dpi_yaml_get(random, "blocks"), "blocks", "a multiple of the number of arms");
@@ -535,7 +536,7 @@ static dp_status read_statistics(reader *r) {
   static const char *const keys[] = {"n", "trials"};
   dp_trial *t = r->t;
   const char *interval, *proportion, *multiplicity;
-  const dpi_yaml *power;
+  const dpi_yaml *power, *looks;
   DP_TRY(share(&r->doc, r->doc.root, "confidence", 0.95, &t->confidence));
   if (t->confidence < 0.5) return wrong(&r->doc, dpi_yaml_get(r->doc.root, "confidence"), "confidence", "0.5 or more");
   DP_TRY(dpi_yaml_string(&r->doc, r->doc.root, "interval", "t", &interval));
@@ -551,11 +552,15 @@ static dp_status read_statistics(reader *r) {
   t->holm = strcmp(multiplicity, "holm") == 0;
   if (!t->holm && strcmp(multiplicity, "none") != 0)
     return wrong(&r->doc, dpi_yaml_get(r->doc.root, "multiplicity"), "multiplicity", "holm or none");
+  DP_TRY(entry(&r->doc, r->doc.root, "looks", DPI_YAML_MAP, "{at: how many, boundary: ...}", &looks));
+  DP_TRY(dpi_trial_read_looks(t, &r->doc, looks));
   DP_TRY(entry(&r->doc, r->doc.root, "power", DPI_YAML_MAP, "{n: people of an arm}", &power));
   if (!power) return DP_OK;
   DP_TRY(dpi_yaml_known(&r->doc, power, "power", keys, 2));
   DP_TRY(dpi_yaml_int(&r->doc, power, "n", 0, 2, 4096, &t->power_n));
   if (!t->power_n) return wrong(&r->doc, power, "power", "n: people of an arm");
+  if (!dpi_trial_looks_fit(t, t->power_n * (t->desc.design == DP_TRIAL_PARALLEL ? t->desc.narm : 1)))
+    return wrong(&r->doc, dpi_yaml_get(power, "n"), "n", "more people, so that each look sees somebody more");
   return dpi_yaml_int(&r->doc, power, "trials", 1000, 100, 100000, &t->power_trials);
 }
 
@@ -650,7 +655,7 @@ static dp_status read_all(reader *r) {
       "trial",    "question",  "kind",          "horizon",   "seed",       "cohort",       "inputs",
       "arms",     "sensor",    "randomisation", "crossover", "paired",     "dropout",      "missing",
       "sampling", "endpoints", "confidence",    "interval",  "proportion", "multiplicity", "power",
-      "run_in",   "method",    "step",          "rtol",      "atol",       "credibility"};
+      "run_in",   "method",    "step",          "rtol",      "atol",       "credibility",  "looks"};
   dp_trial *t = r->t;
   const dpi_yaml *root = r->doc.root, *cohort;
   DP_TRY(dpi_yaml_known(&r->doc, root, "a trial", keys, DPI_COUNT(keys)));

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "num/num.h"
-#include "trial/trial_impl.h"
+#include "trial/trial_stats.h"
 
 #define COOKIE 0x74726c31u
 #define BLOCK_BYTES (128.0 * 1048576)
@@ -88,8 +88,7 @@ static dp_status run_model(runner *r, int k, int n) {
   r->now = r->model[k];
   r->out->ncall += n;
   if (n == 0) return DP_OK;
-  if (dpi_trial_any_outside(r->now))
-    return dpi_trial_outside_run(r->now, r->list, n, r->first, r->value, r->out);
+  if (dpi_trial_any_outside(r->now)) return dpi_trial_outside_run(r->now, r->list, n, r->first, r->value, r->out);
   dpi_trial_slot *slot = NULL;
   dp_status status = dpi_trial_slots_create(r->now, n, &slot);
   r->slot = slot;
@@ -209,6 +208,15 @@ static dp_status make_result(const dp_trial *t, dp_trial_result **out) {
     x->q95 = DPI_NEW_ARRAY(ctx, double, nend);
     if (!x->estimate || !x->q05 || !x->median || !x->q95) return DP_ERR_MEMORY;
   }
+  DP_TRY(dpi_trial_balance(t, r));
+  r->boundary = t->nlook ? t->boundary : "";
+  r->nlook = t->nlook;
+  r->look = DPI_NEW_ARRAY(ctx, dp_trial_look, t->nlook + 1);
+  r->seen = DPI_NEW_ARRAY(ctx, dp_trial_seen, narm * (narm - 1) / 2 * nend * t->nlook + 1);
+  if (!r->look || !r->seen) return DP_ERR_MEMORY;
+  for (int k = 0; k < t->nlook; k++)
+    r->look[k] =
+        (dp_trial_look){dpi_trial_look_at(t, k, t->cohort.n), t->look[k], t->critical[k], dpi_trial_nominal(t, k)};
   return DP_OK;
 }
 
@@ -219,6 +227,10 @@ void dp_trial_result_destroy(dp_trial_result *r) {
     void *const block[] = {r->arm[a].estimate, r->arm[a].q05, r->arm[a].median, r->arm[a].q95};
     for (int k = 0; k < DPI_COUNT(block); k++) dpi_free(ctx, block[k]);
   }
+  for (int s = 0; r->stratum && s < r->nstratum; s++) dpi_free(ctx, r->stratum[s].nperson);
+  dpi_free(ctx, r->stratum);
+  dpi_free(ctx, r->look);
+  dpi_free(ctx, r->seen);
   dpi_free(ctx, r->arm);
   dpi_free(ctx, r->difference);
   dpi_free(ctx, r->incident);
@@ -233,9 +245,13 @@ dp_status dp_trial_run(const dp_trial *trial, const dp_trial_def *def, dp_trial_
   if (def->nperson < 0) return dpi_fail(trial->ctx, DP_ERR_USAGE, "dp_trial_run: found %d people", def->nperson);
   dp_trial t = *trial; /* with this run's people */
   if (def->nperson) t.cohort.n = t.desc.nperson = def->nperson;
+  if (!dpi_trial_looks_fit(&t, t.cohort.n))
+    return dpi_fail(t.ctx, DP_ERR_INPUT, "%s:%d: looks: %d people are too few for %d looks", t.desc.source, t.look_line,
+                    t.cohort.n, t.nlook);
   dp_trial_result *result = NULL;
   runner r = {.t = &t, .def = def};
   dp_status status = dpi_trial_match(&t);
+  if (status == DP_OK) status = dpi_trial_allot(&t);
   if (status == DP_OK) status = make_result(&t, &result);
   r.out = result;
   if (status == DP_OK) {
@@ -247,6 +263,7 @@ dp_status dp_trial_run(const dp_trial *trial, const dp_trial_def *def, dp_trial_
     result->acceptance = t.cohort.ncandidate ? (double)t.cohort.n / (double)t.cohort.ncandidate : 1;
   }
   if (status == DP_OK) status = dpi_trial_checks(&t, def->check != 0, result);
+  dpi_free(t.ctx, t.allotted);
   dpi_free(t.ctx, t.cohort.accepted);
   dpi_free(t.ctx, t.cohort.matched);
   if (status == DP_OK)

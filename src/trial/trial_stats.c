@@ -13,7 +13,6 @@
 
 #define SKETCH_ERROR 5e-4
 
-static int npair(const dpi_trial_tally *w) { return w->narm * (w->narm - 1) / 2; }
 bool dpi_trial_same_people(const dp_trial *t) { return t->desc.design != DP_TRIAL_PARALLEL; }
 
 /* Where chance has put a person: an arm, or a sequence of arms. */
@@ -29,15 +28,19 @@ dp_status dpi_trial_tally_create(const dp_trial *t, dpi_trial_tally **out) {
   w->narm = t->desc.narm;
   w->nend = t->desc.nendpoint;
   w->nperson = t->cohort.n;
-  w->nstratum = t->desc.design == DP_TRIAL_CROSSOVER ? t->desc.narm : 1;
+  w->nstratum = t->desc.design == DP_TRIAL_CROSSOVER ? t->desc.narm : t->nstratum > 1 ? t->nstratum : 1;
   w->nkept = w->nperson < DPI_TRIAL_KEPT ? w->nperson : DPI_TRIAL_KEPT;
   const size_t cell = (size_t)w->narm * (size_t)w->nend;
   w->one = DPI_NEW_ARRAY(ctx, dpi_moments, cell);
-  w->two = DPI_NEW_ARRAY(ctx, dpi_moments, npair(w) * w->nend * w->nstratum + 1);
+  w->part = DPI_NEW_ARRAY(ctx, dpi_moments, cell * (size_t)w->nstratum);
+  w->two = DPI_NEW_ARRAY(ctx, dpi_moments, dpi_trial_npair(w) * w->nend * w->nstratum + 1);
+  w->look = DPI_NEW_ARRAY(ctx, dp_trial_seen, dpi_trial_npair(w) * w->nend * t->nlook + 1);
   w->sketch = DPI_NEW_ARRAY(ctx, dpi_sketch, cell);
   w->kept = DPI_NEW_ARRAY(ctx, double, (size_t)w->nkept *cell);
   w->group = DPI_NEW_ARRAY(ctx, short, w->nkept);
-  if (!w->one || !w->two || !w->sketch || !w->kept || !w->group) return DP_ERR_MEMORY;
+  w->layer = DPI_NEW_ARRAY(ctx, short, w->nkept);
+  if (!w->one || !w->part || !w->two || !w->look || !w->sketch || !w->kept || !w->group || !w->layer)
+    return DP_ERR_MEMORY;
   for (size_t k = 0; k < cell; k++) w->sketch[k].eps = w->nperson > DPI_TRIAL_KEPT ? SKETCH_ERROR : 0;
   return DP_OK;
 }
@@ -47,7 +50,8 @@ void dpi_trial_tally_destroy(dpi_trial_tally *w) {
   dp_ctx *ctx = w->t->ctx;
   for (int k = 0; w->sketch && k < w->narm * w->nend; k++) dpi_sketch_release(ctx, &w->sketch[k]);
   dpi_sketch_scratch_release(ctx, &w->scratch);
-  void *const block[] = {w->one, w->two, w->sketch, w->kept, w->x, w->piece, w->work, w->stratum, w->group, w};
+  void *const block[] = {w->one,   w->part, w->two,     w->look,  w->sketch, w->kept, w->x,
+                         w->piece, w->work, w->stratum, w->group, w->layer,  w};
   for (int k = 0; k < DPI_COUNT(block); k++) dpi_free(ctx, block[k]);
 }
 
@@ -99,15 +103,34 @@ static void add_pair(dpi_trial_tally *w, const double *value, int n, int a, int 
   dpi_moments_add(sum, &block);
 }
 
-dp_status dpi_trial_tally_add(dpi_trial_tally *w, const double *value, int n) {
+/* An arm's endpoint in people of one stratum. */
+static void add_part(dpi_trial_tally *w, const double *value, int n, int cell, int stratum) {
   const size_t width = (size_t)w->narm * (size_t)w->nend;
+  int m = 0;
+  for (int i = 0; i < n; i++) {
+    const double x = value[(size_t)i * width + (size_t)cell];
+    if (w->stratum[i] == stratum && isfinite(x)) w->x[m++] = x;
+  }
+  if (!m) return;
+  const dpi_moments block = dpi_moments_of(w->x, m);
+  dpi_moments_add(&w->part[cell * w->nstratum + stratum], &block);
+}
+
+static dp_status add_some(dpi_trial_tally *w, const double *value, int n) {
+  const size_t width = (size_t)w->narm * (size_t)w->nend;
+  const bool same = dpi_trial_same_people(w->t);
   DP_TRY(room(w, n));
-  for (int i = 0; i < n; i++) w->stratum[i] = dpi_trial_same_people(w->t) ? group_of(w->t, w->seen + i) : 0;
+  for (int i = 0; i < n; i++)
+    w->stratum[i] = same ? group_of(w->t, w->seen + i) : dpi_trial_stratum_of(w->t, w->seen + i);
   for (int i = 0; i < n && w->have < w->nkept; i++, w->have++) {
     memcpy(w->kept + (size_t)w->have * width, value + (size_t)i * width, width * sizeof *value);
     w->group[w->have] = (short)group_of(w->t, w->have);
+    w->layer[w->have] = (short)w->stratum[i];
   }
-  for (int cell = 0; cell < w->narm * w->nend; cell++) DP_TRY(add_cell(w, value, n, cell));
+  for (int cell = 0; cell < w->narm * w->nend; cell++) {
+    DP_TRY(add_cell(w, value, n, cell));
+    for (int s = 0; s < w->nstratum && w->nstratum > 1 && !same; s++) add_part(w, value, n, cell, s);
+  }
   w->seen += n;
   if (!dpi_trial_same_people(w->t)) return DP_OK;
   for (int b = 0, k = 0; b < w->narm; b++)
@@ -115,6 +138,21 @@ dp_status dpi_trial_tally_add(dpi_trial_tally *w, const double *value, int n) {
       for (int e = 0; e < w->nend; e++)
         for (int s = 0; s < w->nstratum; s++)
           add_pair(w, value, n, a, b, e, s, &w->two[(k * w->nend + e) * w->nstratum + s]);
+  return DP_OK;
+}
+
+/* A look sees whoever came before it: where one falls into a block, the block is added in two. */
+dp_status dpi_trial_tally_add(dpi_trial_tally *w, const double *value, int n) {
+  const dp_trial *t = w->t;
+  const size_t width = (size_t)w->narm * (size_t)w->nend;
+  while (n > 0) {
+    const int left = w->nlook < t->nlook ? dpi_trial_look_at(t, w->nlook, w->nperson) - w->seen : n,
+              m = left < n ? left : n;
+    if (m > 0) DP_TRY(add_some(w, value, m));
+    if (w->nlook < t->nlook && m == left) dpi_trial_look(w, w->nlook++);
+    value += (size_t)m * width;
+    n -= m;
+  }
   return DP_OK;
 }
 
@@ -147,9 +185,10 @@ int dpi_trial_draw(dpi_rng *rng, int n) {
   return k < n ? k : n - 1;
 }
 
-static double mean_again(dpi_rng *rng, const double *x, int n) {
+static double mean_again(dpi_rng *rng, const dpi_trial_pool *pool) {
+  const int n = pool->n - pool->fewer;
   double sum = 0;
-  for (int i = 0; i < n; i++) sum += x[dpi_trial_draw(rng, n)];
+  for (int i = 0; i < n; i++) sum += pool->x[dpi_trial_draw(rng, pool->n)];
   return sum / n;
 }
 
@@ -159,7 +198,7 @@ dp_status dpi_trial_bootstrap(const dp_trial *t, const dpi_trial_pool *pool, int
   if (!mean) return DP_ERR_MEMORY;
   for (int k = 0; k < t->nbootstrap; k++) {
     dpi_rng rng = dpi_rng_make(t->desc.seed ^ what, (uint64_t)k, DPI_TRIAL_BOOTSTRAP);
-    for (int i = 0; i < npool; i++) mean[k] += pool[i].weight * mean_again(&rng, pool[i].x, pool[i].n);
+    for (int i = 0; i < npool; i++) mean[k] += pool[i].weight * mean_again(&rng, &pool[i]);
   }
   dpi_sort(mean, t->nbootstrap);
   const double tail = (1 - t->confidence) / 2;
@@ -169,18 +208,14 @@ dp_status dpi_trial_bootstrap(const dp_trial *t, const dpi_trial_pool *pool, int
   return DP_OK;
 }
 
-int dpi_trial_kept(const dpi_trial_tally *w, int a, int b, int e, int stratum, bool all, double *x) {
+int dpi_trial_kept(const dpi_trial_tally *w, int a, int b, int e, int stratum, double *x) {
   const size_t width = (size_t)w->narm * (size_t)w->nend;
-  const bool parallel = !dpi_trial_same_people(w->t);
   int n = 0;
   for (int i = 0; i < w->have; i++) {
     const double *v = w->kept + (size_t)i * width;
     const double value = b >= 0 ? v[a * w->nend + e] - v[b * w->nend + e] : v[a * w->nend + e];
-    if (stratum >= 0 && w->group[i] != stratum) continue;
-    if (isfinite(value))
-      x[n++] = value;
-    else if (all && (!parallel || w->group[i] == a))
-      x[n++] = NAN;
+    if (stratum >= 0 && w->layer[i] != stratum) continue;
+    if (isfinite(value)) x[n++] = value;
   }
   return n;
 }
@@ -210,7 +245,7 @@ static dp_status estimate_one(dpi_trial_tally *w, int arm, int e, double *x, dp_
   if (m->count < 2) return DP_OK;
   if (t->bootstrap && w->nperson <= DPI_TRIAL_KEPT) {
     out->method = "bootstrap";
-    const dpi_trial_pool pool = {x, dpi_trial_kept(w, arm, -1, e, -1, false, x), 1};
+    const dpi_trial_pool pool = {x, dpi_trial_kept(w, arm, -1, e, -1, x), 1, 0};
     return dpi_trial_bootstrap(t, &pool, 1, dpi_hash64("arm") + (uint64_t)(arm * w->nend + e), &out->low, &out->high);
   }
   out->method = "t";

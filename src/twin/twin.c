@@ -5,6 +5,7 @@
 #include "twin/twin_impl.h"
 
 #define COOKIE 0x5457494eu
+#define NEXT_RESULTS 24 /* imagined of a next sample: a study decides again and again (dp_plan_def) */
 
 const double dp_level[DP_NLEVEL] = {.025, .05, .10, .25, .50, .75, .90, .95, .975};
 
@@ -170,6 +171,8 @@ dp_status dpi_twin_decide(dp_twin *t) {
     def.seed = t->def.seed;
     def.next_time = next;
     def.nnext_time = next_times(t, next);
+    def.next_one = 1;
+    def.nhypothetical = NEXT_RESULTS;
     status = dp_plan_search(t->kind, &patient, &def, &t->advice);
     t->view.advice = t->advice;
   }
@@ -206,7 +209,8 @@ static void hash_advice(dpi_sha256 *h, const dp_advice *a) {
     hash_terms(h, x->fresh, a->nterm);
   }
   for (int n = 0; n < a->nnext; n++) {
-    double w[4] = {a->next[n].time, a->next[n].change, a->next[n].gain, a->next[n].advise};
+    double w[6] = {a->next[n].time,   a->next[n].change,     a->next[n].gain,
+                   a->next[n].advise, a->next[n].change_low, a->next[n].change_high};
     dpi_sha256_add(h, w, sizeof w);
   }
 }

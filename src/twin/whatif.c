@@ -4,6 +4,7 @@
  * Common to all branches: the draws, the times, the measurement noise of a draw. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "doppel/whatif.h"
@@ -13,6 +14,7 @@
 #define COOKIE 0x57484946u
 #define Z95 1.959963984540054
 enum { PURPOSE_BRANCH_NOISE = 0x42524e43 }; /* random purpose of this file */
+enum { MOST_DOSES = 96, AFTER = 7 };        /* given in all plans together; points after each */
 
 dp_whatif_def dp_whatif_def_default(void) {
   return (dp_whatif_def){.cookie = COOKIE, .seed = 1, .ntime = 121, .from = NAN, .end = NAN};
@@ -45,6 +47,9 @@ typedef struct branching {
   double *param;            /* [ndraw x nparam] */
   dp_member *member;        /* [nplan x ndraw] */
   dp_output_time *out;      /* [ntime] */
+  double from;
+  dp_time dose[MOST_DOSES], length[MOST_DOSES]; /* when given, for how long; ndose: 0 where there are too many */
+  int ndose;
   dp_functional *extreme;   /* [nextreme x 2] */
   int *extreme_of;          /* [nshown] which of them, -1: extremes are not asked for */
   int nextreme;
@@ -93,7 +98,7 @@ static double run_out(const dp_plan *p) {
   return last + gap;
 }
 
-static dp_status set_times(branching *b) {
+static dp_status find_span(branching *b) {
   dp_whatif *w = b->w;
   double end = b->def->end, from = isnan(b->def->from) ? w->now : b->def->from;
   if (isnan(end)) {
@@ -106,22 +111,92 @@ static dp_status set_times(branching *b) {
   if (!(from >= 0 && from <= w->now))
     return dpi_fail(w->ctx, DP_ERR_USAGE, "a forecast begins between 0 and now (%g %s), found %g", w->now, b->kind->time_unit, from);
   w->end = end;
-  /* evenly up to now and from now on, with now itself among the points */
-  int past = (int)llround((w->now - from) / (end - from) * (w->ntime - 1));
-  if (past < 1 && from < w->now) past = 1;
-  if (past > w->ntime - 2) past = w->ntime - 2;
-  for (int i = 0; i < w->ntime; i++) {
-    double t = i < past ? from + (w->now - from) * i / past : w->now + (end - w->now) * (i - past) / (w->ntime - 1 - past);
-    b->out[i] = (dp_output_time){ticks(t), INT32_MAX};
-    w->time[i] = (double)b->out[i].time / (double)DP_TICKS;
+  b->from = from;
+  return DP_OK;
+}
+
+/* Doses among instants, as far as they are shown; false: there are too many. */
+static bool list_doses(branching *b, const dp_instant *instant, int n) {
+  for (int i = 0; i < n; i++) {
+    const dp_instant *s = &instant[i];
+    if ((s->type != DP_ADD && s->type != DP_INFUSE) || !(s->amount > 0)) continue;
+    for (int32_t k = 0; k <= s->repeats && (k == 0 || s->interval > 0); k++) {
+      const dp_time t = s->time + k * s->interval;
+      if (t > ticks(b->w->end)) break;
+      if (t < ticks(b->from)) continue;
+      if (b->ndose == MOST_DOSES) return false;
+      b->dose[b->ndose] = t;
+      b->length[b->ndose++] = s->type == DP_INFUSE && s->rate > 0 ? ticks(s->amount / s->rate) : 0;
+    }
   }
+  return true;
+}
+
+/* All that was given and is planned. */
+static dp_status find_doses(branching *b) {
+  if (!b->def->doses) return DP_OK;
+  bool all = list_doses(b, b->patient->history, b->patient->nhistory);
+  for (int i = 0; all && i < b->w->nplan; i++) {
+    dp_instant *plan = NULL;
+    int n = 0;
+    DP_TRY(dp_plan_instants(b->kind, b->plan[i], b->w->now, &plan, &n));
+    all = list_doses(b, plan, n);
+    dp_plan_instants_free(b->plan[i], plan);
+  }
+  b->w->doses = all;
+  if (!all) b->ndose = 0;
+  b->w->ntime += (2 + AFTER) * b->ndose;
+  return DP_OK;
+}
+
+static int by_time(const void *x, const void *y) {
+  const dp_time a = ((const dp_output_time *)x)->time, b = ((const dp_output_time *)y)->time;
+  return (a > b) - (a < b);
+}
+
+/* Points about each dose, at the same distances from all, so that equal doses have equal peaks: just before it, when it
+ * is given, soon after, and where an infusion ends. */
+static void add_doses(branching *b, int n) {
+  static const int part[AFTER - 1] = {128, 64, 32, 16, 8, 4}; /* of the shortest time between two doses */
+  const dp_time first = ticks(b->from), end = ticks(b->w->end);
+  dp_time gap = end - first;
+  for (int i = 0; i < b->ndose; i++)
+    for (int j = 0; j < i; j++) {
+      const dp_time d = b->dose[i] > b->dose[j] ? b->dose[i] - b->dose[j] : b->dose[j] - b->dose[i];
+      if (d > 0 && d < gap) gap = d;
+    }
+  for (int i = 0; i < b->ndose; i++) {
+    dp_time at[2 + AFTER] = {b->dose[i] - 1, b->dose[i], b->dose[i] + b->length[i]};
+    for (int k = 0; k < AFTER - 1; k++) at[3 + k] = b->dose[i] + b->length[i] + gap / part[k];
+    for (int k = 0; k < 2 + AFTER; k++)
+      if (at[k] > first && at[k] < end) b->out[n++] = (dp_output_time){at[k], INT32_MAX};
+  }
+  qsort(b->out, (size_t)n, sizeof *b->out, by_time);
+  int kept = 0;
+  for (int i = 0; i < n; i++)
+    if (kept == 0 || b->out[i].time > b->out[kept - 1].time) b->out[kept++] = b->out[i];
+  b->w->ntime = kept;
+}
+
+static void set_times(branching *b) {
+  dp_whatif *w = b->w;
+  const int n = b->def->ntime;
+  /* evenly up to now and from now on, with now itself among the points */
+  int past = (int)llround((w->now - b->from) / (w->end - b->from) * (n - 1));
+  if (past < 1 && b->from < w->now) past = 1;
+  if (past > n - 2) past = n - 2;
+  for (int i = 0; i < n; i++) {
+    double t = i < past ? b->from + (w->now - b->from) * i / past : w->now + (w->end - w->now) * (i - past) / (n - 1 - past);
+    b->out[i] = (dp_output_time){ticks(t), INT32_MAX};
+  }
+  if (b->ndose) add_doses(b, n);
+  for (int i = 0; i < w->ntime; i++) w->time[i] = (double)b->out[i].time / (double)DP_TICKS;
   for (int s = 0; s < w->nshown; s++) {
     b->extreme_of[s] = wanted(b->kind, s) ? b->nextreme++ : -1;
     for (int k = 0; k < 2 && b->extreme_of[s] >= 0; k++)
       b->extreme[2 * b->extreme_of[s] + k] = (dp_functional){.kind = k ? DP_MAXIMUM : DP_MINIMUM, .output = output_of(b->kind, s),
-                                                             .from = ticks(w->now), .to = ticks(end)};
+                                                             .from = ticks(w->now), .to = ticks(w->end)};
   }
-  return DP_OK;
 }
 
 /* ---- members ---- */
@@ -345,10 +420,12 @@ static dp_status audit(dp_whatif *w) {
 
 static dp_status branch(branching *b) {
   dp_whatif *w = b->w;
+  DP_TRY(find_span(b));
+  DP_TRY(find_doses(b));
   DP_TRY(count_instants(b));
   DP_TRY(make_room(b));
   list_shown(b->kind, w->shown);
-  DP_TRY(set_times(b));
+  set_times(b);
   for (int i = 0; i < w->nplan; i++) DP_TRY(dp_plan_describe(b->kind, b->plan[i], w->text[i], sizeof w->text[i]));
   DP_TRY(simulate(b));
   DP_TRY(fans(b));

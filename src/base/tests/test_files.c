@@ -86,10 +86,10 @@ static void absent_files_are_named(void **state) {
   size_t n;
   const char *path = in_folder("not/there.csv");
   assert_false(dpi_file_exists(path));
-  assert_int_equal(dpi_file_read(ctx, path, 0, &data, &n), DP_ERR_IO);
+  assert_int_equal(dpi_file_read(ctx, path, 0, &data, &n), DP_ERR_INPUT);
   assert_non_null(strstr(dp_ctx_error(ctx), "not/there.csv: cannot be opened"));
   dp_ctx_clear_error(ctx);
-  assert_int_equal(dpi_file_read(ctx, folder, 0, &data, &n), DP_ERR_IO); /* a folder is no file */
+  assert_int_equal(dpi_file_read(ctx, folder, 0, &data, &n), DP_ERR_INPUT); /* a folder is no file */
   dp_ctx_clear_error(ctx);
   assert_int_equal(dpi_file_write(ctx, path, "x", 1), DP_ERR_IO);
   assert_non_null(strstr(dp_ctx_error(ctx), "not/there.csv: cannot be written"));

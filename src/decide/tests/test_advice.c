@@ -263,13 +263,13 @@ static void telling_sample(void **state) {
   world w = world_open(*state, TWINS "/theophylline");
   static const double when[1] = {2}, slow[3] = {0, -0.35, 0}, fast[3] = {0, 0.35, 0.1};
   dp_plan_def def = asking(when, 1);
-  dp_belief *b = belief_make(100, zero, zero, 1), *half[2];
-  for (int k = 0; k < 100; k++) memcpy(b->eta + 3 * k, k % 2 ? fast : slow, sizeof slow);
-  half[0] = belief_make(100, slow, zero, 1);
-  half[1] = belief_make(100, fast, zero, 1);
+  dp_belief *b = belief_make(200, zero, zero, 1), *half[2];
+  for (int k = 0; k < 200; k++) memcpy(b->eta + 3 * k, k % 2 ? fast : slow, sizeof slow);
+  half[0] = belief_make(200, slow, zero, 1);
+  half[1] = belief_make(200, fast, zero, 1);
   for (int i = 0; i < w.kind->nparam; i++)
     if (strcmp(w.kind->param[i].id, "sd_add") == 0) w.param[w.kind->param[i].sim_param] = 1e-4;
-  def.nhypothetical = 100;
+  def.nhypothetical = 200; /* every draw is the truth equally often */
   dp_advice *a = search(&w, b, b, &def);
   double now_reward = 0, reward, change = 0, advise = 0, gain = 0;
   int now = closed_best(&w, b, a->candidate, a->ncandidate, &now_reward);
@@ -281,7 +281,7 @@ static void telling_sample(void **state) {
     gain += then >= 0 ? 0.5 * reward : 0;
     if (now < 0) continue;
     closed_estimates(&w, half[h], &a->candidate[now], e);
-    if (closed_admissible(e, 100)) gain -= 0.5 * e[2];
+    if (closed_admissible(e, 200)) gain -= 0.5 * e[2];
   }
   assert_int_equal(a->chosen, now);
   assert_true(change > 0); /* else the case tests nothing */
@@ -308,12 +308,12 @@ static void a_course_asks_for_a_sample_now(void **state) {
   world w = world_open(*state, dir);
   static const double slow[3] = {0, -0.5, 0}, fast[3] = {0, 0.5, 0}, when[3] = {9, 12, 20};
   dp_plan_def def = asking(when, 3);
-  dp_belief *b = belief_make(100, zero, zero, 1),
-            *half[2] = {belief_make(100, slow, zero, 1), belief_make(100, fast, zero, 1)};
-  for (int k = 0; k < 100; k++) memcpy(b->eta + 3 * k, k % 2 ? fast : slow, sizeof slow);
+  dp_belief *b = belief_make(200, zero, zero, 1),
+            *half[2] = {belief_make(200, slow, zero, 1), belief_make(200, fast, zero, 1)};
+  for (int k = 0; k < 200; k++) memcpy(b->eta + 3 * k, k % 2 ? fast : slow, sizeof slow);
   for (int i = 0; i < w.kind->nparam; i++)
     if (strcmp(w.kind->param[i].id, "sd_add") == 0) w.param[w.kind->param[i].sim_param] = 1e-4;
-  def.nhypothetical = 100;
+  def.nhypothetical = 200; /* every draw is the truth equally often */
   dp_plan_patient patient = patient_of(&w, b, b);
   patient.now = 8;
   dp_advice *a = NULL;
@@ -340,6 +340,83 @@ static void a_course_asks_for_a_sample_now(void **state) {
   world_close(&w);
 }
 
+/* A sample so sharp that after its result hardly a draw counts decides nothing here, and that is what is said. */
+static void too_sharp_a_sample(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  static const double when[1] = {2};
+  dp_plan_def def = asking(when, 1);
+  dp_belief *b = belief_make(NDRAW, zero, tight, 1), *f = belief_make(NDRAW, zero, tight, 2);
+  for (int i = 0; i < w.kind->nparam; i++)
+    if (strcmp(w.kind->param[i].id, "sd_add") == 0) w.param[w.kind->param[i].sim_param] = 1e-4;
+  dp_advice *a = search(&w, b, f, &def);
+  assert_int_equal(a->nnext, 1);
+  assert_int_equal(a->next_best, -1);
+  assert_true(isnan(a->next[0].change) && isnan(a->next[0].change_low) && isnan(a->next[0].gain));
+  assert_true(a->next[0].unclear > 0.9 && a->next[0].ess < 50);
+  assert_int_equal(a->next[0].nresult, def.nhypothetical);
+  dp_advice_destroy(a);
+  belief_free(b);
+  belief_free(f);
+  world_close(&w);
+}
+
+/* Who may win after a result is found on the screen's draws: a screen of all draws, which can overlook nobody, gives the
+ * same probabilities, and they lie in their intervals. */
+static void screen_overlooks_nobody(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  static const double when[2] = {2, 8}, wide[3] = {0.3, 0.3, 0.2};
+  dp_belief *b = belief_make(NDRAW, zero, wide, 1), *f = belief_make(NDRAW, zero, wide, 2);
+  dp_advice *a[2];
+  double most = 0;
+  for (int i = 0; i < 2; i++) {
+    dp_plan_def def = asking(when, 2);
+    def.nscreen = i ? NDRAW : 60;
+    a[i] = search(&w, b, f, &def);
+  }
+  assert_int_equal(a[0]->chosen, a[1]->chosen);
+  assert_int_equal(a[0]->next_best, a[1]->next_best);
+  for (int i = 0; i < 2; i++) {
+    const dp_next_sample *x = &a[0]->next[i], *y = &a[1]->next[i];
+    rig_near(x->change, y->change, 1e-12);
+    rig_near(x->gain, y->gain, 1e-9);
+    rig_near(x->advise, y->advise, 1e-12);
+    assert_true(x->change_low <= x->change && x->change <= x->change_high && x->change_low < x->change_high);
+    most = fmax(most, x->change);
+  }
+  assert_true(most > 0.05); /* else the case tests nothing */
+  for (int i = 0; i < 2; i++) dp_advice_destroy(a[i]);
+  belief_free(b);
+  belief_free(f);
+  world_close(&w);
+}
+
+/* Asked for the one that stands out alone: it is the one that stands out of all, what is said of it agrees with what is
+ * said when all are asked about, and nothing is said of the other. */
+static void only_the_one_that_stands_out(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  static const double when[2] = {2, 8}, wide[3] = {0.3, 0.3, 0.2};
+  dp_belief *b = belief_make(NDRAW, zero, wide, 1), *f = belief_make(NDRAW, zero, wide, 2);
+  dp_advice *a[2];
+  for (int i = 0; i < 2; i++) {
+    dp_plan_def def = asking(when, 2);
+    def.next_one = i;
+    a[i] = search(&w, b, f, &def);
+  }
+  const int best = a[1]->next_best;
+  assert_int_equal(a[1]->nnext, 2);
+  assert_true(best >= 0 && best == a[0]->next_best);
+  const dp_next_sample *one = &a[1]->next[best], *all = &a[0]->next[best], *other = &a[1]->next[1 - best];
+  assert_int_equal(one->nresult, all->nresult);
+  rig_near(one->ess, all->ess, 1e-9); /* the same results */
+  assert_true(one->change > 0.05); /* else the case tests nothing */
+  assert_true(one->change_low <= all->change && all->change <= one->change_high);
+  assert_true(isnan(other->change) && isnan(other->gain) && other->nresult == 0);
+  for (int i = 0; i < 2; i++) dp_advice_destroy(a[i]);
+  belief_free(b);
+  belief_free(f);
+  world_close(&w);
+}
+
 /* ---- threads, memory ---- */
 
 static void fold(const dp_advice *a, char hex[65]) {
@@ -350,7 +427,8 @@ static void fold(const dp_advice *a, char hex[65]) {
     for (int t = 0; t < a->nterm; t++)
       dpi_str_addf(&s, " %a %a %a", a->candidate[c].term[t].value, a->candidate[c].term[t].low, a->candidate[c].reward);
   for (int i = 0; i < a->nnext; i++)
-    dpi_str_addf(&s, " %a %a %a", a->next[i].change, a->next[i].gain, a->next[i].advise);
+    dpi_str_addf(&s, " %a %a %a %a %a", a->next[i].change, a->next[i].gain, a->next[i].advise, a->next[i].change_low,
+                 a->next[i].change_high);
   dpi_sha256_hex(s.data, s.len, hex);
   dpi_str_release(&s);
 }
@@ -424,6 +502,9 @@ int main(void) {
       TEST(failed_members_count),
       TEST(useless_sample),
       TEST(telling_sample),
+      TEST(too_sharp_a_sample),
+      TEST(screen_overlooks_nobody),
+      TEST(only_the_one_that_stands_out),
       TEST(same_on_any_threads),
       TEST(out_of_memory),
       TEST(probability_of_being_best),

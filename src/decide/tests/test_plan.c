@@ -204,6 +204,18 @@ static void changes_from_what_was_given(void **state) {
   patient.now = 14; /* 500 mg at 13 h */
   assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_ERR_INPUT);
   dp_ctx_clear_error(r->ctx);
+  patient.now = -3; /* before anything else: 400 mg at -5 h count, 900 mg at -1 h do not */
+  history[0].time = -5 * DP_TICKS;
+  history[0].amount = 400;
+  history[1].time = -1 * DP_TICKS;
+  history[1].amount = 900;
+  history[1].interval = history[1].repeats = 0;
+  p->row[0].amount = 500;
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_OK);
+  p->row[0].amount = 600;
+  assert_int_equal(dp_plan_check_for(w.kind, p, &patient), DP_ERR_INPUT);
+  assert_non_null(strstr(dp_ctx_error(r->ctx), "(400 mg at -5 h)"));
+  dp_ctx_clear_error(r->ctx);
   dp_plan_destroy(p);
   patient.nhistory = 0;
   p = read_plan(&w, "controlId\ttime\tamount\tinterval\trepeats\noral\t0\t300\t6\t3\noral\t3\t500\t0\t0\n");

@@ -1,4 +1,5 @@
-/* Flux balance on small networks whose optimum can be read off: bounds, objectives, what has no solution, what is wrong.
+/* Flux balance on small networks whose optimum can be read off: bounds, objectives, what has no solution,
+ * what is wrong.
  *
  *     in: -> A (at most 10)   up: A -> B (at most 4)   down: A -> 2 C   out_b: B ->   out_c: C ->
  */

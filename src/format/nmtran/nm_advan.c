@@ -65,7 +65,8 @@ dp_status nm_advan_setup(nm_stream *s) {
   if (s->block[NM_PRED].line)
     return NM_REFUSE(s, s->block[NM_PRED].line, "$PRED (a model without compartments) is not supported");
   if (!s->advan)
-    return NM_WRONG(s, s->subs_line ? s->subs_line : 1, "there is no $SUBROUTINES ADVANn, which says what the model is");
+    return NM_WRONG(s, s->subs_line ? s->subs_line : 1,
+                    "there is no $SUBROUTINES ADVANn, which says what the model is");
   for (int i = 0; i < DPI_COUNT(closed); i++)
     if (closed[i] == s->advan) {
       if (s->model_line) return NM_WRONG(s, s->model_line, "$MODEL does not go with ADVAN%d", s->advan);

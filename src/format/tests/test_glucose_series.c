@@ -8,22 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/tests/own_context.h"
 #include "format/glucose_series.h"
-
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
 
 static dp_status read_as(const char *text, const char *unit, dp_glucose_series **out, int *n) {
   dp_glucose_read_def def = dp_glucose_read_def_default();

@@ -11,22 +11,8 @@
 #include <cmocka.h>
 
 #include "base/tests/failing_memory.h"
+#include "base/tests/own_context.h"
 #include "format/table.h"
-
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
 
 static dpi_table *table_of(const char *text, char sep) {
   dpi_table *t = NULL;
@@ -234,7 +220,7 @@ static void columns_are_found(void **state) {
 static void files_are_loaded(void **state) {
   (void)state;
   dpi_table *t;
-  assert_int_equal(dpi_table_load(ctx, "/nowhere/x.tsv", '\t', &t), DP_ERR_IO);
+  assert_int_equal(dpi_table_load(ctx, "/nowhere/x.tsv", '\t', &t), DP_ERR_INPUT);
   assert_null(t);
   dp_ctx_clear_error(ctx);
   char path[] = "/tmp/dp_table_XXXXXX";

@@ -5,6 +5,7 @@
  *     log_prior: {p1: -0.69, ...}   tol_log_prior   unnorm_log_posterior   tol_unnorm_log_posterior
  */
 #include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static int by_text(const void *a, const void *b) { return strcmp(*(const char *c
 /* Names in a folder, sorted, without hidden ones. */
 dp_status dpi_suite_names(dpi_arena *arena, const char *dir, int *n, const char ***out) {
   DIR *d = opendir(dir);
-  if (!d) return dpi_fail(arena->ctx, DP_ERR_IO, "%s: could not be opened as a folder", dir);
+  if (!d) return dpi_fail_path(arena->ctx, dir, "cannot be opened as a folder", errno);
   int cap = 0;
   const char **list = NULL;
   dp_status st = DP_OK;

@@ -7,15 +7,18 @@
  *     half with a preconditioned Crank-Nicolson move that is reversible for a multivariate t matched to the particles
  *     (K. Kamatani, Bernoulli 24 (2018) 3711; with t as in M. Karamanis et al., MNRAS 516 (2022) 1644): given the scale
  *     lambda drawn for the present place it is an autoregression towards the mean; with a full step it is an
- *     independence sampler
+ *     independence sampler. Where the particles lie in pieces, each of these is a piece's: a walk takes the covariance
+ *     of a piece drawn by the shares here, and the same piece's shares here and there enter the ratio; an
+ *     autoregression's piece is drawn so too, which is reversible for the mixture as it is for each piece; half the
+ *     moves are then jumps, draws of the whole mixture
  *
  * One repeat:
  *
  *     draw the prior where the density can be evaluated (the share of that is part of the evidence)
- *     until beta = 1:  next beta -> weights -> evidence -> mean, covariance -> resample -> sweeps until decorrelated
+ *     until beta = 1:  next beta -> weights -> evidence -> pieces (mixture.h) -> resample -> sweeps until decorrelated
  *
- * The particles are two halves with a common beta. Each is weighed and resampled by itself, and moved with the mean and
- * covariance of the other: moves fitted to the very particles they move keep a direction narrow in which these happen
+ * The particles are two halves with a common beta. Each is weighed and resampled by itself, and moved by the pieces
+ * of the other: moves fitted to the very particles they move keep a direction narrow in which these happen
  * to be close together, and the evidence comes out too large (in 50 directions by a factor of 2 with 1000 particles).
  *
  * Sweeps end when the correlation with the places before them is small, or when it does not fall any more (peaks that
@@ -30,13 +33,19 @@
 #include <string.h>
 
 #include "infer/infer.h"
+#include "infer/sample/mixture.h"
 
 #define DOF 5.0           /* of the t that autoregression is reversible for */
 #define WANTED 0.234      /* acceptance that both step sizes are adapted to */
 #define PLATEAU 10        /* sweeps over which correlation must fall ... */
 #define PLATEAU_FALL 0.95 /* ... to this share of what it was */
 #define STEPS_MOST 2000
+#define PIECES 8          /* of a half, at most */
+#define JUMPS 0.5        /* share of moves that go anywhere, where there are several pieces */
+#define REFIT 5           /* sweeps between two descriptions of particles that settle */
 #define BATCHES 20 /* of draws of the prior, until there are particles enough that can be evaluated */
+
+typedef enum move_kind { WALK, REGRESS, JUMP, NKIND } move_kind;
 
 typedef struct cloud {
   dpi_density *d;
@@ -50,13 +59,14 @@ typedef struct cloud {
   double *logprior;
   double *next, *x, *next_jac; /* proposals */
   double *ratio;               /* ln of what a proposal's reversibility asks for */
-  uint8_t *kind;               /* 0 walk, 1 autoregression */
+  uint8_t *kind;               /* of move */
   dpi_density_value *value;
   double *before, *loglik_before; /* after resampling */
   double *weight, *z;
-  double *mean[2], *chol[2]; /* moments of both halves */
+  dpi_arena pieces;          /* of this beta */
+  dpi_mixture mix[2];        /* what both halves look like */
   int *index;
-  double step[2]; /* of both kinds of moves */
+  double step[2]; /* of WALK and REGRESS */
   double accept;
   double correlation;
   long nsweep;
@@ -78,8 +88,6 @@ static dp_status cloud_make(cloud *c, dpi_density *d, const dpi_smc_def *def) {
   bool ok = true;
   for (int i = 0; i < DPI_COUNT(many); i++) ok = ok && (*many[i] = numbers(a, p * n)) != NULL;
   for (int i = 0; i < DPI_COUNT(one); i++) ok = ok && (*one[i] = numbers(a, p)) != NULL;
-  for (int h = 0; h < 2; h++)
-    ok = ok && (c->mean[h] = numbers(a, n)) != NULL && (c->chol[h] = numbers(a, n * n)) != NULL;
   c->z = numbers(a, 2 * n);
   c->kind = DPI_ARENA_ARRAY(a, uint8_t, p);
   c->index = DPI_ARENA_ARRAY(a, int, p);
@@ -152,23 +160,15 @@ static void resample(cloud *c, int first, int m, int half) {
   for (int i = first; i < first + m; i++) c->index[i] += first;
 }
 
-/* Weighted mean and covariance of a half; the Cholesky factor, of the diagonal alone when there is no full one. */
-static void moments(cloud *c, int half) {
-  int n = c->n, from = half * c->half;
-  double *mean = c->mean[half], *l = c->chol[half];
-  memset(mean, 0, sizeof(double) * (size_t)n);
-  memset(l, 0, sizeof(double) * (size_t)n * (size_t)n);
-  for (int i = from; i < from + c->half; i++)
-    for (int k = 0; k < n; k++) mean[k] += c->weight[i] * row(c->u, i, n)[k];
-  for (int i = from; i < from + c->half; i++)
-    for (int k = 0; c->weight[i] > 0 && k < n; k++) {
-      double d = c->weight[i] * (row(c->u, i, n)[k] - mean[k]);
-      for (int j = 0; j <= k; j++) l[k * n + j] += d * (row(c->u, i, n)[j] - mean[j]);
-    }
-  for (int k = 0; k < n; k++) c->z[k] = l[k * n + k] = l[k * n + k] * (1 + 1e-9) + 1e-300;
-  if (!dpi_chol(l, n))
-    for (int k = 0; k < n; k++)
-      for (int j = 0; j <= k; j++) l[k * n + j] = j == k ? sqrt(c->z[k]) : 0;
+/* Weighted particles of a half as a mixture. */
+static dp_status describe(cloud *c, int half) {
+  const int from = half * c->half;
+  const dpi_mixture_def def = {.x = row(c->u, from, c->n),
+                               .weight = c->weight + from,
+                               .npoint = c->half,
+                               .n = c->n,
+                               .most = PIECES};
+  return dpi_mixture_fit(&c->pieces, &def, &c->mix[half]);
 }
 
 static void gather(double *x, double *room, const int *index, int m, int width) {
@@ -177,7 +177,7 @@ static void gather(double *x, double *room, const int *index, int m, int width) 
 }
 
 /* The next beta: weights, evidence, moments, resampling. The first time, slots without a place are filled instead. */
-static void step_beta(cloud *c) {
+static dp_status step_beta(cloud *c) {
   bool dead = false;
   int m = c->npart;
   for (int i = 0; i < m; i++) dead = dead || c->loglik[i] == -INFINITY;
@@ -192,62 +192,97 @@ static void step_beta(cloud *c) {
       resample(c, h * c->half, c->half, h);
     }
   }
-  for (int h = 0; h < 2; h++) moments(c, h);
+  dpi_arena_release(&c->pieces);
+  for (int h = 0; h < 2; h++) DP_TRY(describe(c, h));
   gather(c->u, c->next, c->index, m, c->n);
   gather(c->loglik, c->ratio, c->index, m, 1);
   gather(c->logprior, c->ratio, c->index, m, 1);
   gather(c->base, c->ratio, c->index, m, 1);
   memcpy(c->before, c->u, sizeof(double) * (size_t)m * (size_t)c->n);
   memcpy(c->loglik_before, c->loglik, sizeof(double) * (size_t)m);
+  return DP_OK;
 }
 
 /* ---- moves ---- */
 
-/* (u - mean)' cov^-1 (u - mean) of a half; d [n] receives L^-1 (u - mean) */
-static double distance2(const cloud *c, int half, const double *u, double *d) {
-  double s = 0;
-  for (int k = 0; k < c->n; k++) d[k] = u[k] - c->mean[half][k];
-  dpi_tri_solve_lower(c->chol[half], c->n, d);
-  for (int k = 0; k < c->n; k++) s += d[k] * d[k];
-  return s;
+/* Which of pieces with these shares (or weights)? */
+static int pick(const double *share, int k, double at) {
+  int c = 0;
+  while (c < k - 1 && at >= share[c]) at -= share[c++];
+  return c;
 }
 
-static double log_t(const cloud *c, double d2) { return -0.5 * (DOF + c->n) * dpi_m_log1p(d2 / DOF); }
+/* to = mean + back (u - mean) + scale (factor of piece `k`) z: reversible for the piece's t law where `scale` is drawn
+ * for its distance. */
+static void regress(const dpi_mixture *mix, int k, double step, const double *u, dpi_rng *rng, const double *z,
+                    double *w, double *to) {
+  const int n = mix->n;
+  const double *mean = mix->mean + (size_t)k * n, *chol = mix->chol + (size_t)k * n * n;
+  double here = 0, back = sqrt(1 - step * step);
+  for (int a = 0; a < n; a++) w[a] = u[a] - mean[a];
+  dpi_tri_solve_lower(chol, n, w);
+  for (int a = 0; a < n; a++) here += w[a] * w[a];
+  double arg[2] = {0.5 * (DOF + n), 2 / (DOF + here)};
+  double scale = step / sqrt(dpi_variate_draw(DPI_VARIATE_GAMMA, arg, 2, rng));
+  dpi_tri_mul_lower(chol, n, z, w);
+  for (int a = 0; a < n; a++) to[a] = mean[a] + back * (u[a] - mean[a]) + scale * w[a];
+}
+
+/* A draw of piece k's t law. */
+static void jump(const dpi_mixture *mix, int k, dpi_rng *rng, const double *z, double *w, double *to) {
+  const int n = mix->n;
+  double arg[2] = {0.5 * DOF, 2 / DOF}, scale = 1 / sqrt(dpi_variate_draw(DPI_VARIATE_GAMMA, arg, 2, rng));
+  dpi_tri_mul_lower(mix->chol + (size_t)k * n * n, n, z, w);
+  for (int a = 0; a < n; a++) to[a] = mix->mean[(size_t)k * n + a] + scale * w[a];
+}
 
 static void propose(cloud *c, int i) {
-  int n = c->n, other = i < c->half;
-  const double *u = row(c->u, i, n), *mean = c->mean[other];
-  double *to = row(c->next, i, n), *z = c->z, *w = c->z + n;
+  const int n = c->n;
+  const dpi_mixture *mix = &c->mix[i < c->half]; /* of the half that it is not in */
+  const double *u = row(c->u, i, n);
+  double *to = row(c->next, i, n), *z = c->z, *w = c->z + n, share[DPI_MIXTURE_MOST] = {1}, there[DPI_MIXTURE_MOST];
   dpi_rng rng = dpi_rng_make(c->def->seed, c->repeat << 32 | (uint64_t)i, DPI_RNG_SMC);
   rng.counter = (uint64_t)(c->nsweep + 1) << DPI_SAMPLE_SHIFT;
-  c->kind[i] = dpi_rng_uniform(&rng) < 0.5;
-  double step = c->step[c->kind[i]], here = c->kind[i] ? distance2(c, other, u, w) : 0;
-  for (int k = 0; k < n; k++) z[k] = dpi_rng_normal(&rng);
-  dpi_tri_mul_lower(c->chol[other], n, z, w);
-  if (c->kind[i] == 0) {
-    for (int k = 0; k < n; k++) to[k] = u[k] + step * w[k];
+  c->kind[i] = dpi_rng_uniform(&rng) < 0.5 ? REGRESS : WALK;
+  int k = 0;
+  double here = 0;
+  if (mix->ncomponent > 1) {
+    if (dpi_rng_uniform(&rng) < JUMPS) c->kind[i] = JUMP;
+    here = dpi_mixture_logpdf(mix, DOF, u, share, w);
+    k = pick(c->kind[i] == JUMP ? mix->weight : share, mix->ncomponent, dpi_rng_uniform(&rng));
+  } else if (c->kind[i] == REGRESS) {
+    here = dpi_mixture_logpdf(mix, DOF, u, NULL, w);
+  }
+  for (int a = 0; a < n; a++) z[a] = dpi_rng_normal(&rng);
+  if (c->kind[i] == WALK) {
+    dpi_tri_mul_lower(mix->chol + (size_t)k * n * n, n, z, w);
+    for (int a = 0; a < n; a++) to[a] = u[a] + c->step[WALK] * w[a];
     c->ratio[i] = 0;
+    if (mix->ncomponent == 1) return;
+    dpi_mixture_logpdf(mix, DOF, to, there, w);
+    c->ratio[i] = dpi_m_log(there[k]) - dpi_m_log(share[k]);
     return;
   }
-  double arg[2] = {0.5 * (DOF + n), 2 / (DOF + here)};
-  double scale = step / sqrt(dpi_variate_draw(DPI_VARIATE_GAMMA, arg, 2, &rng)), back = sqrt(1 - step * step);
-  for (int k = 0; k < n; k++) to[k] = mean[k] + back * (u[k] - mean[k]) + scale * w[k];
-  c->ratio[i] = log_t(c, here) - log_t(c, distance2(c, other, to, w));
+  if (c->kind[i] == JUMP)
+    jump(mix, k, &rng, z, w, to);
+  else
+    regress(mix, k, c->step[REGRESS], u, &rng, z, w, to);
+  c->ratio[i] = here - dpi_mixture_logpdf(mix, DOF, to, NULL, w);
 }
 
 /* Step sizes towards the acceptance wanted; gain falls with the sweeps at this beta. */
 static void adapt(cloud *c, const double *accepted, const int *tried, int sweep) {
   double gain = 2 / sqrt(sweep + 1.0);
-  for (int k = 0; k < 2; k++)
+  for (int k = WALK; k <= REGRESS; k++)
     if (tried[k] > 0) c->step[k] *= dpi_m_exp(gain * (accepted[k] / tried[k] - WANTED));
   c->step[0] = fmin(c->step[0], 10);
   c->step[1] = fmin(c->step[1], 0.99);
-  c->accept = (accepted[0] + accepted[1]) / c->npart;
+  c->accept = (accepted[WALK] + accepted[REGRESS] + accepted[JUMP]) / c->npart;
 }
 
 static dp_status sweep(cloud *c, int number, dpi_smc_report *report) {
-  double accepted[2] = {0, 0};
-  int tried[2] = {0, 0};
+  double accepted[NKIND] = {0};
+  int tried[NKIND] = {0};
   for (int i = 0; i < c->npart; i++) propose(c, i);
   DP_TRY(evaluate(c, report));
   for (int i = 0; i < c->npart; i++) {
@@ -365,7 +400,7 @@ static dp_status repeat(cloud *c, dpi_draws *w, int slot, dpi_smc_report *report
     if (c->nstep++ == STEPS_MOST)
       return dpi_fail(c->d->ctx, DP_ERR_CONVERGE, "sequential Monte Carlo: beta %g after %d steps", c->beta,
                       STEPS_MOST);
-    step_beta(c);
+    DP_TRY(step_beta(c));
     DP_TRY(move(c, report));
     dpi_log(c->d->ctx, 3, "smc: repeat %d: beta %.3g after %ld sweeps", (int)c->repeat, c->beta, c->nsweep);
   }
@@ -390,10 +425,6 @@ static dp_status check(dpi_density *d, const dpi_smc_def *def) {
                     "sequential Monte Carlo: effective share %g, correlation %g: expected between 0 "
                     "and 1",
                     def->ess, def->correlation);
-  if (!d->ops->prior_draw)
-    return dpi_fail(d->ctx, DP_ERR_UNSUPPORTED,
-                    "sequential Monte Carlo starts from the prior: it must be proper, or the box "
-                    "of every parameter finite");
   return DP_OK;
 }
 
@@ -443,16 +474,60 @@ static dp_status run(cloud *c, dpi_draws **out, dpi_smc_report *report) {
   return DP_OK;
 }
 
+static dp_status settle(cloud *c, int nsweep, double *x) {
+  dpi_smc_report report = {0};
+  const int m = c->npart;
+  c->repeat = (uint64_t)c->def->first_repeat;
+  c->beta = 1;
+  c->step[0] = 2.38 / sqrt(c->n);
+  c->step[1] = fmin(0.99, c->step[0]);
+  for (int i = 0; i < m; i++) {
+    dpi_box_from(c->d, row(x, i, c->n), row(c->next, i, c->n));
+    c->weight[i] = 1.0 / m;
+    c->loglik[i] = c->base[i] = -INFINITY;
+  }
+  DP_TRY(evaluate(c, &report));
+  for (int i = 0; i < m; i++) take(c, i, i);
+  for (int s = 0; s < nsweep; s++) {
+    if (s % REFIT == 0) {
+      dpi_arena_release(&c->pieces);
+      for (int h = 0; h < 2; h++) DP_TRY(describe(c, h));
+    }
+    DP_TRY(sweep(c, s, &report));
+  }
+  for (int i = 0; i < m; i++) dpi_box_to(c->d, row(c->u, i, c->n), row(x, i, c->n));
+  return DP_OK;
+}
+
+dp_status dpi_smc_settle(dpi_density *d, const dpi_smc_def *def, int nsweep, double *x) {
+  cloud c;
+  memset(&c, 0, sizeof c);
+  DP_TRY(check(d, def));
+  dpi_arena_init(&c.arena, d->ctx);
+  dpi_arena_init(&c.pieces, d->ctx);
+  dp_status status = cloud_make(&c, d, def);
+  if (status == DP_OK) status = settle(&c, nsweep, x);
+  dpi_arena_release(&c.arena);
+  dpi_arena_release(&c.pieces);
+  return status;
+}
+
 dp_status dpi_smc_run(dpi_density *d, const dpi_smc_def *def, dpi_draws **out, dpi_smc_report *report) {
   cloud c;
   *out = NULL;
   memset(report, 0, sizeof *report);
   memset(&c, 0, sizeof c);
   DP_TRY(check(d, def));
+  if (!d->ops->prior_draw)
+    return dpi_fail(d->ctx, DP_ERR_UNSUPPORTED,
+                    "sequential Monte Carlo starts from the prior: it must be proper, or the box "
+                    "of every parameter finite");
   dpi_arena_init(&c.arena, d->ctx);
+  dpi_arena_init(&c.pieces, d->ctx);
   dp_status status = cloud_make(&c, d, def);
   if (status == DP_OK) status = run(&c, out, report);
   dpi_arena_release(&c.arena);
+  dpi_arena_release(&c.pieces);
   if (status != DP_OK) {
     dpi_draws_destroy(*out);
     *out = NULL;

@@ -1,5 +1,6 @@
-/* A process that leaves while code is being compiled ends like any other: LLVM's exit functions wait until the thread has come
- * out (base/leaving.c). Children are let go after more and more time: while LLVM is opened, in a first unit, in later ones. */
+/* A process that leaves while code is being compiled ends like any other: LLVM's exit functions wait until the thread
+ * has come out (base/leaving.c). Children are let go after more and more time: while LLVM is opened, in a first unit,
+ * in later ones. */
 #include "jit_check.h"
 
 #include <sys/wait.h>

@@ -583,8 +583,9 @@ static dp_status bound_name(builder *b, const dpi_net_reaction *x, dpi_ast *a, b
 static dp_status check_bound(const builder *b, const dpi_net_reaction *x, const char *bound) {
   int index;
   if (bound[0] == '\0' || dpi_net_find(b->net, bound, &index) == DPI_NET_PARAMETER) return DP_OK;
-  return dpi_fail(b->r->ctx, DP_ERR_INPUT, "%s:%d: the flux of '%s' is bounded by '%s', which is not a parameter with a value",
-                  b->r->source, x->line, x->id, bound);
+  return dpi_fail(b->r->ctx, DP_ERR_INPUT,
+                  "%s:%d: the flux of '%s' is bounded by '%s', which is not a parameter with a value", b->r->source,
+                  x->line, x->id, bound);
 }
 
 static bool flux_operator(dpi_ast_op op) {

@@ -132,7 +132,8 @@ static void print_infix(const dpi_ast *a, dpi_str *out) {
   bool tight = rank >= RANK_PRODUCT;
   for (int i = 0; i < a->narg; i++) {
     if (i > 0) dpi_str_addf(out, tight ? "%s" : " %s ", op_text[a->op]);
-    /* the right side of - and / binds tighter; `^` goes from the right, logic and relations are never chained blindly */
+    /* the right side of - and / binds tighter; `^` goes from the right,
+     * logic and relations are never chained blindly */
     int least = rank + (rank == RANK_LOGIC || rank == RANK_RELATION            ? 1
                         : rank == RANK_POWER                                  ? i == 0
                         : i > 0 || a->op == DPI_AST_MINUS                      ? 1

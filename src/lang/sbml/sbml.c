@@ -64,8 +64,8 @@ dp_status dpi_sbml_judge(dpi_sbml_reader *r, unsigned before, dp_status status, 
 }
 
 /* All rules but those of units, SBO terms and practice. libSBML's time grows with the square of the
- * model's size and of the longest sum: of large ones it checks the inside of elements, and building equations finds what
- * refers to nothing. */
+ * model's size and of the longest sum: of large ones it checks the inside of elements, and building equations finds
+ * what refers to nothing. */
 dp_status dpi_sbml_check(dpi_sbml_reader *r, bool whole) {
   static const SBMLErrorCategory_t off[] = {
       LIBSBML_CAT_UNITS_CONSISTENCY, LIBSBML_CAT_SBO_CONSISTENCY, LIBSBML_CAT_OVERDETERMINED_MODEL,

@@ -1,8 +1,8 @@
 /* sbml_guard.h - floor 3: calling libSBML safely from C.
  *
- * libSBML is C++ behind its C interface: on some malformed documents an exception crosses that interface, which would end
- * the program, and its registries of packages and external documents are shared by all threads. The guard (the project's
- * only C++, as C has no way to catch) turns an exception into a status and lets one thread in at a time. */
+ * libSBML is C++ behind its C interface: on some malformed documents an exception crosses that interface, which would
+ * end the program, and its registries of packages and external documents are shared by all threads. The guard (the
+ * project's only C++, as C has no way to catch) turns an exception into a status and lets one thread in at a time. */
 #ifndef DPI_SBML_GUARD_H
 #define DPI_SBML_GUARD_H
 

@@ -1,4 +1,5 @@
-/* seal_check.h - models by hand for the tests of sealing: an Antimony text, then what only the intermediate form can say. */
+/* seal_check.h - models by hand for the tests of sealing: an Antimony text,
+ * then what only the intermediate form can say. */
 #ifndef SEAL_CHECK_H
 #define SEAL_CHECK_H
 

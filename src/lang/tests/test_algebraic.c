@@ -1,5 +1,5 @@
-/* Constraints: which variable each determines against hand-made expectations; solved blocks against numeric elimination;
- * residuals of what is left to the solver. */
+/* Constraints: which variable each determines against hand-made expectations; solved blocks against numeric
+ * elimination; residuals of what is left to the solver. */
 #include "seal_check.h"
 
 static void one_equation_gives_one_variable(void **state) {
@@ -159,7 +159,8 @@ static void what_is_not_linear_stays_implicit(void **state) {
     dpi_system_destroy(sys);
     dp_model_destroy(m);
   }
-  static const char *const straight[] = {"piecewise(x, y > 1, 2*x) - y", "x*exp(y) - k", "x/k + y*y", "min(x, x + 1) - y"};
+  static const char *const straight[] = {"piecewise(x, y > 1, 2*x) - y", "x*exp(y) - k", "x/k + y*y",
+                                         "min(x, x + 1) - y"};
   for (int i = 0; i < DPI_COUNT(straight); i++) {
     dp_model *m = read_text("y' = -y; y = 2; x = 0.25; k = 1.5");
     set_free(m, "x");

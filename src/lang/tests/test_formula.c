@@ -1,4 +1,5 @@
-/* The formula language against closed forms, the precedence that Antimony and PEtab publish, and messages word for word. */
+/* The formula language against closed forms, the precedence that Antimony and PEtab publish,
+ * and messages word for word. */
 #include "lang_check.h"
 
 typedef struct math_case {

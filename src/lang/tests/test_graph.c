@@ -142,7 +142,8 @@ static void powers_are_products_in_fixed_order(void **state) {
   for (int n = -64; n <= 64; n++) assert_true(near_enough(dpi_powi(x, n), pow(x, n), 1e-14));
 }
 
-/* values of psi: Abramowitz & Stegun table 6.1 and psi(1) = -gamma, psi(1/2) = -gamma - 2 ln 2; reflection below zero */
+/* values of psi: Abramowitz & Stegun table 6.1 and psi(1) = -gamma, psi(1/2) = -gamma - 2 ln 2;
+ * reflection below zero */
 static void digamma_matches_tables(void **state) {
   (void)state;
   const double euler = 0.57721566490153286061;

@@ -12,8 +12,8 @@ static const char sbml[] =
         "<parameter id='q' value='3' constant='false'/></listOfParameters>"
         "<listOfReactions><reaction id='J' reversible='false'><listOfReactants>"
         "<speciesReference id='n' species='A' stoichiometry='1' constant='true'/></listOfReactants>"
-        "<kineticLaw><math xmlns='http://www.w3.org/1998/Math/MathML'><apply><times/><ci>k</ci><ci>A</ci></apply></math>"
-        "</kineticLaw></reaction></listOfReactions></model></sbml>\n";
+        "<kineticLaw><math xmlns='http://www.w3.org/1998/Math/MathML'><apply><times/><ci>k</ci><ci>A</ci></apply>"
+        "</math></kineticLaw></reaction></listOfReactions></model></sbml>\n";
 
 static void the_text_says_what_it_is(void **state) {
   (void)state;
@@ -50,7 +50,8 @@ static void check_read_refused(const char *text, const char *source, dp_status w
 
 static void other_languages_are_refused_by_name(void **state) {
   (void)state;
-  check_read_refused(XML "<model xmlns='http://www.cellml.org/cellml/1.0#'/>", "m.xml", DP_ERR_UNSUPPORTED, "m.xml: CellML");
+  check_read_refused(XML "<model xmlns='http://www.cellml.org/cellml/1.0#'/>", "m.xml", DP_ERR_UNSUPPORTED,
+                     "m.xml: CellML");
   check_read_refused(XML "<html/>", "m.ant", DP_ERR_UNSUPPORTED, "m.ant: XML is not readable");
   check_read_refused("x = 1", "m.sbml", DP_ERR_INPUT, "m.sbml: the text is not XML though the name says so");
 }

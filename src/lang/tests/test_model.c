@@ -1,4 +1,5 @@
-/* The intermediate form: definition and use, assignment from outside, sealing, hashes; against hand-made expectations. */
+/* The intermediate form: definition and use, assignment from outside, sealing, hashes;
+ * against hand-made expectations. */
 #include "lang_check.h"
 
 static void parameters_from_outside_replace_the_models(void **state) {

@@ -1,9 +1,10 @@
-/* Both passes of derivatives (forward, backward) against dpi_g_diff entry by entry; branches that are not taken; inputs that are
- * no symbols; the size of a gradient against the size of the function. */
+/* Both passes of derivatives (forward, backward) against dpi_g_diff entry by entry; branches that are not taken; inputs
+ * that are no symbols; the size of a gradient against the size of the function. */
 #include "lang_check.h"
 
 static const char *const functions[] = {
-    "x*y + 3*x - y/x", "x^3 - x^-2 + x^y", "(x*y)^(1/3) + y^x", "exp(-x*y) + expm1(x)*z", "ln(x) + log10(y) + log1p(x*y)",
+    "x*y + 3*x - y/x", "x^3 - x^-2 + x^y", "(x*y)^(1/3) + y^x", "exp(-x*y) + expm1(x)*z",
+    "ln(x) + log10(y) + log1p(x*y)",
     "sqrt(x*y + 1)/z", "abs(x - 5) + abs(5 - y)", "sin(x)*cos(y) + tan(x/3)", "asin(x/4) - acos(y/4) + atan(x*y)",
     "sinh(x) + cosh(y) - tanh(x*y/3)", "asinh(x) + acosh(y + 1) + atanh(x/4)", "erf(x - y) + lgamma(x + y)",
     "min(x, y)*x + max(x^2, y)", "piecewise(x*y, x < 1, x^2*y, x < 3, y)", "atan2(x, y)*z", "mod(x*10, y)",
@@ -117,7 +118,8 @@ static void gradients_are_cheap(void **state) {
     at[i] = dpi_g_sym(g, k);
   }
   for (int i = 0; i < 50 * N; i++)
-    f = dpi_g_op1(g, DPI_OP_TANH, dpi_g_op2(g, DPI_OP_ADD, dpi_g_op2(g, DPI_OP_MUL, f, at[i % N]), at[(i * 7 + 1) % N]));
+    f = dpi_g_op1(g, DPI_OP_TANH,
+                  dpi_g_op2(g, DPI_OP_ADD, dpi_g_op2(g, DPI_OP_MUL, f, at[i % N]), at[(i * 7 + 1) % N]));
   check_ok(dpi_g_vjp(g, &f, &w, 1, at, N, grad));
   dpi_tape *one = NULL, *all = NULL;
   uint8_t fast[N + 1];

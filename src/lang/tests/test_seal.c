@@ -1,5 +1,5 @@
-/* Rates of change against differences along the flow, delayed values against their definition, draws, reactions and values that
- * nothing needs against hand-made expectations. */
+/* Rates of change against differences along the flow, delayed values against their definition, draws, reactions and
+ * values that nothing needs against hand-made expectations. */
 #include "base/tests/failing_memory.h"
 #include "seal_check.h"
 
@@ -8,7 +8,8 @@
 /* ---- rateOf ---- */
 static void rates_of_states_and_constants(void **state) {
   (void)state;
-  dp_model *m = read_text("x' = -k*x; x = 2; k = 3; p = 1; c = 2*k; E: at (time > 1): p = 2; a = 0; b = 0; d = 0; e = 0");
+  dp_model *m =
+      read_text("x' = -k*x; x = 2; k = 3; p = 1; c = 2*k; E: at (time > 1): p = 2; a = 0; b = 0; d = 0; e = 0");
   add_rate_of(m, "rx", "x");
   add_rate_of(m, "rp", "p");
   add_rate_of(m, "rc", "c");
@@ -409,7 +410,8 @@ static dp_status fill(dp_model *m) {
   }
   dpi_change change = {dpi_model_find(m, "x"), one};
   DP_TRY(dpi_model_add_reaction(m, &(dpi_model_reaction){.id = "J", .sym = dpi_model_find(m, "a"), .rate = one,
-                                                         .nchange = 1, .change = &change, .norder = 1, .order = &change}));
+                                                         .nchange = 1, .change = &change, .norder = 1,
+                                                         .order = &change}));
   DP_TRY(dpi_model_parse(m, "x > u", "t", false, &n));
   return dpi_model_add_event(m, &(dpi_model_event){.id = "E", .trigger = n, .delay = one, .priority = one, .line = 1});
 }

@@ -1,5 +1,5 @@
-/* Compiled systems: Jacobian and parameter derivatives against central differences, initial values and their derivatives
- * against closed forms, shape (linear, autonomous) against models whose shape is known. */
+/* Compiled systems: Jacobian and parameter derivatives against central differences, initial values and their
+ * derivatives against closed forms, shape (linear, autonomous) against models whose shape is known. */
 #include "lang_check.h"
 
 typedef struct values {

@@ -1,5 +1,5 @@
-/* Incomplete models sealed partly: each thing that may be missing, what follows from it and what does not. What is left is
- * compared with the same model written without the missing part. */
+/* Incomplete models sealed partly: each thing that may be missing, what follows from it and what does not. What is left
+ * is compared with the same model written without the missing part. */
 #include "doppel/model.h"
 #include "seal_check.h"
 
@@ -68,7 +68,8 @@ static void a_complete_model_is_what_it_was(void **state) {
 
 static void a_parameter_without_value(void **state) {
   (void)state;
-  const char *text = "var k, q; A -> B; k*A; A = 1; B = 0; C -> D; q*C; C = 1; D = 0; q = 2; o = 0; y := A*o + C; z := C*2";
+  const char *text =
+      "var k, q; A -> B; k*A; A = 1; B = 0; C -> D; q*C; C = 1; D = 0; q = 2; o = 0; y := A*o + C; z := C*2";
   dp_model *m = partly(text, NULL);
   CHECK_SAYS(m, "parameter 'k' has no value", "so 'A', 'B', 'y', '_J0' are not known");
   check_unknown(m, "k A B y _J0");
@@ -176,7 +177,8 @@ static void events(void **state) {
                        "E3: at x > 3: d = u, x = 0",
                        NULL);
   CHECK_SAYS(m, "parameter 'u' has no value", "so 'a', 'b', 'c', 'd' are not known",
-             "event 'E0' is left out: when it happens is not known", "event 'E1' is left out: when it happens is not known",
+             "event 'E0' is left out: when it happens is not known",
+             "event 'E1' is left out: when it happens is not known",
              "event 'E2' is left out: when it happens is not known");
   check_unknown(m, "a b c d");
   assert_int_equal(m->nevent, 1);
@@ -192,7 +194,8 @@ static void not_yet(void **state) {
   (void)state;
   dp_model *m = partly("var p; y := 2*p; x' = p; x = 0; t' = 1; t = 0; E: at t > 1: p = t; F: at p > 3: t = 0", NULL);
   CHECK_SAYS(m, "parameter 'p' has no value", "so 'y', 'x', 't' are not known",
-             "event 'E' is left out: when it happens is not known", "event 'F' is left out: when it happens is not known");
+             "event 'E' is left out: when it happens is not known",
+             "event 'F' is left out: when it happens is not known");
   dp_model_destroy(m); /* F may set t, on which E depends */
   m = partly("var p; y := 2*p; x' = p; x = 0; t' = 1; t = 0; E: at t > 1: p = t", NULL);
   check_value(m, "y", "2*p");

@@ -1,59 +1,10 @@
 /* test_policy.c - policies of all kinds asked by one person: rules against hand arithmetic, programs outside that are
  * good, hang,
  * talk nonsense, die, start slowly or never stop talking; a shared object; files that are refused. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#include <math.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/base.h"
-#include "doppel/policy.h"
-
-static dp_ctx *ctx;
-static dp_kind *kind;
-static char dir[64];
-
-static void put(const char *name, const char *text) {
-  char path[200];
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-}
-
-static dp_policy *read_policy(const char *name) {
-  char path[200];
-  dp_policy *p = NULL;
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  dp_ctx_clear_error(ctx);
-  const dp_status status = dp_policy_read(kind, path, &p);
-  if (status != DP_OK) print_message("%s\n", dp_ctx_error(ctx));
-  assert_int_equal(status, DP_OK);
-  return p;
-}
-
-static void refused(const char *text, const char *why) {
-  char path[200];
-  dp_policy *p = NULL;
-  put("bad.yaml", text);
-  snprintf(path, sizeof path, "%s/bad.yaml", dir);
-  dp_ctx_clear_error(ctx);
-  assert_int_not_equal(dp_policy_read(kind, path, &p), DP_OK);
-  assert_null(p);
-  if (!strstr(dp_ctx_error(ctx), why)) print_message("'%s' is not in '%s'\n", why, dp_ctx_error(ctx));
-  assert_non_null(strstr(dp_ctx_error(ctx), why));
-  dp_ctx_clear_error(ctx);
-}
+#include "policy_rig.h"
 
 static const char rule[] =
     "policy: rule\nevery: 30 min\nreads: {c: c}\nperson: [WT]\nparameters: {target: 12}\nstate: {sum: 1}\n"
@@ -61,20 +12,10 @@ static const char rule[] =
 
 static dp_policy_session *session_of(const dp_policy *p) {
   static const double weight = 70;
-  const dp_policy_person person = {"somebody", &weight, 1, 2};
-  dp_policy_session *s = NULL;
-  assert_int_equal(dp_policy_open(p, &person, &s), DP_OK);
-  return s;
+  return open_session(p, &weight);
 }
 
-static double step(dp_policy_session *s, double time, double c) {
-  const dp_policy_input in = {time, 0.5, &c, NULL};
-  double give = -1;
-  const dp_status status = dp_policy_step(s, &in, &give);
-  if (status != DP_OK) print_message("%s\n", dp_ctx_error(ctx));
-  assert_int_equal(status, DP_OK);
-  return give;
-}
+static double step(dp_policy_session *s, double time, double c) { return ask(s, time, 0.5, c); }
 
 static void rules(void **state) {
   (void)state;
@@ -212,9 +153,9 @@ static void a_line_too_many(void **state) {
 /* A program that has left its process group and listens to nothing is killed all the same. */
 static void a_program_that_leaves(void **state) {
   (void)state;
-  dp_policy *p = program(hello,
-                         "import os\nos.setpgid(0, os.getpgid(os.getppid()))\nprint('{\"ready\":1}', flush=True)\n",
-                         "time.sleep(100)\n");
+  dp_policy *p =
+      program(hello, "import os\nos.setpgid(0, os.getpgid(os.getppid()))\nprint('{\"ready\":1}', flush=True)\n",
+              "time.sleep(100)\n");
   const double begun = dpi_clock_s();
   dp_policy_session *s = session_of(p);
   assert_true(step(s, 0, 7) == 1007);
@@ -228,10 +169,12 @@ static void a_program_that_leaves(void **state) {
 /* A program beside policy.yaml is that file also from within its folder; its bytes are part of the policy's hash. */
 static void a_program_in_this_folder(void **state) {
   (void)state;
-  static const char yaml[] = "policy: h\nkind: process\nevery: 30 min\nreads: {c: c}\nperson: [WT]\n"
-                             "gives: {oral: ''}\ncommand: [true]\nfallback: rule.yaml\n";
-  static const char script[] = "#!/bin/sh\nread a\necho '{\"ready\":1}'\n"
-                               "while read a; do echo '{\"gives\":{\"oral\":%d}}'; done\n";
+  static const char yaml[] =
+      "policy: h\nkind: process\nevery: 30 min\nreads: {c: c}\nperson: [WT]\n"
+      "gives: {oral: ''}\ncommand: [true]\nfallback: rule.yaml\n";
+  static const char script[] =
+      "#!/bin/sh\nread a\necho '{\"ready\":1}'\n"
+      "while read a; do echo '{\"gives\":{\"oral\":%d}}'; done\n";
   char before[512], path[200], text[400], hash[65];
   assert_non_null(getcwd(before, sizeof before));
   put("rule.yaml", rule);
@@ -332,8 +275,7 @@ static double level(const double *dose, int n, double every, double t) {
 }
 
 /* Doses are what tablets make up; after two days of readings every two hours the level keeps reward.yaml's limits:
- * above 5 and below
- * 20 mg/L. Until there is advice the fallback decides, and each time is recorded. */
+ * above 5 and below 20 mg/L. Until there is advice the fallback decides, and each time is recorded. */
 static void a_twin(void **state) {
   (void)state;
   enum { n = 36 };
@@ -365,30 +307,76 @@ static void a_twin(void **state) {
           "one reading and one control");
 }
 
-static int begin(void **state) {
+/* Numbers of a person that the twin's kind can't do without: nobody would have a belief and the fallback would decide
+ * everything, which is the file's fault and not a person's. */
+static void a_twin_that_is_told_too_little(void **state) {
   (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  strcpy(dir, "/tmp/test_policy_XXXXXX");
-  return !mkdtemp(dir) || dp_ctx_create(&def, &ctx) != DP_OK ||
-         dp_kind_load(ctx, DOPPEL_SOURCE_DIR "/twins/theophylline", &kind) != DP_OK;
+  dp_kind *own = kind;
+  put("first.yaml", "policy: first\nevery: 4 h\ngives: {iv: '0'}\n");
+  kind = NULL;
+  const dp_status status = dp_kind_load(ctx, DOPPEL_SOURCE_DIR "/twins/vancomycin", &kind);
+  if (status == DP_OK) {
+    refused("policy: t\nkind: twin\nevery: 4 h\nreads: {level: serum}\nperson: [WT, DIAL]\ngives: {iv: ''}\n"
+            "fallback: first.yaml\n",
+            "bad.yaml:5: person: expected 'CLCR' in it");
+    refused("policy: t\nkind: twin\nevery: 4 h\nreads: {level: serum}\ngives: {iv: ''}\nfallback: first.yaml\n",
+            "bad.yaml:1: person: expected 'CLCR' in it");
+    dp_policy_destroy(policy_of("policy: t\nkind: twin\nevery: 4 h\nreads: {level: serum}\nperson: [WT, DIAL, clcr]\n"
+                                "gives: {iv: ''}\nfallback: first.yaml\n"));
+    dp_kind_destroy(kind);
+  }
+  kind = own;
+  assert_int_equal(status, DP_OK);
 }
 
-static int end(void **state) {
+/* A person whose weight the twin's kind can't have: no belief can be made. The fallback decides, each time it is said
+ * why, and the twin is asked again; another person is not touched by that. */
+static void a_twin_whose_belief_fails(void **state) {
   (void)state;
-  char command[100];
-  snprintf(command, sizeof command, "rm -rf %s", dir);
-  dp_kind_destroy(kind);
-  const bool leak = dpi_alloc_live(ctx) != 0;
-  dp_ctx_destroy(ctx);
-  return system(command) != 0 || leak;
+  put("first.yaml", "policy: first\nevery: 2 h\nstate: {k: 0}\nnext: {k: k + 1}\ngives: {oral: '10 + k'}\n");
+  dp_policy *p = policy_of(
+      "policy: twin\nkind: twin\nevery: 2 h\nreads: {level: c}\nperson: [WT]\ngives: {oral: ''}\n"
+      "twin: {draws: 100, wait: 4 h}\nfallback: first.yaml\n");
+  const double heavy = 5000, usual = 70;
+  dp_policy_session *s = open_session(p, &heavy), *other = open_session(p, &usual);
+  for (int k = 0; k < 6; k++) {
+    assert_true(step(s, 2 * k, 0.1) == 10 + k);                  /* the fallback's, and its state goes on */
+    assert_int_equal(dp_policy_nincident(s), k < 2 ? 0 : k - 1); /* within `wait` it is as intended */
+    if (k < 3) step(other, 2 * k, 0.1);
+  }
+  for (int i = 0; i < dp_policy_nincident(s); i++) {
+    const dp_policy_incident *in = &dp_policy_incidents(s)[i];
+    assert_true(in->time == 4 + 2 * i);
+    if (!strstr(in->reason, "the belief failed") || !strstr(in->reason, "WT")) print_message("%s\n", in->reason);
+    assert_non_null(strstr(in->reason, "the belief failed"));
+    assert_non_null(strstr(in->reason, "WT"));
+  }
+  for (int i = 0; i < dp_policy_nincident(other); i++)
+    assert_null(strstr(dp_policy_incidents(other)[i].reason, "failed"));
+  assert_string_equal(dp_ctx_error(ctx), ""); /* an incident is no error of the program */
+  dp_policy_close(other);
+  dp_policy_close(s);
+  dp_policy_destroy(p);
+}
+
+static int begin(void **state) {
+  (void)state;
+  return !open_rig() || dp_kind_load(ctx, DOPPEL_SOURCE_DIR "/twins/theophylline", &kind) != DP_OK;
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rules),          cmocka_unit_test(files_that_are_refused),
-                                     cmocka_unit_test(a_good_program), cmocka_unit_test(programs_that_fail),
-                                     cmocka_unit_test(a_line_too_many), cmocka_unit_test(a_program_that_leaves),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rules),
+                                     cmocka_unit_test(files_that_are_refused),
+                                     cmocka_unit_test(a_good_program),
+                                     cmocka_unit_test(programs_that_fail),
+                                     cmocka_unit_test(a_line_too_many),
+                                     cmocka_unit_test(a_program_that_leaves),
                                      cmocka_unit_test(a_program_in_this_folder),
-                                     cmocka_unit_test(a_slow_start),   cmocka_unit_test(a_program_that_is_not_there),
-                                     cmocka_unit_test(a_library),      cmocka_unit_test(a_twin)};
-  return cmocka_run_group_tests(tests, begin, end);
+                                     cmocka_unit_test(a_slow_start),
+                                     cmocka_unit_test(a_program_that_is_not_there),
+                                     cmocka_unit_test(a_library),
+                                     cmocka_unit_test(a_twin),
+                                     cmocka_unit_test(a_twin_that_is_told_too_little),
+                                     cmocka_unit_test(a_twin_whose_belief_fails)};
+  return cmocka_run_group_tests(tests, begin, close_rig);
 }

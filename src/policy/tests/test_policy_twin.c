@@ -2,35 +2,10 @@
  * doses into x at once, the aim the integral of (x - r)^2 over the look ahead. With one value of k the best dose at
  * x0 is r B/A - x0, A = (1 - exp(-2kL))/(2k), B = (1 - exp(-kL))/k. Beliefs that fail, moves that are not safe, files
  * that are refused. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "base/base.h"
 #include "base/tests/failing_memory.h"
-#include "doppel/policy.h"
+#include "policy_rig.h"
 
-static dp_ctx *ctx;
-static dp_kind *kind;
-static char dir[64];
 static const double K = 0.5, R = 4;
-
-static void put(const char *name, const char *text) {
-  char path[200];
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-}
 
 static void make_kind(void) {
   char path[200];
@@ -63,45 +38,7 @@ static void make_kind(void) {
   assert_int_equal(status, DP_OK);
 }
 
-static dp_status read_text(const char *text, dp_policy **p) {
-  char path[200];
-  put("twin.yaml", text);
-  snprintf(path, sizeof path, "%s/twin.yaml", dir);
-  dp_ctx_clear_error(ctx);
-  return dp_policy_read(kind, path, p);
-}
-
-static dp_policy *policy_of(const char *text) {
-  dp_policy *p = NULL;
-  const dp_status status = read_text(text, &p);
-  if (status != DP_OK) print_message("%s\n", dp_ctx_error(ctx));
-  assert_int_equal(status, DP_OK);
-  return p;
-}
-
-static void refused(const char *text, const char *why) {
-  dp_policy *p = NULL;
-  assert_int_not_equal(read_text(text, &p), DP_OK);
-  if (!strstr(dp_ctx_error(ctx), why)) print_message("'%s' is not in '%s'\n", why, dp_ctx_error(ctx));
-  assert_non_null(strstr(dp_ctx_error(ctx), why));
-  dp_ctx_clear_error(ctx);
-}
-
-static dp_policy_session *session_of(const dp_policy *p, const double *value) {
-  const dp_policy_person person = {"somebody", value, 1, 2};
-  dp_policy_session *s = NULL;
-  assert_int_equal(dp_policy_open(p, &person, &s), DP_OK);
-  return s;
-}
-
-static double step(dp_policy_session *s, double time, double reading) {
-  const dp_policy_input in = {time, 1, &reading, NULL};
-  double give = -1;
-  const dp_status status = dp_policy_step(s, &in, &give);
-  if (status != DP_OK) print_message("%s\n", dp_ctx_error(ctx));
-  assert_int_equal(status, DP_OK);
-  return give;
-}
+static double step(dp_policy_session *s, double time, double reading) { return ask(s, time, 1, reading); }
 
 static double best_dose(double x0, double look) {
   const double a = (1 - exp(-2 * K * look)) / (2 * K), b = (1 - exp(-K * look)) / K;
@@ -116,7 +53,7 @@ static double best_dose(double x0, double look) {
 /* Doses every hour from readings without error; between them the tank empties. */
 static void follow(const char *text, double look, double grid, double tolerance) {
   dp_policy *p = policy_of(text);
-  dp_policy_session *s = session_of(p, NULL);
+  dp_policy_session *s = open_session(p, NULL);
   double x = 0;
   for (int k = 0; k < 6; k++) {
     const double dose = step(s, k, x), wanted = fmax(best_dose(x, look), 0),
@@ -143,7 +80,7 @@ static void an_offset(void **state) {
   (void)state;
   dp_policy *p = policy_of(
       HEAD "  update: never\n  correct: offset 0.5\n  moves: {dose: {lower: 0, upper: 10}}\n  evaluations: 400\n");
-  dp_policy_session *s = session_of(p, NULL);
+  dp_policy_session *s = open_session(p, NULL);
   const double a = (1 - exp(-2 * K * 2)) / (2 * K), b = (1 - exp(-K * 2)) / K;
   double x = 0, off = 1;
   for (int k = 0; k < 4; k++) {
@@ -163,7 +100,7 @@ static void a_limit(void **state) {
       policy_of(HEAD
                 "  limits: [{id: top, quantity: g, functional: maximum, event: '> 4.001 mg', probability: '<= 0.1'}]\n"
                 "  moves: {dose: {levels: [8, 6, 4, 2, 0]}}\n");
-  dp_policy_session *s = session_of(p, NULL);
+  dp_policy_session *s = open_session(p, NULL);
   double x = 0;
   for (int k = 0; k < 4; k++) {
     const double dose = step(s, k, x);
@@ -196,7 +133,7 @@ static void a_rate(void **state) {
       "  rewards: [{id: near, quantity: away, functional: integral, weight: -1}]\n"
       "  moves: {rate: {times: [0, 0.5, 1, 1.5, 2, 2.5, 3], of: base, hold: 1 h, then: 0}}\n");
   const double base = 3;
-  dp_policy_session *s = session_of(p, &base);
+  dp_policy_session *s = open_session(p, &base);
   double x = 0;
   for (int k = 0; k < 6; k++) {
     const double rate = step(s, k, x);
@@ -219,7 +156,7 @@ static void a_late_dose(void **state) {
       "twin:\n  draws: 20\n  look: 3 h\n  update: never\n  quantities: {away: {formula: '(g - 4)^2', unit: 'mg2'}}\n"
       "  rewards: [{id: near, quantity: away, functional: integral, weight: -1}]\n"
       "  moves: {late: {levels: [0, 5]}}\n");
-  dp_policy_session *s = session_of(p, NULL);
+  dp_policy_session *s = open_session(p, NULL);
   double x = 0;
   assert_true(step(s, 0, x) == 5);
   assert_true(step(s, 0.5, x) == 0); /* 5 mg more would be too much: the first are on their way */
@@ -267,7 +204,7 @@ static void what_is_told(void **state) {
     put("four.yaml", "policy: four\nevery: 1 h\ngives: {dose: '0', late: '4'}\n");
     snprintf(text, sizeof text, common, head[k], k == 2 ? "four.yaml" : "none.yaml", map[k]);
     dp_policy *p = policy_of(text);
-    dp_policy_session *s = session_of(p, NULL);
+    dp_policy_session *s = open_session(p, NULL);
     const double reading = 0, snack = k == 1 ? 0.004 : 4;
     const dp_policy_input in = {0, 1, &reading, &snack};
     double give[2] = {-1, -1};
@@ -285,7 +222,7 @@ static void doses_that_repeat(void **state) {
   dp_policy *p = policy_of(HEAD
                            "  wait: 2 h\n  decide: 3 h\n  readings: 2 h\n  remember: 4 h\n"
                            "  moves: {dose: {levels: [0, 1, 2, 3, 4], repeat: 1 h, hold: 3 h}}\n");
-  dp_policy_session *s = session_of(p, NULL);
+  dp_policy_session *s = open_session(p, NULL);
   double x = 0, dose[11];
   for (int k = 0; k < 11; k++) {
     dose[k] = step(s, k, x);
@@ -310,14 +247,14 @@ static void no_safe_move(void **state) {
   char text[2000];
   snprintf(text, sizeof text, limit, "  safe: {dose: 2}\n");
   dp_policy *p = policy_of(text);
-  dp_policy_session *s = session_of(p, NULL);
+  dp_policy_session *s = open_session(p, NULL);
   assert_true(step(s, 0, 0) == 2);
   assert_int_equal(dp_policy_nincident(s), 0);
   dp_policy_close(s);
   dp_policy_destroy(p);
   snprintf(text, sizeof text, limit, "");
   p = policy_of(text);
-  s = session_of(p, NULL);
+  s = open_session(p, NULL);
   assert_true(step(s, 0, 0) == 0.25); /* of none.yaml */
   assert_int_equal(dp_policy_nincident(s), 1);
   assert_string_equal(dp_policy_incidents(s)->reason, "no safe move");
@@ -333,10 +270,10 @@ static void a_belief_that_fails(void **state) {
       "twin:\n  draws: 20\n  look: 3 h\n  knows: {rate: base}\n  moves: {dose: {levels: [0, 5]}}\n"
       "  rewards: [{id: much, quantity: g, functional: integral, weight: 1}]\n");
   const double good = 1, bad = 1000;
-  dp_policy_session *s = session_of(p, &good);
+  dp_policy_session *s = open_session(p, &good);
   assert_true(step(s, 0, 0) == 5);
   dp_policy_close(s);
-  s = session_of(p, &bad);
+  s = open_session(p, &bad);
   assert_true(step(s, 0, 0) == 0.25);
   assert_true(step(s, 1, 0) == 0.25);
   assert_int_equal(dp_policy_nincident(s), 2);
@@ -353,7 +290,7 @@ static void twice(void **state) {
       HEAD "  update: never\n  correct: reweight\n  moves: {dose: {lower: 0, upper: 10}}\n  evaluations: 60\n");
   double dose[2][5];
   for (int i = 0; i < 2; i++) {
-    dp_policy_session *s = session_of(p, NULL);
+    dp_policy_session *s = open_session(p, NULL);
     for (int k = 0; k < 5; k++) dose[i][k] = step(s, k, 3 + 0.1 * k);
     dp_policy_close(s);
   }
@@ -423,9 +360,10 @@ static void refusals(void **state) {
   refused(TWIN AIM "  moves: {dose: {levels: [1]}}\n  safe: {rate: 1}\n", "safe");
   refused(TWIN AIM "  moves: {dose: {levels: [1]}}\n  decide: 90 min\n", "multiples");
   refused(TWIN AIM "  moves: {dose: {levels: [1]}}\n  safe: {dose: 101}\n", "level 101, expected 0 to 100");
-  refused("policy: t\nkind: twin\nevery: 1 h\nreads: {g: level}\ngives: {dose: ''}\nfallback: none.yaml\ntwin:\n"
-          "  look: 20000 h\n  moves: {dose: {levels: [1], repeat: 1 h}}\n" AIM,
-          "at most 10000 doses");
+  refused(
+      "policy: t\nkind: twin\nevery: 1 h\nreads: {g: level}\ngives: {dose: ''}\nfallback: none.yaml\ntwin:\n"
+      "  look: 20000 h\n  moves: {dose: {levels: [1], repeat: 1 h}}\n" AIM,
+      "at most 10000 doses");
   refused(TWIN AIM "  moves: {dose: {levels: [1]}}\n  wait: 1e300 h\n", "0 to 4e9");
   refused(TWIN AIM "  moves: {dose: {levels: [1]}}\n  given: {dose: none}\n", "the twin's kind knows");
   refused(TWIN AIM "  moves: {dose: {levels: [1]}}\n  observes: {g: nothing}\n", "no observable");
@@ -445,24 +383,12 @@ static void refusals(void **state) {
 
 static int begin(void **state) {
   (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  strcpy(dir, "/tmp/test_twin_XXXXXX");
-  if (!mkdtemp(dir) || dp_ctx_create(&def, &ctx) != DP_OK) return 1;
+  if (!open_rig()) return 1;
   make_kind();
   put("rest.yaml", "policy: rest\nevery: 1 h\ngives: {rate: '0'}\n");
   put("late.yaml", "policy: late\nevery: 30 min\ngives: {late: '0'}\n");
   put("none.yaml", "policy: none\nevery: 1 h\ngives: {dose: '0.25'}\n");
   return 0;
-}
-
-static int end(void **state) {
-  (void)state;
-  char command[100];
-  snprintf(command, sizeof command, "rm -rf %s", dir);
-  dp_kind_destroy(kind);
-  const bool leak = dpi_alloc_live(ctx) != 0;
-  dp_ctx_destroy(ctx);
-  return system(command) != 0 || leak;
 }
 
 int main(void) {
@@ -478,5 +404,5 @@ int main(void) {
                                      cmocka_unit_test(doses_that_repeat),
                                      cmocka_unit_test(memory_that_fails),
                                      cmocka_unit_test(refusals)};
-  return cmocka_run_group_tests(tests, begin, end);
+  return cmocka_run_group_tests(tests, begin, close_rig);
 }

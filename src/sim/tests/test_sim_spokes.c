@@ -443,7 +443,7 @@ static void bad_definitions(void **state) {
       {"lingauss", "x1", NULL, "x7", "a11", NULL, DP_ERR_INPUT, "x7"},
       {"lingauss", "x1", NULL, "x1", "a77", NULL, DP_ERR_INPUT, "a77"},
       {"diffusion", "total", NULL, "u0", "D", "cells=many", DP_ERR_INPUT, "cells=many"},
-      {"plugin", "x", NULL, "x", "r", "/nowhere/at_all.so", DP_ERR_IO, "at_all.so"},
+      {"plugin", "x", NULL, "x", "r", "/nowhere/at_all.so", DP_ERR_INPUT, "at_all.so"},
       {"plugin", "x", NULL, "x", "r", NULL, DP_ERR_INPUT, "path"},
   };
   for (int k = 0; k < DPI_COUNT(bad); k++) {

@@ -5,7 +5,8 @@
  * columns (cvode_columns.h). The equations of the sensitivities are linear: with the Jacobian at the step's own state
  * and step size one solve is the answer, where a kept Jacobian has to be iterated with. Factors cost as much for one
  * column as for many, and a fresh matrix at every step makes the state's own iteration begin anew, with a full tape for
- * each round: so this is done from DPI_CORRECTOR_LEAST columns and DPI_CORRECTOR_STATES states on (README: measured). */
+ * each round: so this is done from DPI_CORRECTOR_LEAST columns and DPI_CORRECTOR_STATES states on (README:
+ * measured). */
 #ifndef DPI_CVODE_CORRECTOR_H
 #define DPI_CVODE_CORRECTOR_H
 

@@ -20,8 +20,8 @@
  *   cycle, the block's own exponential (which a fast rate elsewhere does not force into many
  *   squarings) for a cycle.
  *
- * Up to three states without a cycle have a closed form that is shorter (incidence_chain.h), and so have the values of a
- * cycle of two with at most one state beside it (incidence_cycle.h).
+ * Up to three states without a cycle have a closed form that is shorter (incidence_chain.h), and so have the values of
+ * a cycle of two with at most one state beside it (incidence_cycle.h).
  *
  * The arithmetic stands in incidence_body.h, for each width of registers once.
  *

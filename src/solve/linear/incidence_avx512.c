@@ -1,4 +1,5 @@
-/* incidence_avx512.c - floor 3, private to linear: products and exponentials by AVX-512 (compiled with -mavx512f -mavx512dq). */
+/* incidence_avx512.c - floor 3, private to linear: products and exponentials by AVX-512 (compiled with -mavx512f
+ * -mavx512dq). */
 #include "solve/linear/incidence.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,6 @@
-/* incidence_body.h - floor 3, private to linear: the arithmetic of incidence.c once for each instruction set. Nothing is
- * summed in another order by wider registers and nothing is contracted (-ffp-contract=off), so all give the same bytes.
+/* incidence_body.h - floor 3, private to linear: the arithmetic of incidence.c once for each instruction set. Nothing
+ * is summed in another order by wider registers and nothing is contracted (-ffp-contract=off),
+ * so all give the same bytes.
  *
  * Before it is included: OPS, the table's name; WIDE, doubles of the widest register, 4 or 8.
  */
@@ -88,8 +89,8 @@ static void multiply(const dpi_incidence *p, int nblock, const double *a, const 
 #endif
 }
 
-static bool expm(const dpi_incidence *p, int nblock, const double *m, const double *dm, bool metzler, double h, double *e,
-                 double *de, dpi_expm_work *w);
+static bool expm(const dpi_incidence *p, int nblock, const double *m, const double *dm, bool metzler, double h,
+                 double *e, double *de, dpi_expm_work *w);
 
 #include "solve/linear/incidence_chain.h"
 #include "solve/linear/incidence_cycle.h"

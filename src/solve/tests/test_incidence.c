@@ -1,6 +1,6 @@
-/* test_incidence.c - products and exponentials by each instruction set that this processor has, beside the plain one: the same bytes.
- * The plain one against what products must be: exp((s + t) M) = exp(s M) exp(t M), and derivatives by differences. Closed forms
- * against values of another program. */
+/* test_incidence.c - products and exponentials by each instruction set that this processor has, beside the plain one:
+ * the same bytes. The plain one against what products must be: exp((s + t) M) = exp(s M) exp(t M), and derivatives by
+ * differences. Closed forms against values of another program. */
 #include "num/num.h"
 #include "solve/linear/incidence.h"
 #include "solve_rig.h"
@@ -114,7 +114,8 @@ static int sets(set out[3]) {
   out[n++] = (set){"base", &dpi_incidence_base, true};
 #if defined(__x86_64__)
   out[n++] = (set){"avx", &dpi_incidence_avx, __builtin_cpu_supports("avx")};
-  out[n++] = (set){"avx512", &dpi_incidence_avx512, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")};
+  out[n++] =
+      (set){"avx512", &dpi_incidence_avx512, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")};
 #endif
   return n;
 }
@@ -125,8 +126,8 @@ typedef struct result {
 } result;
 
 /* Everything by one set. */
-static void compute(bench *b, const dpi_incidence_ops *ops, int blocks, bool metzler, double h, const double *m, const double *dm,
-                    result *r) {
+static void compute(bench *b, const dpi_incidence_ops *ops, int blocks, bool metzler, double h, const double *m,
+                    const double *dm, result *r) {
   memset(r, 0, sizeof *r);
   b->p.ops = ops;
   dpi_incidence_multiply(&b->p, blocks, m, dm, m, dm, r->c, r->dc);
@@ -167,7 +168,8 @@ static void all_sets_give_the_same_bytes(void **state) {
   assert_true(nset == 1 || !list[1].here || compared >= 500);
 }
 
-/* The numbers that are the same everywhere are exponentials: the semigroup, and the first direction by central differences. */
+/* The numbers that are the same everywhere are exponentials: the semigroup,
+ * and the first direction by central differences. */
 static void the_plain_one_is_an_exponential(void **state) {
   (void)state;
   static double m[ENTRIES], dm[MANY], moved[ENTRIES];

@@ -240,8 +240,8 @@ static void run_from_bind(rig *r, dpi_solver *s, double cl, int nd, double rate,
   }
 }
 
-/* A solver that is bound again and again, with what it was bound with before or with something else, gives the bytes of one
- * that was just made: what it keeps from bind to bind is what it would have computed. */
+/* A solver that is bound again and again, with what it was bound with before or with something else, gives the bytes of
+ * one that was just made: what it keeps from bind to bind is what it would have computed. */
 static void bound_again(void **state) {
   (void)state;
   rig r = rig_make(one, "ka CL V");

@@ -4,7 +4,8 @@
  *     eq_shadow.c   the local Jacobian of one happening, by the forward machinery in all directions at once
  *     eq_adjoint_probe.c  the direction that a path is recorded with, so that its steps suit derivatives too
  *     eq_adjoint.c  one member forward and back; the entry
- *     eq_adjoint_alone.c  back over a piece that no lane can go: the adjoint equations themselves (solve/solve_adjoint.h)
+ *     eq_adjoint_alone.c  back over a piece that no lane can go: the adjoint equations themselves
+ *                         (solve/solve_adjoint.h)
  *
  * A path is a sequence of items in the order in which they took place:
  *
@@ -49,7 +50,8 @@ typedef struct dpi_trace_piece {
   int run, nrun;    /* running infusions, in pair: dose, state */
   int x;            /* in real: the state it began with; alone only */
   double t;         /* when it began */
-  int moved;        /* in real: per state, the step before which the path's one direction first moves it; -1: not known */
+  int moved;        /* in real: per state, the step before which the path's one direction first
+                     * moves it; -1: not known */
 } dpi_trace_piece;
 
 /* One happening, sparse by rows: row r of what was after it has elements [row[r], row[r + 1]). */
@@ -123,7 +125,8 @@ typedef struct dpi_eq_alone {
 bool dpi_alone_can(const dpi_eq_spoke *sp);
 void dpi_alone_release(const dpi_eq_spoke *sp, dpi_eq_alone *a);
 /* weight [nstate] on the state at t of this piece, from late to early. False: the member failed, or no memory. */
-bool dpi_alone_weigh(dpi_eq_alone *a, dpi_eq_bench *w, const dpi_eq_trace *tr, int piece, double t, const double *weight);
+bool dpi_alone_weigh(dpi_eq_alone *a, dpi_eq_bench *w, const dpi_eq_trace *tr, int piece, double t,
+                     const double *weight);
 /* Back at its beginning: adds to lambda, mu, u_bar. */
 bool dpi_alone_start(dpi_eq_alone *a, dpi_eq_bench *w, int piece, double *lambda, double *mu, double *u_bar);
 

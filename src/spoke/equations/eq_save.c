@@ -1,8 +1,8 @@
 /* eq_save.c - one member's digital state to another batch, to bytes and back.
  *
  * Bytes: header, then x, S, params, directions, repeats, doses with their directions, scheduled events with theirs,
- * trigger truth, how often laws drew numbers, functionals. They belong to one build and one sim (the sim puts its hash in front); sizes are checked
- * all the same.
+ * trigger truth, how often laws drew numbers, functionals. They belong to one build and one sim (the sim puts its hash
+ * in front); sizes are checked all the same.
  */
 #include "spoke/equations/eq_impl.h"
 
@@ -22,7 +22,8 @@ typedef struct header {
   uint64_t ndrawn, ntie;
 } header;
 
-_Static_assert(sizeof(header) == 16 * sizeof(int32_t) + 3 * sizeof(int64_t) + 2 * sizeof(double), "header without padding");
+_Static_assert(sizeof(header) == 16 * sizeof(int32_t) + 3 * sizeof(int64_t) + 2 * sizeof(double),
+               "header without padding");
 
 enum { SLICES = 13 };
 
@@ -62,7 +63,8 @@ static header describe(const dpi_eq_batch *b, int member) {
                   .nactive = sp->nactive, .nevent = sp->nevent, .nfunctional = b->def.member[member].nfunctional,
                   .begun = m->begun, .next = m->line.next, .nrepeat = m->line.nrepeat, .ndose = m->ndose,
                   .ndue = m->pool.n, .serial = m->pool.serial, .ndraw = sp->ndraw, .edited = m->edited,
-                  .crew = m->crew, .now = m->now, .t = m->t, .longest = m->longest, .ndrawn = m->ndrawn, .ntie = m->ntie};
+                  .crew = m->crew, .now = m->now, .t = m->t, .longest = m->longest, .ndrawn = m->ndrawn,
+                  .ntie = m->ntie};
 }
 
 /* Take the counts over and make room. */

@@ -29,10 +29,12 @@
 #define ROUNDS 36       /* of going towards rest, each three times as long as the one before */
 #define WAY_MOST 10000  /* steps of one of these ways; where rates are nothing but rounding, they have no end */
 #define STILL 1.0       /* tolerances by which a state may change and be at rest */
-#define LAW 3e-14       /* of what a state's rate is: below, a sum of rates is rounding, and what it sums is conserved, */
+#define LAW 3e-14       /* of what a state's rate is: below, a sum of rates is rounding, and what
+                         * it sums is conserved, */
 #define REGULAR 1e6     /* condition of a matrix of which nobody can doubt that it is regular */
 #define LAW_AT_ONCE 40  /* states, up to which factoring costs less than sampling */
-#define LEAK 1e-11      /* from here up it changes; between, nobody can tell by numbers, and the state of rest is lost in them */
+#define LEAK 1e-11      /* from here up it changes; between, nobody can tell by numbers, and the state of
+                         * rest is lost in them */
 
 typedef struct dpi_eq_rest {
   dpi_solver *way; /* what flow() goes by: steady or rough */
@@ -148,8 +150,8 @@ static void swap_rows(double *a, int width, int i, int k) {
   }
 }
 
-/* Eliminate with complete pivoting; rows whose sampled part vanishes hold the laws. Gives the rank; *left is the largest
- * number in those rows. */
+/* Eliminate with complete pivoting; rows whose sampled part vanishes hold the laws. Gives the rank; *left is the
+ * largest number in those rows. */
 static int eliminate(double *a, int n, int ncol, double *left) {
   const int width = ncol + n;
   for (int k = 0; k < n; k++) {
@@ -184,7 +186,8 @@ static bool find_laws(dpi_eq_bench *w, double t, const double *x) {
   const int rank = eliminate(r->sample, n, ncol, &left);
   if (rank < n && left > LAW) {
     snprintf(r->why, sizeof r->why,
-             "a sum of states changes so slowly (%.1e of its fastest rates) that it can't be told from a conserved one", left);
+             "a sum of states changes so slowly (%.1e of its fastest rates) that it can't be told from a conserved one",
+             left);
     return false;
   }
   for (int k = rank; k < n; k++) {

@@ -166,7 +166,8 @@ static bool not_crowded(dpi_st_bench *w, int jumps) {
   if ((w->paced += jumps) < PACED) return true;
   const double pace = w->paced / (w->m->t - w->paced_t), since = w->paced_t;
   if ((w->limit - w->m->t) * pace > PACED_MOST)
-    return dpi_st_fail(w, w->m->t, "reactions happen too often for the end to be reached jump by jump: %.3g since time %.9g",
+    return dpi_st_fail(w, w->m->t,
+                       "reactions happen too often for the end to be reached jump by jump: %.3g since time %.9g",
                        w->paced, since);
   w->paced = 0;
   w->paced_t = w->m->t;

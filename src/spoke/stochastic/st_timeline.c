@@ -142,7 +142,8 @@ static bool under_way(dpi_st_bench *w, double t) {
 static bool happening(dpi_st_bench *w, bool *more) {
   dpi_st_member *m = w->m;
   const dpi_coming n = dpi_timeline_next(&m->line, w->def);
-  const bool instant = dpi_timeline_before_output(w->def, w->out->ndone, &n), output = !instant && w->out->ndone < w->def->nout;
+  const bool instant = dpi_timeline_before_output(w->def, w->out->ndone, &n),
+             output = !instant && w->out->ndone < w->def->nout;
   const double t = instant ? n.t : (output ? dpi_real(w->def->out[w->out->ndone].time) : INFINITY);
   const int dose = dose_next(m);
   double way = dpi_event_pool_next(&m->pool);

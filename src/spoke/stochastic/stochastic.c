@@ -284,8 +284,8 @@ static dp_status stochastic_load(dpi_batch *batch, int member, const void *bytes
   size_t left = size - sizeof h;
   if (h.cookie != SAVE_COOKIE || h.nstate != sp->nstate || h.nparam != sp->nparam || h.ndraw != sp->ndraw ||
       h.nclock != sp->nclock || h.nevent != sp->nevent || h.next < 0 || h.next > def->ninstant || h.nrepeat < 0 ||
-      h.nrepeat > dpi_timeline_repeating(def) || h.ndose < 0 || (size_t)h.ndose > left / sizeof *m->dose || h.ndue < 0 ||
-      (size_t)h.ndue > left / sizeof *m->pool.due || !isfinite(h.t) || !isfinite(h.from))
+      h.nrepeat > dpi_timeline_repeating(def) || h.ndose < 0 || (size_t)h.ndose > left / sizeof *m->dose ||
+      h.ndue < 0 || (size_t)h.ndue > left / sizeof *m->pool.due || !isfinite(h.t) || !isfinite(h.from))
     return nonsense(b);
   DP_TRY(dpi_grow(sp->base.ctx, (void **)&m->dose, &m->cap_dose, h.ndose, sizeof *m->dose));
   DP_TRY(dpi_event_pool_room(sp->base.ctx, &m->pool, h.ndue, dpi_st_due_width(sp)));

@@ -190,7 +190,7 @@ static void cases_are_chosen_by_id(void **state) {
   assert_int_equal(run(&def, &s, "00021", NULL), DP_ERR_USAGE);
   dp_ctx_clear_error(ctx);
   def = dp_sbml_def_default();
-  assert_int_equal(dp_suite_sbml(ctx, "/no such folder", &def, keep, &s), DP_ERR_IO);
+  assert_int_equal(dp_suite_sbml(ctx, "/no such folder", &def, keep, &s), DP_ERR_INPUT);
   dp_ctx_clear_error(ctx);
 }
 

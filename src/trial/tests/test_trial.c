@@ -1,39 +1,13 @@
 /* test_trial.c - virtual trials on a kind whose answers are closed forms: x' = -k x, a dose at time 0. Six people with
- * given k, so
- * that means, intervals, shares and differences can be computed by hand (golden values by another program; Student's
- * and Wilson's
- * formulas with quantiles from tables); designs, drop-out, missing endpoints, programs outside, files that are
- * refused. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "base/base.h"
-#include "doppel/trial.h"
+ * given k, so that means, intervals, shares and differences can be computed by hand (golden values by another program;
+ * Student's and Wilson's formulas with quantiles from tables); designs, strata, looks, drop-out, missing endpoints,
+ * programs outside, files that are refused. */
+#include "base/tests/failing_memory.h"
+#include "trial_rig.h"
 
 static dp_ctx *ctx;
-static char dir[64];
 
-static void put(const char *name, const char *text) {
-  char path[200];
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-}
-
-static const struct {
-  const char *name, *text;
-} files[] = {
+static const rig_file files[] = {
     {"k/twin.yaml",
      "kind: k\ntitle: t\nquestion: q\nintended_use: tests\ntime_unit: h\nuntil: 1\nhorizon: 10\nmodel: model.ant\n"
      "parameters: parameters.tsv\ncovariates: covariates.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"
@@ -89,12 +63,8 @@ static const char ends[] =
     "  - {id: total, of: given iv}\n";
 
 static dp_trial *open_trial(const char *text, dp_status expected) {
-  char path[200];
   dp_trial *t = NULL;
-  put("trial.yaml", text);
-  snprintf(path, sizeof path, "%s/trial.yaml", dir);
-  dp_ctx_clear_error(ctx);
-  const dp_status status = dp_trial_read(ctx, path, NULL, 0, &t);
+  const dp_status status = read_trial(ctx, text, &t);
   if (status != expected) print_message("%s\n", dp_ctx_error(ctx));
   assert_int_equal(status, expected);
   return t;
@@ -106,16 +76,7 @@ static char *join(const char *a, const char *b, const char *c, const char *d) {
   return text;
 }
 
-static dp_trial_result *run(const dp_trial *t, int n) {
-  dp_trial_def def = dp_trial_def_default();
-  dp_trial_result *r = NULL;
-  def.nperson = n;
-  def.check = 0;
-  const dp_status status = dp_trial_run(t, &def, &r);
-  if (status != DP_OK) print_message("%s\n", dp_ctx_error(ctx));
-  assert_int_equal(status, DP_OK);
-  return r;
-}
+static dp_trial_result *run(const dp_trial *t, int n) { return run_trial(ctx, t, n); }
 
 static void is(const dp_trial_estimate *e, int n, double value, double low, double high, double tolerance) {
   if (e->n != n || !(fabs(e->value - value) <= tolerance) || !(fabs(e->low - low) <= tolerance) ||
@@ -633,6 +594,150 @@ static void nothing_differs(void **state) {
   }
 }
 
+/* Permuted blocks of four within three strata of age: nowhere do arms differ by more than two people, everybody is in
+ * the stratum of their age, the first 40 of 90 people are put where they are among 40, and tests are of strata. */
+static void strata(void **state) {
+  (void)state;
+  static const char design[] =
+      "cohort: {table: people.tsv, n: 90, resample: true, jitter: {k: 0.2}}\n"
+      "randomisation: {blocks: 4, strata: {age: [3, 5.5]}}\npower: {n: 20, trials: 100}\n";
+  dp_trial *t = open_trial(join(head, design, two, ends), DP_OK);
+  dp_trial_result *r = run(t, 0), *few = run(t, 40);
+  static const char *const names[] = {"age < 3", "3 <= age < 5.5", "age >= 5.5"};
+  int all = 0;
+  assert_int_equal(r->nstratum, 3);
+  for (int s = 0; s < 3; s++) {
+    const int *n = r->stratum[s].nperson, *m = few->stratum[s].nperson;
+    assert_string_equal(r->stratum[s].name, names[s]);
+    assert_true(abs(n[0] - n[1]) <= 2 && abs(m[0] - m[1]) <= 2);
+    assert_true(n[0] >= m[0] && n[1] >= m[1]);
+    assert_true(n[0] + n[1] > (s == 2 ? 3 : 15)); /* of 90, 30, 45 and 15 are expected */
+    all += n[0] + n[1];
+  }
+  assert_int_equal(all, 90);
+  assert_int_equal(r->arm[0].nperson, r->stratum[0].nperson[0] + r->stratum[1].nperson[0] + r->stratum[2].nperson[0]);
+  assert_string_equal(difference(r, 0)->test, "stratified t");
+  assert_string_equal(difference(r, 0)->estimate.method, "stratified t");
+  assert_string_equal(difference(r, 3)->estimate.method, "Miettinen-Nurminen in strata");
+  assert_true(difference(r, 0)->power > 0 && difference(r, 0)->power <= 1);
+  dp_trial_result_destroy(few);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+  /* somebody without the number: jitter can take it beyond what a double holds */
+  put("odd.tsv", "person\tk\tage\na\t0.1\t1\nb\t0.1\t1.7e308\n");
+  t = open_trial(
+      join(head, "cohort: {table: odd.tsv, n: 8, jitter: {age: 2}}\nrandomisation: {strata: {age: [3]}}\n", two, ends),
+      DP_OK);
+  assert_int_equal(dp_trial_run(t, &(dp_trial_def){.cookie = dp_trial_def_default().cookie}, &r), DP_ERR_INPUT);
+  assert_non_null(strstr(dp_ctx_error(ctx), "trial.yaml:6: strata: person 'b/"));
+  dp_ctx_clear_error(ctx);
+  dp_trial_destroy(t);
+  /* two numbers: every pair of intervals is a stratum; the bootstrap draws within them */
+  t = open_trial(join(head,
+                      "cohort: {table: people.tsv, n: 60, resample: true, jitter: {k: 0.2}}\ninterval: bootstrap\n"
+                      "randomisation: {strata: {age: [4], k: [0.1]}}\n",
+                      two, ends),
+                 DP_OK);
+  r = run(t, 0);
+  assert_int_equal(r->nstratum, 4);
+  assert_string_equal(r->stratum[1].name, "age < 4, k >= 0.1");
+  const dp_trial_estimate *e = &difference(r, 0)->estimate;
+  assert_string_equal(e->method, "stratified bootstrap");
+  assert_true(e->low < e->value && e->value < e->high);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+}
+
+/* Half as much again is found at the first look that sees enough people, and where nothing differs at none; the text of
+ * the result has both. */
+static void looks(void **state) {
+  (void)state;
+  static const char design[] =
+      "cohort: {table: people.tsv, n: 100, resample: true, jitter: {k: 0.2}}\n"
+      "looks: {at: [0.1, 0.5, 1], boundary: lan-demets-obrien-fleming}\npower: {n: 20, trials: 200}\n";
+  dp_trial *t = open_trial(join(head, design, two, "endpoints: [{id: auc, of: level, metric: integral}]\n"), DP_OK);
+  dp_trial_result *r = run(t, 0);
+  const dp_trial_difference *d = difference(r, 0);
+  assert_int_equal(r->nlook, 3);
+  assert_true(r->look[0].people == 10 && r->look[1].people == 50 && r->look[2].people == 100);
+  int first = 0;
+  for (int k = 3; k > 0; k--)
+    if (d->seen[k - 1].p <= r->look[k - 1].p) first = k;
+  assert_int_equal(d->crossed, first);
+  assert_true(first >= 2); /* ten people do not reach |z| 7 */
+  assert_true(d->power_people >= 4 && d->power_people <= 40);
+  char *text = NULL;
+  assert_int_equal(dp_trial_json(r, &text), DP_OK);
+  assert_non_null(strstr(text, "\"crossed_at_look\":"));
+  dp_trial_text_free(r, text);
+  dp_trial_result *part = run(t, 50);
+  assert_true(part->look[2].people == 50);
+  assert_true(fabs(difference(part, 0)->p / d->seen[1].p - 1) <
+              1e-9); /* the second look saw the trial of the first 50 */
+  dp_trial_result_destroy(part);
+  dp_trial_result_destroy(r);
+  dp_trial_destroy(t);
+  t = open_trial(join(head,
+                      "cohort: {table: people.tsv, n: 60}\npaired: true\nlooks: {at: 4, boundary: pocock}\n"
+                      "arms: [{name: low, policy: low.yaml}, {name: same, policy: low2.yaml}]\n",
+                      "endpoints: [{id: auc, of: level, metric: integral}]\n", ""),
+                 DP_OK);
+  r = run(t, 0);
+  assert_int_equal(difference(r, 0)->crossed, 0);
+  dp_trial_result_destroy(r);
+  assert_int_equal(dp_trial_run(t, &(dp_trial_def){.cookie = dp_trial_def_default().cookie, .nperson = 3}, &r),
+                   DP_ERR_INPUT);
+  assert_non_null(strstr(dp_ctx_error(ctx), "trial.yaml:7: looks: 3 people are too few for 4 looks"));
+  dp_ctx_clear_error(ctx);
+  dp_trial_destroy(t);
+}
+
+/* Whichever request for memory is refused, in reading, randomising, running, looking, power or the texts: it is said,
+ * and nothing is left. */
+static void memory_that_fails(void **state) {
+  (void)state;
+  static const char design[] =
+      "cohort: {table: people.tsv, n: 16, resample: true}\nrandomisation: {blocks: 4, strata: {age: [3]}}\n"
+      "looks: {at: 2}\npower: {n: 4, trials: 100}\ninterval: bootstrap\nmethod: fixed\nstep: 1 h\n";
+  char text[3000];
+  snprintf(text, sizeof text, "%s%s%s%s", head, design, two,
+           "endpoints: [{id: a, of: level, metric: final}, {id: s, of: level, metric: final, event: '> 18'}]\n");
+  failing_memory memory = {0};
+  dp_ctx_def def = failing_def(&memory);
+  dp_ctx *own = NULL;
+  def.interpret = 1; /* no thread of its own that asks for memory */
+  assert_int_equal(dp_ctx_create(&def, &own), DP_OK);
+  int refused_ones = 0;
+  bool happened = true;
+  for (long n = -1; happened; n += n < 20 ? 1 : 23) {
+    const size_t live = dpi_alloc_live(own);
+    dp_trial_def how = dp_trial_def_default();
+    dp_trial *t = NULL;
+    dp_trial_result *r = NULL;
+    char *json = NULL, *page = NULL;
+    how.check = 0;
+    if (n >= 0) failing_next(&memory, n);
+    dp_status status = read_trial(own, text, &t);
+    if (status == DP_OK) status = dp_trial_run(t, &how, &r);
+    if (status == DP_OK) status = dp_trial_json(r, &json);
+    if (status == DP_OK) status = dp_trial_page(r, &page);
+    happened = n < 0 || failing_happened(&memory);
+    failing_never(&memory);
+    if (status != (happened && n >= 0 ? DP_ERR_MEMORY : DP_OK)) print_message("%ld: %s\n", n, dp_ctx_error(own));
+    assert_int_equal(status, happened && n >= 0 ? DP_ERR_MEMORY : DP_OK);
+    refused_ones += happened;
+    if (json) dp_trial_text_free(r, json);
+    if (page) dp_trial_text_free(r, page);
+    dp_trial_result_destroy(r);
+    dp_trial_destroy(t);
+    dp_ctx_clear_error(own);
+    if (n >= 0 && dpi_alloc_live(own) != live) print_message("request %ld refused\n", n);
+    if (n >= 0) assert_int_equal(dpi_alloc_live(own), live);
+  }
+  assert_true(refused_ones > 40);
+  dp_ctx_destroy(own);
+}
+
 /* The engine's own checks: rows that pass by their figures, and rows that say what is missing. */
 static void checks(void **state) {
   (void)state;
@@ -710,12 +815,29 @@ static void files_that_are_refused(void **state) {
       {"confidence: 0.2\n", "0.5 or more"},
       {"dropout: 1\n", "below 1"},
       {"power: {n: 4097}\n", "2 to 4096"},
+      {"randomisation: {strata: {}}\n", "trial.yaml:6: strata: expected {number of a person"},
+      {"randomisation: {strata: {height: [3]}}\n",
+       "trial.yaml:6: height: expected a number of the people of the cohort"},
+      {"randomisation: {strata: {age: [3, 3]}}\n", "trial.yaml:6: age: expected [number, ...]: 1 to 32 ascending"},
+      {"randomisation: {strata: {age: 3}}\n", "age: expected [number"},
+      {"randomisation: {strata: {age: [1, 2, 3, 4, 5, 6, 7, 8], k: [1, 2, 3, 4, 5, 6, 7]}}\n", "at most 64 strata"},
+      {"crossover: {strata: {age: [3]}}\n", "no key 'strata'"},
+      {"looks: {boundary: pocock}\n", "trial.yaml:6: looks: expected at: how many looks"},
+      {"looks: {at: 1}\n", "2 to 20"},
+      {"looks: {at: 21}\n", "2 to 20"},
+      {"looks: {at: 3, boundary: haybittle}\n", "trial.yaml:6: boundary: expected obrien-fleming, pocock"},
+      {"looks: {at: [0.5, 1], boundary: pocock}\n", "trial.yaml:6: at: expected a number of looks at equal distances"},
+      {"looks: {at: [0.5, 0.4, 1], boundary: lan-demets-pocock}\n", "ascending shares of the people"},
+      {"looks: {at: [0.5, 0.9], boundary: lan-demets-pocock}\n", "the last one 1"},
+      {"looks: {at: 3}\nmultiplicity: holm\n", "trial.yaml:6: looks: expected it without multiplicity: holm"},
+      {"looks: {at: 10}\npower: {n: 3}\n", "more people, so that each look sees somebody more"},
   };
   for (int i = 0; i < DPI_COUNT(more); i++) {
     snprintf(text, sizeof text, "%s%s%s%s%s", head, people, more[i].line, two, ends);
     refused(text, more[i].why);
   }
   refused(join(head, people, "arms: [{name: '', policy: low.yaml}]\n", ends), "a name for each");
+  refused(join(head, people, "arms: [{name: a, policy: low.yaml}]\nlooks: {at: 3}\n", ends), "two arms or more");
   refused(join(head, "cohort: {table: people.tsv, match: {k: {mean: 0.1, sd: 0}}}\n", two, ends), "found '0'");
   refused(join(head, "cohort: {table: people.tsv, match: {nothing at 2 h: {mean: 1, sd: 1}}}\n", two, ends),
           "before `at`");
@@ -728,8 +850,9 @@ static void files_that_are_refused(void **state) {
  * cross-over; after a run-in of the same length, whose dose is still there, ln((100 e^(-10 k) + 100)/150)/k. */
 static void passages_of_periods(void **state) {
   (void)state;
-  static const char below[] = "endpoints: [{id: p, of: level, metric: first_below, level: 80},"
-                              "{id: e, of: level, metric: first_below, level: 80, event: '< 4.5 h'}]\n";
+  static const char below[] =
+      "endpoints: [{id: p, of: level, metric: first_below, level: 80},"
+      "{id: e, of: level, metric: first_below, level: 80, event: '< 4.5 h'}]\n";
   dp_trial *t = open_trial(join(head, "cohort: {table: people.tsv}\ncrossover: {washout: 400 h}\n",
                                 "arms: [{name: a, policy: low.yaml}, {name: b, policy: low2.yaml}]\n", below),
                            DP_OK);
@@ -778,23 +901,15 @@ static void a_method_that_nobody_knows(void **state) {
 
 static int begin(void **state) {
   (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  char path[100];
-  strcpy(dir, "/tmp/test_trial_XXXXXX");
-  if (!mkdtemp(dir) || dp_ctx_create(&def, &ctx) != DP_OK) return 1;
-  snprintf(path, sizeof path, "%s/k", dir);
-  if (mkdir(path, 0700) != 0) return 1;
-  for (int i = 0; i < DPI_COUNT(files); i++) put(files[i].name, files[i].text);
-  return 0;
+  const dp_ctx_def def = dp_ctx_def_default();
+  return !open_folder(files, DPI_COUNT(files)) || dp_ctx_create(&def, &ctx) != DP_OK;
 }
 
 static int end(void **state) {
   (void)state;
-  char command[100];
-  snprintf(command, sizeof command, "rm -rf %s", dir);
   const bool leak = dpi_alloc_live(ctx) != 0;
   dp_ctx_destroy(ctx);
-  return system(command) != 0 || leak;
+  return !close_folder() || leak;
 }
 
 int main(void) {
@@ -819,6 +934,9 @@ int main(void) {
                                      cmocka_unit_test(matched_by_outputs),
                                      cmocka_unit_test(power),
                                      cmocka_unit_test(checks),
+                                     cmocka_unit_test(strata),
+                                     cmocka_unit_test(looks),
+                                     cmocka_unit_test(memory_that_fails),
                                      cmocka_unit_test(intervals_hold),
                                      cmocka_unit_test(crossover_periods),
                                      cmocka_unit_test(nothing_differs),

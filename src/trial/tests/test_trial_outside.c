@@ -1,35 +1,9 @@
 /* test_trial_outside.c - arms that are asked from outside, side by side on threads and in cross-over; run-in. The
  * kind is x' = -k x with doses into x, whose endpoints are closed forms; a program that does what a rule does must
  * give the rule's endpoints; a twin that looks ahead gives the same bytes for any number of threads. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "trial_rig.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "base/base.h"
-#include "doppel/trial.h"
-
-static char dir[64];
-
-static void put(const char *name, const char *text) {
-  char path[200];
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-}
-
-static const struct {
-  const char *name, *text;
-} files[] = {
+static const rig_file files[] = {
     {"k/twin.yaml",
      "kind: k\ntitle: t\nquestion: q\nintended_use: tests\ntime_unit: h\nuntil: 1\nhorizon: 10\nmodel: model.ant\n"
      "parameters: parameters.tsv\npopulation: population.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"
@@ -75,20 +49,13 @@ static const char ends[] =
     "  - {id: auc, of: level, metric: integral}\n  - {id: given, of: given iv}\n";
 
 static dp_trial_result *run(int nthread, const char *text, dp_trial **trial, dp_ctx **ctx) {
-  char path[200];
   dp_ctx_def def = dp_ctx_def_default();
-  dp_trial_def how = dp_trial_def_default();
-  dp_trial_result *r = NULL;
   def.nthread = nthread;
-  how.check = 0;
   assert_int_equal(dp_ctx_create(&def, ctx), DP_OK);
-  put("trial.yaml", text);
-  snprintf(path, sizeof path, "%s/trial.yaml", dir);
-  dp_status status = dp_trial_read(*ctx, path, NULL, 0, trial);
-  if (status == DP_OK) status = dp_trial_run(*trial, &how, &r);
+  const dp_status status = read_trial(*ctx, text, trial);
   if (status != DP_OK) print_message("%s\n", dp_ctx_error(*ctx));
   assert_int_equal(status, DP_OK);
-  return r;
+  return run_trial(*ctx, *trial, 0);
 }
 
 static void end_of(dp_trial_result *r, dp_trial *t, dp_ctx *ctx) {
@@ -193,21 +160,14 @@ static void run_in(void **state) {
 
 static int begin(void **state) {
   (void)state;
-  char path[200];
-  strcpy(dir, "/tmp/test_outside_XXXXXX");
-  if (!mkdtemp(dir)) return 1;
-  snprintf(path, sizeof path, "%s/k", dir);
-  mkdir(path, 0700);
-  for (int i = 0; i < DPI_COUNT(files); i++) put(files[i].name, files[i].text);
+  if (!open_folder(files, DPI_COUNT(files))) return 1;
   put("people.tsv", "person\teta_k\na\t0\nb\t0\n");
   return 0;
 }
 
 static int finish(void **state) {
   (void)state;
-  char command[100];
-  snprintf(command, sizeof command, "rm -rf %s", dir);
-  return system(command) != 0;
+  return !close_folder();
 }
 
 int main(void) {

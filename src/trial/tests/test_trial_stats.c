@@ -1,6 +1,7 @@
 /* test_trial_stats.c - statistics of trials against SciPy and statsmodels (trial_figures.inc, by
- * tools/trial_figures.py): people's endpoints are put into the tally as a run does, and estimates, intervals, tests and
- * power come out of it. Beside them: permuted blocks, and trials in which nothing differs. */
+ * tools/trial_figures.py): people's endpoints are put into the tally as a run does, and estimates, intervals, tests
+ * and power come out of it. Beside them: permuted blocks, boundaries of looks at the data against print, and trials
+ * in which nothing differs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,14 +20,15 @@ static dp_ctx *ctx;
 /* A trial of nothing but its statistics, and what comes of it. */
 typedef struct bench {
   dp_trial t;
-  dpi_endpoint endpoint;
+  dpi_endpoint endpoint[2];
   dpi_trial_arm_def arm[3];
   dpi_trial_tally *tally;
   dp_trial_result out;
   dp_trial_arm result[3];
-  dp_trial_difference difference[3];
-  dp_trial_estimate estimate[3];
-  double q[9];
+  dp_trial_difference difference[6];
+  dp_trial_estimate estimate[6];
+  dp_trial_seen seen[6 * DPI_TRIAL_LOOKS];
+  double q[18];
 } bench;
 
 static bench *begin(dp_trial_design design, int narm, int n, bool share) {
@@ -36,12 +38,13 @@ static bench *begin(dp_trial_design design, int narm, int n, bool share) {
                     .desc = {.design = design, .narm = narm, .nendpoint = 1, .nperson = n, .seed = 4},
                     .cohort = {.n = n},
                     .arm = b->arm,
-                    .endpoint = &b->endpoint,
+                    .endpoint = b->endpoint,
                     .block = 1,
                     .confidence = 0.95,
                     .nbootstrap = 2000};
-  b->endpoint.relation = share;
-  b->out = (dp_trial_result){.ctx = ctx, .narm = narm, .nendpoint = 1, .arm = b->result, .difference = b->difference};
+  b->endpoint[0].relation = share;
+  b->out = (dp_trial_result){
+      .ctx = ctx, .narm = narm, .nendpoint = 1, .arm = b->result, .difference = b->difference, .seen = b->seen};
   for (int a = 0; a < narm; a++)
     b->result[a] = (dp_trial_arm){
         .estimate = &b->estimate[a], .q05 = &b->q[3 * a], .median = &b->q[3 * a + 1], .q95 = &b->q[3 * a + 2]};
@@ -249,7 +252,8 @@ static void few(void **state) {
     b->t.bootstrap = b->t.holm = true;
     add(b, none);
     assert_true(b->estimate[0].n == 0 && isnan(b->estimate[0].value) && isnan(b->difference[0].p));
-    assert_true(isnan(b->difference[0].p_holm) && b->difference[0].power_n == 0);
+    assert_true(isnan(b->difference[0].p_holm) && isnan(b->difference[0].power));
+    assert_string_equal(b->difference[0].power_method, "none: fewer than two people with a number to draw from");
     end(b);
   }
 }
@@ -325,6 +329,295 @@ static void power(void **state) {
       near_to("power", 10 * row + how, p, expected, 5 * sqrt(expected * (1 - expected) / trials) + 0.004);
       end(b);
     }
+}
+
+/* Two endpoints under Holm's correction, of people in whom they know nothing of each other. */
+static void power_by_holm(void **state) {
+  (void)state;
+  enum { grid = 90, n = grid * grid, trials = 4000 };
+  static double value[4 * n], z[grid];
+  double square = 0;
+  for (int i = 0; i < grid; i++) z[i] = dpi_norm_quantile((i + 0.5) / grid), square += z[i] * z[i] / grid;
+  for (int row = 0; row < DPI_COUNT(of_holm_power); row++) {
+    const double *g = of_holm_power[row];
+    bench *b = begin(DP_TRIAL_PAIRED, 2, n, false);
+    b->t.desc.nendpoint = b->out.nendpoint = 2;
+    for (int a = 0; a < 2; a++) {
+      b->result[a].estimate = &b->estimate[2 * a];
+      b->result[a].q05 = &b->q[6 * a], b->result[a].median = &b->q[6 * a + 2], b->result[a].q95 = &b->q[6 * a + 4];
+    }
+    b->t.holm = true;
+    b->t.power_n = (int)g[0];
+    b->t.power_trials = trials;
+    for (int i = 0; i < n; i++) {
+      value[4 * i] = value[4 * i + 1] = 0;
+      value[4 * i + 2] = z[i % grid] / sqrt(square) + g[1];
+      value[4 * i + 3] = z[i / grid];
+    }
+    assert_int_equal(dpi_trial_tally_create(&b->t, &b->tally), DP_OK);
+    assert_int_equal(dpi_trial_tally_add(b->tally, value, n), DP_OK);
+    assert_int_equal(dpi_trial_tally_finish(b->tally, &b->out), DP_OK);
+    const double found = b->difference[0].power;
+    near_to("power by Holm", row, found, g[2], 5 * sqrt(g[2] * (1 - g[2]) / trials) + 0.004);
+    end(b);
+  }
+}
+
+/* ---- strata ---- */
+
+/* People of two arms in strata, a row a person: stratum, arm, value. */
+static bench *stratified(const double *row, int n, int nstratum, bool share, unsigned short *allotted) {
+  double *value = calloc(2 * (size_t)n, sizeof *value);
+  bench *b = begin(DP_TRIAL_PARALLEL, 2, n, share);
+  b->t.nstratum = nstratum;
+  b->t.allotted = allotted;
+  for (int i = 0; i < n; i++) {
+    const int arm = (int)row[3 * i + 1];
+    allotted[i] = (unsigned short)((int)row[3 * i] << 4 | arm);
+    value[2 * i + arm] = row[3 * i + 2];
+    value[2 * i + 1 - arm] = NAN;
+  }
+  add(b, value);
+  free(value);
+  return b;
+}
+
+static void means_in_strata(void **state) {
+  (void)state;
+  unsigned short allotted[DPI_COUNT(people_strata)];
+  bench *b = stratified(people_strata[0], DPI_COUNT(people_strata), 3, false, allotted);
+  const dp_trial_difference *d = &b->difference[0];
+  assert_string_equal(d->test, "stratified t");
+  assert_int_equal(d->estimate.n, DPI_COUNT(people_strata));
+  is("strata", 0, &d->estimate, of_strata, 1);
+  near_to("strata, p", 0, d->p, of_strata[3], 1e-10);
+  near_to("strata, sd", 0, d->estimate.sd, of_strata[4], 1e-10);
+  end(b);
+  /* nobody to compare anybody with: arm 1 in the first stratum, arm 0 in the second */
+  const double apart[] = {0, 1, 5, 0, 1, 6, 1, 0, 2, 1, 0, 3};
+  b = stratified(apart, 4, 2, false, allotted);
+  assert_string_equal(b->difference[0].test, "none: no stratum has both arms");
+  assert_true(isnan(b->difference[0].p) && isnan(b->difference[0].estimate.value));
+  end(b);
+}
+
+static void shares_in_strata(void **state) {
+  (void)state;
+  static double row[3 * 400];
+  static unsigned short allotted[400];
+  for (int r = 0; r < DPI_COUNT(of_strata_shares); r++) {
+    const double *g = of_strata_shares[r];
+    int n = 0;
+    for (int s = 0; s < 3; s++)
+      for (int second = 0; second < 2; second++)
+        for (int i = 0; i < g[4 * s + 2 * second + 1]; i++, n++) {
+          row[3 * n] = s;
+          row[3 * n + 1] = !second;
+          row[3 * n + 2] = i < g[4 * s + 2 * second];
+        }
+    bench *b = stratified(row, n, 3, true, allotted);
+    const dp_trial_difference *d = &b->difference[0];
+    near_to("shares in strata", r, d->estimate.value, 100 * g[12], 1e-9);
+    near_to("shares in strata, low", r, d->estimate.low, 100 * g[13], 1e-6);
+    near_to("shares in strata, high", r, d->estimate.high, 100 * g[14], 1e-6);
+    near_to("shares in strata, p", r, d->p, g[16], 1e-9);
+    assert_string_equal(d->test, g[15] ? "exact Cochran-Mantel-Haenszel" : "Cochran-Mantel-Haenszel");
+    end(b);
+  }
+}
+
+/* Trials of nothing in strata that differ much: how often is p < 0.05, and how often does the interval miss 0? Within
+ * five standard errors of 5 % for means (Student's t is exact); shares: what a score test of 60 people may be off is
+ * 1 %. */
+static void nothing_in_strata(void **state) {
+  (void)state;
+  enum { trials = 2000, n = 60 };
+  static double row[3 * n];
+  static unsigned short allotted[n];
+  for (int share = 0; share < 2; share++) {
+    int found = 0, missed = 0;
+    for (int k = 0; k < trials; k++) {
+      dpi_rng rng = dpi_rng_make(5, (uint64_t)k, (uint32_t)share);
+      for (int i = 0; i < n; i++) {
+        const int s = i / 20;
+        row[3 * i] = s;
+        row[3 * i + 1] = i % 2;
+        row[3 * i + 2] = share ? dpi_rng_uniform(&rng) < 0.3 + 0.2 * s : 10 * s + dpi_rng_normal(&rng);
+      }
+      bench *b = stratified(row, n, 3, share, allotted);
+      found += b->difference[0].p < 0.05;
+      missed += b->difference[0].estimate.low > 0 || b->difference[0].estimate.high < 0;
+      end(b);
+    }
+    const double room = 5 * sqrt(0.05 * 0.95 / trials) + (share ? 0.01 : 0);
+    print_message("%s in strata, trials of nothing: p < 0.05 in %.1f %%, the interval misses in %.1f %%\n",
+                  share ? "shares" : "means", 100.0 * found / trials, 100.0 * missed / trials);
+    near_to("found", share, (double)found / trials, 0.05, room);
+    near_to("missed", share, (double)missed / trials, 0.05, room);
+  }
+}
+
+/* Two people of each arm in each of 15 strata: the bootstrap within them misses as often as it should, where drawing as
+ * many as there are would miss in 17 %: 5 % within five standard errors of 1,000 trials and 2 %, which percentiles of
+ * 60 people may be off. One person of a stratum in an arm: Student's t. */
+static void bootstrap_in_strata(void **state) {
+  (void)state;
+  enum { trials = 1000, n = 60 };
+  static double value[2 * n];
+  static unsigned short allotted[n];
+  int missed = 0;
+  for (int k = 0; k <= trials; k++) {
+    dpi_rng rng = dpi_rng_make(11, (uint64_t)k, 3);
+    bench *b = begin(DP_TRIAL_PARALLEL, 2, n, false);
+    b->t.nstratum = k < trials ? 15 : 30;
+    b->t.allotted = allotted;
+    b->t.bootstrap = true;
+    b->t.nbootstrap = 500;
+    for (int i = 0; i < n; i++) {
+      const int arm = i % 2;
+      allotted[i] = (unsigned short)(i / 2 % b->t.nstratum << 4 | arm);
+      value[2 * i + arm] = dpi_rng_normal(&rng);
+      value[2 * i + 1 - arm] = NAN;
+    }
+    add(b, value);
+    const dp_trial_estimate *e = &b->difference[0].estimate;
+    assert_string_equal(e->method, k < trials ? "stratified bootstrap" : "stratified t");
+    if (k < trials) missed += e->low > 0 || e->high < 0;
+    end(b);
+  }
+  print_message("bootstrap in 15 strata of 4: the interval misses in %.1f %%\n", 100.0 * missed / trials);
+  near_to("missed", 0, (double)missed / trials, 0.05, 5 * sqrt(0.05 * 0.95 / trials) + 0.02);
+}
+
+/* Power draws an arm's people from their stratum. Where nobody of a stratum was simulated in an arm there is nobody to
+ * draw: those trials would be of fewer people than asked for, so there is no power, and it is said why. A stratum that
+ * nobody is in is none. */
+static void power_in_strata(void **state) {
+  (void)state;
+  static const char empty[] = "none: a stratum has nobody in one of the arms";
+  static double value[2 * 60];
+  static unsigned short allotted[60];
+  for (int how = 0; how < 2; how++) { /* the last person: in a stratum of their own, or with others */
+    bench *b = begin(DP_TRIAL_PARALLEL, 2, 60, false);
+    b->t.nstratum = 4;
+    b->t.allotted = allotted;
+    b->t.power_n = 30;
+    b->t.power_trials = 200;
+    for (int i = 0; i < 60; i++) {
+      const int arm = i % 2, stratum = i == 59 && !how ? 3 : i / 2 % 2;
+      allotted[i] = (unsigned short)(stratum << 4 | arm);
+      value[2 * i + arm] = i * 7 % 11 + arm;
+      value[2 * i + 1 - arm] = NAN;
+    }
+    add(b, value);
+    const dp_trial_difference *d = &b->difference[0];
+    assert_true(isfinite(d->p) && isfinite(d->power) == how);
+    assert_true((strcmp(d->power_method, empty) == 0) == !how);
+    end(b);
+  }
+}
+
+/* ---- looks at the data ---- */
+
+/* Boundaries against those found on a grid by the trapezoidal rule, and against print: Jennison & Turnbull 2000,
+ * tables 2.1 and 2.3 (C_P, C_B), and the program of Reboussin, DeMets, Kim & Lan (2000) for five looks. */
+static void boundaries(void **state) {
+  (void)state;
+  double critical[DPI_TRIAL_LOOKS], share[DPI_TRIAL_LOOKS];
+  for (int row = 0; row < DPI_COUNT(of_boundaries); row++) {
+    const double *g = of_boundaries[row];
+    const int n = (int)g[1];
+    dpi_trial_boundaries((dpi_boundary)g[0], g + 3, n, g[2], critical);
+    for (int k = 0; k < n; k++) near_to("boundary", 10 * row + k, critical[k], g[8 + k], 2e-5);
+  }
+  static const struct {
+    dpi_boundary kind;
+    int n;
+    double alpha, last;
+  } printed[] = {{DPI_BOUNDARY_POCOCK, 2, 0.05, 2.178},  {DPI_BOUNDARY_POCOCK, 5, 0.05, 2.413},
+                 {DPI_BOUNDARY_POCOCK, 10, 0.05, 2.555}, {DPI_BOUNDARY_POCOCK, 5, 0.01, 2.986},
+                 {DPI_BOUNDARY_POCOCK, 5, 0.1, 2.122},   {DPI_BOUNDARY_OBF, 2, 0.05, 1.977},
+                 {DPI_BOUNDARY_OBF, 5, 0.05, 2.040},     {DPI_BOUNDARY_OBF, 10, 0.05, 2.087},
+                 {DPI_BOUNDARY_OBF, 4, 0.01, 2.609},     {DPI_BOUNDARY_OBF, 5, 0.01, 2.621},
+                 {DPI_BOUNDARY_OBF, 5, 0.1, 1.751}};
+  for (int i = 0; i < DPI_COUNT(printed); i++) {
+    for (int k = 0; k < printed[i].n; k++) share[k] = (k + 1.0) / printed[i].n;
+    dpi_trial_boundaries(printed[i].kind, share, printed[i].n, printed[i].alpha, critical);
+    if (!(fabs(critical[printed[i].n - 1] - printed[i].last) < 5.5e-4))
+      fail_msg("printed %d: %.6f, expected %.3f", i, critical[printed[i].n - 1], printed[i].last);
+  }
+  static const double spent[] = {4.8769, 3.3569, 2.6803, 2.2898, 2.0310};
+  for (int k = 0; k < 5; k++) share[k] = (k + 1) / 5.0;
+  dpi_trial_boundaries(DPI_BOUNDARY_LD_OBF, share, 5, 0.05, critical);
+  for (int k = 0; k < 5; k++) assert_true(fabs(critical[k] - spent[k]) < 1.5e-4);
+  share[0] = 1; /* one look is no look */
+  for (int kind = 0; kind < 4; kind++) {
+    dpi_trial_boundaries((dpi_boundary)kind, share, 1, 0.05, critical);
+    assert_true(fabs(critical[0] - dpi_norm_quantile(0.975)) < 1e-9);
+  }
+}
+
+static void looked_at(bench *b, dpi_boundary kind, const double *share, int n) {
+  b->t.nlook = b->out.nlook = n;
+  memcpy(b->t.look, share, sizeof *share * (size_t)n);
+  dpi_trial_boundaries(kind, share, n, 1 - b->t.confidence, b->t.critical);
+}
+
+/* Trials of nothing, by means of 100 people an arm: each boundary keeps its level (five standard errors of 6,000
+ * trials; what t and z differ by in the first look is within 0.003). */
+static void nothing_at_looks(void **state) {
+  (void)state;
+  enum { trials = 6000, n = 200 };
+  static double value[2 * n];
+  static const double share[] = {0.2, 0.4, 0.6, 0.8, 1};
+  for (int kind = 0; kind < 4; kind++) {
+    int found = 0, last = 0;
+    bench *b = begin(DP_TRIAL_PARALLEL, 2, n, false);
+    looked_at(b, (dpi_boundary)kind, share, 5);
+    for (int k = 0; k < trials; k++) {
+      dpi_rng rng = dpi_rng_make(77, (uint64_t)k, (uint32_t)kind);
+      for (int i = 0; i < n; i++) {
+        const int arm = dpi_trial_assigned(&b->t, i);
+        value[2 * i + arm] = dpi_rng_normal(&rng);
+        value[2 * i + 1 - arm] = NAN;
+      }
+      dpi_trial_tally_destroy(b->tally);
+      add(b, value);
+      found += b->difference[0].crossed > 0;
+      last += b->difference[0].p < 0.05;
+      assert_true(b->difference[0].seen[4].p == b->difference[0].p); /* the last look sees all */
+    }
+    print_message("boundary %d, trials of nothing: crossed in %.2f %%; at the end alone %.2f %%\n", kind,
+                  100.0 * found / trials, 100.0 * last / trials);
+    near_to("level", kind, (double)found / trials, 0.05, 5 * sqrt(0.05 * 0.95 / trials) + 0.003);
+    end(b);
+  }
+}
+
+/* Power and the people it takes, against the same on a grid, z for t (100 people an arm). */
+static void power_at_looks(void **state) {
+  (void)state;
+  enum { n = 4000, trials = 4000, size = 100 };
+  static double apart[4 * n], sample[2][n];
+  for (int row = 0; row < DPI_COUNT(of_boundaries); row++) {
+    const double *g = of_boundaries[row], *const samples[] = {sample[0], sample[1]}, effect = 2.8 / sqrt(size / 2.0);
+    const int sizes[] = {n, n};
+    bench *b = begin(DP_TRIAL_PARALLEL, 2, 2 * n, false);
+    b->t.confidence = 1 - g[2];
+    b->t.power_n = size;
+    b->t.power_trials = trials;
+    looked_at(b, (dpi_boundary)g[0], g + 3, (int)g[1]);
+    for (int i = 0; i < n; i++) {
+      sample[0][i] = dpi_norm_quantile((i + 0.5) / n);
+      sample[1][i] = sample[0][i] + effect;
+    }
+    deal(b, samples, sizes, apart);
+    add(b, apart);
+    const dp_trial_difference *d = &b->difference[0];
+    near_to("power at looks", row, d->power, g[13], 5 * sqrt(g[13] * (1 - g[13]) / trials) + 0.01);
+    near_to("people at looks", row, d->power_people / (2 * size), g[14], 5 * 0.3 / sqrt(trials) + 0.005);
+    end(b);
+  }
 }
 
 static void bootstrap(void **state) {
@@ -494,12 +787,27 @@ static int close_context(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(means),     cmocka_unit_test(shares),
-                                     cmocka_unit_test(changes),   cmocka_unit_test(tables),
-                                     cmocka_unit_test(crossover), cmocka_unit_test(crossover_shares),
-                                     cmocka_unit_test(holm),      cmocka_unit_test(crossover_without),
-                                     cmocka_unit_test(few),       cmocka_unit_test(power),
-                                     cmocka_unit_test(bootstrap), cmocka_unit_test(blocks),
-                                     cmocka_unit_test(honest)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(means),
+                                     cmocka_unit_test(shares),
+                                     cmocka_unit_test(changes),
+                                     cmocka_unit_test(tables),
+                                     cmocka_unit_test(crossover),
+                                     cmocka_unit_test(crossover_shares),
+                                     cmocka_unit_test(holm),
+                                     cmocka_unit_test(crossover_without),
+                                     cmocka_unit_test(few),
+                                     cmocka_unit_test(power),
+                                     cmocka_unit_test(bootstrap),
+                                     cmocka_unit_test(blocks),
+                                     cmocka_unit_test(honest),
+                                     cmocka_unit_test(power_by_holm),
+                                     cmocka_unit_test(means_in_strata),
+                                     cmocka_unit_test(shares_in_strata),
+                                     cmocka_unit_test(power_in_strata),
+                                     cmocka_unit_test(bootstrap_in_strata),
+                                     cmocka_unit_test(nothing_in_strata),
+                                     cmocka_unit_test(boundaries),
+                                     cmocka_unit_test(nothing_at_looks),
+                                     cmocka_unit_test(power_at_looks)};
   return cmocka_run_group_tests(tests, open_context, close_context);
 }

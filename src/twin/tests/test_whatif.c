@@ -91,6 +91,36 @@ static void test_branches(void **state) {
   person_close(&p);
 }
 
+/* With doses among the points: each has one when it is given and at the same distance after it, ascending, on the curve. */
+static void test_doses_are_points(void **state) {
+  person p = {0};
+  person_open(&p, *state, 20);
+  world *w = &p.w;
+  dp_plan *plan = plan_of(w, "controlId\ttime\tamount\tinterval\trepeats\noral\t4.25\t200\t12.5\t1\n");
+  dp_whatif_def def = dp_whatif_def_default();
+  dp_whatif *x = NULL;
+  def.end = 60;
+  def.ntime = 9;
+  def.doses = 1;
+  OK(dp_whatif_run(w->kind, p.patient, &plan, 1, &def, &x));
+  int given[2] = {0}, soon[2] = {0};
+  assert_true(x->doses && x->ntime > 9);
+  for (int i = 0; i < x->ntime; i++) {
+    double t = x->time[i];
+    double is = after(&p, 300, 0, t) + after(&p, 300, 12, t) + after(&p, 200, 24.25, t) + after(&p, 200, 36.75, t);
+    assert_true(i == 0 || t > x->time[i - 1]);
+    for (int k = 0; k < 2; k++) {
+      given[k] += t == 24.25 + 12.5 * k;
+      soon[k] += fabs(t - (24.25 + 12.5 * k + 12.5 / 8)) < 1e-6;
+    }
+    rig_near(quantity(x, 0, "c")->q[i * DP_NLEVEL + 4], is, 1e-6 * (1 + is));
+  }
+  for (int k = 0; k < 2; k++) assert_true(given[k] == 1 && soon[k] == 1);
+  dp_whatif_destroy(x);
+  dp_plan_destroy(plan);
+  person_close(&p);
+}
+
 /* What is measured spreads about the one curve by the model's error alone: 5 and 95 % at 1.645 standard deviations. */
 static void test_noise(void **state) {
   person p = {0};
@@ -135,6 +165,7 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_branches, rig_setup, rig_teardown),
+                                     cmocka_unit_test_setup_teardown(test_doses_are_points, rig_setup, rig_teardown),
                                      cmocka_unit_test_setup_teardown(test_noise, rig_setup, rig_teardown),
                                      cmocka_unit_test_setup_teardown(test_refused, rig_setup, rig_teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,23 +12,10 @@
 #include <cmocka.h>
 
 #include "base/tests/failing_memory.h"
+#include "base/tests/own_context.h"
 #include "format/format.h"
 
 extern const dpi_format_ops dp_format_nmtran;
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
 
 static dp_status read_text(const char *text, const char *codes, dp_record **out) {
   dp_record_def def = dp_record_def_default();
@@ -461,7 +448,7 @@ static void files_are_dispatched(void **state) {
   def = (dp_record_def){0};
   assert_int_equal(dp_record_read(ctx, path, &def, &r), DP_ERR_USAGE);
   dp_ctx_clear_error(ctx);
-  assert_int_equal(dp_record_read(ctx, "/nowhere/x.csv", NULL, &r), DP_ERR_IO);
+  assert_int_equal(dp_record_read(ctx, "/nowhere/x.csv", NULL, &r), DP_ERR_INPUT);
   dp_ctx_clear_error(ctx);
   assert_int_equal(dpi_file_write(ctx, path, "", 0), DP_OK);
   assert_int_equal(dp_record_read(ctx, path, NULL, &r), DP_ERR_INPUT);

@@ -9,22 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/tests/own_context.h"
 #include "format/petab/tests/petab_files.h"
-
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
 
 #define V1_P "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\n"
 #define V1_M "observableId\tsimulationConditionId\tmeasurement\ttime\tobservableParameters\tnoiseParameters\n"

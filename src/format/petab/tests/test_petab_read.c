@@ -10,22 +10,8 @@
 #include <cmocka.h>
 
 #include "base/tests/failing_memory.h"
+#include "base/tests/own_context.h"
 #include "format/petab/tests/petab_files.h"
-
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
 
 static dpi_petab *read(const petab_text *file, int n) {
   petab_texts all = {file, n};

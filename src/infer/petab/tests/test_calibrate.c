@@ -423,7 +423,7 @@ static void test_bad(void **state) {
   t.experiments = "experimentId|time|conditionId\ne|0|c\nf|0|\n";
   t.measurements = "observableId|experimentId|time|measurement\no|e|1|2\no|f|1|2\n";
   refused(r, t, "offset");
-  check_refused(r, "/nowhere/problem.yaml", DP_ERR_IO, "/nowhere/problem.yaml");
+  check_refused(r, "/nowhere/problem.yaml", DP_ERR_INPUT, "/nowhere/problem.yaml");
 }
 
 /* A model that can't be run is an outcome, with the experiment's name. */

@@ -9,7 +9,7 @@
 
 #include "infer/sample/chain.h"
 
-#define TARGET_MOST 64
+#define TARGET_MOST 80
 #define TARGET_LN_2PI 1.8378770664093454836
 
 typedef struct target target;

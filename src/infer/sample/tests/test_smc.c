@@ -43,7 +43,7 @@ static void gaussian(dp_ctx *ctx, int n, int npart, double sd0, double b) {
   dpi_smc_report report;
   dpi_verdict v;
   def.nparticle = npart;
-  if (n == 50) def.nrepeat = 2, def.correlation = 0.2;
+  if (n >= 50) def.nrepeat = 2, def.correlation = 0.2;
   dpi_draws *s = run(t, def, &v, &report);
   assert_int_equal(v.usable, 1);
   for (int k = 0; k < n; k++) {
@@ -215,11 +215,97 @@ static void test_bad_options(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+/* Two unequal crescents: in each x is normal and y + bend x^2 too; one draw of them per particle. */
+static const struct {
+  double weight, at[2], sd[2], bend;
+} crescent[2] = {{0.75, {0, 0}, {1.5, 0.3}, 0.6}, {0.25, {1, 3.5}, {0.5, 0.2}, -1.5}};
+
+static bool crescents_fn(const target *t, const double *x, dpi_density_value *v) {
+  double l[2];
+  (void)t;
+  for (int k = 0; k < 2; k++) {
+    const double dx = x[0] - crescent[k].at[0], dy = x[1] - crescent[k].at[1] - crescent[k].bend * dx * dx;
+    l[k] = dpi_m_log(crescent[k].weight) + target_normal(dx, 0, crescent[k].sd[0]) +
+           target_normal(dy, 0, crescent[k].sd[1]);
+  }
+  v->loglik = fmax(l[0], l[1]) + dpi_m_log1p(dpi_m_exp(-fabs(l[0] - l[1])));
+  return true;
+}
+
+static void crescents_draw(dpi_rng *rng, double *x) {
+  const int k = dpi_rng_uniform(rng) < crescent[1].weight;
+  const double dx = crescent[k].sd[0] * dpi_rng_normal(rng);
+  x[0] = crescent[k].at[0] + dx;
+  x[1] = crescent[k].at[1] + crescent[k].bend * dx * dx + crescent[k].sd[1] * dpi_rng_normal(rng);
+}
+
+enum { FEATURES = 7, STILL = 1000 };
+
+/* Means, squares, the product, the second crescent's share, a tail. */
+static void features(const double *x, double *f) {
+  const double g[FEATURES] = {x[0], x[1], x[0] * x[0], x[1] * x[1], x[0] * x[1], x[1] > 2 && x[0] > 0, fabs(x[0]) > 3};
+  memcpy(f, g, sizeof g);
+}
+
+/* Draws of the law itself stay draws of it under walks, autoregressions and jumps by pieces: each feature's mean over
+ * 12 clouds (LONG: 80) against that of 400,000 draws made directly. Particles of one cloud share what they are moved
+ * by, so the error is taken from as many independent draws times 1.5; 4.5 of them. */
+static void test_moves_leave_the_law(void **state) {
+  const int ncloud = getenv("LONG") ? 80 : 12, nsweep = 40, ndirect = 400000;
+  dp_ctx *ctx = target_ctx();
+  target *t = target_make(ctx, 2, -INFINITY, INFINITY, false, crescents_fn);
+  double f[FEATURES], mean[FEATURES] = {0}, square[FEATURES] = {0}, now[FEATURES] = {0}, *x;
+  int moved = 0;
+  (void)state;
+  x = malloc(sizeof(double) * 2 * STILL);
+  dpi_rng rng = dpi_rng_make(1, 0, 0x7e57);
+  for (int i = 0; i < ndirect; i++) {
+    crescents_draw(&rng, x);
+    features(x, f);
+    for (int k = 0; k < FEATURES; k++) mean[k] += f[k] / ndirect, square[k] += f[k] * f[k] / ndirect;
+  }
+  for (int c = 0; c < ncloud; c++) {
+    dpi_smc_def def = dpi_smc_def_default();
+    double first[2];
+    def.seed = 900 + (uint64_t)c;
+    def.nparticle = STILL;
+    for (int i = 0; i < STILL; i++) crescents_draw(&rng, x + 2 * i);
+    memcpy(first, x, sizeof first);
+    assert_int_equal(dpi_smc_settle(&t->d, &def, nsweep, x), DP_OK);
+    moved += memcmp(first, x, sizeof first) != 0;
+    for (int i = 0; i < STILL; i++) {
+      features(x + 2 * i, f);
+      for (int k = 0; k < FEATURES; k++) now[k] += f[k] / (STILL * ncloud);
+    }
+  }
+  for (int k = 0; k < FEATURES; k++) {
+    const double sd = sqrt(square[k] - mean[k] * mean[k]), error = 1.5 * sd / sqrt(STILL * ncloud);
+    if (getenv("SHOW"))
+      print_message("  feature %d: %.4f, %.4f expected, off by %+.2f\n", k, now[k], mean[k],
+                    (now[k] - mean[k]) / error);
+    assert_true(fabs(now[k] - mean[k]) < 4.5 * error);
+  }
+  assert_int_equal(moved, ncloud);
+  free(x);
+  free(t);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
+}
+
+/* More directions than anything of fixed size would hold. */
+static void test_eighty_directions(void **state) {
+  dp_ctx *ctx = target_ctx();
+  (void)state;
+  gaussian(ctx, 80, 800, 1, 2);
+  dp_ctx_destroy(ctx);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_gaussians),  cmocka_unit_test(test_errors_are_honest),
       cmocka_unit_test(test_two_peaks),  cmocka_unit_test(test_part_of_a_box),
       cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_bad_options),
+      cmocka_unit_test(test_moves_leave_the_law), cmocka_unit_test(test_eighty_directions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

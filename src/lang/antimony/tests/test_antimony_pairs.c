@@ -1,6 +1,6 @@
-/* 108 Antimony texts beside the SBML that libAntimony made of them: both must be the same network, element by element and
- * formula by formula, so that all that follows from them is the same. Names that a text only uses are parameters without a
- * value in its SBML. Needs ../shared. */
+/* 108 Antimony texts beside the SBML that libAntimony made of them: both must be the same network, element by element
+ * and formula by formula, so that all that follows from them is the same. Names that a text only uses are parameters
+ * without a value in its SBML. Needs ../shared. */
 #include "lang/network.h"
 #include "lang/tests/lang_check.h"
 

@@ -1,5 +1,5 @@
-/* Submodels, conversion factors, deletions, DNA strands, flux balance and what else a text is made of, against equations
- * written by hand from the language's documentation; what libAntimony 3.3 makes of the same texts agrees. */
+/* Submodels, conversion factors, deletions, DNA strands, flux balance and what else a text is made of, against
+ * equations written by hand from the language's documentation; what libAntimony 3.3 makes of the same texts agrees. */
 #include "lang/network.h"
 #include "lang/tests/lang_check.h"
 

@@ -1,5 +1,5 @@
-/* What is written must be read back as the same network: sealed equations are compared as text or node by node; and the texts
- * say what Antimony says. */
+/* What is written must be read back as the same network: sealed equations are compared as text or node by node; and the
+ * texts say what Antimony says. */
 #include "lang/network.h"
 #include "lang/tests/lang_check.h"
 

@@ -619,7 +619,8 @@ static void wide_operations_are_read_or_refused(void **state) {
     }
     dpi_str_release(&s);
   }
-  static const char closed[] = "<sbml xmlns='http://www.sbml.org/sbml/level2/version4' level='2' version='4'></a></a></a><b><c/>";
+  static const char closed[] =
+      "<sbml xmlns='http://www.sbml.org/sbml/level2/version4' level='2' version='4'></a></a></a><b><c/>";
   dpi_net *net = NULL;
   assert_int_equal(dpi_language_sbml.read(ctx, closed, sizeof closed - 1, "closed.xml", &net), DP_ERR_INPUT);
   dp_ctx_clear_error(ctx);

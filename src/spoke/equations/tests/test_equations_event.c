@@ -249,9 +249,10 @@ static void test_ties(void **state) {
             {{"time >= 1", "central < 50"}, {NULL, NULL}, true, true},
             {{"time >= 1", "time >= L"}, {NULL, NULL}, true, true}};
   for (int i = 0; i < DPI_COUNT(of); i++) {
-    const bed_event e[] = {{of[i].trigger[0], of[i].delay[0], NULL, of[i].initial_value, true, true, "depot", "depot + 1"},
-                           {of[i].trigger[1], of[i].delay[1], NULL, of[i].initial_value, true, true, "depot", "2*depot"},
-                           {0}};
+    const bed_event e[] = {
+        {of[i].trigger[0], of[i].delay[0], NULL, of[i].initial_value, true, true, "depot", "depot + 1"},
+        {of[i].trigger[1], of[i].delay[1], NULL, of[i].initial_value, true, true, "depot", "2*depot"},
+        {0}};
     dp_model *m = bed_model(decay, bed_one_param, e);
     dp_sim *sim = bed_sim(m, "rk853", 1e-8);
     if (((dp_sim_describe(sim)->caps & DP_CAP_STOCHASTIC) != 0) != of[i].drawn)

@@ -223,7 +223,8 @@ static void test_together(void **state) {
 }
 
 /* One law that reads the noisy sensor and sets the pump, every half hour, over and over with nothing between: people by
- * themselves with an output at every law (the general way) are the oracle; in company, in all widths, as machine code. */
+ * themselves with an output at every law (the general way) are the oracle; in company, in all widths,
+ * as machine code. */
 static void test_one_law(void **state) {
   (void)state;
   static const char *const target[] = {"err", "u", "n"};

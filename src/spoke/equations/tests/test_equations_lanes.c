@@ -361,7 +361,8 @@ static void test_no_allocation(void **state) {
       BED_OK(dp_simulate_into(sim, list, 8 * NM, &opts, ignore, NULL));
       count[pass] = dpi_alloc_total(bed_ctx) - before;
     }
-    /* slots, cuts, what the sink sees; scratch, result and the texts of what failed, the result again for a longer batch */
+    /* slots, cuts, what the sink sees; scratch, result and the texts of what failed,
+     * the result again for a longer batch */
     if (count[2] > 7 || count[1] > 7)
       fail_msg("%s: %zu, %zu, %zu allocations", lane_methods[k], count[0], count[1], count[2]);
     dp_run *run = NULL;

@@ -290,8 +290,8 @@ static void test_level_stretch(void **state) {
     const double without = level_seconds(sim, false, 0), with = level_seconds(sim, true, row[k].below);
     print_message("64 members by %s: %.2f ms, with the lowest %s %.2f ms\n", row[k].method, 1e3 * without, out.formula,
                   1e3 * with);
-    /* no figure of speed: halved to the last depth this is thousands of times as much, and a busy machine or a compiler at
-     * work beside it ten times */
+    /* no figure of speed: halved to the last depth this is thousands of times as much, and a busy machine or a compiler
+     * at work beside it ten times */
     assert_true(with < 200 * without);
     dp_sim_destroy(sim);
   }

@@ -1,5 +1,5 @@
-/* Independent comparison: beliefs whose law is known by quadrature and that no single component describes. Of each pair of
- * effects only the product is measured, so that their law lies along the two branches of a hyperbola, the smaller of
+/* Independent comparison: beliefs whose law is known by quadrature and that no single component describes. Of each pair
+ * of effects only the product is measured, so that their law lies along the two branches of a hyperbola, the smaller of
  * which has a few per cent; of a third pair a + b^2, a crescent. Pairs are independent: mass, means, deviations and
  * evidence are products of two-dimensional integrals. */
 #include <stdlib.h>
@@ -20,12 +20,14 @@ static void write_kind(world *w, const char *dir) {
   write_text(dir, "parameters.tsv", text);
   strcpy(text, "parameterId\ttypical\tdistribution\teffectId\teffectId2\tlevel\tvariance\testimate\n");
   for (int k = 0; k < 2 * PAIRS; k++)
-    snprintf(text + strlen(text), sizeof text - strlen(text), "%c\ttv_%c\tnormal\teta_%c\t\tperson\t1\t0\n", name[k], name[k],
-             name[k]);
+    snprintf(text + strlen(text), sizeof text - strlen(text), "%c\ttv_%c\tnormal\teta_%c\t\tperson\t1\t0\n", name[k],
+             name[k], name[k]);
   write_text(dir, "population.tsv", text);
   write_text(dir, "observables.tsv",
              "observableId\tobservableFormula\tnoiseFormula\tnoiseDistribution\tunit\tdvid\n"
-             "ab\ta*b + x\t0.15\tnormal\t1\tab\ncd\tc*d + x\t0.15\tnormal\t1\tcd\nef\te + f^2 + x\t0.15\tnormal\t1\tef\n");
+             "ab\ta*b + x\t0.15\tnormal\t1\tab\n"
+             "cd\tc*d + x\t0.15\tnormal\t1\tcd\n"
+             "ef\te + f^2 + x\t0.15\tnormal\t1\tef\n");
   write_text(dir, "model.ant",
              "model ridges()\n  a = 0; b = 0; c = 0; d = 0; e = 0; f = 0;\n  x = 0;\n  x' = -x;\nend\n");
   write_text(dir, "twin.yaml",
@@ -57,7 +59,8 @@ static truth integrate(int pair) {
       const double y = low + (high - low) * (j + 0.5) / m, a = pair < 2 ? x : y, b = pair < 2 ? y : x;
       const double da = a - CENTRE[2 * pair], db = b - CENTRE[2 * pair + 1];
       const double r = (MEASURED[pair] - (pair < 2 ? a * b : a + b * b)) / NOISE;
-      const double p = exp(-0.5 * (da * da + db * db + r * r)) / (2 * PI * sqrt(2 * PI) * NOISE) * (high - low) / m * 16 / N;
+      const double density = exp(-0.5 * (da * da + db * db + r * r)) / (2 * PI * sqrt(2 * PI) * NOISE);
+      const double p = density * (high - low) / m * 16 / N;
       t.mass += p;
       t.negative += b < 0 ? p : 0;
       t.mean[0] += p * da;
@@ -74,8 +77,9 @@ static truth integrate(int pair) {
   return t;
 }
 
-/* Seeds 1 to 5, 12 means and deviations and 3 shares each: 75 comparisons with at least 400 effective draws' standard errors,
- * beyond 4.5 of which one in 150000 lies by chance. Laws with tails: a deviation's error is taken as twice a normal law's. */
+/* Seeds 1 to 5, 12 means and deviations and 3 shares each: 75 comparisons with at least 400 effective draws' standard
+ * errors, beyond 4.5 of which one in 150000 lies by chance. Laws with tails: a deviation's error is taken as twice a
+ * normal law's. */
 static void test_ridges(void **state) {
   (void)state;
   world W, *w = &W;
@@ -104,7 +108,9 @@ static void test_ridges(void **state) {
     ad.ess = 400;
     ad.khat = 0.5;
     OK(dp_assimilate(w->kind, w->record, 0, INFINITY, prior, &ad, &b));
-    if (getenv("SHOW")) print_message("seed %d: %s (%s), ln evidence %.3f, %.3f expected\n", seed, b->verdict, b->method, b->evidence, evidence);
+    if (getenv("SHOW"))
+      print_message("seed %d: %s (%s), ln evidence %.3f, %.3f expected\n", seed, b->verdict, b->method, b->evidence,
+                    evidence);
     assert_int_equal(b->usable, 1);
     const double n = fmin(b->ess, b->ndraw);
     assert_true(n >= 400 && fabs(b->evidence - evidence) < 4.5 / sqrt(n));
@@ -119,8 +125,8 @@ static void test_ridges(void **state) {
       const truth *e = &t[k / 2];
       const double sd = e->sd[k % 2], share = e->negative;
       if (getenv("SHOW"))
-        print_message("  %c: %.3f (%.3f), sd %.3f (%.3f), below 0 %.3f (%.3f)\n", "abcdef"[k], m, e->mean[k % 2], sqrt(v - m * m),
-                      sd, negative, share);
+        print_message("  %c: %.3f (%.3f), sd %.3f (%.3f), below 0 %.3f (%.3f)\n", "abcdef"[k], m, e->mean[k % 2],
+                      sqrt(v - m * m), sd, negative, share);
       assert_true(fabs(m - e->mean[k % 2]) < 4.5 * sd / sqrt(n));
       assert_true(fabs(sqrt(v - m * m) / sd - 1) < 4.5 * 2 / sqrt(2 * n));
       if (k % 2) assert_true(fabs(negative - share) < 4.5 * sqrt(share * (1 - share) / n));

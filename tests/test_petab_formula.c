@@ -11,23 +11,9 @@
 
 #include <cmocka.h>
 
+#include "base/tests/own_context.h"
 #include "format/petab.h"
 #include "lang/lang.h"
-
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
 
 /* The value of name i of a problem; also of the model's symbol of that name. */
 static double value_of_name(int i) { return i == 0 ? 2.5 : 0.21 + 0.07 * (i % 11); }

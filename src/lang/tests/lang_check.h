@@ -12,22 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/tests/own_context.h"
 #include "lang/lang_impl.h"
-
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-/* every block must have been given back */
-static int teardown(void **state) {
-  (void)state;
-  dp_ctx_destroy(ctx);
-  return 0;
-}
 
 static inline void check_ok(dp_status s) {
   if (s != DP_OK) print_message("%s: %s\n", dp_status_name(s), dp_ctx_error(ctx));

@@ -9,26 +9,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/tests/own_context.h"
 #include "doppel/glucose.h"
 #include "num/num.h"
 
 enum { NMOST = 15 * 288 };
 static double times[NMOST], values[NMOST];
-
-static dp_ctx *ctx;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
 
 static void near(double x, double want, double tolerance) {
   if (!(fabs(x - want) <= tolerance * (1 + fabs(want)))) fail_msg("found %.15g, expected %.15g", x, want);

@@ -104,6 +104,22 @@ static inline __attribute__((always_inline)) void combine(int m, int nz, const d
   }
 }
 
+/* The same for one row of a table, by one of the two. */
+#define COMBINE_ROW(by)                                                                                       \
+  switch (row->n) {                                                                                           \
+    case 1: by(1, nz, z, h, row, stages, out); break;                                                         \
+    case 2: by(2, nz, z, h, row, stages, out); break;                                                         \
+    case 3: by(3, nz, z, h, row, stages, out); break;                                                         \
+    case 4: by(4, nz, z, h, row, stages, out); break;                                                         \
+    case 5: by(5, nz, z, h, row, stages, out); break;                                                         \
+    case 6: by(6, nz, z, h, row, stages, out); break;                                                         \
+    case 7: by(7, nz, z, h, row, stages, out); break;                                                         \
+    case 8: by(8, nz, z, h, row, stages, out); break;                                                         \
+    case 9: by(9, nz, z, h, row, stages, out); break;                                                         \
+    default: by(row->n, nz, z, h, row, stages, out); break;                                                   \
+  }
+
+#if defined(__x86_64__)
 /* The same in the compiler's own vectors: each element by the same operations in the same order, so by the same
  * bytes. */
 static inline __attribute__((always_inline)) void combine_each(int m, int nz, const double *restrict z, double h,
@@ -122,22 +138,6 @@ static inline __attribute__((always_inline)) void combine_each(int m, int nz, co
   }
 }
 
-/* The same for one row of a table, by one of the two. */
-#define COMBINE_ROW(by)                                                                                       \
-  switch (row->n) {                                                                                           \
-    case 1: by(1, nz, z, h, row, stages, out); break;                                                         \
-    case 2: by(2, nz, z, h, row, stages, out); break;                                                         \
-    case 3: by(3, nz, z, h, row, stages, out); break;                                                         \
-    case 4: by(4, nz, z, h, row, stages, out); break;                                                         \
-    case 5: by(5, nz, z, h, row, stages, out); break;                                                         \
-    case 6: by(6, nz, z, h, row, stages, out); break;                                                         \
-    case 7: by(7, nz, z, h, row, stages, out); break;                                                         \
-    case 8: by(8, nz, z, h, row, stages, out); break;                                                         \
-    case 9: by(9, nz, z, h, row, stages, out); break;                                                         \
-    default: by(row->n, nz, z, h, row, stages, out); break;                                                   \
-  }
-
-#if defined(__x86_64__)
 __attribute__((target("avx2"))) static void combine_row_four(const rk853_row *row, int nz, const double *z, double h,
                                                              double *const *stages, double *out) {
   COMBINE_ROW(combine_each)

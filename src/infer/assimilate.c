@@ -6,7 +6,8 @@
  *     dpi_importance_run  weighted draws on a net, adapted when k-hat or the effective sample size is bad
  *     settle              where that is not enough: draws are moved (sample/smc.c), described by a mixture
  *                         (sample/mixture.c) and drawn anew from it, until two sets in a row agree. Layers as in
- *                         L. Martino et al., Stat. Comput. 27 (2017) 599: moves find where the mass is, weights of independent draws say what it is
+ *                         L. Martino et al., Stat. Comput. 27 (2017) 599: moves find where the mass is, weights of
+ *                         independent draws say what it is
  *     keep                even resampling to equal weights, posterior-predictive check, verdict, hash
  *
  * Occasions after the last observation carry no information: their effects are drawn from the prior, from streams of
@@ -390,8 +391,9 @@ static void judge(work *w, const dpi_importance *im, int nmode, int turn) {
              im->nround, im->khat, im->ess, im->n);
   else if (!b->usable)
     snprintf(b->verdict, sizeof b->verdict,
-             "not usable: %d sets of draws, each from a mixture made of the one before, do not agree (k-hat %.2f, effective "
-             "sample %.0f of %d)", turn + 1, im->khat, im->ess, im->n);
+             "not usable: %d sets of draws, each from a mixture made of the one before, do not agree (k-hat %.2f, "
+             "effective sample %.0f of %d)",
+             turn + 1, im->khat, im->ess, im->n);
   else if (b->ppc_p < 0.001)
     snprintf(b->verdict, sizeof b->verdict,
              "usable, but the model hardly explains these data (posterior-predictive p %.1e); k-hat %.2f",

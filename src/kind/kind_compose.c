@@ -12,6 +12,7 @@
 #include "lang/lang.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- words of formulas */
@@ -393,6 +394,17 @@ static dp_status create_sim_with(dpi_draft *d, const dp_sim_def *own) {
   return DP_OK;
 }
 
+/* Everything but the method's name was read from tables that are in order: what the waist can't use is that. */
+static dp_status create_by(dpi_draft *d, const dp_sim_def *def, const char *key, dp_sim **out) {
+  const dp_status status = dp_sim_create(d->ctx, def, out);
+  const dpi_yaml *node = dpi_yaml_get(d->twin.root, key);
+  if (status != DP_ERR_USAGE || !node) return status;
+  char why[400];
+  snprintf(why, sizeof why, "%s", dp_ctx_error(d->ctx));
+  dp_ctx_clear_error(d->ctx);
+  return dpi_fail(d->ctx, DP_ERR_INPUT, "%s:%d: %s: %s, ensemble", d->twin.source, node->line, key, why);
+}
+
 static dp_status create_sim(dpi_draft *d, const outputs *o) {
   dp_kind *k = d->kind;
   const char **active = DPI_ARENA_ARRAY(d->arena, const char *, k->neffect + 1);
@@ -412,7 +424,7 @@ static dp_status create_sim(dpi_draft *d, const outputs *o) {
   def.atol = d->atol;
   k->sim_def = def;
   if (d->extra) return create_sim_with(d, &def);
-  DP_TRY(dp_sim_create(d->ctx, &def, &k->sim));
+  DP_TRY(create_by(d, &def, "method", &k->sim));
   k->ensemble = k->sim;
   const double ratio = d->rtol_ensemble > d->rtol ? d->rtol_ensemble / d->rtol : 1;
   if (ratio == 1 && strcmp(d->method_ensemble, d->method) == 0) return DP_OK;
@@ -420,7 +432,7 @@ static dp_status create_sim(dpi_draft *d, const outputs *o) {
   def.rtol *= ratio;
   def.atol *= ratio;
   k->ensemble = NULL;
-  return dp_sim_create(d->ctx, &def, &k->ensemble);
+  return create_by(d, &def, "ensemble_method", &k->ensemble);
 }
 
 static void add_text(dpi_sha256 *h, const char *text) {

@@ -160,15 +160,19 @@ static void resample(cloud *c, int first, int m, int half) {
   for (int i = first; i < first + m; i++) c->index[i] += first;
 }
 
-/* Weighted particles of a half as a mixture. */
-static dp_status describe(cloud *c, int half) {
-  const int from = half * c->half;
-  const dpi_mixture_def def = {.x = row(c->u, from, c->n),
-                               .weight = c->weight + from,
-                               .npoint = c->half,
-                               .n = c->n,
-                               .most = PIECES};
-  return dpi_mixture_fit(&c->pieces, &def, &c->mix[half]);
+/* The weighted particles of each half as a mixture. */
+static dp_status describe(cloud *c) {
+  dpi_arena_release(&c->pieces);
+  for (int h = 0; h < 2; h++) {
+    const int from = h * c->half;
+    const dpi_mixture_def def = {.x = row(c->u, from, c->n),
+                                 .weight = c->weight + from,
+                                 .npoint = c->half,
+                                 .n = c->n,
+                                 .most = PIECES};
+    DP_TRY(dpi_mixture_fit(&c->pieces, &def, &c->mix[h]));
+  }
+  return DP_OK;
 }
 
 static void gather(double *x, double *room, const int *index, int m, int width) {
@@ -192,8 +196,7 @@ static dp_status step_beta(cloud *c) {
       resample(c, h * c->half, c->half, h);
     }
   }
-  dpi_arena_release(&c->pieces);
-  for (int h = 0; h < 2; h++) DP_TRY(describe(c, h));
+  DP_TRY(describe(c));
   gather(c->u, c->next, c->index, m, c->n);
   gather(c->loglik, c->ratio, c->index, m, 1);
   gather(c->logprior, c->ratio, c->index, m, 1);
@@ -270,13 +273,19 @@ static void propose(cloud *c, int i) {
   c->ratio[i] = here - dpi_mixture_logpdf(mix, DOF, to, NULL, w);
 }
 
+/* Where adaptation begins: a walk's best step where the law is normal. */
+static void first_steps(cloud *c) {
+  c->step[WALK] = 2.38 / sqrt(c->n);
+  c->step[REGRESS] = fmin(0.99, c->step[WALK]);
+}
+
 /* Step sizes towards the acceptance wanted; gain falls with the sweeps at this beta. */
 static void adapt(cloud *c, const double *accepted, const int *tried, int sweep) {
   double gain = 2 / sqrt(sweep + 1.0);
   for (int k = WALK; k <= REGRESS; k++)
     if (tried[k] > 0) c->step[k] *= dpi_m_exp(gain * (accepted[k] / tried[k] - WANTED));
-  c->step[0] = fmin(c->step[0], 10);
-  c->step[1] = fmin(c->step[1], 0.99);
+  c->step[WALK] = fmin(c->step[WALK], 10);
+  c->step[REGRESS] = fmin(c->step[REGRESS], 0.99);
   c->accept = (accepted[WALK] + accepted[REGRESS] + accepted[JUMP]) / c->npart;
 }
 
@@ -367,8 +376,7 @@ static dp_status begin(cloud *c, bool *any, dpi_smc_report *report) {
   c->beta = c->accept = 0;
   c->correlation = 1;
   c->nsweep = c->nstep = 0;
-  c->step[0] = 2.38 / sqrt(c->n);
-  c->step[1] = fmin(0.99, c->step[0]);
+  first_steps(c);
   return DP_OK;
 }
 
@@ -479,8 +487,7 @@ static dp_status settle(cloud *c, int nsweep, double *x) {
   const int m = c->npart;
   c->repeat = (uint64_t)c->def->first_repeat;
   c->beta = 1;
-  c->step[0] = 2.38 / sqrt(c->n);
-  c->step[1] = fmin(0.99, c->step[0]);
+  first_steps(c);
   for (int i = 0; i < m; i++) {
     dpi_box_from(c->d, row(x, i, c->n), row(c->next, i, c->n));
     c->weight[i] = 1.0 / m;
@@ -489,10 +496,7 @@ static dp_status settle(cloud *c, int nsweep, double *x) {
   DP_TRY(evaluate(c, &report));
   for (int i = 0; i < m; i++) take(c, i, i);
   for (int s = 0; s < nsweep; s++) {
-    if (s % REFIT == 0) {
-      dpi_arena_release(&c->pieces);
-      for (int h = 0; h < 2; h++) DP_TRY(describe(c, h));
-    }
+    if (s % REFIT == 0) DP_TRY(describe(c));
     DP_TRY(sweep(c, s, &report));
   }
   for (int i = 0; i < m; i++) dpi_box_to(c->d, row(c->u, i, c->n), row(x, i, c->n));

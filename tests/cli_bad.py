@@ -138,7 +138,7 @@ def people(tmp):
         return csv([[value if (r, i) == (row, column[name]) else c for i, c in enumerate(x)] for r, x in enumerate(rows)])
 
     bad = [("cut off", csv(rows[:8]) + rows[8][0] + ",3", INPUT, ["t.csv:9", "found 2 fields, expected 7"]),
-           ("of another unit", "#units: DV=mg\n" + csv(rows), INPUT, ["t.csv: #units: c", "'mg'", "'mg/L'"]),
+           ("of another unit", "#units: DV=mg\n" + csv(rows), INPUT, ["t.csv:1: #units: c", "'mg'", "'mg/L'"]),
            ("no column DV", without("DV"), INPUT, ["t.csv:3", "DV"]),
            ("no column TIME", without("TIME"), INPUT, ["t.csv", "TIME"]),
            ("a time that is none", changed(4, "TIME", "noon"), INPUT, ["t.csv:5", "TIME", "noon"]),

@@ -61,6 +61,14 @@ def outside(folder):
     check("trial: a program outside gives what its rule gives", worst < 1e-6, str(worst))
 
 
+def no_plan(folder):
+    """A twin that finds no plan says which limit stands in the way, whole."""
+    found = json.loads(run(SOURCE / "twins" / "vancomycin" / "trials" / "twin.yaml", "--members", 4, "--no-checks", "--json").stdout)
+    reasons = [x["reason"] for x in found["incidents"]]
+    check("trial: no plan: the limit and its bound are told", reasons and all(
+        re.fullmatch(r"no plan holds every limit: P\(trough > 20 mg/L\) <= 5 %: estimate .* %, at the 95 % bound .* %", x) for x in reasons), reasons)
+
+
 def compared(folder):
     """Several comparisons, corrected; a cross-over says what its periods did; the page holds what the text does."""
     path = short(folder, "paired: true", "crossover: {washout: 6 h}\nmultiplicity: holm")
@@ -79,6 +87,9 @@ def compared(folder):
     text = page.read_text(encoding="utf-8")
     check("trial: page: Holm", "p, Holm" in text)
     check("trial: page: every endpoint", all(e["name"].replace("<", "&lt;") in text for e in found["arms"][0]["endpoints"]))
+    r = run(short(folder, "kind: s2008", "kind: s2009"))
+    check("trial: a kind that there is not: exit 3, with its line", r.returncode == 3 and "trial.yaml:4: kind:" in r.stderr and
+          "'s2009'; did you mean 's2008'?" in r.stderr, r.stderr)
     r = run(short(folder, "paired: true", "paired: true\nmultiplicity: bonferroni"))
     check("trial: another correction: exit 3, named", r.returncode == 3 and "holm or none" in r.stderr, r.stderr)
 
@@ -187,6 +198,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         answers(folder)
         outside(folder)
+        no_plan(folder)
         compared(folder)
         in_strata(folder)
         keys_said(folder)

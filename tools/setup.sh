@@ -5,7 +5,6 @@
 #   sh tools/setup.sh fuzz     also Clang with its sanitizers and libFuzzer
 #   sh tools/setup.sh root     also debootstrap (tools/fresh_root.sh)
 #   sh tools/setup.sh mpi      also Open MPI: the plug-in for mpirun, and its test
-#   sh tools/setup.sh arm64    also a cross-compiler and emulator for arm64 (tools/arm64.sh)
 #   sh tools/setup.sh arm64    also a cross compiler, qemu and debootstrap (tools/arm64.sh)
 set -eu
 

@@ -8,8 +8,9 @@
  * state, meal and correction boluses by their carbohydrate ratio and correction factor. The twin (twins/insulin,
  * another model) sees sensor readings with the error of glucose.h, announced meals, boluses and basal rate, no more.
  * Then, for the same meals under therapy B, it foretells time in range; and it chooses therapy C, for which it
- * foretells more time in range and no more time below 70 mg/dL; C is judged on the virtual person over other days. What
- * is foretold has the error of the twin's model in it, as far as twins of other people were found to err.
+ * foretells more time in range and no more time low; C is judged on the virtual person over other days, and so is
+ * the twin in a loop, which decides the basal rate besides. What is foretold has the error of the twin's model in it,
+ * as far as twins of other people were found to err.
  */
 #ifndef DOPPEL_INSULIN_H
 #define DOPPEL_INSULIN_H
@@ -27,13 +28,23 @@ typedef struct dp_insulin_therapy {
   double basal, ratio, factor; /* of the basal rate, of g/U, of mg/dL/U */
 } dp_insulin_therapy;
 
+/* What is eaten; always announced exactly.
+ * regular: breakfast, lunch and dinner of 50, 70 and 80 g near 7:00, 12:30 and 19:00 (children half), times +- 20 min,
+ *   amounts +- 20 %
+ * random: as the open simulator that people.tsv comes from draws days: breakfast, lunch, dinner (45, 70, 80 g +- 10)
+ *   with probability 0.95 each and three snacks (10 g +- 5) with 0.3 each, for everybody; times +- 60 min (snacks 30),
+ *   within the meal's own hours */
+typedef enum dp_insulin_meals { DP_INSULIN_REGULAR, DP_INSULIN_RANDOM } dp_insulin_meals;
+
 typedef struct dp_insulin_def {
   uint32_t cookie;
   const char *people;       /* folder of the kind s2008, with people.tsv: "twins/s2008" */
   const char *twin;         /* folder of the kind insulin: "twins/insulin" */
   const char *work;         /* folder for the records that the twins read: "." */
   const char *only;         /* one person's id; NULL: all */
+  dp_insulin_meals meals;   /* regular */
   int days;                 /* the twin learns from: 7 */
+  int after;                /* other days on which therapies are compared: 14 */
   double every;             /* min between readings: 15 */
   int ndraw;                /* of a belief used in forecasts: 200 */
   int ntune;                /* and in the choice of a therapy: 50; 0: nothing is tuned */
@@ -43,7 +54,7 @@ typedef struct dp_insulin_def {
 } dp_insulin_def;
 dp_insulin_def dp_insulin_def_default(void);
 
-/* Who decides the basal rate on the last days: nobody, a PID rule, the twin over a receding horizon. */
+/* Who decides the basal rate on the last days: nobody, a PID rule, the twin over a receding horizon (boluses by C). */
 typedef enum dp_insulin_rule { DP_INSULIN_OPEN, DP_INSULIN_PID, DP_INSULIN_TWIN, DP_INSULIN_NRULE } dp_insulin_rule;
 
 typedef struct dp_insulin_person {
@@ -73,6 +84,10 @@ typedef struct dp_insulin_sum {
   int nraised;                  /* people with more time in range and no more time below 70 */
   int nraised_tir, nraised_tbr; /* with more time in range; with more time below 70 */
   int nheld, nkept;             /* with neither less time in range nor more time below 70; who kept A */
+  int nfull;                    /* whose time in range under A is 100 % on the days of comparison already */
+  /* the twin in a loop beside the open one, as C beside A above */
+  double loop_gain, loop_gain_low, loop_gain_high, loop_change, loop_change_low, loop_change_high; /* points */
+  int nraised_loop, nheld_loop;
 } dp_insulin_sum;
 
 dp_status dp_insulin_study(dp_ctx *ctx, const dp_insulin_def *def, dp_insulin_fn each, void *user, dp_insulin_sum *sum);
@@ -85,7 +100,7 @@ typedef struct dp_insulin_search {
   int nseed, nfound;                 /* seeds within 1e-3 of the best */
   double worst;                      /* largest excess over the best */
   double seconds_mean, seconds_most; /* of a search, processor time */
-  double posterior_seconds, posterior_ess;
+  double posterior_seconds, posterior_wall, posterior_ess; /* seconds: processor */
   int nbest; /* of the many starts, those that came within 1e-3 of the best */
 } dp_insulin_search;
 dp_status dp_insulin_identify(dp_ctx *ctx, const dp_insulin_def *def, int nseed, int nstart, dp_insulin_search *out);

@@ -40,6 +40,8 @@ const dp_sim *dp_kind_sim(const dp_kind *kind);
 const char *dp_kind_parameter_id(const dp_kind *kind, int i); /* rows of parameters.tsv: dp_prior.typical's order */
 const char *dp_kind_effect_id(const dp_kind *kind, int i);    /* random effects: dp_prior.omega's order */
 const char *dp_kind_effect_parameter(const dp_kind *kind, int i); /* the individual parameter that it makes: "ka" */
+const char *dp_kind_control_id(const dp_kind *kind, int i);   /* rows of controls.tsv: dp_plan_row.control */
+const char *dp_kind_control_unit(const dp_kind *kind, int i);
 
 /* Read an event table as this kind's record: checks columns, units, covariates, observables, doses. */
 dp_status dp_kind_record(const dp_kind *kind, const char *path, dp_record **out);

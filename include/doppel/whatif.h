@@ -77,7 +77,7 @@ typedef struct dp_whatif {
   double *time;             /* [ntime] */
   dp_shown *shown;          /* [nshown] observables, then quantities */
   dp_strand *strand;        /* [nplan x nshown] */
-  int *nfailed;             /* [nplan] draws that could not be simulated */
+  int *nfailed;             /* [nplan] draws that could not be simulated, or show an observable that is no number */
   char (*text)[192];        /* [nplan] the plan in a line */
   dp_appraisal *appraisal;  /* NULL: the kind has no rewards */
   dp_whatif_pair_value *pair; /* [nplan x nplan], NULL without rewards */

@@ -8,7 +8,11 @@
 #include "infer/infer.h"
 #include "kind/kind_impl.h"
 
-enum { DPI_INSULIN_STEP = 5, DPI_INSULIN_DAY = 1440 / DPI_INSULIN_STEP, DPI_INSULIN_MEALS = 3 };
+enum {
+  DPI_INSULIN_STEP = 5,
+  DPI_INSULIN_DAY = 1440 / DPI_INSULIN_STEP,
+  DPI_INSULIN_MEALS = 6 /* a day, at most */
+};
 
 /* Food of some days; times are multiples of 5 min. */
 typedef struct dpi_meals {
@@ -78,11 +82,12 @@ dp_status dpi_insulin_outlook_make(dpi_arena *arena, const dpi_insulin_case *c, 
                                    const dpi_meals *meals, dpi_insulin_outlook *o);
 /* Glucose where the sensor is, without its errors: [n x nt]. */
 dp_status dpi_insulin_outlook_say(dpi_insulin_outlook *o, dp_insulin_therapy therapy, double *glucose);
-/* The meals' days under a rule: glucose where the sensor is every 5 min. Without a usable belief the twin's loop is the
- * open one. */
+/* The meals' days under a rule: glucose where the sensor is every 5 min. The twin's boluses go by `tuned`, the others'
+ * by A. Without a usable belief the twin's loop is the open one. */
 enum { DPI_INSULIN_LOOP_DRAWS = 64 };
-dp_status dpi_insulin_loop(const dpi_insulin_case *c, const dp_belief *b, dp_insulin_rule rule, const dpi_meals *meals,
-                           const double *error, double *glucose);
+dp_status dpi_insulin_loop(const dpi_insulin_case *c, const dp_belief *b, dp_insulin_rule rule,
+                           dp_insulin_therapy tuned, const dpi_meals *meals, const double *error, double *glucose);
 void dpi_insulin_ranges(const double *glucose, int n, double *in_range, double *low);
+double dpi_insulin_below(const double *glucose, int n, double level); /* share of the time */
 
 #endif

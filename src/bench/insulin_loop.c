@@ -6,6 +6,7 @@
  * rehearse some basal rates, held for an hour and then as usual, over four hours without further meals; offsets stay.
  * Taken is the rate with the least mean risk (Kovatchev's, lowest near 112 mg/dL) among those under which at most 10 %
  * of the draws fall below 70 mg/dL; where there is none, the lowest rate. Meals are known from when they are eaten.
+ * Boluses go by the therapy that was tuned on the twin; under the other rules by the starting one.
  */
 #include <math.h>
 
@@ -22,7 +23,8 @@ typedef struct loop {
   const dpi_meals *meals;
   dp_run *body, *twin; /* twin: NULL but for the twin in the loop */
   int ndraw, order, body_glucose, twin_glucose, meal;
-  double vg, rate; /* U/h now */
+  double vg, rate;  /* U/h now */
+  double ratio, factor; /* of boluses, g/U and mg/dL/U */
   double *offset, *x;
   double integral, smooth, before; /* of the PID rule */
 } loop;
@@ -143,8 +145,8 @@ static dp_status go(loop *s, dp_insulin_rule rule, const double *error, double *
     if (k + 1 == nt) break;
     const double reading = glucose[k] + error[k];
     if (m < s->meals->n && s->meals->time[m] == now) {
-      double gram = s->meals->gram[m++], whole = gram / s->c->cr,
-             bolus = rule == DP_INSULIN_PID ? 0.8 * whole : whole + fmax(0, reading - TARGET) / s->c->cf;
+      double gram = s->meals->gram[m++], whole = gram / s->ratio,
+             bolus = rule == DP_INSULIN_PID ? 0.8 * whole : whole + fmax(0, reading - TARGET) / s->factor;
       DP_TRY(eat(s, now, gram, bolus));
     }
     if (rule == DP_INSULIN_PID) s->rate = pid_rate(s, reading);
@@ -167,12 +169,19 @@ static dp_status twin_open(loop *s, dpi_arena *arena, const dp_belief *b, dp_mem
   return dp_run_open(s->c->model->kind->sim, member, s->ndraw, &opts, &s->twin);
 }
 
-dp_status dpi_insulin_loop(const dpi_insulin_case *c, const dp_belief *b, dp_insulin_rule rule, const dpi_meals *meals,
-                           const double *error, double *glucose) {
+dp_status dpi_insulin_loop(const dpi_insulin_case *c, const dp_belief *b, dp_insulin_rule rule,
+                           dp_insulin_therapy tuned, const dpi_meals *meals, const double *error, double *glucose) {
   const dp_sim *body = c->body->kind->sim, *model = c->model->kind->sim;
   const dp_sim_desc *db = dp_sim_describe(body), *dm = dp_sim_describe(model);
   const dp_run_opts opts = dp_run_opts_default();
-  loop s = {.c = c, .meals = meals, .rate = c->basal, .smooth = TARGET, .before = TARGET};
+  const bool by_twin = rule == DP_INSULIN_TWIN && b->usable;
+  loop s = {.c = c,
+            .meals = meals,
+            .rate = c->basal,
+            .ratio = c->cr * (by_twin ? tuned.ratio : 1),
+            .factor = c->cf * (by_twin ? tuned.factor : 1),
+            .smooth = TARGET,
+            .before = TARGET};
   dp_member person = {0}, member[DPI_INSULIN_LOOP_DRAWS] = {{0}};
   dpi_arena arena;
   s.ndraw = c->def->nloop < b->ndraw ? c->def->nloop : b->ndraw;
@@ -191,7 +200,7 @@ dp_status dpi_insulin_loop(const dpi_insulin_case *c, const dp_belief *b, dp_ins
   person.param = param;
   if (status == DP_OK) s.vg = param[vg];
   if (status == DP_OK) status = dp_run_open(body, &person, 1, &opts, &s.body);
-  if (status == DP_OK && rule == DP_INSULIN_TWIN && b->usable) status = twin_open(&s, &arena, b, member);
+  if (status == DP_OK && by_twin) status = twin_open(&s, &arena, b, member);
   if (status == DP_OK) status = go(&s, rule, error, glucose);
   dp_run_close(s.twin);
   dp_run_close(s.body);

@@ -15,16 +15,20 @@
 #include "doppel/glucose.h"
 
 #define COOKIE 0x696e7331u
-enum { PURPOSE_PEOPLE = 0x494e5303, REHEARSED_DAYS = 3, NRESAMPLE = 2000, SEARCHES = 6 };
+enum { PURPOSE_PEOPLE = 0x494e5303, REHEARSED_DAYS = 7, NRESAMPLE = 2000, SEARCHES = 6 };
 
 /* therapies that are rehearsed: all combinations */
-static const double ratios[] = {0.7, 0.8, 0.9, 1, 1.15, 1.3, 1.5}, factors[] = {0.7, 1, 1.4};
+static const double basals[] = {0.9, 1, 1.1}, ratios[] = {0.7, 0.8, 0.9, 1, 1.15, 1.3, 1.5},
+                    factors[] = {0.7, 1, 1.4, 2};
 enum {
+  NBASAL = sizeof basals / sizeof *basals,
   NRATIO = sizeof ratios / sizeof *ratios,
   NFACTOR = sizeof factors / sizeof *factors,
-  NCANDIDATE = NRATIO * NFACTOR
+  NCANDIDATE = NBASAL * NRATIO * NFACTOR
 };
-static dp_insulin_therapy candidate(int k) { return (dp_insulin_therapy){1, ratios[k % NRATIO], factors[k / NRATIO]}; }
+static dp_insulin_therapy candidate(int k) {
+  return (dp_insulin_therapy){basals[k / (NRATIO * NFACTOR)], ratios[k % NRATIO], factors[k / NRATIO % NFACTOR]};
+}
 
 static const dp_insulin_therapy START = {1, 1, 1};
 
@@ -34,6 +38,7 @@ dp_insulin_def dp_insulin_def_default(void) {
                           .twin = "twins/insulin",
                           .work = ".",
                           .days = 7,
+                          .after = 14,
                           .every = 15,
                           .ndraw = 200,
                           .ntune = 50,
@@ -144,58 +149,59 @@ static dp_status foretell(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals
 
 /* Of one therapy beside A on the same draws and errors. */
 typedef struct said {
-  double gain;     /* mean of time in range - that under A */
-  double sure;     /* share of draws whose time in range is not lower */
-  double low;      /* mean of time below 70 - that under A */
-  double low_high; /* its 90 % quantile over draws */
+  double gain; /* mean of time in range - that under A */
+  double more; /* share of draws with more time in range */
+  double low;  /* mean of time below LOW - that under A */
+  double safe; /* share of draws with no more time below LOW */
 } said;
+/* Of what is to stay as rare as it is: above 70, as twins were found to stay above the troughs of people. */
+static const double LOW = 80;
 
-static double size_of(dp_insulin_therapy t) { return fabs(dpi_m_log(t.ratio)) + 0.5 * fabs(dpi_m_log(t.factor)); }
-
-/* start: time in range [n] and below 70 [n] of each draw under A; draw, work: scratch. */
+/* start: time in range [n] and below LOW [n] of each draw under A; draw: scratch. */
 static dp_status try_therapy(dpi_insulin_outlook *o, const double *start, dp_insulin_therapy therapy, double *draw,
-                             double *work, said *out) {
+                             said *out) {
   *out = (said){0};
   DP_TRY(dpi_insulin_outlook_say(o, therapy, draw));
   for (int i = 0; i < o->n; i++) {
-    double in, low;
-    dpi_insulin_ranges(draw + (size_t)i * o->nt, o->nt, &in, &low);
-    work[i] = low - start[o->n + i];
+    double in, below;
+    dpi_insulin_ranges(draw + (size_t)i * o->nt, o->nt, &in, &below);
+    const double low = dpi_insulin_below(draw + (size_t)i * o->nt, o->nt, LOW) - start[o->n + i];
     out->gain += (in - start[i]) / o->n;
-    out->sure += (double)(in >= start[i]) / o->n;
-    out->low += work[i] / o->n;
+    out->more += (double)(in > start[i]) / o->n;
+    out->low += low / o->n;
+    out->safe += (double)(low <= 0) / o->n;
   }
-  dpi_sort(work, o->n);
-  out->low_high = dpi_quantile_weighted(work, NULL, o->n, 0.9, NULL);
   return DP_OK;
 }
 
-/* A is left only where the twin is sure, the error of its model included: time in range gains a point or more in the
- * mean and is not lower in 80 % of draws, time below 70 is not raised in the mean, and by at most a quarter of a point
- * at the 90 % quantile of draws. Basal insulin is left alone: days under one basal rate teach little of what another
- * would do. Of those left, the smallest change that gives three quarters of the largest gain. */
-static bool sure(const said *s) { return s->gain >= 0.01 && s->sure >= 0.8 && s->low <= 0 && s->low_high <= 0.0025; }
+/* A is left only where, the error of the model included, more time in range is likelier than not, no more low glucose
+ * has a probability of 70 % at least, and both means say so too. */
+static bool better(const said *s) { return s->more >= 0.5 && s->safe >= 0.7 && s->gain > 0 && s->low <= 0; }
+
+/* Of those the largest product of both probabilities, plus the gain as a share of the time. */
+static double worth(const said *s) { return s->more * s->safe + s->gain; }
 
 static dp_status choose(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, dp_insulin_therapy *out) {
   const int n = c->def->ntune < b->ndraw ? c->def->ntune : b->ndraw, nt = REHEARSED_DAYS * DPI_INSULIN_DAY + 1;
-  double *draw = DPI_ARENA_ARRAY(arena, double, (size_t)n *nt), *start = DPI_ARENA_ARRAY(arena, double, 3 * (size_t)n),
-         most = 0, least = INFINITY;
+  double *draw = DPI_ARENA_ARRAY(arena, double, (size_t)n *nt), *start = DPI_ARENA_ARRAY(arena, double, 2 * (size_t)n),
+         most = 0;
   dpi_insulin_outlook outlook;
-  said one[NCANDIDATE];
   dpi_meals meals;
   if (!draw || !start) return DP_ERR_MEMORY;
   DP_TRY(dpi_insulin_meals_make(arena, c, 1, REHEARSED_DAYS, &meals));
   DP_TRY(dpi_insulin_outlook_make(arena, c, b, n, &meals, &outlook));
   DP_TRY(dpi_insulin_outlook_say(&outlook, START, draw));
-  for (int i = 0; i < n; i++) dpi_insulin_ranges(draw + (size_t)i * nt, nt, &start[i], &start[n + i]);
-  for (int k = 0; k < NCANDIDATE; k++) {
-    DP_TRY(try_therapy(&outlook, start, candidate(k), draw, start + 2 * n, &one[k]));
-    if (sure(&one[k])) most = fmax(most, one[k].gain);
+  for (int i = 0; i < n; i++) {
+    double below;
+    dpi_insulin_ranges(draw + (size_t)i * nt, nt, &start[i], &below);
+    start[n + i] = dpi_insulin_below(draw + (size_t)i * nt, nt, LOW);
   }
   *out = START;
   for (int k = 0; k < NCANDIDATE; k++) {
-    if (!sure(&one[k]) || one[k].gain < 0.75 * most || !(size_of(candidate(k)) < least)) continue;
-    least = size_of(candidate(k));
+    said one;
+    DP_TRY(try_therapy(&outlook, start, candidate(k), draw, &one));
+    if (!better(&one) || !(worth(&one) > most)) continue;
+    most = worth(&one);
     *out = candidate(k);
   }
   return DP_OK;
@@ -205,7 +211,7 @@ static dp_status tune(dpi_arena *arena, const dpi_insulin_case *c, const dp_beli
   dpi_meals meals;
   o->tuned = START;
   if (b->usable) DP_TRY(choose(arena, c, b, &o->tuned)); /* else nothing is proposed */
-  DP_TRY(dpi_insulin_meals_make(arena, c, 2, c->def->days, &meals));
+  DP_TRY(dpi_insulin_meals_make(arena, c, 2, c->def->after, &meals));
   const int nt = meals.days * DPI_INSULIN_DAY + 1;
   double *glucose = DPI_ARENA_ARRAY(arena, double, nt);
   if (!glucose) return DP_ERR_MEMORY;
@@ -219,13 +225,13 @@ static dp_status tune(dpi_arena *arena, const dpi_insulin_case *c, const dp_beli
 
 static dp_status loops(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, dp_insulin_person *o) {
   dpi_meals meals;
-  DP_TRY(dpi_insulin_meals_make(arena, c, 2, c->def->days, &meals));
+  DP_TRY(dpi_insulin_meals_make(arena, c, 2, c->def->after, &meals));
   const int nt = meals.days * DPI_INSULIN_DAY + 1;
   double *error = DPI_ARENA_ARRAY(arena, double, nt), *glucose = DPI_ARENA_ARRAY(arena, double, nt);
   if (!error || !glucose) return DP_ERR_MEMORY;
   DP_TRY(dpi_insulin_errors(c, 2, &meals, error));
   for (int r = 0; r < DP_INSULIN_NRULE; r++) {
-    DP_TRY(dpi_insulin_loop(c, b, (dp_insulin_rule)r, &meals, error, glucose));
+    DP_TRY(dpi_insulin_loop(c, b, (dp_insulin_rule)r, o->tuned, &meals, error, glucose));
     dpi_insulin_ranges(glucose, nt, &o->tir_loop[r], &o->tbr_loop[r]);
   }
   return DP_OK;
@@ -254,7 +260,8 @@ static dp_status person(const study *s, int row, dp_insulin_person *o) {
   dpi_arena arena;
   dp_belief *b = NULL;
   DP_TRY(case_of(s, row, &c));
-  *o = (dp_insulin_person){.id = c.id, .tir_start = NAN, .tbr_start = NAN, .tir_tuned = NAN, .tbr_tuned = NAN};
+  *o = (dp_insulin_person){
+      .id = c.id, .tir_start = NAN, .tbr_start = NAN, .tir_tuned = NAN, .tbr_tuned = NAN, .tuned = START};
   dpi_arena_init(&arena, s->ctx);
   dp_status status = dpi_insulin_meals_make(&arena, &c, 0, s->def->days, &meals);
   if (status == DP_OK) status = learn(&arena, &c, &meals, o, &b);
@@ -305,7 +312,13 @@ static dp_status add_up(const study *s, const dp_insulin_person *p, int n, dp_in
     sum->nraised_tbr += p[i].tbr_tuned > p[i].tbr_start;
     sum->nraised += p[i].tir_tuned > p[i].tir_start && p[i].tbr_tuned <= p[i].tbr_start;
     sum->nheld += p[i].tir_tuned >= p[i].tir_start && p[i].tbr_tuned <= p[i].tbr_start;
-    sum->nkept += p[i].tuned.ratio == START.ratio && p[i].tuned.factor == START.factor;
+    sum->nkept += p[i].tuned.basal == START.basal && p[i].tuned.ratio == START.ratio &&
+                  p[i].tuned.factor == START.factor;
+    const double *tir = p[i].tir_loop, *tbr = p[i].tbr_loop;
+    const bool no_lower = tbr[DP_INSULIN_TWIN] <= tbr[DP_INSULIN_OPEN];
+    sum->nraised_loop += tir[DP_INSULIN_TWIN] > tir[DP_INSULIN_OPEN] && no_lower;
+    sum->nheld_loop += tir[DP_INSULIN_TWIN] >= tir[DP_INSULIN_OPEN] && no_lower;
+    sum->nfull += (s->def->ntune > 0 ? p[i].tir_start : tir[DP_INSULIN_OPEN]) == 1;
   }
   for (int i = 0; i < n; i++) x[i] = 100 * fabs(p[i].tir_said - p[i].tir_b);
   sum->tir_error = median(x, n);
@@ -315,6 +328,10 @@ static dp_status add_up(const study *s, const dp_insulin_person *p, int n, dp_in
   mean_interval(s->def->seed, x, n, work, &sum->tir_gain, &sum->tir_gain_low, &sum->tir_gain_high);
   for (int i = 0; i < n; i++) x[i] = 100 * (p[i].tbr_tuned - p[i].tbr_start);
   mean_interval(s->def->seed, x, n, work, &sum->tbr_change, &sum->tbr_change_low, &sum->tbr_change_high);
+  for (int i = 0; i < n; i++) x[i] = 100 * (p[i].tir_loop[DP_INSULIN_TWIN] - p[i].tir_loop[DP_INSULIN_OPEN]);
+  mean_interval(s->def->seed, x, n, work, &sum->loop_gain, &sum->loop_gain_low, &sum->loop_gain_high);
+  for (int i = 0; i < n; i++) x[i] = 100 * (p[i].tbr_loop[DP_INSULIN_TWIN] - p[i].tbr_loop[DP_INSULIN_OPEN]);
+  mean_interval(s->def->seed, x, n, work, &sum->loop_change, &sum->loop_change_low, &sum->loop_change_high);
   dpi_free(s->ctx, x);
   return DP_OK;
 }
@@ -326,13 +343,15 @@ static bool therapy_good(dp_insulin_therapy t) {
 static dp_status study_open(study *s) {
   const dp_insulin_def *d = s->def;
   if (d->cookie != COOKIE) return dpi_fail(s->ctx, DP_ERR_USAGE, "expected a definition from dp_insulin_def_default");
-  if (d->days < 1 || d->days > 60 || d->ndraw < 20 || d->ndraw > 1000 || d->ntune < 0 || d->ntune > 1000 ||
-      d->nloop < 0 || d->nloop > DPI_INSULIN_LOOP_DRAWS || !(d->every >= 5) || fmod(d->every, 5) != 0 ||
-      d->every > 240 || !therapy_good(d->other) || strlen(d->work) > 1000)
-    return dpi_fail(
-        s->ctx, DP_ERR_USAGE,
-        "expected 1 to 60 days, 20 to 1000 draws, readings every 5, 10, 15 ... min, factors of therapy within 0.05 to "
-        "20 (basal 0 to 5)");
+  if (d->meals > DP_INSULIN_RANDOM) return dpi_fail(s->ctx, DP_ERR_USAGE, "expected regular or random days");
+  if (d->days < 1 || d->days > 60 || d->after < 1 || d->after > 60)
+    return dpi_fail(s->ctx, DP_ERR_USAGE, "expected 1 to 60 days to learn from, and to compare on");
+  if (d->ndraw < 20 || d->ndraw > 1000 || d->ntune < 0 || d->ntune > 1000 || d->nloop < 0 ||
+      d->nloop > DPI_INSULIN_LOOP_DRAWS || !(d->every >= 5) || fmod(d->every, 5) != 0 || d->every > 240 ||
+      !therapy_good(d->other) || strlen(d->work) > 1000)
+    return dpi_fail(s->ctx, DP_ERR_USAGE,
+                    "expected 20 to 1000 draws, readings every 5, 10, 15 ... min, factors of therapy within 0.05 to 20 "
+                    "(basal 0 to 5)");
   DP_TRY(dpi_insulin_people_read(s->ctx, d->people, &s->people));
   DP_TRY(dpi_insulin_world_open(s->ctx, d->people, true, &s->body));
   DP_TRY(dpi_insulin_world_open(s->ctx, d->twin, false, &s->model));
@@ -459,10 +478,11 @@ static dp_status identify(const study *s, int nseed, int nstart, dp_insulin_sear
   def.ess = def.ndraw;
   def.nstart = SEARCHES;
   def.khat = 0.5;
-  double begin = processor();
+  const double begin = processor(), wall = dpi_clock_s();
   if (status == DP_OK) status = dp_assimilate(s->kind, record, 0, 1440, s->prior, &def, &b);
   if (status == DP_OK) {
     out->posterior_seconds = processor() - begin;
+    out->posterior_wall = dpi_clock_s() - wall;
     out->posterior_ess = b->ess;
   }
   dp_belief_destroy(b);

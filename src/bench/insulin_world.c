@@ -159,20 +159,56 @@ dp_status dpi_insulin_live(const dpi_insulin_world *w, const double *param, int 
 
 /* Breakfast, lunch and dinner near 7:00, 12:30 and 19:00: times +- 20 min (to 5 min, within an hour), amounts +- 20 %
  * (within half and one and a half). */
-dp_status dpi_insulin_meals_make(dpi_arena *arena, const dpi_insulin_case *c, int number, int days, dpi_meals *out) {
+static void regular_day(const dpi_insulin_case *c, int day, dpi_rng *rng, dpi_meals *m) {
   static const double when[] = {420, 750, 1140}, adult[] = {50, 70, 80};
   const double share = strncmp(c->id, "child", 5) == 0 ? 0.5 : 1;
+  for (int k = 0; k < DPI_COUNT(when); k++) {
+    double late = fmin(fmax(20 * dpi_rng_normal(rng), -60), 60),
+           more = 1 + fmin(fmax(0.2 * dpi_rng_normal(rng), -0.5), 0.5);
+    m->time[m->n] = 1440 * day + when[k] + 5 * floor(late / 5 + 0.5);
+    m->gram[m->n++] = floor(share * adult[k] * more + 0.5);
+  }
+}
+
+/* The days of the open simulator (simglucose, RandomScenario): breakfast, snack, lunch, snack, dinner, snack, each with
+ * a probability, a truncated normal time and a normal amount. Times to 5 min; what would begin while something is still
+ * eaten waits until it is over and its bolus is given. */
+static void random_day(int day, dpi_rng *rng, dpi_meals *m) {
+  static const struct {
+    double probability, from, to, mean, sd, gram, gram_sd;
+  } meal[DPI_INSULIN_MEALS] = {{0.95, 300, 540, 420, 60, 45, 10},  {0.3, 540, 600, 570, 30, 10, 5},
+                               {0.95, 600, 840, 720, 60, 70, 10},  {0.3, 840, 960, 900, 30, 10, 5},
+                               {0.95, 960, 1200, 1080, 60, 80, 10}, {0.3, 1200, 1380, 1290, 30, 10, 5}};
+  for (int k = 0; k < DPI_INSULIN_MEALS; k++) {
+    const bool eaten = dpi_rng_uniform(rng) < meal[k].probability;
+    double t;
+    do t = meal[k].mean + meal[k].sd * dpi_rng_normal(rng);
+    while (t < meal[k].from || t > meal[k].to);
+    const double gram = floor(meal[k].gram + meal[k].gram_sd * dpi_rng_normal(rng) + 0.5);
+    if (!eaten || gram < 1) continue;
+    t = 1440 * day + 5 * floor(t / 5 + 0.5);
+    if (m->n > 0) {
+      const double over = fmax(1000 * m->gram[m->n - 1] / EATING, INSULIN_DELAY);
+      t = fmax(t, m->time[m->n - 1] + 5 * (floor(over / 5) + 1));
+    }
+    m->time[m->n] = t;
+    m->gram[m->n++] = gram;
+  }
+}
+
+dp_status dpi_insulin_meals_make(dpi_arena *arena, const dpi_insulin_case *c, int number, int days, dpi_meals *out) {
+  const int most = DPI_INSULIN_MEALS * days;
   dpi_rng rng = dpi_rng_make(c->def->seed, c->stream + (uint64_t)number, PURPOSE_MEALS);
-  *out = (dpi_meals){.days = days, .n = DPI_INSULIN_MEALS * days};
-  out->time = DPI_ARENA_ARRAY(arena, double, out->n);
-  out->gram = DPI_ARENA_ARRAY(arena, double, out->n);
-  out->error = DPI_ARENA_ARRAY(arena, double, out->n);
+  *out = (dpi_meals){.days = days};
+  out->time = DPI_ARENA_ARRAY(arena, double, most);
+  out->gram = DPI_ARENA_ARRAY(arena, double, most);
+  out->error = DPI_ARENA_ARRAY(arena, double, most);
   if (!out->time || !out->gram || !out->error) return DP_ERR_MEMORY;
-  for (int k = 0; k < out->n; k++) {
-    double late = fmin(fmax(20 * dpi_rng_normal(&rng), -60), 60),
-           more = 1 + fmin(fmax(0.2 * dpi_rng_normal(&rng), -0.5), 0.5);
-    out->time[k] = 1440 * (k / DPI_INSULIN_MEALS) + when[k % DPI_INSULIN_MEALS] + 5 * floor(late / 5 + 0.5);
-    out->gram[k] = floor(share * adult[k % DPI_INSULIN_MEALS] * more + 0.5);
+  for (int day = 0; day < days; day++) {
+    if (c->def->meals == DP_INSULIN_RANDOM)
+      random_day(day, &rng, out);
+    else
+      regular_day(c, day, &rng, out);
   }
   return DP_OK;
 }
@@ -281,4 +317,10 @@ void dpi_insulin_ranges(const double *glucose, int n, double *in_range, double *
   }
   *in_range = (double)in / n;
   *low = (double)below / n;
+}
+
+double dpi_insulin_below(const double *glucose, int n, double level) {
+  int below = 0;
+  for (int k = 0; k < n; k++) below += glucose[k] < level;
+  return (double)below / n;
 }

@@ -42,19 +42,24 @@ static void write_sum(const dp_insulin_sum *s, bool tuned) {
       "  90 %% bands hold %.1f %% of the sensor's readings, 90 %% intervals of time in range %d of %d people\n",
       s->tir_error, s->tbr_error, points(s->covered), s->ncovered_tir, s->npeople);
   if (isfinite(s->tir_loop[0]))
-    printf("in a loop, means: open %.2f, %.2f; PID %.2f, %.2f; twin %.2f, %.2f\n", points(s->tir_loop[DP_INSULIN_OPEN]),
-           points(s->tbr_loop[DP_INSULIN_OPEN]), points(s->tir_loop[DP_INSULIN_PID]),
-           points(s->tbr_loop[DP_INSULIN_PID]), points(s->tir_loop[DP_INSULIN_TWIN]),
-           points(s->tbr_loop[DP_INSULIN_TWIN]));
+    printf(
+        "in a loop, means: open %.2f, %.2f; PID %.2f, %.2f; twin %.2f, %.2f\n"
+        "  twin beside open: time in range %+.2f points (95 %% %.2f to %.2f), below 70 %+.2f (%.2f to %.2f);\n"
+        "  more in range and no more below in %d, neither less in range nor more below in %d of %d people; %d were at "
+        "100 %% in range already\n",
+        points(s->tir_loop[DP_INSULIN_OPEN]), points(s->tbr_loop[DP_INSULIN_OPEN]), points(s->tir_loop[DP_INSULIN_PID]),
+        points(s->tbr_loop[DP_INSULIN_PID]), points(s->tir_loop[DP_INSULIN_TWIN]), points(s->tbr_loop[DP_INSULIN_TWIN]),
+        s->loop_gain, s->loop_gain_low, s->loop_gain_high, s->loop_change, s->loop_change_low, s->loop_change_high,
+        s->nraised_loop, s->nheld_loop, s->npeople, s->nfull);
   if (!tuned) return;
   printf(
       "therapy tuned on the twin, on other days: time in range %+.2f points (95 %% %.2f to %.2f), below 70 %+.2f (%.2f "
       "to "
       "%.2f);\n  more time in range in %d, more time below 70 in %d, more in range and no more below in %d, neither "
       "less in "
-      "range nor more below in %d of %d people; %d kept A\n",
+      "range nor more below in %d of %d people; %d kept A, %d were at 100 %% in range already\n",
       s->tir_gain, s->tir_gain_low, s->tir_gain_high, s->tbr_change, s->tbr_change_low, s->tbr_change_high,
-      s->nraised_tir, s->nraised_tbr, s->nraised, s->nheld, s->npeople, s->nkept);
+      s->nraised_tir, s->nraised_tbr, s->nraised, s->nheld, s->npeople, s->nkept, s->nfull);
 }
 
 static void write_search(const dp_insulin_search *s, int nstart) {
@@ -62,9 +67,9 @@ static void write_search(const dp_insulin_search *s, int nstart) {
       "a day's twin: best objective %.6f of %d searches from draws of the prior to their end (%d of them within 1e-3; "
       "%.1f s)\n"
       "  found within 1e-3 in %d of %d seeds, worst excess %.2g; %.2f s a search, at most %.2f s (processor)\n"
-      "  posterior of 1000 draws (effective %.0f) in %.2f s\n",
+      "  posterior of 1000 draws (effective %.0f) in %.2f s (processor), %.2f s (wall)\n",
       s->best, nstart, s->nbest, s->seconds_many, s->nfound, s->nseed, s->worst, s->seconds_mean, s->seconds_most,
-      s->posterior_ess, s->posterior_seconds);
+      s->posterior_ess, s->posterior_seconds, s->posterior_wall);
 }
 
 int cli_bench_insulin(cli_call *call) {
@@ -74,8 +79,12 @@ int cli_bench_insulin(cli_call *call) {
   char people[1024], twin[1024];
   long long seed = 1;
   int n = 0, nseed = 20, nstart = 0;
-  if (!cli_count(call, "--days", 1, &def.days) || !cli_count(call, "--sample", 20, &def.ndraw) ||
-      !cli_count(call, "--tune", 0, &def.ntune) ||
+  const char *meals = cli_get(call, "--meals");
+  if (meals && strcmp(meals, "regular") != 0 && strcmp(meals, "random") != 0)
+    return cli_usage(call, "--meals: found '%s', expected regular or random", meals);
+  if (meals && strcmp(meals, "random") == 0) def.meals = DP_INSULIN_RANDOM;
+  if (!cli_count(call, "--days", 1, &def.days) || !cli_count(call, "--after", 1, &def.after) ||
+      !cli_count(call, "--sample", 20, &def.ndraw) || !cli_count(call, "--tune", 0, &def.ntune) ||
       (cli_has(call, "--starts") && !cli_count(call, "--starts", 1, &nstart)) ||
       !cli_count(call, "--loop", 0, &def.nloop) || !cli_integer(call, "--seed", &seed))
     return dp_status_exit_code(DP_ERR_USAGE);

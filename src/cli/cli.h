@@ -108,6 +108,9 @@ dp_assimilate_def cli_belief_def(long long seed, long long draws); /* draws of w
 /* --seed, --draws (100 to 100000) and --until into what stands there; exit code after a message. */
 int cli_belief_options(const cli_call *call, long long *seed, long long *draws, double *until);
 int cli_no_person(const cli_call *call); /* --patient is missing; exit code */
+/* What is believed of a person, and whether it is fit for use: a line; as JSON, `,"belief":{...}`. */
+void cli_print_belief(const dp_belief *b);
+void cli_json_belief(const dp_belief *b);
 int cli_no_patients(const cli_call *call, const dp_kind *kind, const char *option); /* nobody's record; exit code */
 /* Is a word that may be a name or a file meant as a file? A path, or what ends as files do (.csv). */
 bool cli_names_file(const char *word);

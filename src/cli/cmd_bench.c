@@ -34,6 +34,8 @@ const cli_option cli_options_bench[] = {
     {"--cache", "DIR", "where machine code is kept between runs"},
     {"--no-cache", NULL, "keep and read no machine code"},
     {"--work", "DIR", "insulin: folder where the records that twins read are kept, made if it is not there (.)"},
+    {"--meals", "DAYS", "insulin: regular (three meals) or random (as the open simulator of these people draws them)"},
+    {"--after", "N", "insulin: other days on which therapies are compared (14)"},
     {"--tune", "N", "insulin: draws on which therapies are rehearsed (50; 0: none is tuned)"},
     {"--loop", "N", "insulin: also days under open loop, a PID rule and N draws of the twin in a loop (0: no loops)"},
     {"--starts", "N",

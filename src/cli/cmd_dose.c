@@ -156,8 +156,9 @@ static void print_json(const task *t) {
   cli_json_named(",\"value_unit\":", a->value_unit);
   cli_json_exact(",\"wanted\":", a->wanted);
   cli_json_named(",\"reason\":", a->reason);
-  printf(",\"draws\":%d,\"failed\":%d,\"usable\":%s", a->ndraw, a->nfailed, t->belief->usable ? "true" : "false");
-  printf(",\"levels\":[0.05,0.25,0.5,0.75,0.95]");
+  printf(",\"draws\":%d,\"failed\":%d", a->ndraw, a->nfailed);
+  cli_json_belief(t->belief);
+  printf(",\n \"levels\":[0.05,0.25,0.5,0.75,0.95]");
   json_quantiles("dose_quantiles", a->draw_dose, a->ndraw);
   json_quantiles("value_quantiles", a->draw_value, a->ndraw);
   cli_json_number(",\"within\":[", a->low);
@@ -180,6 +181,7 @@ static void print_text(const task *t) {
   char text[3][48];
   double q[5];
   printf("person %s: %s\n", t->record->subject[t->subject].id, t->def.target);
+  cli_print_belief(t->belief);
   if (a->reason[0]) {
     printf("%s\n", a->reason);
     return;

@@ -137,6 +137,7 @@ static void print_text(const cli_whatif *c, const dp_whatif *w, const char *why)
   dp_patient_seen(c->patient, &nseen);
   printf("%s, person %s: known until %g %s (%d samples), forecast to %g %s\n", dp_kind_title(c->kind),
          c->record->subject[c->subject].id, w->now, dp_kind_time_unit(c->kind), nseen, w->end, dp_kind_time_unit(c->kind));
+  cli_print_belief(c->belief);
   for (int i = 0; i < w->nplan; i++)
     printf("  %c  %s: %s%s\n", letter(i), c->plan[i]->name[0] ? c->plan[i]->name : "plan", w->text[i],
            cli_begins_steady(c->plan[i]) ? ", from its steady state on" : "");
@@ -210,13 +211,20 @@ static void json_pairs(const dp_whatif *w) {
   printf("]");
 }
 
-static void print_json(const cli_whatif *c, const dp_whatif *w, const char *why) {
+/* Who and what is believed of them, after which the forecast follows; of an unfit belief there is none. */
+static void json_head(const cli_whatif *c) {
   cli_json_named("{\"kind\":", dp_kind_id(c->kind));
   cli_json_named(",\"patient\":", c->record->subject[c->subject].id);
   cli_json_named(",\"time_unit\":", dp_kind_time_unit(c->kind));
-  cli_json_number(",\"now\":", w->now);
-  cli_json_number(",\"end\":", w->end);
-  printf(",\"draws\":%d,\"seed\":%lld,\"hash\":\"%s\"", w->ndraw, c->seed, w->hash);
+  cli_json_number(",\"now\":", c->until);
+  printf(",\"draws\":%d,\"seed\":%lld", c->belief->ndraw, c->seed);
+  cli_json_belief(c->belief);
+}
+
+static void print_json(const cli_whatif *c, const dp_whatif *w, const char *why) {
+  json_head(c);
+  cli_json_number(",\n \"end\":", w->end);
+  cli_json_named(",\"hash\":", w->hash);
   json_list(",\n \"levels\":", dp_level, DP_NLEVEL);
   json_list(",\n \"time\":", w->time, w->ntime);
   printf(",\n \"plans\":[");
@@ -252,7 +260,8 @@ static int answer(cli_whatif *c, const dp_whatif *w) {
   int code = 0;
   for (int i = 0; i < w->nplan; i++)
     if (w->nfailed[i])
-      fprintf(stderr, "doppel: warning: plan %c: %d of %d draws could not be simulated\n", letter(i), w->nfailed[i], w->ndraw);
+      fprintf(stderr, "doppel: warning: plan %c: %d of %d draws could not be simulated, or show no number somewhere\n",
+              letter(i), w->nfailed[i], w->ndraw);
   if (plot) code = cli_plot_forecast(plot, c->kind, c->record->subject[c->subject].id, c->patient, c->plan, w);
   char *why = NULL;
   if (!code) code = explain(c, w, &why);
@@ -271,6 +280,10 @@ static int forecast(cli_call *call, cli_whatif *c) {
   def.from = 0;
   if (!cli_number(call, "--horizon", &def.end)) return 2;
   int code = cli_whatif_unfit(c);
+  if (code && cli_has(call, "--json")) {
+    json_head(c);
+    printf(",\"plans\":[],\"why\":null}\n");
+  }
   if (code) return code;
   CLI_TRY(call, dp_whatif_run(c->kind, c->patient, c->plan, c->nplan, &def, &w));
   code = answer(c, w);

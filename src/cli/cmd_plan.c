@@ -36,7 +36,7 @@ static void print_candidate(const cli_whatif *c, const dp_advice *a, const char 
     const dp_term_info info = dp_kind_term(c->kind, t);
     const dp_term_value *v = &x->term[t], *f = x->fresh ? &x->fresh[t] : NULL;
     char text[96];
-    printf("  %-52s ", cli_clip(info.text && info.text[0] ? info.text : info.id, 52, text));
+    printf("  %-52s ", cli_clip(info.text && info.text[0] ? info.text : info.id, 92, text));
     if (info.limit) {
       printf("%.1f %%, bound %.1f %%%s", 100 * v->value, 100 * (info.at_least ? v->low : v->high), v->holds ? "" : " FAILS");
       if (f) printf("; on fresh draws %.1f %%, bound %.1f %%", 100 * f->value, 100 * (info.at_least ? f->low : f->high));
@@ -55,6 +55,7 @@ static void print_text(const cli_whatif *c, const dp_advice *a, const char *why)
   dp_patient_seen(c->patient, &nseen);
   printf("%s, person %s: known until %g %s (%d samples)\n", dp_kind_title(c->kind), c->record->subject[c->subject].id, c->until,
          dp_kind_time_unit(c->kind), nseen);
+  cli_print_belief(c->belief);
   if (a->chosen >= 0) print_candidate(c, a, "proposed", a->chosen);
   if (a->runner_up >= 0) print_candidate(c, a, a->chosen >= 0 ? "runner-up" : "nearest", a->runner_up);
   printf("%s\n", a->reason);
@@ -65,7 +66,7 @@ static void print_text(const cli_whatif *c, const dp_advice *a, const char *why)
     printf("\n");
   }
   if (a->nobjective > 1) {
-    printf("not dominated in %s:\n", "the objectives");
+    printf("not dominated in the objectives:\n");
     for (int i = 0; i < a->ncandidate; i++) {
       if (!a->candidate[i].pareto || !a->candidate[i].objective) continue;
       printf("  %-60s", a->candidate[i].text);
@@ -83,15 +84,15 @@ static void json_rows(const cli_whatif *c, const dp_plan *p) {
   printf(",\"rows\":[");
   for (int i = 0; i < p->nrow; i++) {
     const dp_plan_row *r = &p->row[i];
-    printf("%s{\"control\":%d", i ? "," : "", r->control);
+    cli_json_named(i ? ",{\"control\":" : "{\"control\":", dp_kind_control_id(c->kind, r->control));
     cli_json_exact(",\"time\":", r->time);
     cli_json_exact(",\"amount\":", r->amount);
+    cli_json_named(",\"unit\":", dp_kind_control_unit(c->kind, r->control));
     cli_json_exact(",\"duration\":", r->duration);
     cli_json_exact(",\"interval\":", r->interval);
     printf(",\"repeats\":%d,\"steady\":%d}", r->repeats, r->steady);
   }
   printf("]");
-  (void)c;
 }
 
 static void json_terms(const cli_whatif *c, const char *name, const dp_term_value *v, int n) {
@@ -126,6 +127,25 @@ static void json_candidate(const cli_whatif *c, const dp_advice *a, const char *
   printf("}");
 }
 
+/* The plans that no other beats in every objective of `pareto`. */
+static void json_front(const cli_whatif *c, const dp_advice *a) {
+  int n = 0;
+  printf(",\n \"objectives\":[");
+  for (int o = 0; o < a->nobjective; o++) cli_json_named(o ? "," : "", a->objective[o]);
+  printf("],\n \"front\":[");
+  for (int i = 0; i < a->ncandidate; i++) {
+    const dp_candidate *x = &a->candidate[i];
+    if (!x->pareto || !x->objective) continue;
+    cli_json_named(n++ ? ",\n  {\"text\":" : "\n  {\"text\":", x->text);
+    json_rows(c, a->plan[i]);
+    cli_json_number(",\"reward\":", x->reward);
+    printf(",\"objectives\":[");
+    for (int o = 0; o < a->nobjective; o++) cli_json_number(o ? "," : "", x->objective[o]);
+    printf("]}");
+  }
+  printf("]");
+}
+
 static void json_next(const dp_advice *a) {
   printf(",\n \"next_sample\":[");
   for (int i = 0; i < a->nnext; i++) {
@@ -151,7 +171,8 @@ static void print_json(const cli_whatif *c, const dp_advice *a, const char *why)
   cli_json_named(",\"time_unit\":", dp_kind_time_unit(c->kind));
   cli_json_number(",\"now\":", c->until);
   printf(",\"draws\":%d,\"seed\":%lld", c->belief->ndraw, c->seed);
-  cli_json_named(",\"search\":", a->search);
+  cli_json_belief(c->belief);
+  cli_json_named(",\n \"search\":", a->search);
   printf(",\"evaluations\":%d", a->evaluations);
   cli_json_number(",\"probability_best\":", a->best_probability);
   cli_json_named(",\n \"reason\":", a->reason);
@@ -161,6 +182,7 @@ static void print_json(const cli_whatif *c, const dp_advice *a, const char *why)
   printf(",\n \"conflict\":[");
   for (int i = 0; i < a->nconflict; i++) cli_json_named(i ? "," : "", dp_kind_term(c->kind, a->conflict[i]).id);
   printf("]");
+  json_front(c, a);
   json_next(a);
   printf(",\n \"why\":%s}\n", why ? why : "null");
 }
@@ -254,14 +276,15 @@ static int search(cli_whatif *c) {
   dp_advice *a = NULL;
   double next[NEXT];
   char *why = NULL;
-  int code = cli_whatif_unfit(c);
-  if (code) return code;
+  const int unfit = cli_whatif_unfit(c);
+  int code = 0;
+  if (unfit && !cli_has(call, "--json")) return unfit;
   def.seed = (uint64_t)c->seed;
   def.next_time = next;
   def.nnext_time = next_times(c->until, dp_kind_horizon(c->kind), next);
   def.search = cli_get(call, "--search");
   if (cli_has(call, "--evaluations") && !cli_count(call, "--evaluations", 1, &def.evaluations)) return 2;
-  CLI_TRY(call, dp_plan_search(c->kind, dp_patient_look(c->patient), &def, &a));
+  CLI_TRY(call, dp_plan_search(c->kind, dp_patient_look(c->patient), &def, &a)); /* of an unfit belief: none, and why */
   code = explain(c, a, &why);
   if (!code) code = write_plan(c, a);
   if (!code) code = plot(c, a);
@@ -269,7 +292,7 @@ static int search(cli_whatif *c) {
   else if (!code) print_text(c, a, why);
   dp_report_free(call->ctx, why);
   dp_advice_destroy(a);
-  return code;
+  return code ? code : unfit;
 }
 
 int cmd_plan(cli_call *call) {

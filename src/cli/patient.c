@@ -90,3 +90,17 @@ dp_assimilate_def cli_belief_def(long long seed, long long draws) {
   def.discrepancy = 0;
   return def;
 }
+
+void cli_print_belief(const dp_belief *b) { printf("belief       %s\n", b->verdict); }
+
+void cli_json_belief(const dp_belief *b) {
+  printf(",\n \"belief\":{\"usable\":%s", b->usable ? "true" : "false");
+  cli_json_named(",\"verdict\":", b->verdict);
+  cli_json_named(",\"method\":", b->method);
+  printf(",\"samples\":%d,\"draws\":%d", b->nobs, b->ndraw);
+  cli_json_number(",\"effective_draws\":", b->ess);
+  cli_json_number(",\"khat\":", b->khat);
+  cli_json_number(",\"predictive_check_p\":", b->ppc_p);
+  cli_json_named(",\"hash\":", b->hash);
+  printf("}");
+}

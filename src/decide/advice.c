@@ -19,6 +19,7 @@
 #define MAX_TRIES 3
 #define MOST_OF_SEARCH 24 /* candidates that a search which does not list all hands on: the best */
 #define MOST_OF_FRONT 40  /* and of its Pareto front */
+#define MOST_NEAR 8       /* where none holds its limits, judged on all draws: those that by the screen miss least */
 
 dp_plan_def dp_plan_def_default(void) {
   return (dp_plan_def){.cookie = COOKIE, .seed = 1, .nscreen = 120, .nhypothetical = 60};
@@ -368,12 +369,13 @@ static void mark_pareto(search *s) {
 
 /* ---------------------------------------------------------------- why */
 
-/* Among candidates, the one that misses least, when none is admissible. */
-static int nearest_miss(const search *s, int *term) {
+/* The candidate that misses least, of those judged on all draws or of the others; -1: there is none. */
+static int nearest_miss(const search *s, bool all, int *term) {
   int best = -1;
   double least = INFINITY;
   for (int c = 0; c < s->advice->ncandidate; c++) {
     int t = -1;
+    if ((s->row[c] >= 0) != all) continue;
     double miss = dpi_decide_shortfall(s->kind, s->advice->candidate[c].term, &t);
     if (t >= 0 && miss < least) {
       least = miss;
@@ -382,6 +384,12 @@ static int nearest_miss(const search *s, int *term) {
     }
   }
   return best;
+}
+
+/* The few that by the screen miss least on all draws: its hundred alone do not tell which of them is nearest. */
+static dp_status judge_nearest(search *s) {
+  for (int i = 0, t, c; i < MOST_NEAR && (c = nearest_miss(s, false, &t)) >= 0; i++) DP_TRY(judge_full(s, &c, 1));
+  return DP_OK;
 }
 
 /* Which limits does no candidate hold together? Who left at the screen is judged leniently. */
@@ -472,6 +480,21 @@ static void say_conflict(search *s) {
   reason(a, " conflict, no plan holds them together");
 }
 
+/* Limits that so few draws can't show to hold, even where none of them breaks one (Clopper-Pearson at no event). */
+static void say_too_few(search *s) {
+  const dpi_kind_reward *r = &s->kind->reward;
+  const double count = effective(s, s->patient->belief->ndraw);
+  for (int t = 0; t < r->nterm; t++) {
+    if (r->term[t].goal != DPI_GOAL_LIMIT) continue;
+    const double allowed = r->term[t].at_least ? 1 - r->term[t].probability : r->term[t].probability;
+    const double needed = ceil(dpi_m_log(1 - r->confidence) / dpi_m_log(1 - allowed) - 1e-9);
+    if (needed > count)
+      reason(s->advice,
+             "; %.0f effective draws are too few to show that limit '%s' holds, whatever the plan: it takes %.0f", count,
+             r->term[t].id, needed);
+  }
+}
+
 /* Why none; first: the first candidate that was tried on fresh draws, or -1. */
 static dp_status explain_refusal(search *s, int tries, int first) {
   dp_advice *a = s->advice;
@@ -481,7 +504,7 @@ static dp_status explain_refusal(search *s, int tries, int first) {
     return DP_OK;
   }
   if (tries == 0) DP_TRY(find_conflict(s));
-  a->runner_up = tries > 0 ? first : nearest_miss(s, &t);
+  a->runner_up = tries > 0 ? first : nearest_miss(s, true, &t);
   if (a->runner_up < 0) {
     reason(a, "no recommendation, because none of %d %s can be simulated", a->evaluations, plans(s));
     return DP_OK;
@@ -500,25 +523,37 @@ static dp_status explain_refusal(search *s, int tries, int first) {
         "no recommendation, because none of %d %s holds every limit at the %.0f %% bound; nearest: %s, which misses %s",
         a->evaluations, plans(s), 100 * s->kind->reward.confidence, c->text, a->binding);
   say_conflict(s);
+  say_too_few(s);
   return DP_OK;
 }
 
 /* ---------------------------------------------------------------- all together */
 
 /* Choose, score again, explain. */
-static dp_status choose(search *s) {
+/* The best admissible one that holds on fresh draws too; *first: the first that was tried. */
+static dp_status try_best(search *s, int *tries, int *first) {
   dp_advice *a = s->advice;
-  int tries = 0, first = -1;
-  while (a->chosen < 0 && tries < MAX_TRIES) {
+  while (a->chosen < 0 && *tries < MAX_TRIES) {
     DP_TRY(judge_survivors(s));
     int c = best_open(s);
     if (c < 0) break;
     bool holds = false;
-    if (tries++ == 0) first = c;
+    if ((*tries)++ == 0) *first = c;
     DP_TRY(score_fresh(s, c, &holds));
     s->tried[c] = 1;
     a->candidate[c].admissible = holds;
     if (holds) a->chosen = c;
+  }
+  return DP_OK;
+}
+
+static dp_status choose(search *s) {
+  dp_advice *a = s->advice;
+  int tries = 0, first = -1;
+  DP_TRY(try_best(s, &tries, &first));
+  if (tries == 0) { /* what the screen dropped may yet hold on all draws */
+    DP_TRY(judge_nearest(s));
+    DP_TRY(try_best(s, &tries, &first));
   }
   mark_pareto(s);
   if (a->chosen < 0) return explain_refusal(s, tries, first);
@@ -531,7 +566,7 @@ static dp_status choose(search *s) {
 
 static dp_status make_full(search *s) {
   dp_ctx *ctx = s->kind->ctx;
-  size_t n = (size_t)s->nwhich + 1, ndraw = (size_t)s->patient->belief->ndraw;
+  size_t n = (size_t)s->nwhich + MOST_NEAR + 1, ndraw = (size_t)s->patient->belief->ndraw;
   s->full = (dpi_rehearsal){.nterm = s->advice->nterm, .ndraw = (int)ndraw};
   s->full.value = DPI_NEW_ARRAY(ctx, double, n *(size_t)s->full.nterm *ndraw);
   s->full.total = DPI_NEW_ARRAY(ctx, double, n *ndraw);

@@ -136,10 +136,20 @@ int dpi_decide_dose_find(const dpi_dose_list *list, double amount) {
   return -1;
 }
 
+/* As people read it: of a control that takes any amount six digits (or all before the point), none finer than a
+ * millionth of its upper bound. What a plan's file gets is the number itself. */
+static double readable(const dpi_kind_control *c, double amount) {
+  if (c->nstrength || c->nvalue || c->step > 0 || !(amount > 0)) return amount;
+  if (isfinite(c->upper) && amount < 1e-6 * c->upper) return 0;
+  double unit = 1;
+  while (amount * unit < 1e5 && unit < 1e18) unit *= 10;
+  return floor(amount * unit + 0.5) / unit;
+}
+
 void dpi_decide_dose_text(const dpi_kind_control *c, const dpi_dose_list *list, double amount, char out[96]) {
   int d = list ? dpi_decide_dose_find(list, amount) : -1;
   char number[32];
-  dpi_format_double(amount, number);
+  dpi_format_double(readable(c, amount), number);
   if (d >= 0)
     snprintf(out, 96, "%s", list->dose[d].text);
   else

@@ -172,7 +172,7 @@ static dp_term_value judge_risk(const dpi_kind_term *term, double *x, int n, dou
   dp_term_value v = term->risk == DPI_RISK_QUANTILE ? judge_quantile(x, n, term->risk_level, neff, confidence)
                                                     : judge_worst(x, n, term->risk_level, neff, confidence);
   if (sign > 0) return v;
-  return (dp_term_value){.value = -v.value, .low = -v.high, .high = -v.low, .holds = 1};
+  return (dp_term_value){.value = 0 - v.value, .low = 0 - v.high, .high = 0 - v.low, .holds = 1}; /* no -0 */
 }
 
 dp_status dpi_decide_judge(const dp_kind *kind, const dpi_kind_term *term, const double *value, int ndraw, double neff,

@@ -210,24 +210,29 @@ static double last_given(const dp_kind *kind, const dp_plan_patient *patient, in
   return amount;
 }
 
-/* Every dose against the one before. */
+/* Every dose against the one before. Nothing given is no dose, in a plan as in a record. */
 static dp_status check_changes(const dp_kind *kind, const dp_plan *plan, int control, const dp_plan_patient *patient,
                                const got *dose, int n) {
   const dpi_kind_control *c = &kind->control[control];
   char where[128];
   double when = NAN, before = patient ? last_given(kind, patient, control, &when) : NAN;
-  for (int i = 0; i < n; i++, before = dose[i - 1].amount) {
-    double change = fabs(dose[i].amount - before);
-    if (!(change > c->rate_limit * (1 + 1e-9))) continue;
-    place(kind, plan, dose[i].row, where);
-    if (i > 0)
+  bool given = false;
+  for (int i = 0; i < n; i++) {
+    if (!(dose[i].amount > 0)) continue;
+    const double change = fabs(dose[i].amount - before);
+    if (change > c->rate_limit * (1 + 1e-9)) {
+      place(kind, plan, dose[i].row, where);
+      if (given)
+        return dpi_fail(kind->ctx, DP_ERR_INPUT,
+                        "%s: a change of %g %s from the dose before is more than the rate limit of %g %s", where,
+                        change, c->unit, c->rate_limit, c->unit);
       return dpi_fail(kind->ctx, DP_ERR_INPUT,
-                      "%s: a change of %g %s from the dose before is more than the rate limit of %g %s", where, change,
-                      c->unit, c->rate_limit, c->unit);
-    return dpi_fail(kind->ctx, DP_ERR_INPUT,
-                    "%s: a change of %g %s from the last dose given (%g %s at %g %s) is more than the rate limit of %g "
-                    "%s",
-                    where, change, c->unit, before, c->unit, when, kind->time_unit, c->rate_limit, c->unit);
+                      "%s: a change of %g %s from the last dose given (%g %s at %g %s) is more than the rate limit of "
+                      "%g %s",
+                      where, change, c->unit, before, c->unit, when, kind->time_unit, c->rate_limit, c->unit);
+    }
+    before = dose[i].amount;
+    given = true;
   }
   return DP_OK;
 }

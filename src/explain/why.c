@@ -79,7 +79,9 @@ static void fill_term(const dpi_why_work *w, int t, dp_why_term *out) {
   const dp_plan_appraisal *b = &a->plan[w->why->best], *r = &a->plan[w->why->runner_up];
   double weight = is_limit(w->kind, t) ? 1 : w->kind->reward.term[t].weight, mean, error;
   size_t first = (size_t)t * (size_t)a->ndraw;
-  *out = (dp_why_term){.term = t, .best = weight * b->term[t].value, .other = weight * r->term[t].value, .low = NAN, .high = NAN};
+  *out = (dp_why_term){.term = t, .low = NAN, .high = NAN};
+  out->best = 0 + weight * b->term[t].value; /* no -0 */
+  out->other = 0 + weight * r->term[t].value;
   out->difference = out->best - out->other;
   for (int k = 0; k < a->ndraw; k++)
     w->work[k] = is_limit(w->kind, t) ? event_of(a, w->why->best, t, k) - event_of(a, w->why->runner_up, t, k)
@@ -433,7 +435,7 @@ static int nearest_miss(const dp_kind *k, const dp_appraisal *a) {
 static dp_status explain(dpi_why_work *w) {
   dp_why *y = w->why;
   const dp_appraisal *a = w->a;
-  int shown = y->best >= 0 ? y->best : nearest_miss(w->kind, a);
+  int shown = y->best >= 0 ? y->best : w->none ? 0 : nearest_miss(w->kind, a);
   y->runner_up = second(a, y->best);
   y->risky = risky(w->kind);
   y->reward = y->best >= 0 ? a->plan[y->best].reward : NAN;
@@ -459,6 +461,7 @@ dp_status dp_why_plans(const dp_kind *kind, const dp_belief *belief, const dp_ap
   if (!y) return DP_ERR_MEMORY;
   *y = (dp_why){.ctx = kind->ctx, .best = best >= 0 ? best : best == DPI_WHY_NONE ? -1 : a->best, .runner_up = -1, .next_observable = ""};
   dpi_why_work w = {.kind = kind, .belief = belief, .a = a, .text = text, .def = def, .why = y};
+  w.none = best == DPI_WHY_NONE;
   w.work = DPI_NEW_ARRAY(kind->ctx, double, 4 * (size_t)a->ndraw + 1);
   w.threshold = DPI_NEW_ARRAY(kind->ctx, double, a->nterm + 1);
   dp_status status = w.work && w.threshold ? explain(&w) : DP_ERR_MEMORY;

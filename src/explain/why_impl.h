@@ -14,7 +14,7 @@
 #include "kind/kind_impl.h"
 #include "num/num.h"
 
-enum { DPI_WHY_NONE = -2 }; /* of dp_why_plans' best: none, even where the appraisal has one */
+enum { DPI_WHY_NONE = -2 }; /* of dp_why_plans' best: none, even where the appraisal has one; the first is nearest */
 
 typedef struct dpi_why_column { /* an individual parameter of the belief */
   int effect;              /* row in kind->effect */
@@ -29,6 +29,7 @@ typedef struct dpi_why_work {
   const char (*text)[192]; /* [nplan] */
   const dp_why_def *def;
   dp_why *why;
+  bool none;               /* best was given as DPI_WHY_NONE */
   double *work;            /* [4 x ndraw] scratch of whoever is called */
   double *threshold;       /* [nterm] limits: the estimate at which the bound just holds */
   double *z;               /* [ncolumn x ndraw] standardised parameters */

@@ -7,7 +7,7 @@
  *     settle              where that is not enough: draws are moved (sample/smc.c), described by a mixture
  *                         (sample/mixture.c) and drawn anew from it, until two sets in a row agree. Layers as in
  *                         L. Martino et al., Stat. Comput. 27 (2017) 599: moves find where the mass is, weights of
- *                         independent draws say what it is
+ *                         independent draws say what it is. All sets together become the belief (pool.h)
  *     keep                even resampling to equal weights, posterior-predictive check, verdict, hash
  *
  * Occasions after the last observation carry no information: their effects are drawn from the prior, from streams of
@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "infer/density.h"
+#include "infer/pool.h"
 #include "infer/sample/mixture.h"
 #include "infer/sample/smc.h"
 
@@ -29,12 +30,16 @@
 enum {
   FIRST = 3,      /* rounds of proposals, at most, from the mixture around the modes where draws are to be surer */
   ROUNDS = 5,     /* and else, and from each mixture of settled draws */
-  TURNS = 6,      /* mixtures made from settled draws, at most */
-  SETTLED = 1000, /* draws that are settled, */
-  SWEEPS = 20     /* each by so many moves */
+  TURNS = 12,     /* mixtures made from settled draws, at most */
+  SETTLED = 1000, /* draws that are settled, each by so many moves: */
+  SWEEPS_LEAST = 10,
+  SWEEPS = 20 /* at most */
 };
+#define SET_WORTH 400 /* effective draws that a set must have by itself, where as many are wanted */
+#define WIDER 1.1     /* than settled draws are the pieces of their mixture: too narrow costs more than too wide */
+_Static_assert(ROUNDS * (TURNS + 1) <= DPI_POOL_ROUNDS, "the rounds of all sets");
 #define KHAT_MOST 0.7 /* above it weights are not to be trusted */
-#define AGREE 3.5     /* standard errors; of some thirty comparisons */
+#define AGREE 2.8     /* standard errors; of some thirty comparisons */
 #define ENOUGH 0.2    /* of a deviation: nobody asks for more */
 #define DEFENCE 0.1 /* share of proposals from the prior */
 
@@ -51,9 +56,8 @@ typedef struct work {
   double *chol;  /* its factor over directions with variance: for draws of the prior */
   uint8_t *seen; /* [neta] takes part in the inference */
   /* of all proposals so far */
-  int nproposal;
+  int nproposal, room;
   double *individual, *chi2;
-  uint8_t *ok;
   bool agreed; /* two sets of draws in a row say the same */
 } work;
 
@@ -139,43 +143,83 @@ static void prior_draw(const work *w, uint32_t purpose, int k, double *eta) {
 
 /* ---- target of the importance sampler ---- */
 
-/* ln p(y, x) of n points in one batch; individual parameters, chi-squared and what could be evaluated, each unless
- * NULL. */
-static dp_status evaluate(work *w, const double *x, int n, double *logp, double *individual, double *chi2,
-                          uint8_t *ok) {
+enum { CHUNK_LEAST = 64, CHUNK_BYTES = 1 << 20 }; /* draws of a chunk; their predictions stay in cache */
+
+typedef struct chunks { /* points, a chunk of which one thread works on */
+  work *w;
+  const double *x;
+  int n, each;
+  double *logp, *individual, *chi2;
+} chunks;
+
+/* Points `at` .. of a chunk, with memory for them. */
+static dp_status chunk_evaluate(const chunks *e, int at, int n, dpi_arena *arena) {
+  const work *w = e->w;
   dpi_indiv *iv = w->iv;
-  size_t neta = (size_t)w->p->c->neta, nobs = (size_t)w->p->nobs, ne = (size_t)w->kind->neffect;
-  dpi_arena arena;
-  dpi_arena_init(&arena, w->ctx);
-  double *eta = DPI_ARENA_ARRAY(&arena, double, (size_t)n *neta + 1);
-  double *f = DPI_ARENA_ARRAY(&arena, double, (size_t)n *nobs + 1);
-  double *s = DPI_ARENA_ARRAY(&arena, double, (size_t)n *nobs + 1);
-  if (!individual) individual = DPI_ARENA_ARRAY(&arena, double, (size_t)n *ne + 1);
-  if (!ok) ok = DPI_ARENA_ARRAY(&arena, uint8_t, (size_t)n + 1);
-  dpi_person_batch out = {f, s, individual, ok};
-  dp_status st = eta && f && s && individual && ok ? DP_OK : DP_ERR_MEMORY;
-  for (int k = 0; st == DP_OK && k < n; k++)
-    dpi_indiv_eta(iv, x + (size_t)k * iv->dim, eta + (size_t)k * neta);
-  if (st == DP_OK) st = dpi_person_simulate(w->p, eta, n, &out);
-  double constant = dpi_indiv_constant(iv, false) + w->p->jacobian;
-  for (int k = 0; st == DP_OK && k < n; k++) {
-    dpi_pred pred = {f + (size_t)k * nobs, s + (size_t)k * nobs, NULL, NULL};
-    const double *xk = x + (size_t)k * iv->dim;
+  const size_t neta = (size_t)w->p->c->neta, nobs = (size_t)w->p->nobs, ne = (size_t)w->kind->neffect, m = (size_t)n;
+  const double *x = e->x + (size_t)at * (size_t)iv->dim;
+  double *eta = DPI_ARENA_ARRAY(arena, double, m *neta + 1);
+  double *f = DPI_ARENA_ARRAY(arena, double, 2 * m * nobs + 1), *s = f + m * nobs;
+  double *individual = e->individual ? e->individual + (size_t)at * ne : DPI_ARENA_ARRAY(arena, double, m * ne + 1);
+  uint8_t *ok = DPI_ARENA_ARRAY(arena, uint8_t, m + 1);
+  if (!eta || !f || !individual || !ok) return DP_ERR_MEMORY;
+  const dpi_person_batch out = {f, s, individual, ok};
+  for (size_t k = 0; k < m; k++) dpi_indiv_eta(iv, x + k * (size_t)iv->dim, eta + k * neta);
+  DP_TRY(dpi_person_simulate(w->p, eta, n, &out));
+  const double constant = dpi_indiv_constant(iv, false) + w->p->jacobian;
+  for (size_t k = 0; k < m; k++) {
+    const dpi_pred pred = {f + k * nobs, s + k * nobs, NULL, NULL};
+    const double *xk = x + k * (size_t)iv->dim;
     double l = 0;
-    bool fine = out.ok[k] && dpi_indiv_value(iv, xk, &pred, &l);
-    logp[k] = fine ? -0.5 * (l + constant) : -INFINITY;
-    if (chi2) chi2[k] = fine ? dpi_indiv_chi2(iv, xk, &pred) : NAN;
+    const bool fine = ok[k] && dpi_indiv_value(iv, xk, &pred, &l);
+    e->logp[(size_t)at + k] = fine ? -0.5 * (l + constant) : -INFINITY;
+    if (e->chi2) e->chi2[(size_t)at + k] = fine ? dpi_indiv_chi2(iv, xk, &pred) : NAN;
   }
+  return DP_OK;
+}
+
+/* dpi_work_fn */
+static dp_status chunk(void *user, int i, int worker) {
+  const chunks *e = user;
+  const int at = i * e->each, left = e->n - at;
+  dpi_arena arena;
+  (void)worker;
+  dpi_arena_init(&arena, e->w->ctx);
+  const dp_status status = chunk_evaluate(e, at, left < e->each ? left : e->each, &arena);
   dpi_arena_release(&arena);
-  return st;
+  return status;
+}
+
+/* ln p(y, x) of n points; individual parameters and chi-squared, each unless NULL. What a point gives does not depend
+ * on the others, so chunks may be of any size: each thread has work, and all of it is one where evaluation needs the
+ * person's own room. */
+static dp_status evaluate(work *w, const double *x, int n, double *logp, double *individual, double *chi2) {
+  const int nthread = dp_ctx_nthread(w->ctx);
+  int each = (int)(CHUNK_BYTES / (2 * sizeof(double)) / (size_t)w->p->nobs);
+  if (nthread > 1 && each > n / (4 * nthread)) each = n / (4 * nthread);
+  each = each < CHUNK_LEAST ? CHUNK_LEAST : each / CHUNK_LEAST * CHUNK_LEAST;
+  if (w->iv->def.discrepancy || each > n) each = n;
+  chunks e = {w, x, n, each, logp, individual, chi2};
+  return n > 0 ? dpi_parallel_for(w->ctx, (n + each - 1) / each, chunk, &e) : DP_OK;
 }
 
 /* dpi_importance_def.target: all of it is kept. */
 static dp_status target(void *user, const double *x, int n, double *logp) {
   work *w = user;
-  size_t first = (size_t)w->nproposal;
+  const size_t ne = (size_t)w->kind->neffect, have = (size_t)w->nproposal;
+  if (w->nproposal + n > w->room) {
+    const int room = 2 * (w->nproposal + n);
+    double *individual = DPI_ARENA_ARRAY(&w->arena, double, (size_t)room *ne + 1);
+    double *chi2 = DPI_ARENA_ARRAY(&w->arena, double, (size_t)room);
+    if (!individual || !chi2) return DP_ERR_MEMORY;
+    if (have > 0) memcpy(individual, w->individual, have * ne * sizeof *individual);
+    if (have > 0) memcpy(chi2, w->chi2, have * sizeof *chi2);
+    w->individual = individual;
+    w->chi2 = chi2;
+    w->room = room;
+  }
   w->nproposal += n;
-  return evaluate(w, x, n, logp, w->individual + first * (size_t)w->kind->neffect, w->chi2 + first, w->ok + first);
+  return evaluate(w, x, n, logp, w->individual + have * ne, w->chi2 + have);
 }
 
 /* ---- the same as a density, for moves ---- */
@@ -189,7 +233,7 @@ typedef struct person_density {
 static dp_status density_eval(dpi_density *d, int n, const double *x, unsigned what, dpi_density_value *value) {
   person_density *p = (person_density *)d;
   (void)what; /* moves ask for values alone */
-  DP_TRY(evaluate(p->w, x, n, p->logp, NULL, NULL, NULL));
+  DP_TRY(evaluate(p->w, x, n, p->logp, NULL, NULL));
   for (int k = 0; k < n; k++) {
     value[k].ok = p->logp[k] > -INFINITY;
     value[k].loglik = p->logp[k];
@@ -391,8 +435,8 @@ static void judge(work *w, const dpi_importance *im, int nmode, int turn) {
              im->nround, im->khat, im->ess, im->n);
   else if (!b->usable)
     snprintf(b->verdict, sizeof b->verdict,
-             "not usable: %d sets of draws, each from a mixture made of the one before, do not agree (k-hat %.2f, "
-             "effective sample %.0f of %d)",
+             "not usable: of %d sets of draws, each from a mixture made of all before, no two in a row agree "
+             "(k-hat %.2f, effective sample %.0f of %d)",
              turn + 1, im->khat, im->ess, im->n);
   else if (b->ppc_p < 0.001)
     snprintf(b->verdict, sizeof b->verdict,
@@ -473,10 +517,11 @@ static dp_status describe(work *w, const dpi_importance *im, int turn, dpi_compo
   def.seed = dpi_rng_at(w->def->seed, w->p->c->stream, DPI_RNG_SETTLE, 0);
   def.nparticle = SETTLED;
   def.first_repeat = turn;
-  DP_TRY(dpi_smc_settle(&d.base, &def, SWEEPS, x));
+  DP_TRY(dpi_smc_settle(&d.base, &def, SWEEPS_LEAST, SWEEPS, x));
   dpi_mixture mix;
   dpi_mixture_def fit = {.x = x, .npoint = SETTLED, .n = dim, .most = DPI_MIXTURE_MOST};
   DP_TRY(dpi_mixture_fit(&w->arena, &fit, &mix));
+  for (size_t k = 0; k < (size_t)mix.ncomponent * n * n; k++) mix.chol[k] *= WIDER;
   for (int k = 0; k < mix.ncomponent; k++)
     comp[k] = (dpi_component){(1 - DEFENCE) * mix.weight[k], mix.mean + (size_t)k * n, mix.chol + (size_t)k * n * n};
   *ncomp = mix.ncomponent + 1;
@@ -514,36 +559,40 @@ static bool agree(const summary *p, const summary *q, int dim) {
   return same;
 }
 
-/* Further mixtures, until two in a row agree: weights can be even and yet know only a part of what is there. */
-static dp_status settle(work *w, dpi_importance_def *def, dpi_component *comp, dpi_importance *im, int *turn) {
+/* Further sets, each from a mixture made of all draws so far, until two in a row agree: weights can be even and yet
+ * know only a part of what is there. Sets are compared by their own weights; *all, what becomes the belief, is every
+ * draw under all proposals, and counts for no more than the two sets that agree count by themselves. */
+static dp_status settle(work *w, dpi_importance_def *def, dpi_component *comp, dpi_pool *pool, dpi_importance *all,
+                        int *turn) {
+  const double wanted = w->def->ess, least = fmin(wanted, SET_WORTH);
+  dpi_importance set = *all;
   summary now, before;
-  summarise(im, def->dim, &now);
-  bool sure = im->good && im->khat <= w->def->khat && im->ess >= def->ess;
-  for (*turn = 0; *turn < TURNS && im->ess > 0 && !sure; ++*turn) {
-    DP_TRY(describe(w, im, *turn, comp, &def->ncomponent));
-    w->nproposal = 0;
+  summarise(&set, def->dim, &now);
+  bool sure = set.good && set.khat <= w->def->khat && set.ess >= wanted;
+  for (*turn = 0; *turn < TURNS && set.ess > 0 && !sure; ++*turn) {
+    DP_TRY(describe(w, all, *turn, comp, &def->ncomponent));
+    before = now;
     def->max_round = ROUNDS;
     def->first_round = ROUNDS * (*turn + 1);
     def->dof = SETTLED_DOF;
-    DP_TRY(dpi_importance_run(&w->arena, def, im));
-    before = now;
-    summarise(im, def->dim, &now);
+    def->ess = *turn > 0 ? fmax(least, wanted - before.ess) : least;
+    DP_TRY(dpi_pool_run(pool, def, &set, all));
+    summarise(&set, def->dim, &now);
     w->agreed = agree(&before, &now, def->dim);
-    sure = w->agreed && im->ess >= def->ess;
-    dpi_log(w->ctx, 3, "belief: set %d: %d components, %d draws worth %.0f, k-hat %.2f, ln evidence %.3f%s", *turn + 1,
-            def->ncomponent, im->n, im->ess, im->khat, im->evidence, w->agreed ? ", agrees" : "");
+    all->ess = fmin(all->ess, before.ess + now.ess);
+    sure = w->agreed && all->good && all->ess >= wanted;
+    dpi_log(w->ctx, 3,
+            "belief: set %d: %d components, %d draws worth %.0f, k-hat %.2f, ln evidence %.3f%s; all: %d, k-hat %.2f, "
+            "%.3f",
+            *turn + 1, def->ncomponent, set.n, set.ess, set.khat, set.evidence, w->agreed ? ", agrees" : "", all->n,
+            all->khat, all->evidence);
   }
   return DP_OK;
 }
 
 static dp_status from_data(work *w) {
-  size_t n = (size_t)w->def->nproposal * ROUNDS;
-  w->individual = DPI_ARENA_ARRAY(&w->arena, double, n *(size_t)w->kind->neffect + 1);
-  w->chi2 = DPI_ARENA_ARRAY(&w->arena, double, n);
-  w->ok = DPI_ARENA_ARRAY(&w->arena, uint8_t, n);
   dpi_component comp[DPI_MIXTURE_MOST + 1];
   memset(comp, 0, sizeof comp);
-  if (!w->individual || !w->chi2 || !w->ok) return DP_ERR_MEMORY;
   dpi_importance_def def = {.dim = w->iv->dim,
                             .nproposal = w->def->nproposal,
                             .max_round = w->def->khat < KHAT_MOST ? FIRST : ROUNDS,
@@ -556,11 +605,13 @@ static dp_status from_data(work *w) {
                             .component = comp,
                             .quasi = true};
   dpi_importance im;
+  dpi_pool pool;
   int turn = 0;
+  dpi_pool_init(&pool, &w->arena, def.dim);
   DP_TRY(propose(w, comp, &def.ncomponent));
   const int nmode = def.ncomponent - 1;
-  DP_TRY(dpi_importance_run(&w->arena, &def, &im));
-  DP_TRY(settle(w, &def, comp, &im, &turn));
+  DP_TRY(dpi_pool_run(&pool, &def, &im, NULL));
+  DP_TRY(settle(w, &def, comp, &pool, &im, &turn));
   if (!(im.ess > 0)) {
     /* nothing has a likelihood: show the prior, and say so */
     DP_TRY(from_prior(w));

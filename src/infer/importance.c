@@ -6,12 +6,14 @@
  * draws, and another round is drawn; all rounds together are weighted by the deterministic mixture of all proposals
  * (adaptive multiple importance sampling, Cornuet et al. 2012, Scand J Stat 39:798).
  *
+ * Several such sets can be drawn one after the other (pool.h); dpi_importance_run draws one.
+ *
  * Draw number k of a round has its own stream, so draws never depend on how many are made or by whom. With `quasi` it
  * is point k of a scrambled Sobol net instead (which component, how far, which direction: each a coordinate), which
  * knows means and probabilities several times better than as many independent draws; weights, k-hat and effective
  * sample keep their meaning, and bounds that count draws are on the safe side.
  */
-#include "infer/infer.h"
+#include "infer/pool.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,68 +24,74 @@
 #define ESS_WANTED 0.10 /* of the draws of one round */
 #define KHAT_GOOD 0.7
 
-typedef struct proposal { /* the mixture of one round */
-  int n;
-  dpi_component *c;
-  double *logdet; /* ln |L| */
-} proposal;
+enum { CHUNK = 512 }; /* draws whose densities one thread finds at a time */
 
-typedef struct sampler {
+typedef struct sampler { /* of one set */
   const dpi_importance_def *def;
-  dpi_arena *arena;
-  int ncap;
-  proposal round[8];
-  double *x, *logp, *logw, *w, *work;
-  double *logq; /* [ncap x max_round] ln density of each draw under each round's mixture */
+  dpi_pool *pool;
+  int first; /* round of the pool that is its own */
+  double *logw, *work;
   int *order;
 } sampler;
 
-static dp_status sampler_init(sampler *s, dpi_arena *arena, const dpi_importance_def *def) {
-  memset(s, 0, sizeof *s);
-  s->def = def;
-  s->arena = arena;
-  s->ncap = def->nproposal * def->max_round;
-  size_t n = (size_t)s->ncap;
-  s->x = DPI_ARENA_ARRAY(arena, double, n *(size_t)def->dim + 1);
-  s->logp = DPI_ARENA_ARRAY(arena, double, n + 1);
-  s->logw = DPI_ARENA_ARRAY(arena, double, n + 1);
-  s->w = DPI_ARENA_ARRAY(arena, double, n + 1);
-  s->work = DPI_ARENA_ARRAY(arena, double, 2 * n + 1);
-  s->logq = DPI_ARENA_ARRAY(arena, double, n * (size_t)def->max_round + 1);
-  s->order = DPI_ARENA_ARRAY(arena, int, n + 1);
-  return s->x && s->logp && s->logw && s->w && s->work && s->logq && s->order ? DP_OK : DP_ERR_MEMORY;
-}
+void dpi_pool_init(dpi_pool *pool, dpi_arena *arena, int dim) { *pool = (dpi_pool){.arena = arena, .dim = dim}; }
 
-/* Copy components, weights normalised; ln|L| of each. */
-static dp_status proposal_make(sampler *s, proposal *p, const dpi_component *c, int n) {
-  double sum = 0;
-  p->n = n;
-  p->c = DPI_ARENA_ARRAY(s->arena, dpi_component, (size_t)n);
-  p->logdet = DPI_ARENA_ARRAY(s->arena, double, (size_t)n);
-  if (!p->c || !p->logdet) return DP_ERR_MEMORY;
-  for (int k = 0; k < n; k++) sum += c[k].weight;
-  for (int k = 0; k < n; k++) {
-    p->c[k] = c[k];
-    p->c[k].weight /= sum;
-    for (int a = 0; a < s->def->dim; a++) p->logdet[k] += dpi_m_log(c[k].chol[a * s->def->dim + a]);
+/* Room for n draws in all; what there was before stays the arena's, so it grows by doubling. */
+static dp_status pool_reserve(dpi_pool *p, int n) {
+  if (n <= p->cap) return DP_OK;
+  if (n < 2 * p->cap) n = 2 * p->cap;
+  const size_t cap = (size_t)n, dim = (size_t)p->dim, have = (size_t)p->n;
+  double *x = DPI_ARENA_ARRAY(p->arena, double, cap *dim + 1), *logp = DPI_ARENA_ARRAY(p->arena, double, cap + 1);
+  p->logw = DPI_ARENA_ARRAY(p->arena, double, cap + 1);
+  p->work = DPI_ARENA_ARRAY(p->arena, double, 2 * cap + 1);
+  p->order = DPI_ARENA_ARRAY(p->arena, int, cap + 1);
+  if (!x || !logp || !p->logw || !p->work || !p->order) return DP_ERR_MEMORY;
+  if (have > 0) {
+    memcpy(x, p->x, sizeof *x * have * dim);
+    memcpy(logp, p->logp, sizeof *logp * have);
   }
+  for (int r = 0; r < p->nround; r++) {
+    double *logq = DPI_ARENA_ARRAY(p->arena, double, cap);
+    if (!logq) return DP_ERR_MEMORY;
+    memcpy(logq, p->round[r].logq, sizeof *logq * have);
+    p->round[r].logq = logq;
+  }
+  p->x = x;
+  p->logp = logp;
+  p->cap = n;
   return DP_OK;
 }
 
-static double proposal_logpdf(const sampler *s, const proposal *p, const double *x) {
-  int n = s->def->dim;
-  const double dof = s->def->dof, constant = dpi_t_logpdf(0, n, dof);
-  double term[64], best = -INFINITY, sum = 0, d[65];
-  for (int k = 0; k < p->n; k++) {
-    double m2 = 0;
-    for (int a = 0; a < n; a++) d[a] = x[a] - p->c[k].mean[a];
-    dpi_tri_solve_lower(p->c[k].chol, n, d);
-    for (int a = 0; a < n; a++) m2 += d[a] * d[a];
-    term[k] = dpi_m_log(p->c[k].weight) + constant - 0.5 * (dof + n) * dpi_m_log1p(m2 / dof) - p->logdet[k];
-    if (term[k] > best) best = term[k];
+static dp_status sampler_init(sampler *s, dpi_pool *pool, const dpi_importance_def *def) {
+  *s = (sampler){.def = def, .pool = pool, .first = pool->nround};
+  DP_ASSERT(pool->nround + def->max_round <= DPI_POOL_ROUNDS);
+  DP_TRY(pool_reserve(pool, pool->n + def->nproposal * def->max_round));
+  s->logw = pool->logw;
+  s->work = pool->work;
+  s->order = pool->order;
+  return DP_OK;
+}
+
+/* The next round's mixture: copies of components, weights normalised. */
+static dp_status round_make(sampler *s, const dpi_component *c, int n) {
+  dpi_pool *pool = s->pool;
+  dpi_pool_round *round = &pool->round[pool->nround];
+  dpi_mixture *mix = &round->mix;
+  const size_t dim = (size_t)pool->dim;
+  double sum = 0;
+  *round = (dpi_pool_round){.dof = s->def->dof, .first = pool->n};
+  round->logq = DPI_ARENA_ARRAY(pool->arena, double, (size_t)pool->cap + 1);
+  if (!round->logq) return DP_ERR_MEMORY;
+  DP_TRY(dpi_mixture_make(pool->arena, pool->dim, n, mix));
+  for (int k = 0; k < n; k++) sum += c[k].weight;
+  for (int k = 0; k < n; k++) {
+    double *chol = mix->chol + (size_t)k * dim * dim;
+    mix->weight[k] = c[k].weight / sum;
+    memcpy(mix->mean + (size_t)k * dim, c[k].mean, sizeof(double) * dim);
+    memcpy(chol, c[k].chol, sizeof(double) * dim * dim);
+    for (size_t a = 0; a < dim; a++) mix->logdet[k] += dpi_m_log(chol[a * dim + a]);
   }
-  for (int k = 0; k < p->n; k++) sum += dpi_m_exp(term[k] - best);
-  return best + dpi_m_log(sum);
+  return DP_OK;
 }
 
 /* chi-squared variate with integer degrees of freedom */
@@ -139,10 +147,10 @@ static double ingredients(const sampler *s, int r, int k, const dpi_net *net, do
   return sqrt(dof / chi2_draw(&rng, dof));
 }
 
-/* One round of draws. */
+/* Draws of the set's round r, behind those there are. */
 static dp_status draw_round(sampler *s, int r) {
   const dpi_importance_def *def = s->def;
-  const proposal *p = &s->round[r];
+  const dpi_mixture *mix = &s->pool->round[s->first + r].mix;
   const int n = def->dim;
   dpi_net net = {0};
   double z[65], u;
@@ -150,88 +158,116 @@ static dp_status draw_round(sampler *s, int r) {
   DP_ASSERT(n <= 64);
   if (def->quasi) {
     const uint64_t seed = dpi_rng_at(def->seed, def->stream, DPI_RNG_PROPOSAL + (uint32_t)(def->first_round + r), 0);
-    status = dpi_net_init(&net, s->arena->ctx, n + 2, seed);
+    status = dpi_net_init(&net, s->pool->arena->ctx, n + 2, seed);
   }
   for (int k = 0; status == DP_OK && k < def->nproposal; k++) {
     const double scale = ingredients(s, r, k, def->quasi ? &net : NULL, &u, z);
     int c = 0;
-    while (c < p->n - 1 && u > p->c[c].weight) u -= p->c[c++].weight;
-    double *x = s->x + ((size_t)r * def->nproposal + (size_t)k) * n;
-    dpi_tri_mul_lower(p->c[c].chol, n, z, x);
-    for (int a = 0; a < n; a++) x[a] = p->c[c].mean[a] + scale * x[a];
+    while (c < mix->ncomponent - 1 && u > mix->weight[c]) u -= mix->weight[c++];
+    double *x = s->pool->x + ((size_t)s->pool->n + (size_t)k) * (size_t)n;
+    const double *mean = mix->mean + (size_t)c * (size_t)n;
+    dpi_tri_mul_lower(mix->chol + (size_t)c * (size_t)n * (size_t)n, n, z, x);
+    for (int a = 0; a < n; a++) x[a] = mean[a] + scale * x[a];
   }
-  if (def->quasi) dpi_net_release(&net, s->arena->ctx);
+  if (def->quasi) dpi_net_release(&net, s->pool->arena->ctx);
   return status;
 }
 
+/* ---- weights ---- */
+
+/* dpi_work_fn: densities of a chunk of draws. Those of the last round under all mixtures, older ones under the last. */
+static dp_status density_chunk(void *user, int chunk, int worker) {
+  dpi_pool *p = user;
+  const int at = chunk * CHUNK, end = at + CHUNK < p->n ? at + CHUNK : p->n, last = p->nround - 1;
+  const int before = p->round[last].first;
+  size_t most = 0;
+  (void)worker;
+  for (int r = 0; r <= last; r++) {
+    const size_t size = dpi_mixture_work(&p->round[r].mix);
+    most = size > most ? size : most;
+  }
+  double *work = DPI_NEW_ARRAY(p->arena->ctx, double, most);
+  if (!work) return DP_ERR_MEMORY;
+  for (int r = end > before ? 0 : last; r <= last; r++) {
+    const int from = r < last && at < before ? before : at;
+    dpi_mixture_logpdf(&p->round[r].mix, p->round[r].dof, p->x + (size_t)from * (size_t)p->dim, end - from,
+                       p->round[r].logq + from, NULL, work);
+  }
+  dpi_free(p->arena->ctx, work);
+  return DP_OK;
+}
+
 /* With few possible draws the smoothed tail reaches impossible ones and would give them weight: take it back. */
-static void drop_impossible(sampler *s, int n) {
+static void drop_impossible(const double *logw, double *w, int n) {
   double taken = 0;
   for (int i = 0; i < n; i++)
-    if (s->logw[i] == -INFINITY && s->w[i] > 0) {
-      taken += s->w[i];
-      s->w[i] = 0;
+    if (logw[i] == -INFINITY && w[i] > 0) {
+      taken += w[i];
+      w[i] = 0;
     }
-  for (int i = 0; taken > 0 && taken < 1 && i < n; i++) s->w[i] /= 1 - taken;
+  for (int i = 0; taken > 0 && taken < 1 && i < n; i++) w[i] /= 1 - taken;
 }
 
 /* What the weights know about a component's variance: sum w^2 (d^2 - v)^2 is its estimate's own variance, which for n normal draws
  * is 2 v^2 / n. Weights that are harmless to means may sit on few far draws that make up a variance. */
-static double spread_ess(const sampler *s, int n) {
-  int dim = s->def->dim;
+static double spread_ess(const double *x, int dim, const double *w, int n) {
   double least = INFINITY;
   for (int a = 0; a < dim; a++) {
     double mean = 0, v = 0, e = 0;
     for (int i = 0; i < n; i++)
-      if (s->w[i] > 0) mean += s->w[i] * s->x[(size_t)i * (size_t)dim + (size_t)a];
+      if (w[i] > 0) mean += w[i] * x[(size_t)i * (size_t)dim + (size_t)a];
     for (int i = 0; i < n; i++) {
-      double d = s->x[(size_t)i * (size_t)dim + (size_t)a] - mean;
-      if (s->w[i] > 0) v += s->w[i] * d * d;
+      double d = x[(size_t)i * (size_t)dim + (size_t)a] - mean;
+      if (w[i] > 0) v += w[i] * d * d;
     }
     for (int i = 0; i < n; i++) {
-      double d = s->x[(size_t)i * (size_t)dim + (size_t)a] - mean, q = s->w[i] * (d * d - v);
-      if (s->w[i] > 0) e += q * q;
+      double d = x[(size_t)i * (size_t)dim + (size_t)a] - mean, q = w[i] * (d * d - v);
+      if (w[i] > 0) e += q * q;
     }
     least = fmin(least, e > 0 ? 2 * v * v / e : n);
   }
   return dim > 0 ? least : n;
 }
 
-/* Weights of all draws of rounds 0..r under the mixture of all their proposals; smoothed; diagnostics. */
-static void weigh(sampler *s, int r, dpi_importance *out) {
+/* Weights of all draws of the pool's rounds from `from` on under the mixture of these rounds' proposals, each with its
+ * share of draws; smoothed; diagnostics. */
+static dp_status weigh(sampler *s, int from, dpi_importance *out) {
   const dpi_importance_def *def = s->def;
-  int n = (r + 1) * def->nproposal;
-  double best = -INFINITY, sum = 0;
+  const dpi_pool *p = s->pool;
+  const int nround = p->nround - from, first = p->round[from].first, n = p->n - first;
+  double best = -INFINITY, sum = 0, *logw = s->logw, *w = DPI_ARENA_ARRAY(p->arena, double, (size_t)n + 1);
+  if (!w) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) {
-    double q = 0, *term = s->logq + (size_t)i * (size_t)def->max_round, top = -INFINITY;
-    const double *x = s->x + (size_t)i * def->dim;
-    for (int k = i < r * def->nproposal ? r : 0; k <= r; k++) term[k] = proposal_logpdf(s, &s->round[k], x);
-    for (int k = 0; k <= r; k++) top = fmax(top, term[k]);
-    for (int k = 0; k <= r; k++) q += dpi_m_exp(term[k] - top);
-    s->logw[i] = s->logp[i] - (top + dpi_m_log(q / (r + 1)));
-    best = fmax(best, s->logw[i]);
+    double q = 0, top = -INFINITY;
+    for (int k = 0; k < nround; k++) top = fmax(top, p->round[from + k].logq[first + i]);
+    for (int k = 0; k < nround; k++)
+      q += p->round[from + k].n * dpi_m_exp(p->round[from + k].logq[first + i] - top);
+    logw[i] = p->logp[first + i] - (top + dpi_m_log(q / n));
+    best = fmax(best, logw[i]);
   }
-  for (int i = 0; i < n; i++) sum += dpi_m_exp(s->logw[i] - best);
+  for (int i = 0; i < n; i++) sum += dpi_m_exp(logw[i] - best);
+  *out = (dpi_importance){.n = n, .nround = nround, .x = p->x + (size_t)first * (size_t)p->dim, .weight = w};
   out->evidence = best + dpi_m_log(sum / n);
-  memcpy(s->w, s->logw, sizeof(double) * (size_t)n);
-  out->khat = dpi_psis(s->w, n, s->work, s->order);
-  drop_impossible(s, n);
-  out->ess = dpi_ess(s->w, n);
-  out->ess_spread = def->spread ? spread_ess(s, n) : NAN;
-  out->n = n;
-  out->nround = r + 1;
-  out->x = s->x;
-  out->weight = s->w;
+  memcpy(w, logw, sizeof(double) * (size_t)n);
+  out->khat = dpi_psis(w, n, s->work, s->order);
+  drop_impossible(logw, w, n);
+  out->ess = dpi_ess(w, n);
+  out->ess_spread = def->spread ? spread_ess(out->x, p->dim, w, n) : NAN;
   out->good = out->khat <= KHAT_GOOD && out->ess >= ESS_WANTED * def->nproposal && isfinite(best);
   if (def->spread && !(out->ess_spread >= ESS_WANTED * def->nproposal)) out->good = false;
+  return DP_OK;
 }
 
-/* The next mixture: the last one at half weight and a component with the moments of the weighted draws. */
-static dp_status adapt(sampler *s, int r, const dpi_importance *now) {
-  int n = s->def->dim, nc = s->round[r].n + 1 > 60 ? 60 : s->round[r].n + 1;
-  dpi_component *c = DPI_ARENA_ARRAY(s->arena, dpi_component, (size_t)nc);
-  double *mean = DPI_ARENA_ARRAY(s->arena, double, (size_t)n + 1);
-  double *cov = DPI_ARENA_ARRAY(s->arena, double, (size_t)n *(size_t)n + 1);
+/* ---- rounds ---- */
+
+/* The next mixture: the last one at half weight and a component with the moments of the set's weighted draws. */
+static dp_status adapt(sampler *s, const dpi_importance *now) {
+  const dpi_mixture *last = &s->pool->round[s->pool->nround - 1].mix;
+  dpi_arena *arena = s->pool->arena;
+  const int n = s->def->dim, nc = last->ncomponent + 1 > 60 ? 60 : last->ncomponent + 1;
+  dpi_component *c = DPI_ARENA_ARRAY(arena, dpi_component, (size_t)nc);
+  double *mean = DPI_ARENA_ARRAY(arena, double, (size_t)n + 1);
+  double *cov = DPI_ARENA_ARRAY(arena, double, (size_t)n *(size_t)n + 1);
   if (!c || !mean || !cov) return DP_ERR_MEMORY;
   for (int i = 0; i < now->n; i++)
     for (int a = 0; a < n; a++) mean[a] += now->weight[i] * now->x[(size_t)i * n + a];
@@ -241,34 +277,41 @@ static dp_status adapt(sampler *s, int r, const dpi_importance *now) {
       for (int b = 0; b <= a; b++)
         cov[a * n + b] += now->weight[i] * (x[a] - mean[a]) * (x[b] - mean[b]);
   }
-  memcpy(c, s->round[r].c, sizeof *c * (size_t)(nc - 1));
-  for (int k = 0; k < nc - 1; k++) c[k].weight *= 0.5;
+  for (int k = 0; k < nc - 1; k++)
+    c[k] = (dpi_component){0.5 * last->weight[k], last->mean + (size_t)k * n, last->chol + (size_t)k * n * n};
   for (int a = 0; a < n; a++) cov[a * n + a] *= 1 + 1e-6;
   if (!dpi_chol(cov, n)) {
     /* too few distinct draws carry weight: widen what there is */
-    const double *l = s->round[r].c[0].chol;
-    for (int k = 0; k < n * n; k++) cov[k] = 2 * l[k];
+    for (int k = 0; k < n * n; k++) cov[k] = 2 * last->chol[k];
   }
   for (int a = 0; a < n; a++)
     for (int b = a + 1; b < n; b++) cov[a * n + b] = 0;
   c[nc - 1] = (dpi_component){0.5, mean, cov};
-  return proposal_make(s, &s->round[r + 1], c, nc);
+  return round_make(s, c, nc);
+}
+
+dp_status dpi_pool_run(dpi_pool *pool, const dpi_importance_def *def, dpi_importance *own, dpi_importance *all) {
+  sampler s;
+  memset(own, 0, sizeof *own);
+  DP_TRY(sampler_init(&s, pool, def));
+  DP_TRY(round_make(&s, def->component, def->ncomponent));
+  for (int r = 0; r < def->max_round; r++) {
+    DP_TRY(draw_round(&s, r));
+    DP_TRY(def->target(def->user, pool->x + (size_t)pool->n * (size_t)pool->dim, def->nproposal, pool->logp + pool->n));
+    pool->n += def->nproposal;
+    pool->round[pool->nround++].n = def->nproposal;
+    DP_TRY(dpi_parallel_for(pool->arena->ctx, (pool->n + CHUNK - 1) / CHUNK, density_chunk, pool));
+    DP_TRY(weigh(&s, s.first, own));
+    if ((own->good && own->ess >= def->ess) || r + 1 == def->max_round) break;
+    DP_TRY(adapt(&s, own));
+  }
+  return all ? weigh(&s, 0, all) : DP_OK;
 }
 
 dp_status dpi_importance_run(dpi_arena *arena, const dpi_importance_def *def, dpi_importance *out) {
-  sampler s;
-  memset(out, 0, sizeof *out);
-  DP_TRY(sampler_init(&s, arena, def));
-  DP_TRY(proposal_make(&s, &s.round[0], def->component, def->ncomponent));
-  for (int r = 0; r < def->max_round; r++) {
-    size_t first = (size_t)r * (size_t)def->nproposal;
-    DP_TRY(draw_round(&s, r));
-    DP_TRY(def->target(def->user, s.x + first * (size_t)def->dim, def->nproposal, s.logp + first));
-    weigh(&s, r, out);
-    if ((out->good && out->ess >= def->ess) || r + 1 == def->max_round) break;
-    DP_TRY(adapt(&s, r, out));
-  }
-  return DP_OK;
+  dpi_pool pool;
+  dpi_pool_init(&pool, arena, def->dim);
+  return dpi_pool_run(&pool, def, out, NULL);
 }
 
 void dpi_resample(const double *weight, int n, double u, int m, int *index) {

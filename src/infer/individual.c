@@ -20,6 +20,8 @@
 
 static const double LN_2PI = 1.8378770664093454836;
 
+#define ROUGH_STEP 3e-4 /* of differences of cheap values, prior standard deviations: l's gradient within 1e-3 */
+
 dp_status dpi_indiv_create(dp_ctx *ctx, const dpi_indiv_def *def, dpi_indiv **out) {
   *out = NULL;
   dpi_indiv *iv = DPI_NEW(ctx, dpi_indiv);
@@ -287,6 +289,76 @@ bool dpi_indiv_value(dpi_indiv *iv, const double *x, const dpi_pred *pred, doubl
   if (!point_compute(iv, x, pred, false, &pt)) return false;
   *l = pt.l;
   return true;
+}
+
+/* Cheap predictions at n etas that stand in iv->many; f and s follow there. */
+static dp_status predict_many(dpi_indiv *iv, int n, double **f, double **s, uint8_t *ok) {
+  *f = iv->many + (size_t)DPI_MANY * (size_t)iv->def.neta;
+  *s = *f + (size_t)DPI_MANY * (size_t)iv->def.nobs;
+  iv->neval += n;
+  return iv->def.many(iv->def.user, iv->many, n, *f, *s, ok);
+}
+
+static bool many_memory(dpi_indiv *iv) {
+  size_t each = (size_t)iv->def.neta + 2 * (size_t)iv->def.nobs;
+  if (!iv->many) iv->many = DPI_ARENA_ARRAY(&iv->arena, double, DPI_MANY *each + 1);
+  return iv->many != NULL;
+}
+
+dp_status dpi_indiv_many(dpi_indiv *iv, const double *x, int n, double *l) {
+  size_t p = (size_t)iv->def.neta, nobs = (size_t)iv->def.nobs, dim = (size_t)iv->dim;
+  double *f, *s;
+  uint8_t ok[DPI_MANY];
+  DP_ASSERT(n <= DPI_MANY);
+  if (!many_memory(iv)) return DP_ERR_MEMORY;
+  for (size_t k = 0; k < (size_t)n; k++) dpi_indiv_eta(iv, x + k * dim, iv->many + k * p);
+  DP_TRY(predict_many(iv, n, &f, &s, ok));
+  for (size_t k = 0; k < (size_t)n; k++) {
+    const dpi_pred pred = {f + k * nobs, s + k * nobs, NULL, NULL};
+    if (!ok[k] || !dpi_indiv_value(iv, x + k * dim, &pred, &l[k])) l[k] = INFINITY;
+  }
+  return DP_OK;
+}
+
+/* Differences over steps h [nfree] from the first of nfree + 1 predictions, into iv->pred. */
+static void differences(dpi_indiv *iv, const double *f, const double *s, const double *h) {
+  size_t p = (size_t)iv->def.neta, nobs = (size_t)iv->def.nobs;
+  memcpy(iv->pred.f, f, nobs * sizeof *f);
+  memcpy(iv->pred.s, s, nobs * sizeof *s);
+  memset(iv->pred.df, 0, nobs * p * sizeof *f);
+  memset(iv->pred.ds, 0, nobs * p * sizeof *s);
+  for (size_t a = 0; a < (size_t)iv->nfree; a++) {
+    const double *fa = f + (a + 1) * nobs, *sa = s + (a + 1) * nobs;
+    size_t j = (size_t)iv->free[a];
+    for (size_t i = 0; i < nobs; i++) {
+      iv->pred.df[i * p + j] = (fa[i] - f[i]) / h[a];
+      iv->pred.ds[i * p + j] = (sa[i] - s[i]) / h[a];
+    }
+  }
+}
+
+dp_status dpi_indiv_rough(dpi_indiv *iv, const double *x, dpi_point *out, bool *ok) {
+  int m = iv->nfree;
+  size_t p = (size_t)iv->def.neta;
+  double h[DPI_MANY], *f, *s;
+  uint8_t each[DPI_MANY];
+  *ok = false;
+  for (int a = 0; a < iv->dim; a++)
+    if (!isfinite(x[a])) return DP_OK;
+  if (!many_memory(iv)) return DP_ERR_MEMORY;
+  for (int k = 0; k <= m; k++) dpi_indiv_eta(iv, x, iv->many + (size_t)k * p);
+  for (int a = 0; a < m; a++) {
+    double v = 0;
+    for (int b = 0; b <= a; b++) v += iv->chol[a * m + b] * iv->chol[a * m + b];
+    h[a] = ROUGH_STEP * sqrt(v);
+    iv->many[(size_t)(a + 1) * p + (size_t)iv->free[a]] += h[a];
+  }
+  DP_TRY(predict_many(iv, m + 1, &f, &s, each));
+  for (int k = 0; k <= m; k++)
+    if (!each[k]) return DP_OK;
+  differences(iv, f, s, h);
+  *ok = dpi_indiv_point(iv, x, out);
+  return DP_OK;
 }
 
 double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred) {

@@ -64,11 +64,15 @@ typedef struct dpi_pred {
 typedef dp_status (*dpi_predict_fn)(void *user, const double *eta, bool deriv, dpi_pred *out,
                                     bool *ok);
 
+/* Values alone, by what is cheap where there are many: eta [n x neta] -> f, s [n x nobs], ok [n]. */
+typedef dp_status (*dpi_predict_many_fn)(void *user, const double *eta, int n, double *f, double *s, uint8_t *ok);
+
 typedef struct dpi_indiv_def {
   int neta, nobs;
   const dpi_datum *datum; /* [nobs] borrowed */
   const dpi_link *link;   /* [nobs] borrowed; NULL: errors are independent */
   dpi_predict_fn predict;
+  dpi_predict_many_fn many; /* NULL: nothing that is cheap beside derivatives */
   void *user; /* borrowed */
   bool corners; /* parameters move doses in time: where one meets an observation l may have a corner, nobody knows where */
   /* Where corners are known: corner k lies where eta `*j` is `*at`; false when there are no more. NULL: there are none. */
@@ -91,6 +95,7 @@ typedef struct dpi_indiv {
   dpi_pred pred; /* of the last evaluation */
   double *eta;   /* [neta] of the last evaluation */
   double *work;  /* kernels of the discrepancy term */
+  double *many;  /* [DPI_MANY x (neta + 2 nobs)] etas and cheap predictions; NULL before their first use */
   long neval;    /* evaluations of the model */
 } dpi_indiv;
 
@@ -109,6 +114,12 @@ dp_status dpi_indiv_eval(dpi_indiv *iv, const double *x, bool deriv, dpi_point *
 bool dpi_indiv_point(dpi_indiv *iv, const double *x, dpi_point *out);
 /* l from given predictions (batch simulations); false when outside the domain. */
 bool dpi_indiv_value(dpi_indiv *iv, const double *x, const dpi_pred *pred, double *l);
+/* Cheap values, by def.many: good to its tolerance, to compare points and for the way to a mode, not its last steps. */
+#define DPI_MANY 65 /* points at once: one, and one aside along each of 64 effects */
+/* l at n points, x [n x dim]; INFINITY where the model can't be evaluated. */
+dp_status dpi_indiv_many(dpi_indiv *iv, const double *x, int n, double *l);
+/* dpi_indiv_eval with derivatives, by differences of cheap values; iv->pred is what it was found from. */
+dp_status dpi_indiv_rough(dpi_indiv *iv, const double *x, dpi_point *out, bool *ok);
 /* What turns l into -2 ln p(y, x): data_only leaves the prior's part out. */
 double dpi_indiv_constant(const dpi_indiv *iv, bool data_only);
 int dpi_indiv_nmeasured(const dpi_indiv *iv);

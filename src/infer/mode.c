@@ -2,8 +2,9 @@
  *
  * Coordinates u with x = L u (L: Cholesky factor of the prior covariance; ln delta keeps its scale), so one unit of u is
  * one prior standard deviation. The model of l/2 is g'u + u'(F + S)u/2 with the Fisher matrix F, which is exact in the
- * large, and a symmetric rank-one estimate S of what F leaves out (structured quasi-Newton: Dennis, Gay & Welsch 1981,
- * ACM TOMS 7:348). The step is the exact solution of the trust-region problem in the eigenvectors of F + S.
+ * large, and an estimate S of what F leaves out (structured quasi-Newton: Dennis, Gay & Welsch 1981, ACM TOMS 7:348).
+ * The step is the exact solution of the trust-region problem in the eigenvectors of F + S. Where values are cheap, the
+ * radius is the best of several by value.
  *
  * Near the solution differences of l drown in the integrator's error; there the Newton decrement sqrt(g'B^-1 g) decides,
  * because gradients stay accurate.
@@ -14,6 +15,10 @@
 #include "infer/mode_search.h"
 
 #define FIRST_RADIUS 2.0 /* prior standard deviations */
+#define PROBES 8         /* values of a probe: here, and at steps of as many lengths but one */
+#define PROBE_FALL 0.5   /* of l/2 predicted: below, the step's length is hardly in question */
+#define PROBE_AGAIN 3
+#define MOST_RADIUS 30.0
 #define DRAWN_FROM 4.0 /* posterior standard deviations from a mode */
 #define DRAWN_PART 0.5 /* of the gradient there that its quadratic leaves open */
 
@@ -145,17 +150,17 @@ static double step_length(const dpi_search *q, double lambda) {
   return sqrt(s);
 }
 
-/* Shift of the spectrum that brings the step to the trust radius (More & Sorensen 1983), by bisection on a bracket. */
-static double trust_shift(const dpi_search *q) {
+/* Shift of the spectrum that brings the step to a radius (More & Sorensen 1983), by bisection on a bracket. */
+static double trust_shift(const dpi_search *q, double radius) {
   double low = q->w[0] > 0 ? 0 : -q->w[0] + 1e-10;
-  if (q->w[0] > 1e-12 && step_length(q, 0) <= q->radius) return 0;
+  if (q->w[0] > 1e-12 && step_length(q, 0) <= radius) return 0;
   double high = low + 1;
   if (!(high > low)) high = 2 * low; /* 1 is nothing beside it */
-  while (step_length(q, high) > q->radius && high < 1e30) high = low + (high - low) * 4;
-  if (step_length(q, low) <= q->radius) return low;
+  while (step_length(q, high) > radius && high < 1e30) high = low + (high - low) * 4;
+  if (step_length(q, low) <= radius) return low;
   for (int k = 0; k < 60 && high - low > 1e-6 * high; k++) {
     double mid = 0.5 * (low + high);
-    if (step_length(q, mid) > q->radius)
+    if (step_length(q, mid) > radius)
       low = mid;
     else
       high = mid;
@@ -163,10 +168,10 @@ static double trust_shift(const dpi_search *q) {
   return high;
 }
 
-/* Step p, trial point xt, the predicted fall of l/2 and the step's length. */
-static void propose(dpi_search *q) {
+/* Step p within a radius, trial point xt, the predicted fall of l/2 and the step's length. */
+static void propose(dpi_search *q, double radius) {
   int n = q->n;
-  double lambda = trust_shift(q);
+  double lambda = trust_shift(q, radius);
   memset(q->p, 0, sizeof(double) * (size_t)n);
   q->fall = 0;
   q->length = 0;
@@ -182,33 +187,35 @@ static void propose(dpi_search *q) {
   if (q->held >= 0) q->xt[q->held] = q->x[q->held];
 }
 
-/* Symmetric rank-one update of S so that (F_new + S) p = g_new - g, with the sizing of Dennis, Gay & Welsch. */
+/* Rank-two update of S so that (F_new + S) p = v = g_new - g, with sizing, both of Dennis, Gay & Welsch. It asks only
+ * for l to curve upwards along p; errors of the gradient over a short step do it less harm than one of rank one. */
 static void update_remainder(dpi_search *q) {
   int n = q->n;
-  double psp = 0, py = 0;
-  double y[64], sp[64];
+  double psp = 0, py = 0, vp = 0, vv = 0, pp = 0, rp = 0;
+  double v[64], r[64], sp[64];
   for (int a = 0; a < n; a++) {
-    y[a] = q->gt[a] - q->g[a];
+    v[a] = r[a] = q->gt[a] - q->g[a];
     sp[a] = 0;
     for (int b = 0; b < n; b++) {
-      y[a] -= q->bt[a * n + b] * q->p[b];
+      r[a] -= q->bt[a * n + b] * q->p[b];
       sp[a] += q->s[a * n + b] * q->p[b];
     }
     psp += q->p[a] * sp[a];
-    py += q->p[a] * y[a];
-  }
-  double size = fabs(psp) > 0 ? fmin(1.0, fabs(py) / fabs(psp)) : 1.0;
-  double rp = 0, rr = 0, pp = 0;
-  for (int a = 0; a < n; a++) {
-    y[a] -= size * sp[a];
-    rp += y[a] * q->p[a];
-    rr += y[a] * y[a];
+    py += q->p[a] * r[a];
+    vp += v[a] * q->p[a];
+    vv += v[a] * v[a];
     pp += q->p[a] * q->p[a];
   }
+  double size = fabs(psp) > 0 ? fmin(1.0, fabs(py) / fabs(psp)) : 1.0;
   for (int k = 0; k < n * n; k++) q->s[k] *= size;
-  if (!(fabs(rp) > 1e-3 * sqrt(rr * pp))) return;
+  for (int a = 0; a < n; a++) {
+    r[a] -= size * sp[a];
+    rp += r[a] * q->p[a];
+  }
+  if (!(vp > 1e-3 * sqrt(pp * vv))) return;
   for (int a = 0; a < n; a++)
-    for (int b = 0; b < n; b++) q->s[a * n + b] += y[a] * y[b] / rp;
+    for (int b = 0; b < n; b++)
+      q->s[a * n + b] += (r[a] * v[b] + v[a] * r[b]) / vp - rp * v[a] * v[b] / (vp * vp);
 }
 
 /* The trial becomes the present point. */
@@ -239,7 +246,7 @@ static bool judge(dpi_search *q, bool ok, bool *quiet) {
     if (rho < 0.25)
       q->radius = 0.4 * q->length;
     else if (rho > 0.75 && q->length > 0.9 * q->radius)
-      q->radius = fmin(2.5 * q->radius, 30.0);
+      q->radius = fmin(2.5 * q->radius, MOST_RADIUS);
   }
   if (!moved) return false;
   update_remainder(q);
@@ -263,7 +270,7 @@ void dpi_search_begin(dpi_search *q, const dpi_mode_def *def, const double *x, c
   q->first = q->open = true;
   memcpy(q->xt, x, n * sizeof(double));
   if (remainder)
-    memcpy(q->s, remainder, n * n * sizeof(double));
+    memmove(q->s, remainder, n * n * sizeof(double)); /* it may be this search's own */
   else
     memset(q->s, 0, n * n * sizeof(double));
 }
@@ -279,7 +286,7 @@ static void go_on(dpi_search *q) {
   if (m->niter < q->def.max_iter && q->decrement > q->def.tolerance && q->radius > 1e-12 && q->stalled < 3) {
     q->before = q->decrement;
     m->niter++;
-    propose(q);
+    propose(q, q->radius);
     return;
   }
   q->open = false;
@@ -344,9 +351,49 @@ bool dpi_search_drawn(const dpi_search *q, const double *x, const double *b, con
   return part <= DRAWN_PART * DRAWN_PART * size;
 }
 
+/* Lengths tried, over the radius. */
+static const double probe_part[PROBES - 1] = {15.625, 6.25, 2.5, 1, 0.4, 0.16, 0.064};
+
+/* The radius whose step has the lowest value; 0: none is lower than here. */
+static dp_status best_radius(dpi_search *q, double *best) {
+  double x[PROBES * 64], l[PROBES], radius[PROBES], length = INFINITY;
+  size_t n = (size_t)q->n;
+  int count = 1, low = 0;
+  radius[0] = 0;
+  memcpy(x, q->x, n * sizeof *x);
+  for (int k = 0; k < PROBES - 1; k++) {
+    radius[count] = fmin(MOST_RADIUS, q->radius * probe_part[k]);
+    propose(q, radius[count]);
+    if (q->length > 0.999 * length) continue; /* the same again */
+    length = q->length;
+    memcpy(x + (size_t)count++ * n, q->xt, n * sizeof *x);
+  }
+  DP_TRY(dpi_indiv_many(q->iv, x, count, l));
+  if (!isfinite(l[0])) { /* the cheap sim fails here: it can't tell */
+    *best = q->radius;
+    return DP_OK;
+  }
+  for (int k = 1; k < count; k++)
+    if (l[k] < l[low]) low = k;
+  *best = radius[low];
+  return DP_OK;
+}
+
+dp_status dpi_search_probe(dpi_search *q) {
+  if (!q->open || q->first || q->held >= 0 || !q->iv->def.many || !(q->fall > PROBE_FALL)) return DP_OK;
+  double best = 0;
+  for (int k = 0; k < PROBE_AGAIN && !(best > 0); k++) {
+    DP_TRY(best_radius(q, &best));
+    q->radius = best > 0 ? best : 0.4 * probe_part[PROBES - 2] * q->radius;
+  }
+  propose(q, q->radius);
+  return DP_OK;
+}
+
 dp_status dpi_search_run(dpi_search *q) {
   while (q->open) {
     bool ok = false;
+    DP_TRY(dpi_search_probe(q));
     DP_TRY(dpi_indiv_eval(q->iv, q->xt, true, &q->pt, &ok));
     dpi_search_told(q, ok);
   }

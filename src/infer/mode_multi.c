@@ -5,6 +5,9 @@
  *
  *     start k --> rough search --> drawn in, or a known basin? --> next start
  *                                               else full search --> list of modes --> next start
+ *
+ * Where values are cheap beside derivatives (dpi_indiv_def.many), and l has no corners, starts are the best of several
+ * draws by value, and rough searches, the first one's too, go by differences of cheap values.
  */
 #include <math.h>
 #include <string.h>
@@ -15,6 +18,9 @@
 #define MORE_STARTS 7 /* and when there is more than one */
 #define OTHER 20.0      /* of l: another mode no higher than this above the best asks for more starts */
 #define HOPELESS 1.0    /* of l: not the best is what stays so much higher after falling twice as far as its quadratic says */
+#define SCREENED 32     /* draws of the prior of which the best is a start, where values are cheap */
+#define CHEAP_NOISE 1e-6 /* of cheap values of l, relative */
+#define CHEAP_FINE 1e-4  /* posterior standard deviations: what is asked of modes that are not the best */
 #define REACH 5.0       /* prior standard deviations within which edges count */
 #define EDGE_RADIUS 1e-3 /* a search whose steps get this short... */
 #define EDGE_NEAR 0.02   /* ...this near an edge has come to lie on it; prior standard deviations */
@@ -220,22 +226,36 @@ static void take_mode(dpi_hunt *h) {
   insert_mode(h, q->x, &q->mode);
 }
 
+/* The rough search has ended where no mode is known: on from there. Where values are cheap, the best mode gets its last
+ * digits when all are known. */
+static void refine(dpi_hunt *h) {
+  dpi_search *q = &h->search;
+  dpi_mode_def fine = h->def;
+  if (h->cheap) fine.tolerance = fmax(CHEAP_FINE, fine.tolerance);
+  h->refine = true;
+  memcpy(h->xt, q->x, sizeof(double) * (size_t)q->n);
+  dpi_search_begin(q, &fine, h->xt, q->s);
+}
+
 /* The next start, or the end; a start at which the model can't be evaluated is replaced, within reason. */
 static void next_start(dpi_hunt *h) {
   h->open = h->nextra > 0 || (h->k < h->wanted + 10 && h->nfound < h->wanted);
   if (!h->open) return;
   dpi_mode_def rough = h->def;
   rough.tolerance = fmax(0.05, h->def.tolerance);
+  if (h->cheap) rough.noise = fmax(CHEAP_NOISE, rough.noise);
   h->given = h->nextra > 0;
+  h->screen = false;
   if (h->given) {
     memcpy(h->xt, h->extra, sizeof(double) * (size_t)h->search.n);
     h->extra += h->search.n;
     h->nextra--;
   } else {
+    h->screen = h->k > 1 || (h->k == 1 && !h->start);
     start_point(h->search.iv, h->k++, h->start, &h->rng, h->xt);
   }
   h->refine = false;
-  dpi_search_begin(&h->search, h->nmode > 0 ? &rough : &h->def, h->xt, NULL);
+  dpi_search_begin(&h->search, h->nmode > 0 || h->cheap ? &rough : &h->def, h->xt, NULL);
 }
 
 dp_status dpi_hunt_create(dpi_arena *arena, dpi_indiv *iv, int max, dpi_hunt *h) {
@@ -291,14 +311,12 @@ void dpi_hunt_told(dpi_hunt *h, bool ok) {
     next_start(h);
     return;
   }
-  if (h->nmode > 0 && !h->refine) {
+  if ((h->nmode > 0 || h->cheap) && !h->refine) {
     if (known_basin(h, q->x, &q->mode)) {
       next_start(h);
       return;
     }
-    h->refine = true;
-    memcpy(h->xt, q->x, sizeof(double) * (size_t)q->n);
-    dpi_search_begin(q, &h->def, h->xt, NULL);
+    refine(h);
     return;
   }
   take_mode(h);
@@ -326,12 +344,51 @@ dp_status dpi_hunt_corner(dpi_hunt *h) {
   return DP_OK;
 }
 
+/* The start becomes the best, by value, of itself and further draws. */
+static dp_status screen(dpi_hunt *h) {
+  dpi_indiv *iv = h->search.iv;
+  size_t n = (size_t)iv->dim;
+  double l[SCREENED], *x = DPI_NEW_ARRAY(iv->ctx, double, SCREENED *n);
+  if (!x) return DP_ERR_MEMORY;
+  h->screen = false;
+  memcpy(x, h->search.xt, n * sizeof *x);
+  for (size_t k = 1; k < SCREENED; k++) start_point(iv, 2, NULL, &h->rng, x + k * n);
+  dp_status st = dpi_indiv_many(iv, x, SCREENED, l);
+  size_t best = 0;
+  for (size_t k = 1; st == DP_OK && k < SCREENED; k++)
+    if (l[k] < l[best]) best = k;
+  memcpy(h->search.xt, x + best * n, n * sizeof *x);
+  dpi_free(iv->ctx, x);
+  return st;
+}
+
+/* What the model gives at the point that the hunt asks for. */
+static dp_status look(dpi_hunt *h, bool *ok) {
+  dpi_search *q = &h->search;
+  *ok = false;
+  if (h->cheap && h->screen && q->first) DP_TRY(screen(h));
+  DP_TRY(dpi_search_probe(q));
+  if (h->cheap && !h->refine) DP_TRY(dpi_indiv_rough(q->iv, q->xt, &q->pt, ok));
+  return *ok ? DP_OK : dpi_indiv_eval(q->iv, q->xt, true, &q->pt, ok);
+}
+
+/* The best mode's last digits, where it has been left without. */
+static dp_status finish_best(dpi_hunt *h) {
+  dpi_search *q = &h->search;
+  if (!h->cheap || h->nmode == 0 || !(h->mode[0].decrement > h->def.tolerance)) return DP_OK;
+  dpi_search_resume(q, &h->def, h->x, h->mode[0].l, h->g, h->b, h->s);
+  DP_TRY(dpi_search_run(q));
+  if (q->mode.decrement < h->mode[0].decrement) put(h, 0, q->x, q->g, q->b, q->s, &q->mode);
+  return DP_OK;
+}
+
 static dp_status hunt_run(dpi_hunt *h) {
   while (h->open) {
-    bool ok = false;
-    DP_TRY(dpi_indiv_eval(h->search.iv, h->search.xt, true, &h->search.pt, &ok));
+    bool ok;
+    DP_TRY(look(h, &ok));
     dpi_hunt_told(h, ok);
   }
+  DP_TRY(finish_best(h));
   return dpi_hunt_corner(h);
 }
 
@@ -343,6 +400,7 @@ dp_status dpi_mode_multi(dpi_indiv *iv, const dpi_mode_def *def, const double *f
   *nmode = 0;
   dp_status st = dpi_hunt_create(&arena, iv, max, &h);
   if (st == DP_OK) {
+    h.cheap = iv->def.many && !iv->def.corners && h.nedge == 0;
     dpi_hunt_begin(&h, def, first, nstart, rng);
     st = hunt_run(&h);
   }

@@ -46,6 +46,8 @@ void dpi_search_told(dpi_search *q, bool ok);
 /* Is the present point in the basin of a mode at x with remainder s and Fisher matrix b (both in u)? There the gradient is,
  * within a part, what the mode's quadratic predicts, so that the way down ends in it. */
 bool dpi_search_drawn(const dpi_search *q, const double *x, const double *b, const double *s);
+/* Where values are cheap: the step's length is the best of several, shorter and longer ones; before xt is evaluated. */
+dp_status dpi_search_probe(dpi_search *q);
 /* One by one until it is closed. */
 dp_status dpi_search_run(dpi_search *q);
 
@@ -64,6 +66,8 @@ typedef struct dpi_hunt {
   int nextra;
   dpi_rng rng;
   bool open, refine; /* refine: the second half of a start's search */
+  bool cheap;        /* the way is gone by cheap values, only a mode itself is found by the kind's own sim */
+  bool screen;       /* the present search's start is a draw of the prior: the best of several may take its place */
   bool given;        /* the present search began at one of `extra` */
   bool best_only;    /* only the best mode is wanted: others need not be followed to their end. The caller's to set */
   int k, nfound, nstart, wanted, max;

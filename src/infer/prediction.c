@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MANY_LEAST 8 /* directions: derivatives along so many cost more than as many members of an ensemble in lanes */
+
 /* y, its logarithm where that is compared, limits; refuses what has no likelihood. */
 static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_case_obs *o,
                             dpi_datum *d) {
@@ -150,6 +152,16 @@ dp_status dpi_people_predict(dpi_person *const *person, int n, const dp_sim *sim
   return st;
 }
 
+/* dpi_predict_by_ensemble_fn over the sim for ensembles */
+static dp_status predict_by_ensemble(void *user, const double *eta, int n, double *f, double *s, uint8_t *ok) {
+  const dpi_person *p = user;
+  double *individual = DPI_NEW_ARRAY(p->ctx, double, n *p->c->kind->neffect + 1);
+  if (!individual) return DP_ERR_MEMORY;
+  dp_status st = dpi_person_simulate(p, eta, n, &(dpi_person_batch){f, s, individual, ok});
+  dpi_free(p->ctx, individual);
+  return st;
+}
+
 /* ---- where doses that move meet what stands still ---- */
 
 typedef struct dpi_meeting {
@@ -281,6 +293,9 @@ static dp_status person_fill(dpi_person *p, const dp_kind *kind, const dp_record
                        .datum = p->datum,
                        .link = p->link,
                        .predict = predict,
+                       .many = kind->ensemble != kind->sim && c->neta >= MANY_LEAST && !corners && p->nmeeting == 0
+                                   ? predict_by_ensemble
+                                   : NULL,
                        .user = p,
                        .corners = corners,
                        .corner = corner,

@@ -418,4 +418,6 @@ double dp_kind_horizon(const dp_kind *kind) { return kind->horizon; }
 const char *dp_kind_parameter_id(const dp_kind *kind, int i) { return kind->param[i].id; }
 const char *dp_kind_effect_id(const dp_kind *kind, int i) { return kind->effect[i].id; }
 const char *dp_kind_effect_parameter(const dp_kind *kind, int i) { return kind->effect[i].parameter; }
+const char *dp_kind_control_id(const dp_kind *kind, int i) { return kind->control[i].id; }
+const char *dp_kind_control_unit(const dp_kind *kind, int i) { return kind->control[i].unit; }
 const dp_sim *dp_kind_sim(const dp_kind *kind) { return kind->sim; }

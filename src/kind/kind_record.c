@@ -15,14 +15,19 @@
 #include "kind/kind_events.h"
 #include "record/record_build.h"
 
+typedef struct named_unit {
+  const char *unit; /* NULL: nothing was said */
+  int line;         /* that names it */
+} named_unit;
+
 typedef struct units {
   dp_ctx *ctx;
   const dp_kind *kind;
   dp_record *record;
   const char *source;
-  const char *time, *amount, *value; /* NULL: as the kind says */
-  const char **observable;           /* [nobservable] NULL: `value` */
-  const char **covariate;            /* [ncovariate] */
+  named_unit time, amount, value; /* none: as the kind says */
+  named_unit *observable;         /* [nobservable] none: `value` */
+  named_unit *covariate;          /* [ncovariate] */
   bool any;
 } units;
 
@@ -46,7 +51,7 @@ static dp_status unknown_name(const units *u, int line, const char *name) {
 }
 
 /* Where the unit of that name is kept, NULL: nobody knows the name. */
-static const char **slot(units *u, const char *name) {
+static named_unit *slot(units *u, const char *name) {
   if (strcmp(name, "TIME") == 0) return &u->time;
   if (strcmp(name, "AMT") == 0) return &u->amount;
   if (strcmp(name, "DV") == 0) return &u->value;
@@ -77,12 +82,12 @@ static dp_status read_line(units *u, const char *text, size_t n, int line) {
     if (!*unit)
       return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: #units: found '%s', expected NAME=unit",
                       u->source, line, name);
-    const char **place = slot(u, name);
+    named_unit *place = slot(u, name);
     if (!place) return unknown_name(u, line, name);
-    if (*place)
+    if (place->unit)
       return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: #units: '%s' occurs twice", u->source, line,
                       name);
-    *place = unit;
+    *place = (named_unit){unit, line};
     u->any = true;
     part += part < n;
     text += part;
@@ -110,23 +115,23 @@ static dp_status read_units(units *u, const char *text, size_t size) {
 
 /* ---------------------------------------------------------------- conversion */
 
-/* value from unit `from` (NULL: no change) to the kind's unit. */
-static dp_status convert(const units *u, const char *name, const char *from, const char *to,
+/* value from the unit that a line named (or none: no change) to the kind's unit. */
+static dp_status convert(const units *u, const char *name, const named_unit *from, const char *to,
                          double molar_mass, double *value) {
-  if (!from || isnan(*value)) return DP_OK;
+  if (!from->unit || isnan(*value)) return DP_OK;
   bool clean = !*dp_ctx_error(u->ctx);
-  if (dp_unit_convert(u->ctx, *value, from, to, molar_mass, value) == DP_OK) return DP_OK;
+  if (dp_unit_convert(u->ctx, *value, from->unit, to, molar_mass, value) == DP_OK) return DP_OK;
   char why[300];
   snprintf(why, sizeof why, "%s", dp_ctx_error(u->ctx));
   if (clean) dp_ctx_clear_error(u->ctx);
   return dpi_fail(
       u->ctx, DP_ERR_INPUT,
-      "%s: #units: %s: found the unit '%s', which does not convert to the kind's '%s' (%s)",
-      u->source, name, from, to, why);
+      "%s:%d: #units: %s: found the unit '%s', which does not convert to the kind's '%s' (%s)",
+      u->source, from->line, name, from->unit, to, why);
 }
 
 static dp_status convert_time(const units *u, double factor, int line, dp_time *t) {
-  if (!u->time) return DP_OK;
+  if (!u->time.unit) return DP_OK;
   double ticks = floor((double)*t * factor + 0.5);
   if (!(fabs(ticks) < 9e18))
     return dpi_fail(u->ctx, DP_ERR_INPUT, "%s:%d: column TIME: the converted time is too large",
@@ -140,11 +145,16 @@ static dp_status convert_dose(const units *u, double time_factor, dp_event *e) {
   int index;
   DP_TRY(dpi_event_control(u->kind, u->source, e, &index));
   const dpi_kind_control *c = &u->kind->control[index];
-  DP_TRY(convert(u, "AMT", u->amount, c->unit, c->molar_mass, &e->amount));
+  DP_TRY(convert(u, "AMT", &u->amount, c->unit, c->molar_mass, &e->amount));
   if (!(e->rate > 0)) return DP_OK;
-  DP_TRY(convert(u, "AMT", u->amount, c->unit, c->molar_mass, &e->rate));
-  if (u->time) e->rate /= time_factor;
+  DP_TRY(convert(u, "AMT", &u->amount, c->unit, c->molar_mass, &e->rate));
+  if (u->time.unit) e->rate /= time_factor;
   return DP_OK;
+}
+
+/* The unit of an observable's numbers: its own, or that of DV. */
+static const named_unit *unit_of(const units *u, int observable) {
+  return u->observable[observable].unit ? &u->observable[observable] : &u->value;
 }
 
 static dp_status convert_value(const units *u, dp_event *e) {
@@ -152,7 +162,7 @@ static dp_status convert_value(const units *u, dp_event *e) {
   int index;
   DP_TRY(dpi_event_observable(u->kind, u->source, e, &index));
   const dpi_kind_observable *o = &u->kind->observable[index];
-  const char *from = u->observable[index] ? u->observable[index] : u->value;
+  const named_unit *from = unit_of(u, index);
   DP_TRY(convert(u, o->id, from, o->unit, o->molar_mass, &e->value));
   return convert(u, o->id, from, o->unit, o->molar_mass, &e->limit);
 }
@@ -164,7 +174,7 @@ static dp_status convert_covariates(const units *u, dp_event *e, double *values)
   for (int i = 0; i < u->kind->ncovariate; i++) {
     const dpi_kind_covariate *v = &u->kind->covariate[i];
     int column = dpi_record_covariate(u->record, v->id);
-    if (column >= 0) DP_TRY(convert(u, v->id, u->covariate[i], v->unit, 0.0, &values[column]));
+    if (column >= 0) DP_TRY(convert(u, v->id, &u->covariate[i], v->unit, 0.0, &values[column]));
   }
   return DP_OK;
 }
@@ -191,33 +201,33 @@ static dp_status convert_subject(const units *u, double time_factor, const dp_su
 }
 
 /* Tell what one unit of the table became. */
-static dp_status tell(const units *u, const char *name, const char *from, const char *to,
+static dp_status tell(const units *u, const char *name, const named_unit *from, const char *to,
                       double molar_mass) {
   double one = 1.0;
-  if (!from) return DP_OK;
+  if (!from->unit) return DP_OK;
   DP_TRY(convert(u, name, from, to, molar_mass, &one));
   return dpi_record_warn(u->record, "%s: %s converted from %s to %s (1 %s is %.6g %s)", u->source,
-                         name, from, to, from, one, to);
+                         name, from->unit, to, from->unit, one, to);
 }
 
 static dp_status tell_all(const units *u) {
   const dp_kind *k = u->kind;
-  DP_TRY(tell(u, "TIME", u->time, k->time_unit, 0.0));
+  DP_TRY(tell(u, "TIME", &u->time, k->time_unit, 0.0));
   for (int i = 0; i < k->ncontrol; i++)
-    DP_TRY(tell(u, "AMT", u->amount, k->control[i].unit, k->control[i].molar_mass));
+    DP_TRY(tell(u, "AMT", &u->amount, k->control[i].unit, k->control[i].molar_mass));
   for (int i = 0; i < k->nobservable; i++) {
     const dpi_kind_observable *o = &k->observable[i];
-    DP_TRY(tell(u, o->id, u->observable[i] ? u->observable[i] : u->value, o->unit, o->molar_mass));
+    DP_TRY(tell(u, o->id, unit_of(u, i), o->unit, o->molar_mass));
   }
   for (int i = 0; i < k->ncovariate; i++)
-    DP_TRY(tell(u, k->covariate[i].id, u->covariate[i], k->covariate[i].unit, 0.0));
+    DP_TRY(tell(u, k->covariate[i].id, &u->covariate[i], k->covariate[i].unit, 0.0));
   return DP_OK;
 }
 
 static dp_status convert_record(const units *u) {
   DP_TRY(tell_all(u)); /* also refuses what does not convert before a row is touched */
   double time_factor = 1.0;
-  DP_TRY(convert(u, "TIME", u->time, u->kind->time_unit, 0.0, &time_factor));
+  DP_TRY(convert(u, "TIME", &u->time, u->kind->time_unit, 0.0, &time_factor));
   dp_subject *subject =
       DPI_ARENA_ARRAY(dpi_record_arena(u->record), dp_subject, u->record->nsubject);
   if (!subject) return DP_ERR_MEMORY;
@@ -293,8 +303,8 @@ static dp_status record_one(void *user, int i, int worker) {
   DP_TRY(dp_record_read(kind->ctx, path, &def, &record));
   units u = {.ctx = kind->ctx, .kind = kind, .record = record, .source = record->source};
   dpi_arena *arena = dpi_record_arena(record);
-  u.observable = DPI_ARENA_ARRAY(arena, const char *, kind->nobservable);
-  u.covariate = DPI_ARENA_ARRAY(arena, const char *, kind->ncovariate);
+  u.observable = DPI_ARENA_ARRAY(arena, named_unit, kind->nobservable);
+  u.covariate = DPI_ARENA_ARRAY(arena, named_unit, kind->ncovariate);
   dp_status status = u.observable && u.covariate ? apply_kind(&u, path) : DP_ERR_MEMORY;
   if (status != DP_OK)
     dp_record_destroy(record);

@@ -266,15 +266,15 @@ static dp_status read_limit(reading *k) {
   DP_TRY(read_event(k));
   DP_TRY(read_comparison(k->doc, k->map, "probability", false, &probability));
   t->at_least = probability.relation > 0;
-  t->probability = probability.number;
-  if (*probability.unit || !(t->probability > 0 && t->probability < 1))
-    return dpi_reward_fail(k->doc, entry(k, "probability"), "a relation and a number between 0 and 1");
+  t->probability = strcmp(probability.unit, "%") == 0 ? probability.number / 100 : probability.number;
+  if ((*probability.unit && strcmp(probability.unit, "%") != 0) || !(t->probability > 0 && t->probability < 1))
+    return dpi_reward_fail(k->doc, entry(k, "probability"), "a relation and a number between 0 and 1, or 0 and 100 %");
   return DP_OK;
 }
 
 /* ---------------------------------------------------------------- rewards */
 
-/* risk: expectation | quantile 0.10 | cvar 0.10 */
+/* risk: expectation | quantile 0.10 | cvar 10 % */
 static dp_status read_risk(reading *k) {
   static const char *const words[] = {"expectation", "quantile", "cvar"}; /* order of dpi_risk */
   const char *text;
@@ -290,7 +290,11 @@ static dp_status read_risk(reading *k) {
   while (text[n] == ' ') n++;
   if (risk == DPI_RISK_EXPECTATION)
     return text[n] ? dpi_reward_fail(k->doc, entry(k, "risk"), "nothing after 'expectation'") : DP_OK;
-  if (dpi_parse_double(text + n, &k->t->risk_level) && k->t->risk_level > 0 && k->t->risk_level < 1) return DP_OK;
+  const char *unit;
+  bool read = dpi_number_and_unit(k->d->arena, text + n, &k->t->risk_level, &unit);
+  bool percent = read && strcmp(unit, "%") == 0;
+  if (percent) k->t->risk_level /= 100;
+  if (read && (percent || !*unit) && k->t->risk_level > 0 && k->t->risk_level < 1) return DP_OK;
   return dpi_reward_fail(k->doc, entry(k, "risk"), "a share of the draws between 0 and 1, such as 'cvar 0.10'");
 }
 
@@ -373,28 +377,61 @@ static const char *event_text(dpi_draft *d, const dpi_kind_term *t) {
   return dpi_arena_printf(d->arena, "%s%s %s %s", t->relation < 0 ? "<" : ">", t->closed ? "=" : "", a, t->unit);
 }
 
+/* The functional and its levels: "maximum of glucose", "time of glucose below 70 mg/dL". NULL without memory. */
+static const char *functional_text(const reading *k) {
+  dpi_draft *d = k->d;
+  const dpi_kind_term *t = k->t;
+  const dpi_kind_quantity *q = &d->quantity[t->quantity];
+  const char *share = t->fraction ? "share of the " : "";
+  char low[32], high[32];
+  dpi_format_double(t->level, low);
+  dpi_format_double(t->level2, high);
+  if (t->ngrade) return dpi_arena_printf(d->arena, "grade-time of %s", q->name);
+  if (k->word == DP_TIME_BETWEEN)
+    return dpi_arena_printf(d->arena, "%stime of %s between %s and %s %s", share, q->name, low, high, q->unit);
+  if (k->word == TIME_BELOW)
+    return dpi_arena_printf(d->arena, "%stime of %s below %s %s", share, q->name, high, q->unit);
+  if (k->word == TIME_ABOVE)
+    return dpi_arena_printf(d->arena, "%stime of %s above %s %s", share, q->name, low, q->unit);
+  if (k->word == DP_FIRST_ABOVE)
+    return dpi_arena_printf(d->arena, "first time of %s above %s %s", q->name, low, q->unit);
+  if (k->word == DP_FIRST_BELOW)
+    return dpi_arena_printf(d->arena, "first time of %s below %s %s", q->name, low, q->unit);
+  return dpi_arena_printf(d->arena, "%s of %s", functionals[k->word], q->name);
+}
+
+/* Its own window: " within 24 h", " from 1 to 24 h"; "" without one. */
+static const char *window_text(const reading *k) {
+  char from[32], to[32];
+  if (!k->t->windowed) return "";
+  dpi_format_double(k->t->from, from);
+  dpi_format_double(k->t->to, to);
+  if (k->t->from == 0) return dpi_arena_printf(k->d->arena, " within %s %s", to, k->d->kind->time_unit);
+  return dpi_arena_printf(k->d->arena, " from %s to %s %s", from, to, k->d->kind->time_unit);
+}
+
 /* What a person reads when the file has no text. */
 static const char *term_text(const reading *k) {
   dpi_draft *d = k->d;
   const dpi_kind_term *t = k->t;
   static const char *const of[] = {"", "amount", "number of doses", "interval", "dose intensity"};
-  char p[32], low[32], high[32], weight[32];
+  static const char *const risks[] = {"", ", quantile ", ", cvar "}; /* order of dpi_risk */
+  char p[32], weight[32], level[32] = "";
   dpi_format_double(t->probability, p);
-  dpi_format_double(t->level, low);
-  dpi_format_double(t->level2, high);
   dpi_format_double(t->weight, weight);
-  if (t->of != DPI_OF_PATH) return dpi_arena_printf(d->arena, "%s x %s", weight, of[t->of]);
-  const dpi_kind_quantity *q = &d->quantity[t->quantity];
-  const char *f = functionals[k->word], *event = t->goal == DPI_GOAL_LIMIT || t->event ? event_text(d, t) : "";
-  if (!event) return NULL;
+  if (t->of != DPI_OF_PATH)
+    return dpi_arena_printf(d->arena, "%s x %s%s%s", weight, of[t->of], t->of_control >= 0 ? " of " : "",
+                            t->of_control >= 0 ? d->control[t->of_control].name : "");
+  const char *what = functional_text(k), *when = window_text(k);
+  const char *event = t->goal == DPI_GOAL_LIMIT || t->event ? event_text(d, t) : "";
+  if (!what || !when || !event) return NULL;
   if (t->goal == DPI_GOAL_LIMIT)
-    return dpi_arena_printf(d->arena, "P(%s of %s %s) %s %s", f, q->name, event, t->at_least ? ">=" : "<=", p);
-  if (t->event) return dpi_arena_printf(d->arena, "%s x P(%s of %s %s)", weight, f, q->name, event);
-  if (t->utility) return dpi_arena_printf(d->arena, "%s x utility of the %s of %s", weight, f, q->name);
-  if (t->ngrade) return dpi_arena_printf(d->arena, "%s x grade-time of %s", weight, q->name);
-  if (k->word == DP_TIME_BETWEEN)
-    return dpi_arena_printf(d->arena, "%s x time of %s between %s and %s %s", weight, q->name, low, high, q->unit);
-  return dpi_arena_printf(d->arena, "%s x %s of %s", weight, f, q->name);
+    return dpi_arena_printf(d->arena, "P(%s %s%s) %s %s", what, event, when, t->at_least ? ">=" : "<=", p);
+  if (t->risk != DPI_RISK_EXPECTATION) dpi_format_double(t->risk_level, level);
+  const char *risk = risks[t->risk];
+  if (t->event) return dpi_arena_printf(d->arena, "%s x P(%s %s%s)%s%s", weight, what, event, when, risk, level);
+  const char *utility = t->utility ? "utility of the " : "";
+  return dpi_arena_printf(d->arena, "%s x %s%s%s%s%s", weight, utility, what, when, risk, level);
 }
 
 static dp_status read_term(reading *k, dpi_goal goal) {

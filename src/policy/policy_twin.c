@@ -254,7 +254,9 @@ dp_status dpi_twin_policy_step(dpi_twin_session *s, const dp_policy_input *in, d
   if (in->time < s->policy->twin.wait) return DP_OK; /* as intended: no reason */
   dp_status status = think(s, in->time, &w);
   if (status == DP_OK && w.advice->chosen < 0) {
-    snprintf(reason, 160, "no plan: %.140s", w.advice->reason);
+    const dp_advice *a = w.advice; /* the limit that stands in the way, where there is one: the whole reason is long */
+    const bool binds = a->binding[0] != 0;
+    snprintf(reason, 160, "no plan%s: %.130s", binds ? " holds every limit" : "", binds ? a->binding : a->reason);
   } else if (status == DP_OK) {
     give[0] = gives_now(s, w.advice->plan[w.advice->chosen], in->time);
     *good = isfinite(give[0]);

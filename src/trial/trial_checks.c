@@ -334,8 +334,8 @@ static dp_status check_covariates(checker *w) {
     const dpi_kind_covariate *o = &t->kind->covariate[v];
     if (outside[v])
       add(w, "input: population", DP_EVIDENCE_FAIL, outside[v],
-          "'%.40s' of %d of the first %d people is outside %.6g to %.6g %.20s, for which the kind was made", o->id,
-          outside[v], n, o->lower, o->upper, o->unit);
+          "'%.40s' of %d of the first %d people is outside %.6g to %.6g%s%.20s, for which the kind was made", o->id,
+          outside[v], n, o->lower, o->upper, strcmp(o->unit, "1") ? " " : "", strcmp(o->unit, "1") ? o->unit : "");
   }
   const bool good = value && outside;
   dpi_free(t->ctx, value);

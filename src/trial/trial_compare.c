@@ -160,8 +160,8 @@ void dpi_trial_tell_period(const dpi_trial_tally *w, dp_trial_result *out) {
   *e = (dp_trial_evidence){.state = DP_EVIDENCE_STATED, .value = scale * value, .limit = NAN};
   snprintf(e->factor, sizeof e->factor, "design: periods");
   snprintf(e->what, sizeof e->what,
-           "'%.40s' in the second period is higher by %.4g [%.4g, %.4g]; differences of arms are free of that, but not "
-           "of what one arm leaves behind for the next",
+           "'%.40s' in the second period less that in the first: %.4g [%.4g, %.4g]; differences of arms are free of "
+           "that, but not of what one arm leaves behind for the next",
            t->endpoint[0].pub.id, scale * value, scale * s.low, scale * s.high);
 }
 

@@ -85,6 +85,18 @@ static dp_status item(const dpi_yaml_doc *doc, const dpi_yaml *node, const char 
 
 /* ---- kind ---- */
 
+/* The kind of that id; where there is none the message names the line that asks for it. */
+static dp_status find_kind(const reader *r, const char *name, char *path, size_t size) {
+  dp_ctx *ctx = r->t->ctx;
+  const bool clean = !*dp_ctx_error(ctx);
+  const dp_status status = dp_kind_find(ctx, name, r->dirs, r->ndir, path, size);
+  if (status != DP_ERR_INPUT || !clean) return status;
+  char why[300];
+  snprintf(why, sizeof why, "%s", dp_ctx_error(ctx));
+  dp_ctx_clear_error(ctx);
+  return dpi_fail(ctx, status, "%s:%d: kind: %s", r->doc.source, dpi_yaml_get(r->doc.root, "kind")->line, why);
+}
+
 static dp_status read_kind(reader *r) {
   dp_trial *t = r->t;
   const char *name;
@@ -97,7 +109,7 @@ static dp_status read_kind(reader *r) {
   if (strchr(name, '/') || name[0] == '.' || dpi_file_exists(file))
     snprintf(path, sizeof path, "%s", beside);
   else
-    DP_TRY(dp_kind_find(t->ctx, name, r->dirs, r->ndir, path, sizeof path));
+    DP_TRY(find_kind(r, name, path, sizeof path));
   t->kind_dir = dpi_arena_strdup(&t->arena, path);
   if (!t->kind_dir) return DP_ERR_MEMORY;
   DP_TRY(dp_kind_load(t->ctx, path, &t->kind));

@@ -336,12 +336,22 @@ static void fan(const branching *b, int plan, int shown, double *y, dp_strand *s
   }
 }
 
+/* Is an observable of this draw no number somewhere? Then its fan is of the others alone. */
+static bool broken(const branching *b, int plan, int draw) {
+  const dp_kind *k = b->kind;
+  for (int t = 0; t < b->w->ntime; t++)
+    for (int o = 0; o < k->nobservable; o++)
+      if (!isfinite(row_of(b, plan, draw, t)[k->observable[o].value_output])) return true;
+  return false;
+}
+
 static dp_status fans(branching *b) {
   dp_whatif *w = b->w;
   double *y = DPI_NEW_ARRAY(w->ctx, double, w->ndraw + 1);
   if (!y) return DP_ERR_MEMORY;
   for (int i = 0; i < w->nplan; i++) {
-    for (int k = 0; k < w->ndraw; k++) w->nfailed[i] += b->result->status[i * w->ndraw + k] != DP_MEMBER_OK;
+    for (int k = 0; k < w->ndraw; k++)
+      w->nfailed[i] += b->result->status[i * w->ndraw + k] != DP_MEMBER_OK || broken(b, i, k);
     for (int s = 0; s < w->nshown; s++) fan(b, i, s, y, &w->strand[i * w->nshown + s]);
   }
   dpi_free(w->ctx, y);

@@ -17,7 +17,7 @@
 
 #define TWINS DOPPEL_SOURCE_DIR "/twins"
 enum { DAYS = 2, NT = DAYS * DPI_INSULIN_DAY + 1 };
-static const dp_insulin_therapy START = {1, 1, 1};
+static const dp_insulin_therapy START = {1, 1, 1}, TUNED = {1, 2, 2};
 
 #define OK(expression) \
   if ((expression) != DP_OK) fail_msg("%s", dp_ctx_error(ctx))
@@ -94,8 +94,8 @@ static void rule_and_record_agree(void **state) {
   dp_ctx_destroy(ctx);
 }
 
-/* Decisions from outside, step by step, give the open loop the glucose that the law in the sim gives; a twin that may not
- * be used decides nothing; one that may decides something, the same each time. */
+/* Decisions from outside, step by step, give the open loop the glucose that the law in the sim gives; a twin that may
+ * not be used decides nothing; one that may decides something, the same each time. */
 static void loops(void **state) {
   (void)state;
   dp_ctx *ctx;
@@ -127,16 +127,18 @@ static void loops(void **state) {
   OK(dpi_insulin_errors(&c, 2, &meals, error));
   OK(dpi_insulin_person_param(&body, &people, c.row, START, param));
   OK(dpi_insulin_live(&body, param, 1, &meals, NULL, law, NULL));
-  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_OPEN, &meals, error, open));
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_OPEN, TUNED, &meals, error, open));
   for (int k = 0; k < NT; k++)
     if (fabs(open[k] - law[k]) > 0.02) fail_msg("%d min: %.9g step by step, %.9g by law", 5 * k, open[k], law[k]);
-  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, &meals, error, unusable));
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, TUNED, &meals, error, unusable));
   assert_memory_equal(unusable, open, sizeof open);
-  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_PID, &meals, error, pid));
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_PID, TUNED, &meals, error, pid));
   belief.usable = 1; /* four draws: the typical person */
-  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, &meals, error, twin));
-  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, &meals, error, again));
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, START, &meals, error, twin));
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, START, &meals, error, again));
   assert_memory_equal(twin, again, sizeof twin);
+  OK(dpi_insulin_loop(&c, &belief, DP_INSULIN_TWIN, TUNED, &meals, error, again));
+  assert_true(dpi_sum(again, NT) > dpi_sum(twin, NT) + NT); /* half the boluses: more than 1 mg/dL higher */
   double by_twin = 0, by_pid = 0;
   for (int k = 0; k < NT; k++) {
     by_twin = fmax(by_twin, fabs(twin[k] - open[k]));
@@ -221,6 +223,39 @@ static void outlook(void **state) {
   dp_ctx_destroy(ctx);
 }
 
+/* Random days: in order, nothing begins while something is still eaten, and as often and as much as the simulator has
+ * it: 0.95 and 0.3 of the days, 45, 10, 70, 10, 80, 10 g. 4,000 days: sd of the mean of a day's food 0.50 g, of meals a
+ * day 0.014; 5 of them are allowed, false alarm 6e-7 each. */
+static void random_days(void **state) {
+  (void)state;
+  enum { MANY = 4000 };
+  dp_ctx *ctx;
+  dp_ctx_def context = dp_ctx_def_default();
+  assert_int_equal(dp_ctx_create(&context, &ctx), DP_OK);
+  dp_insulin_def def = dp_insulin_def_default();
+  def.meals = DP_INSULIN_RANDOM;
+  const dpi_insulin_case c = {.def = &def, .id = "child#001", .stream = 768};
+  dpi_arena arena;
+  dpi_arena_init(&arena, ctx);
+  dpi_meals m, few;
+  OK(dpi_insulin_meals_make(&arena, &c, 0, MANY, &m));
+  OK(dpi_insulin_meals_make(&arena, &c, 0, 3, &few));
+  assert_memory_equal(few.time, m.time, sizeof(double) * (size_t)few.n); /* further days change nothing */
+  for (int k = 0; k < m.n; k++) {
+    assert_true(fmod(m.time[k], 5) == 0 && m.gram[k] >= 1 && m.gram[k] == floor(m.gram[k]));
+    if (k > 0) assert_true(m.time[k] > m.time[k - 1] + fmax(m.gram[k - 1] / 5, 8));
+  }
+  const double meals = (double)m.n / MANY, food = dpi_sum(m.gram, m.n) / MANY,
+               want = 0.95 * (45 + 70 + 80) + 0.3 * 3 * 10.042; /* 2.9 % of snacks round to none */
+  if (fabs(meals - (3 * 0.95 + 0.9 * 0.971)) > 0.07) fail_msg("%g meals a day", meals);
+  if (fabs(food - want) > 2.5) fail_msg("%g g a day, expected %g", food, want);
+  dpi_arena_release(&arena);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
+  const double glucose[] = {60, 79.9, 80, 200};
+  assert_true(dpi_insulin_below(glucose, 4, 80) == 0.5);
+}
+
 static void refusals(void **state) {
   (void)state;
   dp_ctx *ctx;
@@ -251,6 +286,7 @@ static void refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(rule_and_record_agree), cmocka_unit_test(loops),
-                                     cmocka_unit_test(outlook), cmocka_unit_test(refusals)};
+                                     cmocka_unit_test(outlook), cmocka_unit_test(random_days),
+                                     cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,19 @@ static void rewards(void **state) {
   world_close(&w);
 }
 
+/* What costs nothing under any draw is worth 0, and not -0, which would be printed. */
+static void nothing_is_worth_0(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  double x[100] = {0};
+  dpi_kind_term t = {.goal = DPI_GOAL_REWARD, .functional = DP_MAXIMUM, .weight = -1, .risk_level = 0.1};
+  for (int risk = DPI_RISK_EXPECTATION; risk <= DPI_RISK_CVAR; risk++) {
+    t.risk = (dpi_risk)risk;
+    const dp_term_value v = judged(w.kind, &t, x, 100, 100, 12);
+    assert_true(v.value == 0 && !signbit(v.value));
+  }
+  world_close(&w);
+}
+
 /* The bounds of an event's reward are those of a probability: never below 0 or above 1, also where it counts by its
  * worst share (of which the event's part is min(P, share)/share). A draw that failed earns no more than the worst of
  * the others. A bound is part of the event where <= or >= was written. */
@@ -169,6 +182,7 @@ int main(void) {
       cmocka_unit_test(threshold),
       cmocka_unit_test_setup_teardown(rewards, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(events_as_rewards, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(nothing_is_worth_0, rig_setup, rig_teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

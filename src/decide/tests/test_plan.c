@@ -138,7 +138,40 @@ static void hours_steps_and_changes(void **state) {
   dp_ctx_clear_error(r->ctx);
   p->row[2].amount = 300;
   assert_int_equal(dp_plan_check(w.kind, p, 0), DP_OK);
+  p->row[1].amount = 0; /* no dose: the third is held against the first */
+  assert_int_equal(dp_plan_check(w.kind, p, 0), DP_ERR_INPUT);
+  assert_non_null(strstr(dp_ctx_error(r->ctx), "row 3 (oral): a change of 200 mg from the dose before"));
+  dp_ctx_clear_error(r->ctx);
+  p->row[2].amount = 200;
+  assert_int_equal(dp_plan_check(w.kind, p, 0), DP_OK);
   dp_plan_destroy(p);
+  world_close(&w);
+}
+
+/* Any amount is told in six digits, of what is all but nothing none; amounts that are given are told as they are. */
+static void amounts_are_readable(void **state) {
+  static const struct {
+    double amount;
+    const char *text;
+  } c[] = {{267.06379381277327, "267.064 mg"}, {2.8693766998918917e-10, "0 mg"}, {1.9414979192729973, "1.9415 mg"},
+           {0.00900000001, "0.009 mg"},        {300, "300 mg"},                  {899.9999996, "900 mg"}};
+  rig *r = *state;
+  const char *dir = rig_kind(r, "theophylline");
+  rig_edit(dir, "controls.tsv", "100;200;300\t3\t6;8;12;24", "\t\t6;8;12;24");
+  world w = world_open(r, dir);
+  char line[200];
+  dp_plan_row row = {.control = 0};
+  dp_plan p = {.ctx = w.r->ctx, .nrow = 1, .row = &row};
+  for (int i = 0; i < DPI_COUNT(c); i++) {
+    row.amount = c[i].amount;
+    assert_int_equal(dp_plan_describe(w.kind, &p, line, sizeof line), DP_OK);
+    assert_string_equal(line, c[i].text);
+  }
+  world_close(&w);
+  w = world_open(r, TWINS "/theophylline");
+  row.amount = 0.12345678901; /* a sum of tablets it is not, and told whole */
+  assert_int_equal(dp_plan_describe(w.kind, &p, line, sizeof line), DP_OK);
+  assert_string_equal(line, "0.12345678901 mg");
   world_close(&w);
 }
 
@@ -397,6 +430,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(rows_are_read),       TEST(a_file_gives_its_name),       TEST(mistakes_have_a_place),
       TEST(bounds_are_named),    TEST(hours_steps_and_changes),     TEST(instants_are_in_order),
+      TEST(amounts_are_readable),
       TEST(nothing_is_a_plan),   TEST(memory_may_run_out),          TEST(what_a_dose_sets_to_0),
       TEST(doses_at_one_time),   TEST(changes_from_what_was_given), TEST(infusions_that_overlap),
       TEST(steady_within_hours), TEST(steady_states_add_up_or_not),

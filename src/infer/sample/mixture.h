@@ -5,7 +5,7 @@
  *
  *     dpi_mixture mix;
  *     DP_TRY(dpi_mixture_fit(&arena, &def, &mix));
- *     double l = dpi_mixture_logpdf(&mix, 5, x, share, work);     as a mixture of t laws with 5 degrees of freedom
+ *     dpi_mixture_logpdf(&mix, 5, x, npoint, l, share, work);     as a mixture of t laws with 5 degrees of freedom
  */
 #ifndef DPI_MIXTURE_H
 #define DPI_MIXTURE_H
@@ -32,8 +32,13 @@ typedef struct dpi_mixture_def {
 /* Everything the arena's. Points that stand several times in a row count as one of their weight together. Where even
  * one covariance is singular the component has the deviations alone. ERR_NUMERIC: no point has a weight. */
 dp_status dpi_mixture_fit(dpi_arena *arena, const dpi_mixture_def *def, dpi_mixture *out);
-/* ln density at x with each component a t law of `dof` degrees of freedom and covariance as its scale matrix (infinite:
- * normal); share [ncomponent] receives each one's part of the density unless NULL; work [n]. */
-double dpi_mixture_logpdf(const dpi_mixture *mix, double dof, const double *x, double *share, double *work);
+/* ln densities of points x [npoint x n] into out [npoint], each component a t law of `dof` degrees of freedom with its
+ * covariance as scale matrix (infinite: normal); share [npoint x ncomponent] receives each one's part of the density
+ * unless NULL. work: dpi_mixture_work(mix) numbers. A point's bytes do not depend on the others. */
+void dpi_mixture_logpdf(const dpi_mixture *mix, double dof, const double *x, int npoint, double *out, double *share,
+                        double *work);
+size_t dpi_mixture_work(const dpi_mixture *mix);
+/* Room for one, nothing in it but its sizes. */
+dp_status dpi_mixture_make(dpi_arena *arena, int n, int ncomponent, dpi_mixture *mix);
 
 #endif

@@ -43,6 +43,7 @@
 #define PIECES 8          /* of a half, at most */
 #define JUMPS 0.5        /* share of moves that go anywhere, where there are several pieces */
 #define REFIT 5           /* sweeps between two descriptions of particles that settle */
+#define STILL 0.1         /* deviations by which no direction shifts or widens between two of these: settled */
 #define BATCHES 20 /* of draws of the prior, until there are particles enough that can be evaluated */
 
 typedef enum move_kind { WALK, REGRESS, JUMP, NKIND } move_kind;
@@ -59,11 +60,14 @@ typedef struct cloud {
   double *logprior;
   double *next, *x, *next_jac; /* proposals */
   double *ratio;               /* ln of what a proposal's reversibility asks for */
-  uint8_t *kind;               /* of move */
+  uint8_t *kind, *piece;       /* of move, and by which piece */
+  double *here, *there;        /* ln density of the other half's pieces at places and proposals, */
+  double *share, *share_there; /* [nparticle x DPI_MIXTURE_MOST] and each one's part */
+  double *work;
   dpi_density_value *value;
   double *before, *loglik_before; /* after resampling */
   double *weight, *z;
-  dpi_arena pieces;          /* of this beta */
+  dpi_arena pieces[2];       /* of this beta, a half's each */
   dpi_mixture mix[2];        /* what both halves look like */
   int *index;
   double step[2]; /* of WALK and REGRESS */
@@ -84,14 +88,21 @@ static dp_status cloud_make(cloud *c, dpi_density *d, const dpi_smc_def *def) {
   c->npart = def->nparticle;
   c->half = def->nparticle / 2;
   double **many[] = {&c->u, &c->next, &c->x, &c->before};
-  double **one[] = {&c->loglik, &c->base, &c->logprior, &c->next_jac, &c->ratio, &c->weight, &c->loglik_before};
+  double **one[] = {&c->loglik, &c->base,   &c->logprior,      &c->next_jac, &c->ratio,
+                    &c->weight, &c->here, &c->there, &c->loglik_before};
+  const dpi_mixture largest = {.n = d->n, .ncomponent = DPI_MIXTURE_MOST};
   bool ok = true;
   for (int i = 0; i < DPI_COUNT(many); i++) ok = ok && (*many[i] = numbers(a, p * n)) != NULL;
   for (int i = 0; i < DPI_COUNT(one); i++) ok = ok && (*one[i] = numbers(a, p)) != NULL;
   c->z = numbers(a, 2 * n);
   c->kind = DPI_ARENA_ARRAY(a, uint8_t, p);
+  c->piece = DPI_ARENA_ARRAY(a, uint8_t, p);
+  c->share = numbers(a, p * DPI_MIXTURE_MOST);
+  c->share_there = numbers(a, p * DPI_MIXTURE_MOST);
+  c->work = numbers(a, dpi_mixture_work(&largest));
   c->index = DPI_ARENA_ARRAY(a, int, p);
   c->value = DPI_ARENA_ARRAY(a, dpi_density_value, p);
+  ok = ok && c->piece && c->share && c->share_there && c->work;
   return ok && c->z && c->kind && c->index && c->value ? DP_OK : DP_ERR_MEMORY;
 }
 
@@ -160,19 +171,19 @@ static void resample(cloud *c, int first, int m, int half) {
   for (int i = first; i < first + m; i++) c->index[i] += first;
 }
 
-/* The weighted particles of each half as a mixture. */
+/* dpi_work_fn: the weighted particles of half h as a mixture. */
+static dp_status describe_half(void *user, int h, int worker) {
+  cloud *c = user;
+  const int from = h * c->half;
+  const dpi_mixture_def def = {
+      .x = row(c->u, from, c->n), .weight = c->weight + from, .npoint = c->half, .n = c->n, .most = PIECES};
+  (void)worker;
+  return dpi_mixture_fit(&c->pieces[h], &def, &c->mix[h]);
+}
+
 static dp_status describe(cloud *c) {
-  dpi_arena_release(&c->pieces);
-  for (int h = 0; h < 2; h++) {
-    const int from = h * c->half;
-    const dpi_mixture_def def = {.x = row(c->u, from, c->n),
-                                 .weight = c->weight + from,
-                                 .npoint = c->half,
-                                 .n = c->n,
-                                 .most = PIECES};
-    DP_TRY(dpi_mixture_fit(&c->pieces, &def, &c->mix[h]));
-  }
-  return DP_OK;
+  for (int h = 0; h < 2; h++) dpi_arena_release(&c->pieces[h]);
+  return dpi_parallel_for(c->d->ctx, 2, describe_half, c);
 }
 
 static void gather(double *x, double *room, const int *index, int m, int width) {
@@ -239,38 +250,53 @@ static void jump(const dpi_mixture *mix, int k, dpi_rng *rng, const double *z, d
   for (int a = 0; a < n; a++) to[a] = mix->mean[(size_t)k * n + a] + scale * w[a];
 }
 
+/* Particle i's proposal; the density of where it is enters the ratio, that of where it goes is not known yet. */
 static void propose(cloud *c, int i) {
   const int n = c->n;
   const dpi_mixture *mix = &c->mix[i < c->half]; /* of the half that it is not in */
-  const double *u = row(c->u, i, n);
-  double *to = row(c->next, i, n), *z = c->z, *w = c->z + n, share[DPI_MIXTURE_MOST] = {1}, there[DPI_MIXTURE_MOST];
+  const double *u = row(c->u, i, n), *share = c->share + (size_t)i * DPI_MIXTURE_MOST;
+  double *to = row(c->next, i, n), *z = c->z, *w = c->z + n;
   dpi_rng rng = dpi_rng_make(c->def->seed, c->repeat << 32 | (uint64_t)i, DPI_RNG_SMC);
   rng.counter = (uint64_t)(c->nsweep + 1) << DPI_SAMPLE_SHIFT;
   c->kind[i] = dpi_rng_uniform(&rng) < 0.5 ? REGRESS : WALK;
   int k = 0;
-  double here = 0;
   if (mix->ncomponent > 1) {
     if (dpi_rng_uniform(&rng) < JUMPS) c->kind[i] = JUMP;
-    here = dpi_mixture_logpdf(mix, DOF, u, share, w);
     k = pick(c->kind[i] == JUMP ? mix->weight : share, mix->ncomponent, dpi_rng_uniform(&rng));
-  } else if (c->kind[i] == REGRESS) {
-    here = dpi_mixture_logpdf(mix, DOF, u, NULL, w);
   }
   for (int a = 0; a < n; a++) z[a] = dpi_rng_normal(&rng);
   if (c->kind[i] == WALK) {
     dpi_tri_mul_lower(mix->chol + (size_t)k * n * n, n, z, w);
     for (int a = 0; a < n; a++) to[a] = u[a] + c->step[WALK] * w[a];
-    c->ratio[i] = 0;
-    if (mix->ncomponent == 1) return;
-    dpi_mixture_logpdf(mix, DOF, to, there, w);
-    c->ratio[i] = dpi_m_log(there[k]) - dpi_m_log(share[k]);
-    return;
-  }
-  if (c->kind[i] == JUMP)
+  } else if (c->kind[i] == JUMP) {
     jump(mix, k, &rng, z, w, to);
-  else
+  } else {
     regress(mix, k, c->step[REGRESS], u, &rng, z, w, to);
-  c->ratio[i] = here - dpi_mixture_logpdf(mix, DOF, to, NULL, w);
+  }
+  c->piece[i] = (uint8_t)k;
+}
+
+/* Density at x [npart x n] of the half that a particle is not in, and each piece's part: half h's particles. */
+static void densities(cloud *c, int h, const double *x, double *density, double *share) {
+  const dpi_mixture *mix = &c->mix[!h];
+  const int first = h * c->half, m = h ? c->npart - c->half : c->half, k = mix->ncomponent;
+  double *parts = share + (size_t)first * DPI_MIXTURE_MOST;
+  dpi_mixture_logpdf(mix, DOF, x + (size_t)first * (size_t)c->n, m, density + first, parts, c->work);
+  for (int i = m - 1; i > 0; i--)
+    memmove(parts + (size_t)i * DPI_MIXTURE_MOST, parts + (size_t)i * (size_t)k, sizeof(double) * (size_t)k);
+}
+
+/* All proposals, and ln of what the reversibility of each asks for. */
+static void propose_all(cloud *c) {
+  for (int h = 0; h < 2; h++) densities(c, h, c->u, c->here, c->share);
+  for (int i = 0; i < c->npart; i++) propose(c, i);
+  for (int h = 0; h < 2; h++) densities(c, h, c->next, c->there, c->share_there);
+  for (int i = 0; i < c->npart; i++) {
+    const size_t at = (size_t)i * DPI_MIXTURE_MOST + c->piece[i];
+    c->ratio[i] = c->kind[i] != WALK ? c->here[i] - c->there[i] : 0;
+    if (c->kind[i] == WALK && c->mix[i < c->half].ncomponent > 1)
+      c->ratio[i] = dpi_m_log(c->share_there[at]) - dpi_m_log(c->share[at]);
+  }
 }
 
 /* Where adaptation begins: a walk's best step where the law is normal. */
@@ -292,7 +318,7 @@ static void adapt(cloud *c, const double *accepted, const int *tried, int sweep)
 static dp_status sweep(cloud *c, int number, dpi_smc_report *report) {
   double accepted[NKIND] = {0};
   int tried[NKIND] = {0};
-  for (int i = 0; i < c->npart; i++) propose(c, i);
+  propose_all(c);
   DP_TRY(evaluate(c, report));
   for (int i = 0; i < c->npart; i++) {
     const dpi_density_value *v = &c->value[i];
@@ -482,9 +508,29 @@ static dp_status run(cloud *c, dpi_draws **out, dpi_smc_report *report) {
   return DP_OK;
 }
 
-static dp_status settle(cloud *c, int nsweep, double *x) {
+/* Mean and deviation of each direction into now [2 x n]; the largest change since what stood there, in deviations. */
+static double shift(const cloud *c, double *now) {
+  double most = 0;
+  for (int a = 0; a < c->n; a++) {
+    double mean = 0, square = 0;
+    for (int i = 0; i < c->npart; i++) mean += c->u[(size_t)i * (size_t)c->n + (size_t)a] / c->npart;
+    for (int i = 0; i < c->npart; i++) {
+      const double d = c->u[(size_t)i * (size_t)c->n + (size_t)a] - mean;
+      square += d * d / c->npart;
+    }
+    const double sd = sqrt(square), change = fmax(fabs(mean - now[a]), fabs(sd - now[c->n + a]));
+    most = fmax(most, sd > 0 ? change / sd : 0);
+    now[a] = mean;
+    now[c->n + a] = sd;
+  }
+  return most;
+}
+
+static dp_status settle(cloud *c, int least, int most, double *x) {
   dpi_smc_report report = {0};
   const int m = c->npart;
+  double *now = numbers(&c->arena, 2 * (size_t)c->n);
+  if (!now) return DP_ERR_MEMORY;
   c->repeat = (uint64_t)c->def->first_repeat;
   c->beta = 1;
   first_steps(c);
@@ -495,7 +541,8 @@ static dp_status settle(cloud *c, int nsweep, double *x) {
   }
   DP_TRY(evaluate(c, &report));
   for (int i = 0; i < m; i++) take(c, i, i);
-  for (int s = 0; s < nsweep; s++) {
+  for (int s = 0; s < most; s++) {
+    if (s > 0 && s % REFIT == 0 && shift(c, now) < STILL && s >= least) break;
     if (s % REFIT == 0) DP_TRY(describe(c));
     DP_TRY(sweep(c, s, &report));
   }
@@ -503,16 +550,16 @@ static dp_status settle(cloud *c, int nsweep, double *x) {
   return DP_OK;
 }
 
-dp_status dpi_smc_settle(dpi_density *d, const dpi_smc_def *def, int nsweep, double *x) {
+dp_status dpi_smc_settle(dpi_density *d, const dpi_smc_def *def, int least, int most, double *x) {
   cloud c;
   memset(&c, 0, sizeof c);
   DP_TRY(check(d, def));
   dpi_arena_init(&c.arena, d->ctx);
-  dpi_arena_init(&c.pieces, d->ctx);
+  for (int h = 0; h < 2; h++) dpi_arena_init(&c.pieces[h], d->ctx);
   dp_status status = cloud_make(&c, d, def);
-  if (status == DP_OK) status = settle(&c, nsweep, x);
+  if (status == DP_OK) status = settle(&c, least, most, x);
   dpi_arena_release(&c.arena);
-  dpi_arena_release(&c.pieces);
+  for (int h = 0; h < 2; h++) dpi_arena_release(&c.pieces[h]);
   return status;
 }
 
@@ -527,11 +574,11 @@ dp_status dpi_smc_run(dpi_density *d, const dpi_smc_def *def, dpi_draws **out, d
                     "sequential Monte Carlo starts from the prior: it must be proper, or the box "
                     "of every parameter finite");
   dpi_arena_init(&c.arena, d->ctx);
-  dpi_arena_init(&c.pieces, d->ctx);
+  for (int h = 0; h < 2; h++) dpi_arena_init(&c.pieces[h], d->ctx);
   dp_status status = cloud_make(&c, d, def);
   if (status == DP_OK) status = run(&c, out, report);
   dpi_arena_release(&c.arena);
-  dpi_arena_release(&c.pieces);
+  for (int h = 0; h < 2; h++) dpi_arena_release(&c.pieces[h]);
   if (status != DP_OK) {
     dpi_draws_destroy(*out);
     *out = NULL;

@@ -60,11 +60,12 @@ typedef struct dpi_smc_report {
 /* ERR_UNSUPPORTED: there is no proper prior. draws: [nrepeat x nparticle], equally weighted; a repeat's numbers in
  * draws->state. */
 dp_status dpi_smc_run(dpi_density *d, const dpi_smc_def *def, dpi_draws **out, dpi_smc_report *report);
-/* Particles x [nparticle x n] that stand about where likelihood x prior has its mass, each moved nsweep times by moves
- * that leave it as it is: what is too narrow widens, what lies beside comes in. For a description of the mass
- * (mixture.h), not for draws: nothing here says whether they have arrived. No prior is drawn. Streams are those of
- * repeat def->first_repeat. */
-dp_status dpi_smc_settle(dpi_density *d, const dpi_smc_def *def, int nsweep, double *x);
+/* Particles x [nparticle x n] that stand about where likelihood x prior has its mass, each moved `least` times, and up
+ * to `most` as long as a direction's mean or deviation still changes by a tenth of a deviation in 5, by moves that leave
+ * it as it is: what is too narrow widens, what lies beside comes in. For a description of the mass (mixture.h), not for
+ * draws: nothing here says whether they have arrived. No prior is drawn. Streams are those of repeat
+ * def->first_repeat. */
+dp_status dpi_smc_settle(dpi_density *d, const dpi_smc_def *def, int least, int most, double *x);
 dp_status dpi_smc_verdict(const dpi_draws *draws, const dpi_smc_report *report, dpi_verdict *v);
 
 #endif

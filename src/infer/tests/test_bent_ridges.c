@@ -77,22 +77,36 @@ static truth integrate(int pair) {
   return t;
 }
 
+static void ridges_open(world *w, int nthread) {
+  char dir[400];
+  dp_ctx_def def = dp_ctx_def_default();
+  memset(w, 0, sizeof *w);
+  def.nthread = nthread;
+  OK(dp_ctx_create(&def, &w->ctx));
+  snprintf(dir, sizeof dir, "%s/bent_ridges", DOPPEL_BINARY_DIR);
+  mkdir(dir, 0777);
+  write_kind(w, dir);
+  OK(linear_read(w, "ID,TIME,DVID,DV\n1,1,ab,0.8\n1,1,cd,0.5\n1,1,ef,0.7\n"));
+}
+
+static dp_belief *ridges_belief(world *w, const dp_prior *prior, int seed) {
+  dp_assimilate_def ad = dp_assimilate_def_default();
+  dp_belief *b = NULL;
+  ad.seed = (uint64_t)seed;
+  ad.ess = 400;
+  ad.khat = 0.5;
+  OK(dp_assimilate(w->kind, w->record, 0, INFINITY, prior, &ad, &b));
+  return b;
+}
+
 /* Seeds 1 to 5, 12 means and deviations and 3 shares each: 75 comparisons with at least 400 effective draws' standard
  * errors, beyond 4.5 of which one in 150000 lies by chance. Laws with tails: a deviation's error is taken as twice a
  * normal law's. */
 static void test_ridges(void **state) {
   (void)state;
   world W, *w = &W;
-  char dir[400];
-  dp_ctx_def def = dp_ctx_def_default();
-  memset(w, 0, sizeof *w);
-  def.nthread = 2;
-  OK(dp_ctx_create(&def, &w->ctx));
-  snprintf(dir, sizeof dir, "%s/bent_ridges", DOPPEL_BINARY_DIR);
-  mkdir(dir, 0777);
-  write_kind(w, dir);
-  OK(linear_read(w, "ID,TIME,DVID,DV\n1,1,ab,0.8\n1,1,cd,0.5\n1,1,ef,0.7\n"));
   dp_prior *prior = NULL;
+  ridges_open(w, 2);
   OK(dp_prior_nominal(w->kind, &prior));
   truth t[PAIRS];
   double evidence = 0;
@@ -102,12 +116,7 @@ static void test_ridges(void **state) {
   }
   assert_true(t[0].negative > 0.02 && t[0].negative < 0.45 && t[1].negative > 0.02 && t[1].negative < 0.45);
   for (int seed = 1; seed <= 5; seed++) {
-    dp_assimilate_def ad = dp_assimilate_def_default();
-    dp_belief *b = NULL;
-    ad.seed = (uint64_t)seed;
-    ad.ess = 400;
-    ad.khat = 0.5;
-    OK(dp_assimilate(w->kind, w->record, 0, INFINITY, prior, &ad, &b));
+    dp_belief *b = ridges_belief(w, prior, seed);
     if (getenv("SHOW"))
       print_message("seed %d: %s (%s), ln evidence %.3f, %.3f expected\n", seed, b->verdict, b->method, b->evidence,
                     evidence);
@@ -137,7 +146,27 @@ static void test_ridges(void **state) {
   world_close(w);
 }
 
+/* Settled sets on one, two and five threads: the same bytes. */
+static void test_threads(void **state) {
+  static const int nthread[] = {1, 2, 5};
+  char first[65] = "";
+  (void)state;
+  for (int k = 0; k < 3; k++) {
+    world W, *w = &W;
+    dp_prior *prior = NULL;
+    ridges_open(w, nthread[k]);
+    OK(dp_prior_nominal(w->kind, &prior));
+    dp_belief *b = ridges_belief(w, prior, 1);
+    assert_string_equal(b->method, "settled mixture");
+    if (k == 0) snprintf(first, sizeof first, "%s", b->hash);
+    assert_string_equal(b->hash, first);
+    dp_belief_destroy(b);
+    dp_prior_destroy(prior);
+    world_close(w);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ridges)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ridges), cmocka_unit_test(test_threads)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

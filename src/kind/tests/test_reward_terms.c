@@ -73,6 +73,44 @@ static void terms_are_read(void **state) {
   dp_kind_destroy(k);
 }
 
+/* Percent is what it says; a term without text is told with its levels, window and risk measure. */
+static void terms_have_words(void **state) {
+  static const char *const words[] = {
+      "P(maximum of theophylline concentration > 20 mg/L within 24 h) <= 0.05",
+      "P(first time of theophylline concentration below 5 mg/L < 8 h) <= 0.1",
+      "-2 x time of theophylline concentration above 15 mg/L from 2 to 24 h, cvar 0.1",
+      "1 x share of the time of theophylline concentration between 10 and 20 mg/L, quantile 0.25",
+      "1 x P(integral of theophylline concentration in 400 to 600 (mg/L).h within 48 h)",
+      "-1 x grade-time of theophylline concentration",
+      "1 x utility of the minimum of theophylline concentration",
+      "-1 x amount of theophylline by mouth",
+      "-1 x number of doses"};
+  dp_kind *k = loaded(
+      *state,
+      "limits:\n"
+      "  - {id: a, quantity: c, functional: maximum, window: [0, 24 h], event: \"> 20 mg/L\", "
+      "probability: \"<= 5 %\"}\n"
+      "  - {id: b, quantity: c, functional: first_below, level: 5, unit: mg/L, event: \"< 8 h\", "
+      "probability: \"<= 0.1\"}\n"
+      "rewards:\n"
+      "  - {id: c, quantity: c, functional: time_above, level: 15, unit: mg/L, window: [2 h, 1 d], weight: -2, "
+      "risk: cvar 10 %}\n"
+      "  - {id: d, quantity: c, functional: time_between, range: [10, 20], unit: mg/L, fraction: true, weight: 1, "
+      "risk: quantile 25%}\n"
+      "  - {id: e, quantity: c, functional: integral, event: \"in 400 600 mg.h/L\", window: [0, 2 d], weight: 1}\n"
+      "  - {id: f, quantity: c, functional: time_below, grades: [[2, 1], [1.5, 3]], unit: mg/L, weight: -1}\n"
+      "  - {id: g, quantity: c, functional: minimum, utility: \"x^2\", weight: 1}\n"
+      "  - {id: h, of: amount, control: oral, weight: -1}\n"
+      "  - {id: i, of: count, weight: -1}\n");
+  const dpi_kind_term *t = k->reward.term;
+  assert_int_equal(k->reward.nterm, DPI_COUNT(words));
+  for (int i = 0; i < DPI_COUNT(words); i++) assert_string_equal(t[i].text, words[i]);
+  rig_near(t[0].probability, 0.05, 1e-15);
+  rig_near(t[2].risk_level, 0.1, 1e-15);
+  rig_near(t[3].risk_level, 0.25, 1e-15);
+  dp_kind_destroy(k);
+}
+
 #define REWARD(rest) "rewards:\n  - {id: a, quantity: c, functional: " rest ", weight: 1}\n"
 #define PLAN(rest) "plan: {" rest "}\nrewards:\n  - {id: a, of: amount, weight: 1}\n"
 
@@ -94,6 +132,12 @@ static void mistakes_have_a_place(void **state) {
       {REWARD("integral, fraction: true"), "fraction only with time_between"},
       {REWARD("integral, risk: cvar"), "reward.yaml:2: risk: found 'cvar', expected a share of the draws"},
       {REWARD("integral, risk: cvar 1.5"), "expected a share of the draws between 0 and 1"},
+      {REWARD("integral, risk: cvar 150 %"), "expected a share of the draws between 0 and 1"},
+      {REWARD("integral, risk: cvar 10 mg"), "expected a share of the draws between 0 and 1"},
+      {"limits:\n  - {id: a, quantity: c, functional: maximum, event: \"> 1 mg/L\", probability: \"<= 5 mg\"}\n",
+       "reward.yaml:2: probability: found '<= 5 mg', expected a relation and a number between 0 and 1, or 0 and 100 %"},
+      {"limits:\n  - {id: a, quantity: c, functional: maximum, event: \"> 1 mg/L\", probability: \"<= 500 %\"}\n",
+       "between 0 and 1"},
       {REWARD("integral, risk: quantil 0.1"), "did you mean 'quantile'?"},
       {REWARD("time_above, unit: mg/L"), "level"},
       {REWARD("maximum, grades: [[2, 1]], unit: mg/L"), "grades only with time_below"},
@@ -216,7 +260,8 @@ static void memory_may_run_out(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(plans_are_read), TEST(terms_are_read),     TEST(mistakes_have_a_place), TEST(amounts_that_do_not_add_up),
+      TEST(plans_are_read), TEST(terms_are_read), TEST(terms_have_words), TEST(mistakes_have_a_place),
+      TEST(amounts_that_do_not_add_up),
       TEST(proportional),   TEST(memory_may_run_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

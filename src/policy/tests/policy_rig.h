@@ -3,11 +3,6 @@
 #ifndef DPI_POLICY_RIG_H
 #define DPI_POLICY_RIG_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,20 +11,11 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/tests/folder_rig.h"
 #include "doppel/policy.h"
 
 static dp_ctx *ctx;
 static dp_kind *kind;
-static char dir[64];
-
-static inline void put(const char *name, const char *text) {
-  char path[200];
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-}
 
 static inline dp_status read_file(const char *name, dp_policy **p) {
   char path[200];

@@ -2,11 +2,6 @@
 #ifndef DPI_TRIAL_RIG_H
 #define DPI_TRIAL_RIG_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,22 +10,12 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/tests/folder_rig.h"
 #include "doppel/trial.h"
-
-static char dir[64];
 
 typedef struct rig_file {
   const char *name, *text;
 } rig_file;
-
-static inline void put(const char *name, const char *text) {
-  char path[200];
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  fputs(text, f);
-  fclose(f);
-}
 
 /* The folder, with room for a kind in k/, and its files; false: there is none. */
 static inline bool open_folder(const rig_file *file, int n) {

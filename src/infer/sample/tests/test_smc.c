@@ -271,7 +271,7 @@ static void test_moves_leave_the_law(void **state) {
     def.nparticle = STILL;
     for (int i = 0; i < STILL; i++) crescents_draw(&rng, x + 2 * i);
     memcpy(first, x, sizeof first);
-    assert_int_equal(dpi_smc_settle(&t->d, &def, nsweep, x), DP_OK);
+    assert_int_equal(dpi_smc_settle(&t->d, &def, nsweep, nsweep, x), DP_OK);
     moved += memcmp(first, x, sizeof first) != 0;
     for (int i = 0; i < STILL; i++) {
       features(x + 2 * i, f);

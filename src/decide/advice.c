@@ -503,7 +503,6 @@ static dp_status explain_refusal(search *s, int tries, int first) {
     reason(a, "no recommendation, because no plan may be given: rate limits or clinic hours leave none");
     return DP_OK;
   }
-  if (tries == 0) DP_TRY(find_conflict(s));
   a->runner_up = tries > 0 ? first : nearest_miss(s, true, &t);
   if (a->runner_up < 0) {
     reason(a, "no recommendation, because none of %d %s can be simulated", a->evaluations, plans(s));
@@ -552,8 +551,10 @@ static dp_status choose(search *s) {
   int tries = 0, first = -1;
   DP_TRY(try_best(s, &tries, &first));
   if (tries == 0) { /* what the screen dropped may yet hold on all draws */
+    DP_TRY(find_conflict(s));
     DP_TRY(judge_nearest(s));
     DP_TRY(try_best(s, &tries, &first));
+    if (tries > 0) a->nconflict = 0;
   }
   mark_pareto(s);
   if (a->chosen < 0) return explain_refusal(s, tries, first);

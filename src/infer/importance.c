@@ -30,8 +30,6 @@ typedef struct sampler { /* of one set */
   const dpi_importance_def *def;
   dpi_pool *pool;
   int first; /* round of the pool that is its own */
-  double *logw, *work;
-  int *order;
 } sampler;
 
 void dpi_pool_init(dpi_pool *pool, dpi_arena *arena, int dim) { *pool = (dpi_pool){.arena = arena, .dim = dim}; }
@@ -65,11 +63,7 @@ static dp_status pool_reserve(dpi_pool *p, int n) {
 static dp_status sampler_init(sampler *s, dpi_pool *pool, const dpi_importance_def *def) {
   *s = (sampler){.def = def, .pool = pool, .first = pool->nround};
   DP_ASSERT(pool->nround + def->max_round <= DPI_POOL_ROUNDS);
-  DP_TRY(pool_reserve(pool, pool->n + def->nproposal * def->max_round));
-  s->logw = pool->logw;
-  s->work = pool->work;
-  s->order = pool->order;
-  return DP_OK;
+  return pool_reserve(pool, pool->n + def->nproposal * def->max_round);
 }
 
 /* The next round's mixture: copies of components, weights normalised. */
@@ -235,7 +229,7 @@ static dp_status weigh(sampler *s, int from, dpi_importance *out) {
   const dpi_importance_def *def = s->def;
   const dpi_pool *p = s->pool;
   const int nround = p->nround - from, first = p->round[from].first, n = p->n - first;
-  double best = -INFINITY, sum = 0, *logw = s->logw, *w = DPI_ARENA_ARRAY(p->arena, double, (size_t)n + 1);
+  double best = -INFINITY, sum = 0, *logw = p->logw, *w = DPI_ARENA_ARRAY(p->arena, double, (size_t)n + 1);
   if (!w) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) {
     double q = 0, top = -INFINITY;
@@ -249,7 +243,7 @@ static dp_status weigh(sampler *s, int from, dpi_importance *out) {
   *out = (dpi_importance){.n = n, .nround = nround, .x = p->x + (size_t)first * (size_t)p->dim, .weight = w};
   out->evidence = best + dpi_m_log(sum / n);
   memcpy(w, logw, sizeof(double) * (size_t)n);
-  out->khat = dpi_psis(w, n, s->work, s->order);
+  out->khat = dpi_psis(w, n, p->work, p->order);
   drop_impossible(logw, w, n);
   out->ess = dpi_ess(w, n);
   out->ess_spread = def->spread ? spread_ess(out->x, p->dim, w, n) : NAN;

@@ -2,17 +2,25 @@
  * given back by its end fails the teardown.
  *
  *     return cmocka_run_group_tests(tests, setup, teardown);
+ *
+ * A test that needs another context than the default one says which before it includes this:
+ *
+ *     #define OWN_CONTEXT_DEF failing_def(&memory)
  */
 #ifndef OWN_CONTEXT_H
 #define OWN_CONTEXT_H
 
 #include "base/base.h"
 
+#ifndef OWN_CONTEXT_DEF
+#define OWN_CONTEXT_DEF dp_ctx_def_default()
+#endif
+
 static dp_ctx *ctx;
 
 static int setup(void **state) {
   (void)state;
-  dp_ctx_def def = dp_ctx_def_default();
+  dp_ctx_def def = OWN_CONTEXT_DEF;
   return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
 }
 

@@ -13,13 +13,13 @@
 #include "infer/pool.h"
 #include "infer/sample/mixture.h"
 
-static dp_ctx *context(void) {
+static dp_ctx_def two_threads(void) {
   dp_ctx_def def = dp_ctx_def_default();
-  dp_ctx *ctx = NULL;
   def.nthread = 2;
-  assert_int_equal(dp_ctx_create(&def, &ctx), DP_OK);
-  return ctx;
+  return def;
 }
+#define OWN_CONTEXT_DEF two_threads()
+#include "base/tests/own_context.h"
 
 static double t_density(const dpi_mixture *mix, int k, double dof, const double *x) {
   const int n = mix->n;
@@ -39,7 +39,6 @@ static double t_density(const dpi_mixture *mix, int k, double dof, const double 
 
 static void test_densities(void **state) {
   enum { N = 5, K = 3, POINTS = 37 };
-  dp_ctx *ctx = context();
   dpi_arena arena;
   dpi_mixture mix;
   double x[POINTS * N], out[POINTS], share[POINTS * K], alone, part[K];
@@ -74,13 +73,11 @@ static void test_densities(void **state) {
     }
   }
   dpi_arena_release(&arena);
-  dp_ctx_destroy(ctx);
 }
 
 /* 3000 draws, 30 % of them at (4, 4) with deviations 0.5, the others at 0 with 1 and a correlation of 0.8. */
 static void test_clusters(void **state) {
   enum { COUNT = 3000 };
-  dp_ctx *ctx = context();
   dpi_arena arena;
   dpi_mixture mix;
   double *x = malloc(sizeof(double) * 2 * COUNT);
@@ -104,7 +101,6 @@ static void test_clusters(void **state) {
   assert_true(fabs(mix.chol[4 * far] - 0.5) < 0.04);
   free(x);
   dpi_arena_release(&arena);
-  dp_ctx_destroy(ctx);
 }
 
 /* Half the mass at -5, half at 5, deviations 1, integral 1. */
@@ -115,10 +111,22 @@ static dp_status two_peaks(void *user, const double *x, int n, double *logp) {
   return DP_OK;
 }
 
+/* A set of so many rounds around one place; first_round numbers its draws. */
+static dpi_importance_def around(const dpi_component *c, int nproposal, int rounds, int first_round) {
+  return (dpi_importance_def){.dim = 1,
+                              .nproposal = nproposal,
+                              .max_round = rounds,
+                              .first_round = first_round,
+                              .dof = 30,
+                              .seed = 3,
+                              .target = two_peaks,
+                              .component = c,
+                              .ncomponent = 1};
+}
+
 /* A set around one peak finds half of the integral, and no weight tells; so does its neighbour; together they find it
  * all. Errors of 1000 to 3000 draws: 0.05 is beyond four of them. */
 static void test_two_sets(void **state) {
-  dp_ctx *ctx = context();
   dpi_arena arena;
   dpi_pool pool;
   dpi_importance own, all;
@@ -128,15 +136,7 @@ static void test_two_sets(void **state) {
   dpi_pool_init(&pool, &arena, 1);
   for (int k = 0; k < 2; k++) {
     const dpi_component c = {1, &mean[k], &chol};
-    const dpi_importance_def def = {.dim = 1,
-                                    .nproposal = 1000 * (k + 1),
-                                    .max_round = 1,
-                                    .first_round = k,
-                                    .dof = 30,
-                                    .seed = 3,
-                                    .target = two_peaks,
-                                    .component = &c,
-                                    .ncomponent = 1};
+    const dpi_importance_def def = around(&c, 1000 * (k + 1), 1, k);
     assert_int_equal(dpi_pool_run(&pool, &def, &own, &all), DP_OK);
     assert_int_equal(own.n, 1000 * (k + 1));
     assert_true(fabs(dpi_m_exp(own.evidence) - 0.5) < 0.05);
@@ -150,14 +150,12 @@ static void test_two_sets(void **state) {
   assert_true(fabs(sum - 1) < 1e-12 && fabs(right - 0.5) < 0.05 && fabs(all.evidence) < 0.05);
   assert_true(all.good && all.ess > 1500);
   dpi_arena_release(&arena);
-  dp_ctx_destroy(ctx);
 }
 
 /* As many sets and rounds as a belief may ask for, never satisfied: all their draws stand there, in the order drawn, with
  * the integral known. Errors of 13,000 draws: 0.02 is beyond six of them. */
 static void test_many_sets(void **state) {
   enum { SETS = 13, EACH = 5, DRAWS = 200 };
-  dp_ctx *ctx = context();
   dpi_arena arena;
   dpi_pool pool;
   dpi_importance own, all;
@@ -167,16 +165,8 @@ static void test_many_sets(void **state) {
   dpi_pool_init(&pool, &arena, 1);
   for (int k = 0; k < SETS; k++) {
     const dpi_component c = {1, &mean[k % 2], &chol};
-    const dpi_importance_def def = {.dim = 1,
-                                    .nproposal = DRAWS,
-                                    .max_round = EACH,
-                                    .first_round = EACH * k,
-                                    .ess = 1e9,
-                                    .dof = 30,
-                                    .seed = 3,
-                                    .target = two_peaks,
-                                    .component = &c,
-                                    .ncomponent = 1};
+    dpi_importance_def def = around(&c, DRAWS, EACH, EACH * k);
+    def.ess = 1e9;
     assert_int_equal(dpi_pool_run(&pool, &def, &own, &all), DP_OK);
     assert_int_equal(own.n, EACH * DRAWS);
     assert_int_equal(all.n, (k + 1) * EACH * DRAWS);
@@ -185,12 +175,10 @@ static void test_many_sets(void **state) {
   }
   if (!(fabs(all.evidence) < 0.02)) fail_msg("ln of the integral is %g", all.evidence);
   dpi_arena_release(&arena);
-  assert_int_equal(dpi_alloc_live(ctx), 0);
-  dp_ctx_destroy(ctx);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_densities), cmocka_unit_test(test_clusters),
                                      cmocka_unit_test(test_two_sets), cmocka_unit_test(test_many_sets)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -12,21 +12,9 @@
 #include "base/tests/failing_memory.h"
 #include "lang/sbml/sbml_impl.h"
 
-static dp_ctx *ctx;
 static failing_memory memory;
-
-static int setup(void **state) {
-  (void)state;
-  dp_ctx_def def = failing_def(&memory);
-  return dp_ctx_create(&def, &ctx) == DP_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  size_t live = dpi_alloc_live(ctx);
-  dp_ctx_destroy(ctx);
-  return live == 0 ? 0 : -1;
-}
+#define OWN_CONTEXT_DEF failing_def(&memory)
+#include "base/tests/own_context.h"
 
 #define MATH(x) "<math xmlns=\"http://www.w3.org/1998/Math/MathML\">" x "</math>"
 #define CI(x) "<ci>" x "</ci>"

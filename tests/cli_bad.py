@@ -20,6 +20,7 @@ import petab_bad
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 KIND = SOURCE / "twins" / "theophylline"
+TUNING = SOURCE / "twins" / "insulin" / "tunings" / "pump.yaml"
 EXAMPLE = SOURCE / "examples" / "theophylline-one" / "theophylline-one.yaml"
 TWINS = SOURCE / "twins"
 SELECT = SOURCE / "examples" / "theophylline-select" / "select.yaml"
@@ -82,6 +83,7 @@ def files(tmp):
         ("track", "MODEL"): (".ant", "track", "@", "--data", data, *sensor), ("track", "--data"): (".csv", "track", model, "--data", "@", *sensor),
         ("gain", "KIND|PROBLEM.yaml"): (".yaml", "gain", "@", *gain), ("gain", "--patient"): (".csv", "gain", KIND, *gain, "--patient", "@"),
         ("dose", "--patient"): (".csv", "dose", KIND, *dose, "--patient", "@"), ("trial", "TRIAL.yaml"): (".yaml", "trial", "@"),
+        ("tune", "TUNING.yaml"): (".yaml", "tune", "@", *person), ("tune", "--patient"): (".csv", "tune", TUNING, "--patient", "@"),
         ("surrogate fit", "MODEL|KIND"): (".ant", "surrogate", "fit", "@", *vary, "-o", sur),
         ("surrogate fit", "--patient"): (".csv", "surrogate", "fit", KIND, "--times", "1,2", "-o", sur, "--patient", "@"),
         ("surrogate forecast", "FILE"): (".sur", "surrogate", "forecast", KIND, "@", *person),
@@ -93,7 +95,8 @@ def files(tmp):
         ("suite", "petab-math"): (".yaml", "suite", "petab-math", "@"),
         ("suite", "--reference"): (".tsv", "suite", "petab-benchmark", EXAMPLE.parent.parent, "--reference", "@"),
         ("suite", "--model"): (".ctl", "suite", "nonmem", put(tmp, "run001.phi", PHI).parent, "--only", "001", "--model", "@"),
-        ("bench", "--problem"): (".yaml", "bench", "calibration", "--problem", "@")}
+        ("bench", "--problem"): (".yaml", "bench", "calibration", "--problem", "@"),
+        ("bench", "--tuning"): (".yaml", "bench", "insulin", "--tuning", "@", "--twins", TWINS)}
     few = ("--points", "20", "--held-out", "20", "--kind", "pce", "--accept")
     check("surrogate for a forecast", run("surrogate", "fit", KIND, *person, "--times", "1,2", *few, "-o", sur).returncode == 0)
     put(tmp, "plain", "a file\n")

@@ -32,6 +32,7 @@
 #include "doppel/why.h"
 #include "doppel/policy.h"
 #include "doppel/trial.h"
+#include "doppel/tune.h"
 #include "doppel/report.h"
 #include "doppel/suite.h"
 #include "doppel/bench.h"

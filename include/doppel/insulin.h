@@ -40,6 +40,7 @@ typedef struct dp_insulin_def {
   uint32_t cookie;
   const char *people;       /* folder of the kind s2008, with people.tsv: "twins/s2008" */
   const char *twin;         /* folder of the kind insulin: "twins/insulin" */
+  const char *tuning;       /* file of `doppel tune` that C is chosen by; NULL: tunings/pump.yaml in the twin's folder */
   const char *work;         /* folder for the records that the twins read: "." */
   const char *only;         /* one person's id; NULL: all */
   dp_insulin_meals meals;   /* regular */

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "doppel/insulin.h"
+#include "doppel/tune.h"
 #include "format/table.h"
 #include "infer/infer.h"
 #include "kind/kind_impl.h"
@@ -52,6 +53,7 @@ typedef struct dpi_insulin_case { /* one person of the experiment */
   const dpi_insulin_world *body, *model;
   const dp_kind *kind; /* the twin's, as its folder has it */
   const dp_prior *prior;
+  const dp_tune *tune; /* NULL: nothing is tuned */
   const dpi_insulin_people *people;
   int row;
   const char *id;
@@ -82,12 +84,15 @@ dp_status dpi_insulin_outlook_make(dpi_arena *arena, const dpi_insulin_case *c, 
                                    const dpi_meals *meals, dpi_insulin_outlook *o);
 /* Glucose where the sensor is, without its errors: [n x nt]. */
 dp_status dpi_insulin_outlook_say(dpi_insulin_outlook *o, dp_insulin_therapy therapy, double *glucose);
+/* The file that a therapy is chosen by; ERR_INPUT where it is about anything but basal rate, CR and CF. */
+dp_status dpi_insulin_tuning_open(dp_ctx *ctx, const dp_insulin_def *def, dp_tune **out);
+/* C of a usable belief: A where nothing is better in the file's sense. */
+dp_status dpi_insulin_tune(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, dp_insulin_therapy *out);
 /* The meals' days under a rule: glucose where the sensor is every 5 min. The twin's boluses go by `tuned`, the others'
  * by A. Without a usable belief the twin's loop is the open one. */
 enum { DPI_INSULIN_LOOP_DRAWS = 64 };
 dp_status dpi_insulin_loop(const dpi_insulin_case *c, const dp_belief *b, dp_insulin_rule rule,
                            dp_insulin_therapy tuned, const dpi_meals *meals, const double *error, double *glucose);
 void dpi_insulin_ranges(const double *glucose, int n, double *in_range, double *low);
-double dpi_insulin_below(const double *glucose, int n, double level); /* share of the time */
 
 #endif

@@ -4,8 +4,11 @@
  * The twin in the loop is a receding horizon. Some draws of the belief go along with the person: they are given the
  * announced meals, the boluses and the basal rate, and each keeps an offset to the readings. Every 15 min all draws
  * rehearse some basal rates, held for an hour and then as usual, over four hours without further meals; offsets stay.
- * Taken is the rate with the least mean risk (Kovatchev's, lowest near 112 mg/dL) among those under which at most 10 %
- * of the draws fall below 70 mg/dL; where there is none, the lowest rate. Meals are known from when they are eaten.
+ * What costs is the mean excess of risk (Kovatchev's) beyond a zone of 80 to 140 mg/dL, and a little to leave the usual
+ * rate: within the zone there is nothing to mend, and a rate that is moved to no end is missed at the next meal, of
+ * which nothing is known yet (a zone: Grosman et al. 2010, J Diabetes Sci Technol 4:961). Taken is the rate that costs
+ * least among those under which at most 10 % of the draws fall below 70 mg/dL; where there is none, the lowest rate.
+ * Meals are known from when they are eaten.
  * Boluses go by the therapy that was tuned on the twin; under the other rules by the starting one.
  */
 #include <math.h>
@@ -16,7 +19,8 @@
 enum { EVERY = 3, HOLD = 60, LOOK = 15, NLOOK = 16 }; /* decisions in steps of readings; min; min; looks ahead */
 static const double rates[] = {0, 0.5, 1, 1.5, 2};    /* of the usual basal rate, ascending */
 enum { NRATE = sizeof rates / sizeof *rates };
-static const double MAY_BE_LOW = 0.1, LOW = 70, FORGETS = 0.5, TARGET = 140, EATING = 5000, INSULIN_DELAY = 8;
+static const double MAY_BE_LOW = 0.1, LOW = 70, FORGETS = 0.5, ZONE_LOW = 80, ZONE_HIGH = 140, MOVED = 0.5,
+                    TARGET = 140, EATING = 5000, INSULIN_DELAY = 8;
 
 typedef struct loop {
   const dpi_insulin_case *c;
@@ -67,8 +71,14 @@ static double risk(double g) {
   return 10 * f * f;
 }
 
+/* Beyond the zone. */
+static double excess(double g) {
+  if (g >= ZONE_LOW && g <= ZONE_HIGH) return 0;
+  return risk(g) - risk(g < ZONE_LOW ? ZONE_LOW : ZONE_HIGH);
+}
+
 typedef struct outlook { /* of one rate */
-  double risk;
+  double cost;
   int nlow;
 } outlook;
 
@@ -86,7 +96,7 @@ static dp_status look_ahead(loop *s, dp_run *ahead, double now, outlook *out) {
     for (int k = 0; k < NRATE * s->ndraw; k++) {
       DP_TRY(read_state(s, ahead, k, s->twin_glucose, &g));
       g += s->offset[k % s->ndraw];
-      out[k / s->ndraw].risk += risk(g);
+      out[k / s->ndraw].cost += excess(g);
       lowest[k] = fmin(lowest[k], g);
     }
   }
@@ -108,8 +118,10 @@ static dp_status twin_rate(loop *s, double now, double reading) {
   dp_status status = look_ahead(s, ahead, now, o);
   dp_run_close(ahead);
   if (status != DP_OK) return status;
-  for (int k = 0; k < NRATE; k++)
-    if (o[k].nlow <= MAY_BE_LOW * s->ndraw && (best < 0 || o[k].risk < o[best].risk)) best = k;
+  for (int k = 0; k < NRATE; k++) {
+    o[k].cost += MOVED * s->ndraw * fabs(rates[k] - 1);
+    if (o[k].nlow <= MAY_BE_LOW * s->ndraw && (best < 0 || o[k].cost < o[best].cost)) best = k;
+  }
   s->rate = rates[best < 0 ? 0 : best] * s->c->basal;
   for (int j = 0; j < s->ndraw; j++) DP_TRY(add(s, s->twin, j, now, DP_SWITCH, s->c->model->basal, s->rate));
   return DP_OK;

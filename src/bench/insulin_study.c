@@ -15,20 +15,7 @@
 #include "doppel/glucose.h"
 
 #define COOKIE 0x696e7331u
-enum { PURPOSE_PEOPLE = 0x494e5303, REHEARSED_DAYS = 7, NRESAMPLE = 2000, SEARCHES = 6 };
-
-/* therapies that are rehearsed: all combinations */
-static const double basals[] = {0.9, 1, 1.1}, ratios[] = {0.7, 0.8, 0.9, 1, 1.15, 1.3, 1.5},
-                    factors[] = {0.7, 1, 1.4, 2};
-enum {
-  NBASAL = sizeof basals / sizeof *basals,
-  NRATIO = sizeof ratios / sizeof *ratios,
-  NFACTOR = sizeof factors / sizeof *factors,
-  NCANDIDATE = NBASAL * NRATIO * NFACTOR
-};
-static dp_insulin_therapy candidate(int k) {
-  return (dp_insulin_therapy){basals[k / (NRATIO * NFACTOR)], ratios[k % NRATIO], factors[k / NRATIO % NFACTOR]};
-}
+enum { PURPOSE_PEOPLE = 0x494e5303, NRESAMPLE = 2000, SEARCHES = 6 };
 
 static const dp_insulin_therapy START = {1, 1, 1};
 
@@ -59,6 +46,7 @@ typedef struct study {
   dpi_insulin_world body, model;
   dp_kind *kind;
   dp_prior *prior;
+  dp_tune *tune; /* NULL: nothing is tuned */
 } study;
 
 /* ---------------------------------------------------------------- one person's days */
@@ -147,70 +135,10 @@ static dp_status foretell(dpi_arena *arena, const dpi_insulin_case *c, dpi_meals
 
 /* ---------------------------------------------------------------- a therapy chosen */
 
-/* Of one therapy beside A on the same draws and errors. */
-typedef struct said {
-  double gain; /* mean of time in range - that under A */
-  double more; /* share of draws with more time in range */
-  double low;  /* mean of time below LOW - that under A */
-  double safe; /* share of draws with no more time below LOW */
-} said;
-/* Of what is to stay as rare as it is: above 70, as twins were found to stay above the troughs of people. */
-static const double LOW = 80;
-
-/* start: time in range [n] and below LOW [n] of each draw under A; draw: scratch. */
-static dp_status try_therapy(dpi_insulin_outlook *o, const double *start, dp_insulin_therapy therapy, double *draw,
-                             said *out) {
-  *out = (said){0};
-  DP_TRY(dpi_insulin_outlook_say(o, therapy, draw));
-  for (int i = 0; i < o->n; i++) {
-    double in, below;
-    dpi_insulin_ranges(draw + (size_t)i * o->nt, o->nt, &in, &below);
-    const double low = dpi_insulin_below(draw + (size_t)i * o->nt, o->nt, LOW) - start[o->n + i];
-    out->gain += (in - start[i]) / o->n;
-    out->more += (double)(in > start[i]) / o->n;
-    out->low += low / o->n;
-    out->safe += (double)(low <= 0) / o->n;
-  }
-  return DP_OK;
-}
-
-/* A is left only where, the error of the model included, more time in range is likelier than not, no more low glucose
- * has a probability of 70 % at least, and both means say so too. */
-static bool better(const said *s) { return s->more >= 0.5 && s->safe >= 0.7 && s->gain > 0 && s->low <= 0; }
-
-/* Of those the largest product of both probabilities, plus the gain as a share of the time. */
-static double worth(const said *s) { return s->more * s->safe + s->gain; }
-
-static dp_status choose(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, dp_insulin_therapy *out) {
-  const int n = c->def->ntune < b->ndraw ? c->def->ntune : b->ndraw, nt = REHEARSED_DAYS * DPI_INSULIN_DAY + 1;
-  double *draw = DPI_ARENA_ARRAY(arena, double, (size_t)n *nt), *start = DPI_ARENA_ARRAY(arena, double, 2 * (size_t)n),
-         most = 0;
-  dpi_insulin_outlook outlook;
-  dpi_meals meals;
-  if (!draw || !start) return DP_ERR_MEMORY;
-  DP_TRY(dpi_insulin_meals_make(arena, c, 1, REHEARSED_DAYS, &meals));
-  DP_TRY(dpi_insulin_outlook_make(arena, c, b, n, &meals, &outlook));
-  DP_TRY(dpi_insulin_outlook_say(&outlook, START, draw));
-  for (int i = 0; i < n; i++) {
-    double below;
-    dpi_insulin_ranges(draw + (size_t)i * nt, nt, &start[i], &below);
-    start[n + i] = dpi_insulin_below(draw + (size_t)i * nt, nt, LOW);
-  }
-  *out = START;
-  for (int k = 0; k < NCANDIDATE; k++) {
-    said one;
-    DP_TRY(try_therapy(&outlook, start, candidate(k), draw, &one));
-    if (!better(&one) || !(worth(&one) > most)) continue;
-    most = worth(&one);
-    *out = candidate(k);
-  }
-  return DP_OK;
-}
-
 static dp_status tune(dpi_arena *arena, const dpi_insulin_case *c, const dp_belief *b, dp_insulin_person *o) {
   dpi_meals meals;
   o->tuned = START;
-  if (b->usable) DP_TRY(choose(arena, c, b, &o->tuned)); /* else nothing is proposed */
+  if (b->usable) DP_TRY(dpi_insulin_tune(arena, c, b, &o->tuned)); /* else nothing is proposed */
   DP_TRY(dpi_insulin_meals_make(arena, c, 2, c->def->after, &meals));
   const int nt = meals.days * DPI_INSULIN_DAY + 1;
   double *glucose = DPI_ARENA_ARRAY(arena, double, nt);
@@ -242,7 +170,8 @@ static dp_status loops(dpi_arena *arena, const dpi_insulin_case *c, const dp_bel
 static dp_status case_of(const study *s, int row, dpi_insulin_case *c) {
   const dpi_insulin_people *p = &s->people;
   *c = (dpi_insulin_case){
-      .def = s->def, .body = &s->body, .model = &s->model, .kind = s->kind, .prior = s->prior, .people = p, .row = row};
+      .def = s->def, .body = &s->body, .model = &s->model, .kind = s->kind, .prior = s->prior, .tune = s->tune,
+      .people = p, .row = row};
   DP_TRY(dpi_table_text(p->t, row, p->id, &c->id));
   DP_TRY(dpi_table_number(p->t, row, p->bw, &c->bw));
   DP_TRY(dpi_table_number(p->t, row, p->basal, &c->basal));
@@ -356,10 +285,12 @@ static dp_status study_open(study *s) {
   DP_TRY(dpi_insulin_world_open(s->ctx, d->people, true, &s->body));
   DP_TRY(dpi_insulin_world_open(s->ctx, d->twin, false, &s->model));
   DP_TRY(dp_kind_load(s->ctx, d->twin, &s->kind));
+  if (d->ntune > 0) DP_TRY(dpi_insulin_tuning_open(s->ctx, d, &s->tune));
   return dp_prior_nominal(s->kind, &s->prior);
 }
 
 static void study_close(study *s) {
+  dp_tune_destroy(s->tune);
   dp_prior_destroy(s->prior);
   dp_kind_destroy(s->kind);
   dpi_insulin_world_close(&s->model);
@@ -492,7 +423,9 @@ static dp_status identify(const study *s, int nseed, int nstart, dp_insulin_sear
 }
 
 dp_status dp_insulin_identify(dp_ctx *ctx, const dp_insulin_def *def, int nseed, int nstart, dp_insulin_search *out) {
-  study s = {.ctx = ctx, .def = def};
+  dp_insulin_def untuned = *def;
+  untuned.ntune = 0;
+  study s = {.ctx = ctx, .def = &untuned};
   *out = (dp_insulin_search){0};
   dp_status status = study_open(&s);
   if (status == DP_OK && (nseed < 1 || nstart < 1))

@@ -286,6 +286,7 @@ void dpi_insulin_twin_param(const dpi_insulin_case *c, const double *eta, dp_ins
 dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, const double *shown,
                              const double *bolus, dp_record **out) {
   dp_ctx *ctx = c->kind->ctx;
+  const dp_sensor_model sensor = dp_sensor_model_default();
   char path[1100], tail[120];
   dpi_str s;
   dpi_str_init(&s, ctx);
@@ -293,15 +294,17 @@ dp_status dpi_insulin_record(const dpi_insulin_case *c, const dpi_meals *meals, 
   snprintf(tail, sizeof tail, "%.17g,%.17g,%.17g", c->bw, c->basal, c->basal);
   dpi_str_add(
       &s,
-      "# A virtual person (S2008, in silico): readings of a sensor, announced meals (CMT 1, g), boluses (CMT 2, U).\n"
-      "ID,TIME,AMT,CMT,EVID,DVID,DV,BW,basal,basal_rest\n");
+      "# A virtual person (S2008, in silico): readings of a sensor (CENS 1: the least that it shows), announced meals\n"
+      "# (CMT 1, g), boluses (CMT 2, U).\n"
+      "ID,TIME,AMT,CMT,EVID,DVID,DV,CENS,BW,basal,basal_rest\n");
   for (int k = 0, m = 0; k <= meals->days * DPI_INSULIN_DAY; k++) {
     double t = DPI_INSULIN_STEP * k;
-    if (fmod(t, c->def->every) == 0) dpi_str_addf(&s, "%s,%g,,,0,cgm,%.1f,%s\n", c->id, t, shown[k], tail);
+    if (fmod(t, c->def->every) == 0)
+      dpi_str_addf(&s, "%s,%g,,,0,cgm,%.1f,%d,%s\n", c->id, t, shown[k], shown[k] <= sensor.lower, tail);
     for (; m < meals->n && meals->time[m] == t; m++) {
-      dpi_str_addf(&s, "%s,%g,%g,1,1,,,%s\n", c->id, t, meals->gram[m], tail);
-      if (c->model->late >= 0) dpi_str_addf(&s, "%s,%g,%g,3,1,,,%s\n", c->id, t, meals->gram[m], tail);
-      if (bolus[m] > 0) dpi_str_addf(&s, "%s,%g,%.17g,2,1,,,%s\n", c->id, t, bolus[m], tail);
+      dpi_str_addf(&s, "%s,%g,%g,1,1,,,,%s\n", c->id, t, meals->gram[m], tail);
+      if (c->model->late >= 0) dpi_str_addf(&s, "%s,%g,%g,3,1,,,,%s\n", c->id, t, meals->gram[m], tail);
+      if (bolus[m] > 0) dpi_str_addf(&s, "%s,%g,%.17g,2,1,,,,%s\n", c->id, t, bolus[m], tail);
     }
   }
   dp_status status = s.failed ? DP_ERR_MEMORY : dpi_file_write(ctx, path, dpi_str_text(&s), s.len);
@@ -317,10 +320,4 @@ void dpi_insulin_ranges(const double *glucose, int n, double *in_range, double *
   }
   *in_range = (double)in / n;
   *low = (double)below / n;
-}
-
-double dpi_insulin_below(const double *glucose, int n, double level) {
-  int below = 0;
-  for (int k = 0; k < n; k++) below += glucose[k] < level;
-  return (double)below / n;
 }

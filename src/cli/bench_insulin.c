@@ -90,6 +90,7 @@ int cli_bench_insulin(cli_call *call) {
     return dp_status_exit_code(DP_ERR_USAGE);
   def.seed = (uint64_t)seed;
   def.only = cli_get(call, "--only");
+  def.tuning = cli_get(call, "--tuning");
   if (cli_has(call, "--work")) {
     def.work = cli_get(call, "--work");
     (void)mkdir(def.work, 0777); /* one that cannot be made is told of when a record is written there */

@@ -186,6 +186,7 @@ int cmd_assimilate(cli_call *call);
 int cmd_suite(cli_call *call);
 int cmd_bench(cli_call *call);
 int cmd_trial(cli_call *call);
+int cmd_tune(cli_call *call);
 int cli_bench_calibration(cli_call *call); /* bench calibration */
 int cli_bench_loop(cli_call *call); /* bench loop */
 int cli_bench_insulin(cli_call *call); /* bench insulin */
@@ -193,7 +194,7 @@ int cmd_doctor(cli_call *call);
 int cmd_glucose(cli_call *call);
 
 extern const cli_option cli_options_glucose[], cli_options_select[], cli_options_compare[], cli_options_trial[],
-    cli_options_track[];
+    cli_options_tune[], cli_options_track[];
 extern const cli_option cli_options_assimilate[], cli_options_run[], cli_options_simulate[], cli_options_sensitivity[],
     cli_options_gain[], cli_options_dose[], cli_options_surrogate[], cli_options_surrogate_show[],
     cli_options_surrogate_forecast[], cli_options_forecast[], cli_options_plan[],

@@ -37,6 +37,7 @@ const cli_option cli_options_bench[] = {
     {"--meals", "DAYS", "insulin: regular (three meals) or random (as the open simulator of these people draws them)"},
     {"--after", "N", "insulin: other days on which therapies are compared (14)"},
     {"--tune", "N", "insulin: draws on which therapies are rehearsed (50; 0: none is tuned)"},
+    {"--tuning", "FILE", "insulin: settings, endpoints, conditions and reward that C is chosen by (the kind's tunings/pump.yaml); see tune"},
     {"--loop", "N", "insulin: also days under open loop, a PID rule and N draws of the twin in a loop (0: no loops)"},
     {"--starts", "N",
      "insulin: instead, find a day's twin by N searches from everywhere, and by 20 seeds as it is found"},

@@ -106,6 +106,12 @@ static const cli_command commands[] = {
      "outside. Parallel arms, cross-over or the same people in every arm; drop-out, missing endpoints, power. Exit 6 "
      "when simulations failed.",
      cli_options_trial, cmd_trial},
+    {"tune", NULL, "TUNING.yaml",
+     "a person's settings of a rule of therapy, tuned on their twin; or that the present ones are kept, and why",
+     "Every combination of the settings is rehearsed on draws of what is believed of the person, with the same inputs "
+     "and readings; the file says what is better than the present settings, and which limits hold. The best ones are "
+     "looked at again on fresh draws. Exit 6 when the belief is not fit for use, or simulations failed.",
+     cli_options_tune, cmd_tune},
     {"surrogate", "fit", "MODEL|KIND", "a cheap stand-in for a model, which knows its own error and its domain",
      "A Gaussian process or polynomial chaos is trained on the model's outputs as functions of its parameters and "
      "tried at "

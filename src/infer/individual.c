@@ -10,6 +10,11 @@
  *                before, v = (z - r z_b)/q, q^2 = 1 - r^2:   v^2 + 2 ln s + 2 ln q
  *                                         Fisher    w w' + a a' + (a a' + r^2 (a_b a_b' - a a_b' - a_b a'))/q^2,
  *                                         w = (df/s - r df_b/s_b)/q, a = ds/s, a_b = ds_b/s_b
+ *   both         values beyond a limit whose errors go with those of their neighbours: a run of them, with the datum
+ *                after, counts -2 ln of its density given the datum before (censored_run.c); gradient exact;
+ *                Fisher    of normal laws N(m, v) of each z given what was before, of which a limit takes the share w:
+ *                          w/v e e', e = du - dm, dm then moved by w e; for the datum after k k'/v + 2 a a',
+ *                          k = df/s + m a + dm
  * Prior: eta' Omega^-1 eta. With the discrepancy term x ends with lambda = ln delta, delta half-normal of scale d:
  *   -2 ln p(lambda) = delta^2/d^2 - 2 lambda + constant.
  */
@@ -40,10 +45,17 @@ dp_status dpi_indiv_create(dp_ctx *ctx, const dpi_indiv_def *def, dpi_indiv **ou
   iv->pred.ds = DPI_ARENA_ARRAY(&iv->arena, double, n *p + 1);
   size_t work = (p + 1) * (p + 2) + (def->discrepancy ? dpi_disc_work(def->nobs, def->neta) : 0);
   iv->work = DPI_ARENA_ARRAY(&iv->arena, double, work);
-  if (!iv->free || !iv->chol || !iv->prec || !iv->eta || !iv->pred.f || !iv->pred.s ||
+  dp_status st = dpi_runs_create(&iv->arena, def, &iv->run, &iv->nrun, &iv->run_rules);
+  iv->in_run = DPI_ARENA_ARRAY(&iv->arena, uint8_t, n + 1);
+  if (st != DP_OK || !iv->in_run || !iv->free || !iv->chol || !iv->prec || !iv->eta || !iv->pred.f || !iv->pred.s ||
       !iv->pred.df || !iv->pred.ds || !iv->work) {
     dpi_indiv_destroy(iv);
     return DP_ERR_MEMORY;
+  }
+  memset(iv->in_run, 0, n + 1);
+  for (int k = 0; k < iv->nrun; k++) {
+    for (int j = 0; j < iv->run[k].n; j++) iv->in_run[iv->run[k].at[j]] = 1;
+    if (iv->run[k].after >= 0) iv->in_run[iv->run[k].after] = 1;
   }
   *out = iv;
   return DP_OK;
@@ -120,15 +132,40 @@ static double datum_value(const dpi_datum *d, double f, double s) {
   return -2 * dpi_norm_logcdf(d->censored > 0 ? z : -z);
 }
 
-/* Standardised error of a measured datum. */
+/* Standardised error of a measured datum, or limit of a censored one. */
 static double standardised(const dpi_datum *d, const dpi_pred *p, int i) {
   return (d[i].y - (d[i].log ? dpi_m_log(p->f[i]) : p->f[i])) / p->s[i];
+}
+
+/* A run's limits c [n], as below ones, and what is measured around it. */
+static void run_limits(const dpi_indiv *iv, const dpi_run *run, const dpi_pred *p, double *c, double *zb, double *za) {
+  const dpi_datum *d = iv->def.datum;
+  for (int k = 0; k < run->n; k++) c[k] = run->sign[k] * standardised(d, p, run->at[k]);
+  *zb = run->before >= 0 ? standardised(d, p, run->before) : 0;
+  *za = run->after >= 0 ? standardised(d, p, run->after) : 0;
+}
+
+/* Draws are evaluated on several threads at once, so a run's room is its own; NULL: no memory. */
+static double *run_room(const dpi_indiv *iv, const dpi_run *run, bool slopes) {
+  return DPI_NEW_ARRAY(iv->ctx, double, dpi_run_work(run, slopes) + 5 * ((size_t)run->n + 2));
+}
+
+/* A run's part of l: NaN where it has none. */
+static double run_value(const dpi_indiv *iv, const dpi_run *run, const dpi_pred *p) {
+  double *c = run_room(iv, run, false), zb, za, lnl = NAN;
+  if (!c) return NAN;
+  run_limits(iv, run, p, c, &zb, &za);
+  if (!dpi_run_lnl(iv->run_rules, run, c, zb, za, c + run->n, &lnl, NULL)) lnl = NAN;
+  dpi_free(iv->ctx, c);
+  return -2 * lnl + (run->after >= 0 ? 2 * dpi_m_log(p->s[run->after]) : 0);
 }
 
 static double data_value(const dpi_indiv *iv, const dpi_pred *p) {
   const dpi_datum *d = iv->def.datum;
   double l = 0;
+  for (int k = 0; k < iv->nrun; k++) l += run_value(iv, &iv->run[k], p);
   for (int i = 0; i < iv->def.nobs; i++) {
+    if (iv->in_run[i]) continue;
     const dpi_link *link = iv->def.link && iv->def.link[i].before >= 0 ? &iv->def.link[i] : NULL;
     if (!link) {
       l += datum_value(&d[i], p->f[i], p->s[i]);
@@ -183,10 +220,65 @@ static void pair_derive(const dpi_indiv *iv, const dpi_pred *p, int i, dpi_point
   }
 }
 
+/* Slopes of a standardised error or limit are -(w + z a): w = df/s, a = ds/s, both [nfree]. */
+static void standardised_slopes(const dpi_indiv *iv, const dpi_pred *p, int i, double *w, double *a) {
+  const double *df = p->df + (size_t)i * iv->def.neta, *ds = p->ds + (size_t)i * iv->def.neta;
+  const double scale = (iv->def.datum[i].log ? 1 / p->f[i] : 1.0) / p->s[i];
+  for (int k = 0; k < iv->nfree; k++) {
+    w[k] = scale * df[iv->free[k]];
+    a[k] = ds[iv->free[k]] / p->s[i];
+  }
+}
+
+/* fisher += scale k k', its lower half */
+static void add_square(const double *k, double scale, int m, int n, double *fisher) {
+  for (int a = 0; a < m; a++)
+    for (int b = 0; b <= a; b++) fisher[a * n + b] += scale * k[a] * k[b];
+}
+
+/* A run's part of gradient and Fisher matrix, g [n + 2] and the laws m, v, w being known. */
+static void run_slopes(const dpi_indiv *iv, const dpi_run *run, const dpi_pred *p, const double *g, const double *m,
+                       const double *v, const double *share, dpi_point *out) {
+  const int n = iv->dim, nfree = iv->nfree;
+  double w[64], a[64], dm[64] = {0}, e[64];
+  for (int k = run->before >= 0 ? -1 : 0; k < run->n + (run->after >= 0); k++) {
+    const int i = k < 0 ? run->before : k < run->n ? run->at[k] : run->after;
+    const double z = standardised(iv->def.datum, p, i), sign = k < 0 || k == run->n ? 1 : run->sign[k];
+    standardised_slopes(iv, p, i, w, a);
+    for (int j = 0; j < nfree; j++) {
+      const double du = -sign * (w[j] + z * a[j]), before = k < 0 ? 0 : run->rho[k] * dm[j];
+      out->g[j] -= 2 * g[k + 1] * du;
+      e[j] = k < run->n ? du - before : w[j] + m[k] * a[j] + before;
+      dm[j] = k < 0 ? du : before + (k < run->n ? share[k] * e[j] : 0);
+      if (k == run->n) out->g[j] += 2 * a[j];
+    }
+    if (k >= 0) add_square(e, (k < run->n ? share[k] : 1) / v[k], nfree, n, out->fisher);
+    if (k == run->n) add_square(a, 2, nfree, n, out->fisher);
+  }
+}
+
+static void run_derive(const dpi_indiv *iv, const dpi_run *run, const dpi_pred *p, dpi_point *out) {
+  const size_t n = (size_t)run->n + 2;
+  double *c = run_room(iv, run, true), *g = c + n, *m = g + n, *v = m + n, *share = v + n, zb, za, lnl;
+  bool ok = c != NULL;
+  if (ok) {
+    run_limits(iv, run, p, c, &zb, &za);
+    dpi_run_moments(run, c, zb, share + n, m, v, share);
+    ok = dpi_run_lnl(iv->run_rules, run, c, zb, za, share + n, &lnl, g);
+  }
+  if (ok)
+    run_slopes(iv, run, p, g, m, v, share, out);
+  else
+    out->g[0] = NAN;
+  dpi_free(iv->ctx, c);
+}
+
 /* Data part of gradient and Fisher matrix in the free etas. */
 static void data_derive(const dpi_indiv *iv, const dpi_pred *p, dpi_point *out) {
   int n = iv->dim, m = iv->nfree, neta = iv->def.neta;
+  for (int k = 0; k < iv->nrun && m > 0; k++) run_derive(iv, &iv->run[k], p, out);
   for (int i = 0; i < iv->def.nobs; i++) {
+    if (iv->in_run[i]) continue;
     if (iv->def.link && iv->def.link[i].before >= 0) {
       pair_derive(iv, p, i, out);
       continue;
@@ -361,14 +453,28 @@ dp_status dpi_indiv_rough(dpi_indiv *iv, const double *x, dpi_point *out, bool *
   return DP_OK;
 }
 
+/* Squared residual of the datum after a run, by the normal law that the run leaves of it. */
+static double run_chi2(const dpi_indiv *iv, const dpi_run *run, const dpi_pred *p) {
+  if (run->after < 0) return 0;
+  const size_t n = (size_t)run->n + 1;
+  double *c = run_room(iv, run, false), *m = c + n, *v = m + n, zb, za;
+  if (!c) return NAN;
+  run_limits(iv, run, p, c, &zb, &za);
+  dpi_run_moments(run, c, zb, v + 2 * n, m, v, v + n);
+  const double chi2 = (za - m[run->n]) * (za - m[run->n]) / v[run->n];
+  dpi_free(iv->ctx, c);
+  return chi2;
+}
+
 double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred) {
   if (iv->def.discrepancy)
     return dpi_disc_chi2(iv->def.datum, iv->def.nobs, pred, dpi_m_exp(x[iv->nfree]),
                          iv->def.discrepancy_tau, iv->work);
   double c = 0;
+  for (int k = 0; k < iv->nrun; k++) c += run_chi2(iv, &iv->run[k], pred);
   for (int i = 0; i < iv->def.nobs; i++) {
     const dpi_datum *d = &iv->def.datum[i];
-    if (d->censored) continue;
+    if (d->censored || iv->in_run[i]) continue;
     double z = standardised(iv->def.datum, pred, i);
     const dpi_link *k = iv->def.link ? &iv->def.link[i] : NULL;
     if (k && k->before >= 0)

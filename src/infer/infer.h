@@ -4,6 +4,7 @@
  * the covariance of the random effects. Everything else stands on its evaluation:
  *
  *     individual.c    l(x), exact gradient, Fisher matrix
+ *     censored_run.c  its part where values beyond a limit follow each other under errors correlated in time
  *     mode.c          trust-region search of the mode, several starts, Hessian
  *     marginal.c      -2 ln of the marginal likelihood and what its gradient needs
  *     population.c    all people: objective and gradient in the estimated parameters; the fit
@@ -54,6 +55,19 @@ typedef struct dpi_link {
   double rho;
 } dpi_link;
 
+/* Censored values of one group that follow each other under such errors, and the measured ones around them. */
+typedef struct dpi_run {
+  int n;
+  const int *at;        /* [n] their places among the data */
+  const double *sign;   /* [n] 1: the truth lies below the limit; -1: above */
+  const double *rho;    /* [n + 1] correlation with the one before, reflected by signs; at last that of `after` */
+  const double *free_sd; /* [n] of z when only what is measured around is known */
+  int before, after;    /* measured, -1 none */
+  size_t nodes, widest; /* at most, of all and of one */
+} dpi_run;
+typedef struct dpi_run_rules dpi_run_rules;
+#define DPI_RUN_NEAR 1e-4 /* of the correlation time: nearer neighbours are refused */
+
 /* Predictions at the data: [nobs] and [nobs x neta]. */
 typedef struct dpi_pred {
   double *f, *s;   /* value, standard deviation (linear or of the log, as the kind's sigma says) */
@@ -96,6 +110,10 @@ typedef struct dpi_indiv {
   double *eta;   /* [neta] of the last evaluation */
   double *work;  /* kernels of the discrepancy term */
   double *many;  /* [DPI_MANY x (neta + 2 nobs)] etas and cheap predictions; NULL before their first use */
+  const dpi_run *run; /* [nrun] censored values under correlated errors; their data, and those after, count in runs */
+  int nrun;
+  const dpi_run_rules *run_rules;
+  uint8_t *in_run; /* [nobs] */
   long neval;    /* evaluations of the model */
 } dpi_indiv;
 
@@ -128,6 +146,19 @@ void dpi_indiv_eta(const dpi_indiv *iv, const double *x, double *eta);
 void dpi_indiv_x(const dpi_indiv *iv, const double *eta, double *x);
 /* Sum of squared standardised residuals of the measured data under pred (whitened by the discrepancy kernel). */
 double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred);
+
+/* ---- censored values in a row under errors correlated in time (censored_run.c) ---- */
+/* Memory from the arena; no runs, no memory. */
+dp_status dpi_runs_create(dpi_arena *arena, const dpi_indiv_def *def, const dpi_run **run, int *nrun,
+                          const dpi_run_rules **rules);
+/* ln L of limits c [n] (times their signs), and of za given them; zb and za are 0 where there is no such datum. ln
+ * sqrt(2 pi) of za is left out. g [n + 2], or NULL: slopes by zb, c, za. work: dpi_run_work doubles. False: no number. */
+size_t dpi_run_work(const dpi_run *run, bool slopes);
+bool dpi_run_lnl(const dpi_run_rules *rules, const dpi_run *run, const double *c, double zb, double za, double *work,
+                 double *lnl, double *g);
+/* Normal factors in place of the limits, settled without za: mean m and variance v [n + 1] of each z given the factors
+ * before, the last of za; w [n]: the share of v that goes by its own. work [4 n] */
+void dpi_run_moments(const dpi_run *run, const double *c, double zb, double *work, double *m, double *v, double *w);
 
 /* ---- model discrepancy (discrepancy.c) ---- */
 /* Within an observable, residuals y - f have covariance diag(s^2) + delta^2 f_i f_j exp(-|t_i - t_j|/tau) (log scale: f

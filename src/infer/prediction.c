@@ -51,7 +51,9 @@ static dp_status link_errors(dpi_person *p, const dp_record *record, bool discre
       if (p->datum[j].group == d->group) before = j;
     bool again = before >= 0 && !(d->time > p->datum[before].time);
     const char *why = discrepancy ? "together with a discrepancy term" : NULL;
-    if (d->censored) why = "where values lie below a limit";
+    bool beyond = d->censored || (before >= 0 && p->datum[before].censored);
+    if (beyond && before >= 0 && d->time - p->datum[before].time < DPI_RUN_NEAR * tau)
+      why = "where values beyond a limit lie within 1/10000 of that time of their neighbours";
     if (again) why = "for two measurements at one time";
     if (tau > 0 && why)
       return dpi_fail(p->ctx, DP_ERR_UNSUPPORTED,

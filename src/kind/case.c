@@ -362,15 +362,42 @@ static int later_row(const builder *b, int row) {
   return to;
 }
 
+static bool is_dose(const dp_event *e) { return e->evid == 1 || e->evid == 4; }
+
+/* A dose that a kind wants told twice, to two controls, must not come alone: half of it would be silently wrong. */
+static dp_status check_with(const builder *b, int row) {
+  const dp_event *e = event_at(b, row);
+  int own, other;
+  DP_TRY(dpi_event_control(b->kind, b->record->source, e, &own));
+  const int with = b->kind->control[own].with;
+  if (with < 0) return DP_OK;
+  int from = row, to = row;
+  while (from > 0 && event_at(b, from - 1)->time == e->time) from--;
+  while (to + 1 < b->subject->nevent && event_at(b, to + 1)->time == e->time) to++;
+  for (int k = from; k <= to; k++) {
+    const dp_event *o = event_at(b, k);
+    if (!is_dose(o)) continue;
+    DP_TRY(dpi_event_control(b->kind, b->record->source, o, &other));
+    if (other == with && o->amount == e->amount && o->repeats == e->repeats && o->interval == e->interval &&
+        o->rate == e->rate)
+      return DP_OK;
+  }
+  return dpi_fail(b->ctx, DP_ERR_INPUT,
+                  "%s:%d: found %g %s of '%s' alone, expected the same dose of '%s' (CMT %d) at the same time",
+                  b->record->source, e->line, e->amount, b->kind->control[own].unit, b->kind->control[own].id,
+                  b->kind->control[with].id, b->kind->control[with].compartment);
+}
+
 static dp_status add_row(builder *b, int row) {
   const dp_event *e = event_at(b, row);
   DP_TRY(check_time(b, row));
   if (to_units(e->time) > b->c->last_time) b->c->last_time = to_units(e->time);
   if (e->time == 0) b->c->start = (dp_output_time){0, row * ORDERS + AT_OUTPUT};
-  bool dose = e->evid == 1 || e->evid == 4;
+  bool dose = is_dose(e);
   switch_all(b, row, AT_BEFORE, row, DPI_LOCF);
   if (dose) switch_all(b, row, AT_BEFORE, later_row(b, row), DPI_NEXT);
   if (e->evid == 3 || e->evid == 4) add_instant(b, row, AT_RESET, DP_RESET);
+  if (dose) DP_TRY(check_with(b, row));
   if (dose) DP_TRY(add_dose(b, row));
   if (e->evid == 0 && !e->missing) DP_TRY(add_observation(b, row));
   if (row + 1 >= b->subject->nevent) return DP_OK;

@@ -123,6 +123,7 @@ typedef struct dpi_kind_control {
   int moved_effect;             /* row in effect[], -1 none: whose individual parameter the lag or duration is */
   bool smooth;                  /* a dose reaches every observable through three or more rates, so that a prediction has two
                                    continuous derivatives by the time of the dose */
+  int with;                     /* control whose dose, the same at the same time, belongs to each of this; -1 none */
   const char *resets;           /* state that is set to 0 when a dose begins; "" none */
   int reset_state;              /* the sim's state of it, -1 none */
 } dpi_kind_control;

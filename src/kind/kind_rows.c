@@ -239,7 +239,7 @@ static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kin
   DP_TRY(unit_cell(d, s, row, &c->unit));
   c->approver = dpi_sheet_cell(s, row, "approver");
   c->resets = dpi_sheet_cell(s, row, "resets");
-  c->sim_control = c->reset_state = -1;
+  c->sim_control = c->reset_state = c->with = -1;
   DP_TRY(dpi_sheet_int(s, row, "compartment", 0, 0, 1000000, &c->compartment));
   DP_TRY(dpi_sheet_number(s, row, "lower", 0.0, &c->lower));
   DP_TRY(dpi_sheet_number(s, row, "upper", INFINITY, &c->upper));
@@ -266,6 +266,19 @@ static dp_status read_control(dpi_draft *d, const dpi_sheet *s, int row, dpi_kin
   return d->control_where[row] ? DP_OK : DP_ERR_MEMORY;
 }
 
+/* The other half of a dose that a kind wants told twice: of the same unit. */
+static dp_status read_with(const dpi_sheet *s, dpi_kind_control *control) {
+  for (int row = 0; row < s->nrow; row++) {
+    const char *id = dpi_sheet_cell(s, row, "with");
+    if (!*id) continue;
+    for (int i = 0; i < s->nrow; i++)
+      if (i != row && strcmp(control[i].id, id) == 0 && strcmp(control[i].unit, control[row].unit) == 0)
+        control[row].with = i;
+    if (control[row].with < 0) return dpi_sheet_fail(s, row, "with", "expected another control, of the same unit");
+  }
+  return DP_OK;
+}
+
 dp_status dpi_draft_controls(dpi_draft *d) {
   static const dpi_sheet_column columns[] = {
       {"controlId", true},    {"target", true},     {"bioavailability", false},
@@ -274,7 +287,8 @@ dp_status dpi_draft_controls(dpi_draft *d) {
       {"upper", false},       {"strengths", false}, {"maxUnits", false},
       {"intervals", false},   {"approver", false},  {"name", false},
       {"molarMass", false},   {"resets", false},    {"values", false},
-      {"step", false},        {"rateLimit", false}, {"hours", false}};
+      {"step", false},        {"rateLimit", false}, {"hours", false},
+      {"with", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "controls", false, columns, DPI_COUNT(columns), &s));
   d->control = DPI_ARENA_ARRAY(d->arena, dpi_kind_control, s.nrow);
@@ -291,7 +305,7 @@ dp_status dpi_draft_controls(dpi_draft *d) {
                               "expected another compartment than an earlier control's");
   }
   d->kind->ncontrol = s.nrow;
-  return DP_OK;
+  return read_with(&s, d->control);
 }
 
 /* ---------------------------------------------------------------- quantities.tsv */

@@ -127,6 +127,19 @@ static dp_status add_told(reader *r, int k, const dpi_yaml *at, const char *id) 
                         r->kind->control[c].molar_mass, &t->factor);
 }
 
+/* What was told from `first` on, of one announcement: with each control also the one that belongs with it. */
+static dp_status check_together(const reader *r, int first, const dpi_yaml *at) {
+  for (int i = first; i < r->h->ntold; i++) {
+    const int with = r->kind->control[r->h->told[i].control].with;
+    bool there = with < 0;
+    for (int j = first; j < r->h->ntold; j++) there = there || r->h->told[j].control == with;
+    if (!there)
+      return dpi_fail(r->doc->ctx, DP_ERR_INPUT, "%s:%d: told: '%s' alone, expected '%s' beside it, which belongs with it",
+                      r->doc->source, at->line, r->kind->control[r->h->told[i].control].id, r->kind->control[with].id);
+  }
+  return DP_OK;
+}
+
 /* told: {meal: carbs} or {meal: [first_part, second_part]}, each the whole amount: shares are the kind's. */
 static dp_status read_told(reader *r) {
   dp_policy *p = r->p;
@@ -143,7 +156,9 @@ static dp_status read_told(reader *r) {
     const dpi_yaml *e = map ? dpi_yaml_get(map, p->desc.announce[k]) : NULL;
     if (e && e->text && is_none(e->text)) continue;
     if (!e || e->text) DP_TRY(add_told(r, k, e ? e : r->map, e ? e->text : p->desc.announce_of[k]));
+    const int first = r->h->ntold - (!e || e->text);
     for (const dpi_yaml *x = e ? e->first : NULL; x; x = x->next) DP_TRY(add_told(r, k, x, x->text));
+    DP_TRY(check_together(r, first, e ? e : r->map));
   }
   return DP_OK;
 }

@@ -42,8 +42,22 @@ static void from_population(const dp_trial *t, uint64_t number, double *value, c
   snprintf(id, 64, "%llu", (unsigned long long)number);
 }
 
+static void from_given(const dp_trial *t, uint64_t number, double *value, char id[64]) {
+  const dpi_cohort *c = &t->cohort;
+  const size_t row = (size_t)(number % (uint64_t)c->nrow), which = (size_t)(number / (uint64_t)c->nrow);
+  memcpy(value, c->value + row * (size_t)c->ncolumn, sizeof *value * (size_t)c->ncolumn);
+  for (int k = 0; k < c->nsetting; k++) value[c->setting[k]] = c->replace[which * (size_t)c->nsetting + (size_t)k];
+  snprintf(id, 64, "draw %zu", row);
+}
+
+uint64_t dpi_cohort_chance(const dp_trial *t, int i) {
+  return (uint64_t)(t->cohort.kind == DPI_COHORT_GIVEN ? i % t->cohort.nrow : i);
+}
+
 static void candidate(const dp_trial *t, uint64_t number, double *value, char id[64]) {
-  if (t->cohort.kind == DPI_COHORT_TABLE)
+  if (t->cohort.kind == DPI_COHORT_GIVEN)
+    from_given(t, number, value, id);
+  else if (t->cohort.kind == DPI_COHORT_TABLE)
     from_table(t, number, value, id);
   else
     from_population(t, number, value, id);
@@ -60,7 +74,7 @@ static dp_status wrong(const dpi_yaml_doc *doc, const dpi_yaml *node, const char
                   node->text ? node->text : "a list or map", expected);
 }
 
-static int find_column(const dpi_cohort *c, const char *id) {
+int dpi_cohort_column(const dpi_cohort *c, const char *id) {
   for (int k = 0; k < c->ncolumn; k++)
     if (strcmp(c->column[k], id) == 0) return k;
   return -1;
@@ -134,7 +148,7 @@ static dp_status read_jitter(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yam
   }
   if (n->type != DPI_YAML_MAP) return wrong(doc, n, "jitter", "a number, or {column: number, ...}");
   for (const dpi_yaml *e = n->first; e; e = e->next) {
-    const int k = find_column(c, e->key);
+    const int k = dpi_cohort_column(c, e->key);
     if (k < 0) return wrong(doc, e, e->key, "a column of numbers of the table as the name of a jitter");
     if (!e->text || !dpi_parse_double(e->text, &c->jitter[k]) || c->jitter[k] < 0 || c->jitter[k] > 2)
       return wrong(doc, e, e->key, "a number from 0 to 2");
@@ -215,7 +229,7 @@ static dp_status read_population(dp_trial *t, const dpi_yaml_doc *doc, const dpi
   if (!dpi_chol(c->chol, n)) return wrong(doc, map, "population", "a positive definite covariance in population.tsv");
   for (int i = 0; i < n; i++) c->column[c->ncolumn++] = k->effect[i].id;
   for (const dpi_yaml *e = covariates ? covariates->first : NULL; e; e = e->next) {
-    if (find_column(c, e->key) >= 0 || !dpi_policy_name(e->key))
+    if (dpi_cohort_column(c, e->key) >= 0 || !dpi_policy_name(e->key))
       return wrong(doc, e, e->key, "another name of a covariate");
     DP_TRY(read_variation(t, doc, e, &c->vary[c->ncolumn]));
     DP_TRY(check_variation(t, doc, e, &c->vary[c->ncolumn]));
@@ -228,7 +242,7 @@ static dp_status read_population(dp_trial *t, const dpi_yaml_doc *doc, const dpi
 static dp_status check_covariates(const dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map) {
   for (int i = 0; i < t->kind->ncovariate; i++) {
     const dpi_kind_covariate *v = &t->kind->covariate[i];
-    if (v->sim_param >= 0 && v->missing != DPI_MISSING_VALUE && find_column(&t->cohort, v->id) < 0)
+    if (v->sim_param >= 0 && v->missing != DPI_MISSING_VALUE && dpi_cohort_column(&t->cohort, v->id) < 0)
       return dpi_fail(t->ctx, DP_ERR_INPUT, "%s:%d: cohort: the model needs everybody's '%s' (%s, %s)", doc->source,
                       map->line, v->id, v->name, v->unit);
   }
@@ -264,7 +278,7 @@ static dp_status read_match(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml
     const char *at = strstr(e->key, " at ");
     g->name = e->key;
     g->output = -1;
-    g->column = at ? -1 : find_column(c, e->key);
+    g->column = at ? -1 : dpi_cohort_column(c, e->key);
     if (at) DP_TRY(read_output(t, doc, e, at, g));
     if (!at && g->column < 0)
       return wrong(doc, e, e->key, "a number of the people of the cohort, or NAME at TIME, as the name of a target");
@@ -272,6 +286,29 @@ static dp_status read_match(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml
     DP_TRY(dpi_yaml_number(doc, e, "sd", NAN, &g->sd));
     if (!(g->sd > 0)) return wrong(doc, dpi_yaml_get(e, "sd"), "sd", "a number > 0");
   }
+  return DP_OK;
+}
+
+dp_status dpi_cohort_given(dp_trial *t) {
+  dpi_cohort *c = &t->cohort;
+  const dp_kind *k = t->kind;
+  c->kind = DPI_COHORT_GIVEN;
+  c->n = c->nrow = 1;
+  c->column = DPI_ARENA_ARRAY(&t->arena, const char *, k->neffect + k->nparam + k->ncovariate + most_columns);
+  if (!c->column) return DP_ERR_MEMORY;
+  for (int i = 0; i < k->neffect; i++) c->column[c->ncolumn++] = k->effect[i].id;
+  for (int i = 0; i < k->nparam; i++) c->column[c->ncolumn++] = k->param[i].id;
+  for (int i = 0; i < k->ncovariate; i++)
+    if (k->covariate[i].sim_param >= 0) c->column[c->ncolumn++] = k->covariate[i].id;
+  return DP_OK;
+}
+
+dp_status dpi_cohort_add(dp_trial *t, const dp_policy *p) {
+  if (p->desc.nperson > most_columns)
+    return dpi_fail(t->ctx, DP_ERR_INPUT, "%s: found %d numbers of a person, expected at most %d", p->desc.source,
+                    p->desc.nperson, most_columns);
+  for (int i = 0; i < p->desc.nperson; i++)
+    if (dpi_cohort_column(&t->cohort, p->desc.person[i]) < 0) t->cohort.column[t->cohort.ncolumn++] = p->desc.person[i];
   return DP_OK;
 }
 

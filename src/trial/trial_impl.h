@@ -10,6 +10,7 @@
  *     trial_stats.c     estimates of arms, drivers      trial_compare.c  differences, tests, looks
  *     trial_shares.c    tests of shares                  trial_power.c    power
  *     trial_checks.c    the engine's own checks         trial_json.c     trial_page.c
+ *     trial_count.c     endpoints of readings at hand   tune_impl.h      a person's settings on their twin
  *
  * Invariants:
  *   1. whatever is drawn for a person is a function of (seed, the person's number, what for): it depends on no arm and
@@ -48,11 +49,14 @@ enum { /* purposes of random numbers */
        DPI_TRIAL_POWER,
        DPI_TRIAL_MATCH,
        DPI_TRIAL_STRATUM,
+       DPI_TRIAL_DRIFT,
+       DPI_TRIAL_CHANGE,
+       DPI_TRIAL_RESAMPLE,
 };
 
 /* ---- who ---- */
 
-typedef enum dpi_cohort_kind { DPI_COHORT_TABLE, DPI_COHORT_POPULATION } dpi_cohort_kind;
+typedef enum dpi_cohort_kind { DPI_COHORT_TABLE, DPI_COHORT_POPULATION, DPI_COHORT_GIVEN } dpi_cohort_kind;
 
 typedef struct dpi_variation { /* of a covariate, when people are drawn */
   dp_variation kind;
@@ -88,15 +92,26 @@ typedef struct dpi_cohort {
   int *accepted;   /* [n] numbers of the candidates who were, NULL without a target */
   double *matched; /* [n x ntarget] their numbers */
   int64_t ncandidate, nsimulated;
+  /* given: handed over in memory, nrow people; person i is row i % nrow under the settings i / nrow */
+  int nsetting;
+  const int *setting;    /* [nsetting] columns that settings replace */
+  const double *replace; /* [n / nrow x nsetting] */
 } dpi_cohort;
 
 /* Who number i is: column values; name into id[64]. */
 void dpi_cohort_person(const dp_trial *t, int i, double *value, char id[64]);
+/* The number that chance goes by: the same for one and the same row of a given cohort. */
+uint64_t dpi_cohort_chance(const dp_trial *t, int i);
+/* A given cohort: columns are the kind's effects, typical values and covariates, then what a policy wants to know. */
+dp_status dpi_cohort_given(dp_trial *t);
+dp_status dpi_cohort_add(dp_trial *t, const dp_policy *p);
+int dpi_cohort_column(const dpi_cohort *c, const char *id); /* -1: none */
 
 /* ---- what they eat, or are given whatever the arm ---- */
 
 typedef struct dpi_trial_input {
   int control; /* of the kind */
+  int nalso, *also; /* controls that are given the same at the same time */
   int n;
   double *time, *amount; /* [n] time units, control's unit */
   double every;          /* the scenario begins anew; 0: once */
@@ -130,6 +145,7 @@ typedef struct dpi_endpoint {
   int observable, quantity; /* rows of the kind, -1 */
   const char *give;         /* TOTAL: what is given */
   bool readings;            /* counted at the times of readings, as measured; else on the path, as it is */
+  bool samples;             /* with readings: at their times, but as it is */
   dpi_metric metric;
   double level, level2;
   bool percent;  /* times as a share of the time */
@@ -153,6 +169,12 @@ typedef struct dpi_trial_sensor {
   dpi_policy_formula value;
   double low, high;
 } dpi_trial_sensor;
+
+/* What an observable does that the model does not have: stationary, normal, forgotten in `timescale`. */
+typedef struct dpi_trial_drift {
+  int observable; /* -1: none */
+  double sd, timescale;
+} dpi_trial_drift;
 
 typedef struct dpi_stratify { /* strata by a number of the people */
   int column, ncut, line;     /* line: of the file */
@@ -202,6 +224,8 @@ struct dp_trial {
   double error_limit; /* of the replay at a tight tolerance, in the unit of what is compared; 0: none */
   int nevidence;
   const char **evidence; /* stated in the file */
+  dpi_trial_drift drift;
+  bool rows; /* members give a row at each reading, beside the last one */
 };
 
 /* ---- a sim with arms in it (trial_model.c) ---- */
@@ -217,6 +241,11 @@ typedef struct dpi_trial_part { /* of one arm in a sim */
   int nplan;
   int *reading; /* [nread] outputs of what an outside policy reads */
   int *given;   /* [ngive] outputs: last gift of a rule, for replay */
+  int nact;     /* gifts with a lag: laws that bring them, so long after the decision */
+  int *act;
+  double *act_lag;
+  int *seen;    /* [nendpoint] with rows: outputs of what was read or sampled last, -1 */
+  int drift;    /* parameter: the drift's state, -1 */
   int ncounter;
   int *counter; /* [ncounter] parameters to set back when a period begins */
   double *counter_start;
@@ -277,6 +306,11 @@ typedef struct dpi_trial_period {
   int position;
 } dpi_trial_period;
 dpi_trial_period dpi_trial_period_of(const dp_trial *t, int person, int arm);
+int dpi_trial_row_most(const dpi_trial_model *m); /* rows of a member at most */
+/* An endpoint over readings x[n], without its event: as the laws count. NaN: missing. */
+double dpi_trial_count(const dp_trial *t, const dpi_endpoint *e, const double *x, int n);
+/* Lag of a rule's gifts of a control, where it is a number that a law can keep to; NaN. */
+double dpi_trial_lag(const dp_trial *t, const dp_policy *p, int control);
 /* Is it so? 1, 0; without an event the value itself. NaN stays. */
 double dpi_trial_event(const dpi_endpoint *e, double value);
 /* Endpoints of one arm: a row of outputs at its end (NULL: never there), the arm's functionals. NaN: missing. */
@@ -331,6 +365,17 @@ double dpi_trial_plan_total(const dpi_trial_model *m, int part, const char *give
 
 dp_status dpi_trial_checks(const dp_trial *t, bool all, dp_trial_result *result);
 dp_status dpi_trial_match(dp_trial *t);
+/* A file that has most of a trial's words, about draws of one person in the place of people (tune_read.c): `title` and
+ * `key` are its words, one policy the arm; `rest` reads what else it has. */
+typedef struct dpi_trial_form {
+  const char *title, *what;
+  const char *const *key;
+  int nkey;
+  dp_status (*rest)(void *user, dp_trial *t, const dpi_yaml_doc *doc);
+  void *user;
+} dpi_trial_form;
+dp_status dpi_trial_read_form(dp_ctx *ctx, const char *path, const char *const *dirs, int ndir,
+                              const dpi_trial_form *form, dp_trial **out);
 dp_status dpi_trial_read_cohort(dp_trial *t, const dpi_yaml_doc *doc, const dpi_yaml *map);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Orders of instants at equal times: the output of a period that ends (0), meals (1..), parameters and counters set
  * back, what is announced,
- * plans, the law that counts where it is one of its own, the law that decides.
+ * plans, what was decided earlier and acts now, the law that counts where it is one of its own, the law that decides,
+ * a row of what was read.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -18,8 +19,10 @@ enum {
   ORDER_RESET = 100000000,
   ORDER_SAY = 200000000,
   ORDER_PLAN = 300000000,
+  ORDER_ACT = 350000000,
   ORDER_MONITOR = 400000000,
-  ORDER_LAW
+  ORDER_LAW,
+  ORDER_ROW
 };
 
 dp_time dpi_trial_ticks(double time) { return (dp_time)floor(time * (double)DP_TICKS + 0.5); }
@@ -67,7 +70,7 @@ int dpi_trial_meals(const dp_trial *t, int person, double until, dpi_trial_meal 
   const dp_time end = dpi_trial_ticks(until);
   for (int k = 0; k < t->ninput; k++) {
     const dpi_trial_input *in = &t->input[k];
-    dpi_rng rng = dpi_rng_make(t->desc.seed, (uint64_t)person, DPI_TRIAL_MEAL);
+    dpi_rng rng = dpi_rng_make(t->desc.seed, dpi_cohort_chance(t, person), DPI_TRIAL_MEAL);
     for (int i = 0; i < in->n * rounds(in, until) && i < most; i++) {
       rng.counter = ((uint64_t)k << 40) + (uint64_t)i * 16;
       const double skipped = dpi_rng_uniform(&rng), late = dpi_rng_normal(&rng), more = dpi_rng_normal(&rng);
@@ -128,14 +131,16 @@ static dp_instant *put(filler *f, dp_time time, int order, dp_instant_type type,
 }
 
 static void put_meals(filler *f, int n) {
+  int order = ORDER_MEAL;
   for (int i = 0; i < n; i++) {
     const dpi_trial_meal *meal = &f->slot->meal[i];
     const dpi_trial_input *in = &f->t->input[meal->input];
-    const dpi_kind_control *c = &f->m->kind->control[in->control];
-    if (c->reset_state >= 0) put(f, meal->time, ORDER_MEAL + 2 * i, DP_SET, c->reset_state, 0);
-    dp_instant *dose =
-        put(f, meal->time, ORDER_MEAL + 2 * i + 1, in->rate > 0 ? DP_INFUSE : DP_ADD, c->sim_control, meal->amount);
-    dose->rate = in->rate;
+    for (int k = -1; k < in->nalso; k++) {
+      const dpi_kind_control *c = &f->m->kind->control[k < 0 ? in->control : in->also[k]];
+      if (c->reset_state >= 0) put(f, meal->time, order++, DP_SET, c->reset_state, 0);
+      dp_instant *dose = put(f, meal->time, order++, in->rate > 0 ? DP_INFUSE : DP_ADD, c->sim_control, meal->amount);
+      dose->rate = in->rate;
+    }
   }
 }
 
@@ -203,6 +208,8 @@ static void put_part(filler *f, const dpi_trial_part *part, const dpi_trial_peri
   if (part->said) put_announcements(f, part, p, nmeal);
   put_plan(f, part, p);
   put_law(f, p->act, p->to, policy->desc.every, ORDER_LAW, part->law);
+  for (int k = 0; k < part->nact; k++)
+    put_law(f, p->act + dpi_trial_ticks(part->act_lag[k]), p->to, policy->desc.every, ORDER_ACT + k, part->act[k]);
   put_law(f, p->from, p->to, f->t->sampling, ORDER_MONITOR, part->monitor);
 }
 
@@ -212,6 +219,16 @@ static int in_order(const void *a, const void *b) {
   return (x->order > y->order) - (x->order < y->order);
 }
 
+/* A row at each reading that counts, of a sim with one arm. */
+static void put_rows(filler *f, dp_member *member, const dpi_trial_part *part, const dpi_trial_period *p) {
+  if (!f->t->rows) return;
+  const bool own = part->monitor >= 0;
+  const dp_time step = dpi_trial_ticks(own ? f->t->sampling : f->t->arm[part->arm].policy->desc.every);
+  const dp_time begin = own ? p->from : p->act + (p->from - p->act + step - 1) / step * step;
+  for (dp_time at = begin; at < p->to; at += step)
+    f->slot->out[member->nout++] = (dp_output_time){at, ORDER_ROW};
+}
+
 /* Rows and windows of the periods in their order. */
 static void put_outputs(filler *f, dp_member *member, const dpi_trial_period *period) {
   const dpi_trial_model *m = f->m;
@@ -219,6 +236,7 @@ static void put_outputs(filler *f, dp_member *member, const dpi_trial_period *pe
     for (int k = 0; k < m->npart; k++) {
       const dpi_trial_period *p = &period[k];
       if (p->position != position || p->to <= p->from) continue;
+      put_rows(f, member, &m->part[k], p);
       f->slot->out[member->nout++] = (dp_output_time){p->to, ORDER_OUT};
       for (int e = 0; e < f->t->desc.nendpoint; e++) {
         const dpi_endpoint *end = &f->t->endpoint[e];
@@ -248,6 +266,11 @@ void dpi_trial_fill(const dpi_trial_model *m, int person, dpi_trial_slot *slot, 
   dpi_trial_period period[16];
   dpi_cohort_person(t, person, slot->column, id);
   for (int k = 0; k < m->npair; k++) param[m->pair_param[k]] = slot->column[m->pair_column[k]];
+  for (int k = 0; k < m->npart; k++) {
+    if (m->part[k].drift < 0) continue;
+    dpi_rng rng = dpi_rng_make(t->desc.seed, dpi_cohort_chance(t, person), DPI_TRIAL_DRIFT);
+    param[m->part[k].drift] = t->drift.sd * dpi_rng_normal(&rng);
+  }
   const double leaves = dpi_trial_leaves(t, person), length = dpi_trial_length(t);
   const int nmeal = dpi_trial_meals(t, person, leaves < length ? leaves : length, slot->meal);
   put_meals(&f, nmeal);
@@ -264,25 +287,37 @@ void dpi_trial_fill(const dpi_trial_model *m, int person, dpi_trial_slot *slot, 
   member->ninstant = f.n;
   member->out = slot->out;
   member->functional = slot->functional;
-  member->stream = (uint64_t)person;
+  member->stream = dpi_cohort_chance(t, person);
 }
 
 /* ---- room ---- */
 
 static int instants_of(const dpi_trial_model *m, int nmeal) {
-  int n = 2 * nmeal;
+  int also = 0;
+  for (int k = 0; k < m->trial->ninput; k++)
+    if (m->trial->input[k].nalso > also) also = m->trial->input[k].nalso;
+  int n = 2 * nmeal * (1 + also);
   for (int k = 0; k < m->npart; k++) {
     const dpi_trial_part *p = &m->part[k];
-    n += 2 + p->ncounter + p->nplan + m->trial->arm[p->arm].policy->desc.ngive + (p->said ? nmeal : 0);
+    n += 2 + p->nact + p->ncounter + p->nplan + m->trial->arm[p->arm].policy->desc.ngive + (p->said ? nmeal : 0);
   }
   return n;
 }
 
+int dpi_trial_row_most(const dpi_trial_model *m) {
+  const dp_trial *t = m->trial;
+  double every = t->sampling;
+  for (int k = 0; k < m->npart && t->rows; k++)
+    if (m->part[k].monitor < 0) every = fmin(every, t->arm[m->part[k].arm].policy->desc.every);
+  return m->npart + (t->rows ? (int)(t->desc.horizon / every) + 2 : 0);
+}
+
 size_t dpi_trial_slot_size(const dpi_trial_model *m) {
+  const size_t rows = m->trial->rows ? (size_t)dpi_trial_row_most(m) : 0;
   const int nmeal = dpi_trial_meal_most(m->trial, dpi_trial_length(m->trial));
   return (size_t)instants_of(m, nmeal) * sizeof(dp_instant) + (size_t)nmeal * sizeof(dpi_trial_meal) +
          (size_t)m->trial->cohort.ncolumn * sizeof(double) + (size_t)dp_sim_describe(m->sim)->nparam * sizeof(double) +
-         1024;
+         rows * (size_t)(dp_sim_describe(m->sim)->noutput + 2) * sizeof(double) + 1024;
 }
 
 dp_status dpi_trial_slots_create(const dpi_trial_model *m, int n, dpi_trial_slot **out) {
@@ -292,7 +327,7 @@ dp_status dpi_trial_slots_create(const dpi_trial_model *m, int n, dpi_trial_slot
   if (!slot) return DP_ERR_MEMORY;
   for (int i = 0; i < n; i++) {
     slot[i].instant = DPI_NEW_ARRAY(ctx, dp_instant, instants_of(m, nmeal) + 1);
-    slot[i].out = DPI_NEW_ARRAY(ctx, dp_output_time, m->npart + 1);
+    slot[i].out = DPI_NEW_ARRAY(ctx, dp_output_time, dpi_trial_row_most(m) + 1);
     slot[i].functional = DPI_NEW_ARRAY(ctx, dp_functional, m->npart * m->npath + 1);
     slot[i].meal = DPI_NEW_ARRAY(ctx, dpi_trial_meal, nmeal + 1);
     slot[i].column = DPI_NEW_ARRAY(ctx, double, m->trial->cohort.ncolumn + 1);

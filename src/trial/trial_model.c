@@ -5,6 +5,7 @@
  *     arm0_s_integral   state of its rule          arm0_e_tin_n, _s, _q   counters of the endpoint `tin`
  *     arm0_said_0       what was announced         arm0_total_0         sum of what it gave; arm0_gift_0 the last one
  *     arm0_read_0       what an outside policy reads
+ *     arm0_late_0_1     gift 0 of the decision before the last, on its way
  *     policy_z0         noise of a sensor          policy_cgm_e         its state: named by the law, the same in all
  *                       arms, so
  *                                                  that arms see the same noise
@@ -20,7 +21,14 @@
 #include "num/num.h"
 #include "trial/trial_impl.h"
 
-enum { most_targets = 600, most_params = 4000, most_laws = 64, most_outputs = 2000, most_noise = 64 };
+enum {
+  most_targets = 600,
+  most_params = 4000,
+  most_laws = 64,
+  most_outputs = 2000,
+  most_noise = 64,
+  most_late = 64 /* decisions that a gift may be on its way */
+};
 
 typedef struct law {
   char id[40];
@@ -30,6 +38,7 @@ typedef struct law {
   int nsum; /* counters from 0, and what each adds up */
   const char *sum[most_targets], *sum_of[most_targets];
   const char *sensed[64]; /* [nobservable] what stands for a reading in this law, NULL: not read yet */
+  const char *drift;      /* its state of the drift, NULL: none yet */
 } law;
 
 typedef struct builder {
@@ -49,12 +58,24 @@ typedef struct builder {
   int ncounter;
 } builder;
 
+double dpi_trial_lag(const dp_trial *t, const dp_policy *p, int control) {
+  const dpi_kind_control *c = &t->kind->control[control];
+  const dp_control_def *d = &t->kind->sim_def.control[c->sim_control];
+  double lag;
+  if (!c->timed) return 0;
+  if (d->rate || d->duration || !d->lag || !dpi_parse_double(d->lag, &lag) || !(lag >= 0)) return NAN;
+  if (lag == 0) return 0;
+  /* in a cross-over what is on its way would have to outlive the arm */
+  return t->desc.design != DP_TRIAL_CROSSOVER && lag <= most_late * p->desc.every ? lag : NAN;
+}
+
 bool dpi_trial_outside(const dp_trial *t, int arm) {
   const dp_policy_desc *d = &t->arm[arm].policy->desc;
   if (d->kind != DP_POLICY_RULE) return d->kind != DP_POLICY_PLAN;
-  for (int i = 0; i < d->ngive; i++) /* a law can't begin an infusion, or give something later */
+  for (int i = 0; i < d->ngive; i++) /* a law can't begin an infusion, or give something after a time that it finds */
     for (int c = 0; c < t->kind->ncontrol; c++)
-      if (t->kind->control[c].timed && strcmp(t->kind->control[c].id, d->give[i]) == 0) return true;
+      if (strcmp(t->kind->control[c].id, d->give[i]) == 0 && isnan(dpi_trial_lag(t, t->arm[arm].policy, c)))
+        return true;
   return false;
 }
 
@@ -137,6 +158,9 @@ static const char *output_formula(const dp_trial *t, int output) {
 
 /* ---- readings ---- */
 
+/* What the observable is: by the model, with the drift. */
+static dp_status value_of(builder *b, law *l, int observable, const char **out);
+
 static dp_status add_noise(builder *b, law *l, const char **out) {
   if (l->nnoise == most_noise) return too_large(b);
   *out = dpi_arena_printf(b->arena, "%s_z%d", l->id, l->nnoise);
@@ -147,7 +171,8 @@ static dp_status add_noise(builder *b, law *l, const char **out) {
 
 /* The kind's own noise. */
 static dp_status sense_plainly(builder *b, law *l, const dpi_kind_observable *o, const char **out) {
-  const char *z, *value = output_formula(b->t, o->value_output), *sigma = output_formula(b->t, o->sigma_output);
+  const char *z, *value, *sigma = output_formula(b->t, o->sigma_output);
+  DP_TRY(value_of(b, l, (int)(o - b->t->kind->observable), &value));
   DP_TRY(add_noise(b, l, &z));
   *out = o->noise == DPI_NOISE_LOGNORMAL ? dpi_arena_printf(b->arena, "(%s)*exp((%s)*%s)", value, sigma, z)
                                          : dpi_arena_printf(b->arena, "(%s) + (%s)*%s", value, sigma, z);
@@ -169,7 +194,7 @@ static dp_status sense_by(builder *b, law *l, const dpi_trial_sensor *s, const c
     DP_TRY(add_param(b, formula[n++], s->start[i]));
   }
   name[n] = o->id;
-  formula[n++] = output_formula(b->t, o->value_output);
+  DP_TRY(value_of(b, l, s->observable, &formula[n++]));
   DP_TRY(dpi_policy_replace(b->ctx, b->arena, s->value.text, name, formula, n, out));
   for (int i = 0; i < s->nstate; i++) {
     const char *next;
@@ -179,6 +204,24 @@ static dp_status sense_by(builder *b, law *l, const dpi_trial_sensor *s, const c
   }
   if (isfinite(s->high)) *out = dpi_arena_printf(b->arena, "min(%s, %s)", number(b, s->high), *out);
   if (*out && isfinite(s->low)) *out = dpi_arena_printf(b->arena, "max(%s, %s)", number(b, s->low), *out);
+  return *out ? DP_OK : DP_ERR_MEMORY;
+}
+
+static dp_status value_of(builder *b, law *l, int observable, const char **out) {
+  const dpi_trial_drift *d = &b->t->drift;
+  const char *value = output_formula(b->t, b->t->kind->observable[observable].value_output);
+  *out = value;
+  if (!(d->sd > 0) || d->observable != observable) return DP_OK;
+  if (!l->drift) { /* from reading to reading: an Ornstein-Uhlenbeck process, exactly */
+    const double keep = dpi_m_exp(-b->t->sampling / d->timescale), fresh = d->sd * sqrt(1 - keep * keep);
+    const char *z, *state = dpi_arena_printf(b->arena, "%s_drift", l->id);
+    DP_TRY(add_noise(b, l, &z));
+    DP_TRY(add_param(b, state, 0));
+    l->drift = state;
+    DP_TRY(add_target(b, l, state,
+                      dpi_arena_printf(b->arena, "%s*%s + %s*%s", number(b, keep), state, number(b, fresh), z), NULL));
+  }
+  *out = dpi_arena_printf(b->arena, "(%s) + %s", value, l->drift);
   return *out ? DP_OK : DP_ERR_MEMORY;
 }
 
@@ -301,14 +344,43 @@ static dp_status count_endpoint(builder *b, law *l, int arm, int k, const char *
   return DP_OK;
 }
 
+/* What an endpoint counts: a reading, or what there is at its time. */
+static dp_status counted_of(builder *b, law *l, const dpi_endpoint *e, const char **out) {
+  const char *r;
+  if (!e->samples)
+    DP_TRY(sense(b, l, e->observable, &r));
+  else if (e->observable >= 0)
+    DP_TRY(value_of(b, l, e->observable, &r));
+  else
+    r = output_formula(b->t, b->t->kind->quantity[e->quantity].sim_output);
+  *out = dpi_arena_printf(b->arena, "(%s)", r);
+  return *out ? DP_OK : DP_ERR_MEMORY;
+}
+
+/* With rows: what was counted last, as an output; endpoints that count the same share it. */
+static dp_status add_seen(builder *b, law *l, dpi_trial_part *part, const char **seen, int k) {
+  for (int i = 0; i < k; i++)
+    if (seen[i] && strcmp(seen[i], seen[k]) == 0) {
+      part->seen[k] = part->seen[i];
+      return DP_OK;
+    }
+  const char *id = dpi_arena_printf(b->arena, "arm%d_seen_%d", part->arm, k);
+  DP_TRY(add_param(b, id, 0));
+  DP_TRY(add_target(b, l, id, seen[k], NULL));
+  return add_output(b, dpi_arena_printf(b->arena, "%s_out", id), id, &part->seen[k]);
+}
+
 static dp_status add_counters(builder *b, law *l, dpi_trial_part *part) {
+  const char **seen = DPI_ARENA_ARRAY(b->arena, const char *, b->t->desc.nendpoint + 1);
+  if (!seen) return DP_ERR_MEMORY;
   for (int k = 0; k < b->t->desc.nendpoint; k++) {
     const dpi_endpoint *e = &b->t->endpoint[k];
     const char *r, *value = NULL;
+    part->seen[k] = -1;
     if (!e->readings) continue;
-    DP_TRY(sense(b, l, e->observable, &r));
-    r = dpi_arena_printf(b->arena, "(%s)", r);
-    if (!r) return DP_ERR_MEMORY;
+    DP_TRY(counted_of(b, l, e, &r));
+    seen[k] = r;
+    if (b->t->rows) DP_TRY(add_seen(b, l, part, seen, k));
     DP_TRY(count_endpoint(b, l, part->arm, k, r, &value));
     DP_TRY(add_output(b, dpi_arena_printf(b->arena, "arm%d_out_%s", part->arm, e->pub.id), value, &part->output[k]));
   }
@@ -354,9 +426,33 @@ static dp_status policy_words(builder *b, law *l, const dp_policy *p, int arm, d
   return DP_OK;
 }
 
+/* A dose into its target, now or by a law of its own that comes `lag` after the decision: what was decided moves along
+ * a queue, decision by decision. */
+static dp_status add_dose(builder *b, law *l, dpi_trial_part *part, int i, const char *target, const char *amount,
+                          double lag) {
+  const double every = b->t->arm[part->arm].policy->desc.every;
+  const int n = lag > 0 ? (int)ceil(lag / every * (1 - 1e-12)) : 0;
+  const char *last = amount;
+  char id[40];
+  law *act = NULL;
+  if (n == 0) return add_target(b, l, target, dpi_arena_printf(b->arena, "%s + %s", target, amount), amount);
+  for (int k = 0; k < n; k++) {
+    const char *late = dpi_arena_printf(b->arena, "arm%d_late_%d_%d", part->arm, i, k);
+    DP_TRY(add_param(b, late, 0));
+    DP_TRY(add_target(b, l, late, last, NULL));
+    last = late;
+  }
+  snprintf(id, sizeof id, "act%d", i);
+  part->act_lag[part->nact] = lag;
+  part->act[part->nact++] = b->nlaw;
+  DP_TRY(add_law(b, id, &act));
+  return add_target(b, act, target, dpi_arena_printf(b->arena, "%s + %s", target, last), NULL);
+}
+
 /* Gift number i of a rule: cut to its bounds, given, counted. */
-static dp_status add_gift(builder *b, law *l, const dp_policy *p, int arm, int i, const char *formula,
+static dp_status add_gift(builder *b, law *l, const dp_policy *p, dpi_trial_part *part, int i, const char *formula,
                           dpi_str *outside) {
+  const int arm = part->arm;
   const dp_kind *kind = b->t->kind;
   const char *give = p->desc.give[i], *cut = formula;
   double low, high;
@@ -373,7 +469,7 @@ static dp_status add_gift(builder *b, law *l, const dp_policy *p, int arm, int i
     const dp_control_def *c = &kind->sim_def.control[kind->control[control].sim_control];
     const char *amount = c->bioavailability ? dpi_arena_printf(b->arena, "(%s)*(%s)", c->bioavailability, cut) : cut;
     if (!amount) return DP_ERR_MEMORY;
-    DP_TRY(add_target(b, l, c->target, dpi_arena_printf(b->arena, "%s + %s", c->target, amount), amount));
+    DP_TRY(add_dose(b, l, part, i, c->target, amount, dpi_trial_lag(b->t, p, control)));
   } else {
     DP_TRY(add_target(b, l, give, cut, NULL));
   }
@@ -387,6 +483,9 @@ static dp_status add_gift(builder *b, law *l, const dp_policy *p, int arm, int i
 static dp_status add_rule(builder *b, law *l, dpi_trial_part *part) {
   const dp_policy *p = b->t->arm[part->arm].policy;
   const int arm = part->arm;
+  part->act = DPI_ARENA_ARRAY(b->arena, int, p->desc.ngive + 1);
+  part->act_lag = DPI_ARENA_ARRAY(b->arena, double, p->desc.ngive + 1);
+  if (!part->act || !part->act_lag) return DP_ERR_MEMORY;
   dpi_policy_words w;
   dpi_policy_formulas f;
   DP_TRY(policy_words(b, l, p, arm, &w));
@@ -408,7 +507,7 @@ static dp_status add_rule(builder *b, law *l, dpi_trial_part *part) {
   dp_status status = share_sum(b, l, &steps, "1");
   for (int i = 0; i < p->desc.ngive && status == DP_OK; i++) {
     const char *formula = dpi_arena_printf(b->arena, "(%s)", f.give[i]);
-    status = formula ? add_gift(b, l, p, arm, i, formula, &outside) : DP_ERR_MEMORY;
+    status = formula ? add_gift(b, l, p, part, i, formula, &outside) : DP_ERR_MEMORY;
   }
   if (status == DP_OK) status = outside.failed ? DP_ERR_MEMORY : sum_up(b, l, cut, dpi_str_text(&outside), 0);
   dpi_str_release(&outside);
@@ -482,10 +581,11 @@ static dp_status add_part(builder *b, dpi_trial_part *part) {
   bool counted = false, same = false;
   char id[40];
   law *l = NULL;
-  part->law = part->monitor = part->limited = -1;
+  part->law = part->monitor = part->limited = part->drift = -1;
+  part->seen = DPI_ARENA_ARRAY(b->arena, int, t->desc.nendpoint);
   part->output = DPI_ARENA_ARRAY(b->arena, int, t->desc.nendpoint);
   part->path = DPI_ARENA_ARRAY(b->arena, int, t->desc.nendpoint);
-  if (!part->output || !part->path) return DP_ERR_MEMORY;
+  if (!part->output || !part->path || !part->seen) return DP_ERR_MEMORY;
   b->m->npath = 0;
   for (int k = 0; k < t->desc.nendpoint; k++) {
     const dpi_endpoint *e = &t->endpoint[k];
@@ -571,6 +671,7 @@ static dp_status resolve(builder *b, dpi_trial_part *part, const char *const *co
       DP_TRY(find(b, id, &part->said[i]));
     }
   }
+  if (part->law >= 0 && b->laws[part->law]->drift) DP_TRY(find(b, b->laws[part->law]->drift, &part->drift));
   part->counter = DPI_ARENA_ARRAY(b->arena, int, part->ncounter + 1);
   part->counter_start = DPI_ARENA_ARRAY(b->arena, double, part->ncounter + 1);
   if (!part->counter || !part->counter_start) return DP_ERR_MEMORY;

@@ -1,4 +1,5 @@
-/* trial_read.c - floor 8: trial.yaml to a dp_trial, complete and checked, or not at all. The keys: docs/trial.md. */
+/* trial_read.c - floor 8: trial.yaml to a dp_trial, complete and checked, or not at all. The keys: docs/trial.md. What
+ * a tuning has in common with it (a form) is read here too. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@ enum {
   most_arms = 16,
   most_endpoints = 64,
   most_meals = 1000,
+  most_also = 16,
   most_evidence = 50,
   most_sensor = 16,
   most_inputs = 50000
@@ -21,6 +23,7 @@ typedef struct reader {
   dpi_yaml_doc doc;
   const char *const *dirs;
   int ndir;
+  const dpi_trial_form *form; /* NULL: a trial */
 } reader;
 
 static dp_status wrong(const dpi_yaml_doc *doc, const dpi_yaml *node, const char *what, const char *expected) {
@@ -147,8 +150,30 @@ static dp_status read_rate(const reader *r, const dpi_yaml *map, const dpi_kind_
   return *out > 0 ? DP_OK : wrong(&r->doc, n, "rate", "a rate > 0");
 }
 
+/* also: [control, ...]: what is given with it, the same amount at the same time (a meal in two parts). */
+static dp_status read_also(const reader *r, const dpi_yaml *map, dpi_trial_input *in) {
+  const dpi_yaml *list;
+  const dp_kind *k = r->t->kind;
+  DP_TRY(entry(&r->doc, map, "also", DPI_YAML_SEQUENCE, "[control, ...]", &list));
+  if (!list) return DP_OK;
+  if (list->count > most_also) return wrong(&r->doc, list, "also", "at most 16 controls");
+  in->also = DPI_ARENA_ARRAY(&r->t->arena, int, list->count + 1);
+  if (!in->also) return DP_ERR_MEMORY;
+  for (const dpi_yaml *e = list->first; e; e = e->next) {
+    const int c = e->text ? dpi_kind_find_control(k, e->text) : -1;
+    bool again = c == in->control;
+    for (int i = 0; i < in->nalso; i++) again = again || in->also[i] == c;
+    if (c < 0 || again) return wrong(&r->doc, e, "also", "another control of the kind");
+    const dpi_kind_control *own = &k->control[in->control], *other = &k->control[c];
+    if (strcmp(other->unit, own->unit) != 0 || other->upper < own->upper)
+      return wrong(&r->doc, e, "also", "a control with the unit, and at least the bound, of the input's own");
+    in->also[in->nalso++] = c;
+  }
+  return DP_OK;
+}
+
 static dp_status read_input(const reader *r, const dpi_yaml *map, dpi_trial_input *in) {
-  static const char *const keys[] = {"scenario", "every", "rate", "variation", "skip"};
+  static const char *const keys[] = {"scenario", "every", "rate", "variation", "skip", "also"};
   static const char *const varied[] = {"time", "amount"};
   const dp_kind *k = r->t->kind;
   DP_TRY(dpi_yaml_known(&r->doc, map, "an input", keys, DPI_COUNT(keys)));
@@ -157,6 +182,12 @@ static dp_status read_input(const reader *r, const dpi_yaml *map, dpi_trial_inpu
     return dpi_fail(r->t->ctx, DP_ERR_INPUT, "%s:%d: inputs: the kind has no control '%s'", r->doc.source, map->line,
                     map->key);
   const dpi_kind_control *c = &k->control[in->control];
+  DP_TRY(read_also(r, map, in));
+  bool whole = c->with < 0;
+  for (int i = 0; i < in->nalso; i++) whole = whole || in->also[i] == c->with;
+  if (!whole)
+    return dpi_fail(r->t->ctx, DP_ERR_INPUT, "%s:%d: inputs: '%s' alone, expected also: [%s], which belongs with it",
+                    r->doc.source, map->line, map->key, k->control[c->with].id);
   DP_TRY(read_scenario(r, dpi_yaml_get(map, "scenario"), c, in));
   DP_TRY(duration(r, map, "every", 0, 1e-6, &in->every));
   DP_TRY(read_rate(r, map, c, &in->rate));
@@ -189,8 +220,8 @@ static dp_status check_arm(const reader *r, const dpi_yaml *e, const dp_policy *
     for (int k = 0; k < t->ninput; k++)
       have = have || strcmp(t->kind->control[t->input[k].control].id, p->desc.announce_of[i]) == 0;
     if (!have)
-      return dpi_fail(t->ctx, DP_ERR_INPUT, "%s:%d: arms: %s is told of '%s', which is no input of the trial",
-                      r->doc.source, e->line, p->desc.source, p->desc.announce_of[i]);
+      return dpi_fail(t->ctx, DP_ERR_INPUT, "%s:%d: %s: %s is told of '%s', which is no input of the trial",
+                      r->doc.source, e->line, r->form ? "policy" : "arms", p->desc.source, p->desc.announce_of[i]);
   }
   for (int i = 0; i < p->desc.nperson; i++) {
     bool have = dp_sim_param(t->kind->sim, p->desc.person[i]) >= 0;
@@ -203,32 +234,60 @@ static dp_status check_arm(const reader *r, const dpi_yaml *e, const dp_policy *
   return DP_OK;
 }
 
+/* The next arm: `file` is named at node. */
+static dp_status take_arm(reader *r, const dpi_yaml *node, const char *name, const char *file) {
+  dp_trial *t = r->t;
+  dpi_trial_arm_def *a = &t->arm[t->desc.narm];
+  a->name = name;
+  a->path = dpi_policy_path(&t->arena, t->folder, file);
+  if (!a->path) return DP_ERR_MEMORY;
+  t->arm_name[t->desc.narm++] = a->name;
+  DP_TRY(dp_policy_read(t->kind, a->path, &a->policy));
+  if (r->form) DP_TRY(dpi_cohort_add(t, a->policy));
+  return check_arm(r, node, a->policy);
+}
+
+static dp_status make_arms(reader *r, int n) {
+  dp_trial *t = r->t;
+  t->arm = DPI_ARENA_ARRAY(&t->arena, dpi_trial_arm_def, n);
+  t->arm_name = DPI_ARENA_ARRAY(&t->arena, const char *, n);
+  t->desc.arm = t->arm_name;
+  return t->arm && t->arm_name ? DP_OK : DP_ERR_MEMORY;
+}
+
 static dp_status read_arms(reader *r) {
   static const char *const keys[] = {"name", "policy"};
   dp_trial *t = r->t;
   const dpi_yaml *list;
   DP_TRY(entry(&r->doc, r->doc.root, "arms", DPI_YAML_SEQUENCE, "a list of arms", &list));
   if (!list || list->count < 1 || list->count > most_arms) return demand(r, list, "arms", "a list of 1 to 16 arms");
-  t->arm = DPI_ARENA_ARRAY(&t->arena, dpi_trial_arm_def, list->count);
-  t->arm_name = DPI_ARENA_ARRAY(&t->arena, const char *, list->count);
-  if (!t->arm || !t->arm_name) return DP_ERR_MEMORY;
-  t->desc.arm = t->arm_name;
+  DP_TRY(make_arms(r, list->count));
   for (const dpi_yaml *e = list->first; e; e = e->next) {
-    dpi_trial_arm_def *a = &t->arm[t->desc.narm];
-    const char *file;
+    const char *name, *file;
     DP_TRY(dpi_yaml_known(&r->doc, e, "an arm", keys, DPI_COUNT(keys)));
-    DP_TRY(dpi_yaml_string(&r->doc, e, "name", NULL, &a->name));
+    DP_TRY(dpi_yaml_string(&r->doc, e, "name", NULL, &name));
     DP_TRY(dpi_yaml_string(&r->doc, e, "policy", NULL, &file));
-    if (!*a->name) return demand(r, e, "arms", "a name for each of them");
-    a->path = dpi_policy_path(&t->arena, t->folder, file);
-    if (!a->path) return DP_ERR_MEMORY;
+    if (!*name) return demand(r, e, "arms", "a name for each of them");
     for (int i = 0; i < t->desc.narm; i++)
-      if (strcmp(t->arm[i].name, a->name) == 0) return wrong(&r->doc, e, "arms", "a name of its own for each arm");
-    t->arm_name[t->desc.narm++] = a->name;
-    DP_TRY(dp_policy_read(t->kind, a->path, &a->policy));
-    DP_TRY(check_arm(r, e, a->policy));
+      if (strcmp(t->arm[i].name, name) == 0) return wrong(&r->doc, e, "arms", "a name of its own for each arm");
+    DP_TRY(take_arm(r, e, name, file));
   }
   return DP_OK;
+}
+
+/* A form's only arm: a rule that a law can be. */
+static dp_status read_policy(reader *r) {
+  dp_trial *t = r->t;
+  const dpi_yaml *n = dpi_yaml_get(r->doc.root, "policy");
+  const char *file;
+  DP_TRY(dpi_yaml_string(&r->doc, r->doc.root, "policy", NULL, &file));
+  DP_TRY(make_arms(r, 1));
+  DP_TRY(take_arm(r, n, "rule", file));
+  if (t->arm[0].policy->desc.kind != DP_POLICY_RULE) return wrong(&r->doc, n, "policy", "a policy of kind rule");
+  if (!dpi_trial_outside(t, 0)) return DP_OK;
+  return dpi_fail(t->ctx, DP_ERR_UNSUPPORTED,
+                  "%s:%d: policy: %s gives infusions, or doses after a lag that is no number: such a rule is not tuned",
+                  r->doc.source, n->line, t->arm[0].policy->desc.source);
 }
 
 static dp_status read_crossover(reader *r, const dpi_yaml *map) {
@@ -461,9 +520,13 @@ static dp_status read_of(const reader *r, const dpi_yaml *map, dpi_endpoint *e) 
     if (!have) return wrong(&r->doc, n, "of", "what all arms give");
   }
   DP_TRY(dpi_yaml_string(&r->doc, map, "by", "path", &by));
-  e->readings = strcmp(by, "readings") == 0;
-  if (!e->readings && strcmp(by, "path") != 0) return wrong(&r->doc, dpi_yaml_get(map, "by"), "by", "path or readings");
-  if (e->readings && e->observable < 0) return wrong(&r->doc, n, "of", "an observable, where readings are counted");
+  e->samples = strcmp(by, "samples") == 0;
+  e->readings = e->samples || strcmp(by, "readings") == 0;
+  if (!e->readings && strcmp(by, "path") != 0)
+    return wrong(&r->doc, dpi_yaml_get(map, "by"), "by", "path, readings or samples");
+  if (e->samples && e->give) return wrong(&r->doc, n, "of", "an observable or a quantity, where samples are counted");
+  if (e->readings && !e->samples && e->observable < 0)
+    return wrong(&r->doc, n, "of", "an observable, where readings are counted");
   if (!e->readings && e->quantity >= 0) e->observable = -1;
   return DP_OK;
 }
@@ -637,7 +700,8 @@ static dp_status check_sensors(const reader *r) {
   for (int i = 0; i < t->nsensor && e; i++, e = e->next) {
     bool used = false;
     for (int k = 0; k < t->desc.nendpoint; k++)
-      used = used || (t->endpoint[k].readings && t->endpoint[k].observable == t->sensor[i].observable);
+      used = used || (t->endpoint[k].readings && !t->endpoint[k].samples &&
+                      t->endpoint[k].observable == t->sensor[i].observable);
     for (int a = 0; a < t->desc.narm; a++)
       for (int k = 0; k < t->arm[a].policy->desc.nread; k++)
         used = used || t->arm[a].policy->observable[k] == t->sensor[i].observable;
@@ -662,20 +726,19 @@ static dp_status check_size(reader *r) {
   return DP_OK;
 }
 
-static dp_status read_all(reader *r) {
-  static const char *const keys[] = {
-      "trial",    "question",  "kind",          "horizon",   "seed",       "cohort",       "inputs",
-      "arms",     "sensor",    "randomisation", "crossover", "paired",     "dropout",      "missing",
-      "sampling", "endpoints", "confidence",    "interval",  "proportion", "multiplicity", "power",
-      "run_in",   "method",    "step",          "rtol",      "atol",       "credibility",  "looks"};
+static dp_status read_head(reader *r, const char *title) {
   dp_trial *t = r->t;
-  const dpi_yaml *root = r->doc.root, *cohort;
-  DP_TRY(dpi_yaml_known(&r->doc, root, "a trial", keys, DPI_COUNT(keys)));
-  DP_TRY(dpi_yaml_string(&r->doc, root, "trial", NULL, &t->desc.title));
+  const dpi_yaml *root = r->doc.root;
+  DP_TRY(dpi_yaml_string(&r->doc, root, title, NULL, &t->desc.title));
   DP_TRY(dpi_yaml_string(&r->doc, root, "question", "", &t->desc.question));
   DP_TRY(read_kind(r));
   if (!dpi_yaml_get(root, "horizon")) return demand(r, NULL, "horizon", "a time: how long each person is followed");
-  DP_TRY(duration(r, root, "horizon", 0, 1e-6, &t->desc.horizon));
+  return duration(r, root, "horizon", 0, 1e-6, &t->desc.horizon);
+}
+
+static dp_status read_people(reader *r) {
+  dp_trial *t = r->t;
+  const dpi_yaml *root = r->doc.root, *cohort;
   int seed;
   DP_TRY(dpi_yaml_int(&r->doc, root, "seed", 1, 0, 2147483647, &seed));
   t->desc.seed = (uint64_t)seed;
@@ -685,21 +748,59 @@ static dp_status read_all(reader *r) {
   t->desc.nperson = t->cohort.n;
   DP_TRY(read_inputs(r));
   DP_TRY(read_arms(r));
-  DP_TRY(check_read(r, cohort));
+  return check_read(r, cohort);
+}
+
+/* What is counted, and how it is integrated. */
+static dp_status read_counts(reader *r) {
+  DP_TRY(read_sensors(r));
+  DP_TRY(read_endpoints(r));
+  if (!r->form) DP_TRY(read_statistics(r));
+  DP_TRY(read_method(r));
+  DP_TRY(check_sampling(r));
+  DP_TRY(check_sensors(r));
+  return check_size(r);
+}
+
+static dp_status read_all(reader *r) {
+  static const char *const keys[] = {
+      "trial",    "question",  "kind",          "horizon",   "seed",       "cohort",       "inputs",
+      "arms",     "sensor",    "randomisation", "crossover", "paired",     "dropout",      "missing",
+      "sampling", "endpoints", "confidence",    "interval",  "proportion", "multiplicity", "power",
+      "run_in",   "method",    "step",          "rtol",      "atol",       "credibility",  "looks"};
+  dp_trial *t = r->t;
+  const dpi_yaml *root = r->doc.root;
+  DP_TRY(dpi_yaml_known(&r->doc, root, "a trial", keys, DPI_COUNT(keys)));
+  DP_TRY(read_head(r, "trial"));
+  DP_TRY(read_people(r));
   DP_TRY(read_design(r));
   DP_TRY(duration(r, root, "run_in", 0, 0, &t->desc.run_in));
   if (t->desc.run_in > 0 && t->desc.design == DP_TRIAL_CROSSOVER)
     return wrong(&r->doc, dpi_yaml_get(root, "run_in"), "run_in",
                  "none in a cross-over: during: next says what a wash-out is");
   DP_TRY(read_loss(r));
-  DP_TRY(read_sensors(r));
-  DP_TRY(read_endpoints(r));
-  DP_TRY(read_statistics(r));
-  DP_TRY(read_method(r));
-  DP_TRY(check_sampling(r));
-  DP_TRY(check_sensors(r));
-  DP_TRY(check_size(r));
+  DP_TRY(read_counts(r));
   return read_credibility(r);
+}
+
+static dp_status read_form(reader *r) {
+  const dpi_trial_form *form = r->form;
+  dp_trial *t = r->t;
+  const dpi_yaml *root = r->doc.root;
+  t->desc.design = DP_TRIAL_PAIRED;
+  t->block = t->nstratum = 1;
+  t->context = t->influence = t->consequence = t->risk = "";
+  DP_TRY(dpi_yaml_known(&r->doc, root, form->what, form->key, form->nkey));
+  DP_TRY(read_head(r, form->title));
+  DP_TRY(dpi_cohort_given(t));
+  DP_TRY(read_inputs(r));
+  DP_TRY(read_policy(r));
+  DP_TRY(duration(r, root, "run_in", 0, 0, &t->desc.run_in));
+  t->dropout_per = dpi_trial_length(t);
+  DP_TRY(read_counts(r));
+  DP_TRY(share(&r->doc, root, "confidence", 0.95, &t->confidence));
+  if (t->confidence < 0.5) return wrong(&r->doc, dpi_yaml_get(root, "confidence"), "confidence", "0.5 or more");
+  return form->rest(form->user, t, &r->doc);
 }
 
 static dp_status make_hash(dp_trial *t, const char *text, size_t size) {
@@ -708,14 +809,16 @@ static dp_status make_hash(dp_trial *t, const char *text, size_t size) {
   dpi_sha256_add(h, text, size);
   dpi_sha256_add(h, t->kind->hash, 64);
   for (int a = 0; a < t->desc.narm; a++) dpi_sha256_add(h, t->arm[a].policy->desc.hash, 64);
-  for (int i = 0; i < t->cohort.nrow; i++) dpi_sha256_add(h, t->cohort.person[i], strlen(t->cohort.person[i]) + 1);
-  if (t->cohort.nrow)
+  for (int i = 0; t->cohort.person && i < t->cohort.nrow; i++)
+    dpi_sha256_add(h, t->cohort.person[i], strlen(t->cohort.person[i]) + 1);
+  if (t->cohort.value)
     dpi_sha256_add(h, t->cohort.value, (size_t)t->cohort.nrow * (size_t)t->cohort.ncolumn * sizeof(double));
   dpi_sha256_finish(h, t->desc.hash);
   return DP_OK;
 }
 
-dp_status dp_trial_read(dp_ctx *ctx, const char *path, const char *const *dirs, int ndir, dp_trial **out) {
+dp_status dpi_trial_read_form(dp_ctx *ctx, const char *path, const char *const *dirs, int ndir,
+                              const dpi_trial_form *form, dp_trial **out) {
   *out = NULL;
   const char *why = dpi_policy_no_file(path);
   if (why) return dpi_fail(ctx, DP_ERR_INPUT, "%s: %s", path, why);
@@ -725,12 +828,13 @@ dp_status dp_trial_read(dp_ctx *ctx, const char *path, const char *const *dirs, 
   dpi_arena_init(&t->arena, ctx);
   t->desc.source = dpi_arena_strdup(&t->arena, path);
   t->folder = dpi_policy_folder(&t->arena, path);
-  reader r = {t, {.ctx = ctx, .arena = &t->arena, .source = t->desc.source}, dirs, ndir};
+  t->drift.observable = -1;
+  reader r = {t, {.ctx = ctx, .arena = &t->arena, .source = t->desc.source}, dirs, ndir, form};
   char *text = NULL;
   size_t size = 0;
   dp_status status = t->desc.source && t->folder ? dpi_file_read(ctx, path, 1u << 20, &text, &size) : DP_ERR_MEMORY;
   if (status == DP_OK) status = dpi_yaml_parse(&r.doc, text, size);
-  if (status == DP_OK) status = read_all(&r);
+  if (status == DP_OK) status = form ? read_form(&r) : read_all(&r);
   if (status == DP_OK) status = make_hash(t, text, size);
   dpi_free(ctx, text);
   if (status == DP_OK)
@@ -738,6 +842,10 @@ dp_status dp_trial_read(dp_ctx *ctx, const char *path, const char *const *dirs, 
   else
     dp_trial_destroy(t);
   return status;
+}
+
+dp_status dp_trial_read(dp_ctx *ctx, const char *path, const char *const *dirs, int ndir, dp_trial **out) {
+  return dpi_trial_read_form(ctx, path, dirs, ndir, NULL, out);
 }
 
 void dp_trial_destroy(dp_trial *t) {

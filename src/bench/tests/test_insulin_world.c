@@ -252,8 +252,37 @@ static void random_days(void **state) {
   dpi_arena_release(&arena);
   assert_int_equal(dpi_alloc_live(ctx), 0);
   dp_ctx_destroy(ctx);
-  const double glucose[] = {60, 79.9, 80, 200};
-  assert_true(dpi_insulin_below(glucose, 4, 80) == 0.5);
+}
+
+/* What makes a therapy better is in the file: its settings are rehearsed, its endpoints are those of the readings. */
+static void tuning_file(void **state) {
+  (void)state;
+  static const double glucose[] = {53, 69, 79.9, 80, 180, 200, 100, 100, 100, 100};
+  dp_ctx *ctx;
+  dp_ctx_def context = dp_ctx_def_default();
+  dp_tune *tune;
+  assert_int_equal(dp_ctx_create(&context, &ctx), DP_OK);
+  dp_insulin_def def = dp_insulin_def_default();
+  def.twin = TWINS "/insulin";
+  OK(dpi_insulin_tuning_open(ctx, &def, &tune));
+  const dp_tune_desc *d = dp_tune_describe(tune);
+  assert_int_equal(d->ncandidate, 84);
+  for (int e = 0; e < d->nendpoint; e++) {
+    const char *id = d->endpoint[e].id;
+    const double want = strcmp(id, "tir") == 0    ? 70
+                        : strcmp(id, "low") == 0  ? 30
+                        : strcmp(id, "tbr") == 0  ? 20
+                        : strcmp(id, "tbr2") == 0 ? 10
+                                                  : NAN;
+    assert_true(dp_tune_counts(tune, e));
+    assert_true(fabs(dp_tune_count(tune, e, glucose, DPI_COUNT(glucose)) - want) < 1e-12);
+  }
+  dp_tune_destroy(tune);
+  def.tuning = TWINS "/insulin/tunings/none.yaml";
+  assert_int_equal(dpi_insulin_tuning_open(ctx, &def, &tune), DP_ERR_INPUT);
+  dp_ctx_clear_error(ctx);
+  assert_int_equal(dpi_alloc_live(ctx), 0);
+  dp_ctx_destroy(ctx);
 }
 
 static void refusals(void **state) {
@@ -286,7 +315,7 @@ static void refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(rule_and_record_agree), cmocka_unit_test(loops),
-                                     cmocka_unit_test(outlook), cmocka_unit_test(random_days),
+                                     cmocka_unit_test(outlook), cmocka_unit_test(random_days), cmocka_unit_test(tuning_file),
                                      cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -553,6 +553,7 @@ static void bring_up(const dpi_population *pop, dpi_grid *g, const double *theta
 }
 
 dp_status dpi_grid_eval(dpi_population *pop, const double *theta, double *value, double *grad, bool *ok) {
+  if (!pop->grid) DP_TRY(dpi_refuse_links(pop->kind, "quadrature"));
   if (!pop->grid) DP_TRY(grid_create(pop, theta));
   dpi_grid *g = pop->grid;
   bring_up(pop, g, theta);

@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "infer/infer.h"
@@ -67,7 +68,7 @@ static void gradient_by_differences(void **state) {
   assert_int_equal(dpi_indiv_eval(iv, x, true, &pt, &ok), DP_OK);
   assert_true(ok);
   for (int a = 0; a < n; a++) {
-    double h = 2e-2 * sqrt(b.kind->effect[a].variance), l[2], keep = x[a];
+    double h = 5e-3 * sqrt(b.kind->effect[a].variance), l[2], keep = x[a];
     for (int side = 0; side < 2; side++) {
       dpi_point value = {0, NULL, NULL};
       x[a] = keep + (side ? h : -h);
@@ -183,9 +184,142 @@ static void correlated_errors_are_refused(void **state) {
   close_bed(&b);
 }
 
+static const double FLOOR = 80, DAYS = 2880; /* mg/dL, the least that is shown; min of a record with lows in them */
+#define LOWS KIND "/patients/week.csv"
+enum { VALUE, BELOW, TAKEN, NCASE }; /* what is under it: as it is; told as below; taken for a measured 125 */
+
+/* Readings up to FLOOR of a record of this test's own; how many. */
+static int floor_readings(dp_record *r, int which) {
+  int n = 0;
+  for (int i = 0; i < r->subject[0].nevent; i++) {
+    dp_event *e = (dp_event *)&r->subject[0].event[i];
+    if (e->evid != 0 || !(e->value <= FLOOR)) continue;
+    n++;
+    if (which == VALUE) continue;
+    e->value = FLOOR;
+    e->censored = which == BELOW;
+  }
+  return n;
+}
+
+/* What a belief says of glucose where readings lay under FLOOR: mean over draws. */
+static double said_below(const bed *b, const dp_record *shown, const dp_belief *belief) {
+  dpi_person *p = NULL;
+  double *f, sum = 0;
+  int n = 0;
+  assert_int_equal(dpi_person_create(b->kind, shown, 0, DAYS, false, &p), DP_OK);
+  p->typical = b->prior->typical;
+  const size_t draws = (size_t)belief->ndraw, nobs = (size_t)p->nobs;
+  f = malloc(sizeof *f * draws * (2 * nobs + 64));
+  uint8_t *ok = malloc(draws);
+  dpi_person_batch out = {f, f + draws * nobs, f + 2 * draws * nobs, ok};
+  assert_int_equal(dpi_person_simulate(p, belief->eta, belief->ndraw, &out), DP_OK);
+  for (size_t k = 0; k < draws; k++)
+    for (size_t i = 0; i < nobs; i++) {
+      if (!(p->datum[i].y <= FLOOR)) continue;
+      sum += f[k * nobs + i];
+      n++;
+    }
+  free(f);
+  free(ok);
+  dpi_person_destroy(p);
+  return sum / n;
+}
+
+/* The cheap values of searches and the posterior's see one likelihood. */
+static void same_values(const bed *b, const dp_record *r) {
+  dpi_person *p = NULL;
+  double x[64] = {0}, omega[64 * 64], many;
+  bool ok;
+  dpi_point pt = {0, NULL, NULL};
+  assert_int_equal(dpi_person_create(b->kind, r, 0, DAYS, false, &p), DP_OK);
+  p->typical = b->prior->typical;
+  dpi_person_omega(p, b->prior->omega, omega);
+  assert_int_equal(dpi_indiv_prior(p->iv, omega), DP_OK);
+  assert_true(p->iv->nrun > 0);
+  assert_int_equal(dpi_indiv_eval(p->iv, x, false, &pt, &ok), DP_OK);
+  assert_int_equal(dpi_indiv_many(p->iv, x, 1, &many), DP_OK);
+  assert_true(ok && fabs(many - pt.l) < 1e-3 * (1 + fabs(pt.l)));
+  dpi_person_destroy(p);
+}
+
+/* Readings at the least that a sensor shows, whose errors last: the belief is usable, and nearer to that from the
+ * values than one that takes them for measured. */
+static void a_sensor_with_a_floor(void **state) {
+  (void)state;
+  double said[NCASE];
+  dp_record *shown = NULL;
+  bed b;
+  open_bed(&b);
+  assert_int_equal(dp_kind_record(b.kind, LOWS, &shown), DP_OK);
+  for (int k = 0; k < NCASE; k++) {
+    dp_record *r = NULL;
+    dp_belief *belief = NULL;
+    assert_int_equal(dp_kind_record(b.kind, LOWS, &r), DP_OK);
+    assert_true(floor_readings(r, k) > 5);
+    dp_assimilate_def def = dp_assimilate_def_default();
+    def.nstart = 2;
+    def.nproposal = 1000;
+    if (dp_assimilate(b.kind, r, 0, DAYS, b.prior, &def, &belief) != DP_OK) fail_msg("%s", dp_ctx_error(b.ctx));
+    if (!belief->usable) fail_msg("%s", belief->verdict);
+    assert_true(belief->ppc_p > 0 && belief->ppc_p < 1);
+    said[k] = said_below(&b, shown, belief);
+    if (k == BELOW) same_values(&b, r);
+    dp_belief_destroy(belief);
+    dp_record_destroy(r);
+  }
+  if (!(fabs(said[BELOW] - said[VALUE]) < 0.5 * fabs(said[TAKEN] - said[VALUE])))
+    fail_msg("mean glucose there: %g from values, %g from sides of a limit, %g from the limit", said[VALUE],
+             said[BELOW], said[TAKEN]);
+  dp_record_destroy(shown);
+  close_bed(&b);
+}
+
+/* A meal is told twice; one half alone would be silently wrong. */
+static void half_a_meal(void **state) {
+  (void)state;
+  bed b;
+  open_bed(&b);
+  dp_record *r = NULL;
+  dpi_person *p = NULL;
+  assert_int_equal(dp_kind_record(b.kind, KIND "/patients/virtual.csv", &r), DP_OK);
+  for (int i = 0; i < r->subject[0].nevent; i++) {
+    dp_event *e = (dp_event *)&r->subject[0].event[i];
+    if (e->evid == 1 && e->compartment == 3) e->amount *= 2;
+  }
+  assert_int_equal(dpi_person_create(b.kind, r, 0, 900, false, &p), DP_ERR_INPUT);
+  assert_null(p);
+  assert_non_null(strstr(dp_ctx_error(b.ctx), "of 'meal' alone, expected the same dose of 'meal_late' (CMT 3)"));
+  dp_ctx_clear_error(b.ctx);
+  dp_record_destroy(r);
+  close_bed(&b);
+}
+
+/* Two readings, the second below a limit, nearer to each other than errors can be told apart. */
+static void neighbours_too_near(void **state) {
+  (void)state;
+  bed b;
+  dp_record *r = NULL;
+  dpi_person *p = NULL;
+  open_bed(&b);
+  assert_int_equal(dp_kind_record(b.kind, KIND "/patients/virtual.csv", &r), DP_OK);
+  dp_event *e = (dp_event *)r->subject[0].event;
+  e[1].time = e[0].time + DP_TICKS / 1000;
+  assert_int_equal(dpi_person_create(b.kind, r, 0, 60, false, &p), DP_OK);
+  dpi_person_destroy(p);
+  e[1].censored = 1;
+  assert_int_equal(dpi_person_create(b.kind, r, 0, 60, false, &p), DP_ERR_UNSUPPORTED);
+  assert_non_null(strstr(dp_ctx_error(b.ctx), "of their neighbours"));
+  dp_ctx_clear_error(b.ctx);
+  dp_record_destroy(r);
+  close_bed(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(gradient_by_differences), cmocka_unit_test(delay_is_uniform),
                                      cmocka_unit_test(cheap_values), cmocka_unit_test(cheap_modes),
-                                     cmocka_unit_test(correlated_errors_are_refused)};
+                                     cmocka_unit_test(correlated_errors_are_refused),
+                                     cmocka_unit_test(half_a_meal), cmocka_unit_test(a_sensor_with_a_floor),
+                                     cmocka_unit_test(neighbours_too_near)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

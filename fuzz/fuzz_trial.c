@@ -1,79 +1,26 @@
 /* fuzz_trial.c - any bytes as policy.yaml or trial.yaml of the template kind (memory-backed /tmp).
  *
  * The first byte chooses which of them; the other is a good one. Nothing may crash, leak or hang. What can be read is
- * also
- * composed into a sim; nothing is run, and no program is started.
+ * also composed into a sim; nothing is run, and no program is started.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "trial/trial_impl.h"
+#include "small_folder.h"
 
-static const struct {
-  const char *name, *text;
-} files[] = {
-    {"k/twin.yaml",
-     "kind: k\ntitle: t\nquestion: q\nintended_use: u\ntime_unit: h\nuntil: 1\nhorizon: 10\nmodel: model.ant\n"
-     "parameters: parameters.tsv\npopulation: population.tsv\nobservables: observables.tsv\ncontrols: controls.tsv\n"
-     "quantities: quantities.tsv\n"},
-    {"k/model.ant", "model k()\n  x = 0;\n  x' = -CL*x + u;\n  CL = 0.1;\n  u = 0;\nend\n"},
-    {"k/parameters.tsv",
-     "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate\tunit\nsd\tlog\t0.01\t9\t1\t0\tmg\n"
-     "tv_CL\tlog\t0.01\t9\t1\t0\t1/h\n"},
-    {"k/population.tsv",
-     "parameterId\ttypical\tdistribution\teffectId\tlevel\tvariance\testimate\nCL\ttv_CL\tlognormal\teta_CL\tperson\t0."
-     "1\t1\n"},
-    {"k/observables.tsv", "observableId\tobservableFormula\tnoiseFormula\tunit\nseen\tx\tsd\tmg\n"},
-    {"k/controls.tsv", "controlId\ttarget\tunit\tlower\tupper\niv\tx\tmg\t0\t500\n"},
-    {"k/quantities.tsv", "quantityId\tformula\tunit\nlevel\tx\tmg\n"},
-    {"people.tsv", "person\tage\na\t0.05\nb\t0.08\n"},
-    {"q.yaml", "policy: q\nevery: 1 h\ngives: {iv: '0'}\n"}, /* a fallback */
-    {"plan.tsv", "controlId\ttime\tamount\niv\t0\t100\n"}};
+static const small_file files[] = {{"people.tsv", "person\tage\na\t0.05\nb\t0.08\n"},
+                                   {"q.yaml", "policy: q\nevery: 1 h\ngives: {iv: '0'}\n"}, /* a fallback */
+                                   {"plan.tsv", "controlId\ttime\tamount\niv\t0\t100\n"},
+                                   {"p.yaml", NULL},
+                                   {"t.yaml", NULL}};
 static const char policy[] =
     "policy: p\nevery: 1 h\nreads: {r: seen}\nstate: {n: 0}\nnext: {n: n + 1}\ngives: {iv: 'max(0, 20 - r)'}\n";
 static const char trial[] =
     "trial: t\nkind: ./k\nhorizon: 10 h\ncohort: {population: k}\narms: [{name: a, policy: p.yaml}]\n"
     "endpoints: [{id: m, of: seen, by: readings, metric: mean}]\n";
-static char dir[64];
-
-static void put(const char *name, const void *data, size_t size) {
-  char path[128];
-  snprintf(path, sizeof path, "%s/%s", dir, name);
-  FILE *f = fopen(path, "wb");
-  if (!f) abort();
-  if (size && fwrite(data, 1, size, f) != size) abort();
-  fclose(f);
-}
-
-static void clean(void) {
-  char path[128];
-  for (int i = 0; i < DPI_COUNT(files); i++) {
-    snprintf(path, sizeof path, "%s/%s", dir, files[i].name);
-    unlink(path);
-  }
-  static const char *const rest[] = {"p.yaml", "t.yaml"};
-  for (int i = 0; i < 2; i++) {
-    snprintf(path, sizeof path, "%s/%s", dir, rest[i]);
-    unlink(path);
-  }
-  snprintf(path, sizeof path, "%s/k", dir);
-  rmdir(path);
-  rmdir(dir);
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   (void)argc, (void)argv;
-  char path[128];
-  strcpy(dir, "/tmp/fuzz_trial_XXXXXX");
-  if (!mkdtemp(dir)) abort();
-  snprintf(path, sizeof path, "%s/k", dir);
-  mkdir(path, 0700);
-  for (int i = 0; i < DPI_COUNT(files); i++) put(files[i].name, files[i].text, strlen(files[i].text));
-  atexit(clean);
+  small_open(files, DPI_COUNT(files));
   return 0;
 }
 
@@ -81,10 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 1 || size > 8192) return 0;
   const bool which = data[0] & 1;
-  put("p.yaml", which ? (const void *)(data + 1) : policy, which ? size - 1 : sizeof policy - 1);
-  put("t.yaml", which ? trial : (const void *)(data + 1), which ? sizeof trial - 1 : size - 1);
+  small_put("p.yaml", which ? (const void *)(data + 1) : policy, which ? size - 1 : sizeof policy - 1);
+  small_put("t.yaml", which ? trial : (const void *)(data + 1), which ? sizeof trial - 1 : size - 1);
   char path[128];
-  snprintf(path, sizeof path, "%s/t.yaml", dir);
+  snprintf(path, sizeof path, "%s/t.yaml", small_dir);
   dp_ctx_def def = dp_ctx_def_default();
   dp_ctx *ctx;
   dp_trial *t = NULL;

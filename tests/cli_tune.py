@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-from checks import check, finish
+from checks import check, finish, keys, refusal
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 KIND = SOURCE / "twins" / "insulin"
@@ -39,11 +39,7 @@ def tuning(folder, *edits, name="tuning.yaml", kind=KIND):
 
 
 def refused(name, code, wanted, *args):
-    r = run(*args)
-    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
-    for w in wanted:
-        check(f"{name}: says {w}", w in r.stderr, r.stderr)
-    check(f"{name}: one short message, no answer", r.stderr.count("\n") <= 3 and not r.stdout, r.stderr + r.stdout[:200])
+    refusal(name, run(*args), code, wanted)
 
 
 # ---- keys ----
@@ -52,17 +48,6 @@ def said():
     text = (SOURCE / "docs" / "tune.md").read_text(encoding="utf-8").split("## `--json`")[1].split("\n## ")[0]
     first = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     return {key for cell in first for key in re.findall(r"`([^`]+)`", cell)}
-
-
-def keys(value, at=""):
-    if isinstance(value, dict):
-        for k, v in value.items():
-            yield from keys(v, f"{at}.{k}" if at else k)
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for v in value:
-            yield from keys(v, at + "[]")
-    else:
-        yield at
 
 
 def compare(answers):

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as xml
 
-from checks import check, finish
+from checks import check, finish, refusal
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 KIND = SOURCE / "twins" / "theophylline"
@@ -29,11 +29,7 @@ def put(folder, name, text):
 
 
 def refused(name, code, wanted, *args):
-    r = run(*args)
-    check(f"{name}: exit {code}", r.returncode == code, f"exit {r.returncode}: {r.stderr}")
-    for w in wanted:
-        check(f"{name}: says {w}", w in r.stderr, r.stderr)
-    check(f"{name}: one short message, no answer", r.stderr.count("\n") <= 3 and not r.stdout, r.stderr + r.stdout[:200])
+    refusal(name, run(*args), code, wanted)
 
 
 def forecasts(tmp):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-from checks import check, finish
+from checks import check, finish, keys
 
 DOPPEL, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 
@@ -25,18 +25,6 @@ def said():
         first = [line.split("|")[1] for line in body.splitlines() if line.startswith("| `")]
         tables[name] = {key for cell in first for key in re.findall(r"`([^`]+)`", cell)}
     return tables
-
-
-def keys(value, at=""):
-    """Where something that is no object stands in an answer: "chosen.rows[].amount"."""
-    if isinstance(value, dict):
-        for k, v in value.items():
-            yield from keys(v, f"{at}.{k}" if at else k)
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for v in value:
-            yield from keys(v, at + "[]")
-    else:
-        yield at
 
 
 def printed(*args):

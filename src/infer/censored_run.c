@@ -27,7 +27,6 @@
 #include <string.h>
 
 static const double LN_2PI = 1.8378770664093454836;
-static const double PI = 3.14159265358979323846;
 
 enum { RULES = 6, RULE_NODES = 16 + 20 + 24 + 32 + 48 + 64, RULE_MOST = 64 }; /* all even */
 static const int RULE[RULES] = {16, 20, 24, 32, 48, 64};
@@ -46,20 +45,11 @@ struct dpi_run_rules {
 
 static void legendre(int n, double *node, double *lnweight) {
   for (int i = 0; i < n / 2; i++) {
-    double x = dpi_m_cos(PI * (i + 0.75) / (n + 0.5)), slope = 1;
-    for (int turn = 0; turn < 12; turn++) {
-      double p = 1, before = 0;
-      for (int k = 1; k <= n; k++) {
-        const double next = ((2 * k - 1) * x * p - (k - 1) * before) / k;
-        before = p;
-        p = next;
-      }
-      slope = n * (x * p - before) / (x * x - 1);
-      x -= p / slope;
-    }
+    double x, weight;
+    dpi_gauss_legendre(n, i, &x, &weight);
     node[i] = -x;
     node[n - 1 - i] = x;
-    lnweight[i] = lnweight[n - 1 - i] = dpi_m_log(2 / ((1 - x * x) * slope * slope));
+    lnweight[i] = lnweight[n - 1 - i] = dpi_m_log(weight);
   }
 }
 

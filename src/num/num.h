@@ -84,6 +84,10 @@ double dpi_variate_draw(dpi_variate v, const double *arg, int narg, dpi_rng *rng
 void dpi_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 uint64_t dpi_hash64(const char *text); /* stable 64-bit hash of a name: stream ids */
 
+/* Gauss and Legendre's rule of n nodes on (-1, 1): node i from the upper end (0 .. n - 1) and its weight, by Newton's
+ * method on the polynomial. The lower half mirrors the upper one. */
+void dpi_gauss_legendre(int n, int i, double *node, double *weight);
+
 /* ---- small dense linear algebra ---- */
 /* Cholesky A = L L' (lower, in place, upper part untouched); false when not positive definite. */
 bool dpi_chol(double *a, int n);

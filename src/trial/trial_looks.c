@@ -19,28 +19,6 @@
 
 enum { nnode = 128 };
 static const double most_z = 38, wide = 9; /* beyond: no probability that a double holds; no mass of the density */
-static const double PI = 3.14159265358979323846;
-
-/* ---- Gauss and Legendre's rule ---- */
-
-/* Nodes on (-1, 1) and weights: zeros of the polynomial by Newton's method. */
-static void legendre(double *node, double *weight) {
-  for (int i = 0; i < nnode; i++) {
-    double x = dpi_m_cos(PI * (i + 0.75) / (nnode + 0.5)), slope = 1;
-    for (int turn = 0; turn < 20; turn++) {
-      double p = 1, before = 0;
-      for (int k = 1; k <= nnode; k++) {
-        const double next = ((2 * k - 1) * x * p - (k - 1) * before) / k;
-        before = p;
-        p = next;
-      }
-      slope = nnode * (x * p - before) / (x * x - 1);
-      x -= p / slope;
-    }
-    node[i] = x;
-    weight[i] = 2 / ((1 - x * x) * slope * slope);
-  }
-}
 
 /* ---- trials that go on ---- */
 
@@ -98,7 +76,7 @@ static double spent(dpi_boundary kind, double alpha, double t) {
 
 void dpi_trial_boundaries(dpi_boundary kind, const double *share, int n, double alpha, double *critical) {
   going g = {.t = 0};
-  legendre(g.node, g.weight);
+  for (int i = 0; i < nnode; i++) dpi_gauss_legendre(nnode, i, &g.node[i], &g.weight[i]);
   const bool spending = kind == DPI_BOUNDARY_LD_OBF || kind == DPI_BOUNDARY_LD_POCOCK;
   double low = 0, high = most_z;
   while (!spending && high - low > 1e-12) { /* P falls with the boundary */

@@ -84,7 +84,7 @@ def answers(tmp):
         tir = {x["id"]: x["mean"] for x in c["endpoints"]}["tir"] - found["candidates"][0]["endpoints"][0]["mean"]
         check(f"tune: {c['text']}: the mean change is that of the means", abs(gain - tir) < 1e-7, (gain, tir))
     words = run(path, *FEW)
-    for w in ("present ", "error of the model: a drift of sd 6", "time in range 70 to 180", "Research use only"):
+    for w in ("present ", "error of the model: a drift of sd 4", "time in range 70 to 180", "Research use only"):
         check(f"tune: text: {w}", w in words.stdout, words.stdout)
     easy = run(tuning(tmp, ('"<= 0.5"', '"<= 0.95"'), ('">= 0.5"', '">= 0.01"'), ('">= 0.7"', '">= 0.01"'), ('mean_change: "> 0"', 'mean_change: "> -100"'),
                       ('mean_change: "<= 0"', 'mean_change: "<= 100"')), *FEW, "--json")

@@ -173,8 +173,7 @@ def few_draws(tmp):
 
 def bolus():
     """A bolus at lunch, under a limit on lows: near what a bolus calculator would give (CR 10 g/U, 38 g), a multiple of 0.25 U."""
-    r = run("plan", "insulin", "--patient", "twins/insulin/patients/lunch.csv", "--until", "763", "--draws", "2000",
-            "--json")
+    r = run("plan", "insulin", "--patient", "twins/insulin/patients/lunch.csv", "--until", "763", "--json")
     if not check("a bolus: planned", r.returncode == 0, r.stderr):
         return
     answer = json.loads(r.stdout)

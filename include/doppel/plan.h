@@ -9,10 +9,9 @@
  *
  * Limits are probabilities of events on the path (a trough below 5 mg/L); a candidate is admissible when every limit
  * holds at the
- * confidence bound of the ensemble's estimate, not only at the estimate. Among admissible ones the best reward wins and
- * is scored
- * again on fresh draws. "No recommendation, because ..." is a normal result. Any plan of one's own is judged by
- * appraise.h.
+ * confidence bound of the ensemble's estimate, not only at the estimate. Among admissible ones the best reward wins
+ * that holds its limits on fresh draws too: where the best one does not, the search steps back to more cautious plans.
+ * "No recommendation, because ..." is a normal result. Any plan of one's own is judged by appraise.h.
  *
  *     dp_advice *advice = NULL;
  *     DP_TRY(dp_plan_search(kind, &patient, &def, &advice));
@@ -100,6 +99,8 @@ typedef struct dp_candidate {
   int pareto;         /* admissible and not dominated in the objectives of `pareto` */
   int ndraw;          /* draws it was judged on */
   int nfailed;        /* of them, those that could not be simulated: they count against it */
+  int left_out;       /* 1: promises more than the chosen plan, but so does one that did not hold on fresh draws; not looked
+                         at there, and not admissible */
 } dp_candidate;
 
 /* Would another sample at this time change the advice? (preposterior analysis on the ensemble) */
@@ -164,7 +165,7 @@ typedef struct dp_plan_patient {
   int nhistory;
   double now;                /* a plan is made with the covariates that hold at this time (time units), and begins here */
   uint64_t stream;
-  const dp_belief *belief, *fresh; /* fresh: independent draws on which the chosen plan is scored again */
+  const dp_belief *belief, *fresh; /* fresh: independent draws on which plans are confirmed */
 } dp_plan_patient;
 dp_status dp_plan_search(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def, dp_advice **out);
 

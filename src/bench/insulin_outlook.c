@@ -18,7 +18,7 @@
 #include "doppel/glucose.h"
 
 enum { PURPOSE_DRIFT = 0x494e5304, OUTLOOK_DAYS = 16 };
-static const double DRIFT_SD = 6, DRIFT_TIME = 180, BASAL_SD = 0.4, BOLUS_SD = 0.3;
+static const double DRIFT_SD = 4, DRIFT_TIME = 180, BASAL_SD = 0.2, BOLUS_SD = 0.2;
 static const dp_insulin_therapy START = {1, 1, 1};
 
 /* Draws under a therapy by the model alone; boluses go by what the sensor would show of them. */

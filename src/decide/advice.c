@@ -1,12 +1,24 @@
 /* advice.c - floor 6: the search for a plan: candidates by one of the searches, all screened on some draws, the
- * promising ones judged on
- * all, chosen by reward among the admissible, the choice scored again on fresh draws.
+ * promising ones judged on all, the choice by reward among those that hold their limits on fresh draws too.
  *
  * Invariants:
  *   1. a candidate leaves at the screen only when even the favourable bound (99.9 %) of a limit misses it;
  *   2. the same draws serve every candidate (common random numbers), so two plans are compared fairly;
  *   3. only a candidate judged on all draws may be advised or be the runner-up;
- *   4. a choice that does not hold on fresh draws is not advised; the next best is tried, three at most. */
+ *   4. what does not hold on fresh draws is not advised. Who may be looked at there, and in which order, is settled
+ *      on the search's draws alone: a ladder from the best admissible plan, the edge, down to ever more cautious
+ *      ones. It is climbed from its foot, and the first that misses a limit ends the climb: the highest rung below is
+ *      the choice.
+ *
+ * Why a ladder. The edge is where the search's draws leave the least room, so it is where they flatter most; on fresh
+ * draws it often fails. To try the next best until one passes is to look until luck helps: each look errs with 1 -
+ * confidence. Looks in an order that is fixed beforehand and ends at the first failure err together with no more than
+ * that, however many there are and however they depend on each other: for a plan that breaks a limit to be advised,
+ * the first such plan of the order must pass, and that is one look (Maurer, Hothorn & Lehmacher 1995, in Biometrie in
+ * der chemisch-pharmazeutischen Industrie 6; for limits on risks: Angelopoulos et al. 2021, Learn then Test,
+ * arXiv:2110.01052, fixed sequence testing). So the foot comes first, every look has the full bound, and nothing is
+ * split among looks. That several limits hold needs no correction either: all must (Berger 1982, Technometrics
+ * 24:295). */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +28,9 @@
 
 #define COOKIE 0x504c414eu
 #define SCREEN_CONFIDENCE 0.999
-#define MAX_TRIES 3
+#define MAX_RUNGS 5       /* of the ladder: the edge, half its risk, a quarter, ... */
+#define MOST_STEPS 8      /* plans that are judged on all draws for the sake of one rung */
+#define MOST_CAUTIOUS 6   /* points with more room that a search which does not list all hands on beside the best */
 #define MOST_OF_SEARCH 24 /* candidates that a search which does not list all hands on: the best */
 #define MOST_OF_FRONT 40  /* and of its Pareto front */
 #define MOST_NEAR 8       /* where none holds its limits, judged on all draws: those that by the screen miss least */
@@ -50,7 +64,11 @@ typedef struct search {
   int *which;                     /* [ncandidate] survivors of the screen, the highest reward first */
   int nwhich;
   int *row;       /* [ncandidate] row of `full`, or -1: not judged on all draws */
-  uint8_t *tried; /* [ncandidate] scored on fresh draws */
+  uint8_t *stand; /* [ncandidate] DPI_STAND_: what fresh draws say */
+  double *risk;   /* [ncandidate] dpi_decide_risk of those with a row in `full` ... */
+  double *hint;   /* [ncandidate] ... and by the screen, negative: not asked yet */
+  int nopen;      /* candidates that held their limits when the ladder was made */
+  int refuted;    /* the one that did not hold on fresh draws, or -1 */
   dpi_rehearsal screen, full;
 } search;
 
@@ -66,11 +84,14 @@ static dp_status make_room(search *s, int n) {
   a->plan = DPI_NEW_ARRAY(ctx, dp_plan *, n + 1);
   s->which = DPI_NEW_ARRAY(ctx, int, n + 1);
   s->row = DPI_NEW_ARRAY(ctx, int, n + 1);
-  s->tried = DPI_NEW_ARRAY(ctx, uint8_t, n + 1);
+  s->stand = DPI_NEW_ARRAY(ctx, uint8_t, n + 1);
+  s->risk = DPI_NEW_ARRAY(ctx, double, 2 * (n + 1));
+  s->hint = s->risk ? s->risk + n + 1 : NULL;
+  for (int c = 0; s->hint && c < n; c++) s->hint[c] = -1;
   a->nterm = s->kind->reward.nterm;
   a->nobjective = s->kind->reward.nobjective;
   a->objective = s->kind->reward.objective;
-  return a->candidate && a->plan && s->which && s->row && s->tried ? DP_OK : DP_ERR_MEMORY;
+  return a->candidate && a->plan && s->which && s->row && s->stand && s->risk ? DP_OK : DP_ERR_MEMORY;
 }
 
 /* The point as the next candidate, unless it may not be given. */
@@ -98,10 +119,11 @@ static dp_status add_candidate(search *s, const double *x) {
 /* Points of a search as candidates: all that it kept, or the best and its front. */
 static dp_status take_points(search *s, const dpi_search *found, bool all) {
   size_t nvar = (size_t)s->space.nvar;
-  int most = all ? found->nseen : MOST_OF_SEARCH + MOST_OF_FRONT, n = found->nseen;
+  int most = all ? found->nseen : MOST_OF_SEARCH + MOST_OF_FRONT + MOST_CAUTIOUS, n = found->nseen;
   DP_TRY(make_room(s, most));
   if (!all) DP_TRY(dpi_search_best(found, MOST_OF_SEARCH, s->which, &n));
   if (!all) DP_TRY(dpi_search_front(found, MOST_OF_FRONT, s->which, &n));
+  if (!all) dpi_search_cautious(found, MOST_CAUTIOUS, s->which, &n);
   for (int i = 0; i < n; i++) DP_TRY(add_candidate(s, found->x + (size_t)(all ? i : s->which[i]) * nvar));
   s->advice->evaluations = all ? s->advice->ncandidate : 0;
   for (int i = 0; !all && i < found->nseen; i++) s->advice->evaluations += !isinf(found->miss[i]); /* may be given */
@@ -182,7 +204,7 @@ static void order_survivors(search *s) {
 
 /* May this candidate still be advised? */
 static bool open_to_advice(const search *s, int c) {
-  return s->row[c] >= 0 && s->advice->candidate[c].admissible && !s->tried[c];
+  return s->row[c] >= 0 && s->advice->candidate[c].admissible && s->stand[c] == DPI_STAND_OPEN;
 }
 
 static const double *totals(const dpi_rehearsal *r, int row) { return r->total + (size_t)row * (size_t)r->ndraw; }
@@ -236,6 +258,7 @@ static dp_status judge_full(search *s, const int *which, int n) {
     memcpy(dpi_rehearsed(&s->full, row, 0), dpi_rehearsed(&r, i, 0), sizeof(double) * values);
     memcpy(s->full.total + (size_t)row * (size_t)r.ndraw, totals(&r, i), sizeof(double) * (size_t)r.ndraw);
     s->full.window[row] = r.window[i];
+    if (status == DP_OK) status = dpi_decide_risk(s->kind, &r, i, &s->risk[which[i]]);
   }
   dpi_rehearsal_release(s->kind->ctx, &r);
   return status;
@@ -270,28 +293,142 @@ static int best_open(const search *s) {
   return best;
 }
 
-/* Score one candidate on the fresh belief; *holds when all limits hold there too. */
-static dp_status score_fresh(search *s, int which, bool *holds) {
+/* ---------------------------------------------------------------- on fresh draws */
+
+/* Is it as good as certain, by the search's draws, that candidate c holds on fresh ones? Its unfavourable bound
+ * (99.9 %), of no more draws than there are fresh ones, as these scatter too, must lie where theirs just holds. */
+static bool sure(const search *s, int c) {
   const dp_belief *b = s->patient->fresh;
-  dp_ctx *ctx = s->kind->ctx;
-  dp_candidate *c = &s->advice->candidate[which];
-  dpi_rehearsal r = {0};
-  dpi_judgement j = {0};
-  c->fresh = DPI_NEW_ARRAY(ctx, dp_term_value, s->kind->reward.nterm + 1);
-  if (!c->fresh) return DP_ERR_MEMORY;
-  if (!s->fresh.kind) DP_TRY(dpi_rehearser_open(s->kind, s->patient, b, NULL, b->ndraw, &s->fresh));
-  DP_TRY(dpi_decide_rehearse(&s->fresh, s->advice->plan, &which, 1, &r));
-  dp_status status = dpi_decide_judge_row(s->kind, &r, 0, dpi_decide_effective(b, b->ndraw), s->kind->reward.confidence,
-                                          c->fresh, NULL, &j);
-  *holds = j.admissible;
-  dpi_rehearsal_release(ctx, &r);
-  return status;
+  const double fresh = dpi_decide_effective(b, b->ndraw), neff = fmin(effective(s, s->full.ndraw), fresh);
+  for (int t = 0; t < s->kind->reward.nterm; t++) {
+    const dpi_kind_term *k = &s->kind->reward.term[t];
+    if (k->goal != DPI_GOAL_LIMIT) continue;
+    const double edge = dpi_decide_threshold(k, fresh, s->kind->reward.confidence);
+    const dp_term_value v = dpi_decide_judge_limit(k, dpi_rehearsed(&s->full, s->row[c], t), s->full.ndraw, neff,
+                                                   SCREEN_CONFIDENCE);
+    if (k->at_least ? !(v.low >= edge) : !(v.high <= edge)) return false;
+  }
+  return true;
 }
+
+/* A candidate's risk by the screen's draws. */
+static dp_status hint(const search *s, int c, double *risk) {
+  if (s->hint[c] < 0) DP_TRY(dpi_decide_risk(s->kind, &s->screen, c, &s->hint[c]));
+  *risk = s->hint[c];
+  return DP_OK;
+}
+
+/* The best candidate with at most half the risk of `from`: of those judged on all draws, or of the other
+ * survivors, whose risk is known by the screen's draws. -1: there is none. */
+static dp_status best_below(const search *s, int from, bool judged, int *best) {
+  double mine, risk;
+  *best = -1;
+  DP_TRY(hint(s, from, &mine));
+  for (int c = 0; judged && c < s->advice->ncandidate; c++)
+    if (open_to_advice(s, c) && c != from && s->risk[c] <= s->risk[from] / 2 && (*best < 0 || rather(s, c, *best)))
+      *best = c;
+  for (int i = 0; !judged && i < s->nwhich; i++) {
+    const int c = s->which[i];
+    if (s->row[c] >= 0 || (*best >= 0 && !rather(s, c, *best))) continue;
+    DP_TRY(hint(s, c, &risk));
+    if (risk <= mine / 2) *best = c;
+  }
+  return DP_OK;
+}
+
+/* The rung below `from`, or -1. A survivor that was passed over on the way to all draws is judged on them when it
+ * may be the better one. */
+static dp_status step_back(search *s, int from, int *next) {
+  for (int i = 0; i < MOST_STEPS; i++) {
+    int other;
+    DP_TRY(best_below(s, from, true, next));
+    DP_TRY(best_below(s, from, false, &other));
+    if (other < 0 || (*next >= 0 && !rather(s, other, *next))) return DP_OK;
+    DP_TRY(judge_full(s, &other, 1));
+  }
+  return best_below(s, from, true, next);
+}
+
+/* The ladder, the edge first, down to a plan that is sure to hold or to the last rung; only the search's draws are
+ * asked. */
+static dp_status make_ladder(search *s, int rung[MAX_RUNGS], int *n) {
+  *n = s->nopen = 0;
+  for (int c = 0; c < s->advice->ncandidate; c++) s->nopen += open_to_advice(s, c);
+  for (int next = best_open(s); next >= 0 && *n < MAX_RUNGS;) {
+    rung[(*n)++] = next;
+    if (*n == MAX_RUNGS || sure(s, next)) break;
+    DP_TRY(step_back(s, next, &next));
+  }
+  return DP_OK;
+}
+
+/* One candidate's row of a rehearsal on fresh draws; *holds when all limits hold there too. */
+static dp_status judge_fresh(search *s, const dpi_rehearsal *r, int row, int which, bool *holds) {
+  const dp_belief *b = s->patient->fresh;
+  dp_candidate *c = &s->advice->candidate[which];
+  dpi_judgement j = {0};
+  c->fresh = DPI_NEW_ARRAY(s->kind->ctx, dp_term_value, s->kind->reward.nterm + 1);
+  if (!c->fresh) return DP_ERR_MEMORY;
+  DP_TRY(dpi_decide_judge_row(s->kind, r, row, dpi_decide_effective(b, b->ndraw), s->kind->reward.confidence, c->fresh,
+                              NULL, &j));
+  *holds = j.admissible;
+  return DP_OK;
+}
+
+/* Who promises more than the choice and was not confirmed may not be advised: the one that was refuted ended the
+ * climb. */
+static void leave_bolder(search *s) {
+  dp_advice *a = s->advice;
+  const int n = s->screen.ndraw;
+  const double *mine = totals(&s->screen, a->chosen);
+  for (int c = 0; c < a->ncandidate; c++) {
+    double sum = 0;
+    if (s->stand[c] != DPI_STAND_OPEN || !a->candidate[c].admissible) continue;
+    /* who was passed over on the way to all draws is known on the screen's alone */
+    for (int k = 0; k < n; k++) sum += totals(&s->screen, c)[k] - mine[k];
+    if (s->row[c] >= 0 ? !rather(s, c, a->chosen) : !(sum > 0)) continue;
+    s->stand[c] = DPI_STAND_BOLDER;
+    a->candidate[c].admissible = 0;
+    a->candidate[c].left_out = 1;
+  }
+}
+
+/* Up the ladder from its foot while limits hold on fresh draws. Where plans share their simulations all rungs are
+ * rehearsed at once. */
+static dp_status climb(search *s, const int *rung, int n) {
+  const dp_belief *b = s->patient->fresh;
+  dp_advice *a = s->advice;
+  bool holds = true;
+  if (n == 0) return DP_OK;
+  if (!s->fresh.kind) DP_TRY(dpi_rehearser_open(s->kind, s->patient, b, NULL, b->ndraw, &s->fresh));
+  const int block = s->fresh.scales ? n : 1;
+  for (int i = n - block; holds && i >= 0; i -= block) {
+    dpi_rehearsal r = {0};
+    DP_TRY(dpi_decide_rehearse(&s->fresh, a->plan, rung + i, block, &r));
+    dp_status status = DP_OK;
+    for (int k = block - 1; status == DP_OK && holds && k >= 0; k--) {
+      status = judge_fresh(s, &r, k, rung[i + k], &holds);
+      if (status != DP_OK) break;
+      if (holds) a->chosen = rung[i + k];
+      else s->refuted = rung[i + k];
+    }
+    dpi_rehearsal_release(s->kind->ctx, &r);
+    DP_TRY(status);
+  }
+  if (a->chosen >= 0) s->stand[a->chosen] = DPI_STAND_CHOSEN;
+  if (s->refuted < 0) return DP_OK;
+  s->stand[s->refuted] = DPI_STAND_REFUTED;
+  a->candidate[s->refuted].admissible = 0;
+  if (a->chosen >= 0) leave_bolder(s);
+  return DP_OK;
+}
+
+/* ---------------------------------------------------------------- how good against the others */
 
 /* Passed over on the way to all draws, though as far as the screen shows it holds its limits; edge: the estimates at
  * which they just hold. */
 static bool passed_over(const search *s, const double *edge, int c) {
-  if (s->row[c] >= 0) return false;
+  if (s->row[c] >= 0 || s->stand[c] != DPI_STAND_OPEN) return false;
   for (int t = 0; t < s->kind->reward.nterm; t++) {
     const dpi_kind_term *k = &s->kind->reward.term[t];
     const double v = s->advice->candidate[c].term[t].value;
@@ -414,8 +551,10 @@ static dp_status find_conflict(search *s) {
 static void say_limit(const dp_kind *kind, const dp_term_value *term, int t, char *out, size_t size) {
   const dpi_kind_term *k = &kind->reward.term[t];
   const dp_term_value *v = &term[t];
-  snprintf(out, size, "%s: estimate %.1f %%, at the %.0f %% bound %.1f %%", k->text, 100 * v->value,
-           100 * kind->reward.confidence, 100 * (k->at_least ? v->low : v->high));
+  const double bound = k->at_least ? v->low : v->high;
+  const int digits = fabs(bound - k->probability) < 0.0005 ? 2 : 1; /* a near miss is to look like one */
+  snprintf(out, size, "%s: estimate %.*f %%, at the %.0f %% bound %.*f %%", k->text, digits, 100 * v->value,
+           100 * kind->reward.confidence, digits, 100 * bound);
 }
 
 /* Add to the reason what fits. */
@@ -445,7 +584,17 @@ static void name_approvers(search *s) {
   }
 }
 
-static void explain_choice(search *s, int tries) {
+/* "stepped back": what the one that ended the climb misses on fresh draws. */
+static void say_refuted(search *s) {
+  const dp_candidate *c = &s->advice->candidate[s->refuted];
+  char what[160] = "every draw: none could be simulated";
+  int t = -1;
+  dpi_decide_shortfall(s->kind, c->fresh, &t);
+  if (t >= 0) say_limit(s->kind, c->fresh, t, what, sizeof what);
+  reason(s->advice, "; a step back from %s and what promises more than it: on fresh draws it misses %s", c->text, what);
+}
+
+static void explain_choice(search *s) {
   dp_advice *a = s->advice;
   const dp_candidate *c = &a->candidate[a->chosen];
   int t = -1, admissible = 0, front = 0;
@@ -459,7 +608,7 @@ static void explain_choice(search *s, int tries) {
     reason(a, "%s: highest reward of %d admissible %s out of %d", c->text, admissible, plans(s), a->evaluations);
   if (t >= 0) reason(a, "; every limit holds at its bound on the search draws and again on fresh draws");
   if (front > 0) reason(a, "; %d stand on the Pareto front", front);
-  if (tries > 1) reason(a, "; %d with a higher reward did not hold on fresh draws", tries - 1);
+  if (s->refuted >= 0) say_refuted(s);
   if (s->patient->belief->discrepancy)
     reason(a, "; limits are about the model's own curve, without the discrepancy term");
 }
@@ -495,27 +644,28 @@ static void say_too_few(search *s) {
   }
 }
 
-/* Why none; first: the first candidate that was tried on fresh draws, or -1. */
-static dp_status explain_refusal(search *s, int tries, int first) {
+/* Why none. */
+static dp_status explain_refusal(search *s) {
   dp_advice *a = s->advice;
   int t = -1;
   if (a->ncandidate == 0) {
     reason(a, "no recommendation, because no plan may be given: rate limits or clinic hours leave none");
     return DP_OK;
   }
-  a->runner_up = tries > 0 ? first : nearest_miss(s, true, &t);
+  a->runner_up = s->refuted >= 0 ? s->refuted : nearest_miss(s, true, &t);
   if (a->runner_up < 0) {
     reason(a, "no recommendation, because none of %d %s can be simulated", a->evaluations, plans(s));
     return DP_OK;
   }
   const dp_candidate *c = &a->candidate[a->runner_up];
-  if (tries > 0) dpi_decide_shortfall(s->kind, c->fresh, &t);
-  if (t >= 0) say_limit(s->kind, tries > 0 ? c->fresh : c->term, t, a->binding, sizeof a->binding);
-  if (tries > 0)
+  const bool refuted = s->refuted >= 0;
+  if (refuted) dpi_decide_shortfall(s->kind, c->fresh, &t);
+  if (t >= 0) say_limit(s->kind, refuted ? c->fresh : c->term, t, a->binding, sizeof a->binding);
+  if (refuted)
     reason(a,
-           "no recommendation, because the %d best admissible %s did not hold their limits on fresh draws; the first, "
-           "%s, misses %s",
-           tries, plans(s), c->text, t >= 0 ? a->binding : "every draw: none could be simulated");
+           "no recommendation, because the most cautious plan tried, of %d admissible %s out of %d, did not hold its "
+           "limits on fresh draws: %s misses %s",
+           s->nopen, plans(s), a->evaluations, c->text, t >= 0 ? a->binding : "every draw: none could be simulated");
   else
     reason(
         a,
@@ -528,39 +678,31 @@ static dp_status explain_refusal(search *s, int tries, int first) {
 
 /* ---------------------------------------------------------------- all together */
 
-/* Choose, score again, explain. */
-/* The best admissible one that holds on fresh draws too; *first: the first that was tried. */
-static dp_status try_best(search *s, int *tries, int *first) {
-  dp_advice *a = s->advice;
-  while (a->chosen < 0 && *tries < MAX_TRIES) {
-    DP_TRY(judge_survivors(s));
-    int c = best_open(s);
-    if (c < 0) break;
-    bool holds = false;
-    if ((*tries)++ == 0) *first = c;
-    DP_TRY(score_fresh(s, c, &holds));
-    s->tried[c] = 1;
-    a->candidate[c].admissible = holds;
-    if (holds) a->chosen = c;
-  }
-  return DP_OK;
+/* The best that holds its limits on the search's draws and on fresh ones; *looked: some held them on the search's. */
+static dp_status try_best(search *s, bool *looked) {
+  int rung[MAX_RUNGS], n;
+  DP_TRY(judge_survivors(s));
+  DP_TRY(make_ladder(s, rung, &n));
+  *looked = n > 0;
+  return climb(s, rung, n);
 }
 
+/* Choose, score again, explain. */
 static dp_status choose(search *s) {
   dp_advice *a = s->advice;
-  int tries = 0, first = -1;
-  DP_TRY(try_best(s, &tries, &first));
-  if (tries == 0) { /* what the screen dropped may yet hold on all draws */
+  bool looked;
+  DP_TRY(try_best(s, &looked));
+  if (!looked) { /* what the screen dropped may yet hold on all draws */
     DP_TRY(find_conflict(s));
     DP_TRY(judge_nearest(s));
-    DP_TRY(try_best(s, &tries, &first));
-    if (tries > 0) a->nconflict = 0;
+    DP_TRY(try_best(s, &looked));
+    if (looked) a->nconflict = 0;
   }
   mark_pareto(s);
-  if (a->chosen < 0) return explain_refusal(s, tries, first);
+  if (a->chosen < 0) return explain_refusal(s);
   a->runner_up = best_open(s);
   DP_TRY(probability_best(s, a->chosen, &a->best_probability));
-  explain_choice(s, tries);
+  explain_choice(s);
   name_approvers(s);
   return DP_OK;
 }
@@ -581,15 +723,15 @@ static dp_status run_search(search *s) {
   DP_TRY(dpi_rehearser_spread(s->kind, s->patient, b, s->def->nscreen, &s->some));
   DP_TRY(dpi_rehearser_open(s->kind, s->patient, b, NULL, b->ndraw, &s->all));
   DP_TRY(find_candidates(s));
-  if (s->advice->ncandidate == 0) return explain_refusal(s, 0, -1);
+  if (s->advice->ncandidate == 0) return explain_refusal(s);
   DP_TRY(screen_all(s));
   order_survivors(s);
   DP_TRY(make_full(s));
   DP_TRY(choose(s));
   if (!dpi_decide_neutral(s->kind)) return DP_OK; /* an imagined result reweights expectations */
   const dpi_next_ask ask = {.kind = s->kind, .patient = s->patient, .def = s->def, .screen = &s->screen,
-                            .draw = s->some.draw, .all = &s->all, .full = &s->full, .row = s->row, .tried = s->tried,
-                            .advice = s->advice};
+                            .draw = s->some.draw, .all = &s->all, .full = &s->full, .row = s->row, .stand = s->stand,
+                            .refuted = s->refuted, .advice = s->advice};
   return dpi_decide_next(&ask);
 }
 
@@ -603,7 +745,8 @@ static void search_release(search *s) {
   if (s->space.kind) dpi_space_close(&s->space);
   dpi_free(ctx, s->which);
   dpi_free(ctx, s->row);
-  dpi_free(ctx, s->tried);
+  dpi_free(ctx, s->stand);
+  dpi_free(ctx, s->risk);
 }
 
 static dp_status check(const dp_kind *kind, const dp_plan_patient *patient, const dp_plan_def *def) {
@@ -626,7 +769,7 @@ dp_status dp_plan_search(const dp_kind *kind, const dp_plan_patient *patient, co
   dp_advice *a = DPI_NEW(kind->ctx, dp_advice);
   if (!a) return DP_ERR_MEMORY;
   *a = (dp_advice){.ctx = kind->ctx, .chosen = -1, .runner_up = -1, .next_best = -1, .best_probability = NAN};
-  search s = {.kind = kind, .patient = patient, .def = def, .advice = a};
+  search s = {.kind = kind, .patient = patient, .def = def, .advice = a, .refuted = -1};
   dp_status status = DP_OK;
   if (!patient->belief->usable || !patient->fresh->usable)
     reason(a, "no recommendation, because the posterior may not be used: %s",

@@ -156,6 +156,9 @@ dp_term_value dpi_decide_judge_limit(const dpi_kind_term *term, const double *va
 double dpi_decide_threshold(const dpi_kind_term *term, double neff, double confidence);
 /* How much of what a limit allows an estimate uses up at its bound, n effective draws: 1 is all of it. */
 double dpi_decide_used(const dpi_kind_term *term, double estimate, double neff, double confidence);
+/* How much of what the worst limit allows a plan uses up at the estimate, 0 without limits. Unlike a count it is
+ * continuous in tails of a few draws too: it orders plans by caution and is not stated anywhere. */
+dp_status dpi_decide_risk(const dp_kind *kind, const dpi_rehearsal *r, int row, double *out);
 double dpi_decide_effective(const dp_belief *b, int ndraw);
 /* Does every reward count by its expectation? */
 bool dpi_decide_neutral(const dp_kind *kind);
@@ -193,6 +196,7 @@ typedef struct dpi_search {
   double *x;             /* [nseen x nvar] values */
   double *u;             /* [nseen x nvar] where it was asked for */
   double *reward, *miss; /* miss: 0 when every limit holds; infinite: may not be given */
+  double *risk;          /* [nseen] dpi_decide_risk; infinite where nothing was rehearsed */
   double *objective;     /* [nseen x npareto] in the order of `pareto`; NULL without one */
   int32_t *slot;         /* [nslot] hash table of points */
   int nslot;
@@ -228,10 +232,21 @@ bool dpi_search_better(double miss_a, double reward_a, double miss_b, double rew
 double dpi_search_fold(double u);
 /* At most `most` points to judge, best first and apart from each other: indices into x. */
 dp_status dpi_search_best(const dpi_search *s, int most, int *index, int *n);
+/* Adds to index[*n] at most `most` points that hold their limits with more and more room: the best of those with
+ * half the risk of index[0], with a quarter, and so on. */
+void dpi_search_cautious(const dpi_search *s, int most, int *index, int *n);
 /* Is point i another plan than j, by more than a hundredth of some variable's range or a level? */
 bool dpi_search_apart(const dpi_search *s, int i, int j);
 /* Adds to index[*n] at most `most` points of the Pareto front of all that were scored and hold their limits. */
 dp_status dpi_search_front(const dpi_search *s, int most, int *index, int *n);
+
+/* How a candidate stands after fresh draws. */
+enum {
+  DPI_STAND_OPEN,    /* may be advised, as far as is known */
+  DPI_STAND_CHOSEN,
+  DPI_STAND_REFUTED, /* did not hold its limits there */
+  DPI_STAND_BOLDER   /* not looked at there: promises more than the choice, and so does one that was refuted */
+};
 
 /* Preposterior analysis of an advice that has been given. */
 typedef struct dpi_next_ask {
@@ -243,7 +258,8 @@ typedef struct dpi_next_ask {
   dpi_rehearser *all;          /* on all draws */
   const dpi_rehearsal *full;   /* what was judged on them */
   const int *row;              /* [ncandidate] its row there, -1: none */
-  const uint8_t *tried;        /* [ncandidate] scored on fresh draws */
+  const uint8_t *stand;        /* [ncandidate] DPI_STAND_ */
+  int refuted;                 /* the candidate that is DPI_STAND_REFUTED, or -1 */
   dp_advice *advice;           /* next and next_best are filled */
 } dpi_next_ask;
 dp_status dpi_decide_next(const dpi_next_ask *q);

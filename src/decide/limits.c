@@ -64,6 +64,48 @@ double dpi_decide_used(const dpi_kind_term *term, double estimate, double neff, 
   return used(term, low, high);
 }
 
+/* ---------------------------------------------------------------- risk, where counting is too coarse */
+
+#define TAIL 0.25 /* a limit that allows less is about a tail */
+
+/* How far a value lies on the harmless side of a limit; negative: it counts against the plan. */
+static double margin(const dpi_kind_term *term, double value) {
+  if (isnan(value)) return -INFINITY;
+  double good = term->relation < 0 ? value - term->bound : term->bound - value;
+  if (term->band) good = fmax(term->bound - value, value - term->bound2) * term->band;
+  return term->at_least ? -good : good;
+}
+
+/* Share of draws whose margin m is negative. In a tail that a few draws make up, counts do not tell plans apart:
+ * there a normal law through the margins' median and the quantile that the limit is about says how the tail goes
+ * on. */
+static double tail_share(double *m, int n, double allowed) {
+  const int at = (int)(allowed * n);
+  int hit = 0;
+  dpi_sort(m, n);
+  while (hit < n && m[hit] < 0) hit++;
+  const double middle = m[n / 2], counted = (hit + 0.5) / (n + 1);
+  if (allowed > TAIL || !isfinite(middle) || !isfinite(m[at]) || middle <= 0) return counted;
+  const double reach = middle - m[at];
+  if (!(reach > 0)) return counted;
+  return dpi_norm_cdf(dpi_norm_quantile((at + 0.5) / n) * (middle / reach));
+}
+
+dp_status dpi_decide_risk(const dp_kind *kind, const dpi_rehearsal *r, int row, double *out) {
+  double *m = DPI_NEW_ARRAY(kind->ctx, double, r->ndraw + 1);
+  *out = 0;
+  if (!m) return DP_ERR_MEMORY;
+  for (int t = 0; t < r->nterm; t++) {
+    const dpi_kind_term *k = &kind->reward.term[t];
+    if (k->goal != DPI_GOAL_LIMIT) continue;
+    const double allowed = k->at_least ? 1 - k->probability : k->probability, *value = dpi_rehearsed(r, row, t);
+    for (int i = 0; i < r->ndraw; i++) m[i] = margin(k, value[i]);
+    *out = fmax(*out, tail_share(m, r->ndraw, allowed) / fmax(allowed, 1e-6));
+  }
+  dpi_free(kind->ctx, m);
+  return DP_OK;
+}
+
 double dpi_decide_effective(const dp_belief *b, int ndraw) {
   double n = b->ess > 0 ? b->ess : (double)b->ndraw;
   return fmin(n, (double)ndraw);

@@ -12,7 +12,8 @@
  *      results that have not changed the advice yet, as far as the screen's draws show (limits 3, rewards 4 standard
  *      errors wide); results after which only others may win are taken by the interval either way. Where the advice
  *      has changed anyhow it is rehearsed if it wins on the screen's draws after more than a few: for gain and advise;
- *   2. a plan that fresh draws refuted carries what its limits lost there along: no accident advises it twice;
+ *   2. a plan that fresh draws refuted carries what its limits lost there along, and so do those that were passed over
+ *      with it: no accident advises it twice;
  *   3. the interval knows of the number of results and of the belief's own draws, which all results share;
  *   4. a result after which too few draws count decides nothing; where that is more than a few of the results, no
  *      probability is stated;
@@ -318,8 +319,12 @@ static double reweight(const sampling *s, const dpi_kind_observable *o, double y
   double top = -INFINITY, sum = 0, sum2 = 0;
   if (!isfinite(at)) return 0;
   for (int k = 0; k < s->ndraw; k++) {
-    const double z = (at - s->centre[k]) * s->narrow[k];
-    w[k] = s->base[k] - 0.5 * z * z;
+    double z = (at - s->centre[k]) * s->narrow[k], ln_slope = 0, slope, bend;
+    if (o->noise == DPI_NOISE_JOHNSON) {
+      z = dpi_johnson_z(&o->shape, z, &slope, &bend);
+      ln_slope = dpi_m_log(slope);
+    }
+    w[k] = s->base[k] - 0.5 * z * z + ln_slope;
   }
   w[truth] = -INFINITY;
   for (int k = 0; k < s->ndraw; k++) top = w[k] > top ? w[k] : top;
@@ -583,13 +588,15 @@ static dp_status list_limits(sampling *s) {
   return DP_OK;
 }
 
-/* What was judged on all draws, and what fresh draws said of the plans that they refuted. */
+/* What was judged on all draws, and what fresh draws said of the plan that they refuted: those that promise more
+ * than the choice and were therefore not looked at there carry the same along. */
 static dp_status take_judged(sampling *s) {
   const dpi_next_ask *q = s->ask;
   for (int c = 0; c < s->ncandidate; c++) {
     if (q->row[c] >= 0) DP_TRY(take_row(s, c, q->full, q->row[c]));
     const dp_candidate *x = &q->advice->candidate[c];
-    if (!q->tried[c] || c == q->advice->chosen || !x->fresh) continue;
+    if (q->stand[c] == DPI_STAND_BOLDER) x = &q->advice->candidate[q->refuted]; /* what it lost, they may lose */
+    if ((q->stand[c] != DPI_STAND_REFUTED && q->stand[c] != DPI_STAND_BOLDER) || !x->fresh) continue;
     for (int l = 0; l < s->nlimit; l++) {
       double lost = x->fresh[s->limit[l]].value - x->term[s->limit[l]].value;
       bool worse = s->kind->reward.term[s->limit[l]].at_least ? lost < 0 : lost > 0;
@@ -599,7 +606,7 @@ static dp_status take_judged(sampling *s) {
   return DP_OK;
 }
 
-/* Does the rule, without any result, give the advice that was given? Else (three choices failed on fresh draws, say)
+/* Does the rule, without any result, give the advice that was given? Else (nothing was confirmed on fresh draws, say)
  * what it gives after a result says nothing about it. */
 static bool gives_the_advice(sampling *s) {
   for (int k = 0; k < s->ndraw; k++) s->w[k] = 1.0 / s->ndraw;

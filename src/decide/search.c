@@ -67,6 +67,7 @@ void dpi_search_close(dpi_search *s) {
   dpi_free(ctx, s->u);
   dpi_free(ctx, s->reward);
   dpi_free(ctx, s->miss);
+  dpi_free(ctx, s->risk);
   dpi_free(ctx, s->objective);
   dpi_free(ctx, s->slot);
   *s = (dpi_search){0};
@@ -108,11 +109,12 @@ static dp_status grow_points(dpi_search *s) {
   dp_ctx *ctx = s->kind->ctx;
   size_t point = sizeof(double) * (size_t)s->space->nvar;
   if (s->nseen < s->cap) return DP_OK;
-  int cap[5] = {s->cap, s->cap, s->cap, s->cap, s->cap}, npareto = s->kind->reward.npareto;
+  int cap[6] = {s->cap, s->cap, s->cap, s->cap, s->cap, s->cap}, npareto = s->kind->reward.npareto;
   DP_TRY(dpi_grow(ctx, (void **)&s->x, &cap[0], s->nseen + 1, point));
   DP_TRY(dpi_grow(ctx, (void **)&s->u, &cap[1], s->nseen + 1, point));
   DP_TRY(dpi_grow(ctx, (void **)&s->reward, &cap[2], s->nseen + 1, sizeof(double)));
   DP_TRY(dpi_grow(ctx, (void **)&s->miss, &cap[3], s->nseen + 1, sizeof(double)));
+  DP_TRY(dpi_grow(ctx, (void **)&s->risk, &cap[5], s->nseen + 1, sizeof(double)));
   if (npareto)
     DP_TRY(dpi_grow(ctx, (void **)&s->objective, &cap[4], s->nseen + 1, sizeof(double) * (size_t)npareto));
   s->cap = cap[0];
@@ -133,7 +135,7 @@ static dp_status add_point(dpi_search *s, const double *x, const double *u, int 
   memcpy(s->x + (size_t)*index * nvar, x, sizeof(double) * nvar);
   if (u) memcpy(s->u + (size_t)*index * nvar, u, sizeof(double) * nvar);
   s->reward[*index] = -INFINITY;
-  s->miss[*index] = INFINITY;
+  s->miss[*index] = s->risk[*index] = INFINITY;
   return DP_OK;
 }
 
@@ -176,6 +178,7 @@ static dp_status score_row(dpi_search *s, const dpi_rehearsal *r, int i, int ind
   s->miss[index] = dpi_search_miss(s, term);
   if (j.nfailed == r->ndraw) s->miss[index] = UNKNOWN;
   s->reward[index] = j.reward;
+  DP_TRY(dpi_decide_risk(s->kind, r, i, &s->risk[index]));
   for (int k = 0; k < reward->npareto; k++)
     s->objective[(size_t)index * (size_t)reward->npareto + (size_t)k] = objective[reward->pareto[k]];
   return DP_OK;
@@ -291,4 +294,19 @@ dp_status dpi_search_best(const dpi_search *s, int most, int *index, int *n) {
   }
   dpi_free(s->kind->ctx, out);
   return DP_OK;
+}
+
+#define LITTLE (1.0 / 64) /* of what is allowed: who risks less needs no more room */
+
+void dpi_search_cautious(const dpi_search *s, int most, int *index, int *n) {
+  if (*n == 0) return;
+  for (double risk = s->risk[index[0]] / 2; most > 0 && isfinite(risk) && risk > LITTLE; risk /= 2, most--) {
+    int best = -1;
+    for (int i = 0; i < s->nseen; i++)
+      if (s->miss[i] == 0 && s->risk[i] <= risk && (best < 0 || s->reward[i] > s->reward[best])) best = i;
+    if (best < 0) return;
+    bool new = true;
+    for (int k = 0; new && k < *n; k++) new = index[k] != best && dpi_search_apart(s, index[k], best);
+    if (new) index[(*n)++] = best;
+  }
 }

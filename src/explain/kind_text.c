@@ -22,7 +22,9 @@ static void add_observables(dpi_str *out, const dp_kind *k) {
   dpi_str_add(out, "\nobservables\n");
   for (int o = 0; o < k->nobservable; o++)
     dpi_str_addf(out, "  %-10s %-8s %s%s\n", k->observable[o].id, k->observable[o].unit, k->observable[o].name,
-                 k->observable[o].noise == DPI_NOISE_LOGNORMAL ? " (log-normal error)" : "");
+                 k->observable[o].noise == DPI_NOISE_LOGNORMAL ? " (log-normal error)"
+                 : k->observable[o].noise == DPI_NOISE_JOHNSON ? " (skewed error, Johnson's law)"
+                                                               : "");
 }
 
 static void add_reward(dpi_str *out, const dp_kind *k) {

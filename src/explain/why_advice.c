@@ -24,8 +24,10 @@ static void add(choice *c, int which) {
   if (which >= 0 && c->n < MOST && !has(c, which)) c->list[c->n++] = which;
 }
 
-/* Was it scored again and did not hold its limits there? Then it is no rival, whatever the belief says; the reason tells of it. */
+/* Was it scored again and did not hold its limits there, or left out with one that did not? Then it is no rival,
+ * whatever the belief says; the reason tells of it. */
 static bool refuted(const choice *c, const dp_candidate *x) {
+  if (x->left_out) return true;
   for (int t = 0; x->fresh && t < c->kind->reward.nterm; t++)
     if (!x->fresh[t].holds) return true;
   return false;

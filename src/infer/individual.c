@@ -15,6 +15,7 @@
  *                Fisher    of normal laws N(m, v) of each z given what was before, of which a limit takes the share w:
  *                          w/v e e', e = du - dm, dm then moved by w e; for the datum after k k'/v + 2 a a',
  *                          k = df/s + m a + dm
+ *   shaped       errors that are not normal: z is what makes them so (shaped_error.c); beyond a limit z of the limit
  * Prior: eta' Omega^-1 eta. With the discrepancy term x ends with lambda = ln delta, delta half-normal of scale d:
  *   -2 ln p(lambda) = delta^2/d^2 - 2 lambda + constant.
  */
@@ -47,6 +48,7 @@ dp_status dpi_indiv_create(dp_ctx *ctx, const dpi_indiv_def *def, dpi_indiv **ou
   iv->work = DPI_ARENA_ARRAY(&iv->arena, double, work);
   dp_status st = dpi_runs_create(&iv->arena, def, &iv->run, &iv->nrun, &iv->run_rules);
   iv->in_run = DPI_ARENA_ARRAY(&iv->arena, uint8_t, n + 1);
+  if (st == DP_OK) st = dpi_shaped_create(&iv->arena, def, &iv->shape_info);
   if (st != DP_OK || !iv->in_run || !iv->free || !iv->chol || !iv->prec || !iv->eta || !iv->pred.f || !iv->pred.s ||
       !iv->pred.df || !iv->pred.ds || !iv->work) {
     dpi_indiv_destroy(iv);
@@ -127,14 +129,28 @@ static bool pred_valid(const dpi_indiv *iv, const dpi_pred *p) {
 
 static double datum_value(const dpi_datum *d, double f, double s) {
   if (d->log) f = dpi_m_log(f);
-  double z = (d->y - f) / s;
-  if (d->censored == 0) return z * z + 2 * dpi_m_log(s);
+  double z = (d->y - f) / s, ln_slope = 0;
+  if (d->shape) {
+    const dpi_shaped e = dpi_shaped_at(d->shape, z);
+    z = e.z;
+    ln_slope = dpi_m_log(e.slope);
+  }
+  if (d->censored == 0) return z * z + 2 * (dpi_m_log(s) - ln_slope);
   return -2 * dpi_norm_logcdf(d->censored > 0 ? z : -z);
 }
 
-/* Standardised error of a measured datum, or limit of a censored one. */
-static double standardised(const dpi_datum *d, const dpi_pred *p, int i) {
+/* Error of a measured datum in standard deviations, or limit of a censored one; and that as a normal law has it. */
+static double in_sd(const dpi_datum *d, const dpi_pred *p, int i) {
   return (d[i].y - (d[i].log ? dpi_m_log(p->f[i]) : p->f[i])) / p->s[i];
+}
+static double standardised(const dpi_datum *d, const dpi_pred *p, int i) {
+  const double e = in_sd(d, p, i);
+  return d[i].shape ? dpi_shaped_at(d[i].shape, e).z : e;
+}
+
+/* What the shape of a measured datum's error adds to l, beside its z. */
+static double shape_value(const dpi_datum *d, const dpi_pred *p, int i) {
+  return d[i].shape ? -2 * dpi_m_log(dpi_shaped_at(d[i].shape, in_sd(d, p, i)).slope) : 0;
 }
 
 /* A run's limits c [n], as below ones, and what is measured around it. */
@@ -157,11 +173,44 @@ static double run_value(const dpi_indiv *iv, const dpi_run *run, const dpi_pred 
   run_limits(iv, run, p, c, &zb, &za);
   if (!dpi_run_lnl(iv->run_rules, run, c, zb, za, c + run->n, &lnl, NULL)) lnl = NAN;
   dpi_free(iv->ctx, c);
-  return -2 * lnl + (run->after >= 0 ? 2 * dpi_m_log(p->s[run->after]) : 0);
+  if (run->after >= 0) lnl -= dpi_m_log(p->s[run->after]) + 0.5 * shape_value(iv->def.datum, p, run->after);
+  return -2 * lnl;
+}
+
+/* Data with shaped errors, one after the other: what is known from the one before, and what is not yet in l, as one
+ * logarithm serves many data. */
+typedef struct chain {
+  int last;         /* datum whose z is known */
+  double z;
+  double rho, log_q2;
+  double product;   /* of s dz/de^-1 */
+} chain;
+
+static double chain_end(chain *c) {
+  const double l = 2 * dpi_m_log(c->product);
+  c->product = 1;
+  return l;
+}
+
+static double shaped_pair(const dpi_indiv *iv, const dpi_pred *p, int i, chain *c) {
+  const dpi_datum *d = iv->def.datum;
+  const dpi_link *link = &iv->def.link[i];
+  const dpi_shaped e = dpi_shaped_at(d[i].shape, in_sd(d, p, i));
+  const double zb = c->last == link->before ? c->z : standardised(d, p, link->before);
+  const double v = e.z - link->rho * zb, q2 = 1 - link->rho * link->rho, width = p->s[i] / e.slope;
+  double l = v * v / q2;
+  if (link->rho != c->rho) c->rho = link->rho, c->log_q2 = dpi_m_log(q2);
+  if (!(width > 1e-30 && width < 1e30)) return l + c->log_q2 + 2 * dpi_m_log(width); /* nothing like a reading */
+  c->last = i;
+  c->z = e.z;
+  c->product *= width;
+  if (!(c->product > 1e-250 && c->product < 1e250)) l += chain_end(c);
+  return l + c->log_q2;
 }
 
 static double data_value(const dpi_indiv *iv, const dpi_pred *p) {
   const dpi_datum *d = iv->def.datum;
+  chain c = {-1, 0, 0, 0, 1};
   double l = 0;
   for (int k = 0; k < iv->nrun; k++) l += run_value(iv, &iv->run[k], p);
   for (int i = 0; i < iv->def.nobs; i++) {
@@ -171,10 +220,14 @@ static double data_value(const dpi_indiv *iv, const dpi_pred *p) {
       l += datum_value(&d[i], p->f[i], p->s[i]);
       continue;
     }
+    if (d[i].shape) {
+      l += shaped_pair(iv, p, i, &c);
+      continue;
+    }
     double v = standardised(d, p, i) - link->rho * standardised(d, p, link->before), q2 = 1 - link->rho * link->rho;
     l += v * v / q2 + 2 * dpi_m_log(p->s[i]) + dpi_m_log(q2);
   }
-  return l;
+  return l + (c.product == 1 ? 0 : chain_end(&c));
 }
 
 /* gradient by f and s of one datum, and the three entries of its Fisher matrix in (f, s) */
@@ -192,10 +245,32 @@ static datum_slope datum_derive(const dpi_datum *d, double f, double s) {
                       2 / (s * s)};
     return r;
   }
-  double sign = d->censored > 0 ? 1.0 : -1.0, u = sign * z, h = dpi_norm_hazard(u), w = h * (h + u);
-  double uf = -sign * scale / s, us = -u / s;
+  const dpi_shaped e = d->shape ? dpi_shaped_at(d->shape, z) : (dpi_shaped){z, 1, 0};
+  double sign = d->censored > 0 ? 1.0 : -1.0, u = sign * e.z, h = dpi_norm_hazard(u), w = h * (h + u);
+  double uf = -sign * e.slope * scale / s, us = -sign * e.slope * z / s;
   r = (datum_slope){-2 * h * uf, -2 * h * us, w * uf * uf, w * uf * us, w * us * us};
   return r;
+}
+
+/* A measured datum whose error is shaped, with the one before, if any: its part of gradient and Fisher matrix. */
+static void shaped_derive(const dpi_indiv *iv, const dpi_pred *p, int i, dpi_point *out) {
+  const dpi_datum *d = iv->def.datum;
+  const int n = iv->dim, m = iv->nfree, neta = iv->def.neta, before = iv->def.link ? iv->def.link[i].before : -1,
+            b = before < 0 ? i : before; /* without one before, its part is 0 */
+  const double *info = iv->shape_info + 16 * (size_t)i;
+  double g[4], k[64][4], t[4];
+  dpi_shaped_slopes(d[i].shape, in_sd(d, p, i), in_sd(d, p, b), before < 0 ? 0 : iv->def.link[i].rho, g);
+  for (int a = 0; a < m; a++) {
+    const size_t at = (size_t)i * neta + (size_t)iv->free[a], last = (size_t)b * neta + (size_t)iv->free[a];
+    const double slope[4] = {p->df[at] / p->s[i], p->ds[at] / p->s[i], p->df[last] / p->s[b], p->ds[last] / p->s[b]};
+    memcpy(k[a], slope, sizeof slope);
+    for (int x = 0; x < 4; x++) {
+      out->g[a] += 2 * g[x] * slope[x];
+      t[x] = info[x] * slope[0] + info[4 + x] * slope[1] + info[8 + x] * slope[2] + info[12 + x] * slope[3];
+    }
+    for (int c = 0; c <= a; c++)
+      out->fisher[a * n + c] += t[0] * k[c][0] + t[1] * k[c][1] + t[2] * k[c][2] + t[3] * k[c][3];
+  }
 }
 
 /* A datum whose error goes with the one before: its part of gradient and Fisher matrix. */
@@ -220,14 +295,19 @@ static void pair_derive(const dpi_indiv *iv, const dpi_pred *p, int i, dpi_point
   }
 }
 
-/* Slopes of a standardised error or limit are -(w + z a): w = df/s, a = ds/s, both [nfree]. */
-static void standardised_slopes(const dpi_indiv *iv, const dpi_pred *p, int i, double *w, double *a) {
+/* Slopes dz of a standardised error or limit, by w = df/s and a = ds/s, all [nfree]: -(w + z a), and of a shaped one
+ * -dz/de (w + e a). Returns d ln(dz/de)/de, 0 of a normal one. */
+static double standardised_slopes(const dpi_indiv *iv, const dpi_pred *p, int i, double *w, double *a, double *dz) {
+  const dpi_datum *d = &iv->def.datum[i];
   const double *df = p->df + (size_t)i * iv->def.neta, *ds = p->ds + (size_t)i * iv->def.neta;
-  const double scale = (iv->def.datum[i].log ? 1 / p->f[i] : 1.0) / p->s[i];
+  const double scale = (d->log ? 1 / p->f[i] : 1.0) / p->s[i], e = in_sd(iv->def.datum, p, i);
+  const dpi_shaped shape = d->shape ? dpi_shaped_at(d->shape, e) : (dpi_shaped){e, 1, 0};
   for (int k = 0; k < iv->nfree; k++) {
     w[k] = scale * df[iv->free[k]];
     a[k] = ds[iv->free[k]] / p->s[i];
+    dz[k] = -shape.slope * (w[k] + e * a[k]);
   }
+  return shape.bend;
 }
 
 /* fisher += scale k k', its lower half */
@@ -240,17 +320,18 @@ static void add_square(const double *k, double scale, int m, int n, double *fish
 static void run_slopes(const dpi_indiv *iv, const dpi_run *run, const dpi_pred *p, const double *g, const double *m,
                        const double *v, const double *share, dpi_point *out) {
   const int n = iv->dim, nfree = iv->nfree;
-  double w[64], a[64], dm[64] = {0}, e[64];
+  double w[64], a[64], dz[64], dm[64] = {0}, e[64];
   for (int k = run->before >= 0 ? -1 : 0; k < run->n + (run->after >= 0); k++) {
     const int i = k < 0 ? run->before : k < run->n ? run->at[k] : run->after;
-    const double z = standardised(iv->def.datum, p, i), sign = k < 0 || k == run->n ? 1 : run->sign[k];
-    standardised_slopes(iv, p, i, w, a);
+    const bool shaped = iv->def.datum[i].shape != NULL;
+    const double sign = k < 0 || k == run->n ? 1 : run->sign[k], bend = standardised_slopes(iv, p, i, w, a, dz);
+    const double error = in_sd(iv->def.datum, p, i);
     for (int j = 0; j < nfree; j++) {
-      const double du = -sign * (w[j] + z * a[j]), before = k < 0 ? 0 : run->rho[k] * dm[j];
+      const double du = sign * dz[j], before = k < 0 ? 0 : run->rho[k] * dm[j];
       out->g[j] -= 2 * g[k + 1] * du;
-      e[j] = k < run->n ? du - before : w[j] + m[k] * a[j] + before;
+      e[j] = k < run->n ? du - before : (shaped ? -dz[j] : w[j] + m[k] * a[j]) + before;
       dm[j] = k < 0 ? du : before + (k < run->n ? share[k] * e[j] : 0);
-      if (k == run->n) out->g[j] += 2 * a[j];
+      if (k == run->n) out->g[j] += 2 * (a[j] + bend * (w[j] + error * a[j]));
     }
     if (k >= 0) add_square(e, (k < run->n ? share[k] : 1) / v[k], nfree, n, out->fisher);
     if (k == run->n) add_square(a, 2, nfree, n, out->fisher);
@@ -279,6 +360,10 @@ static void data_derive(const dpi_indiv *iv, const dpi_pred *p, dpi_point *out) 
   for (int k = 0; k < iv->nrun && m > 0; k++) run_derive(iv, &iv->run[k], p, out);
   for (int i = 0; i < iv->def.nobs; i++) {
     if (iv->in_run[i]) continue;
+    if (iv->def.datum[i].shape && !iv->def.datum[i].censored) {
+      shaped_derive(iv, p, i, out);
+      continue;
+    }
     if (iv->def.link && iv->def.link[i].before >= 0) {
       pair_derive(iv, p, i, out);
       continue;

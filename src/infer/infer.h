@@ -47,6 +47,7 @@ typedef struct dpi_datum {
   int censored; /* 0; 1: the truth lies below y; -1: above */
   int group;    /* observable: discrepancies of different groups are independent */
   bool log;     /* ln f is compared, sigma is the sd of the logarithm */
+  const dpi_johnson *shape; /* of the error in standard deviations; NULL: normal */
 } dpi_datum;
 
 /* Errors correlated in time: the datum before of the same group, and the correlation of the two standardised errors. */
@@ -114,6 +115,7 @@ typedef struct dpi_indiv {
   int nrun;
   const dpi_run_rules *run_rules;
   uint8_t *in_run; /* [nobs] */
+  const double *shape_info; /* [nobs x 16] what a datum of a shaped error tells (shaped_error.c); NULL: there is none */
   long neval;    /* evaluations of the model */
 } dpi_indiv;
 
@@ -146,6 +148,19 @@ void dpi_indiv_eta(const dpi_indiv *iv, const double *x, double *eta);
 void dpi_indiv_x(const dpi_indiv *iv, const double *eta, double *x);
 /* Sum of squared standardised residuals of the measured data under pred (whitened by the discrepancy kernel). */
 double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred);
+
+/* ---- errors that are not normal (shaped_error.c) ---- */
+/* A measured datum's part of l/2 falls by g [4] times (w, a, w_b, a_b), w = df/s and a = ds/s of it and of the datum
+ * before; rho 0: there is none before. */
+typedef struct dpi_shaped {
+  double z, slope, bend; /* of e = (y - f)/s: z, dz/de, d ln(dz/de)/de */
+} dpi_shaped;
+dpi_shaped dpi_shaped_at(const dpi_johnson *law, double error);
+void dpi_shaped_slopes(const dpi_johnson *law, double error, double before, double rho, double *g);
+/* The mean of g g' over the law [4 x 4]: the Fisher matrix in those slopes. */
+void dpi_shaped_info(const dpi_johnson *law, double rho, double *info);
+/* [nobs x 16] of all measured data, NULL where no error is shaped. */
+dp_status dpi_shaped_create(dpi_arena *arena, const dpi_indiv_def *def, const double **info);
 
 /* ---- censored values in a row under errors correlated in time (censored_run.c) ---- */
 /* Memory from the arena; no runs, no memory. */
@@ -269,6 +284,8 @@ int dpi_person_occasion(const dpi_person *p, int j);
 void dpi_person_omega(const dpi_person *p, const double *effect_cov, double *omega);
 /* What takes measurements one by one, or draws their errors, as independent refuses a kind whose errors are correlated in time. */
 dp_status dpi_refuse_links(const dp_kind *kind, const char *what);
+/* The same where errors are taken as normal, links or not; dpi_refuse_links refuses them too. */
+dp_status dpi_refuse_shapes(const dp_kind *kind, const char *what);
 /* Many people at once, each at its own iv->eta: predictions (deriv: and derivatives) into iv->pred, ok [n]. All have the same number
  * of directions. */
 dp_status dpi_people_predict(dpi_person *const *person, int n, const dp_sim *sim, bool deriv, uint8_t *ok);

@@ -20,6 +20,7 @@ static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_ca
   d->censored = o->censored;
   d->group = o->observable;
   d->log = ob->noise == DPI_NOISE_LOGNORMAL;
+  d->shape = ob->noise == DPI_NOISE_JOHNSON ? &ob->shape : NULL;
   if (!isfinite(y))
     return dpi_fail(p->ctx, DP_ERR_INPUT,
                     "%s:%d: %s of subject %s: found no number, expected a value or limit",
@@ -39,6 +40,7 @@ static dp_status datum_fill(dpi_person *p, const dp_record *record, const dpi_ca
 static dp_status link_errors(dpi_person *p, const dp_record *record, bool discrepancy) {
   const dp_kind *k = p->c->kind;
   bool any = false;
+  if (discrepancy) DP_TRY(dpi_refuse_shapes(k, "the discrepancy term"));
   for (int o = 0; o < k->nobservable; o++) any = any || k->observable[o].noise_timescale > 0;
   if (!any) return DP_OK;
   p->link = DPI_ARENA_ARRAY(&p->arena, dpi_link, (size_t)p->nobs + 1);
@@ -64,13 +66,21 @@ static dp_status link_errors(dpi_person *p, const dp_record *record, bool discre
   return DP_OK;
 }
 
+dp_status dpi_refuse_shapes(const dp_kind *kind, const char *what) {
+  for (int o = 0; o < kind->nobservable; o++)
+    if (kind->observable[o].noise == DPI_NOISE_JOHNSON)
+      return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED, "kind %s: the error of %s is a johnsonsu: not supported by %s",
+                      kind->id, kind->observable[o].id, what);
+  return DP_OK;
+}
+
 dp_status dpi_refuse_links(const dp_kind *kind, const char *what) {
   for (int o = 0; o < kind->nobservable; o++)
     if (kind->observable[o].noise_timescale > 0)
       return dpi_fail(kind->ctx, DP_ERR_UNSUPPORTED,
                       "kind %s: errors of %s are correlated in time (noiseTimescale): not supported by %s",
                       kind->id, kind->observable[o].id, what);
-  return DP_OK;
+  return dpi_refuse_shapes(kind, what);
 }
 
 /* The timeline up to the last observation used; with none, one output at the start gives the individual parameters, before

@@ -506,7 +506,19 @@ void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta,
 }
 
 double dpi_kind_measure(const dpi_kind_observable *o, double f, double sigma, double z) {
+  if (o->noise == DPI_NOISE_JOHNSON) return f + sigma * dpi_johnson_error(&o->shape, z);
   return o->noise == DPI_NOISE_LOGNORMAL ? f * dpi_m_exp(sigma * z) : f + sigma * z;
+}
+
+double dpi_kind_error(const dpi_kind_observable *o, double y, double f, double sigma, double *ln_slope) {
+  double slope, bend, z;
+  *ln_slope = -dpi_m_log(sigma);
+  if (o->noise == DPI_NOISE_LOGNORMAL) return y > 0 && f > 0 ? (dpi_m_log(y) - dpi_m_log(f)) / sigma : NAN;
+  z = (y - f) / sigma;
+  if (o->noise == DPI_NOISE_NORMAL) return z;
+  z = dpi_johnson_z(&o->shape, z, &slope, &bend);
+  *ln_slope += dpi_m_log(slope);
+  return z;
 }
 
 void dpi_case_undirect(dp_instant *instant, int n) {

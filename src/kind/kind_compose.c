@@ -227,7 +227,7 @@ static dp_status add_observables(dpi_draft *d, outputs *o) {
     DP_TRY(replace_observables(d, &d->sigma[i]));
     const char *id = dpi_arena_printf(d->arena, "%s.sigma", obs->id);
     if (!id) return DP_ERR_MEMORY;
-    const char *unit = obs->noise == DPI_NOISE_NORMAL ? obs->unit : "1";
+    const char *unit = obs->noise == DPI_NOISE_LOGNORMAL ? "1" : obs->unit;
     DP_TRY(add_output(d, o, id, d->sigma[i], unit, &obs->sigma_output));
   }
   return DP_OK;
@@ -450,9 +450,12 @@ static dp_status hash_law(dpi_draft *d) {
   for (int i = 0; i < k->nobservable; i++) {
     add_text(h, d->value[i].text);
     add_text(h, d->sigma[i].text);
-    if (k->observable[i].noise_timescale == 0) continue;
-    dpi_format_double(k->observable[i].noise_timescale, number);
-    add_text(h, number);
+    const dpi_kind_observable *o = &k->observable[i];
+    const double error[] = {o->noise_timescale, o->shape.gamma, o->shape.delta, o->shape.shift};
+    for (int j = 0; j < (o->noise == DPI_NOISE_JOHNSON ? 4 : error[0] != 0); j++) {
+      dpi_format_double(error[j], number);
+      add_text(h, number);
+    }
   }
   for (int i = 0; i < k->ncontrol; i++) {
     const dp_control_def *c = &d->control_def[i];

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "doppel/kind.h"
 #include "doppel/units.h"
+#include "num/num.h"
 
 struct dpi_kind_formula; /* kind_plan.c */
 
@@ -52,7 +53,7 @@ typedef struct dpi_kind_effect {
   int sim_output;               /* sim output that gives the individual parameter */
 } dpi_kind_effect;
 
-typedef enum dpi_noise { DPI_NOISE_NORMAL, DPI_NOISE_LOGNORMAL } dpi_noise;
+typedef enum dpi_noise { DPI_NOISE_NORMAL, DPI_NOISE_LOGNORMAL, DPI_NOISE_JOHNSON } dpi_noise;
 
 /* a row of observables.tsv */
 typedef struct dpi_kind_observable {
@@ -66,6 +67,7 @@ typedef struct dpi_kind_observable {
   bool primary;                 /* the one shown first */
   double axis_low, axis_high;   /* reference range, NaN none */
   double molar_mass;            /* g/mol, for records in amount of substance; 0 not known */
+  dpi_johnson shape;            /* of the error in standard deviations, where noise is DPI_NOISE_JOHNSON */
   double noise_timescale;       /* correlation time of the error (Ornstein-Uhlenbeck), time units; 0: independent */
 } dpi_kind_observable;
 
@@ -322,6 +324,8 @@ int dpi_case_seen(const dpi_case *c, double until);
 void dpi_case_apply(const dpi_case *c, const double *typical, const double *eta, double *param, dp_instant *instant);
 /* What is measured when the model says f and sigma and the standard normal draw is z. */
 double dpi_kind_measure(const dpi_kind_observable *o, double f, double sigma, double z);
+/* The z of a measurement y, and ln dz/dy without the constants of the law; NaN where there is none. */
+double dpi_kind_error(const dpi_kind_observable *o, double y, double f, double sigma, double *ln_slope);
 /* Take the directions off applied instants: a run without derivatives refuses those that the switches of occasions carry. */
 void dpi_case_undirect(dp_instant *instant, int n);
 

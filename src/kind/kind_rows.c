@@ -103,9 +103,33 @@ dp_status dpi_draft_parameters(dpi_draft *d) {
 
 /* ---------------------------------------------------------------- observables.tsv */
 
+/* Of a Johnson law, and of no other, the shape is given. */
+static dp_status read_shape(const dpi_sheet *s, int row, dpi_kind_observable *o) {
+  static const char *const columns[] = {"noiseGamma", "noiseDelta", "noiseMean"};
+  double shape[3];
+  for (int k = 0; k < DPI_COUNT(columns); k++) {
+    const bool given = *dpi_sheet_cell(s, row, columns[k]) != 0;
+    if (given && o->noise != DPI_NOISE_JOHNSON)
+      return dpi_sheet_fail(s, row, columns[k], "expected nothing: only a johnsonsu error has this shape");
+    if (!given && k < 2 && o->noise == DPI_NOISE_JOHNSON)
+      return dpi_sheet_fail(s, row, columns[k], "expected a number: the shape of a johnsonsu error");
+    DP_TRY(dpi_sheet_number(s, row, columns[k], 0.0, &shape[k]));
+  }
+  if (o->noise != DPI_NOISE_JOHNSON) return DP_OK;
+  if (!(shape[1] >= 0.7 && fabs(shape[0]) <= 5))
+    return dpi_sheet_fail(s, row, "noiseDelta", "expected a delta of at least 0.7 with a gamma within -5 to 5");
+  if (!(fabs(shape[2]) <= 10))
+    return dpi_sheet_fail(s, row, "noiseMean", "expected -10 to 10 standard deviations of the error");
+  if (!dpi_johnson_make(shape[0], shape[1], &o->shape))
+    return dpi_sheet_fail(s, row, "noiseDelta", "the law has no standard deviation in numbers");
+  o->shape.shift += shape[2];
+  return DP_OK;
+}
+
 static dp_status read_observable(dpi_draft *d, const dpi_sheet *s, int row,
                                  dpi_kind_observable *o) {
-  static const char *const noises[] = {"normal", "lognormal", "log-normal"};
+  static const char *const noises[] = {"normal", "lognormal", "log-normal", "johnsonsu"};
+  static const dpi_noise law[] = {DPI_NOISE_NORMAL, DPI_NOISE_LOGNORMAL, DPI_NOISE_LOGNORMAL, DPI_NOISE_JOHNSON};
   DP_TRY(dpi_sheet_id(s, row, "observableId", &o->id));
   DP_TRY(unique(s, row, "observableId"));
   o->name = name_cell(s, row, o->id);
@@ -114,7 +138,8 @@ static dp_status read_observable(dpi_draft *d, const dpi_sheet *s, int row,
   o->dvid = dpi_sheet_cell(s, row, "dvid");
   int noise;
   DP_TRY(dpi_sheet_word(s, row, "noiseDistribution", noises, DPI_COUNT(noises), 0, &noise));
-  o->noise = noise == 0 ? DPI_NOISE_NORMAL : DPI_NOISE_LOGNORMAL;
+  o->noise = law[noise];
+  DP_TRY(read_shape(s, row, o));
   DP_TRY(dpi_sheet_int(s, row, "compartment", 0, 0, 1000000, &o->compartment));
   DP_TRY(dpi_sheet_number(s, row, "lloq", NAN, &o->lloq));
   if (o->lloq <= 0) return dpi_sheet_fail(s, row, "lloq", "expected > 0 (empty: none)");
@@ -162,7 +187,8 @@ dp_status dpi_draft_observables(dpi_draft *d) {
                                              {"compartment", false}, {"lloq", false},
                                              {"primary", false},     {"axisLow", false},
                                              {"axisHigh", false},    {"molarMass", false},
-                                             {"noiseTimescale", false}};
+                                             {"noiseTimescale", false}, {"noiseGamma", false},
+                                             {"noiseDelta", false},     {"noiseMean", false}};
   dpi_sheet s;
   DP_TRY(dpi_draft_sheet(d, "observables", true, columns, DPI_COUNT(columns), &s));
   if (s.nrow == 0)

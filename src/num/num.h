@@ -113,6 +113,15 @@ double dpi_norm_cdf(double z);
 double dpi_norm_logcdf(double z);  /* accurate far in the lower tail */
 double dpi_norm_quantile(double p); /* Wichura AS 241 */
 double dpi_norm_hazard(double z);  /* pdf(z)/cdf(z), stable for very negative z: derivative of logcdf */
+/* Johnson's unbounded law of mean 0 and variance 1: an error e goes with a standard normal z; gamma < 0 is skewed to
+ * the right, a small delta has long tails. False: not a law, or one whose variance is no number. */
+typedef struct dpi_johnson {
+  double gamma, delta, shift, scale;
+} dpi_johnson;
+bool dpi_johnson_make(double gamma, double delta, dpi_johnson *out);
+double dpi_johnson_error(const dpi_johnson *law, double z);
+/* z of an error; *slope dz/de, *bend d ln(dz/de)/de. */
+double dpi_johnson_z(const dpi_johnson *law, double error, double *slope, double *bend);
 /* multivariate t from squared Mahalanobis distance, without ln|L| */
 double dpi_t_logpdf(double x2, int dim, double dof);
 double dpi_beta_quantile(double p, double a, double b);

@@ -288,8 +288,9 @@ dp_status dpi_draws_go(dpi_draws *d, dp_time now) {
 /* ---- readings ---- */
 
 static double log_density(const dpi_kind_observable *o, double y, double f, double sigma) {
-  const double z = o->noise == DPI_NOISE_LOGNORMAL ? (dpi_m_log(y) - dpi_m_log(f)) / sigma : (y - f) / sigma;
-  return -0.5 * z * z - dpi_m_log(sigma);
+  double slope;
+  const double z = dpi_kind_error(o, y, f, sigma, &slope);
+  return slope - 0.5 * z * z;
 }
 
 static double effective(const dpi_draws *d) {

@@ -174,8 +174,12 @@ static dp_status sense_plainly(builder *b, law *l, const dpi_kind_observable *o,
   const char *z, *value, *sigma = output_formula(b->t, o->sigma_output);
   DP_TRY(value_of(b, l, (int)(o - b->t->kind->observable), &value));
   DP_TRY(add_noise(b, l, &z));
-  *out = o->noise == DPI_NOISE_LOGNORMAL ? dpi_arena_printf(b->arena, "(%s)*exp((%s)*%s)", value, sigma, z)
-                                         : dpi_arena_printf(b->arena, "(%s) + (%s)*%s", value, sigma, z);
+  if (o->noise == DPI_NOISE_JOHNSON)
+    *out = dpi_arena_printf(b->arena, "(%s) + (%s)*(%.17g + %.17g*sinh((%s - (%.17g))/%.17g))", value, sigma,
+                            o->shape.shift, o->shape.scale, z, o->shape.gamma, o->shape.delta);
+  else
+    *out = o->noise == DPI_NOISE_LOGNORMAL ? dpi_arena_printf(b->arena, "(%s)*exp((%s)*%s)", value, sigma, z)
+                                           : dpi_arena_printf(b->arena, "(%s) + (%s)*%s", value, sigma, z);
   return *out ? DP_OK : DP_ERR_MEMORY;
 }
 

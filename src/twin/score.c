@@ -17,14 +17,11 @@ static double mixture_cdf(const dp_twin *t, const dpi_prediction *p, const dp_be
   double sum = 0;
   int n = 0;
   for (int k = 0; k < b->ndraw; k++) {
-    double f, sigma, z;
+    double f, sigma, slope;
     dpi_twin_predicted(t, p, k, row, observable, &f, &sigma);
     if (!isfinite(f) || !(sigma > 0)) continue;
-    if (o->noise == DPI_NOISE_LOGNORMAL)
-      z = y > 0 && f > 0 ? (dpi_m_log(y) - dpi_m_log(f)) / sigma : -40.0;
-    else
-      z = (y - f) / sigma;
-    sum += dpi_norm_cdf(z);
+    const double z = dpi_kind_error(o, y, f, sigma, &slope);
+    sum += isnan(z) ? 0 : dpi_norm_cdf(z);
     n++;
   }
   return n ? sum / n : NAN;

@@ -213,7 +213,7 @@ static void outlook(void **state) {
   const dp_belief many = {.ndraw = MANY, .neta = kind->neffect, .eta = typical};
   OK(dpi_insulin_outlook_make(&arena, &c, &many, MANY, &meals, &o));
   for (int i = 0; i < MANY; i++) square += o.drift[(size_t)i * NT + 100] * o.drift[(size_t)i * NT + 100] / MANY;
-  if (fabs(square / 36 - 1) > 4.5 * sqrt(2.0 / MANY)) fail_msg("the drift has a variance of %g", square);
+  if (fabs(square / 16 - 1) > 4.5 * sqrt(2.0 / MANY)) fail_msg("the drift has a variance of %g", square);
   free(typical);
   free(param);
   dpi_arena_release(&arena);

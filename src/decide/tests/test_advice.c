@@ -170,8 +170,8 @@ static void refusals(void **state) {
   /* the fresh draws say something else */
   dp_advice *a = search(&w, b, other, NULL);
   assert_int_equal(a->chosen, -1);
-  assert_non_null(strstr(a->reason, "no recommendation, because the "));
-  assert_non_null(strstr(a->reason, "did not hold their limits on fresh draws"));
+  assert_non_null(strstr(a->reason, "no recommendation, because the most cautious plan tried, of "));
+  assert_non_null(strstr(a->reason, "did not hold its limits on fresh draws: "));
   assert_true(a->runner_up >= 0 && a->candidate[a->runner_up].fresh != NULL && a->binding[0]);
   for (int i = 0; i < a->ncandidate; i++) /* who was refuted there is not admissible */
     assert_false(a->candidate[i].fresh && a->candidate[i].admissible);

@@ -174,9 +174,54 @@ static void events_as_rewards(void **state) {
   world_close(&w);
 }
 
+/* One limit's use by the risk that orders plans: values [n] as a rehearsal of one plan. */
+static double risk_of(const world *w, dpi_kind_term term, double *value, int n) {
+  dp_kind kind = *w->kind;
+  const dpi_rehearsal r = {.ncandidate = 1, .nterm = 1, .ndraw = n, .value = value};
+  double risk = NAN;
+  kind.reward.term = &term;
+  kind.reward.nterm = 1;
+  assert_int_equal(dpi_decide_risk(&kind, &r, 0, &risk), DP_OK);
+  return risk;
+}
+
+/* Of normal values the risk is the normal law's tail, also where no draw shows it; whichever way the limit points. */
+static void risk_in_a_tail(void **state) {
+  world w = world_open(*state, TWINS "/theophylline");
+  static const double bound[] = {1.5, 2, 2.5, 3, 4};
+  enum { N = 120 };
+  double x[N], mirror[N], last = INFINITY;
+  for (int i = 0; i < N; i++) {
+    x[(i * 49) % N] = dpi_norm_quantile((i + 0.5) / N); /* in no order */
+    mirror[(i * 49) % N] = -dpi_norm_quantile((i + 0.5) / N);
+  }
+  for (int i = 0; i < DPI_COUNT(bound); i++) {
+    const double p = 0.5 * erfc(bound[i] / sqrt(2)), risk = risk_of(&w, limit(1, bound[i], false, 0.01), x, N);
+    rig_near(log(risk), log(p / 0.01), 0.06);
+    assert_true(risk < last);
+    last = risk;
+    rig_near(risk_of(&w, limit(-1, -bound[i], false, 0.01), mirror, N), risk, 1e-9);
+    rig_near(risk_of(&w, limit(-1, bound[i], true, 0.99), x, N), risk, 1e-9);   /* P(x < bound) >= 99 % */
+    dpi_kind_term inside = limit(0, bound[i], false, 0.01);                     /* P(bound <= x <= 99) <= 1 % */
+    inside.band = 1, inside.bound2 = 99;
+    rig_near(risk_of(&w, inside, x, N), risk, 1e-9);
+    inside.band = -1, inside.bound = -99, inside.bound2 = bound[i];             /* outside of -99 .. bound */
+    rig_near(risk_of(&w, inside, x, N), risk, 1e-9);
+  }
+  /* counted where a limit is no tail, and where there is none to go on: passages that never come, plans alone */
+  rig_near(risk_of(&w, limit(1, 0, false, 0.5), x, N), 60.5 / 121 / 0.5, 1e-12);
+  for (int i = 0; i < N; i++) x[i] = i < 3 ? 5 : INFINITY;
+  rig_near(risk_of(&w, limit(-1, 24, false, 0.05), x, N), 3.5 / 121 / 0.05, 1e-12);
+  for (int i = 0; i < N; i++) x[i] = i < 3 ? NAN : 7; /* what failed counts against it */
+  rig_near(risk_of(&w, limit(-1, 5, false, 0.01), x, N), 3.5 / 121 / 0.01, 1e-12);
+  rig_near(risk_of(&w, limit(-1, 5, true, 0.01), x, N), 120.5 / 121 / 0.99, 1e-12);
+  world_close(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bounds_of_counts),
+      cmocka_unit_test_setup_teardown(risk_in_a_tail, rig_setup, rig_teardown),
       cmocka_unit_test(effective_draws),
       cmocka_unit_test(failures_count),
       cmocka_unit_test(threshold),

@@ -39,6 +39,7 @@ static dp_status lay_out(asking *a, const dp_gain_place *forecast, const dp_gain
       } else {
         a->place[k].row = dpi_when_row(&a->when, p->time);
         DP_TRY(dpi_case_observable(a->kind, "information gain", p->observable, &a->place[k].o));
+        if (a->place[k].o->noise == DPI_NOISE_JOHNSON) return dpi_refuse_shapes(a->kind, "information gain");
       }
     }
   return DP_OK;

@@ -87,7 +87,7 @@ static dp_status sum_predict(void *user, const double *eta, bool deriv, dpi_pred
 static void test_censored_with_many_effects(void **state) {
   (void)state;
   dp_ctx *ctx = test_ctx(1);
-  dpi_datum d[2] = {{4, 1, 0, 0, false}, {4.5, 2, 1, 0, false}};
+  dpi_datum d[2] = {{4, 1, 0, 0, false, NULL}, {4.5, 2, 1, 0, false, NULL}};
   dpi_indiv_def def = {.neta = NETA,
                        .nobs = 2,
                        .datum = d,

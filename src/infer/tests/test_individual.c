@@ -86,7 +86,7 @@ static void test_gradients(void **state) {
     dpi_datum d[4];
     if (variant & 1) o.add = 3;
     for (int i = 0; i < 4; i++) {
-      d[i] = (dpi_datum){y[i], T[i], 0, i / 2 * ((variant >> 3) & 1), (variant & 2) != 0};
+      d[i] = (dpi_datum){y[i], T[i], 0, i / 2 * ((variant >> 3) & 1), (variant & 2) != 0, NULL};
       if ((variant & 4) && i == 3) d[i].censored = 1;
       if ((variant & 4) && i == 0) d[i].censored = -1;
       if (d[i].log) d[i].y = dpi_m_log(d[i].y);
@@ -106,7 +106,7 @@ static void test_fisher_formula(void **state) {
   oral o = run001();
   o.add = 2;
   dpi_datum d[4];
-  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){50, T[i], 0, 0, false};
+  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){50, T[i], 0, 0, false, NULL};
   dpi_indiv *iv = make(ctx, &o, d, false);
   double x[3] = {.3, -.2, .1}, g[3], fisher[9];
   bool ok;
@@ -133,7 +133,7 @@ static void test_m3(void **state) {
   dp_ctx *ctx = test_ctx(1);
   oral o = run001();
   dpi_datum d[4];
-  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){50, T[i], 0, 0, false};
+  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){50, T[i], 0, 0, false, NULL};
   d[3].y = 12;
   d[3].censored = 1;
   dpi_indiv *iv = make(ctx, &o, d, false);
@@ -163,7 +163,7 @@ static void test_nonmem_subject(void **state) {
                                5.40868557E-003, 2.31664035E-002, 2.19133609E-002,
                                4.69547364E-004, 2.19133609E-002, 1.25252672E-001};
   dpi_datum d[4];
-  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){y[i], T[i], 0, 0, false};
+  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){y[i], T[i], 0, 0, false, NULL};
   dpi_indiv *iv = make(ctx, &o, d, false);
   double g[3], fisher[9], c[9];
   bool ok;
@@ -192,7 +192,7 @@ static void test_fixed_effect_and_bad_prior(void **state) {
   dp_ctx *ctx = test_ctx(1);
   oral o = run001();
   dpi_datum d[4];
-  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){50, T[i], 0, 0, false};
+  for (int i = 0; i < 4; i++) d[i] = (dpi_datum){50, T[i], 0, 0, false, NULL};
   dpi_indiv *iv = make(ctx, &o, d, false);
   static const double singular[9] = {.2, 0, 0, 0, 0, 0, 0, 0, .2},
                       negative[9] = {.2, 0, 0, 0, -1, 0, 0, 0, .2},

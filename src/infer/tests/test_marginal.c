@@ -16,7 +16,7 @@ static const double LOMEGA[4] = {.5, .1, .1, .3};
 static dpi_indiv *make_line(dp_ctx *ctx, line_model *m, dpi_datum *d) {
   dpi_indiv *iv = NULL;
   *m = (line_model){5, LT, 2, 1, .4};
-  for (int i = 0; i < 5; i++) d[i] = (dpi_datum){LY[i], LT[i], 0, 0, false};
+  for (int i = 0; i < 5; i++) d[i] = (dpi_datum){LY[i], LT[i], 0, 0, false, NULL};
   dpi_indiv_def def = {.neta = 2, .nobs = 5, .datum = d, .predict = line_predict, .user = m};
   assert_int_equal(dpi_indiv_create(ctx, &def, &iv), DP_OK);
   assert_int_equal(dpi_indiv_prior(iv, LOMEGA), DP_OK);
@@ -157,7 +157,7 @@ static dp_status square_predict(void *user, const double *eta, bool deriv, dpi_p
 static void test_two_modes(void **state) {
   (void)state;
   dp_ctx *ctx = test_ctx(1);
-  dpi_datum d = {1.0, 0, 0, 0, false};
+  dpi_datum d = {1.0, 0, 0, 0, false, NULL};
   dpi_indiv_def def = {.neta = 1, .nobs = 1, .datum = &d, .predict = square_predict};
   dpi_indiv *iv = NULL;
   double one = 1, x[8];
@@ -196,7 +196,7 @@ static void test_logdet_gradient(void **state) {
   static const double omega[9] = {.2, 0, 0, 0, .2, .05, 0, .05, .3};
   oral o = {6, 1, t, dt, dose, 4, 70, 1, .2, 2};
   dpi_datum d[6];
-  for (int i = 0; i < 6; i++) d[i] = (dpi_datum){y[i], t[i], 0, 0, false};
+  for (int i = 0; i < 6; i++) d[i] = (dpi_datum){y[i], t[i], 0, 0, false, NULL};
   dpi_indiv_def def = {.neta = 3, .nobs = 6, .datum = d, .predict = oral_predict, .user = &o};
   dpi_indiv *iv = NULL;
   assert_int_equal(dpi_indiv_create(ctx, &def, &iv), DP_OK);
@@ -236,7 +236,7 @@ static void test_against_quadrature(void **state) {
   static const double omega[9] = {.4, 0, 0, 0, .4, 0, 0, 0, 0};
   oral o = {2, 1, t, dt, dose, 4, 70, 1, .3, 2};
   dpi_datum d[2];
-  for (int i = 0; i < 2; i++) d[i] = (dpi_datum){y[i], t[i], 0, 0, false};
+  for (int i = 0; i < 2; i++) d[i] = (dpi_datum){y[i], t[i], 0, 0, false, NULL};
   dpi_indiv_def def = {.neta = 3, .nobs = 2, .datum = d, .predict = oral_predict, .user = &o};
   dpi_indiv *iv = NULL;
   assert_int_equal(dpi_indiv_create(ctx, &def, &iv), DP_OK);
@@ -300,7 +300,7 @@ static dp_status corner_predict(void *user, const double *eta, bool deriv, dpi_p
 static void test_corner(void **state) {
   (void)state;
   dp_ctx *ctx = test_ctx(1);
-  dpi_datum d = {-1, 0, 0, 0, false};
+  dpi_datum d = {-1, 0, 0, 0, false, NULL};
   dpi_indiv_def def = {.neta = 2, .nobs = 1, .datum = &d, .predict = corner_predict};
   dpi_indiv *iv = NULL;
   double one[4] = {1, 0, 0, 1}, x[2];

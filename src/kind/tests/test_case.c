@@ -277,6 +277,44 @@ static void order_of_rows(void **state) {
   dp_kind_destroy(k);
 }
 
+/* An error by Johnson's law: what is measured for z, and z of what is measured; bad shapes say where. */
+static void shaped_errors(void **state) {
+  rig *r = *state;
+  static const struct {
+    const char *from, *to, *column;
+  } bad[] = {{"\t-0.5554\t", "\t\t", "noiseGamma"},      {"\t-0.5554\t", "\t6\t", "noiseDelta"},
+             {"\t1.7239\t", "\t0.6\t", "noiseDelta"},    {"\t1.7239\t", "\t\t", "noiseDelta"},
+             {"\t0.063\t", "\t-11\t", "noiseMean"},      {"johnsonsu", "normal", "noiseGamma"},
+             {"\t1.7239\t", "\tnan\t", "noiseDelta"}};
+  for (int k = 0; k < DPI_COUNT(bad); k++) {
+    const char *dir = rig_kind(r, "insulin");
+    dp_kind *none = NULL;
+    char want[80];
+    rig_edit(dir, "observables.tsv", bad[k].from, bad[k].to);
+    dp_ctx_clear_error(r->ctx);
+    assert_int_equal(dp_kind_load(r->ctx, dir, &none), DP_ERR_INPUT);
+    assert_null(none);
+    snprintf(want, sizeof want, "observables.tsv:2: column %s", bad[k].column);
+    if (!strstr(dp_ctx_error(r->ctx), want)) fail_msg("%s\nexpected %s", dp_ctx_error(r->ctx), want);
+  }
+  dp_kind *kind = rig_load(r, rig_kind(r, "insulin"));
+  const dpi_kind_observable *o = &kind->observable[0];
+  double sum = 0, sum2 = 0, slope, all = 0;
+  assert_int_equal(o->noise, DPI_NOISE_JOHNSON);
+  for (int k = -800; k <= 800; k++) {
+    const double z = 0.01 * k, y = dpi_kind_measure(o, 100, 11.7, z), p = dpi_norm_pdf(z);
+    all += p, sum += p * (y - 100), sum2 += p * (y - 100) * (y - 100);
+    rig_near(dpi_kind_error(o, y, 100, 11.7, &slope), z, 1e-11);
+    /* ln dz/dy, by differences */
+    double none;
+    const double high = dpi_kind_error(o, y + 1e-4, 100, 11.7, &none), low = dpi_kind_error(o, y - 1e-4, 100, 11.7, &none);
+    rig_near(exp(slope), (high - low) / 2e-4, 1e-8);
+  }
+  rig_near(sum / all, 0.063 * 11.7, 1e-9);
+  rig_near(sqrt(sum2 / all - sum / all * (sum / all)), 11.7, 1e-8);
+  dp_kind_destroy(kind);
+}
+
 static void below_quantification(void **state) {
   rig *r = *state;
   const char *dir = rig_kind(r, "_template");
@@ -495,6 +533,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(order_of_rows, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(below_quantification, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(units_convert, rig_setup, rig_teardown),
+      cmocka_unit_test_setup_teardown(shaped_errors, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(substance_converts, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(suspicious_dose_is_told, rig_setup, rig_teardown),
       cmocka_unit_test_setup_teardown(streams, rig_setup, rig_teardown),

@@ -129,14 +129,9 @@ static bool pred_valid(const dpi_indiv *iv, const dpi_pred *p) {
 
 static double datum_value(const dpi_datum *d, double f, double s) {
   if (d->log) f = dpi_m_log(f);
-  double z = (d->y - f) / s, ln_slope = 0;
-  if (d->shape) {
-    const dpi_shaped e = dpi_shaped_at(d->shape, z);
-    z = e.z;
-    ln_slope = dpi_m_log(e.slope);
-  }
-  if (d->censored == 0) return z * z + 2 * (dpi_m_log(s) - ln_slope);
-  return -2 * dpi_norm_logcdf(d->censored > 0 ? z : -z);
+  const dpi_shaped e = dpi_shaped_at(d->shape, (d->y - f) / s);
+  if (d->censored == 0) return e.z * e.z + 2 * dpi_m_log(s / e.slope);
+  return -2 * dpi_norm_logcdf(d->censored > 0 ? e.z : -e.z);
 }
 
 /* Error of a measured datum in standard deviations, or limit of a censored one; and that as a normal law has it. */
@@ -144,8 +139,7 @@ static double in_sd(const dpi_datum *d, const dpi_pred *p, int i) {
   return (d[i].y - (d[i].log ? dpi_m_log(p->f[i]) : p->f[i])) / p->s[i];
 }
 static double standardised(const dpi_datum *d, const dpi_pred *p, int i) {
-  const double e = in_sd(d, p, i);
-  return d[i].shape ? dpi_shaped_at(d[i].shape, e).z : e;
+  return dpi_shaped_at(d[i].shape, in_sd(d, p, i)).z;
 }
 
 /* What the shape of a measured datum's error adds to l, beside its z. */
@@ -245,7 +239,7 @@ static datum_slope datum_derive(const dpi_datum *d, double f, double s) {
                       2 / (s * s)};
     return r;
   }
-  const dpi_shaped e = d->shape ? dpi_shaped_at(d->shape, z) : (dpi_shaped){z, 1, 0};
+  const dpi_shaped e = dpi_shaped_at(d->shape, z);
   double sign = d->censored > 0 ? 1.0 : -1.0, u = sign * e.z, h = dpi_norm_hazard(u), w = h * (h + u);
   double uf = -sign * e.slope * scale / s, us = -sign * e.slope * z / s;
   r = (datum_slope){-2 * h * uf, -2 * h * us, w * uf * uf, w * uf * us, w * us * us};
@@ -301,7 +295,7 @@ static double standardised_slopes(const dpi_indiv *iv, const dpi_pred *p, int i,
   const dpi_datum *d = &iv->def.datum[i];
   const double *df = p->df + (size_t)i * iv->def.neta, *ds = p->ds + (size_t)i * iv->def.neta;
   const double scale = (d->log ? 1 / p->f[i] : 1.0) / p->s[i], e = in_sd(iv->def.datum, p, i);
-  const dpi_shaped shape = d->shape ? dpi_shaped_at(d->shape, e) : (dpi_shaped){e, 1, 0};
+  const dpi_shaped shape = dpi_shaped_at(d->shape, e);
   for (int k = 0; k < iv->nfree; k++) {
     w[k] = scale * df[iv->free[k]];
     a[k] = ds[iv->free[k]] / p->s[i];

@@ -5,6 +5,7 @@
  *
  *     individual.c    l(x), exact gradient, Fisher matrix
  *     censored_run.c  its part where values beyond a limit follow each other under errors correlated in time
+ *     shaped_error.c  its part of errors that are not normal
  *     mode.c          trust-region search of the mode, several starts, Hessian
  *     marginal.c      -2 ln of the marginal likelihood and what its gradient needs
  *     population.c    all people: objective and gradient in the estimated parameters; the fit
@@ -150,12 +151,13 @@ void dpi_indiv_x(const dpi_indiv *iv, const double *eta, double *x);
 double dpi_indiv_chi2(dpi_indiv *iv, const double *x, const dpi_pred *pred);
 
 /* ---- errors that are not normal (shaped_error.c) ---- */
-/* A measured datum's part of l/2 falls by g [4] times (w, a, w_b, a_b), w = df/s and a = ds/s of it and of the datum
- * before; rho 0: there is none before. */
 typedef struct dpi_shaped {
   double z, slope, bend; /* of e = (y - f)/s: z, dz/de, d ln(dz/de)/de */
 } dpi_shaped;
+/* law NULL: the error is normal, z = e. */
 dpi_shaped dpi_shaped_at(const dpi_johnson *law, double error);
+/* Slopes g [4] of a measured datum's part of l/2 by (w, a, w_b, a_b), w = df/s and a = ds/s of it and of the datum
+ * before; rho 0: there is none before. */
 void dpi_shaped_slopes(const dpi_johnson *law, double error, double before, double rho, double *g);
 /* The mean of g g' over the law [4 x 4]: the Fisher matrix in those slopes. */
 void dpi_shaped_info(const dpi_johnson *law, double rho, double *info);

@@ -1,4 +1,4 @@
-/* shaped_error.c - floor 5: measurements whose errors are skewed or have long tails (Johnson's unbounded law).
+/* shaped_error.c - floor 6: measurements whose errors are skewed or have long tails (Johnson's unbounded law).
  *
  * z(e) of the error e = (y - f)/s is standard normal; h = dz/de, L = d ln h/de. Correlated in time are the z: with the
  * datum before, v = (z - r z_b)/q, q^2 = 1 - r^2, a measured datum counts, without constants,
@@ -17,8 +17,8 @@ enum { NODES = 40 };
 static const double LIMIT = 7;
 
 dpi_shaped dpi_shaped_at(const dpi_johnson *law, double error) {
-  dpi_shaped r;
-  r.z = dpi_johnson_z(law, error, &r.slope, &r.bend);
+  dpi_shaped r = {error, 1, 0};
+  if (law) r.z = dpi_johnson_z(law, error, &r.slope, &r.bend);
   return r;
 }
 
@@ -32,21 +32,20 @@ void dpi_shaped_slopes(const dpi_johnson *law, double error, double before, doub
 }
 
 void dpi_shaped_info(const dpi_johnson *law, double rho, double *info) {
-  double g[4], zb, wb, v, wv;
+  double g[4], node[NODES], weight[NODES];
   memset(info, 0, 16 * sizeof *info);
   for (int i = 0; i < NODES; i++) {
-    dpi_gauss_legendre(NODES, i, &zb, &wb);
-    zb *= LIMIT;
+    dpi_gauss_legendre(NODES, i, &node[i], &weight[i]);
+    node[i] *= LIMIT;
+  }
+  for (int i = 0; i < NODES; i++)
     for (int j = 0; j < NODES; j++) {
-      dpi_gauss_legendre(NODES, j, &v, &wv);
-      v *= LIMIT;
-      const double z = rho * zb + sqrt(1 - rho * rho) * v,
-                   p = LIMIT * LIMIT * wb * wv * dpi_norm_pdf(zb) * dpi_norm_pdf(v);
+      const double zb = node[i], v = node[j], z = rho * zb + sqrt(1 - rho * rho) * v,
+                   p = LIMIT * LIMIT * weight[i] * weight[j] * dpi_norm_pdf(zb) * dpi_norm_pdf(v);
       dpi_shaped_slopes(law, dpi_johnson_error(law, z), dpi_johnson_error(law, zb), rho, g);
       for (int a = 0; a < 4; a++)
         for (int b = 0; b < 4; b++) info[4 * a + b] += p * g[a] * g[b];
     }
-  }
 }
 
 dp_status dpi_shaped_create(dpi_arena *arena, const dpi_indiv_def *def, const double **out) {

@@ -172,7 +172,7 @@ static dp_status shrinkage(dpi_population *pop, dp_fit_check *c) {
       const dpi_datum *d = &iv->def.datum[o];
       if (d->censored) continue;
       double z = (d->y - (d->log ? dpi_m_log(iv->pred.f[o]) : iv->pred.f[o])) / iv->pred.s[o];
-      if (d->shape) z = dpi_shaped_at(d->shape, z).z;
+      z = dpi_shaped_at(d->shape, z).z;
       rsum += z, rsum2 += z * z, nr++;
     }
   }
